@@ -1,0 +1,1 @@
+"""Training: the one loop over players, and what it needs."""

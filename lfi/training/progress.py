@@ -1,0 +1,65 @@
+"""Progress of lengthy work: a bar on a terminal, silence elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Says how much more is done, with a short note that stands behind the bar."""
+
+    def __call__(self, n: int = 1, note: str = "") -> None:
+        """Move the bar on by n units."""
+        ...
+
+
+def silent(n: int = 1, note: str = "") -> None:
+    """Advance nothing: the bar of work that nobody watches."""
+
+
+@contextmanager
+def bar(description: str, total: int | None, show: bool = True) -> Iterator[Advance]:
+    """Show a bar on standard error while the body runs, where that is a terminal.
+
+    Args:
+        description: What is being done, in two or three words.
+        total: How many units make the whole, None where that is not known.
+        show: False silences it on a terminal too.
+
+    Example:
+        >>> with bar("simulating", 10, show=False) as advance:
+        ...     advance(10, note="all done")
+    """
+    if not (show and sys.stderr.isatty()):
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=5) as display:
+        task = display.add_task(description, total=total, note="")
+        pending, last, note_shown = 0, time.monotonic(), ""
+
+        def advance(n: int = 1, note: str = "") -> None:
+            nonlocal pending, last, note_shown
+            pending, note_shown = pending + n, note or note_shown
+            now = time.monotonic()
+            if now - last > 0.1:  # a bar must not slow a loop of short steps
+                display.update(task, advance=pending, note=note_shown)
+                pending, last = 0, now
+
+        try:
+            yield advance
+        finally:
+            display.update(task, advance=pending, note=note_shown)

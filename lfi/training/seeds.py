@@ -1,0 +1,76 @@
+"""Seeds: one number at the public function, independent streams for everything below it.
+
+A stream is named by a key of whole numbers, as NumPy's `SeedSequence(seed, spawn_key=key)`: the
+same seed and key always give the same numbers, other keys independent ones, and no stream depends
+on how many numbers another one has used. Random numbers are drawn on the CPU and moved, so that
+devices agree.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
+
+import numpy as np
+import torch
+
+
+def fresh(seed: int | None = None) -> int:
+    """Return the seed itself, or a new one from the machine's entropy where it is None.
+
+    Raises:
+        TypeError: If the seed is not a whole number.
+        ValueError: If the seed is negative.
+
+    Example:
+        >>> fresh(7)
+        7
+    """
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed must be a whole number or None, got {seed!r}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
+    return int(seed)
+
+
+def child(seed: int, *key: int) -> int:
+    """Return the seed, below 2^63, of the stream that `key` names."""
+    state = np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+def numpy_rng(seed: int, *key: int) -> np.random.Generator:
+    """Return NumPy's generator for the stream that `key` names."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def torch_rng(seed: int, *key: int) -> torch.Generator:
+    """Return torch's generator, on the CPU, for the stream that `key` names.
+
+    Example:
+        >>> a, b = torch_rng(1, 0), torch_rng(1, 0)
+        >>> torch.equal(torch.randn(3, generator=a), torch.randn(3, generator=b))
+        True
+    """
+    return torch.Generator("cpu").manual_seed(child(seed, *key))
+
+
+@contextmanager
+def isolated(seed: int) -> Iterator[None]:
+    """Seed torch's, NumPy's and Python's global states inside, and restore them afterwards.
+
+    For code that draws from the global state and cannot be handed a generator, such as the
+    initialisation of networks and `torch.distributions`.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(child(seed, 0))
+            np.random.seed(child(seed, 1) % 2**32)
+            random.seed(child(seed, 2))
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
