@@ -13,7 +13,8 @@ mean I(t) and size 1/phi_inv, that is, variance I + phi_inv I^2:
 References:
     Influenza in a boarding school, British Medical Journal, 4 March 1978, p. 587.
     Grinsztajn et al., Bayesian workflow for disease transmission modeling in Stan, Statistics in
-    Medicine 2021. arXiv:2006.02985 (there beta 1.73 +- 0.05, gamma 0.54 +- 0.05, phi_inv 0.14 +- 0.07)
+    Medicine 2021. arXiv:2006.02985
+    (there beta 1.73 +- 0.05, gamma 0.54 +- 0.05, phi_inv 0.14 +- 0.07)
 """
 
 from pathlib import Path

@@ -1,0 +1,57 @@
+"""Every test and docstring example starts from seed 0, in float64, on one thread.
+
+What a test changes of the global state is put back after it: the next one starts from the same.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)  # small networks on shared cores: ten times faster than the default
+settings.register_profile("lfi", deadline=None, derandomize=True, database=None)
+settings.load_profile("lfi")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --device: where tests that train do it (with `-m gpu`: cuda)."""
+    parser.addoption("--device", default="cpu", help="device of the tests that train: cpu, cuda")
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> str:
+    """Return the device asked for on the command line, to be passed to what fits."""
+    return request.config.getoption("--device")
+
+
+@pytest.fixture(autouse=True)
+def clean_state() -> Iterator[None]:
+    """Seed what draws, compute in float64, and restore the global state afterwards."""
+    dtype, threads, grad = torch.get_default_dtype(), torch.get_num_threads(), True
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(grad)
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
+
+
+@pytest.fixture(autouse=True)
+def names_of_examples(doctest_namespace: dict) -> None:
+    """Let docstring examples use `torch` and `lfi` without importing them."""
+    import lfi  # here: a test run must install its check of shapes before the first import
+
+    doctest_namespace.update(torch=torch, lfi=lfi)

@@ -1,0 +1,67 @@
+"""lfi: likelihood-free inference.
+
+Compare two samples, and use the comparison twice: its gradient trains a generator, its value (a
+density ratio) weighs the parameters of a simulator. Names are imported when they are first used.
+
+Example:
+    >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+    >>> wrapped = lfi.Simulator(lambda theta: theta + 1, prior=prior)
+    >>> wrapped.names
+    ('mean',)
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_rooms = {
+    "comparison": (
+        "Adversarial",
+        "AlphaDivergence",
+        "Balance",
+        "Bernoulli",
+        "Brier",
+        "Exponential",
+        "GradientPenalty",
+        "InfoNCE",
+        "Jeffreys",
+        "JensenShannon",
+        "KL",
+        "KLIEP",
+        "LSIF",
+        "NREB",
+        "NREC",
+        "NeymanChiSquared",
+        "NonSaturating",
+        "PearsonChiSquared",
+        "PowerDivergence",
+        "R1",
+        "R2",
+        "Recovers",
+        "ReverseKL",
+        "Spherical",
+        "SquaredHellinger",
+        "TotalVariation",
+        "Triangular",
+        "c2st",
+    ),
+    "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
+    "generation": ("fit_surrogate",),
+    "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),
+    "diagnostics": ("check", "predictive_check"),
+    "report": ("write_report",),
+}
+_room_of = {name: room for room, names in _rooms.items() for name in names}
+
+__all__ = sorted(_room_of)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _room_of:
+        raise AttributeError(f"module 'lfi' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"lfi.{_room_of[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
