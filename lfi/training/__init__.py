@@ -1,1 +1,35 @@
 """Training: the one loop over players, and what it needs."""
+
+from lfi.training.batches import Batch, Batches, Shuffled, split
+from lfi.training.loop import History, Monitor, fit
+from lfi.training.players import Diverged, Move, Player, Step, adamw, alternating, simultaneous
+from lfi.training.progress import Advance, bar
+from lfi.training.schedules import constant, linear_decay, one_cycle
+from lfi.training.seeds import child, fresh, isolated, numpy_rng, torch_rng
+
+__all__ = [
+    "Advance",
+    "Batch",
+    "Batches",
+    "Diverged",
+    "History",
+    "Monitor",
+    "Move",
+    "Player",
+    "Shuffled",
+    "Step",
+    "adamw",
+    "alternating",
+    "bar",
+    "child",
+    "constant",
+    "fit",
+    "fresh",
+    "isolated",
+    "linear_decay",
+    "numpy_rng",
+    "one_cycle",
+    "simultaneous",
+    "split",
+    "torch_rng",
+]

@@ -1,0 +1,30 @@
+"""Residual networks for vectors: the trunk of critics, embeddings and generators.
+
+    h <- h + B silu(A norm(h))
+
+LayerNorm rather than BatchNorm: a critic's batch mixes samples of p and of q, and what it says of
+one sample must not depend on the others. Critics under gradient penalties go without any.
+"""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """One residual step of fixed width."""
+
+    def __init__(self, width: int, norm: bool = True) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width) if norm else nn.Identity()
+        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return h plus the step, (..., width)."""
+        return h + self.outer(F.silu(self.inner(self.norm(h))))
+
+
+def trunk(width: int, depth: int, out: int, norm: bool = True) -> nn.Sequential:
+    """Return `depth` blocks and a linear layer, (..., width) to (..., out)."""
+    last = nn.LayerNorm(width) if norm else nn.SiLU()
+    return nn.Sequential(*(Block(width, norm) for _ in range(depth)), last, nn.Linear(width, out))

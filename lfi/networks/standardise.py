@@ -1,0 +1,132 @@
+"""Standardisation, learnt from the training split alone and stored with the network.
+
+A network sees numbers of order one. Heavy tails (counts, populations) spoil a plain z-score: one
+outlier fixes the scale of all others. So data enter twice, linearly and through asinh(x / s),
+which is linear below s and logarithmic above; the network takes what serves it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+LIMIT = 10.0  # standard deviations; beyond it only the logarithmic column tells values apart
+
+
+def spread(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """Return each column's standard deviation, or 1 where a column does not vary."""
+    scale = data.std(0, correction=0)
+    return torch.where(scale > 1e-7 * data.abs().amax(0), scale, torch.ones_like(scale))
+
+
+def knee(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """Return each column's scale for asinh: the 5% quantile of its non-zero magnitudes.
+
+    A column of zeros has scale 1.
+    """
+    magnitude = data.abs()
+    magnitude = torch.where(magnitude > 0, magnitude, torch.full_like(magnitude, float("nan")))
+    some = magnitude[: 2**20 // max(1, data.shape[1]) + 1]  # a quantile needs no more rows
+    return some.nanquantile(0.05, dim=0).nan_to_num(nan=1.0)
+
+
+class Standardise(nn.Module):
+    """(x - location) / scale, entry by entry.
+
+    Attributes:
+        location: What is subtracted, of the event's shape.
+        scale: What divides, of the event's shape.
+
+    Example:
+        >>> layer = Standardise((2,))
+        >>> layer.learn(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
+        >>> layer(torch.tensor([[1.0, 5.0]]))
+        tensor([[0., 1.]])
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("location", torch.zeros(*shape, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(*shape, dtype=torch.float32))
+
+    def learn(self, data: Float[Tensor, "n ..."]) -> None:
+        """Take location and scale from data, (n, *event)."""
+        self.location.copy_(data.mean(0))
+        self.scale.copy_(spread(data.flatten(1)).reshape(self.scale.shape))
+
+    def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return standardised x."""
+        return (x - self.location) / self.scale
+
+    def inverse(self, y: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the x that standardises to y."""
+        return y * self.scale + self.location
+
+
+class Features(nn.Module):
+    """An event, flattened, as 2 d numbers of order one: z-scores of x and of asinh(x / s).
+
+    Attributes:
+        size: How many numbers come out, twice the event's entries.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.rank = len(shape)
+        entries = int(torch.Size(shape).numel())
+        self.size = 2 * entries
+        self.register_buffer("knee", torch.ones(entries, dtype=torch.float32))
+        self.linear, self.logarithmic = Standardise((entries,)), Standardise((entries,))
+
+    def learn(self, data: Float[Tensor, "n ..."]) -> None:
+        """Take the scales from data, (n, *event)."""
+        flat = data.flatten(1)
+        self.knee.copy_(knee(flat))
+        self.linear.learn(flat)
+        self.logarithmic.learn(torch.asinh(flat / self.knee))
+
+    def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_features"]:
+        """Return the features of (..., *event), of shape (..., size)."""
+        flat = x.flatten(-self.rank) if self.rank else x[..., None]
+        columns = (
+            self.linear(flat).clamp(-LIMIT, LIMIT),
+            self.logarithmic(torch.asinh(flat / self.knee)),
+        )
+        return torch.cat(columns, dim=-1)
+
+
+class Coordinates(nn.Module):
+    """Parameters as numbers of order one, by their bounds, then standardised.
+
+    A column bounded on one side enters as the logarithm of its distance from the bound, one bounded
+    on both or on none as it is.
+    """
+
+    def __init__(self, lower: Sequence[float], upper: Sequence[float]) -> None:
+        super().__init__()
+        low, high = (
+            torch.tensor(lower, dtype=torch.float64),
+            torch.tensor(upper, dtype=torch.float64),
+        )
+        above, below = low.isfinite() & ~high.isfinite(), ~low.isfinite() & high.isfinite()
+        self.register_buffer("one_sided", above | below)
+        self.register_buffer("sign", torch.where(below, -1.0, 1.0).float())
+        self.register_buffer(
+            "bound", torch.where(above, low, torch.where(below, high, 0.0)).float()
+        )
+        self.standardise = Standardise((len(lower),))
+        self.size = len(lower)
+
+    def learn(self, theta: Float[Tensor, "n theta_dim"]) -> None:
+        """Take the scales from parameters of the training split."""
+        self.standardise.learn(self.straight(theta))
+
+    def straight(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the unstandardised coordinates."""
+        distance = (self.sign * (theta - self.bound)).clamp_min(torch.finfo(torch.float32).tiny)
+        return torch.where(self.one_sided, distance.log(), theta)
+
+    def forward(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the coordinates of (..., theta_dim)."""
+        return self.standardise(self.straight(theta))

@@ -1,0 +1,92 @@
+"""Batches: where training draws from.
+
+Data that fit in memory are shuffled and sliced as whole tensors; there are no worker processes
+and no loop over samples.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+Batch = tuple[Tensor, ...]
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """A source of batches.
+
+    Attributes:
+        held_out: What training never draws, for the monitor; None where there is none.
+    """
+
+    held_out: Batch | None
+
+    def draw(self, rng: torch.Generator) -> Batch:
+        """Return the next batch."""
+        ...
+
+
+class Shuffled:
+    """Rows of tensors that belong together, each drawn once an epoch, in random order.
+
+    An incomplete batch at the end of an epoch is left out, so all batches are of one size.
+
+    Attributes:
+        train: The tensors that are drawn from.
+        held_out: The tensors that are not.
+
+    Example:
+        >>> batches = Shuffled((torch.arange(10.0),), size=4)
+        >>> len(batches.draw(torch.Generator().manual_seed(0))[0])
+        4
+    """
+
+    def __init__(
+        self, train: Batch, held_out: Batch | None = None, *, size: int, device: str = "cpu"
+    ) -> None:
+        rows = {len(tensor) for tensor in train}
+        if len(rows) != 1:
+            raise ValueError(f"train: the tensors have different numbers of rows, {sorted(rows)}")
+        if not 1 <= size <= (n := rows.pop()):
+            raise ValueError(f"size: a batch of {size} cannot be drawn from {n} rows")
+        self.train = tuple(tensor.to(device) for tensor in train)
+        self.held_out = held_out and tuple(tensor.to(device) for tensor in held_out)
+        self.size, self.rows, self.device = size, n, device
+        self.order, self.position = torch.empty(0, dtype=torch.long), n
+
+    def draw(self, rng: torch.Generator) -> Batch:
+        """Return the next `size` rows of every tensor."""
+        if self.position + self.size > self.rows:
+            self.order = torch.randperm(self.rows, generator=rng).to(self.device)
+            self.position = 0
+        rows = self.order[self.position : self.position + self.size]
+        self.position += self.size
+        return tuple(tensor[rows] for tensor in self.train)
+
+
+def split(
+    tensors: Batch, share: float, rng: torch.Generator, *, most: int = 10_000
+) -> tuple[Batch, Batch]:
+    """Split rows at random into those to train on and those to hold out.
+
+    Args:
+        tensors: Tensors of n rows each.
+        share: The share of rows to hold out, in (0, 1).
+        rng: Draws the rows.
+        most: Never hold out more rows than this.
+
+    Returns:
+        The training tensors and the held-out ones.
+
+    Raises:
+        ValueError: If the share is out of range or leaves a side empty.
+    """
+    n = len(tensors[0])
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, got {share}")
+    held = min(int(n * share), most)
+    if held == 0 or held == n:
+        raise ValueError(f"share: {share} of {n} rows leaves one side of the split empty")
+    order = torch.randperm(n, generator=rng)
+    return tuple(t[order[held:]] for t in tensors), tuple(t[order[:held]] for t in tensors)

@@ -1,0 +1,164 @@
+"""Players: who moves which parameters against which objective, and in what order.
+
+Ratio estimation has one player, a GAN two, an alpha-GAN four; training knows no more than that. A
+`Player` is what a user states; `Move` is the player with its optimiser while training runs. A turn
+lets every player move once or several times, each on fresh batches, with everyone else frozen.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW, Optimizer
+
+from lfi.training.batches import Batch
+
+
+class Diverged(RuntimeError):
+    """An objective is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where training is, as objectives see it.
+
+    Attributes:
+        index: How many turns are done.
+        rng: The generator to draw from, on the CPU.
+        log: Notes a value under a name in the history.
+    """
+
+    index: int
+    rng: torch.Generator
+    log: Callable[[str, Tensor | float], None]
+
+
+Objective = Callable[[Batch, Step], Tensor]
+
+
+def adamw(
+    learning_rate: float, *, betas: tuple[float, float] = (0.9, 0.999), weight_decay: float = 0.0
+) -> Callable[[Iterable[nn.Parameter]], Optimizer]:
+    """Return the optimiser that a player asks for by `optimiser=adamw(1e-3)`.
+
+    References:
+        Loshchilov & Hutter, Decoupled weight decay regularization, 2019. arXiv:1711.05101
+    """
+    return lambda parameters: AdamW(
+        list(parameters), lr=learning_rate, betas=betas, weight_decay=weight_decay
+    )
+
+
+@dataclass(frozen=True)
+class Player:
+    """Who moves some parameters against an objective of its own.
+
+    Attributes:
+        name: The column of the history that its objective fills.
+        module: Whose parameters move.
+        objective: What it minimises, a scalar of a batch and the step.
+        optimiser: Makes the optimiser of the parameters.
+        steps: How often it moves in one turn.
+        project: Called with the module after every move, such as to clip its weights.
+        ema: The decay of the exponential moving average of the weights, which replaces them at the
+            end; None for no averaging.
+        clip: The largest norm of the gradient of all its parameters; None for no limit.
+    """
+
+    name: str
+    module: nn.Module
+    objective: Objective
+    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
+    steps: int = 1
+    project: Callable[[nn.Module], None] | None = None
+    ema: float | None = None
+    clip: float | None = None
+
+
+class Move:
+    """A player with its optimiser and averaged weights, while training runs."""
+
+    def __init__(self, player: Player) -> None:
+        self.player = player
+        self.parameters = [p for p in player.module.parameters() if p.requires_grad]
+        self.optimiser = player.optimiser(self.parameters)
+        self.rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.average = copy.deepcopy(player.module) if player.ema is not None else None
+        self.moves = 0
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Let no gradient reach the parameters, or let it again."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(not frozen)
+
+    def scale_rate(self, factor: float) -> None:
+        """Set the learning rates to a multiple of those that the player began with."""
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def gradient(self, batch: Batch, step: Step) -> None:
+        """Compute the objective's gradient in the player's own parameters.
+
+        Raises:
+            Diverged: If the objective is not finite.
+        """
+        self.freeze(False)
+        value = self.player.objective(batch, step)
+        if not torch.isfinite(value):
+            raise Diverged(
+                f"the objective of {self.player.name} became {value.item()} at step {step.index}: "
+                "lower the learning rate, or look for extreme values in the data"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        self.freeze()
+        step.log(self.player.name, value.detach())
+
+    def apply(self) -> None:
+        """Move the parameters along the gradient just computed."""
+        if self.player.clip is not None:
+            clip_grad_norm_(self.parameters, self.player.clip)
+        self.optimiser.step()
+        if self.player.project is not None:
+            self.player.project(self.player.module)
+        self.moves += 1
+        if self.average is not None:
+            self.update_average()
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Let the averaged weights follow, quickly at first and slowly later."""
+        decay = min(self.player.ema, self.moves / (self.moves + 10))
+        torch._foreach_lerp_(
+            list(self.average.parameters()), list(self.player.module.parameters()), 1 - decay
+        )
+        for mean, now in zip(self.average.buffers(), self.player.module.buffers(), strict=True):
+            mean.copy_(now)
+
+    @property
+    def current(self) -> nn.Module:
+        """The module to judge: the averaged one where there is one."""
+        return self.player.module if self.average is None else self.average
+
+
+Turn = Callable[[Sequence[Move], Callable[[], Batch], Step], None]
+
+
+def alternating(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
+    """Let one player after the other move, each `steps` times on fresh batches."""
+    for move in moves:
+        for _ in range(move.player.steps):
+            move.gradient(draw(), step)
+            move.apply()
+
+
+def simultaneous(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
+    """Let all players see the same batch, and then all move at once."""
+    batch = draw()
+    for move in moves:
+        move.gradient(batch, step)
+    for move in moves:
+        move.apply()
