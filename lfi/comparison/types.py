@@ -1,0 +1,140 @@
+"""What the pieces of a comparison are: losses, penalties, contrasts, discrepancies.
+
+A comparison by critic has four free parts, and no method needs more:
+
+    values = contrast(critic, batch, rng)       h = log p/q at samples of p and of q
+    objective = loss(values.h_p, values.h_q) + sum of weight * penalty(critic, values, rng)
+
+A loss is one risk of both samples, a penalty asks more of the critic, and a discrepancy compares
+two samples without a critic. All are protocols: whatever has the shape is one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Critic = Callable[..., Tensor]
+Batch = tuple[Tensor, ...]
+
+
+class Recovers(IntEnum):
+    """What the best critic says of log p/q; `min` of two is what both together allow.
+
+    Attributes:
+        NOTHING: Only which way to move (Wasserstein, anything under a gradient penalty).
+        SIGN: Whether p or q is larger.
+        UP_TO_X: The log-ratio plus any function of x: enough for a posterior given one x.
+        UP_TO_CONSTANT: The log-ratio plus a constant.
+        RATIO: The log-ratio.
+
+    Example:
+        >>> min(Recovers.RATIO, Recovers.UP_TO_X).name
+        'UP_TO_X'
+    """
+
+    NOTHING = 0
+    SIGN = 1
+    UP_TO_X = 2
+    UP_TO_CONSTANT = 3
+    RATIO = 4
+
+
+@runtime_checkable
+class CriticLoss(Protocol):
+    """A risk that the critic minimises, from its values at samples of p and of q."""
+
+    @property
+    def recovers(self) -> Recovers:
+        """What the minimiser says of log p/q."""
+
+    def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
+        """Return the risk, a mean; contrastive losses take values of shape (..., n, K)."""
+
+
+@runtime_checkable
+class GeneratorLoss(Protocol):
+    """A loss that whoever draws from q minimises; a divergence is this and a critic's loss."""
+
+    def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
+        """Return the generator's loss, a mean."""
+
+
+@runtime_checkable
+class PairCritic(Protocol):
+    """A critic of pairs (a, b) that embeds each side once and pairs embeddings at will."""
+
+    def embed(
+        self, a: Float[Tensor, "n ..."], b: Float[Tensor, "n ..."]
+    ) -> tuple[Float[Tensor, "n e"], Float[Tensor, "n g"]]:
+        """Return the embeddings of both sides."""
+
+    def pair(
+        self, embedded_a: Float[Tensor, "*#batch e"], embedded_b: Float[Tensor, "*#batch g"]
+    ) -> Float[Tensor, "*batch"]:
+        """Return the log-ratios of embedded pairs, broadcasting over leading dimensions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """A critic's values at samples of p and of q, and the inputs they came from.
+
+    Attributes:
+        h_p: Values at samples of p: (n,), or (n, K) for contrastive losses, which see the sample
+            of p in column 0 among K - 1 shuffled pairs.
+        h_q: Values at samples of q: (m,), (n, k) or (n, K).
+        p: Samples of p, such that `critic(*p, *given)` evaluates the critic anew.
+        q: Samples of q, likewise; where `h_q` has several columns, those of the first.
+        given: Inputs that p and q share, which no penalty differentiates.
+        contrastive: Whether `h_p` has its sample of p in column 0 only.
+    """
+
+    h_p: Tensor
+    h_q: Tensor
+    p: tuple[Tensor, ...]
+    q: tuple[Tensor, ...]
+    given: tuple[Tensor, ...] = ()
+    contrastive: bool = False
+
+    @property
+    def joint(self) -> Float[Tensor, " n"]:
+        """The values at samples of p alone: column 0 of contrastive values."""
+        return self.h_p[..., 0] if self.contrastive else self.h_p
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    """What else is asked of a critic. The objective multiplies by the weight."""
+
+    @property
+    def weight(self) -> float:
+        """The factor in the objective."""
+
+    @property
+    def keeps_optimum(self) -> bool:
+        """Whether the exact log-ratio pays nothing, so that the loss's optimum stays."""
+
+    def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
+        """Return the unweighted penalty."""
+
+
+@runtime_checkable
+class Discrepancy(Protocol):
+    """How far two samples are from each other: (*b, n, *e) and (*b, m, *e) to (*b,)."""
+
+    def __call__(
+        self,
+        x: Float[Tensor, "..."],
+        y: Float[Tensor, "..."],
+        *,
+        weight_x: Float[Tensor, "..."] | None = None,
+        weight_y: Float[Tensor, "..."] | None = None,
+    ) -> Float[Tensor, "..."]:
+        """Return the discrepancy of two samples, optionally weighted."""
+
+
+Contrast = Callable[[Critic, Batch, torch.Generator], Values]
