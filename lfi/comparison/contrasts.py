@@ -1,0 +1,122 @@
+"""Contrasts: what a critic compares. A contrast maps a critic and a batch to values.
+
+    contrast                    p                       q                         h_p       h_q
+    two_samples                 x_p                     x_q                       (n,)      (m,)
+    joint_vs_marginals(k)       (theta, x)              (another theta, x)        (n,)      (n, k)
+    joint_among(k)              (theta, x) among k      k other thetas, x         (n, k)    (n, k)
+    against_generator(draw)     x, given theta          draw(theta, rng)          (n,)      (n,)
+
+Pairs are shuffled by rolling theta along the batch, which was drawn in random order; x stays in its
+row. A pair critic embeds both sides once, and only the embeddings are paired: k contrasts cost the
+critic's head k times, not its embeddings. The shuffled columns of h_p serve again in h_q.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .types import Batch, Contrast, Critic, PairCritic, Values
+
+
+def two_samples(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
+    """Contrast data with other data, batch = (x_p, x_q): the ratio is p to q."""
+    x_p, x_q = batch
+    return Values(critic(x_p), critic(x_q), p=(x_p,), q=(x_q,))
+
+
+def joint_vs_marginals(k: int = 1) -> Contrast:
+    """Return the contrast of p(theta, x) with p(theta) p(x), batch = (theta, x).
+
+    The ratio is likelihood to evidence. `q` holds the pairs of the first of k rolls.
+
+    Args:
+        k: Shuffled pairs for each joint one.
+
+    Raises:
+        ValueError: If k is below 1, or a batch has no more than k rows.
+    """
+    _check_count(k)
+
+    def contrast(critic: PairCritic, batch: Batch, rng: torch.Generator) -> Values:
+        theta, x = batch
+        h = _rolled(critic, theta, x, k)
+        return Values(h[:, 0], h[:, 1:], p=(theta, x), q=(theta.roll(1, 0), x))
+
+    return contrast
+
+
+def joint_among(k: int) -> Contrast:
+    """Return the contrast of a joint pair among k with k shuffled ones, batch = (theta, x).
+
+    For contrastive losses: the joint pair is in column 0 of `h_p`, k - 1 rolls follow, and `h_q`
+    are those rolls and one more.
+
+    Args:
+        k: Pairs in a row.
+
+    Raises:
+        ValueError: If k is below 1, or a batch has no more than k rows.
+    """
+    _check_count(k)
+
+    def contrast(critic: PairCritic, batch: Batch, rng: torch.Generator) -> Values:
+        theta, x = batch
+        h = _rolled(critic, theta, x, k)
+        p, q = (theta, x), (theta.roll(1, 0), x)
+        return Values(h[:, :k], h[:, 1:], p=p, q=q, contrastive=True)
+
+    return contrast
+
+
+def against_generator(draw: Callable[..., Tensor]) -> Contrast:
+    """Return the contrast of data with a generator's samples, batch = (x, *given).
+
+    With batch = (x, theta), the critic is called as critic(x, theta) and critic(x_q, theta), and
+    the ratio is p(x | theta) to the generator's. Gradients reach the generator through its samples.
+
+    Args:
+        draw: Called as draw(*given, rng); returns samples of the shape of x.
+
+    Raises:
+        ValueError: If the samples have another shape than the data.
+
+    Example:
+        >>> noise = lambda theta, rng: theta + torch.randn(theta.shape, generator=rng)
+        >>> contrast = against_generator(noise)
+        >>> batch = torch.zeros(4, 1), torch.ones(4, 1)
+        >>> values = contrast(lambda x, theta: (x - theta)[:, 0], batch, torch.Generator())
+        >>> values.h_p
+        tensor([-1., -1., -1., -1.])
+    """
+
+    def contrast(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
+        x, *given = batch
+        x_q = draw(*given, rng)
+        if x_q.shape != x.shape:
+            raise ValueError(
+                f"draw must return samples of the data's shape {tuple(x.shape)}, "
+                f"got {tuple(x_q.shape)}"
+            )
+        return Values(critic(x, *given), critic(x_q, *given), (x,), (x_q,), tuple(given))
+
+    return contrast
+
+
+def _check_count(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k counts shuffled pairs and must be at least 1, got {k}")
+
+
+def _rolled(
+    critic: PairCritic, theta: Float[Tensor, "n ..."], x: Float[Tensor, "n ..."], k: int
+) -> Float[Tensor, "n columns"]:
+    """Return the critic's values at x paired with theta in its own row and rolled 1 to k times."""
+    n = len(theta)
+    if n <= k:
+        raise ValueError(f"{k} shuffled pairs need a batch of more than {k} rows, got {n}")
+    embedded_theta, embedded_x = critic.embed(theta, x)
+    rows = torch.arange(n, device=theta.device)
+    rolls = (rows[:, None] - torch.arange(k + 1, device=theta.device)) % n  # (n, k + 1)
+    return critic.pair(embedded_theta[rolls], embedded_x[:, None])
