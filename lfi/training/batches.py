@@ -48,7 +48,8 @@ class Shuffled:
         rows = {len(tensor) for tensor in train}
         if len(rows) != 1:
             raise ValueError(f"train: the tensors have different numbers of rows, {sorted(rows)}")
-        if not 1 <= size <= (n := rows.pop()):
+        n = rows.pop()
+        if not 1 <= size <= n:
             raise ValueError(f"size: a batch of {size} cannot be drawn from {n} rows")
         self.train = tuple(tensor.to(device) for tensor in train)
         self.held_out = held_out and tuple(tensor.to(device) for tensor in held_out)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 
-def fresh(seed: int | None = None) -> int:
+def fresh(seed: object = None) -> int:
     """Return the seed itself, or a new one from the machine's entropy where it is None.
 
     Raises:

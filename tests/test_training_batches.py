@@ -1,0 +1,63 @@
+"""Batches: every row once an epoch, rows kept together, the split without overlap."""
+
+import pytest
+import torch
+
+from lfi.training import Batches, Shuffled, split
+
+
+def test_an_epoch_draws_every_row_once_and_keeps_rows_together():
+    x = torch.arange(12.0)
+    batches, rng = Shuffled((x, -x), size=4), torch.Generator().manual_seed(0)
+    drawn = [batches.draw(rng) for _ in range(3)]
+    assert torch.cat([a for a, _ in drawn]).sort().values.equal(x)
+    assert all(torch.equal(a, -b) for a, b in drawn)
+
+
+def test_incomplete_batches_are_left_out():
+    batches, rng = Shuffled((torch.arange(10.0),), size=4), torch.Generator().manual_seed(0)
+    assert all(len(batches.draw(rng)[0]) == 4 for _ in range(20))
+
+
+def test_every_row_is_drawn_in_the_long_run():
+    batches, rng = Shuffled((torch.arange(10),), size=4), torch.Generator().manual_seed(0)
+    seen = torch.cat([batches.draw(rng)[0] for _ in range(100)])
+    assert len(seen.unique()) == 10
+
+
+def test_shuffled_is_a_source_of_batches():
+    assert isinstance(Shuffled((torch.zeros(3),), size=1), Batches)
+
+
+def test_rows_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match="different numbers of rows"):
+        Shuffled((torch.zeros(3), torch.zeros(4)), size=1)
+
+
+@pytest.mark.parametrize("size", [0, 4])
+def test_a_batch_that_cannot_be_drawn_is_refused(size):
+    with pytest.raises(ValueError, match="size"):
+        Shuffled((torch.zeros(3),), size=size)
+
+
+def test_a_split_shares_no_row_and_loses_none():
+    x = torch.arange(100)
+    (train,), (held,) = split((x,), 0.2, torch.Generator().manual_seed(0))
+    assert len(held) == 20
+    assert torch.cat([train, held]).sort().values.equal(x)
+
+
+def test_a_split_holds_out_no_more_than_the_most():
+    _, (held,) = split((torch.arange(100),), 0.5, torch.Generator().manual_seed(0), most=7)
+    assert len(held) == 7
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+def test_shares_out_of_range_are_refused(share):
+    with pytest.raises(ValueError, match="share"):
+        split((torch.arange(10),), share, torch.Generator())
+
+
+def test_a_split_that_holds_nothing_out_is_refused():
+    with pytest.raises(ValueError, match="empty"):
+        split((torch.arange(3),), 0.1, torch.Generator())
