@@ -1,0 +1,17 @@
+"""Report: figures, and one page that holds them all."""
+
+from lfi.report.check_plots import coverage_plot, rank_plot
+from lfi.report.data_plots import predictive_plot, surrogate_plot
+from lfi.report.page import write_report
+from lfi.report.posterior_plots import pair_plot
+from lfi.report.training_plots import training_plot
+
+__all__ = [
+    "coverage_plot",
+    "pair_plot",
+    "predictive_plot",
+    "rank_plot",
+    "surrogate_plot",
+    "training_plot",
+    "write_report",
+]

@@ -1,0 +1,121 @@
+"""Densities and regions of draws, for the eye and for the tables.
+
+A density of draws is a histogram on a fine grid, smoothed by a Gaussian whose width follows
+Silverman's rule and reflected at the ends of the support, so that a density that is high at a
+bound does not seem to fall there. The highest-density region of mass m is the smallest set that
+holds a share m of the draws: an interval in one dimension, {density >= level} in two.
+
+References:
+    Silverman, Density Estimation for Statistics and Data Analysis, 1986, section 3.4.
+    Hyndman, Computing and Graphing Highest Density Regions, American Statistician 1996.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+
+
+def highest_density_interval(
+    theta: Float[ndarray, "n D"], mass: float = 0.94
+) -> Float[ndarray, "D 2"]:
+    """Return the shortest interval that holds a share `mass` of each column's draws.
+
+    Raises:
+        ValueError: If mass is not between 0 and 1.
+
+    Example:
+        >>> draws = np.arange(100.0)[:, None] ** 2  # densest at 0
+        >>> highest_density_interval(draws, mass=0.5)
+        array([[   0., 2401.]])
+    """
+    if not 0 < mass < 1:
+        raise ValueError(f"mass must lie between 0 and 1, got {mass}")
+    ordered = np.sort(theta, axis=0)
+    held = min(max(round(mass * len(theta)), 1), len(theta))  # draws inside the interval
+    lower, upper = ordered[: len(theta) - held + 1], ordered[held - 1 :]
+    shortest = (upper - lower).argmin(axis=0)
+    column = np.arange(theta.shape[1])
+    return np.stack([lower[shortest, column], upper[shortest, column]], axis=1)
+
+
+def window(
+    values: Float[ndarray, " n"], lower: float = -np.inf, upper: float = np.inf
+) -> tuple[float, float]:
+    """Return the range that shows all but 0.4% of the draws, within the support's bounds."""
+    low, high = np.quantile(values, [0.002, 0.998])
+    margin = 0.08 * (high - low)
+    if margin <= 1e-12 * max(abs(low), abs(high)):  # all draws equal: any range around them
+        margin = 0.5 * max(abs(low), 1e-3)
+    return float(max(low - margin, lower)), float(min(high + margin, upper))
+
+
+def density(
+    values: Float[ndarray, " n"],
+    grid: Float[ndarray, " m"],
+    *,
+    lower: float = -np.inf,
+    upper: float = np.inf,
+) -> Float[ndarray, " m"]:
+    """Return the density of the draws at the points of an increasing grid.
+
+    Args:
+        values: The draws; those outside the grid count in the normalisation.
+        grid: Where the density is wanted.
+        lower: The support's lower bound, below which the density is zero.
+        upper: The support's upper bound.
+
+    Example:
+        >>> values = (np.arange(10_000) + 0.5) / 10_000  # uniform on (0, 1)
+        >>> density(values, np.array([-0.5, 0.0, 0.5]), lower=0.0, upper=1.0).round(2)
+        array([0., 1., 1.])
+    """
+    quarter, three = np.quantile(values, [0.25, 0.75])
+    spread = min(values.std(), (three - quarter) / 1.349) or values.std()
+    width = max(1.06 * spread * len(values) ** -0.2, 1e-3 * (grid[-1] - grid[0]))
+    low, high = max(grid[0] - 5 * width, lower), min(grid[-1] + 5 * width, upper)
+    bins = int(np.clip(8 * (high - low) / width, 64, 8192))
+    counts, edges = np.histogram(values, bins, (low, high))
+    step = (high - low) / bins
+    smooth = gaussian_filter1d(counts.astype(float), width / step, mode="reflect")
+    found = np.interp(grid, (edges[1:] + edges[:-1]) / 2, smooth / (len(values) * step))
+    return np.where((grid >= lower) & (grid <= upper), found, 0.0)
+
+
+def joint_density(
+    x: Float[ndarray, " n"],
+    y: Float[ndarray, " n"],
+    x_window: tuple[float, float],
+    y_window: tuple[float, float],
+    bins: int = 80,
+) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"], Float[ndarray, "m m"]]:
+    """Return the cells' centres in x and in y, and the draws' share per cell, indexed [y, x].
+
+    The smoothing follows the conditional spreads, so that a narrow ridge stays narrow.
+    """
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins, (x_window, y_window))
+    spreads = x.std(), y.std()
+    slope = np.corrcoef(x, y)[0, 1] if min(spreads) > 0 else 0.0
+    conditional = 1.2 * np.sqrt(max(1 - slope**2, 0.0)) * len(x) ** (-1 / 6)
+    widths = [
+        max(conditional * spread / (edges[1] - edges[0]), 1.0)
+        for spread, edges in zip(spreads, (x_edges, y_edges), strict=True)
+    ]
+    smooth = gaussian_filter(counts, widths, mode="reflect").T / len(x)
+    return (x_edges[1:] + x_edges[:-1]) / 2, (y_edges[1:] + y_edges[:-1]) / 2, smooth
+
+
+def region_levels(
+    cells: Float[ndarray, "m m"], masses: tuple[float, ...] = (0.95, 0.8, 0.5)
+) -> list[float]:
+    """Return, for each mass, the level above which the cells hold that share of the whole.
+
+    Example:
+        >>> cells = np.array([[0.1, 0.2], [0.3, 0.4]])
+        >>> region_levels(cells, (0.9, 0.4))
+        [0.2, 0.4]
+    """
+    ordered = np.sort(cells, axis=None)[::-1]
+    held = np.cumsum(ordered) / ordered.sum()
+    first = np.searchsorted(held, np.array(masses) - 1e-9)
+    return [float(level) for level in ordered[np.minimum(first, ordered.size - 1)]]

@@ -1,0 +1,176 @@
+"""The report: one HTML file that a scientist can open, print, and send to a colleague.
+
+Everything lies inside the file: figures as PNG, styles, no script, nothing fetched from anywhere
+(the page itself forbids it). Every part is optional, and what is not given has no section.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from jaxtyping import Float
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from torch import Tensor
+
+from lfi.diagnostics import Checks, PredictiveCheck
+from lfi.generation import Surrogate
+from lfi.generation.fidelity import Fidelity
+from lfi.inference import Draws, RatioPosterior
+from lfi.report.provenance import provenance_section
+from lfi.report.sections import (
+    Section,
+    calibration_section,
+    posterior_section,
+    predictive_section,
+    surrogate_section,
+    training_section,
+)
+from lfi.report.tables import Verdict
+from lfi.simulation import Prior
+from lfi.training import History, child, fresh
+
+drawn = 10_000  # posterior draws that the report takes itself where it is given none
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    title: str = "Likelihood-free inference",
+    posterior: RatioPosterior | None = None,
+    x_obs: Float[Tensor, "..."] | None = None,
+    draws: Draws | None = None,
+    checks: Checks | None = None,
+    predictive: PredictiveCheck | None = None,
+    surrogate: Surrogate | None = None,
+    fidelity: Fidelity | None = None,
+    prior: Prior | None = None,
+    units: Mapping[str, str] | None = None,
+    command: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    seconds: Mapping[str, float] | None = None,
+    seed: int | None = None,
+) -> Path:
+    """Write a self-contained HTML page of whatever is given, and return where it is.
+
+    The file appears whole or not at all; one that was there before is replaced.
+
+    Args:
+        path: The file, in a folder that exists.
+        title: The page's heading.
+        posterior: For its prior and its training curves, and to draw from in place of `draws`.
+        x_obs: The observation, needed only to draw.
+        draws: Draws of the posterior of the observation, from `posterior.draw`.
+        checks: Calibration, from `lfi.check`.
+        predictive: The posterior predictive check, from `lfi.predictive_check`.
+        surrogate: For its training curves.
+        fidelity: The surrogate compared with the simulator.
+        prior: The prior to show beside the posterior, by default the posterior's own, which rounds
+            may have truncated.
+        units: The parameters' units by name.
+        command: The command line that made all this.
+        settings: What was chosen, such as the seed and the budget, as text.
+        seconds: How long each stage took.
+        seed: For the draws that the report takes itself; the page records it.
+
+    Raises:
+        ValueError: If there is nothing to report.
+        FileNotFoundError: If the folder does not exist.
+
+    Example:
+        >>> import tempfile
+        >>> history = lfi.training.History(
+        ...     columns={"critic": ((0, 0.69), (1, 0.5))}, steps=2, best_step=None, seconds=0.1,
+        ...     stopped="all steps done", seed=1)
+        >>> write_report("report.html")
+        Traceback (most recent call last):
+        ...
+        ValueError: there is nothing to report: give at least one of posterior, draws, ...
+    """
+    path, seed, units = Path(path), fresh(seed), units or {}
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the report's folder {str(path.parent)!r} does not exist: make it")
+    if draws is None and posterior is not None and x_obs is not None:
+        draws = posterior.draw(drawn, x_obs, seed=child(seed, 0))
+    if prior is None and posterior is not None:
+        prior = posterior.prior
+
+    sections: list[Section] = []
+    if draws is not None:
+        sections.append(posterior_section(draws, prior=prior, units=units, seed=child(seed, 1)))
+    if predictive is not None:
+        sections.append(predictive_section(predictive))
+    if checks is not None:
+        sections.append(calibration_section(checks))
+    if fidelity is not None:
+        sections.append(surrogate_section(fidelity))
+    histories = _histories(posterior, surrogate)
+    if histories:
+        sections.append(training_section(list(histories.values()), list(histories)))
+    if not sections:
+        raise ValueError(
+            "there is nothing to report: give at least one of posterior, draws, checks, "
+            "predictive, surrogate, fidelity"
+        )
+    sections.append(
+        provenance_section(
+            command=command,
+            settings=settings or {},
+            seconds=seconds or {},
+            seed=seed,
+            written=datetime.now().astimezone(),
+        )
+    )
+    _replace(path, render(title, sections))
+    return path
+
+
+def render(title: str, sections: Sequence[Section]) -> str:
+    """Return the page as HTML; text of any origin is escaped."""
+    environment = Environment(
+        loader=PackageLoader("lfi.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2")
+    return page.render(title=title, sections=sections, verdict=conclusion(sections))
+
+
+def conclusion(sections: Sequence[Section]) -> Verdict:
+    """Return the verdict at the top of the page: whether every judgement of a section is good.
+
+    Example:
+        >>> conclusion([Section("draws", "Draws", verdict=Verdict(False, "there are few draws"))])
+        Verdict(good=False, text='Look closer: there are few draws.')
+    """
+    verdicts = [section.verdict for section in sections if section.verdict is not None]
+    doubts = [verdict.text for verdict in verdicts if verdict.good is False]
+    if doubts:
+        return Verdict(False, f"Look closer: {'; '.join(doubts)}.")
+    passed = [verdict.text for verdict in verdicts if verdict.good]
+    if passed:
+        return Verdict(True, f"All is well: {'; '.join(passed)}.")
+    return Verdict(None, "Nothing was checked.")
+
+
+def _histories(posterior: RatioPosterior | None, surrogate: Surrogate | None) -> dict[str, History]:
+    """Return every training's history under its title."""
+    histories = {}
+    rounds = () if posterior is None else posterior.history
+    for i, history in enumerate(rounds, start=1):
+        histories[f"posterior, round {i}" if len(rounds) > 1 else "posterior"] = history
+    if surrogate is not None and surrogate.history is not None:
+        histories["surrogate"] = surrogate.history
+    return histories
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the text beside the file first, and then put it in the file's place at once."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""Where a report comes from: the command, the settings, the times, the versions, the date."""
+
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+
+import lfi
+from lfi.report.sections import Section
+from lfi.report.tables import Table
+
+packages = ("torch", "numpy", "scipy", "arviz")  # what the numbers depend on
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of lfi, Python and the packages that the numbers depend on.
+
+    Example:
+        >>> list(versions())
+        ['lfi', 'Python', 'torch', 'numpy', 'scipy', 'arviz', 'platform']
+    """
+    return {
+        "lfi": lfi.__version__,
+        "Python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "platform": platform.platform(),
+    }
+
+
+def provenance_section(
+    *,
+    command: str | None,
+    settings: Mapping[str, str],
+    seconds: Mapping[str, float],
+    seed: int,
+    written: datetime,
+) -> Section:
+    """Return what is needed to make the report again.
+
+    Args:
+        command: The command line that made it, where there was one.
+        settings: What was chosen, such as the seed and the budget, as text.
+        seconds: How long each stage took.
+        seed: The report's own seed, of the prior's curves.
+        written: When the report was written.
+    """
+    chosen = {**settings, "seed of this page's own draws": str(seed)}
+    tables = [Table(("setting", "value"), tuple(chosen.items()), "Settings.", numeric=False)]
+    if seconds:
+        rows = [(stage, f"{duration:,.1f}") for stage, duration in seconds.items()]
+        rows.append(("total", f"{sum(seconds.values()):,.1f}"))
+        tables.append(Table(("stage", "seconds"), tuple(rows), "Time."))
+    found = {**versions(), "written": f"{written:%Y-%m-%d %H:%M %Z}".strip()}
+    tables.append(Table(("software", "version"), tuple(found.items()), "Versions.", numeric=False))
+    return Section("provenance", "How it was made", blocks=tuple(tables), code=command or "")

@@ -1,0 +1,252 @@
+"""The report's sections: for each part of an inference its figures, tables and words.
+
+A section says what was found in one sentence, which the summary repeats, and judges it where there
+is a rule to judge by. How a figure is to be read stands in its caption.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from lfi.diagnostics import Checks, PredictiveCheck
+from lfi.generation.fidelity import Fidelity
+from lfi.inference import Draws
+from lfi.report.check_plots import coverage_plot, rank_plot
+from lfi.report.data_plots import most_thetas, predictive_plot, surrogate_plot
+from lfi.report.posterior_plots import most_parameters, pair_plot, prior_draws
+from lfi.report.style import number, styled
+from lfi.report.tables import (
+    Table,
+    Verdict,
+    checks_table,
+    fidelity_table,
+    judge_c2st,
+    marginal_table,
+    predictive_table,
+    sampler_table,
+)
+from lfi.report.training_plots import training_plot
+from lfi.simulation import Prior
+from lfi.training import History, child, numpy_rng
+
+dpi = 150  # sharp on screens of high density and in print
+
+
+@dataclass(frozen=True)
+class Image:
+    """A figure as a PNG inside the page, with its size on the screen in pixels."""
+
+    source: str
+    alt: str
+    caption: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        anchor: Its name in links.
+        title: Its heading.
+        finding: What was found, one sentence for the summary; empty for none.
+        verdict: Whether that is well; None where there is nothing to judge.
+        blocks: Figures and tables in their order.
+        code: A command, set as it is.
+    """
+
+    anchor: str
+    title: str
+    finding: str = ""
+    verdict: Verdict | None = None
+    blocks: tuple[Image | Table, ...] = ()
+    code: str = ""
+
+
+def embed(figure: Figure, alt: str, caption: str) -> Image:
+    """Return the figure as an image that lies inside the page."""
+    buffer = io.BytesIO()
+    with styled():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Image(source, alt, caption, width, height)
+
+
+def posterior_section(
+    draws: Draws,
+    *,
+    prior: Prior | None,
+    units: Mapping[str, str],
+    seed: int,
+) -> Section:
+    """Return the marginals, the pair plot and how the draws were made."""
+    prior_theta = None
+    if prior is not None:
+        prior_theta = prior.sample(prior_draws, rng=numpy_rng(seed, 0))
+    figure = pair_plot(draws.theta, draws.names, prior=prior, units=units, seed=child(seed, 1))
+    caption = (
+        "Each parameter's marginal density on the diagonal, with mean and standard deviation above"
+    )
+    if len(draws.names) > 1:
+        caption += "; below it, the smallest regions that hold 50, 80 and 95% of the draws"
+    if prior is not None:
+        caption += (
+            ". The grey curve is the prior: where it differs from the blue one, the data have "
+            "taught something"
+        )
+    if len(draws.names) > most_parameters:
+        caption += f". The first {most_parameters} of {len(draws.names)} parameters are shown"
+    if prior is not None and prior.truncated:
+        caption += f". The prior is truncated to {box(prior)}"
+    alt = f"Pair plot of the posterior of {', '.join(draws.names)}"
+    marginals = marginal_table(
+        draws.theta, draws.names, prior_theta=prior_theta, units=units, r_hat=draws.r_hat
+    )
+    sampling = sampler_table(draws)
+    doubts = [
+        f"{what}: {verdict.text}" for what, _, verdict in sampling.rows if verdict.good is False
+    ]
+    return Section(
+        "posterior",
+        "Posterior",
+        finding=f"{estimates(draws, units)} (posterior mean ± sd).",
+        verdict=Verdict(not doubts, "; ".join(doubts) or "the draws are reliable"),
+        blocks=(marginals, embed(figure, alt, caption + "."), sampling),
+    )
+
+
+def estimates(draws: Draws, units: Mapping[str, str], most: int = 5) -> str:
+    """Return "beta = 1.73 ± 0.05 1/day and gamma = ..." for the first few parameters."""
+    parts = []
+    for name, column in zip(draws.names[:most], draws.theta.double().T, strict=False):
+        mean, sd = float(column.mean()), float(column.std(unbiased=False))
+        unit = units.get(name, "1")
+        value = f"{name} = {number(mean, sd)} ± {number(sd, sd)}"
+        parts.append(value if unit == "1" else f"{value} {unit}")
+    if len(draws.names) > most:
+        parts.append(f"{len(draws.names) - most} more parameters")
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def box(prior: Prior) -> str:
+    """Return a prior's bounds in words.
+
+    Example:
+        >>> box(lfi.simulation.as_prior({"rate": torch.distributions.Uniform(0.0, 2.0)}))
+        'rate in [0, 2]'
+    """
+    bounds = zip(prior.names, prior.lower.tolist(), prior.upper.tolist(), strict=True)
+    return ", ".join(f"{name} in [{low:.3g}, {high:.3g}]" for name, low, high in bounds)
+
+
+def calibration_section(checks: Checks) -> Section:
+    """Return ranks, coverage and their tests, and over which parameters they speak."""
+    least = min(checks.p_values, key=checks.p_values.__getitem__)
+    result = (
+        f"{len(checks.p_values)} tests on {checks.n:,} held-out simulations "
+        f"(the least p-value is {checks.p_values[least]:.2g}, of {least})"
+    )
+    if checks.ok:
+        meaning = "the posterior is calibrated"
+    elif checks.failed:
+        meaning = f"the posterior is not calibrated (fails: {', '.join(checks.failed)})"
+    else:
+        meaning = "calibration could not be judged for want of effective candidates"
+    ranks = embed(
+        rank_plot(checks),
+        f"Distribution of ranks, less the uniform one, for {', '.join(checks.names)}",
+        "The distribution function of the true parameters' ranks in their posteriors, less the "
+        "expected one. A right posterior's curve stays in the dark band with probability 99%, "
+        "and fails the test outside the pale one. Above zero on the left and below it on the "
+        "right: too narrow; the reverse: too wide; above zero throughout: the posterior lies too "
+        "high, below: too low.",
+    )
+    coverage = embed(
+        coverage_plot(checks),
+        "Share of posterior regions that hold the true parameters, against their level",
+        "How often posterior regions of a given level hold the true parameters: for a right "
+        "posterior, as often as the level says (the diagonal; at each level, 99% of right "
+        "posteriors lie in the band). Below the diagonal the regions are too small: the "
+        "posterior is overconfident.",
+    )
+    return Section(
+        "calibration",
+        "Calibration",
+        finding=f"{meaning[0].upper()}{meaning[1:]}, {checks.scope}: {result}.",
+        verdict=Verdict(checks.ok, meaning),
+        blocks=(checks_table(checks), ranks, coverage),
+    )
+
+
+def predictive_section(predictive: PredictiveCheck) -> Section:
+    """Return the data among replicated data of the posterior."""
+    alt = "Bands of data replicated from the posterior, with the observed data as points"
+    caption = (
+        "Data simulated at posterior draws, and the data observed. If the model is right, about "
+        "nine points in ten lie in the pale band, and half of them in the dark one."
+    )
+    meaning = "the data are" + " not" * (not predictive.ok) + " as the posterior predicts"
+    return Section(
+        "prediction",
+        "Posterior prediction",
+        finding=f"T{meaning[1:]} (p = {predictive.p_value:.2g}).",
+        verdict=Verdict(predictive.ok, meaning),
+        blocks=(
+            embed(predictive_plot(predictive), alt, caption),
+            predictive_table(predictive),
+        ),
+    )
+
+
+def surrogate_section(fidelity: Fidelity) -> Section:
+    """Return the surrogate beside the simulator at held-out parameters."""
+    verdict = judge_c2st(fidelity.mean)
+    caption = (
+        "The simulator's x (grey: mean and central 90%) and the surrogate's (blue: solid the mean, "
+        "dashed the central 90%) at parameters that the surrogate was not trained on. C2ST is the "
+        "accuracy of a classifier that tells them apart: 0.5 is the best there is."
+    )
+    if len(fidelity.theta) > most_thetas:
+        caption += f" The first {most_thetas} of {len(fidelity.theta)} are shown."
+    return Section(
+        "surrogate",
+        "Surrogate",
+        finding=(
+            f"A classifier tells the surrogate from the simulator with accuracy "
+            f"{fidelity.mean:.2f} on average over {len(fidelity.theta)} parameter vectors "
+            f"(0.5 is chance): {verdict.text}."
+        ),
+        verdict=Verdict(verdict.good, f"surrogate and simulator are {verdict.text}"),
+        blocks=(
+            embed(surrogate_plot(fidelity), "Simulator and surrogate compared", caption),
+            fidelity_table(fidelity),
+        ),
+    )
+
+
+def training_section(histories: Sequence[History], titles: Sequence[str]) -> Section:
+    """Return the loss curves, and how each training ended."""
+    caption = (
+        "What each training recorded, step by step. The dotted line marks the step whose weights "
+        "were kept. A held-out curve that rises again while the other falls means overfitting."
+    )
+    rows = tuple(
+        (
+            title,
+            f"{history.steps:,}",
+            "–" if history.best_step is None else f"{history.best_step:,}",
+            f"{history.seconds:.1f}",
+            str(history.seed),
+            Verdict(None, history.stopped),
+        )
+        for title, history in zip(titles, histories, strict=True)
+    )
+    header = ("training", "steps", "kept step", "seconds", "seed", "ended")
+    table = Table(header, rows, "How each training ended.")
+    image = embed(training_plot(histories, titles), "Training curves", caption)
+    return Section("training", "Training", blocks=(image, table))
