@@ -1,0 +1,16 @@
+"""Simulation: named priors, simulators, the runner and its store."""
+
+from lfi.simulation.priors import Prior, as_prior
+from lfi.simulation.run import simulate
+from lfi.simulation.simulations import Simulations
+from lfi.simulation.simulator import Simulator, as_simulator, simulator
+
+__all__ = [
+    "Prior",
+    "Simulations",
+    "Simulator",
+    "as_prior",
+    "as_simulator",
+    "simulate",
+    "simulator",
+]

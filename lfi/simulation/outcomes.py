@@ -1,0 +1,157 @@
+"""What simulating comes to, row by row: data, data with infinities or NaNs, or an error.
+
+A failure is part of the record: its row keeps its theta, its code and the simulator's message.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+BLOCK = 1024  # rows that share a stream of random numbers; part of the record, never changed
+OK, NONFINITE, ERROR, TIMEOUT = range(4)
+STATUS = ("ok", "nonfinite", "error", "timeout")  # by code
+LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some consecutive rows of a run.
+
+    Attributes:
+        x: The data, NaN in rows that raised; None where all rows raised.
+        codes: The rows' status, an index into `STATUS`.
+        errors: The messages of rows that raised, by the rows' numbers in the run.
+        dtype: The dtype of the first row that did not raise.
+        cause: The first exception.
+    """
+
+    x: Shaped[Tensor, " n *event"] | None
+    codes: UInt8[Tensor, " n"]
+    errors: dict[int, str] = field(default_factory=dict)
+    dtype: torch.dtype | None = None
+    cause: Exception | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def as_x(value: object, dtype: torch.dtype) -> Shaped[Tensor, "*event"]:
+    """Return a simulator's output as a tensor of its own on the CPU.
+
+    Float32 and float64 stay what they are, numbers of other kinds become `dtype`.
+
+    Raises:
+        ValueError: If the output is not an array of real numbers.
+
+    Example:
+        >>> as_x([1, 2], torch.float32)
+        tensor([1., 2.], dtype=torch.float32)
+    """
+    if isinstance(value, Tensor):
+        x = value.detach().to("cpu", copy=True)
+        if x.is_complex():
+            raise ValueError("simulate returned x of dtype complex: real numbers are needed")
+        return x.contiguous() if x.dtype in (torch.float32, torch.float64) else x.to(dtype)
+    if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
+        return torch.stack([as_x(part, dtype) for part in value])
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"simulate returned a ragged {type(value).__name__}: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"simulate returned a {type(value).__name__} of dtype {array.dtype}: "
+            "x must be an array of real numbers"
+        )
+    keeps = isinstance(value, np.ndarray | np.generic) and array.dtype in (np.float32, np.float64)
+    kept = array if keeps else array.astype(np.float64)
+    x = torch.from_numpy(np.array(kept, order="C", copy=True))
+    return x if keeps else x.to(dtype)
+
+
+def whole(x: Shaped[Tensor, " n *event"]) -> Block:
+    """Return the outcome of a batched call that succeeded."""
+    finite = x.reshape(len(x), -1).isfinite().all(dim=1)
+    codes = torch.where(finite, OK, NONFINITE).to(torch.uint8)
+    return Block(x, codes, dtype=x.dtype)
+
+
+def collected(rows: Sequence[Tensor | Exception], first: int) -> Block:
+    """Return the outcome of calls for one row each: its data, or what was raised.
+
+    Args:
+        rows: The data, (*event) each, or exceptions.
+        first: The number of the first row.
+
+    Raises:
+        ValueError: If rows have different shapes.
+    """
+    good = [row for row in rows if isinstance(row, Tensor)]
+    raised = {i: row for i, row in enumerate(rows, start=first) if isinstance(row, Exception)}
+    errors = {i: f"{type(e).__name__}: {e}"[:LONGEST_MESSAGE] for i, e in raised.items()}
+    cause = next(iter(raised.values()), None)
+    codes = torch.tensor([ERROR if isinstance(row, Exception) else OK for row in rows])
+    codes = codes.to(torch.uint8)
+    if not good:
+        return Block(None, codes, errors, None, cause)
+    event, dtype = good[0].shape, good[0].dtype
+    wide = torch.float64 if any(row.dtype == torch.float64 for row in good) else dtype
+    blank = torch.full(event, torch.nan, dtype=wide)
+    for i, row in enumerate(rows, start=first):
+        if isinstance(row, Tensor) and row.shape != event:
+            raise ValueError(
+                f"simulate returned x of shape {tuple(row.shape)} for row {i}, and of shape "
+                f"{tuple(event)} before: every row must have the same shape"
+            )
+    x = torch.stack([row.to(wide) if isinstance(row, Tensor) else blank for row in rows])
+    nonfinite = (codes == OK) & ~x.reshape(len(x), -1).isfinite().all(dim=1)
+    codes[nonfinite] = NONFINITE
+    return Block(x, codes, errors, dtype, cause)
+
+
+class Rows:
+    """Outcomes of one run in order, of one event shape and dtype: those of its first good row."""
+
+    def __init__(self, event: torch.Size | None = None, dtype: torch.dtype | None = None) -> None:
+        self.event, self.dtype = event, dtype
+        self.cause: Exception | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the rows, but not their shape."""
+        self.parts: list[tuple[Tensor, Block]] = []
+        self.errors: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return sum(len(block) for _, block in self.parts)
+
+    def add(self, theta: Float[Tensor, "n dim"], block: Block) -> None:
+        """Append rows.
+
+        Raises:
+            ValueError: If x has another shape than before.
+        """
+        if block.x is not None:
+            event = block.x.shape[1:]
+            if self.event is None:
+                self.event, self.dtype = event, block.dtype
+            if event != self.event:
+                raise ValueError(
+                    f"simulate returned x of shape {tuple(event)} a row, and of shape "
+                    f"{tuple(self.event)} before: every row must have the same shape"
+                )
+        self.cause = self.cause or block.cause
+        self.errors |= block.errors
+        self.parts.append((theta, block))
+
+    def joined(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return theta, x and codes of all rows."""
+        thetas, blocks = zip(*self.parts, strict=True)
+        blank = torch.full(self.event, torch.nan, dtype=self.dtype)
+        xs = [blank.expand(len(b), *self.event) if b.x is None else b.x for b in blocks]
+        x = torch.cat([x.to(self.dtype) for x in xs])
+        return torch.cat(thetas), x, torch.cat([b.codes for b in blocks])

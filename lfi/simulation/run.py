@@ -1,0 +1,217 @@
+"""Running a simulator many times: in parallel, resumable, with the same numbers every time.
+
+Rows are numbered in blocks of 1,024. A batched function is called on whole blocks, of which the
+first n rows are kept, so that 20,000 simulations extend 10,000; a function of one vector is called
+on exactly the rows asked for. Results are recorded in order, whoever computed them.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lfi.simulation.outcomes import BLOCK, OK, Block, Rows
+from lfi.simulation.priors import Prior, as_prior
+from lfi.simulation.simulations import Simulations
+from lfi.simulation.simulator import Simulator, as_simulator
+from lfi.simulation.workers import ordered, portable_error
+from lfi.training.progress import bar
+from lfi.training.seeds import fresh, numpy_rng
+
+PIECE_SECONDS = 0.25  # aimed at for a piece of work of a function of one vector
+
+
+def simulate(
+    simulator: object,
+    n: int,
+    *,
+    seed: int | None = None,
+    workers: int = 1,
+    store: str | Path | None = None,
+    progress: bool = True,
+    prior: object = None,
+) -> Simulations:
+    """Draw n parameter vectors from the prior and simulate data for each.
+
+    Equal seeds give equal numbers, bit for bit, for any number of workers and however often a run
+    was interrupted. A row whose simulation raises or is not finite stays in the record, with its
+    status. A batched function runs on one core as a whole; `workers` runs blocks side by side.
+
+    Args:
+        simulator: A `Simulator`, or a module with `prior` and `simulate`.
+        n: How many simulations.
+        seed: Names the random numbers; None takes fresh ones, or those of the store to resume.
+        workers: How many processes compute.
+        store: A folder that keeps the results as they come. A run that was interrupted goes on
+            where it was; one that is longer is extended; of a shorter one the first n are returned.
+        progress: Whether to show a bar on a terminal.
+        prior: Draws theta in place of the simulator's prior, such as a truncated one.
+
+    Raises:
+        ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
+        StoreError: If the store belongs to another run, is damaged, in use, or cannot be written.
+        RuntimeError: If no simulation of the first block succeeds, or a worker process dies.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> wrapped = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
+        >>> simulations = lfi.simulate(wrapped, 1_500, seed=1)
+        >>> simulations.x.shape
+        torch.Size([1500, 3])
+        >>> longer = lfi.simulate(wrapped, 2_500, seed=1)
+        >>> torch.equal(longer.x[:1_500], simulations.x)
+        True
+    """
+    simulator = as_simulator(simulator)
+    prior = simulator.prior if prior is None else as_prior(prior)
+    _check(simulator, prior, n, workers)
+    if store is None:
+        record = _Memory(simulator, prior, fresh(seed))
+    else:
+        from lfi.simulation.store import Writer  # zarr is imported where it is used
+
+        record = Writer(store, simulator, prior, seed)
+    with record:
+        if record.finished < n:
+            _fill(record, simulator, prior, n, workers, progress)
+        return record.simulations(n)
+
+
+class _Memory:
+    """The record of a run that no store keeps."""
+
+    finished = 0
+
+    def __init__(self, simulator: Simulator, prior: Prior, seed: int) -> None:
+        self.simulator, self.prior, self.seed = simulator, prior, seed
+        self.rows = Rows()
+
+    def __enter__(self) -> "_Memory":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.rows.clear()
+
+    def add(self, theta: Tensor, block: Block) -> None:
+        """Append rows."""
+        self.rows.add(theta, block)
+
+    def simulations(self, n: int) -> Simulations:
+        """Return the first n rows."""
+        parts = (part[:n] for part in self.rows.joined())
+        errors = {i: text for i, text in self.rows.errors.items() if i < n}
+        return Simulations(*parts, self.prior, self.seed, errors, self.simulator.name)
+
+
+@runtime_checkable
+class Record(Protocol):
+    """Where the rows of a run go."""
+
+    seed: int
+    finished: int
+    rows: Rows
+
+    def add(self, theta: Tensor, block: Block) -> None:
+        """Append rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a block, to be computed by one call of `run_block`."""
+
+    block: int
+    start: int
+    theta: np.ndarray
+    seed: int
+
+
+def _check(simulator: Simulator, prior: Prior, n: int, workers: int) -> None:
+    for name, value in (("n", n), ("workers", workers)):
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(f"{name} must be a whole number, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if prior.names != simulator.names:
+        raise ValueError(
+            f"prior names {', '.join(prior.names)}, the simulator takes "
+            f"{', '.join(simulator.names)}"
+        )
+
+
+def _fill(
+    record: Record, simulator: Simulator, prior: Prior, n: int, workers: int, progress: bool
+) -> None:
+    """Simulate from the first row that is missing and put the rows into the record."""
+    pace = _Pace()
+    tasks = _pieces(simulator, prior, record.seed, record.finished, n, pace)
+    results = ordered(
+        _Task(simulator, travels=workers > 1), tasks, workers, origin=simulator.simulate
+    )
+    began, done, failed = time.monotonic(), 0, 0
+    title = f"simulating {simulator.name}"
+    with closing(results), bar(title, n, show=progress) as advance:
+        advance(record.finished)
+        unsuccessful = record.finished == 0
+        for piece, block, seconds in results:
+            pace.saw(len(block), seconds)
+            unsuccessful = unsuccessful and not (block.codes == OK).any()
+            if unsuccessful and (piece.start + len(block)) in (BLOCK, n):
+                cause = record.rows.cause or block.cause
+                raise RuntimeError(
+                    f"{simulator.name} returned no finite x in its first "
+                    f"{piece.start + len(block):,} simulations"
+                    + (f"; it raised {cause!r}" if cause else "")
+                ) from cause
+            record.add(torch.from_numpy(piece.theta), block)
+            done, failed = done + len(block), failed + int((block.codes != OK).sum())
+            rate = done / max(time.monotonic() - began, 1e-9)
+            advance(min(len(block), n), f"{rate:,.0f}/s" + f", {failed:,} failed" * bool(failed))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a worker does with a piece."""
+
+    simulator: Simulator
+    travels: bool
+
+    def __call__(self, piece: Piece) -> tuple[Piece, Block, float]:
+        began = time.monotonic()
+        theta = torch.from_numpy(piece.theta)
+        block = self.simulator.run_block(theta, piece.seed, piece.block, piece.start)
+        if self.travels and block.cause is not None:
+            block = replace(block, cause=portable_error(block.cause))
+        return piece, block, time.monotonic() - began
+
+
+@dataclass
+class _Pace:
+    """How many rows of a function of one vector make a piece of work: as many as take a moment."""
+
+    rows: int = 4
+
+    def saw(self, rows: int, seconds: float) -> None:
+        wanted = int(rows * PIECE_SECONDS / max(seconds, 1e-6))
+        self.rows = max(1, min(wanted, 4 * self.rows, BLOCK))
+
+
+def _pieces(
+    simulator: Simulator, prior: Prior, seed: int, first: int, n: int, pace: _Pace
+) -> Iterator[Piece]:
+    """Yield the work from row `first` on: whole blocks, or pieces up to row n exactly."""
+    for block in range(first // BLOCK, -(-n // BLOCK)):
+        theta = prior.sample(BLOCK, rng=numpy_rng(seed, 0, block)).numpy()
+        start = max(first - block * BLOCK, 0)
+        stop = BLOCK if simulator.batched else min(n - block * BLOCK, BLOCK)
+        while start < stop:
+            end = stop if simulator.batched else min(start + pace.rows, stop)
+            yield Piece(block, start, theta[start:end], seed)
+            start = end

@@ -1,0 +1,155 @@
+"""How a scientist's function wants to be called: with a generator or without, NumPy or torch.
+
+A function takes theta and may take a second argument, `rng`. Annotations decide the kinds: theta
+comes as a NumPy array where it is annotated so, else as a tensor; `rng` comes as a torch.Generator
+where it is annotated so, else as NumPy's.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import CodeType
+from typing import Any, get_origin
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a function is called with.
+
+    Attributes:
+        rng: Whether it takes a generator.
+        keyword: The argument's name, where it is not the second by position.
+        torch_rng: Whether that is torch's generator, not NumPy's.
+        numpy_theta: Whether theta comes as a NumPy array, not as a tensor.
+    """
+
+    rng: bool = False
+    keyword: str | None = None
+    torch_rng: bool = False
+    numpy_theta: bool = False
+
+
+def signature_of(function: Callable[..., Any]) -> Signature:
+    """Return how to call a function.
+
+    Raises:
+        TypeError: If it is not callable, or needs arguments other than theta and a generator.
+
+    Example:
+        >>> def simulate(theta, rng: torch.Generator): ...
+        >>> signature_of(simulate)
+        Signature(rng=True, keyword=None, torch_rng=True, numpy_theta=False)
+    """
+    if not callable(function):
+        raise TypeError(f"simulate must be a function of theta, got {type(function).__name__}")
+    try:
+        taken = list(_parameters(function).values())
+    except ValueError:  # written in C, without a signature
+        return Signature()
+    positional = [p for p in taken if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    starred = any(p.kind is p.VAR_POSITIONAL for p in taken)
+    if not positional and not starred:
+        raise TypeError(f"simulate must take theta as its first argument, got {_name(function)}()")
+    second = next((p for p in taken if p.name == "rng" and p is not positional[0]), None)
+    if second is None and len(positional) > 1 and positional[1].default is inspect.Parameter.empty:
+        second = positional[1]
+    more = [
+        p.name
+        for p in taken
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and p not in (second, *positional[:1])
+    ]
+    if more:
+        raise TypeError(
+            f"simulate may take theta and rng; {_name(function)} also needs {', '.join(more)}: "
+            "bind other arguments with functools.partial"
+        )
+    theta_hint = positional[0].annotation if positional else inspect.Parameter.empty
+    rng_hint = second.annotation if second else None
+    return Signature(
+        rng=second is not None,
+        keyword=second.name if second is not None and second not in positional[1:2] else None,
+        torch_rng=rng_hint is torch.Generator or "torch.Generator" in str(rng_hint),
+        numpy_theta=_is_numpy(theta_hint),
+    )
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """Return the text that tells one function from another: its source, or its bytecode.
+
+    Values that a closure or `functools.partial` binds belong to it; other modules and globals,
+    which a function may call, do not.
+    """
+    if isinstance(function, partial):
+        bound = [*function.args, *(function.keywords.items())]
+        return source_of(function.func) + "".join(map(_value, bound))
+    function = inspect.unwrap(function)
+    if isinstance(function, torch.nn.Module):
+        return _text(type(function)) + _value(function)
+    if inspect.ismethod(function):
+        return _text(function.__func__) + _value(function.__self__)
+    if not inspect.isfunction(function):
+        return _text(function if inspect.isbuiltin(function) else type(function))
+    cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
+    return _text(function) + "".join(map(_value, [*cells, *(function.__defaults__ or ())]))
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(function, eval_str=True).parameters)
+    except (NameError, AttributeError, SyntaxError, TypeError):  # text that names nothing here
+        return dict(inspect.signature(function).parameters)
+
+
+def _is_numpy(hint: object) -> bool:
+    if isinstance(hint, str):
+        return "ndarray" in hint or "NDArray" in hint
+    return np.ndarray in (hint, get_origin(hint), getattr(hint, "array_type", None))
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _text(obj: Any) -> str:  # noqa: ANN401
+    try:
+        return inspect.getsource(obj)
+    except (OSError, TypeError):
+        code = getattr(obj, "__code__", None)
+        return _code(code) if code is not None else f"{obj.__module__}.{_name(obj)}"
+
+
+def _code(code: CodeType) -> str:
+    constants = (_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
+    return code.co_code.hex() + "".join(constants) + "".join(code.co_names)
+
+
+def _value(value: object) -> str:
+    """Return what tells a bound value from another, where that is a number, text or an array."""
+    if isinstance(value, torch.nn.Module):
+        return "".join(f"{key}{_value(v)}" for key, v in value.state_dict().items())
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    if isinstance(value, int | float | complex | str | bytes | None):
+        return repr(value)
+    if isinstance(value, tuple | list):
+        return "".join(map(_value, value))
+    if inspect.isfunction(value):
+        return _text(value)
+    return type(value).__qualname__
+
+
+def _filled(cell: Any) -> bool:  # noqa: ANN401
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
