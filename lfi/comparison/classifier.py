@@ -69,9 +69,10 @@ def c2st(
         seed: Folds and the network's start; None takes fresh entropy.
         folds: Parts that are held out in turn.
         hidden: Widths of the hidden layers; two of 10 x dimension by default. Narrower ones are
-            quicker and see less.
-        max_iter: Most passes over the training samples. Stopping early sees less too, but the
-            p-value stays right.
+            quicker and see less: `hidden=(32, 32), max_iter=20` takes 2,000 against 2,000 samples
+            of 14 dimensions in two seconds.
+        max_iter: Most passes over the training samples. Stopping early sees less too; the p-value
+            means what it did.
 
     Raises:
         ValueError: If the samples' events differ, are not finite or are fewer than folds.
@@ -158,4 +159,4 @@ def _standardised_excess(held_out: list[tuple[np.ndarray, np.ndarray]]) -> float
         expected = named * present / m  # of label 1, right; of label 0 likewise, so twice
         excess += 2 * (np.sum(predicted & true) - expected)
         variance += 4 * expected * (m - present) * (m - named) / (m * max(m - 1, 1))
-    return float(excess / np.sqrt(variance)) if variance > 0 else 0.0
+    return float(excess / np.sqrt(variance)) if variance > 0 else -np.inf
