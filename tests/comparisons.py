@@ -1,0 +1,92 @@
+"""Every comparison there is, and problems whose answers are known."""
+
+import torch
+
+from lfi.comparison import (
+    KL,
+    NREB,
+    NREC,
+    R1,
+    R2,
+    AlphaDivergence,
+    Balance,
+    Bernoulli,
+    Brier,
+    Exponential,
+    GradientPenalty,
+    Jeffreys,
+    JensenShannon,
+    NeymanChiSquared,
+    NonSaturating,
+    PearsonChiSquared,
+    PowerDivergence,
+    ReverseKL,
+    Spherical,
+    SquaredHellinger,
+    Triangular,
+)
+
+# A row of the table and its f, written independently as a function of u = p/q.
+TEXTBOOK = (
+    (Bernoulli(), lambda u: u * u.log() - (1 + u) * (1 + u).log()),
+    (Brier(), lambda u: -u / (1 + u)),
+    (Exponential(), lambda u: -2 * u.sqrt()),
+    (Spherical(), lambda u: (1 + u**2).sqrt()),
+    (KL(), lambda u: u * u.log()),
+    (ReverseKL(), lambda u: -u.log()),
+    (PearsonChiSquared(), lambda u: (u - 1) ** 2),
+    (NeymanChiSquared(), lambda u: (1 - u) ** 2 / u),
+    (SquaredHellinger(), lambda u: (u.sqrt() - 1) ** 2),
+    (JensenShannon(), lambda u: u * u.log() - (1 + u) * ((1 + u) / 2).log()),
+    (Jeffreys(), lambda u: (u - 1) * u.log()),
+    (Triangular(), lambda u: (u - 1) ** 2 / (u + 1)),
+    (NonSaturating(), lambda u: (1 + u) * (1 + 1 / u).log()),
+    (AlphaDivergence(-1.0), lambda u: (1 / u + u - 2) / 2),
+    (AlphaDivergence(0.5), lambda u: (u.sqrt() - u / 2 - 0.5) / -0.25),
+    (AlphaDivergence(3.0), lambda u: (u**3 - 3 * u + 2) / 6),
+    (PowerDivergence(0.1), lambda u: (u**1.1 - 1.1 * u + 0.1) / 0.1),
+    (PowerDivergence(1.0), lambda u: u**2 - 2 * u + 1),
+    (PowerDivergence(2.0), lambda u: (u**3 - 3 * u + 2) / 2),
+)
+DIVERGENCES = tuple(divergence for divergence, _ in TEXTBOOK)  # all that recover the ratio
+CONTRASTIVE = (NREB(), *(NREC(gamma) for gamma in (0.01, 1.0, 100.0)))
+PENALTIES = (R1(0.1), R2(0.1), GradientPenalty(10.0), Balance())
+
+# A joint distribution of theta (rows) and x (columns), in parts of 20; no two ratios are equal.
+JOINT = torch.tensor([[1, 2, 5], [6, 4, 2]])
+
+
+def marginals():
+    """The product of the joint's marginals, in parts of 20^2."""
+    return JOINT.sum(1, keepdim=True) * JOINT.sum(0, keepdim=True)
+
+
+def log_ratio():
+    """log p(theta, x)/p(theta)p(x) of the discrete joint."""
+    return torch.log(20.0 * JOINT / marginals())
+
+
+def minimise(risk, shape):
+    """Return where a risk of one tensor is least, from zeros, by L-BFGS."""
+    h = torch.zeros(shape, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [h],
+        max_iter=500,
+        tolerance_grad=1e-12,
+        tolerance_change=1e-16,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure():
+        optimizer.zero_grad()
+        value = risk(h)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    return h.detach()
+
+
+def quantiles(mean, n=200_000):
+    """Return a sample of N(mean, 1) without noise: its quantiles."""
+    return mean + torch.special.ndtri((torch.arange(n) + 0.5) / n)
