@@ -1,0 +1,192 @@
+"""Predictive check: could the model, fitted, have made what was observed?
+
+Draw parameters from the posterior, simulate a replicate of the data for each, and see where the
+observation lies among the n replicates.
+
+*Each entry* has a two-sided p-value from its mid-rank among the n + 1 values, 2 min(F, 1 - F) with
+F = (number below + half the number equal) / (n + 1), itself counted as equal: counts have ties, and
+this treats both sides alike. It shows where a misfit is; among many entries some are small.
+
+*Overall*, each of the n + 1 rows has two discrepancies, and the p-value is that of the larger rank:
+
+    distance   z' C^-1 z, z the normal scores of the row's entries among their columns, C the rows'
+               covariance, shrunk after Ledoit and Wolf: sees entries that do not belong together
+    farthest   the largest |x - mean| / sd of the row's entries: sees one entry far out, which ranks
+               cannot tell from one just outside
+
+The observation takes part in ranks, means and covariance just as each replicate does, so that a row
+drawn from the same distribution has a p-value uniform on {1, ..., n + 1} / (n + 1), or larger where
+there are ties, whatever the distribution.
+
+The posterior has seen the observation: it lies rather too well among its own predictions, and the
+p-values are conservative (Meng 1994). A small one is evidence against the model, a large one is
+little evidence for it.
+
+References:
+    Gelman, Meng & Stern, Posterior predictive assessment of model fitness, Statistica Sinica 1996.
+    Meng, Posterior predictive p-values, Annals of Statistics 1994.
+    Ledoit & Wolf, A well-conditioned estimator for large covariance matrices, J. Mult. Anal. 2004.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from sklearn.covariance import ledoit_wolf
+from torch import Tensor
+
+from lfi.diagnostics.scores import normal_scores
+from lfi.simulation.replicates import replicate
+from lfi.simulation.simulator import as_simulator
+from lfi.training.seeds import child, fresh, torch_rng
+
+
+@dataclass(frozen=True, eq=False)
+class PredictiveCheck:
+    """Replicates of the data and the observation's place among them.
+
+    Attributes:
+        theta: The parameters behind the replicates, (n, D).
+        x: The replicates, (n, *event).
+        x_obs: The observation, (*event).
+        p_values: Two-sided, of each entry of the observation, (*event).
+        distance: Joint discrepancy of the observation (first) and the replicates, (1 + n,).
+        farthest: The farthest entry's discrepancy of the same rows, (1 + n,).
+        p_value: Of the observation's discrepancies, overall.
+        failed: How many simulations failed or returned values that are not finite; not among x.
+        alpha: The false-alarm rate of `ok`.
+        seed: The seed in use.
+    """
+
+    theta: Float[Tensor, "n d"]
+    x: Float[Tensor, " n *event"]
+    x_obs: Float[Tensor, "*event"]
+    p_values: Float[Tensor, "*event"]
+    distance: Float[Tensor, " k"]
+    farthest: Float[Tensor, " k"]
+    p_value: float
+    failed: int
+    alpha: float
+    seed: int
+
+    @property
+    def n(self) -> int:
+        """How many replicates the observation is compared with."""
+        return len(self.x)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the overall p-value is at least alpha."""
+        return self.p_value >= self.alpha
+
+    def bands(self, levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> Tensor:
+        """Return the replicates' quantiles at the levels, (len(levels), *event)."""
+        return self.x.quantile(self.x.new_tensor(levels), dim=0)
+
+    def describe(self) -> list[str]:
+        """Return lines for people: the verdict, the least likely entry, what was left out."""
+        entry = int(self.p_values.argmin())
+        verdict = "compatible" if self.ok else "not compatible"
+        lines = [
+            f"observation {verdict} with {self.n} replicates: p = {self.p_value:.3g}",
+            f"  least likely of {self.p_values.numel()} entries: number {entry}, "
+            f"p = {self.p_values.min():.3g}",
+        ]
+        return lines + [f"  {self.failed} simulations failed and were left out"] * bool(self.failed)
+
+
+def predictive_check(
+    theta: Float[Tensor, "k d"],
+    simulator: object,
+    x_obs: Float[Tensor, "*event"],
+    *,
+    n: int = 2000,
+    seed: int | None = None,
+    alpha: float = 0.01,
+) -> PredictiveCheck:
+    """Simulate from posterior draws and compare with the observation.
+
+    Args:
+        theta: Draws from the posterior of `x_obs`. n of them are chosen at random, each at most
+            once where there are enough.
+        simulator: What is thought to have made the observation: a `Simulator`, or a module with
+            `prior` and `simulate`.
+        x_obs: The observation.
+        n: Number of replicates; no p-value is below 1 / (n + 1).
+        seed: Of the choice of draws and of the simulations.
+        alpha: The probability at most that `ok` is False for a right model.
+
+    Raises:
+        ValueError: If the shapes of parameters or observation are not the simulator's, if the
+            observation is not finite, or if fewer than two simulations are finite.
+        RuntimeError: If the simulator raises at every draw.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3),
+        ...                           prior={"mean": Normal(0.0, 1.0)})
+        >>> theta = 1 + torch.randn(1000, 1) / 3**0.5
+        >>> predictive_check(theta, simulator, torch.tensor([0.8, 1.1, 1.3]), seed=1).ok
+        True
+        >>> predictive_check(theta, simulator, torch.tensor([-9.0, 1.1, 1.3]), seed=1).ok
+        False
+    """
+    simulator, seed = as_simulator(simulator), fresh(seed)
+    if n < 2:
+        raise ValueError(f"n must be at least 2, got {n}")
+    if len(theta) == 0:
+        raise ValueError("theta must hold draws from the posterior, got none")
+    if not x_obs.isfinite().all():
+        raise ValueError("x_obs has entries that are not finite")
+    rng = torch_rng(seed, 0)
+    if n <= len(theta):
+        chosen = theta[torch.randperm(len(theta), generator=rng)[:n]]
+    else:
+        chosen = theta[torch.randint(len(theta), (n,), generator=rng)]
+    x = replicate(simulator, chosen, seed=child(seed, 1))
+    if x.shape[1:] != x_obs.shape:
+        raise ValueError(
+            f"x_obs has shape {tuple(x_obs.shape)}, the simulator returns {tuple(x.shape[1:])}"
+        )
+    finite = x.reshape(n, -1).isfinite().all(dim=1)
+    x = x[finite]
+    if len(x) < 2:
+        raise ValueError(f"only {len(x)} of {n} simulations at theta are finite")
+
+    rows = torch.cat([x_obs[None].to(x), x]).double().reshape(1 + len(x), -1)
+    below = (rows < rows[0]).double().mean(dim=0) + (rows == rows[0]).double().mean(dim=0) / 2
+    distance, farthest = _distance(rows), _farthest(rows)
+    larger = torch.maximum(_share_below(distance), _share_below(farthest))
+    return PredictiveCheck(
+        theta=chosen[finite],
+        x=x,
+        x_obs=x_obs.to(x),
+        p_values=2 * torch.minimum(below, 1 - below).reshape(x_obs.shape),
+        distance=distance,
+        farthest=farthest,
+        p_value=float((larger >= larger[0]).double().mean()),
+        failed=n - len(x),
+        alpha=float(alpha),
+        seed=seed,
+    )
+
+
+def _distance(rows: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """Return the squared length of each row's normal scores under their shrunk covariance."""
+    z = normal_scores(rows)
+    z = z[:, (z != 0).any(dim=0)]  # entries that never change tell nothing
+    if z.shape[1] == 0:
+        return z.new_zeros(len(z))
+    covariance, _ = ledoit_wolf(z.numpy(), assume_centered=True)
+    return (z * torch.linalg.solve(torch.from_numpy(covariance), z.T).T).sum(dim=1)
+
+
+def _farthest(rows: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """Return each row's largest deviation from its column's mean, in standard deviations."""
+    sd, mean = torch.std_mean(rows, dim=0)
+    return torch.where(sd > 0, (rows - mean).abs() / sd, 0.0).amax(dim=1)
+
+
+def _share_below(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Return for each value the share of values below it."""
+    return torch.searchsorted(values.sort().values, values).double() / len(values)

@@ -1,0 +1,64 @@
+"""Scores by rank: coordinates in which no outlier, unit or heavy tail decides a check.
+
+The normal score of a value is the standard normal quantile of its rank. Scores of any continuous
+column are standard normal; they keep the order, and so every dependence between columns.
+"""
+
+import numpy as np
+import scipy.special
+import scipy.stats
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def normal_scores(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Return each entry's normal score among its column's; ties share their mean rank.
+
+    Example:
+        >>> normal_scores(torch.tensor([[1.0], [1000.0], [2.0]]))[:, 0]
+        tensor([-0.9674,  0.9674,  0.0000])
+    """
+    ranks = scipy.stats.rankdata(x.double().numpy(), axis=0)
+    return torch.from_numpy(scipy.special.ndtri((ranks - 0.5) / len(x)))
+
+
+def scores_among(
+    x: Float[Tensor, " *n d"], reference: Float[Tensor, "k d"]
+) -> Float[Tensor, " *n d"]:
+    """Return the entries' normal scores in the distribution that `reference` is a sample of.
+
+    Ranks are interpolated between the reference's; beyond its extremes all scores are equal.
+
+    Example:
+        >>> scores_among(torch.tensor([[1.5], [99.0]]), torch.tensor([[1.0], [2.0]]))[:, 0]
+        tensor([0.0000, 0.6745])
+    """
+    levels = (np.arange(len(reference)) + 0.5) / len(reference)
+    ordered = reference.double().sort(dim=0).values.numpy()
+    columns = [
+        np.interp(column, ordered[:, d], levels)
+        for d, column in enumerate(x.double().movedim(-1, 0).numpy())
+    ]
+    return torch.from_numpy(scipy.special.ndtri(np.stack(columns, axis=-1)))
+
+
+def predict_left_out(x: Float[Tensor, "n d"], y: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    """Predict each row of y from its x by a regression on all the other rows.
+
+    Ridge regression of y, which should be centred, on the normal scores z of x and on z^2 - 1. The
+    penalty is their number: the prior variance of what they explain is then that of the noise.
+    Where H is the matrix that smooths y, leaving row i out makes its prediction
+    ((H y)_i - H_ii y_i) / (1 - H_ii).
+
+    Example:
+        >>> x = torch.linspace(-2, 2, 50)[:, None]
+        >>> (predict_left_out(x, 3 * x) - 3 * x).abs().mean() < 0.3
+        tensor(True)
+    """
+    z = normal_scores(x)
+    features = torch.cat([z, z.square() - 1], dim=1)
+    u, s, _ = torch.linalg.svd(features, full_matrices=False)
+    shrunk = u * (s.square() / (s.square() + features.shape[1]))
+    own = (shrunk * u).sum(dim=1, keepdim=True)
+    return (shrunk @ (u.mT @ y) - own * y) / (1 - own)
