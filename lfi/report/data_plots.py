@@ -38,7 +38,8 @@ most_named = 4  # parameters whose values fit above a panel
 def predictive_plot(predictive: PredictiveCheck) -> Figure:
     """Draw the bands that hold 50 and 90% of the replicated data, and the data as points.
 
-    Points outside the band of 90% are filled: about a tenth of the points of a right model.
+    Points outside the band of 90%, about a tenth of a right model's, are filled; in a long series
+    all are.
     """
     x, index = _flat(predictive.x)
     x_obs = predictive.x_obs.double().numpy().reshape(-1)[index]
@@ -57,8 +58,8 @@ def predictive_plot(predictive: PredictiveCheck) -> Figure:
                 axes.plot(index, middle, "_", color=POSTERIOR, markersize=14, label="median")
             else:
                 axes.plot(index, middle, color=POSTERIOR, label="median")
-            inside = (low <= x_obs) & (x_obs <= high)
             long = len(index) > long_series
+            inside = (low <= x_obs) & (x_obs <= high) | long
             look = {"linestyle": "none", "marker": "o", "color": DATA}
             look |= {"markersize": 1.5 if long else 5.0, "zorder": 3}
             hollow = None if long else "white"
