@@ -1,6 +1,7 @@
 """Simulation: named priors, simulators, the runner and its store."""
 
 from lfi.simulation.priors import Prior, as_prior
+from lfi.simulation.replicates import replicate
 from lfi.simulation.run import simulate
 from lfi.simulation.simulations import Simulations
 from lfi.simulation.simulator import Simulator, as_simulator, simulator
@@ -11,6 +12,7 @@ __all__ = [
     "Simulator",
     "as_prior",
     "as_simulator",
+    "replicate",
     "simulate",
     "simulator",
 ]

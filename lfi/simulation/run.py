@@ -75,7 +75,7 @@ def simulate(
     if store is None:
         record = _Memory(simulator, prior, fresh(seed))
     else:
-        from lfi.simulation.store import Writer  # zarr is imported where it is used
+        from lfi.simulation.writer import Writer  # zarr is imported where it is used
 
         record = Writer(store, simulator, prior, seed)
     with record:
