@@ -182,11 +182,15 @@ class Joint:
 def joint(distribution: Distribution) -> Law:
     """Return the law of a vector: marginals where they are known to be independent.
 
+    Raises:
+        TypeError: If the support is not a box.
+
     Example:
         >>> square = Independent(torch.distributions.Uniform(torch.zeros(2), torch.ones(2)), 1)
         >>> len(joint(square).marginals)
         2
     """
+    lower, upper = torch_bounds(distribution)
     if isinstance(distribution, Independent) and not distribution.base_dist.event_shape:
         values = parameters(distribution.base_dist)
         if values is not None:
@@ -195,7 +199,6 @@ def joint(distribution: Distribution) -> Law:
             return Product(
                 tuple(TorchMarginal(own(**{k: v[i] for k, v in values.items()})) for i in columns)
             )
-    lower, upper = torch_bounds(distribution)
     with isolated(0):
         dtype = distribution.sample().dtype
     return Joint(distribution, lower.to(dtype), upper.to(dtype))

@@ -6,6 +6,7 @@ and, where one is known, a distribution function with its inverse in float64.
 
 import copy
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -15,7 +16,7 @@ import torch
 from jaxtyping import Float
 from scipy.stats.distributions import rv_frozen
 from torch import Tensor
-from torch.distributions import Distribution, TransformedDistribution, constraints
+from torch.distributions import Distribution, constraints
 
 from lfi.simulation.descriptions import describe_scipy, describe_torch, dtype_name
 from lfi.simulation.quantiles import Quantiles, quantiles_of
@@ -159,32 +160,33 @@ def quiet_log_prob(distribution: Distribution, t: Float[Tensor, "*n"]) -> Tensor
     return torch.where(values.isnan(), -math.inf, values)
 
 
-def torch_bounds(distribution: Distribution) -> tuple[Tensor, Tensor]:
+def torch_bounds(distribution: Distribution, name: str | None = None) -> tuple[Tensor, Tensor]:
     """Return the ends of a distribution's support, one each for every number of an event.
+
+    Args:
+        distribution: The distribution.
+        name: What errors call it; its class if None.
 
     Raises:
         TypeError: If the support is not a continuous interval or box.
     """
-    if isinstance(distribution, TransformedDistribution) and not distribution.event_shape:
-        low, high = torch_bounds(distribution.base_dist)
-        try:
+    name = name or type(distribution).__name__
+    plain = type(distribution).__name__ == "TransformedDistribution"  # subclasses know better
+    if plain and not distribution.event_shape:
+        low, high = torch_bounds(distribution.base_dist, name)
+        with suppress(NotImplementedError):  # of a transform that is not monotonic
             for transform in distribution.transforms:
                 ends = transform(low), transform(high)
                 low, high = ends if transform.sign > 0 else ends[::-1]
-        except NotImplementedError:  # not monotonic: what torch says about its range
-            return _ends(distribution.support, distribution.event_shape)
-        return low, high
-    return _ends(distribution.support, distribution.event_shape)
-
-
-def _ends(support: constraints.Constraint, shape: torch.Size) -> tuple[Tensor, Tensor]:
-    while isinstance(support, constraints.independent):
+            return low, high
+    support = distribution.support
+    while hasattr(support, "base_constraint"):  # of independent ones and of mixtures
         support = support.base_constraint
     if support.is_discrete:
-        raise TypeError(f"is discrete (support {support}): priors are continuous distributions")
+        raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
     low = getattr(support, "lower_bound", None)
     high = getattr(support, "upper_bound", None)
     if low is None and high is None and support is not constraints.real:
-        raise TypeError(f"has support {support}, which is not an interval or a box")
+        raise TypeError(f"prior: {name} has support {support}, which is no interval and no box")
     ends = (-math.inf if low is None else low), (math.inf if high is None else high)
-    return tuple(torch.as_tensor(end).detach().expand(shape) for end in ends)
+    return tuple(torch.as_tensor(end).detach().expand(distribution.event_shape) for end in ends)

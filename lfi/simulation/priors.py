@@ -30,7 +30,7 @@ from torch.nn.functional import logsigmoid
 
 from lfi.simulation.descriptions import is_scalar, named_dtype, restore_scipy, restore_torch
 from lfi.simulation.laws import Law, Product, joint
-from lfi.simulation.marginals import Marginal, ScipyMarginal, TorchMarginal
+from lfi.simulation.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_bounds
 from lfi.simulation.truncation import truncate
 from lfi.training.seeds import numpy_rng
 
@@ -252,12 +252,7 @@ def as_prior(obj: object, names: tuple[str, ...] | None = None) -> Prior:
     names = names or tuple(f"theta_{i}" for i in range(obj.event_shape[0]))
     if len(names) != obj.event_shape[0]:
         raise ValueError(f"prior: {len(names)} names for event_shape {tuple(obj.event_shape)}")
-    try:
-        law = joint(obj)
-        _ = law.lower  # a support that is no box shows here
-        return Prior(tuple(names), law)
-    except TypeError as error:
-        raise TypeError(f"prior: {type(obj).__name__} {error}") from error
+    return Prior(tuple(names), joint(obj))
 
 
 def _marginal(name: str, obj: object) -> Marginal:
@@ -268,12 +263,8 @@ def _marginal(name: str, obj: object) -> Marginal:
                 f"batch_shape {tuple(obj.batch_shape)} and event_shape {tuple(obj.event_shape)}. "
                 "Give its parameters as plain numbers"
             )
-        marginal = TorchMarginal(obj)
-        try:
-            _ = marginal.lower
-        except TypeError as error:
-            raise TypeError(f"prior: {name} {error}") from error
-        return marginal
+        torch_bounds(obj, name)  # raises where there are none
+        return TorchMarginal(obj)
     if not isinstance(obj, rv_frozen):
         raise TypeError(
             f"prior: {name} must be a torch or Pyro distribution or a frozen distribution of "
