@@ -80,6 +80,7 @@ def test_report_opens_with_all_its_figures_and_no_complaint(browser, tmp_path):
         for entry in browser.get_log("performance")
         if '"Network.requestWillBeSent"' in entry["message"]
     ]
+    assert any('"url":"file:' in message for message in requests)  # so they are recorded
     assert not [message for message in requests if '"url":"http' in message]
 
     for width in (1000, 420):  # a desk and a telephone: the page itself never scrolls sideways

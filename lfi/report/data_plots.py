@@ -130,12 +130,13 @@ def _compare(axes: Axes, index: ndarray, real: ndarray, imitated: ndarray) -> No
         axes.plot(index + 0.12, imitated.mean(0), "o", color=POSTERIOR, markersize=3)
     else:
         axes.fill_between(index, low, high, color=RULE, linewidth=0, label="simulator, 90%")
-        axes.plot(index, real.mean(0), color=INK, linewidth=1.1, label="mean")
+        axes.plot(index, real.mean(0), color=INK, linewidth=1.1, label="simulator, mean")
         style = "-" if len(index) > long_series else (0, (3, 1.5))
         dashes = {"color": POSTERIOR, "linestyle": style, "linewidth": 0.9}
         axes.plot(index, below, **dashes, label="surrogate, 90%")
         axes.plot(index, above, **dashes)
-        axes.plot(index, imitated.mean(0), color=POSTERIOR, linewidth=1.1, label="mean")
+        mean = imitated.mean(0)
+        axes.plot(index, mean, color=POSTERIOR, linewidth=1.1, label="surrogate, mean")
     _frame(axes, index)
 
 

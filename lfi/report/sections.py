@@ -109,7 +109,9 @@ def posterior_section(
     )
     sampling = sampler_table(draws)
     doubts = [
-        f"{what}: {verdict.text}" for what, _, verdict in sampling.rows if verdict.good is False
+        f"{what} {value}: {verdict.text}"
+        for what, value, verdict in sampling.rows
+        if verdict.good is False
     ]
     return Section(
         "posterior",

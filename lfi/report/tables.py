@@ -129,7 +129,7 @@ def judge_ess(ess: float) -> Verdict:
     error = f"means are known to {1 / math.sqrt(max(ess, 1.0)):.1%} of an sd"
     if ess >= good_ess:
         return Verdict(True, f"enough: {error}")
-    return Verdict(False, f"few ({good_ess} are wanted): {error}")
+    return Verdict(False, f"few ({good_ess} are wanted), {error}")
 
 
 def judge_unique(unique: int, n: int) -> Verdict:
