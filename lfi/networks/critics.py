@@ -54,8 +54,8 @@ class PairCritic(nn.Module):
         self.coordinates = Coordinates(lower, upper)
         self.features = Features(x_shape)
         size = self.coordinates.size
-        self.embed_theta = nn.Sequential(nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width))
-        self.embed_x = nn.Sequential(nn.Linear(self.features.size, width), trunk(width, 2, width))
+        self.theta_net = nn.Sequential(nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width))
+        self.x_net = nn.Sequential(nn.Linear(self.features.size, width), trunk(width, 2, width))
         self.head = trunk(width, depth, 1)
         self.to(torch.float32)
 
@@ -64,11 +64,19 @@ class PairCritic(nn.Module):
         self.coordinates.learn(theta)
         self.features.learn(x)
 
+    def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_width"]:
+        """Return the embedding of (..., theta_dim), (..., width)."""
+        return self.theta_net(self.coordinates(theta))
+
+    def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_width"]:
+        """Return the embedding of (..., *event), (..., width)."""
+        return self.x_net(self.features(x))
+
     def embed(
         self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
     ) -> tuple[Float[Tensor, "*n_width"], Float[Tensor, "*m_width"]]:
-        """Return the two embeddings, (..., theta_dim) and (..., *event) to (..., width) each."""
-        return self.embed_theta(self.coordinates(theta)), self.embed_x(self.features(x))
+        """Return both embeddings."""
+        return self.embed_theta(theta), self.embed_x(x)
 
     def pair(
         self, theta: Float[Tensor, "*n_width"], x: Float[Tensor, "*m_width"]

@@ -1,0 +1,53 @@
+"""Loading: from a file to the object that was saved, without running any code of the file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from lfi.generation import Surrogate
+from lfi.inference.ratio_posterior import RatioPosterior
+from lfi.networks import read
+from lfi.simulation import Prior, as_prior
+
+KINDS = {kind.__name__: kind for kind in (RatioPosterior, Surrogate)}
+
+
+def load(
+    path: str | Path,
+    *,
+    prior: object | None = None,
+    modules: Mapping[str, nn.Module] | None = None,
+) -> RatioPosterior | Surrogate:
+    """Load a posterior or a surrogate.
+
+    Args:
+        path: A file that `save` has written.
+        prior: The prior, where the file cannot name it (a distribution of your own).
+        modules: Networks of your own by the name of their place, such as {"critic": network};
+            their weights come from the file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a file of lfi, is damaged, or lacks what the arguments must give.
+
+    Example:
+        >>> import lfi, tempfile
+        >>> from simulators import influenza
+        >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
+        >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+        >>> path = Path(tempfile.mkdtemp()) / "posterior.lfi"
+        >>> posterior.save(path)
+        >>> again = lfi.load(path)
+        >>> theta, x = simulations.theta[:5], influenza.x_obs
+        >>> bool((again.log_ratio(theta, x) == posterior.log_ratio(theta, x)).all())
+        True
+    """
+    contents = read(path)
+    kind = KINDS.get(contents.kind)
+    if kind is None:
+        raise ValueError(
+            f"{path} holds a {contents.kind}, which this lfi does not know: upgrade lfi"
+        )
+    given: Prior | None = None if prior is None else as_prior(prior)
+    return kind.restore(contents, prior=given, modules=modules or {})

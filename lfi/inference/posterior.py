@@ -1,0 +1,110 @@
+"""What a posterior is, what makes one, and the draws that come out of it."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.simulation import Prior, Simulations
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws of a posterior, and how far to trust them.
+
+    Attributes:
+        theta: The draws, (n, theta_dim), in random order, inside the prior's support.
+        names: The parameters' names.
+        sampler: "importance" where prior draws were resampled, "ensemble" where chains then ran.
+        ess: How many independent draws they are worth.
+        unique: How many different ones there are.
+        khat: Pareto k of the importance weights; above 0.7 they are not to be relied on alone.
+        r_hat: Nested R-hat of each parameter, where there are chains.
+        acceptance: The share of proposed moves that chains accepted, where there are chains.
+        candidates: How many prior draws were weighed.
+        seconds: How long it took.
+        seed: The seed that repeats it.
+    """
+
+    theta: Float[Tensor, "n theta_dim"]
+    names: tuple[str, ...]
+    sampler: str
+    ess: float
+    unique: int
+    khat: float
+    r_hat: Float[Tensor, " theta_dim"] | None
+    acceptance: float | None
+    candidates: int
+    seconds: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Prior draws that all observations share, weighted for each: a posterior without resampling.
+
+    Attributes:
+        theta: Draws from the posterior's prior, (c, theta_dim).
+        log_weights: Their log weights for each observation, (m, c), normalised over c.
+    """
+
+    theta: Float[Tensor, "c theta_dim"]
+    log_weights: Float[Tensor, "m c"]
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """What every method returns.
+
+    Attributes:
+        prior: What the posterior is relative to, truncated where rounds have truncated it.
+        normalised: Whether `log_prob` integrates to one as it comes.
+    """
+
+    prior: Prior
+    normalised: bool
+
+    def log_prob(self, theta: Tensor, x_obs: Tensor, *, normalise: bool = False) -> Tensor:
+        """Return the log density of theta, (n, theta_dim), given one observation."""
+        ...
+
+    def sample(self, n: int, x_obs: Tensor, *, seed: int | None = None) -> Tensor:
+        """Return n draws, (n, theta_dim)."""
+        ...
+
+    def draw(self, n: int, x_obs: Tensor, *, seed: int | None = None) -> Draws:
+        """Return n draws with the account of how they were made."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to get from simulations to a posterior."""
+
+    def fit(
+        self,
+        simulations: Simulations,
+        *,
+        x_obs: Tensor | None = None,
+        seed: int | None = None,
+        device: str = "cpu",
+        progress: bool = True,
+    ) -> Posterior:
+        """Return the posterior of the simulator's parameters."""
+        ...
+
+
+def observation(x_obs: object, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
+    """Return one observation in float32.
+
+    Raises:
+        ValueError: If it has another shape than the simulations' x, or holds non-finite values.
+    """
+    x = torch.as_tensor(x_obs).detach().to("cpu", torch.float32)
+    if tuple(x.shape) != shape:
+        raise ValueError(f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}")
+    if not x.isfinite().all():
+        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} non-finite values")
+    return x
