@@ -1,0 +1,124 @@
+"""The `lfi` command: what a person types, and how it ends.
+
+Exit codes: 0 for done, 1 where a simulator or lfi itself has failed, 2 for a call that cannot be
+carried out (said in one line, nothing damaged), 130 for an interruption, after which the same call
+goes on.
+"""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from click.exceptions import ClickException
+
+import lfi
+from lfi.cli.job import Job, run
+from lfi.cli.sources import at_hand, find, read_observation
+
+BUDGET = 360_000
+
+app = typer.Typer(
+    name="lfi",
+    help="Likelihood-free inference: compare two samples, and use the comparison twice.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lfi {lfi.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Likelihood-free inference: compare two samples, and use the comparison twice."""
+
+
+@app.command("list")
+def list_simulators() -> None:
+    """List the simulators at hand."""
+    names = at_hand()
+    width = max(map(len, names))
+    for name, line in names.items():
+        typer.echo(f"{name:<{width}}  {line}")
+
+
+@app.command("run")
+def run_job(
+    simulator: Annotated[
+        str,
+        typer.Argument(
+            help="A name of `lfi list`, a Python file, or an object in one: FILE.py:NAME."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write to; a second call goes on there.")],
+    budget: Annotated[int, typer.Option(help="Simulations in all.")] = BUDGET,
+    rounds: Annotated[int, typer.Option(help="Rounds of truncation around the observation.")] = 3,
+    draws: Annotated[int, typer.Option(help="Posterior draws.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal results.")] = 1,
+    observation: Annotated[
+        Path | None,
+        typer.Option(help="The data, .npy or text; the simulator's own x_obs if not given."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where networks train, such as cuda.")] = "cpu",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Simulate, fit a posterior, check it, train a surrogate and write a report.
+
+    DIR then holds report.html, posterior.nc (ArviZ), posterior.lfi and surrogate.lfi (lfi.load),
+    summary.json, and the simulations and fits of each round.
+    """
+    job = Job(
+        simulator=find(simulator),
+        x_obs=None if observation is None else read_observation(observation),
+        out=out,
+        budget=budget,
+        rounds=rounds,
+        draws=draws,
+        seed=seed,
+        device=device,
+        command=" ".join(["lfi", *sys.argv[1:]]),
+    )
+    say = (lambda line: None) if quiet else typer.echo
+    run(job, say=say, progress=not quiet)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    torch.set_num_threads(1)  # small networks; and sums that do not depend on the machine's cores
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # other packages' announcements
+            code = app(standalone_mode=False) or 0
+    except ClickException as error:
+        code = _refuse(error.format_message())
+    except KeyboardInterrupt:
+        code = 130
+        sys.stderr.write("lfi: interrupted; the same call goes on from here\n")
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("LFI_DEBUG"):
+            raise
+        code = _refuse(str(error))
+    except RuntimeError as error:
+        if os.environ.get("LFI_DEBUG"):
+            raise
+        sys.stderr.write(f"lfi: failed: {' '.join(str(error).split())}\n")
+        code = 1
+    sys.exit(code)
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"lfi: error: {' '.join(message.split())}\n")
+    return 2
