@@ -41,6 +41,7 @@ TEXTBOOK = (
     (Jeffreys(), lambda u: (u - 1) * u.log()),
     (Triangular(), lambda u: (u - 1) ** 2 / (u + 1)),
     (NonSaturating(), lambda u: (1 + u) * (1 + 1 / u).log()),
+    (AlphaDivergence(-2.0), lambda u: (u**-2 + 2 * u - 3) / 6),
     (AlphaDivergence(-1.0), lambda u: (1 / u + u - 2) / 2),
     (AlphaDivergence(0.5), lambda u: (u.sqrt() - u / 2 - 0.5) / -0.25),
     (AlphaDivergence(3.0), lambda u: (u**3 - 3 * u + 2) / 6),
