@@ -25,6 +25,7 @@ from lfi.simulation.workers import ordered, portable_error
 from lfi.training.progress import bar
 from lfi.training.seeds import fresh, numpy_rng
 
+NUMPY_HINT = ". A function that computes with NumPy says so: def simulate(theta: np.ndarray)"
 PIECE_SECONDS = 0.25  # aimed at for a piece of work of a function of one vector
 
 
@@ -169,6 +170,7 @@ def _fill(
                     f"{simulator.name} returned no finite x in its first "
                     f"{piece.start + len(block):,} simulations"
                     + (f"; it raised {cause!r}" if cause else "")
+                    + NUMPY_HINT * (isinstance(cause, TypeError) and "numpy" in str(cause))
                 ) from cause
             record.add(torch.from_numpy(piece.theta), block)
             done, failed = done + len(block), failed + int((block.codes != OK).sum())

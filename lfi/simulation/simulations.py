@@ -42,11 +42,6 @@ class Simulations:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if not len(self.theta) == len(self.x) == len(self.codes):
-            raise ValueError(
-                f"simulations need as many rows of theta as of x and codes; got shapes "
-                f"{tuple(self.theta.shape)}, {tuple(self.x.shape)} and {tuple(self.codes.shape)}"
-            )
         if self.theta.shape[1:] != (self.prior.dim,):
             raise ValueError(
                 f"theta must have {self.prior.dim} columns ({', '.join(self.names)}), "
@@ -65,6 +60,11 @@ class Simulations:
         if theta.ndim != 2:
             raise ValueError(f"theta must have shape (n, {prior.dim}), got {tuple(theta.shape)}")
         outcome = whole(as_x(x, prior.dtype))
+        if len(outcome) != len(theta):
+            raise ValueError(
+                f"theta and x must have as many rows as each other; got shapes "
+                f"{tuple(theta.shape)} and {tuple(outcome.x.shape)}"
+            )
         return Simulations(theta, outcome.x, outcome.codes, prior, source="arrays")
 
     @staticmethod

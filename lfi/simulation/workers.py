@@ -6,7 +6,6 @@ its standard input and output; what the function prints goes to standard error. 
 parent only, which then ends the workers. One that dies is an error, never a silent hang.
 """
 
-import importlib.util
 import os
 import pickle
 import signal
@@ -17,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
 from queue import SimpleQueue
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -192,14 +192,12 @@ class _Worker:
 
 
 def _importable(module: ModuleType) -> bool:
-    name = module.__name__
-    if name == "__main__":
-        return True  # cloudpickle sends what it defines
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return False
-    return spec is not None and spec.origin == getattr(module, "__file__", None)
+    """Return whether another Python with our path finds the module."""
+    if module.__name__ == "__main__" or getattr(module, "__file__", None) is None:
+        return True  # cloudpickle sends what __main__ defines
+    top = module.__name__.partition(".")[0]
+    spec = PathFinder.find_spec(top)
+    return spec is not None and (top != module.__name__ or spec.origin == module.__file__)
 
 
 def main() -> None:
