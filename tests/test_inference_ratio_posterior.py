@@ -65,7 +65,7 @@ def test_log_prob_is_prior_plus_ratio_and_normalises():
     exactly = posterior(X_OBS).log_prob(theta)
     # the exact ratio is normalised already, so the estimate of its integral is 1 within
     # 5 standard errors: sqrt(1 / ess - 1 / n) of 2^16 candidates worth a third of that
-    torch.testing.assert_close(exact().log_prob(theta, X_OBS).double(), exactly.double(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(exact().log_prob(theta, X_OBS), exactly, atol=1e-5, rtol=0)
     normalised = exact().log_prob(theta, X_OBS, normalise=True)
     torch.testing.assert_close(normalised, exactly, atol=5 * math.sqrt(3 / 2**16), rtol=0)
 

@@ -12,6 +12,7 @@ References:
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,7 @@ from lfi.comparison import (
     objective,
     recovered,
 )
+from lfi.comparison import PairCritic as EmbedsPairs
 from lfi.inference.posterior import Method, Posterior
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.networks import PairCritic
@@ -62,8 +64,10 @@ def contrast_for(loss: CriticLoss, contrasts: int) -> Contrast:
     )
 
 
-def held_out_loss(recovers: Recovers, critic: PairCritic, contrasts: int) -> Monitor:
-    """Return the judge of every ratio, whatever it was trained with: a proper log-loss.
+def held_out_loss(
+    recovers: Recovers, critic: EmbedsPairs, contrasts: int
+) -> Callable[[Batch], float]:
+    """Return what judges every ratio, whatever it was trained with: a proper log-loss.
 
     It is Bernoulli's where the critic claims the ratio itself, and the softmax cross-entropy,
     which ignores functions of x, where it does not.
@@ -78,7 +82,7 @@ def held_out_loss(recovers: Recovers, critic: PairCritic, contrasts: int) -> Mon
         values = [contrast(critic, part, rng) for part in full]
         return float(sum(loss(v.h_p, v.h_q) for v in values) / len(values))
 
-    return Monitor(measure, every=1)
+    return measure
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ class NeuralRatio:
                 [player],
                 Shuffled(train, held, size=size, device=device),
                 steps=steps,
-                monitor=Monitor(judge.measure, every=max(1, steps // JUDGEMENTS)),
+                monitor=Monitor(judge, every=max(1, steps // JUDGEMENTS)),
                 schedule=one_cycle(),
                 seed=child(seed, 2),
                 device=device,
@@ -185,8 +189,7 @@ class NeuralRatio:
         if failed:
             raise ValueError(
                 f"simulations: {failed} of {len(simulations)} have failed; a ratio fitted to the "
-                "rest would be biased. Mend the simulator, or, if parameters that fail are to count as "
-                "impossible, narrow the prior to where it runs"
+                "rest would be biased: mend the simulator, or narrow the prior to where it runs"
             )
         if len(simulations) < 100:
             raise ValueError(f"simulations: {len(simulations)} are too few, need at least 100")
