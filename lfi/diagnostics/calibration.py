@@ -27,7 +27,8 @@ weighted set itself. Hence, with all weights normalised together and u uniform,
 
 is uniform exactly, for every number of candidates: few effective ones make no false alarm. What
 they cost is sight: each transform is blurred by its own weight, about 1/ess, and towards ess = 1 it
-is nothing but u. A median `ess` below 50 is therefore not accepted as a check that was passed.
+is nothing but u. A check whose blur exceeds its `resolution` is not accepted as passed.
+
 Candidates are shared by one observation for every 128 of them, and then drawn afresh: sharing
 correlates the transforms by 1/candidates or less, so that the variance of their empirical
 distribution grows by less than a hundredth.
@@ -51,22 +52,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.diagnostics.scores import predict_left_out, scores_among
-from lfi.simulation.priors import Prior
-from lfi.simulation.simulations import Simulations
+from lfi.inference.posterior import Weighted
+from lfi.simulation import Prior, Simulations
 from lfi.training.seeds import child, fresh, numpy_rng, torch_rng
 
 PER_OBSERVATION = 128  # candidates for each of the observations that share them
 SHARING = 64  # observations that share candidates at most: this bounds the memory
-ENOUGH = 50  # effective candidates that blur a transform by 0.02, less than 2,000 rows resolve
+LEAST = 10  # effective candidates, for however few observations
 PRIOR_SAMPLE = 1024  # draws that fix the coordinates of distances
-
-
-@runtime_checkable
-class Weighted(Protocol):
-    """Candidates from the prior and their log-weights, a row for each observation."""
-
-    theta: Tensor
-    log_weights: Tensor
 
 
 @runtime_checkable
@@ -81,7 +74,7 @@ class WeighsCandidates(Protocol):
         """Return log p(theta | x) / p(theta) up to a function of x, row by row."""
         ...
 
-    def weighted(self, x: Tensor, candidates: int, seed: int) -> Weighted:
+    def weighted(self, x: Tensor, candidates: int, *, seed: int) -> Weighted:
         """Return shared candidates from the prior with their log-ratios, up to one of x."""
         ...
 
@@ -130,9 +123,14 @@ class Checks:
         return len(self.ranks)
 
     @property
+    def needed(self) -> float:
+        """The least `ess` to judge by: a blur no larger than the resolution, and at least 10."""
+        return max(LEAST, 1 / self.resolution)
+
+    @property
     def enough(self) -> bool:
-        """Whether the candidates were enough to see with: a median `ess` of at least 50."""
-        return self.ess >= ENOUGH
+        """Whether the effective candidates were as many as needed."""
+        return self.ess >= self.needed
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -157,7 +155,7 @@ class Checks:
     def describe(self) -> list[str]:
         """Return lines for people: the verdict, each test, and what could have been seen."""
         verdict = "calibrated" if self.ok else "not calibrated" if self.failed else "not judged"
-        level = self.alpha / len(self.p_values)
+        level, tests = self.alpha / len(self.p_values), len(self.p_values)
         width = max(map(len, self.p_values))
         return [
             f"{verdict}, by {self.n} simulations {self.scope}",
@@ -165,11 +163,11 @@ class Checks:
                 f"  {name:<{width}}  p = {p_value:.3g}" + "  fails" * (name in self.failed)
                 for name, p_value in self.p_values.items()
             ),
-            f"  a test fails below p = {level:.2g}; all {len(self.p_values)} pass a right "
-            f"posterior with probability {1 - self.alpha:g}",
+            f"  a test fails below p = {level:.2g}; a right posterior passes all {tests} "
+            f"with probability {1 - self.alpha:g} or more",
             f"  departures of {self.resolution:.2f} of a transform's distribution are seen",
             f"  {self.ess:.0f} effective candidates per observation"
-            + ("" if self.enough else f", {ENOUGH} are needed to judge: raise `candidates`"),
+            + ("" if self.enough else f", {self.needed:.0f} are needed: raise `candidates`"),
         ]
 
 
@@ -196,18 +194,16 @@ def check(
             parameters lie outside its prior, or if its ratios are not numbers.
 
     Example:
-        >>> from types import SimpleNamespace
         >>> from torch.distributions import Normal
+        >>> from lfi.inference.posterior import Weighted
         >>> class Exact:  # x = theta + noise: theta given x is N(x / 2, 1 / 2)
         ...     prior = lfi.simulation.as_prior({"theta": Normal(0.0, 1.0)})
         ...     names, x_shape = ("theta",), (1,)
         ...     def log_ratio(self, theta, x):
         ...         return -(x - theta).square().sum(-1) / 2
-        ...     def weighted(self, x, candidates, seed):
+        ...     def weighted(self, x, candidates, *, seed):
         ...         theta = self.prior.sample(candidates, rng=lfi.training.seeds.numpy_rng(seed))
-        ...         return SimpleNamespace(
-        ...             theta=theta, log_weights=self.log_ratio(theta, x[:, None])
-        ...         )
+        ...         return Weighted(theta, self.log_ratio(theta, x[:, None]))
         >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1),
         ...                           prior=Exact.prior)
         >>> checks = check(Exact(), lfi.simulate(simulator, 200, seed=1), seed=2, candidates=512)

@@ -36,8 +36,7 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from lfi.diagnostics.scores import normal_scores
-from lfi.simulation.replicates import replicate
-from lfi.simulation.simulator import as_simulator
+from lfi.simulation import as_simulator, replicate
 from lfi.training.seeds import child, fresh, torch_rng
 
 
@@ -134,8 +133,11 @@ def predictive_check(
     simulator, seed = as_simulator(simulator), fresh(seed)
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n}")
-    if len(theta) == 0:
-        raise ValueError("theta must hold draws from the posterior, got none")
+    if len(theta) == 0 or theta.shape[1] != simulator.prior.dim:
+        raise ValueError(
+            f"theta must hold draws of {', '.join(simulator.names)}, (n, {simulator.prior.dim}), "
+            f"got shape {tuple(theta.shape)}"
+        )
     if not x_obs.isfinite().all():
         raise ValueError("x_obs has entries that are not finite")
     rng = torch_rng(seed, 0)

@@ -53,7 +53,7 @@ def predict_left_out(x: Float[Tensor, "n d"], y: Float[Tensor, "n k"]) -> Float[
 
     Example:
         >>> x = torch.linspace(-2, 2, 50)[:, None]
-        >>> (predict_left_out(x, 3 * x) - 3 * x).abs().mean() < 0.3
+        >>> (predict_left_out(x, x.sin()) - x.sin()).abs().mean() < 0.3
         tensor(True)
     """
     z = normal_scores(x)

@@ -20,8 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.classifier import C2ST, c2st
-from lfi.simulation.replicates import replicate
-from lfi.simulation.simulator import as_simulator
+from lfi.simulation import as_simulator, replicate
 from lfi.training.seeds import child, fresh, numpy_rng
 
 HIDDEN, PASSES = (128,), 60  # of the classifier: trained for longer, it learns the sample by heart
@@ -129,6 +128,11 @@ def fidelity(
         if thetas < 1:
             raise ValueError(f"thetas must be at least 1, got {thetas}")
         theta = surrogate.prior.sample(thetas, rng=numpy_rng(seed, 0))
+    if len(theta) == 0 or theta.shape[1] != simulator.prior.dim:
+        raise ValueError(
+            f"theta must hold values of {', '.join(simulator.names)}, "
+            f"(m, {simulator.prior.dim}), got shape {tuple(theta.shape)}"
+        )
     rows = theta.repeat_interleave(n, dim=0)
     x_simulator = replicate(simulator, rows, seed=child(seed, 1)).unflatten(0, (len(theta), n))
     x_surrogate = replicate(surrogate, rows, seed=child(seed, 2)).unflatten(0, (len(theta), n))
