@@ -8,7 +8,7 @@ import pyro.distributions
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import (
     AffineTransform,
@@ -277,6 +277,7 @@ def test_rounding_never_puts_draws_on_the_edges(low, width, seed):
     assert prior.log_prob(theta).isfinite().all()
 
 
+@settings(max_examples=30)
 @given(u=st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4))
 @each_dtype
 def test_whatever_is_unconstrained_maps_into_the_support(dtype, u):

@@ -269,6 +269,7 @@ def test_a_worker_that_dies_is_an_error():
         simulate(wrapped, 2_000, seed=1, workers=2)
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard_and_may_print(tmp_path):
     (tmp_path / "script.py").write_text(
         """

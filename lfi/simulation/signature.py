@@ -135,8 +135,8 @@ def _value(value: object) -> str:
     if isinstance(value, torch.nn.Module):
         return "".join(f"{key}{_value(v)}" for key, v in value.state_dict().items())
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray):
+        value = value.detach().cpu().flatten().view(torch.uint8).numpy()
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
     if isinstance(value, int | float | complex | str | bytes | None):
         return repr(value)

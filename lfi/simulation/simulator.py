@@ -36,6 +36,7 @@ class Simulator:
         name: What reports call it.
         units: The parameters' units, by name.
         x_obs: Real data, (*event), if there are any.
+        identity: A hash of name, source and prior, by which a store knows its simulator again.
 
     Example:
         >>> from torch.distributions import Normal
@@ -65,6 +66,8 @@ class Simulator:
         if unknown:
             raise ValueError(f"units of {sorted(unknown)}: the prior names {self.prior.names}")
         self.x_obs: Tensor | None = None if x_obs is None else as_x(x_obs, self.prior.dtype)
+        parts = (self.name, str(batched), source_of(simulate), self.prior.fingerprint)
+        self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         self.__doc__ = getattr(simulate, "__doc__", None)
 
     def __repr__(self) -> str:
@@ -74,12 +77,6 @@ class Simulator:
     def names(self) -> tuple[str, ...]:
         """The parameters' names."""
         return self.prior.names
-
-    @property
-    def identity(self) -> str:
-        """A hash of name, source and prior, by which a store knows its simulator again."""
-        parts = (self.name, str(self.batched), source_of(self.simulate), self.prior.fingerprint)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def __call__(
         self, theta: Float[Tensor, "n dim"], seed: int | None = None

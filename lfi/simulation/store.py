@@ -62,7 +62,11 @@ class Store:
             store = Store(path, attributes, int(count["finished"]), int(count["errors_size"]))
             version = attributes["format"]
             _ = attributes["seed"], attributes["simulator"], attributes["prior_fingerprint"]
-        except OSError as error:
+            for name in ("theta", "x", "status") if store.finished else ():
+                rows = zarr.open_array(path / name, mode="r", zarr_format=3).shape[0]
+                if rows < store.finished:
+                    raise ValueError(f"{rows} rows of {name}, {store.finished} counted")
+        except PermissionError as error:
             raise StoreError(f"store {path} cannot be read: {error}") from error
         except Exception as error:  # Zarr has many kinds
             raise StoreError(
