@@ -28,7 +28,7 @@ def checked(posterior, n=200, seed=1, candidates=1024, **options):
 # Right posteriors.
 
 
-@pytest.mark.parametrize("candidates, n", [(1024, 8), pytest.param(16, 64, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("candidates, n", [(1024, 8), pytest.param(16, 32, marks=pytest.mark.slow)])
 def test_an_exact_posterior_fails_each_test_at_its_rate_however_few_the_candidates(candidates, n):
     repetitions, level = 200, 0.1
     every = [checked(EXACT, n=n, seed=s, candidates=candidates) for s in range(repetitions)]
@@ -101,13 +101,13 @@ def test_the_same_seed_gives_the_same_checks_and_none_a_recorded_one():
     ids=["half as wide", "twice as wide", "shifted", "correlated", "the prior"],
 )
 def test_a_wrong_posterior_fails_the_tests_that_see_its_mistake(wrong, seen, unseen):
-    every = [checked(wrong, seed=seed) for seed in range(5)]
+    every = [checked(wrong, seed=seed) for seed in range(3)]
     for checks in every:
         assert not checks.ok
         assert set(seen) <= set(checks.failed)
         assert checks.describe()[0].startswith("not calibrated")
-    for name in unseen:  # uniform p-values: the median of five is below 0.01 once in 100,000 times
-        assert sorted(checks.p_values[name] for checks in every)[2] > 0.01
+    for name in unseen:  # uniform p-values: two of three are below 0.01 once in 3,000 times
+        assert sorted(checks.p_values[name] for checks in every)[1] > 0.01
 
 
 def test_coverage_lies_below_the_diagonal_for_overconfidence_and_above_for_caution():
@@ -140,7 +140,7 @@ def test_few_effective_candidates_are_no_pass():
 
 
 def test_more_simulations_see_more_and_need_more_candidates():
-    few, many = checked(EXACT, n=50, candidates=512), checked(EXACT, n=800, candidates=512)
+    few, many = checked(EXACT, n=25), checked(EXACT, n=400)
     assert many.resolution == pytest.approx(few.resolution / 4, rel=0.05)
     assert few.needed == 10 and many.needed == pytest.approx(1 / many.resolution)
 
