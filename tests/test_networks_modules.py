@@ -42,12 +42,13 @@ def test_columns_that_do_not_vary_stay_finite():
     assert layer(data).abs().max() == 0
 
 
-def test_the_knee_is_the_small_quantile_of_what_is_not_zero():
-    column = torch.cat([torch.zeros(50), torch.arange(1.0, 101.0)])
-    expected = torch.arange(1.0, 101.0).quantile(0.05)
-    torch.testing.assert_close(
-        knee(torch.stack([column, 0 * column], 1)), torch.stack([expected, torch.tensor(1.0)])
-    )
+def test_the_knee_is_a_quantile_of_what_is_not_zero():
+    one_sign = torch.cat([torch.zeros(50), torch.arange(1.0, 101.0)])
+    both_signs = torch.cat([torch.zeros(50), torch.arange(1.0, 51.0), -torch.arange(51.0, 101.0)])
+    magnitudes = torch.arange(1.0, 101.0)
+    expected = torch.stack([magnitudes.quantile(0.05), magnitudes.quantile(0.5), torch.tensor(1.0)])
+    columns = torch.stack([one_sign, both_signs, 0 * one_sign], 1)
+    torch.testing.assert_close(knee(columns), expected)
 
 
 def test_an_outlier_does_not_blind_the_features():

@@ -23,7 +23,7 @@ from lfi.report import write_report
 from lfi.simulation import Prior, Simulations, Simulator, simulate
 from lfi.training import child, numpy_rng
 
-HELD_OUT = 400  # simulations that calibration is checked on
+HELD_OUT, CANDIDATES = 400, 4_096  # simulations that calibration is checked on; see `lfi.check`
 PARAMETERS, SAMPLES = 8, 1_000  # where and with how many samples the surrogate is tested
 
 Say = Callable[[str], None]
@@ -112,7 +112,7 @@ def run(job: Job, *, say: Say, progress: bool) -> None:
             seed=child(job.seed, 101),
             progress=progress,
         )
-        checks = check(posterior, held_out, seed=child(job.seed, 102))
+        checks = check(posterior, held_out, candidates=CANDIDATES, seed=child(job.seed, 102))
     with clock.stage("posterior predictive check"):
         predictive = predictive_check(draws.theta, job.simulator, x_obs, seed=child(job.seed, 103))
     with clock.stage("surrogate generator"):

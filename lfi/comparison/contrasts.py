@@ -117,6 +117,5 @@ def _rolled(
     if n <= k:
         raise ValueError(f"{k} shuffled pairs need a batch of more than {k} rows, got {n}")
     embedded_theta, embedded_x = critic.embed(theta, x)
-    rows = torch.arange(n, device=theta.device)
-    rolls = (rows[:, None] - torch.arange(k + 1, device=theta.device)) % n  # (n, k + 1)
-    return critic.pair(embedded_theta[rolls], embedded_x[:, None])
+    rolls = torch.stack([embedded_theta.roll(i, 0) for i in range(k + 1)])  # (k + 1, n, e)
+    return critic.pair(rolls, embedded_x).T  # rolling copies; an index would cost its gradient

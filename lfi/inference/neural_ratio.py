@@ -55,6 +55,7 @@ from lfi.training import (
 
 EPOCHS = 60  # the most passes over the simulations that a fit makes
 JUDGEMENTS = 20  # how often a fit is judged on what is held out
+MOST_HELD_OUT = 5_120  # simulations: five batches to be judged on
 
 
 def contrast_for(loss: CriticLoss, contrasts: int) -> Contrast:
@@ -107,7 +108,7 @@ class NeuralRatio:
     penalties: tuple[Penalty, ...] = ()
     contrasts: int = 8
     width: int = 64
-    depth: int = 2
+    depth: int = 1
     steps: int = 1_500
     batch_size: int | None = None
     learning_rate: float = 2e-3
@@ -139,7 +140,7 @@ class NeuralRatio:
         recovers = recovered(self.loss, self.penalties)
         theta, x = self._data(simulations)
         seed = fresh(seed)
-        train, held = split((theta, x), self.held_out, torch_rng(seed, 0))
+        train, held = split((theta, x), self.held_out, torch_rng(seed, 0), most=MOST_HELD_OUT)
         n = len(train[0])
         size = self.batch_size or min(
             1024, max(64, 2 ** round(math.log2(max(1, len(theta) / 100))))

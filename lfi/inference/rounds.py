@@ -38,7 +38,7 @@ LEAST = 200  # simulations in a round
 DRAWS = 10_000  # posterior draws that place the box
 
 LAST = NeuralRatio()
-SCOUT = NeuralRatio(steps=840)
+SCOUT = NeuralRatio(steps=600)
 
 
 def box(theta: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:

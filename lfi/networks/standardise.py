@@ -21,14 +21,17 @@ def spread(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 
 
 def knee(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """Return each column's scale for asinh: the 5% quantile of its non-zero magnitudes.
+    """Return each column's scale for asinh, from its magnitudes other than zero.
 
-    A column of zeros has scale 1.
+    It is their median where the column has both signs, so that the bulk stays linear, and their
+    5% quantile where it has one, so that values of every order of magnitude count. A column of
+    zeros has scale 1.
     """
-    magnitude = data.abs()
-    magnitude = torch.where(magnitude > 0, magnitude, torch.full_like(magnitude, float("nan")))
-    some = magnitude[: 2**20 // max(1, data.shape[1]) + 1]  # a quantile needs no more rows
-    return some.nanquantile(0.05, dim=0).nan_to_num(nan=1.0)
+    some = data[: 2**20 // max(1, data.shape[1]) + 1]  # a quantile needs no more rows
+    magnitude = torch.where(some != 0, some.abs(), torch.full_like(some, float("nan")))
+    low, middle = magnitude.nanquantile(magnitude.new_tensor([0.05, 0.5]), dim=0)
+    both = (some.amin(0) < 0) & (some.amax(0) > 0)
+    return torch.where(both, middle, low).nan_to_num(nan=1.0)
 
 
 class Standardise(nn.Module):

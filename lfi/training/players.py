@@ -48,7 +48,7 @@ def adamw(
         Loshchilov & Hutter, Decoupled weight decay regularization, 2019. arXiv:1711.05101
     """
     return lambda parameters: AdamW(
-        list(parameters), lr=learning_rate, betas=betas, weight_decay=weight_decay
+        list(parameters), lr=learning_rate, betas=betas, weight_decay=weight_decay, fused=True
     )
 
 
