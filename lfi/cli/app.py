@@ -13,13 +13,15 @@ from typing import Annotated
 
 import torch
 import typer
-from click.exceptions import ClickException
 
 import lfi
 from lfi.cli.job import Job, run
 from lfi.cli.sources import at_hand, find, read_observation
 
 BUDGET = 360_000
+INTERRUPTED = 130
+
+UsageError = typer.BadParameter.__bases__[0]  # typer carries a click of its own
 
 app = typer.Typer(
     name="lfi",
@@ -31,7 +33,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool | None) -> None:
     if asked:
         typer.echo(f"lfi {lfi.__version__}")
         raise typer.Exit
@@ -40,8 +42,9 @@ def _version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+        bool | None,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = None,
 ) -> None:
     """Likelihood-free inference: compare two samples, and use the comparison twice."""
 
@@ -102,11 +105,10 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # other packages' announcements
             code = app(standalone_mode=False) or 0
-    except ClickException as error:
+    except UsageError as error:
         code = _refuse(error.format_message())
-    except KeyboardInterrupt:
-        code = 130
-        sys.stderr.write("lfi: interrupted; the same call goes on from here\n")
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("LFI_DEBUG"):
             raise
@@ -116,6 +118,8 @@ def main() -> None:
             raise
         sys.stderr.write(f"lfi: failed: {' '.join(str(error).split())}\n")
         code = 1
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this code itself
+        sys.stderr.write("lfi: interrupted; the same call goes on from here\n")
     sys.exit(code)
 
 

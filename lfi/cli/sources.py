@@ -97,6 +97,8 @@ def read_observation(path: Path) -> Float[Tensor, "..."]:
             rows = rows[1:] if rows and not _numbers(rows[0]) else rows
             values = np.array([[float(entry) for entry in row] for row in rows])
             values = values.ravel() if 1 in values.shape else values
+            if values.size == 0:
+                raise ValueError("it is empty")
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64)).float()
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"--observation: {path} is no table of numbers: {error}") from error

@@ -120,7 +120,7 @@ def fit_rounds(
         True
     """
     simulator = as_simulator(simulator)
-    counts = plan(budget, rounds)
+    counts, seed = plan(budget, rounds), seed if seed is None else fresh(seed)
     shape = simulated_shape(simulator)
     x_obs = observation(x_obs, tuple(torch.as_tensor(x_obs).shape) if shape is None else shape)
     if store is not None:
