@@ -3,9 +3,9 @@
     python tests/benchmarks/influenza.py --seeds 1 2 3              # lfi, as `lfi run` fits it
     python tests/benchmarks/influenza.py --seeds 1 --peer sbi       # and sbi's NRE-C and NPE
 
-lfi spends its budget in truncated rounds. sbi has the same number of simulations as lfi's rounds of
-one twelfth (`--peer-simulations`), in one round from the prior and with its defaults: a whole budget
-would take it hours. Each figure is appended to results.csv.
+lfi spends its budget in truncated rounds. sbi has as many simulations as lfi's first round
+(`--peer-simulations`), in one round from the prior and with its defaults: the whole budget would
+take it hours. Each figure is appended to results.csv.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def fit_sbi(trainer: str, simulations: int, seed: int) -> tuple[torch.Tensor, fl
             torch.distributions.constraints.positive, 1
         )
 
-        def sample(self, shape: torch.Size = torch.Size()) -> torch.Tensor:
+        def sample(self, shape: tuple[int, ...] = ()) -> torch.Tensor:
             """Draw from our prior."""
             return self.prior.sample(int(np.prod(shape)), rng=self.rng).reshape(*shape, 3)
 
