@@ -223,7 +223,11 @@ def test_what_is_no_table_of_numbers_is_refused(text, tmp_path):
 def job(out, *arguments):
     command = [sys.executable, "-c", "from lfi.cli import main; main()", "run", "influenza"]
     command += ["--out", str(out), "--budget", "2400", "--quiet", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    def listen():  # a shell that starts things in the background lets them ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=listen)
 
 
 def results(out):
@@ -237,15 +241,14 @@ def test_a_job_killed_again_and_again_ends_with_the_same_numbers(tmp_path):
     assert job(tmp_path / "whole").wait() == 0
     seconds = time.monotonic() - begin
     out = tmp_path / "killed"
-    for i, share in enumerate((0.15, 0.2, 0.3, 0.45, 0.6)):
+    for i, share in enumerate((0.15, 0.25, 0.4, 0.6)):
         process = job(out)
         try:
             process.wait(timeout=share * seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL if i % 2 else signal.SIGINT)
             assert process.wait(timeout=60) in (130, -signal.SIGKILL, -signal.SIGINT)
-    process = job(out)
-    assert process.wait() == 0, process.stderr.read()
+    assert job(out).wait() == 0
     assert results(out) == results(tmp_path / "whole")
     for name in ("posterior.lfi", "surrogate.lfi"):
         ours, theirs = lfi.load(out / name), lfi.load(tmp_path / "whole" / name)

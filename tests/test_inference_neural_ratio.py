@@ -56,7 +56,7 @@ def test_every_loss_recovers_the_conjugate_posterior(loss, simulations):
     The tolerances are three times the root mean square error of the mean (0.06 sd) and of the
     spread (5%) that NRE-A, NRE-B and NRE-C show over seeds on this task.
     """
-    fitted = lfi.fit_posterior(simulations, loss=loss, seed=1)
+    fitted = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(loss=loss, steps=600), seed=1)
     for x_obs in (torch.zeros(2), X_OBS, torch.tensor([-1.5, 1.0])):
         theta = fitted.sample(5_000, x_obs, seed=2)
         truth = posterior(x_obs.double())
