@@ -1,11 +1,11 @@
 """Comparison: the mathematics of two samples, tensors in, numbers out, no training loop."""
 
-from .adversarial import Adversarial, DirectGenerator, objective, recovered
-from .classifier import C2ST, c2st
-from .contrastive import NREB, NREC, Contrastive, InfoNCE
-from .contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
-from .divergence import Divergence, WithPrior
-from .divergences import (
+from lfi.comparison.adversarial import Adversarial, DirectGenerator, objective, recovered
+from lfi.comparison.classifier import C2ST, c2st
+from lfi.comparison.contrastive import NREB, NREC, Contrastive, InfoNCE
+from lfi.comparison.contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
+from lfi.comparison.divergence import Divergence, WithPrior
+from lfi.comparison.divergences import (
     KL,
     KLIEP,
     LSIF,
@@ -25,8 +25,8 @@ from .divergences import (
     TotalVariation,
     Triangular,
 )
-from .penalties import R1, R2, Balance, GradientPenalty
-from .types import (
+from lfi.comparison.penalties import R1, R2, Balance, GradientPenalty
+from lfi.comparison.types import (
     Batch,
     Contrast,
     Critic,
@@ -38,7 +38,7 @@ from .types import (
     Recovers,
     Values,
 )
-from .weights import effective_sample_size, pareto_smooth
+from lfi.comparison.weights import effective_sample_size, pareto_smooth
 
 __all__ = [
     "C2ST",

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .divergence import LIMIT, Divergence
-from .types import Critic, CriticLoss, GeneratorLoss, Penalty, Recovers, Values
+from lfi.comparison.divergence import LIMIT, Divergence
+from lfi.comparison.types import Critic, CriticLoss, GeneratorLoss, Penalty, Recovers, Values
 
 
 def recovered(loss: CriticLoss, penalties: tuple[Penalty, ...] = ()) -> Recovers:

@@ -24,9 +24,9 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from .divergence import WithPrior
-from .divergences import Bernoulli
-from .types import Recovers
+from lfi.comparison.divergence import WithPrior
+from lfi.comparison.divergences import Bernoulli
+from lfi.comparison.types import Recovers
 
 
 class Contrastive(ABC):

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .types import Batch, Contrast, Critic, PairCritic, Values
+from lfi.comparison.types import Batch, Contrast, Critic, PairCritic, Values
 
 
 def two_samples(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:

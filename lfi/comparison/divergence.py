@@ -31,7 +31,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .types import Recovers
+from lfi.comparison.types import Recovers
 
 LIMIT = 30.0
 

@@ -35,8 +35,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .divergence import Divergence, exp, expm1, limit
-from .types import Recovers
+from lfi.comparison.divergence import Divergence, exp, expm1, limit
+from lfi.comparison.types import Recovers
 
 LOG_2 = math.log(2)
 

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .types import Critic, Values
+from lfi.comparison.types import Critic, Values
 
 
 @dataclass(frozen=True)
