@@ -33,7 +33,7 @@ from lfi.training import child, fresh, numpy_rng
 
 SCOUT_SHARE = 1 / 12  # of the budget, for each round but the last
 TAIL = 1e-3  # posterior mass beyond each side of the box, before the box is widened
-MARGIN = 0.3  # by which it is widened on each side, of its width
+MARGIN = 0.2  # by which it is widened on each side, of its width
 LEAST = 200  # simulations in a round
 DRAWS = 10_000  # posterior draws that place the box
 
@@ -47,7 +47,7 @@ def box(theta: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor,
     Example:
         >>> lower, upper = box(torch.linspace(0, 1, 1001)[:, None])
         >>> round(lower.item(), 2), round(upper.item(), 2)
-        (-0.3, 1.3)
+        (-0.2, 1.2)
     """
     low, high = theta.quantile(TAIL, dim=0), theta.quantile(1 - TAIL, dim=0)
     room = MARGIN * (high - low)
