@@ -138,6 +138,17 @@ def test_equal_seeds_draw_equal_noise_and_the_dtype_is_that_of_theta(surrogate):
     assert surrogate(theta, seed=1).dtype == theta.dtype
 
 
+def test_theta_of_another_width_is_refused(surrogate):
+    with pytest.raises(ValueError, match=r"theta has shape \(4, 1\), expected \(n, 2\): a, b"):
+        surrogate(torch.zeros(4, 1))
+
+
+def test_the_recorded_seed_repeats_the_fit(simulations, surrogate):
+    again = lfi.fit_surrogate(simulations, steps=5, width=16, seed=surrogate.history.seed)
+    theta = torch.zeros(3, 2)
+    assert torch.equal(again(theta, seed=1), surrogate(theta, seed=1))
+
+
 def test_a_surrogate_goes_wherever_a_simulator_goes(surrogate):
     simulations = lfi.simulate(surrogate, 300, seed=1)
     assert as_simulator(surrogate).names == ("a", "b")

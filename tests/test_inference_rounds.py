@@ -125,6 +125,19 @@ def test_another_observation_is_another_call(tmp_path):
         settle(tmp_path, {"x_obs": "b"}, 1)
 
 
+def test_rounds_without_their_record_are_refused(tmp_path):
+    (tmp_path / "round_1.lfi").write_text("")
+    with pytest.raises(ValueError, match="without their record"):
+        settle(tmp_path, {"budget": 1}, 1)
+
+
+def test_a_damaged_round_says_what_to_do(tmp_path):
+    quick_rounds(tmp_path)
+    (tmp_path / "round_2.lfi").write_bytes(b"damage")
+    with pytest.raises(ValueError, match=r"round_2\.lfi .*delete it and call again"):
+        quick_rounds(tmp_path)
+
+
 def test_a_damaged_record_is_said_to_be(tmp_path):
     settle(tmp_path, {"budget": 1}, 1)
     (tmp_path / "rounds.json").write_text(json.dumps([1])[:-1])

@@ -121,6 +121,15 @@ def test_networks_are_built_in_float32_whatever_the_default(network):
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
+def test_equal_seeds_build_equal_networks_whatever_the_default():
+    weights = []
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        torch.manual_seed(1)
+        weights.append(PairCritic([0.0], [1.0], (2,), width=8).head[-1].weight)
+    assert torch.equal(*weights)
+
+
 def test_a_new_generator_spreads_in_every_direction():
     generator = VectorGenerator(4, 2)
     z = generator.noise(2_000, torch.Generator().manual_seed(0))

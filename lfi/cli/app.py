@@ -6,6 +6,7 @@ goes on.
 """
 
 import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
+    no_args_is_help=False,
 )
 
 
@@ -83,6 +84,12 @@ def run_job(
     DIR then holds report.html, posterior.nc (ArviZ), posterior.lfi and surrogate.lfi (lfi.load),
     summary.json, and the simulations and fits of each round.
     """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        raise ValueError(
+            f"--device: {device} is not to be had: {error}".partition("\n")[0]
+        ) from error
     job = Job(
         simulator=find(simulator),
         x_obs=None if observation is None else read_observation(observation),
@@ -92,7 +99,7 @@ def run_job(
         draws=draws,
         seed=seed,
         device=device,
-        command=" ".join(["lfi", *sys.argv[1:]]),
+        command=shlex.join(["lfi", *sys.argv[1:]]),
     )
     say = (lambda line: None) if quiet else typer.echo
     run(job, say=say, progress=not quiet)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
-from lfi.inference import Draws, fit_rounds, inference_data, load
+from lfi.inference import Draws, fit_rounds, inference_data, load, plan
 from lfi.report import write_report
 from lfi.simulation import Prior, Simulations, Simulator, simulate
 from lfi.training import child, numpy_rng
@@ -161,16 +161,20 @@ def run(job: Job, *, say: Say, progress: bool) -> None:
 
 def train_surrogate(job: Job, prior: Prior, progress: bool) -> Surrogate:
     """Train the surrogate on the last round's simulations, or load it where that is done."""
-    path = job.out / "surrogate.lfi"
-    if path.is_file():
-        done = load(path)
-        if done.prior.describe() == prior.describe():
-            return done
-    simulations = Simulations.open(job.out / "rounds" / f"round_{job.rounds}.zarr")
-    surrogate = fit_surrogate(
-        simulations, seed=child(job.seed, 104), device=job.device, progress=progress
-    )
-    surrogate.save(path)
+    rounds = job.out / "rounds"  # beside the rounds it was trained on, under the same record
+    done = rounds / "surrogate.lfi"
+    if done.is_file():
+        surrogate = load(done, prior=prior).to(job.device)
+    else:
+        simulations = Simulations.open(rounds / f"round_{job.rounds}.zarr", prior=prior)
+        surrogate = fit_surrogate(
+            simulations[: plan(job.budget, job.rounds)[-1]],
+            seed=child(job.seed, 104),
+            device=job.device,
+            progress=progress,
+        )
+        surrogate.save(done)
+    surrogate.save(job.out / "surrogate.lfi")
     return surrogate
 
 

@@ -64,9 +64,10 @@ def load_file(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_of_the_user"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # so that its classes and functions can be found again
+    sys.modules[name] = module  # so that its classes and functions can be found again
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)

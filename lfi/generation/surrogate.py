@@ -10,6 +10,7 @@ by uniform noise for training and rounded down again in drawing, which the gradi
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -131,7 +132,16 @@ class Surrogate(nn.Module):
     def simulate(
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
     ) -> Float[Tensor, "n ..."]:
-        """Return one x for each theta, with the generator that a simulator is handed."""
+        """Return one x for each theta, with the generator that a simulator is handed.
+
+        Raises:
+            ValueError: If theta has another number of columns than the prior.
+        """
+        if theta.ndim != 2 or theta.shape[1] != self.prior.dim:
+            raise ValueError(
+                f"theta has shape {tuple(theta.shape)}, expected (n, {self.prior.dim}): "
+                f"{', '.join(self.names)}"
+            )
         device = self.outputs.knee.device
         z = self.generator.noise(len(theta), rng).to(device)
         y = self.generator(z, self.coordinates(theta.to(device, torch.float32)))
@@ -224,7 +234,7 @@ def fit_surrogate(
     size = min(1024, max(64, len(theta) // 20), len(theta))
     players = duel(surrogate.generator, critic, draw, comparison, critic_steps=critic_steps)
     with bar("training the surrogate", steps, progress) as advance:
-        surrogate.history = fit(
+        history = fit(
             players,
             Shuffled((y, given), size=size, device=device),
             steps=steps,
@@ -233,4 +243,5 @@ def fit_surrogate(
             device=device,
             callbacks=[lambda done, latest: advance(1)],
         )
+    surrogate.history = replace(history, seed=seed)  # the one that repeats the whole fit
     return surrogate.to(device).eval()

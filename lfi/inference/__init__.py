@@ -5,7 +5,7 @@ from lfi.inference.files import load
 from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
 from lfi.inference.ratio_posterior import RatioPosterior
-from lfi.inference.rounds import fit_rounds
+from lfi.inference.rounds import fit_rounds, plan
 
 __all__ = [
     "Draws",
@@ -18,4 +18,5 @@ __all__ = [
     "fit_rounds",
     "inference_data",
     "load",
+    "plan",
 ]

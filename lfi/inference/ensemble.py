@@ -105,7 +105,7 @@ def walk(target: Target, start: Float[Tensor, "n d"], rng: torch.Generator) -> W
             jump = torch.rand(k, 1, **draw) < 0.1
             scale = 2.38 / math.sqrt(2 * d) * (0.5 + torch.rand(k, 1, **draw))
             difference = u[others[first]] - u[others[second]]
-            noise = 1e-4 * u.std(0) * torch.randn(k, d, **draw)
+            noise = 1e-4 * u[others].std(0) * torch.randn(k, d, **draw)
             trial = u[mine] + torch.where(jump, 1.0, scale) * difference + noise
             value = target(trial)
             accept = torch.rand(k, **draw).log() < value - density[mine]

@@ -50,4 +50,7 @@ def load(
             f"{path} holds a {contents.kind}, which this lfi does not know: upgrade lfi"
         )
     given: Prior | None = None if prior is None else as_prior(prior)
-    return kind.restore(contents, prior=given, modules=modules or {})
+    try:
+        return kind.restore(contents, prior=given, modules=modules or {})
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged: it lacks {error}") from error

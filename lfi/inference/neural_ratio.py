@@ -13,7 +13,7 @@ References:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -183,6 +183,7 @@ class NeuralRatio:
                 device=device,
                 callbacks=[lambda done, latest: advance(1, _note(latest))],
             )
+        history = replace(history, seed=seed)  # the one that repeats the whole fit
         return RatioPosterior(critic, prior, recovers, tuple(x.shape[1:]), (history,))
 
     def _data(self, simulations: Simulations) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ References:
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +175,7 @@ class RatioPosterior:
         theta, sampler, ess = resample(candidates, n, child(seed, 1)), "importance", candidates.ess
         r_hat = acceptance = None
         if candidates.khat > RELIABLE or candidates.ess < WORTH * n:
-            walkers = max(n, 256)
+            walkers = max(n, 256, 2 * self.prior.dim + 2)
             start = self.prior.to_unconstrained(resample(candidates, walkers, child(seed, 1)))
 
             def target(u: Tensor) -> Tensor:
@@ -238,7 +238,7 @@ class RatioPosterior:
             seed: None takes fresh entropy, which the group `posterior` records.
         """
         seed = fresh(seed)
-        posterior = self.draw(draws, x_obs, seed=child(seed, 0))
+        posterior = replace(self.draw(draws, x_obs, seed=child(seed, 0)), seed=seed)
         prior = self.prior.sample(draws, rng=numpy_rng(seed, 1))
         predictive = None
         if simulator is not None:

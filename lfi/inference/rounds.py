@@ -28,13 +28,14 @@ from lfi.inference.files import load
 from lfi.inference.neural_ratio import NeuralRatio
 from lfi.inference.posterior import observation
 from lfi.inference.ratio_posterior import RatioPosterior
-from lfi.simulation import Simulator, as_simulator, replicate, simulate
+from lfi.simulation import Prior, Simulator, as_simulator, replicate, simulate
 from lfi.training import child, fresh, numpy_rng
 
 SCOUT_SHARE = 1 / 12  # of the budget, for each round but the last
 TAIL = 1e-3  # posterior mass beyond each side of the box, before the box is widened
 MARGIN = 0.2  # by which it is widened on each side, of its width
 LEAST = 200  # simulations in a round
+MOST_ROUNDS = 7  # so that the last has at least half of the budget
 DRAWS = 10_000  # posterior draws that place the box
 
 LAST = NeuralRatio()
@@ -58,14 +59,14 @@ def plan(budget: int, rounds: int) -> tuple[int, ...]:
     """Return how many simulations each round gets.
 
     Raises:
-        ValueError: If there is less than one round, or too little for every round.
+        ValueError: If there are no rounds or too many, or too little for every round.
 
     Example:
         >>> plan(360_000, 3)
         (30000, 30000, 300000)
     """
-    if rounds < 1:
-        raise ValueError(f"rounds must be positive, got {rounds}")
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise ValueError(f"rounds must be from 1 to {MOST_ROUNDS}, got {rounds}")
     scouts = (int(budget * SCOUT_SHARE),) * (rounds - 1)
     least = LEAST if rounds == 1 else math.ceil(LEAST / SCOUT_SHARE)
     if budget < least or budget - sum(scouts) < LEAST:
@@ -99,7 +100,7 @@ def fit_rounds(
         scout: Fits the rounds before it, which only place the box.
         store: A folder that keeps every round, so that a second call goes on where the first was
             interrupted and ends with the same numbers; None keeps nothing.
-        seed: None takes fresh entropy.
+        seed: None takes fresh entropy, or the seed that the store has on record.
         device: Where to train.
         progress: Show bars on a terminal.
 
@@ -139,7 +140,7 @@ def fit_rounds(
         files = None if store is None else Path(store) / f"round_{index + 1}"
         done = None if files is None else files.with_suffix(".lfi")
         if done is not None and done.is_file():
-            posterior = load(done, prior=prior)
+            posterior = finished(done, prior, device)
         else:
             simulations = simulate(
                 simulator,
@@ -160,6 +161,20 @@ def fit_rounds(
             theta = posterior.draw(DRAWS, x_obs, seed=child(seed, index, 2)).theta
             prior = prior.truncate(*box(theta))
     return replace(posterior, history=history)
+
+
+def finished(path: Path, prior: Prior, device: str) -> RatioPosterior:
+    """Return a round's posterior from its file.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    try:
+        posterior = load(path, prior=prior)
+    except ValueError as error:
+        raise ValueError(f"store: {error}: delete it and call again to fit it anew") from error
+    posterior.critic.to(device)
+    return posterior
 
 
 def simulated_shape(simulator: Simulator) -> tuple[int, ...] | None:
@@ -189,6 +204,10 @@ def settle(store: Path, settings: dict[str, object], seed: int | None) -> int:
     store.mkdir(parents=True, exist_ok=True)
     record = store / "rounds.json"
     if not record.exists():
+        if any(store.glob("round_*")):
+            raise ValueError(
+                f"store: {store} holds rounds without their record: use another folder"
+            )
         settings = {**settings, "seed": fresh(seed)}
         part = record.with_suffix(f".{os.getpid()}.part")
         part.write_text(json.dumps(settings, indent=1))

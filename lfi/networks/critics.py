@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import trunk
+from lfi.networks.residual import linear, trunk
 from lfi.networks.standardise import Coordinates, Features
 
 
@@ -54,10 +54,9 @@ class PairCritic(nn.Module):
         self.coordinates = Coordinates(lower, upper)
         self.features = Features(x_shape)
         size = self.coordinates.size
-        self.theta_net = nn.Sequential(nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width))
-        self.x_net = nn.Sequential(nn.Linear(self.features.size, width), trunk(width, 2, width))
+        self.theta_net = nn.Sequential(linear(size, width), nn.SiLU(), linear(width, width))
+        self.x_net = nn.Sequential(linear(self.features.size, width), trunk(width, 2, width))
         self.head = trunk(width, depth, 1)
-        self.to(torch.float32)
 
     def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""
@@ -105,8 +104,7 @@ class VectorCritic(nn.Module):
     def __init__(self, shapes: Sequence[Sequence[int]], *, width: int = 96, depth: int = 2) -> None:
         super().__init__()
         size = sum(int(torch.Size(shape).numel()) for shape in shapes)
-        self.first, self.rest = nn.Linear(size, width), trunk(width, depth, 1, norm=False)
-        self.to(torch.float32)
+        self.first, self.rest = linear(size, width), trunk(width, depth, 1, norm=False)
 
     def forward(self, *inputs: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
         """Return the log ratio of (n, *event) inputs."""

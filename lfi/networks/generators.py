@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import trunk
+from lfi.networks.residual import linear, trunk
 
 
 class VectorGenerator(nn.Module):
@@ -31,13 +31,12 @@ class VectorGenerator(nn.Module):
         super().__init__()
         self.spec = {"size": size, "given": given, "width": width, "depth": depth}
         self.size = size
-        self.first, self.rest = nn.Linear(size + given, width), trunk(width, depth, size)
-        self.log_scale = nn.Sequential(nn.Linear(given, width), nn.SiLU(), nn.Linear(width, size))
+        self.first, self.rest = linear(size + given, width), trunk(width, depth, size)
+        self.log_scale = nn.Sequential(linear(given, width), nn.SiLU(), linear(width, size))
         with torch.no_grad():  # start close to the Gaussian, of a third of the data's spread
             self.rest[-1].weight.mul_(0.1)
             self.log_scale[-1].weight.zero_()
             self.log_scale[-1].bias.fill_(-1.0)
-        self.to(torch.float32)
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n standard normal vectors, on the CPU."""

@@ -6,9 +6,16 @@ LayerNorm rather than BatchNorm: a critic's batch mixes samples of p and of q, a
 one sample must not depend on the others. Critics under gradient penalties go without any.
 """
 
+from functools import partial
+
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+# float32 whatever the default dtype, so that equal seeds build equal networks
+linear = partial(nn.Linear, dtype=torch.float32)
+layer_norm = partial(nn.LayerNorm, dtype=torch.float32)
 
 
 class Block(nn.Module):
@@ -16,8 +23,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int, norm: bool = True) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width) if norm else nn.Identity()
-        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm = layer_norm(width) if norm else nn.Identity()
+        self.inner, self.outer = linear(width, width), linear(width, width)
 
     def forward(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return h plus the step, (..., width)."""
@@ -26,5 +33,5 @@ class Block(nn.Module):
 
 def trunk(width: int, depth: int, out: int, norm: bool = True) -> nn.Sequential:
     """Return `depth` blocks and a linear layer, (..., width) to (..., out)."""
-    last = nn.LayerNorm(width) if norm else nn.SiLU()
-    return nn.Sequential(*(Block(width, norm) for _ in range(depth)), last, nn.Linear(width, out))
+    last = layer_norm(width) if norm else nn.SiLU()
+    return nn.Sequential(*(Block(width, norm) for _ in range(depth)), last, linear(width, out))

@@ -57,7 +57,7 @@ class Writer:
             raise self._unwritable(error) from error
         self._acquire()
         try:
-            if new:
+            if not (self.path / "finished.json").exists():  # another may have made it meanwhile
                 self._create(simulator, fresh(seed))
             store = Store.open(path)
             self._check(store, simulator, seed)

@@ -10,7 +10,6 @@ take it hours. Each figure is appended to results.csv.
 
 import argparse
 import csv
-import resource
 import subprocess
 import time
 from datetime import date
@@ -108,17 +107,16 @@ def main() -> None:
         ]
     print(
         f"{'method':<12}{'simulations':>12}{'seed':>5}{'C2ST':>7}{'mean':>7}{'sd':>7}"
-        f"{'fit s':>8}{'draw s':>8}{'MiB':>6}"
+        f"{'fit s':>8}{'draw s':>8}"
     )
     for seed in arguments.seeds:
         for method, simulations, fit in runs:
             theta, fit_seconds, draw_seconds = fit(simulations, seed)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            figures = judge(theta) | {"peak MiB": peak}
+            figures = judge(theta)
             print(
                 f"{method:<12}{simulations:>12,}{seed:>5}{figures['c2st']:>7.3f}"
                 f"{figures['mean error']:>7.2f}{figures['sd error']:>7.2f}"
-                f"{fit_seconds:>8.1f}{draw_seconds:>8.1f}{peak:>6.0f}",
+                f"{fit_seconds:>8.1f}{draw_seconds:>8.1f}",
                 flush=True,
             )
             with (HERE / "results.csv").open("a", newline="") as file:

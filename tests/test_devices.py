@@ -1,0 +1,29 @@
+"""On an accelerator: what fits trains there, and what is loaded agrees with what was saved."""
+
+import pytest
+import torch
+from conjugate import model
+
+import lfi
+
+X_OBS = torch.tensor([0.8, -0.5])
+
+
+@pytest.mark.gpu
+def test_posteriors_and_surrogates_train_on_the_device(device, tmp_path):
+    if device == "cpu":
+        pytest.skip("needs --device cuda")
+    simulations = lfi.simulate(model(), 2_000, seed=1)
+    quick = lfi.NeuralRatio(steps=50, width=16)
+    posterior = lfi.fit_posterior(simulations, method=quick, seed=1, device=device)
+    assert next(posterior.critic.parameters()).device.type == device
+    theta = posterior.sample(100, X_OBS, seed=2)
+    assert theta.device.type == "cpu"
+    posterior.save(tmp_path / "p.lfi")
+    again = lfi.load(tmp_path / "p.lfi")
+    # both devices round in float32: 1e-4 is a thousand roundings of a log ratio of order one
+    torch.testing.assert_close(
+        again.log_ratio(theta, X_OBS), posterior.log_ratio(theta, X_OBS), atol=1e-4, rtol=1e-4
+    )
+    surrogate = lfi.fit_surrogate(simulations, steps=5, width=16, seed=1, device=device)
+    assert surrogate(theta, seed=1).device.type == "cpu"
