@@ -38,7 +38,7 @@ LEAST = 200  # simulations in a round
 MOST_ROUNDS = 7  # so that the last has at least half of the budget
 DRAWS = 10_000  # posterior draws that place the box
 
-LAST = NeuralRatio()
+LAST = NeuralRatio(contrasts=12)
 SCOUT = NeuralRatio(steps=600)
 
 
