@@ -6,7 +6,6 @@ one that was never interrupted.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from torch import Tensor
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
 from lfi.inference import Draws, fit_rounds, inference_data, load, plan
+from lfi.networks import replace_file
 from lfi.report import write_report
 from lfi.simulation import Prior, Simulations, Simulator, simulate
 from lfi.training import child, numpy_rng
@@ -128,11 +128,13 @@ def run(job: Job, *, say: Say, progress: bool) -> None:
     with clock.stage("files and report"):
         prior_theta = posterior.prior.sample(job.draws, rng=numpy_rng(job.seed, 106))
         data = inference_data(draws, prior_theta, x_obs, predictive.x)
-        replace_file(job.out / "posterior.nc", lambda path: data.to_netcdf(path, engine="h5netcdf"))
+        replace_file(
+            job.out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
+        )
         results = summary(draws, checks, predictive, agreement)
         replace_file(
             job.out / "summary.json",
-            lambda path: Path(path).write_text(json.dumps(results, indent=1)),
+            lambda part: part.write_text(json.dumps(results, indent=1)),
         )
         write_report(
             job.out / "report.html",
@@ -176,16 +178,6 @@ def train_surrogate(job: Job, prior: Prior, progress: bool) -> Surrogate:
         surrogate.save(done)
     surrogate.save(job.out / "surrogate.lfi")
     return surrogate
-
-
-def replace_file(path: Path, write: Callable[[str], object]) -> None:
-    """Write a file beside its place and rename it there, so that it is never seen half written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(str(part))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def summary(

@@ -16,7 +16,6 @@ References:
 import hashlib
 import json
 import math
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from lfi.inference.files import load
 from lfi.inference.neural_ratio import NeuralRatio
 from lfi.inference.posterior import observation
 from lfi.inference.ratio_posterior import RatioPosterior
+from lfi.networks import replace_file
 from lfi.simulation import Prior, Simulator, as_simulator, replicate, simulate
 from lfi.training import child, fresh, numpy_rng
 
@@ -209,9 +209,7 @@ def settle(store: Path, settings: dict[str, object], seed: int | None) -> int:
                 f"store: {store} holds rounds without their record: use another folder"
             )
         settings = {**settings, "seed": fresh(seed)}
-        part = record.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(settings, indent=1))
-        os.replace(part, record)
+        replace_file(record, lambda part: part.write_text(json.dumps(settings, indent=1)))
         return settings["seed"]
     try:
         known = json.loads(record.read_text())

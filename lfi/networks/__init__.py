@@ -1,7 +1,7 @@
 """Networks: critics, generators, standardisation, and the files they are kept in."""
 
 from lfi.networks.critics import PairCritic, VectorCritic
-from lfi.networks.files import Contents, load_prefixed, prefixed, read, write
+from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.generators import VectorGenerator
 from lfi.networks.residual import Block, trunk
 from lfi.networks.standardise import Coordinates, Features, Standardise
@@ -18,6 +18,7 @@ __all__ = [
     "load_prefixed",
     "prefixed",
     "read",
+    "replace_file",
     "trunk",
     "write",
 ]

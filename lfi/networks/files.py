@@ -7,7 +7,7 @@ renamed into it, so that a reader finds the old one or the new one, never half o
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,19 @@ class Contents:
     tensors: dict[str, Tensor]
 
 
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` write a file beside its place, and rename it there once it is whole.
+
+    A reader finds the old file or the new one, and what fails leaves nothing behind.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def write(
     path: str | Path, kind: str, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
@@ -50,16 +63,12 @@ def write(
         {'slope': 2.0}
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     metadata = {"lfi": str(FORMAT), "kind": kind, "spec": json.dumps(spec)}
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    try:
-        part.write_bytes(save(whole, metadata))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    content = save(whole, metadata)
+    replace_file(path, lambda part: part.write_bytes(content))
 
 
 def read(path: str | Path) -> Contents:

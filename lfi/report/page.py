@@ -17,6 +17,7 @@ from lfi.diagnostics import Checks, PredictiveCheck
 from lfi.generation import Surrogate
 from lfi.generation.fidelity import Fidelity
 from lfi.inference import Draws, Posterior
+from lfi.networks import replace_file
 from lfi.report.provenance import provenance_section
 from lfi.report.sections import (
     Section,
@@ -122,7 +123,8 @@ def write_report(
             written=datetime.now().astimezone(),
         )
     )
-    _replace(path, render(title, sections))
+    page = render(title, sections)
+    replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
     return path
 
 
@@ -165,13 +167,3 @@ def _histories(posterior: Posterior | None, surrogate: Surrogate | None) -> dict
     if surrogate is not None and surrogate.history is not None:
         histories["surrogate"] = surrogate.history
     return histories
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write the text beside the file first, and then put it in the file's place at once."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
