@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 Critic = Callable[..., Tensor]
 Batch = tuple[Tensor, ...]
@@ -123,18 +123,33 @@ class Penalty(Protocol):
 
 
 @runtime_checkable
+class Constraint(Protocol):
+    """What a critic is held to while it trains, rather than charged for; no ratio survives it."""
+
+    def prepare(self, critic: nn.Module) -> None:
+        """Change the critic in place before training begins."""
+
+    def project(self, critic: nn.Module) -> None:
+        """Move its weights to where they are allowed, after every step."""
+
+
+@runtime_checkable
 class Discrepancy(Protocol):
-    """How far two samples are from each other: (*b, n, *e) and (*b, m, *e) to (*b,)."""
+    """How far two samples of vectors are from each other: (*b, n, d) and (*b, m, d) to (*b,).
+
+    Leading dimensions broadcast, such as many simulated data sets against one that was observed.
+    Events of other shapes are flattened by the caller.
+    """
 
     def __call__(
         self,
-        x: Float[Tensor, "..."],
-        y: Float[Tensor, "..."],
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
         *,
-        weight_x: Float[Tensor, "..."] | None = None,
-        weight_y: Float[Tensor, "..."] | None = None,
-    ) -> Float[Tensor, "..."]:
-        """Return the discrepancy of two samples, optionally weighted."""
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Float[Tensor, "*bc"]:
+        """Return the discrepancy; weights, which need not sum to 1, replace equal ones."""
 
 
 Contrast = Callable[[Critic, Batch, torch.Generator], Values]
