@@ -1,0 +1,348 @@
+"""Kernels: how alike two points are, as matrices over two samples.
+
+    Gaussian                exp(-|x - y|^2 / (2 b^2))
+    Laplace                 exp(-|x - y|_1 / b)                 the sum of absolute differences
+    InverseMultiquadric     (1 + |x - y|^2 / b^2)^(-1/2)
+    RationalQuadratic       (1 + |x - y|^2 / (2 a b^2))^(-a)    Gaussians of all bandwidths around b
+    Linear                  x . y
+    Sum                     k_1(x, y) + k_2(x, y) + ...
+    Learned                 k(f(x), f(y)) for a network f
+
+The bandwidth b is a number, a tensor, or chosen from the data: a `Quantile` of the distances
+between points of both samples, the median unless another is asked for. A chosen bandwidth is a
+constant to autograd. A tensor of bandwidths broadcasts with the samples' leading dimensions, so
+that one with ten entries makes ten matrices out of one matrix of distances.
+
+A kernel is anything that takes (n, d) and (m, d) to (n, m), leading dimensions broadcasting.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.comparison.distances import (
+    euclidean_distances,
+    manhattan_distances,
+    quantile_distances,
+    squared_distances,
+)
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """A symmetric, positive definite function of two points, evaluated for all pairs."""
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(x_i, y_j)."""
+
+
+@runtime_checkable
+class Adaptive(Kernel, Protocol):
+    """A kernel that may learn constants from the samples, such as its bandwidth."""
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the kernel that no longer depends on the samples."""
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A bandwidth chosen from data: `scale` times a quantile of the distances between points.
+
+    Distances are those of all pairs of the pooled sample, in the kernel's own norm, as
+    `quantile_distances` says: without pairs of equal points, and of bounded subsamples.
+
+    Attributes:
+        level: Which quantile; 0.5 is the median.
+        scale: A factor.
+
+    Example:
+        >>> kernel = Gaussian(Quantile(0.1, scale=0.5))
+        >>> kernel.fixed(torch.zeros(1, 1), torch.ones(1, 1)).bandwidth
+        tensor(0.5000)
+    """
+
+    level: float = 0.5
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.level <= 1:
+            raise ValueError(f"level must lie in [0, 1], got {self.level}")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"scale must be positive, got {self.scale}")
+
+
+@dataclass(frozen=True)
+class _Scaled(ABC):
+    """A kernel of the distance in units of a bandwidth, with k(x, x) = 1.
+
+    Attributes:
+        bandwidth: Its unit of distance: a number; a tensor, (*bc); chosen from the data; or the
+            median distance (None).
+    """
+
+    bandwidth: float | Tensor | Quantile | None = None
+
+    def __post_init__(self) -> None:
+        given = self.bandwidth
+        if isinstance(given, (int, float, Tensor)):
+            values = torch.as_tensor(given)
+            if not ((values > 0) & values.isfinite()).all():
+                raise ValueError(f"bandwidth must be positive and finite, got {given}")
+
+    _distance: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(euclidean_distances)
+
+    @abstractmethod
+    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
+        """Return the kernel, given a bandwidth of shape (*bc, 1, 1)."""
+
+    @abstractmethod
+    def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
+        """Draw from the spectral measure at bandwidth 1: k(x, y) = E[cos(w . (x - y))].
+
+        Args:
+            count: How many frequencies.
+            dim: Of the points.
+            rng: A generator on the CPU.
+        """
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the kernel with its bandwidth as a number or a tensor."""
+        if isinstance(self.bandwidth, (int, float, Tensor)):
+            return self
+        rule = self.bandwidth or Quantile()
+        chosen = quantile_distances(
+            x, y, (rule.level,), distance=self._distance, weight_x=weight_x, weight_y=weight_y
+        )[0]
+        return replace(self, bandwidth=rule.scale * chosen)
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(x_i, y_j)."""
+        bandwidth = torch.as_tensor(self.fixed(x, y).bandwidth, dtype=x.dtype, device=x.device)
+        return self._of_unit(x, y, bandwidth[..., None, None])
+
+
+@dataclass(frozen=True)
+class Gaussian(_Scaled):
+    """exp(-|x - y|^2 / (2 bandwidth^2)).
+
+    Attributes:
+        bandwidth: A number, a tensor, a `Quantile` of the data's distances, or their median (None).
+
+    Example:
+        >>> Gaussian(1.0)(torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        tensor([[1.0000, 0.3679]])
+    """
+
+    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
+        return torch.exp(squared_distances(x, y) * (-0.5 / bandwidth.square()))
+
+    def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
+        """Draw normal frequencies."""
+        return torch.randn(count, dim, generator=rng)
+
+
+@dataclass(frozen=True)
+class Laplace(_Scaled):
+    """exp(-|x - y|_1 / bandwidth), of the sum of absolute differences; once differentiable.
+
+    Attributes:
+        bandwidth: A number, a tensor, a `Quantile` of the data's distances, or their median (None).
+
+    Example:
+        >>> Laplace(1.0)(torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [0.5, -0.5]]))
+        tensor([[1.0000, 0.3679]])
+    """
+
+    _distance: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(manhattan_distances)
+
+    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
+        return torch.exp(manhattan_distances(x, y) * (-1 / bandwidth))
+
+    def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
+        """Draw Cauchy frequencies, independent in every coordinate."""
+        return torch.empty(count, dim).cauchy_(generator=rng)
+
+
+@dataclass(frozen=True)
+class RationalQuadratic(_Scaled):
+    """(1 + |x - y|^2 / (2 alpha bandwidth^2))^(-alpha): Gaussians of many bandwidths at once.
+
+    The precisions of those Gaussians have a gamma distribution of shape alpha: the smaller alpha,
+    the more scales are seen, and the further away a point still feels a gradient.
+
+    Attributes:
+        bandwidth: A number, a tensor, a `Quantile` of the data's distances, or their median (None).
+        alpha: The power of the tail.
+
+    Example:
+        >>> RationalQuadratic(1.0, alpha=0.5)(torch.zeros(1, 1), torch.tensor([[0.0], [1.0]]))
+        tensor([[1.0000, 0.7071]])
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.alpha < math.inf:
+            raise ValueError(f"alpha must be positive and finite, got {self.alpha}")
+
+    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
+        scaled = squared_distances(x, y) * (0.5 / (self.alpha * bandwidth.square()))
+        return torch.exp(-self.alpha * torch.log1p(scaled))
+
+    def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
+        """Draw normal frequencies with a gamma variance."""
+        shape = torch.full((count, 1), self.alpha)
+        variance = torch._standard_gamma(shape, generator=rng) / self.alpha
+        return variance.sqrt() * torch.randn(count, dim, generator=rng)
+
+
+@dataclass(frozen=True)
+class InverseMultiquadric(_Scaled):
+    """(1 + |x - y|^2 / bandwidth^2)^(-1/2): the rational quadratic kernel of alpha = 1/2.
+
+    Attributes:
+        bandwidth: A number, a tensor, a `Quantile` of the data's distances, or their median (None).
+
+    Example:
+        >>> InverseMultiquadric(1.0)(torch.zeros(1, 1), torch.tensor([[0.0], [1.0]]))
+        tensor([[1.0000, 0.7071]])
+    """
+
+    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
+        return torch.rsqrt(1 + squared_distances(x, y) / bandwidth.square())
+
+    def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
+        """Draw normal frequencies with a gamma variance."""
+        return RationalQuadratic(1.0, alpha=0.5).frequencies(count, dim, rng)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """x . y: the MMD is the distance of the means, and sees nothing else.
+
+    Example:
+        >>> Linear()(torch.ones(1, 2), torch.tensor([[1.0, 2.0]]))
+        tensor([[3.]])
+    """
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(x_i, y_j)."""
+        return x @ y.mT
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of kernels, such as several bandwidths.
+
+    Attributes:
+        kernels: Those that are added.
+
+    Example:
+        >>> kernel = Sum(tuple(Gaussian(Quantile(scale=s)) for s in (0.5, 1.0, 2.0)))
+        >>> kernel(torch.zeros(1, 2), torch.zeros(1, 2))
+        tensor([[3.]])
+    """
+
+    kernels: tuple[Kernel, ...]
+
+    def __post_init__(self) -> None:
+        if not self.kernels:
+            raise ValueError("kernels must have at least one, got none")
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the sum with every bandwidth fixed."""
+        return Sum(tuple(fixed(kernel, x, y, weight_x, weight_y) for kernel in self.kernels))
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(x_i, y_j)."""
+        total = self.kernels[0](x, y)
+        for kernel in self.kernels[1:]:
+            total = total + kernel(x, y)
+        return total
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A kernel of what a network says of the points; its weights receive gradients.
+
+    Attributes:
+        features: A network, (*b, n, d) to (*b, n, e).
+        kernel: The kernel of its features.
+
+    Example:
+        >>> kernel = Learned(torch.nn.Linear(5, 2), Gaussian())
+        >>> kernel(torch.zeros(3, 5), torch.ones(4, 5)).shape
+        torch.Size([3, 4])
+    """
+
+    features: nn.Module | Callable[[Tensor], Tensor]
+    kernel: Kernel
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the kernel with the bandwidth that the features ask for."""
+        with torch.no_grad():
+            features = self.features(x), self.features(y)
+            return replace(self, kernel=fixed(self.kernel, *features, weight_x, weight_y))
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(f(x_i), f(y_j))."""
+        return self.kernel(self.features(x), self.features(y))
+
+
+def fixed(
+    kernel: Kernel,
+    x: Float[Tensor, "*b n d"],
+    y: Float[Tensor, "*c m d"],
+    weight_x: Float[Tensor, "*b n"] | None = None,
+    weight_y: Float[Tensor, "*c m"] | None = None,
+) -> Kernel:
+    """Return the kernel with the constants that it takes from the samples, such as a bandwidth.
+
+    A kernel that takes none, such as a plain function, is returned as it is.
+
+    Example:
+        >>> fixed(Gaussian(), torch.zeros(1, 1), torch.full((1, 1), 3.0)).bandwidth
+        tensor(3.)
+    """
+    return kernel.fixed(x, y, weight_x, weight_y) if isinstance(kernel, Adaptive) else kernel
