@@ -45,6 +45,7 @@ from lfi.comparison.kernels import (
     fixed,
 )
 from lfi.comparison.penalties import R1, R2, Balance, GradientPenalty
+from lfi.comparison.transport import SlicedWasserstein, Wasserstein1D
 from lfi.comparison.types import (
     Batch,
     Contrast,
@@ -103,12 +104,14 @@ __all__ = [
     "RationalQuadratic",
     "Recovers",
     "ReverseKL",
+    "SlicedWasserstein",
     "Spherical",
     "SquaredHellinger",
     "Sum",
     "TotalVariation",
     "Triangular",
     "Values",
+    "Wasserstein1D",
     "WithPrior",
     "against_generator",
     "c2st",
