@@ -49,6 +49,7 @@ _rooms = {
         "WithPrior",
         "c2st",
     ),
+    "ratio": ("fit_ratio",),
     "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
     "generation": ("fit_surrogate",),
     "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),

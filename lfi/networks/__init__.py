@@ -4,6 +4,7 @@ from lfi.networks.critics import PairCritic, VectorCritic
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.generators import VectorGenerator
 from lfi.networks.residual import Block, trunk
+from lfi.networks.sample_critic import SampleCritic
 from lfi.networks.standardise import Coordinates, Features, Standardise
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Coordinates",
     "Features",
     "PairCritic",
+    "SampleCritic",
     "Standardise",
     "VectorCritic",
     "VectorGenerator",

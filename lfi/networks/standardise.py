@@ -56,7 +56,7 @@ class Standardise(nn.Module):
     def learn(self, data: Float[Tensor, "n ..."]) -> None:
         """Take location and scale from data, (n, *event)."""
         self.location.copy_(data.mean(0))
-        self.scale.copy_(spread(data.flatten(1)).reshape(self.scale.shape))
+        self.scale.copy_(spread(data.reshape(len(data), -1)).reshape(self.scale.shape))
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return standardised x."""
@@ -84,7 +84,7 @@ class Features(nn.Module):
 
     def learn(self, data: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, (n, *event)."""
-        flat = data.flatten(1)
+        flat = data.reshape(len(data), -1)
         self.knee.copy_(knee(flat))
         self.linear.learn(flat)
         self.logarithmic.learn(torch.asinh(flat / self.knee))

@@ -1,5 +1,18 @@
 """Ratio: density ratios from two samples, by networks, kernels and telescopes."""
 
+from lfi.ratio.calibration import Affine, Beta, Calibration, Isotonic
+from lfi.ratio.critic_ratio import CriticRatio
+from lfi.ratio.neural import fit_ratio
 from lfi.ratio.ratio import Estimate, ImportanceWeights, Ratio
 
-__all__ = ["Estimate", "ImportanceWeights", "Ratio"]
+__all__ = [
+    "Affine",
+    "Beta",
+    "Calibration",
+    "CriticRatio",
+    "Estimate",
+    "ImportanceWeights",
+    "Isotonic",
+    "Ratio",
+    "fit_ratio",
+]

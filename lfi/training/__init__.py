@@ -1,6 +1,6 @@
 """Training: the one loop over players, and what it needs."""
 
-from lfi.training.batches import Batch, Batches, Shuffled, split
+from lfi.training.batches import Batch, Batches, Shuffled, Together, split
 from lfi.training.loop import History, Monitor, fit
 from lfi.training.players import Diverged, Move, Player, Step, adamw, alternating, simultaneous
 from lfi.training.progress import Advance, bar
@@ -18,6 +18,7 @@ __all__ = [
     "Player",
     "Shuffled",
     "Step",
+    "Together",
     "adamw",
     "alternating",
     "bar",

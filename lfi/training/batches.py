@@ -66,6 +66,28 @@ class Shuffled:
         return tuple(tensor[rows] for tensor in self.train)
 
 
+class Together:
+    """Batches of several sources side by side, each at its own pace: samples of unequal sizes.
+
+    Attributes:
+        held_out: What the sources hold out, side by side; None where one holds nothing out.
+
+    Example:
+        >>> few, many = Shuffled((torch.zeros(4),), size=4), Shuffled((torch.ones(90),), size=8)
+        >>> [len(part) for part in Together(few, many).draw(torch.Generator())]
+        [4, 8]
+    """
+
+    def __init__(self, *sources: Batches) -> None:
+        self.sources = sources
+        parts = [source.held_out for source in sources]
+        self.held_out = None if None in parts else tuple(t for part in parts for t in part)
+
+    def draw(self, rng: torch.Generator) -> Batch:
+        """Return the next batch of every source, joined."""
+        return tuple(tensor for source in self.sources for tensor in source.draw(rng))
+
+
 def split(
     tensors: Batch, share: float, rng: torch.Generator, *, most: int = 10_000
 ) -> tuple[Batch, Batch]:

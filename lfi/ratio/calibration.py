@@ -1,0 +1,195 @@
+"""Calibration: what a critic's value turns out to mean, on samples it was not fitted to.
+
+A classifier that ranks well may still be too sure of itself. With h its value, the ratio of the
+densities of h under p and q is the ratio it should have said, and h is a number however large x is,
+so a map of one number to one number mends it:
+
+    Affine      h' = a h + c                                            Platt
+    Beta        h' = a log s(h) - b log s(-h) + c,   s the sigmoid      slopes b above and a below
+    Isotonic    any non-decreasing h'
+
+All are fitted to the log-loss with both samples weighing the same, so h' is a log ratio whatever
+the sizes of the samples. They see the critic's ranking only: what it confuses stays confused.
+
+References:
+    Platt, Probabilistic outputs for support vector machines, 1999.
+    Zadrozny & Elkan, Transforming classifier scores into accurate probability estimates, 2002.
+    Cranmer, Pavez & Louppe, Approximating likelihood ratios with calibrated discriminative
+        classifiers, 2015. arXiv:1506.02169
+    Kull, Silva Filho & Flach, Beta calibration, 2017.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A fitted map of critic values to log ratios."""
+
+    def __call__(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the log ratio that a value of h means."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+
+
+@runtime_checkable
+class Calibration(Protocol):
+    """A way to calibrate."""
+
+    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
+        """Return the map, from a critic's values at samples of p and of q it was not fitted to."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """h' = a log s(h) - b log s(-h) + c: a line where a = b, else bent around zero.
+
+    Attributes:
+        a: The slope far below zero.
+        b: The slope far above zero.
+        c: The offset.
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def __call__(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the log ratio that a value of h means."""
+        return self.a * F.logsigmoid(h) - self.b * F.logsigmoid(-h) + self.c
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {"curve": [self.a, self.b, self.c]}
+
+
+@dataclass(frozen=True)
+class Stairs:
+    """Straight lines between points that rise, and of slope 1 beyond them.
+
+    Attributes:
+        h: The critic's values at the points, increasing.
+        value: The log ratios there, non-decreasing.
+    """
+
+    h: tuple[float, ...]
+    value: tuple[float, ...]
+
+    def __call__(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the log ratio that a value of h means."""
+        knots, values = h.new_tensor(self.h), h.new_tensor(self.value)
+        inside = h.clamp(self.h[0], self.h[-1])
+        beyond = h - inside
+        if len(knots) == 1:
+            return values[0] + beyond
+        right = torch.searchsorted(knots, inside).clamp(1, len(knots) - 1)
+        share = (inside - knots[right - 1]) / (knots[right] - knots[right - 1])
+        return torch.lerp(values[right - 1], values[right], share) + beyond
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {"stairs": [list(self.h), list(self.value)]}
+
+
+def restore(description: Mapping[str, Any]) -> Calibrated:
+    """Return the map that `describe` has described."""
+    if "curve" in description:
+        return Curve(*description["curve"])
+    h, value = description["stairs"]
+    return Stairs(tuple(h), tuple(value))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """h' = a h + c, a >= 0: Platt's scaling, right where confidence is off by a factor.
+
+    Example:
+        >>> h = torch.linspace(-3, 3, 1001)
+        >>> p, q = (torch.sigmoid(sign * h) for sign in (1, -1))  # h is log p/q
+        >>> h_p, h_q = (h[torch.multinomial(w, 10_000, replacement=True)] for w in (p, q))
+        >>> curve = Affine().fit(2 * h_p, 2 * h_q)  # twice too sure
+        >>> abs(curve.a - 0.5) < 0.05
+        True
+    """
+
+    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
+        """Return the map."""
+        (a, c) = _logistic([lambda h: h], h_p, h_q)
+        return Curve(a, a, c)
+
+
+@dataclass(frozen=True)
+class Beta:
+    """h' = a log s(h) - b log s(-h) + c, a, b >= 0: confidence may be off by two factors."""
+
+    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
+        """Return the map."""
+        return Curve(*_logistic([F.logsigmoid, lambda h: -F.logsigmoid(-h)], h_p, h_q))
+
+
+@dataclass(frozen=True)
+class Isotonic:
+    """Any non-decreasing h', by pooling adjacent violators.
+
+    Each pool has a place, the mean of h in it, and a log ratio, from the shares of both samples
+    that fall in it; between places it is interpolated. A pool at an end that holds one sample only,
+    whose log ratio would be infinite, is joined with its neighbour.
+    """
+
+    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
+        """Return the map."""
+        from sklearn.isotonic import isotonic_regression
+
+        h = torch.cat([h_p, h_q]).double().numpy()
+        is_p = np.arange(len(h)) < len(h_p)
+        places, row = np.unique(h, return_inverse=True)  # equal values stay together
+        p, q = np.bincount(row, is_p / len(h_p)), np.bincount(row, ~is_p / len(h_q))
+        share = isotonic_regression(p / (p + q), sample_weight=p + q)
+        pool = np.concatenate([[0], np.cumsum(np.diff(share) > 0)])
+        p_of, q_of = np.bincount(pool, p), np.bincount(pool, q)
+        first, last = (int(np.flatnonzero(side)[i]) for side, i in ((p_of, 0), (q_of, -1)))
+        pool = pool.clip(min(first, last), max(first, last))
+        pool -= pool[0]
+        p_of, q_of = np.bincount(pool, p), np.bincount(pool, q)
+        centre = np.bincount(pool, (p + q) * places) / (p_of + q_of)
+        return Stairs(tuple(centre.tolist()), tuple(np.log(p_of / q_of).tolist()))
+
+
+def _logistic(terms: list, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> tuple[float, ...]:
+    """Return non-negative factors of the terms, and an offset, of the least balanced log-loss.
+
+    Targets are Platt's, (n + 1)/(n + 2) and 1/(m + 2), under which the optimum is finite even
+    where h tells the samples apart without a mistake.
+    """
+    from scipy.optimize import minimize
+
+    sides = [
+        torch.stack([*(term(h.double()) for term in terms), torch.ones_like(h.double())])
+        for h in (h_p, h_q)
+    ]
+    miss = [1 / (len(h_p) + 2), 1 / (len(h_q) + 2)]
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = torch.from_numpy(w)
+        value, gradient = 0.0, torch.zeros_like(weights)
+        for side, sign, share in zip(sides, (-1.0, 1.0), miss, strict=True):
+            g = sign * (weights @ side)  # wrong where positive
+            value += float((F.softplus(g) - share * g).mean())
+            gradient += sign * (side * (torch.sigmoid(g) - share)).mean(1)
+        return value, gradient.numpy()
+
+    k = len(terms)
+    start = np.array([1.0] * k + [0.0])
+    fitted = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * k + [(None, None)]
+    )
+    return tuple(map(float, fitted.x))
