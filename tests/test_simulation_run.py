@@ -1,10 +1,5 @@
 """Runs: the same numbers however they were computed, and errors that say what happened."""
 
-import os
-import subprocess
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +9,6 @@ from lfi.simulation.outcomes import BLOCK
 from lfi.simulation.run import simulate
 from lfi.simulation.simulations import Simulations
 from lfi.simulation.simulator import Simulator
-from lfi.simulation.workers import ordered
 from lfi.training import progress
 from simulators import influenza
 
@@ -226,100 +220,3 @@ def test_progress_tells_rate_and_failures(monkeypatch):
 def test_runs_are_silent_where_nobody_watches(capfd):
     simulate(batched(), 2_000, seed=1)
     assert capfd.readouterr() == ("", "")
-
-
-# Worker processes: each test of these starts two Pythons.
-
-
-@pytest.mark.parametrize(
-    "make, n",
-    [
-        pytest.param(batched, 5_000, id="batched"),
-        pytest.param(of_one, 1_100, id="of one", marks=pytest.mark.slow),
-    ],
-)
-def test_workers_compute_the_same_bits(make, n):
-    assert_same(simulate(make(), n, seed=1, workers=2), simulate(make(), n, seed=1))
-
-
-@pytest.mark.slow
-def test_errors_travel_from_workers():
-    class Odd(Exception):
-        def __init__(self, a, b):
-            super().__init__(f"{a} and {b}")
-
-    def broken(theta):
-        raise Odd(1, 2)
-
-    with pytest.raises(RuntimeError, match="1 and 2") as caught:
-        simulate(Simulator(broken, prior=prior(), batched=False), 9, seed=1, workers=2)
-    assert "in broken" in "".join(caught.value.__cause__.__notes__)
-
-
-@pytest.mark.slow
-def test_wrong_shapes_in_workers_are_value_errors():
-    wrapped = Simulator(lambda theta: theta[:3], prior=prior())
-    with pytest.raises(ValueError, match="expected 1024 rows"):
-        simulate(wrapped, 2_000, seed=1, workers=2)
-
-
-def test_a_worker_that_dies_is_an_error():
-    wrapped = Simulator(lambda theta: os._exit(3), prior=prior())
-    with pytest.raises(RuntimeError, match="died with exit code 3"):
-        simulate(wrapped, 2_000, seed=1, workers=2)
-
-
-@pytest.mark.slow
-def test_a_script_needs_no_main_guard_and_may_print(tmp_path):
-    (tmp_path / "script.py").write_text(
-        """
-import lfi, torch
-from torch.distributions import Normal
-
-@lfi.simulator(prior={"a": Normal(0.0, 1.0)})
-def shouting(theta):
-    print("hello")
-    return theta + offset
-
-offset = 1
-simulations = lfi.simulate(shouting, 2_000, seed=1, workers=2)
-assert torch.equal(simulations.x, simulations.theta + 1)
-"""
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "script.py")],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "" and set(done.stderr.split()) == {"hello"}
-
-
-@pytest.mark.slow
-def test_a_file_that_only_this_process_can_import_travels(tmp_path, monkeypatch):
-    path = tmp_path / "my_sim.py"
-    path.write_text("offset = 2\ndef simulate(theta):\n    return theta + offset\n")
-    spec = spec_from_file_location("my_sim", path)
-    module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "my_sim", module)
-    spec.loader.exec_module(module)
-    simulations = simulate(Simulator(module.simulate, prior=prior()), 10, seed=1, workers=2)
-    assert torch.equal(simulations.x, simulations.theta + 2)
-
-
-@pytest.mark.slow
-def test_results_come_in_order_and_tasks_are_taken_as_needed():
-    taken = []
-
-    def tasks():
-        for i in range(20):
-            taken.append(i)
-            yield i
-
-    results = ordered(lambda i: i * i, tasks(), workers=2)
-    assert [next(results) for _ in range(3)] == [0, 1, 4]
-    assert len(taken) < 12
-    results.close()

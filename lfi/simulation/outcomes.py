@@ -27,6 +27,7 @@ class Block:
         errors: The messages of rows that raised, by the rows' numbers in the run.
         dtype: The dtype of the first row that did not raise.
         cause: The first exception.
+        seconds: How long it took.
     """
 
     x: Shaped[Tensor, " n *event"] | None
@@ -34,6 +35,7 @@ class Block:
     errors: dict[int, str] = field(default_factory=dict)
     dtype: torch.dtype | None = None
     cause: Exception | None = None
+    seconds: float = 0.0
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -113,6 +115,25 @@ def collected(rows: Sequence[Tensor | Exception], first: int) -> Block:
     return Block(x, codes, errors, dtype, cause)
 
 
+def joined(blocks: Sequence[Block]) -> Block:
+    """Return the outcomes of consecutive rows as one.
+
+    Raises:
+        ValueError: If x has different shapes.
+    """
+    if len(blocks) == 1:
+        return blocks[0]
+    rows = Rows()
+    for block in blocks:
+        rows.add(torch.empty(len(block), 0), block)
+    _, x, codes = rows.joined() if rows.event is not None else (None, None, _codes(blocks))
+    return Block(x, codes, rows.errors, rows.dtype, rows.cause, sum(b.seconds for b in blocks))
+
+
+def _codes(blocks: Sequence[Block]) -> UInt8[Tensor, " n"]:
+    return torch.cat([block.codes for block in blocks])
+
+
 class Rows:
     """Outcomes of one run in order, of one event shape and dtype: those of its first good row."""
 
@@ -154,4 +175,4 @@ class Rows:
         blank = torch.full(self.event, torch.nan, dtype=self.dtype)
         xs = [blank.expand(len(b), *self.event) if b.x is None else b.x for b in blocks]
         x = torch.cat([x.to(self.dtype) for x in xs])
-        return torch.cat(thetas), x, torch.cat([b.codes for b in blocks])
+        return torch.cat(thetas), x, _codes(blocks)

@@ -5,28 +5,30 @@ first n rows are kept, so that 20,000 simulations extend 10,000; a function of o
 on exactly the rows asked for. Results are recorded in order, whoever computed them.
 """
 
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lfi.simulation.outcomes import BLOCK, OK, Block, Rows
+from lfi.simulation.pieces import Pace, Piece, pieces
 from lfi.simulation.priors import Prior, as_prior
+from lfi.simulation.process import Beat, portable_error
 from lfi.simulation.simulations import Simulations
 from lfi.simulation.simulator import Simulator, as_simulator
-from lfi.simulation.workers import ordered, portable_error
+from lfi.simulation.workers import in_executor, in_process, in_workers
 from lfi.training.progress import bar
-from lfi.training.seeds import fresh, numpy_rng
+from lfi.training.seeds import fresh
 
 NUMPY_HINT = ". A function that computes with NumPy says so: def simulate(theta: np.ndarray)"
-PIECE_SECONDS = 0.25  # aimed at for a piece of work of a function of one vector
 
 
 def simulate(
@@ -35,6 +37,8 @@ def simulate(
     *,
     seed: int | None = None,
     workers: int = 1,
+    timeout: float | None = None,
+    executor: Executor | None = None,
     store: str | Path | None = None,
     progress: bool = True,
     prior: object = None,
@@ -49,7 +53,14 @@ def simulate(
         simulator: A `Simulator`, or a module with `prior` and `simulate`.
         n: How many simulations.
         seed: Names the random numbers; None takes fresh ones, or those of the store to resume.
-        workers: How many processes compute.
+        workers: How many processes compute. A simulator that ends its process (a segmentation
+            fault) is recorded as an error where there are workers, and ends yours where there
+            are none.
+        timeout: How many seconds one call of the simulator may take before it is killed and its row
+            recorded as timeout; a batched function is then tried row by row. It runs in worker
+            processes, be it one.
+        executor: Where pieces are computed, in place of workers: any `concurrent.futures.Executor`,
+            such as those of Dask, MPI, Parsl and loky. `workers` then says how many it has.
         store: A folder that keeps the results as they come. A run that was interrupted goes on
             where it was; one that is longer is extended; of a shorter one the first n are returned.
         progress: Whether to show a bar on a terminal.
@@ -72,7 +83,7 @@ def simulate(
     """
     simulator = as_simulator(simulator)
     prior = simulator.prior if prior is None else as_prior(prior)
-    _check(simulator, prior, n, workers)
+    _check(simulator, prior, n, workers, timeout, executor)
     if store is None:
         record = _Memory(simulator, prior, fresh(seed))
     else:
@@ -81,7 +92,7 @@ def simulate(
         record = Writer(store, simulator, prior, seed)
     with record:
         if record.finished < n:
-            _fill(record, simulator, prior, n, workers, progress)
+            _fill(record, simulator, prior, n, workers, timeout, executor, progress)
         return record.simulations(n)
 
 
@@ -124,22 +135,26 @@ class Record(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Some rows of a block, to be computed by one call of `run_block`."""
-
-    block: int
-    start: int
-    theta: np.ndarray
-    seed: int
-
-
-def _check(simulator: Simulator, prior: Prior, n: int, workers: int) -> None:
+def _check(
+    simulator: Simulator,
+    prior: Prior,
+    n: int,
+    workers: int,
+    timeout: float | None,
+    executor: Executor | None,
+) -> None:
     for name, value in (("n", n), ("workers", workers)):
         if isinstance(value, bool) or not isinstance(value, Integral):
             raise TypeError(f"{name} must be a whole number, got {value!r}")
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be a positive number of seconds, got {timeout}")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(
+            "executor must be a concurrent.futures.Executor (a Dask client gives one by "
+            f"client.get_executor()), got a {type(executor).__name__}"
+        )
     if prior.names != simulator.names:
         raise ValueError(
             f"prior names {', '.join(prior.names)}, the simulator takes "
@@ -147,22 +162,47 @@ def _check(simulator: Simulator, prior: Prior, n: int, workers: int) -> None:
         )
 
 
+def _engine(
+    simulator: Simulator,
+    tasks: Iterator[Piece],
+    workers: int,
+    timeout: float | None,
+    executor: Executor | None,
+) -> Iterator[tuple[Piece, Block]]:
+    """Return the outcomes of pieces, from where they are computed."""
+    origin = simulator.simulate
+    if executor is not None:
+        in_flight = 2 * (workers if workers > 1 else os.cpu_count() or 1)
+        task = _Task(simulator, travels=True)
+        return in_executor(executor, task, tasks, in_flight, timeout=timeout, origin=origin)
+    if workers == 1 and timeout is None:
+        return in_process(_Task(simulator, travels=False), tasks)
+    return in_workers(
+        _Task(simulator, travels=True), tasks, workers, timeout=timeout, origin=origin
+    )
+
+
 def _fill(
-    record: Record, simulator: Simulator, prior: Prior, n: int, workers: int, progress: bool
+    record: Record,
+    simulator: Simulator,
+    prior: Prior,
+    n: int,
+    workers: int,
+    timeout: float | None,
+    executor: Executor | None,
+    progress: bool,
 ) -> None:
     """Simulate from the first row that is missing and put the rows into the record."""
-    pace = _Pace()
-    tasks = _pieces(simulator, prior, record.seed, record.finished, n, pace)
-    results = ordered(
-        _Task(simulator, travels=workers > 1), tasks, workers, origin=simulator.simulate
-    )
+    pace = Pace()
+    tasks = pieces(simulator, prior, record.seed, record.finished, n, pace)
+    results = _engine(simulator, tasks, workers, timeout, executor)
     began, done, failed = time.monotonic(), 0, 0
     title = f"simulating {simulator.name}"
     with closing(results), bar(title, n, show=progress) as advance:
         advance(record.finished)
         unsuccessful = record.finished == 0
-        for piece, block, seconds in results:
-            pace.saw(len(block), seconds)
+        for piece, block in results:
+            pace.saw(len(block), block.seconds)
             unsuccessful = unsuccessful and not (block.codes == OK).any()
             if unsuccessful and (piece.start + len(block)) in (BLOCK, n):
                 cause = record.rows.cause or block.cause
@@ -180,40 +220,21 @@ def _fill(
 
 @dataclass(frozen=True)
 class _Task:
-    """What a worker does with a piece."""
+    """What is done with a piece, wherever that is."""
 
     simulator: Simulator
     travels: bool
 
-    def __call__(self, piece: Piece) -> tuple[Piece, Block, float]:
+    def __call__(self, piece: Piece, beat: Beat) -> Block:
         began = time.monotonic()
-        theta = torch.from_numpy(piece.theta)
-        block = self.simulator.run_block(theta, piece.seed, piece.block, piece.start)
+        block = self.simulator.run_block(
+            torch.from_numpy(piece.theta),
+            piece.seed,
+            piece.block,
+            piece.start,
+            singly=piece.singly,
+            beat=beat,
+        )
         if self.travels and block.cause is not None:
             block = replace(block, cause=portable_error(block.cause))
-        return piece, block, time.monotonic() - began
-
-
-@dataclass
-class _Pace:
-    """How many rows of a function of one vector make a piece of work: as many as take a moment."""
-
-    rows: int = 4
-
-    def saw(self, rows: int, seconds: float) -> None:
-        wanted = int(rows * PIECE_SECONDS / max(seconds, 1e-6))
-        self.rows = max(1, min(wanted, 4 * self.rows, BLOCK))
-
-
-def _pieces(
-    simulator: Simulator, prior: Prior, seed: int, first: int, n: int, pace: _Pace
-) -> Iterator[Piece]:
-    """Yield the work from row `first` on: whole blocks, or pieces up to row n exactly."""
-    for block in range(first // BLOCK, -(-n // BLOCK)):
-        theta = prior.sample(BLOCK, rng=numpy_rng(seed, 0, block)).numpy()
-        start = max(first - block * BLOCK, 0)
-        stop = BLOCK if simulator.batched else min(n - block * BLOCK, BLOCK)
-        while start < stop:
-            end = stop if simulator.batched else min(start + pace.rows, stop)
-            yield Piece(block, start, theta[start:end], seed)
-            start = end
+        return replace(block, seconds=time.monotonic() - began)

@@ -99,29 +99,42 @@ class Simulator:
             return torch.stack([as_x(x, theta.dtype) for x in rows])
 
     def run_block(
-        self, theta: Float[Tensor, "n dim"], seed: int, block: int = 0, start: int = 0
+        self,
+        theta: Float[Tensor, "n dim"],
+        seed: int,
+        block: int = 0,
+        start: int = 0,
+        *,
+        singly: bool = False,
+        beat: Callable[[int], None] = lambda row: None,
     ) -> Block:
         """Simulate rows start, start + 1, ... of a block; failures of the function are recorded.
 
         Args:
-            theta: Their parameters. Those of a batched function are a whole block, so start is 0.
+            theta: Their parameters. A batched function is called on whole blocks, from row 0.
             seed: The run's seed.
             block: The block's number.
             start: The first row's number inside the block.
+            singly: Call a batched function row by row, as where its call for all has failed.
+            beat: Told what begins: a row, counted from `start`, or -1 for a call for all.
 
         Raises:
             ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
         """
         first = block * BLOCK + start
         with isolated(seed):
-            if self.batched:
+            if self.batched and not singly:
+                beat(-1)
                 try:
                     x = self._call(theta, seed, 1, block)
                 except Exception:  # of whatever kind: rows are tried one by one
                     pass
                 else:
                     return whole(self._rows(theta, x))
-            rows = [self._row(t, seed, i) for i, t in enumerate(theta, start=first)]
+            rows = []
+            for i, t in enumerate(theta):
+                beat(i)
+                rows.append(self._row(t, seed, first + i))
         return collected(rows, first)
 
     def _row(self, t: Tensor, seed: int, i: int) -> Tensor | Exception:

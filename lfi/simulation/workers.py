@@ -1,9 +1,12 @@
-"""Worker processes: a function applied to tasks, results in order, on one core each.
+"""Engines: who computes the pieces of a run. All give the same numbers, in order.
 
-A worker is a fresh Python that is sent the function once, by cloudpickle, so that lambdas, closures
-and decorated functions travel, and scripts need no `if __name__ == "__main__"`. It speaks through
-its standard input and output; what the function prints goes to standard error. Ctrl-C reaches the
-parent only, which then ends the workers. One that dies is an error, never a silent hang.
+    in process      here, one piece after the other
+    workers         processes of this machine, which survive crashes and hangs (process.py)
+    an executor     any `concurrent.futures.Executor`: threads, MPI, Dask, Parsl, loky
+
+A worker is a fresh Python that is sent the simulator once, by cloudpickle, so that lambdas,
+closures and decorated functions travel, and scripts need no `if __name__ == "__main__"`. Ctrl-C
+reaches the parent only, which then ends the workers.
 """
 
 import os
@@ -11,20 +14,25 @@ import pickle
 import signal
 import subprocess
 import sys
-import traceback
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.machinery import PathFinder
 from queue import SimpleQueue
 from types import ModuleType
-from typing import Any, BinaryIO
 
 import cloudpickle
 import torch
 
+from lfi.simulation.outcomes import Block
+from lfi.simulation.pieces import Died, Piece, resilient
+from lfi.simulation.process import Beat, receive, send
+
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+
+Function = Callable[[Piece, Beat], Block]
 
 
 @contextmanager
@@ -38,61 +46,129 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def ordered(
-    function: Callable[[Any], Any], tasks: Iterable[Any], workers: int, origin: object = None
-) -> Iterator[Any]:
-    """Yield function(task) for each task, in order, computed here or by worker processes.
+def in_process(function: Function, tasks: Iterable[Piece]) -> Iterator[tuple[Piece, Block]]:
+    """Yield each piece and its outcome, computed here."""
+    with one_thread():
+        for task in tasks:
+            yield task, function(task, lambda row: None)
+
+
+def in_workers(
+    function: Function,
+    tasks: Iterable[Piece],
+    workers: int,
+    *,
+    timeout: float | None = None,
+    origin: object = None,
+) -> Iterator[tuple[Piece, Block]]:
+    """Yield each piece and its outcome, computed by processes of this machine.
 
     Close the iterator to end the workers early.
 
     Args:
-        function: What to compute; it and its results must be picklable.
+        function: What to compute; it must be picklable.
         tasks: What to compute it of; taken one by one, as workers become free.
-        workers: How many processes; 1 computes in this one.
+        workers: How many processes.
+        timeout: How many seconds one call of the simulator may take.
         origin: A function whose module may not be importable elsewhere and then travels along.
-
-    Raises:
-        RuntimeError: If a worker dies.
-
-    Example:
-        >>> list(ordered(abs, [-1, 2, -3], workers=1))
-        [1, 2, 3]
     """
-    if workers == 1:
-        with one_thread():
-            yield from map(function, tasks)
-        return
     payload = portable(function, origin)
-    crew = [_Worker(payload) for _ in range(workers)]
-    idle: SimpleQueue[_Worker] = SimpleQueue()
+    crew = [Worker(payload, timeout) for _ in range(workers)]
+    idle: SimpleQueue[Worker] = SimpleQueue()
     for worker in crew:
         idle.put(worker)
 
-    def work(task: object) -> object:
+    def work(task: Piece) -> Block:
         worker = idle.get()
         try:
-            return worker(task)
+            return resilient(worker.run, task)
         finally:
             idle.put(worker)
 
     threads = ThreadPoolExecutor(workers)
-    waiting: deque[Future] = deque()
     try:
-        for task in tasks:
-            waiting.append(threads.submit(work, task))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _windowed(threads, work, tasks, 2 * workers)
     finally:
-        for future in waiting:
-            future.cancel()
         for worker in crew:
             worker.end()
         threads.shutdown()
 
 
-def portable(function: Callable[[Any], Any], origin: object = None) -> bytes:
+def in_executor(
+    executor: Executor,
+    function: Function,
+    tasks: Iterable[Piece],
+    in_flight: int,
+    *,
+    timeout: float | None = None,
+    origin: object = None,
+) -> Iterator[tuple[Piece, Block]]:
+    """Yield each piece and its outcome, computed by whatever the executor submits to.
+
+    Args:
+        executor: Where lfi must be importable too. It stays open.
+        function: What to compute.
+        tasks: What to compute it of; taken one by one.
+        in_flight: How many pieces are with the executor at a time.
+        timeout: How many seconds one call of the simulator may take; each process of the executor
+            then starts one of its own, which can be killed.
+        origin: A function whose module may not be importable elsewhere and then travels along.
+    """
+    payload = portable(function, origin)
+    dtype = torch.get_default_dtype()
+    work = _Elsewhere(payload, timeout, dtype)
+    yield from _windowed(executor, work, tasks, in_flight)
+
+
+def _windowed(
+    executor: Executor, work: Callable[[Piece], Block], tasks: Iterable[Piece], in_flight: int
+) -> Iterator[tuple[Piece, Block]]:
+    """Yield results in order, with a bounded number of tasks on their way."""
+    waiting: deque[tuple[Piece, Future]] = deque()
+    try:
+        for task in tasks:
+            waiting.append((task, executor.submit(work, task)))
+            if len(waiting) >= in_flight:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+class _Elsewhere:
+    """A piece of work that travels to another process, with the simulator in its luggage."""
+
+    def __init__(self, payload: bytes, timeout: float | None, dtype: torch.dtype) -> None:
+        self.payload, self.timeout, self.dtype = payload, timeout, dtype
+
+    def __call__(self, piece: Piece) -> Block:
+        kept = _local.__dict__
+        if kept.get("payload") != self.payload:  # each thread unpacks a simulator once
+            if kept.get("worker") is not None:
+                kept["worker"].end()
+            alone = self.timeout is None
+            kept["function"] = pickle.loads(self.payload) if alone else None
+            kept["worker"] = None if alone else Worker(self.payload, self.timeout, self.dtype)
+            kept["payload"] = self.payload
+        if kept["worker"] is not None:
+            return resilient(kept["worker"].run, piece)
+        default = torch.get_default_dtype()
+        with one_thread():
+            torch.set_default_dtype(self.dtype)
+            try:
+                return kept["function"](piece, lambda row: None)
+            finally:
+                torch.set_default_dtype(default)
+
+
+_local = threading.local()
+
+
+def portable(function: Function, origin: object = None) -> bytes:
     """Return the function as bytes that another Python can load.
 
     A module that only this process can import (a file that was loaded by its path) travels with
@@ -108,87 +184,58 @@ def portable(function: Callable[[Any], Any], origin: object = None) -> bytes:
         cloudpickle.unregister_pickle_by_value(module)
 
 
-def serve(tasks: BinaryIO, results: BinaryIO) -> None:
-    """Answer tasks until there are no more; a worker's whole life."""
-    torch.set_num_threads(1)
-    torch.set_default_dtype(pickle.load(tasks))
-    try:
-        function = pickle.loads(pickle.load(tasks))
-    except Exception as error:
-        function = _Broken(error)
-    while True:
-        try:
-            task = pickle.load(tasks)
-        except EOFError:
-            return
-        try:
-            answer = pickle.dumps((True, function(task)))
-        except Exception as error:
-            answer = pickle.dumps((False, portable_error(error)))
-        results.write(answer)
-        results.flush()
+class Worker:
+    """One process, which answers one task at a time and outlives what its simulator does."""
 
-
-def portable_error(error: Exception) -> Exception:
-    """Return an exception that can be pickled, itself or a RuntimeError of the same message."""
-    error.add_note("in a worker process:\n" + "".join(traceback.format_exception(error)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # its class is unknown elsewhere, or takes other arguments
-        plain = RuntimeError(f"{type(error).__name__}: {error}")
-        plain.__notes__ = error.__notes__
-        return plain
-    return error
-
-
-class _Broken:
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-    def __call__(self, task: object) -> object:
-        raise RuntimeError(f"simulator cannot be loaded in a worker process: {self.error}")
-
-
-class _Worker:
-    """One process, which answers one task at a time."""
-
-    def __init__(self, payload: bytes) -> None:
+    def __init__(
+        self, payload: bytes, timeout: float | None = None, dtype: torch.dtype | None = None
+    ) -> None:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from lfi.simulation.workers import main; main()"],
+            [sys.executable, "-c", "from lfi.simulation.process import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is the parent's
         )
-        self.start = (torch.get_default_dtype(), payload)
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        self.start: bytes | None = pickle.dumps((dtype, payload, timeout))
 
-    def __call__(self, task: object) -> object:
-        tasks, results = self.process.stdin, self.process.stdout
+    def run(self, piece: Piece) -> Block | Died:
+        """Return the outcome of a piece, or what was at work when its process was lost.
+
+        Raises:
+            RuntimeError: If the worker itself is lost, not only what it keeps.
+        """
         try:
-            for part in self.start:
-                pickle.dump(part, tasks)
-            self.start = ()
-            pickle.dump(task, tasks)
-            tasks.flush()
-            done, answer = pickle.load(results)
-        except (EOFError, BrokenPipeError, ValueError, pickle.UnpicklingError) as error:
+            if self.start is not None:
+                send(self.process.stdin, self.start)
+                self.start = None
+            send(self.process.stdin, pickle.dumps(piece))
+            answer = receive(self.process.stdout)
+        except (BrokenPipeError, ValueError):  # it has ended, or its files are closed
+            answer = None
+        if answer is None:
             code = self.process.wait()
             raise RuntimeError(
                 f"a worker process died with exit code {code} (-9: out of memory?); fewer workers "
                 "need less memory"
-            ) from error
+            )
+        done, value = pickle.loads(answer)
         if not done:
-            raise answer
-        return answer
+            raise value
+        return value
 
     def end(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)  # and what the simulator has started
-        self.process.wait()
-        self.process.stdout.close()
+        """End the process, and with it what the simulator has started."""
         with suppress(BrokenPipeError):  # of a task that was on its way
-            self.process.stdin.close()
+            self.process.stdin.close()  # its keeper notices and ends the child
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process.stdout.close()
 
 
 def _importable(module: ModuleType) -> bool:
@@ -198,10 +245,3 @@ def _importable(module: ModuleType) -> bool:
     top = module.__name__.partition(".")[0]
     spec = PathFinder.find_spec(top)
     return spec is not None and (top != module.__name__ or spec.origin == module.__file__)
-
-
-def main() -> None:
-    """Run a worker process: tasks from standard input, results to what was standard output."""
-    results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, results)
