@@ -2,6 +2,7 @@
 
 from lfi.comparison.adversarial import Adversarial, DirectGenerator, objective, recovered
 from lfi.comparison.classifier import C2ST, c2st
+from lfi.comparison.constraints import SpectralNorm, WeightClipping
 from lfi.comparison.contrastive import NREB, NREC, Contrastive, InfoNCE
 from lfi.comparison.contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
 from lfi.comparison.distances import (
@@ -32,6 +33,7 @@ from lfi.comparison.divergences import (
     TotalVariation,
     Triangular,
 )
+from lfi.comparison.f_divergence import FDivergence
 from lfi.comparison.kernels import (
     Gaussian,
     InverseMultiquadric,
@@ -44,14 +46,18 @@ from lfi.comparison.kernels import (
     Sum,
     fixed,
 )
-from lfi.comparison.penalties import R1, R2, Balance, GradientPenalty
+from lfi.comparison.margins import Hinge, Misclassification
+from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
+from lfi.comparison.relative import DonskerVaradhan, Relativistic, Wasserstein
 from lfi.comparison.transport import SlicedWasserstein, Wasserstein1D
 from lfi.comparison.types import (
     Batch,
+    Constraint,
     Contrast,
     Critic,
     CriticLoss,
     Discrepancy,
+    DivergenceEstimate,
     GeneratorLoss,
     PairCritic,
     Penalty,
@@ -62,6 +68,7 @@ from lfi.comparison.weights import effective_sample_size, pareto_smooth
 
 __all__ = [
     "C2ST",
+    "DRAGAN",
     "KL",
     "KLIEP",
     "LSIF",
@@ -75,6 +82,7 @@ __all__ = [
     "Batch",
     "Bernoulli",
     "Brier",
+    "Constraint",
     "Contrast",
     "Contrastive",
     "Critic",
@@ -82,10 +90,14 @@ __all__ = [
     "DirectGenerator",
     "Discrepancy",
     "Divergence",
+    "DivergenceEstimate",
+    "DonskerVaradhan",
     "Exponential",
+    "FDivergence",
     "Gaussian",
     "GeneratorLoss",
     "GradientPenalty",
+    "Hinge",
     "InfoNCE",
     "InverseMultiquadric",
     "Jeffreys",
@@ -94,6 +106,7 @@ __all__ = [
     "Laplace",
     "Learned",
     "Linear",
+    "Misclassification",
     "NeymanChiSquared",
     "NonSaturating",
     "PairCritic",
@@ -103,15 +116,19 @@ __all__ = [
     "Quantile",
     "RationalQuadratic",
     "Recovers",
+    "Relativistic",
     "ReverseKL",
     "SlicedWasserstein",
+    "SpectralNorm",
     "Spherical",
     "SquaredHellinger",
     "Sum",
     "TotalVariation",
     "Triangular",
     "Values",
+    "Wasserstein",
     "Wasserstein1D",
+    "WeightClipping",
     "WithPrior",
     "against_generator",
     "c2st",

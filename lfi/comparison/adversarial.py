@@ -1,9 +1,15 @@
-"""Comparison by critic: a loss for the critic, a loss for the generator, and penalties.
+"""Comparison by critic: a loss for the critic, a loss for the generator, penalties, a constraint.
 
     objective = loss(h_p, h_q) + sum of weight * penalty
 
-The usual GAN is critic Bernoulli, generator NonSaturating; where both are the same divergence, it
-is the minimax game.
+A penalty with `every = k` is charged at every k-th step, k times over: the objective is the same on
+average, and the penalty, which costs more than the loss, is computed k times less often. The usual
+GAN is critic Bernoulli, generator NonSaturating; where both are the same divergence, it is the
+minimax game.
+
+References:
+    Karras et al., Analyzing and Improving the Image Quality of StyleGAN, 2020. arXiv:1912.04958
+    (lazy penalties)
 """
 
 from dataclasses import dataclass
@@ -13,12 +19,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.divergence import LIMIT, Divergence
-from lfi.comparison.types import Critic, CriticLoss, GeneratorLoss, Penalty, Recovers, Values
+from lfi.comparison.types import (
+    Constraint,
+    Critic,
+    CriticLoss,
+    GeneratorLoss,
+    Penalty,
+    Recovers,
+    Values,
+)
 
 
-def recovered(loss: CriticLoss, penalties: tuple[Penalty, ...] = ()) -> Recovers:
-    """Return what a critic says of log p/q under a loss and penalties: the weaker of them."""
-    kept = all(penalty.keeps_optimum for penalty in penalties)
+def recovered(
+    loss: CriticLoss, penalties: tuple[Penalty, ...] = (), constraint: Constraint | None = None
+) -> Recovers:
+    """Return what a critic says of log p/q under a loss and all else: the weaker of them."""
+    kept = constraint is None and all(penalty.keeps_optimum for penalty in penalties)
     return loss.recovers if kept else Recovers.NOTHING
 
 
@@ -30,6 +46,7 @@ class Adversarial:
         critic_loss: What the critic minimises.
         generator_loss: What whoever draws q minimises.
         penalty: One penalty of the critic, or several, or ().
+        constraint: What the critic's weights are held to, if anything.
 
     Example:
         >>> from lfi.comparison import R1, Bernoulli, NonSaturating
@@ -42,6 +59,7 @@ class Adversarial:
     critic_loss: CriticLoss
     generator_loss: GeneratorLoss
     penalty: Penalty | tuple[Penalty, ...] = ()
+    constraint: Constraint | None = None
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
@@ -50,8 +68,8 @@ class Adversarial:
 
     @property
     def recovers(self) -> Recovers:
-        """What the critic says of log p/q: the weaker of its loss and its penalties."""
-        return recovered(self.critic_loss, self.penalties)
+        """What the critic says of log p/q: the weaker of its loss and all that restrains it."""
+        return recovered(self.critic_loss, self.penalties, self.constraint)
 
 
 @dataclass(frozen=True)
@@ -81,8 +99,9 @@ class DirectGenerator:
     divergence: Divergence
 
     def __post_init__(self) -> None:
-        h = torch.linspace(-LIMIT, LIMIT, 601, dtype=torch.float64)
-        if (self.divergence.slope(h) > 0).any():
+        h = torch.tensor([0.0, LIMIT], dtype=torch.float64)
+        middle, last = self.divergence.slope(h).tolist()  # the slope of a convex f only grows
+        if last > 1e-9 * (last - middle):
             raise ValueError(
                 f"the direct loss needs a decreasing f, or it moves the model away from the data; "
                 f"{self.divergence} increases: use its own `generator`"
@@ -99,9 +118,20 @@ def objective(
     critic: Critic,
     values: Values,
     rng: torch.Generator,
+    index: int = 0,
 ) -> Float[Tensor, ""]:
-    """Return what the critic minimises: its loss and the weighed penalties."""
+    """Return what the critic minimises: its loss and the weighed penalties.
+
+    Args:
+        loss: The critic's loss.
+        penalties: What else is asked of it.
+        critic: The critic.
+        values: What it says of the batch.
+        rng: Draws what penalties draw.
+        index: The step, by which penalties with `every` above 1 know their turn.
+    """
     total = loss(values.h_p, values.h_q)
     for penalty in penalties:
-        total = total + penalty.weight * penalty(critic, values, rng)
+        if index % penalty.every == 0:
+            total = total + penalty.every * penalty.weight * penalty(critic, values, rng)
     return total

@@ -10,6 +10,15 @@ a row of values pooled by log-mean-exp.
 where pooled is the binary loss `WithPrior(Bernoulli(), gamma/(1+gamma))` of H: is there a joint
 pair in the row at all? That question fixes the function of x that NREB leaves open.
 
+Both bound the mutual information I of theta and x from below, for any critic:
+
+    NREB            log K - loss <= min(I, log K)
+    NREC(gamma)     (H(pi) + pi log K - loss)/pi <= I,              pi = gamma/(1+gamma)
+
+The second is what the row tells about where the joint pair is, over pi: each of the K places is
+the row without one but for a joint pair, I nats away. It is bounded by log K + H(pi)/pi, H the
+entropy of a coin in nats, which grows without bound as gamma falls.
+
 References:
     Durkan, Murray & Papamakarios, On Contrastive Learning for LFI, 2020. arXiv:2002.03712
     Miller, Weniger & Forré, Contrastive Neural Ratio Estimation, 2022. arXiv:2210.06170
@@ -30,13 +39,28 @@ from lfi.comparison.types import Recovers
 
 
 class Contrastive(ABC):
-    """A critic's loss of rows of K pairs, as `joint_among` makes them."""
+    """A loss of rows of K pairs, as `joint_among` makes them."""
 
     recovers: ClassVar[Recovers]
 
     @abstractmethod
     def __call__(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
         """Return the risk, with the joint pair in column 0 of `h_p` and nowhere in `h_q`."""
+
+    @abstractmethod
+    def value(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
+        """Return a lower bound, on average, of the mutual information of what is paired."""
+
+    def generator(
+        self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]
+    ) -> Float[Tensor, ""]:
+        """Return the minimax loss, minus the critic's, of whoever draws the shuffled pairs.
+
+        Args:
+            h_p: Values of which all columns but the first are at the generator's samples.
+            h_q: Values at the generator's samples.
+        """
+        return -self(h_p, h_q)
 
 
 @dataclass(frozen=True)
@@ -54,6 +78,10 @@ class NREB(Contrastive):
     def __call__(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
         """Return the cross-entropy; the shuffled `h_q` say nothing more."""
         return (h_p.logsumexp(-1) - h_p[..., 0]).mean()
+
+    def value(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
+        """Return log K less the loss: at most the mutual information, and at most log K."""
+        return math.log(h_p.shape[-1]) - self(h_p, h_q)
 
 
 @dataclass(frozen=True)
@@ -82,9 +110,25 @@ class NREC(Contrastive):
 
     def __call__(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
         """Return the cross-entropy of K + 1 classes, weighed by gamma."""
-        pi = self.gamma / (1 + self.gamma)
-        pooled_p, pooled_q = (h.logsumexp(-1) - math.log(h.shape[-1]) for h in (h_p, h_q))
-        return WithPrior(Bernoulli(), pi)(pooled_p, pooled_q) + pi * NREB()(h_p, h_q)
+        present = self._present(_pooled(h_p), _pooled(h_q))
+        return present + self._pi * NREB()(h_p, h_q)
+
+    def value(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
+        """Return what the row tells of the joint pair's place, over pi: at most the information."""
+        present = self._present.value(_pooled(h_p), _pooled(h_q))
+        return present / self._pi + NREB().value(h_p, h_q)
+
+    @property
+    def _pi(self) -> float:
+        return self.gamma / (1 + self.gamma)
+
+    @property
+    def _present(self) -> WithPrior:
+        return WithPrior(Bernoulli(), self._pi)
+
+
+def _pooled(h: Float[Tensor, "*n k"]) -> Float[Tensor, "*n"]:
+    return h.logsumexp(-1) - math.log(h.shape[-1])
 
 
 InfoNCE = NREB

@@ -62,12 +62,20 @@ def expm1(h: Float[Tensor, "*n"], rate: float = 1.0, start: float = LIMIT) -> Fl
 class Divergence(ABC):
     """A convex f, as functions of h = log r: a loss for critics and for generators.
 
-    A row defines `_slope` and `_conjugate`.
+    A row defines `_slope` and `_conjugate`, two lines; `FDivergence` derives them from f.
 
     Attributes:
         recovers: What the minimiser of the critic's loss says of log p/q.
 
     Example:
+        A divergence of one's own, f(u) = u^2/2:
+
+        >>> class HalfSquare(Divergence):
+        ...     def _slope(self, h): return exp(h)
+        ...     def _conjugate(self, h): return exp(h, 2.0) / 2
+        >>> HalfSquare().value(torch.zeros(4), torch.zeros(4))
+        tensor(0.)
+
         >>> from lfi.comparison import Bernoulli
         >>> undecided = torch.zeros(4)
         >>> Bernoulli()(undecided, undecided)  # an undecided critic pays log 2 on either side
@@ -158,3 +166,11 @@ class WithPrior(Divergence):
 
     def _conjugate(self, h: Tensor) -> Tensor:
         return (1 - self.pi) * self.divergence.conjugate(h + self.shift)
+
+    def f(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return f_pi at r = exp(h)."""
+        return (1 - self.pi) * self.divergence.f(h + self.shift)
+
+    def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
+        """Return the divergence's own loss of the generator, reweighed."""
+        return (1 - self.pi) * self.divergence.generator(h_p + self.shift, h_q + self.shift)

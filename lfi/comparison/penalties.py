@@ -3,19 +3,24 @@
     R1                  E_p |grad_x h|^2 / 2                    gradients vanish where the data are
     R2                  E_q |grad_x h|^2 / 2                    gradients vanish where the model is
     GradientPenalty     E (|grad_x h| - 1)^2 on lines p to q    the critic is 1-Lipschitz
+    DRAGAN              E (|grad_x h| - 1)^2 around p           the critic is steep near the data
     Balance             (E_p sigmoid(h) + E_q sigmoid(h) - 1)^2 class probabilities add up
 
-The first three make training of a generator stable, and no critic under them is log p/q any more;
+The first four make training of a generator stable, and no critic under them is log p/q any more;
 the exact log-ratio pays no balance penalty. Norms are of the gradient at *one* sample, of all its
 entries, and the mean is over samples: the critic must treat rows independently. Gradient penalties
-evaluate the critic anew, on detached inputs, and hold `values.given` fixed.
+evaluate the critic anew, on detached inputs, and hold `values.given` fixed. With `every = k` a
+penalty is charged at every k-th step only, k times over.
 
 References:
     Mescheder, Geiger & Nowozin, Which Training Methods for GANs Converge?, 2018. arXiv:1801.04406
     Gulrajani et al., Improved Training of Wasserstein GANs, 2017. arXiv:1704.00028
+    Kodali et al., On Convergence and Stability of GANs (DRAGAN), 2017. arXiv:1705.07215
+    Fedus et al., Many Paths to Equilibrium, 2017. arXiv:1710.08446
     Delaunoy et al., Balanced Neural Ratio Estimation, 2022. arXiv:2208.13624
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +37,10 @@ class R1:
 
     Attributes:
         weight: The factor in the objective. Mescheder et al. write gamma.
+        every: How many steps lie between two charges.
+
+    Raises:
+        ValueError: If `every` is not a positive whole number, as for all penalties.
 
     Example:
         >>> x = torch.zeros(4, 2)
@@ -42,7 +51,11 @@ class R1:
     """
 
     weight: float
+    every: int = 1
     keeps_optimum: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_every(self.every)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
@@ -55,10 +68,15 @@ class R2:
 
     Attributes:
         weight: The factor in the objective.
+        every: How many steps lie between two charges.
     """
 
     weight: float
+    every: int = 1
     keeps_optimum: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_every(self.every)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
@@ -71,10 +89,15 @@ class GradientPenalty:
 
     Attributes:
         weight: The factor in the objective; 10 in Gulrajani et al.
+        every: How many steps lie between two charges.
     """
 
     weight: float
+    every: int = 1
     keeps_optimum: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_every(self.every)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty at uniform points between paired samples.
@@ -97,11 +120,54 @@ class GradientPenalty:
 
 
 @dataclass(frozen=True)
+class DRAGAN:
+    """Mean squared distance from 1 of the norm of the critic's gradient around samples of p.
+
+    Gaussian noise is added to each coordinate, of `scale` times its standard deviation in the
+    batch: the critic is held to a slope where the data are, and the model may be anywhere.
+
+    Attributes:
+        weight: The factor in the objective; 10 in Kodali et al.
+        scale: How far around the data, in standard deviations of the data.
+        every: How many steps lie between two charges.
+
+    Raises:
+        ValueError: If `scale` is negative or not finite.
+
+    Example:
+        >>> x = torch.linspace(-1, 1, 5)[:, None]
+        >>> critic = lambda x: 3 * x[:, 0]  # its gradient is 3 everywhere
+        >>> values = Values(critic(x), critic(x), (x,), (x,))
+        >>> DRAGAN(weight=10.0)(critic, values, torch.Generator())
+        tensor(4.)
+    """
+
+    weight: float
+    scale: float = 0.5
+    every: int = 1
+    keeps_optimum: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.scale < math.inf:
+            raise ValueError(f"scale must be finite and not negative, got {self.scale}")
+        _check_every(self.every)
+
+    def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
+        """Return the unweighted penalty at the data with noise."""
+        around = tuple(
+            x + self.scale * x.std(0, correction=0) * torch.randn(x.shape, generator=rng).to(x)
+            for x in values.p
+        )
+        return (_norms(critic, around, values.given) - 1).square().mean()
+
+
+@dataclass(frozen=True)
 class Balance:
     """Squared excess over 1 of the two samples' mean class probabilities.
 
     Attributes:
         weight: The factor in the objective; 100 in Delaunoy et al.
+        every: How many steps lie between two charges.
 
     Example:
         >>> h = torch.zeros(4)
@@ -110,12 +176,21 @@ class Balance:
     """
 
     weight: float = 100.0
+    every: int = 1
     keeps_optimum: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_every(self.every)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty, from values at hand."""
         total = torch.sigmoid(values.joint).mean() + torch.sigmoid(values.h_q).mean()
         return (total - 1).square()
+
+
+def _check_every(every: int) -> None:
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ValueError(f"every must be a positive whole number of steps, got {every!r}")
 
 
 def _norms(

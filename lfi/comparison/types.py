@@ -65,6 +65,18 @@ class GeneratorLoss(Protocol):
 
 
 @runtime_checkable
+class DivergenceEstimate(Protocol):
+    """A number that says how far p is from q; a loss of the library is this too.
+
+    It is minus the critic's loss, scaled and shifted so that a critic which cannot tell p from q
+    reads zero: on average a lower bound of the divergence that the loss bounds.
+    """
+
+    def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
+        """Return the estimate."""
+
+
+@runtime_checkable
 class PairCritic(Protocol):
     """A critic of pairs (a, b) that embeds each side once and pairs embeddings at will."""
 
@@ -115,6 +127,10 @@ class Penalty(Protocol):
         """The factor in the objective."""
 
     @property
+    def every(self) -> int:
+        """How many steps lie between two charges, each of which is `every` times as large."""
+
+    @property
     def keeps_optimum(self) -> bool:
         """Whether the exact log-ratio pays nothing, so that the loss's optimum stays."""
 
@@ -124,7 +140,11 @@ class Penalty(Protocol):
 
 @runtime_checkable
 class Constraint(Protocol):
-    """What a critic is held to while it trains, rather than charged for; no ratio survives it."""
+    """What a critic is held to while it trains, rather than charged for; no ratio survives it.
+
+    Both methods change parameters in place and keep their names, so that copies, averages and
+    files of the critic are what they would be without.
+    """
 
     def prepare(self, critic: nn.Module) -> None:
         """Change the critic in place before training begins."""

@@ -38,20 +38,35 @@ def duel(
         generator: Whose parameters `draw` depends on.
         critic: log p/q of (x, given).
         draw: Draws x for what is given, with the random generator it is handed.
-        comparison: The losses of both and the critic's penalties.
+        comparison: The losses of both, and the critic's penalties and constraint.
         critic_steps: How often the critic moves for each move of the generator.
+
+    Raises:
+        ValueError: If the critic cannot be held to the comparison's constraint.
     """
+    constraint = comparison.constraint
+    if constraint is not None:
+        constraint.prepare(critic)
     contrast = against_generator(draw)
 
     def criticise(batch: Batch, step: Step) -> Tensor:
         values = contrast(critic, batch, step.rng)
-        return objective(comparison.critic_loss, comparison.penalties, critic, values, step.rng)
+        return objective(
+            comparison.critic_loss, comparison.penalties, critic, values, step.rng, step.index
+        )
 
     def generate(batch: Batch, step: Step) -> Tensor:
         values = contrast(critic, batch, step.rng)
         return comparison.generator_loss.generator(values.h_p, values.h_q)
 
     return (
-        Player("critic", critic, criticise, adamw(CRITIC_RATE, betas=BETAS), steps=critic_steps),
+        Player(
+            "critic",
+            critic,
+            criticise,
+            adamw(CRITIC_RATE, betas=BETAS),
+            steps=critic_steps,
+            project=constraint and constraint.project,
+        ),
         Player("generator", generator, generate, adamw(GENERATOR_RATE, betas=BETAS), ema=AVERAGE),
     )

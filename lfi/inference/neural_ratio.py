@@ -160,7 +160,7 @@ class NeuralRatio:
 
         def loss(batch: Batch, step: Step) -> Tensor:
             values = contrast(critic, batch, step.rng)
-            return objective(self.loss, self.penalties, critic, values, step.rng)
+            return objective(self.loss, self.penalties, critic, values, step.rng, step.index)
 
         steps = min(self.steps, EPOCHS * n // size)
         judge = held_out_loss(recovers, critic, self.contrasts)
