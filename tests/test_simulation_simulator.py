@@ -305,3 +305,66 @@ def test_functions_without_source_are_told_apart_by_their_code():
 def test_builtins_are_functions_too():
     assert torch.equal(wrap(torch.sin)(THETA), THETA.sin())
     assert len(wrap(torch.sin).identity) == 64 and simulator(prior=PRIOR)(torch.sin).name == "sin"
+
+
+# Gradients, trials and summaries.
+
+
+def noisy(theta: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    return theta.square() + torch.randn(len(theta), 2, generator=rng)
+
+
+def test_gradients_flow_to_theta_through_the_wrapper():
+    wrapped = wrap(noisy)
+    theta = torch.rand(4, 2, requires_grad=True)
+    wrapped(theta, seed=1).sum().backward()
+    torch.testing.assert_close(theta.grad, 2 * theta.detach())
+    assert torch.autograd.gradcheck(lambda t: wrapped(t, seed=1), (theta,))
+    assert not wrapped(theta.detach(), seed=1).requires_grad
+
+
+def of_one(theta: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    return theta + torch.randn(2, generator=rng)
+
+
+@pytest.mark.parametrize("function, batched", [(noisy, True), (of_one, False)], ids=["n", "one"])
+def test_trials_are_independent_draws_of_one_theta(function, batched):
+    wrapped = wrap(function, batched=batched, trials=5)
+    x = wrapped(THETA, seed=1)
+    assert x.shape == (4, 5, 2) and len(x.unique()) == x.numel()
+    mean = THETA.square() if batched else THETA
+    many = wrap(function, batched=batched, trials=2_000)(THETA, seed=1)
+    # A mean of 2,000 standard normals has standard error 0.022.
+    torch.testing.assert_close(many.mean(1), mean.to(many), rtol=0, atol=5 * 0.0224)
+    block = wrapped.run_block(THETA, seed=1)
+    assert block.x.shape == (4, 5, 2)
+    assert wrap(function, batched=batched).identity != wrapped.identity
+
+
+def test_trials_must_be_counted():
+    with pytest.raises(ValueError, match="trials must be at least 1"):
+        wrap(noisy, trials=0)
+
+
+@pytest.mark.parametrize("function, batched", [(noisy, True), (of_one, False)], ids=["n", "one"])
+def test_summaries_come_after_x_and_after_each_other(function, batched):
+    x_obs = torch.tensor([3.0, 4.0])
+    whole = wrap(function, batched=batched, x_obs=x_obs)
+    norm = whole.with_summary(lambda x: x.square().sum(1, keepdim=True)).with_summary(torch.sqrt)
+    expected = whole(THETA, seed=1).norm(dim=1, keepdim=True)
+    torch.testing.assert_close(norm(THETA, seed=1), expected)
+    torch.testing.assert_close(norm.run_block(THETA, seed=1).x, expected)
+    assert norm.x_obs.tolist() == [5.0] and norm.identity != whole.identity
+
+
+def test_a_summary_that_loses_rows_is_refused_and_one_that_raises_is_recorded():
+    with pytest.raises(ValueError, match="must keep its rows"):
+        wrap(noisy).with_summary(lambda x: x.mean(0)).run_block(THETA, seed=1)
+
+    def picky(x):
+        if (x[:, 0] > 0).any():
+            raise RuntimeError("too large")
+        return x
+
+    block = wrap(noisy).with_summary(picky).run_block(THETA, seed=1)
+    assert block.errors and all("too large" in text for text in block.errors.values())

@@ -41,31 +41,40 @@ class Block:
         return len(self.codes)
 
 
-def as_x(value: object, dtype: torch.dtype) -> Shaped[Tensor, "*event"]:
+class Misshapen(ValueError):
+    """What a simulator returned can never be a row of data: a mistake in it, not a failure."""
+
+
+def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Tensor, "*event"]:
     """Return a simulator's output as a tensor of its own on the CPU.
 
     Float32 and float64 stay what they are, numbers of other kinds become `dtype`.
 
+    Args:
+        value: The output.
+        dtype: What numbers of other kinds become.
+        graph: Keep the device, and the way that gradients take, of a tensor.
+
     Raises:
-        ValueError: If the output is not an array of real numbers.
+        Misshapen: If the output is not an array of real numbers.
 
     Example:
         >>> as_x([1, 2], torch.float32)
         tensor([1., 2.], dtype=torch.float32)
     """
     if isinstance(value, Tensor):
-        x = value.detach().to("cpu", copy=True)
+        x = value if graph else value.detach().to("cpu", copy=True)
         if x.is_complex():
-            raise ValueError("simulate returned x of dtype complex: real numbers are needed")
+            raise Misshapen("simulate returned x of dtype complex: real numbers are needed")
         return x.contiguous() if x.dtype in (torch.float32, torch.float64) else x.to(dtype)
     if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
-        return torch.stack([as_x(part, dtype) for part in value])
+        return torch.stack([as_x(part, dtype, graph=graph) for part in value])
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
-        raise ValueError(f"simulate returned a ragged {type(value).__name__}: {error}") from error
+        raise Misshapen(f"simulate returned a ragged {type(value).__name__}: {error}") from error
     if array.dtype.kind not in "fiub":
-        raise ValueError(
+        raise Misshapen(
             f"simulate returned a {type(value).__name__} of dtype {array.dtype}: "
             "x must be an array of real numbers"
         )

@@ -11,6 +11,8 @@ so that no row depends on how many others are simulated, where, or in which orde
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,10 +21,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lfi.simulation.outcomes import BLOCK, Block, as_x, collected, whole
+from lfi.simulation.outcomes import BLOCK, Block, Misshapen, as_x, collected, whole
 from lfi.simulation.priors import Prior, as_prior
 from lfi.simulation.signature import Signature, signature_of, source_of
-from lfi.training.seeds import child, fresh, isolated, numpy_rng, torch_rng
+from lfi.training.seeds import child, fresh, isolated, numpy_rng, reseed, torch_rng
 
 
 class Simulator:
@@ -35,7 +37,11 @@ class Simulator:
             (D,) to (*event).
         name: What reports call it.
         units: The parameters' units, by name.
-        x_obs: Real data, (*event), if there are any.
+        x_obs: Real data, (*event), if there are any; summarised, where there are summaries.
+        trials: How many independent draws x holds for each theta, x then being (n, trials, *event);
+            None where it holds one, (n, *event).
+        summary: What x is reduced to, a function from (n, ...) to (n, *event).
+        differentiable: Whether gradients flow from x to theta where random numbers are fixed.
         identity: A hash of name, source and prior, by which a store knows its simulator again.
 
     Example:
@@ -55,8 +61,16 @@ class Simulator:
         name: str | None = None,
         units: Mapping[str, str] | None = None,
         x_obs: object = None,
+        trials: int | None = None,
+        summary: Callable[[Tensor], Tensor] | None = None,
+        differentiable: bool = False,
     ) -> None:
+        if trials is not None and trials < 1:
+            raise ValueError(
+                f"trials must be at least 1, or None for x without that axis: {trials}"
+            )
         self.signature: Signature = signature_of(simulate)
+        self.trials, self.summary, self.differentiable = trials, summary, differentiable
         self.simulate = simulate
         self.prior: Prior = as_prior(prior)
         self.batched = batched
@@ -66,7 +80,8 @@ class Simulator:
         if unknown:
             raise ValueError(f"units of {sorted(unknown)}: the prior names {self.prior.names}")
         self.x_obs: Tensor | None = None if x_obs is None else as_x(x_obs, self.prior.dtype)
-        parts = (self.name, str(batched), source_of(simulate), self.prior.fingerprint)
+        parts = [self.name, f"{batched} {trials}", source_of(simulate), self.prior.fingerprint]
+        parts += [] if summary is None else [source_of(summary)]
         self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         self.__doc__ = getattr(simulate, "__doc__", None)
 
@@ -78,10 +93,44 @@ class Simulator:
         """The parameters' names."""
         return self.prior.names
 
+    def with_summary(
+        self, summary: Callable[[Tensor], Tensor], *, name: str | None = None
+    ) -> "Simulator":
+        """Return this simulator with x reduced to summaries; `x_obs` is reduced too.
+
+        Args:
+            summary: A function of a batch, (n, *event) to (n, *summaries); it may be a module, and
+                is applied after the summaries that there are already.
+            name: What reports call it; by default this simulator's name.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> many = Simulator(lambda theta: theta + torch.randn(len(theta), 50), prior=prior)
+            >>> few = many.with_summary(lambda x: torch.stack([x.mean(1), x.var(1)], 1))
+            >>> few(torch.zeros(3, 1), seed=1).shape
+            torch.Size([3, 2])
+        """
+        x_obs = None if self.x_obs is None else summary(self.x_obs[None])[0]
+        before = self.summary
+        return Simulator(
+            self.simulate,
+            prior=self.prior,
+            batched=self.batched,
+            name=name or self.name,
+            units=self.units,
+            x_obs=x_obs,
+            trials=self.trials,
+            summary=summary if before is None else Composed(before, summary),
+            differentiable=self.differentiable,
+        )
+
     def __call__(
         self, theta: Float[Tensor, "n dim"], seed: int | None = None
     ) -> Shaped[Tensor, " n *event"]:
         """Return x for every row of theta; what the function raises is raised.
+
+        Gradients flow to a theta that requires them, where the function is of torch and lets them;
+        equal seeds fix the random numbers.
 
         Raises:
             ValueError: If theta has the wrong number of columns, or x the wrong number of rows.
@@ -92,11 +141,12 @@ class Simulator:
                 f"got shape {tuple(theta.shape)}"
             )
         seed = fresh(seed)
+        graph = theta.requires_grad
         with isolated(seed):
             if self.batched:
-                return self._rows(theta, self._call(theta, seed, 1, 0))
-            rows = [self._call(t, seed, 2, i) for i, t in enumerate(theta)]
-            return torch.stack([as_x(x, theta.dtype) for x in rows])
+                return self._x(theta, graph, seed, 1, 0)
+            rows = [self._x(t[None], graph, seed, 2, i) for i, t in enumerate(theta)]
+            return torch.cat(rows)
 
     def run_block(
         self,
@@ -126,46 +176,84 @@ class Simulator:
             if self.batched and not singly:
                 beat(-1)
                 try:
-                    x = self._call(theta, seed, 1, block)
+                    return whole(self._x(theta, False, seed, 1, block))
+                except Misshapen:
+                    raise
                 except Exception:  # of whatever kind: rows are tried one by one
                     pass
-                else:
-                    return whole(self._rows(theta, x))
-            rows = []
-            for i, t in enumerate(theta):
+            rows: list[Tensor | Exception] = []
+            for i in range(len(theta)):
                 beat(i)
-                rows.append(self._row(t, seed, first + i))
+                try:
+                    rows.append(self._x(theta[i : i + 1], False, seed, 2, first + i)[0])
+                except Misshapen:
+                    raise
+                except Exception as error:  # of whatever kind: it goes into the record
+                    rows.append(error)
         return collected(rows, first)
 
-    def _row(self, t: Tensor, seed: int, i: int) -> Tensor | Exception:
-        """Return x of row i, or what the function raised."""
-        try:
-            x = self._call(t[None] if self.batched else t, seed, 2, i)
-        except Exception as error:  # of whatever kind: it goes into the record
-            return error
-        return self._rows(t[None], x)[0] if self.batched else as_x(x, t.dtype)
-
-    def _rows(self, theta: Tensor, x: object) -> Tensor:
-        x = as_x(x, theta.dtype)
-        if x.shape[:1] != theta.shape[:1]:
-            raise ValueError(
-                f"{self.name} returned x of shape {tuple(x.shape)} for theta of shape "
-                f"{tuple(theta.shape)}: expected {len(theta)} rows"
-                + ("; batched=False wraps a function of one vector" if self.batched else "")
+    def _x(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
+        """Return x, summarised, of a batch, or of one row where the function takes one vector."""
+        call = self._bound(theta, seed, *key)
+        if self.batched:
+            x = self._checked(theta, as_x(call(), theta.dtype, graph=graph))
+        elif self.trials is None:
+            x = as_x(call(), theta.dtype, graph=graph)[None]
+        else:
+            draws = [as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)]
+            x = torch.stack(draws)[None]
+        if self.summary is None:
+            return x
+        summaries = as_x(self.summary(x), x.dtype, graph=graph)
+        if summaries.shape[:1] != x.shape[:1]:
+            raise Misshapen(
+                f"summary returned shape {tuple(summaries.shape)} for x of shape "
+                f"{tuple(x.shape)}: it takes a batch and must keep its rows"
             )
-        return x
+        return summaries
 
-    def _call(self, theta: Tensor, seed: int, *key: int) -> Any:  # noqa: ANN401
-        """Call the function with the generator of its key, or in a seeded fork of the state."""
+    def _checked(self, theta: Tensor, x: Tensor) -> Tensor:
+        """Return x of a batch, with an axis for trials where there are any."""
+        rows = len(theta) * (self.trials or 1)
+        if x.shape[:1] != (rows,):
+            called = f"theta of shape ({rows}, {theta.shape[1]})"
+            raise Misshapen(
+                f"{self.name} returned x of shape {tuple(x.shape)} for {called}: "
+                f"expected {rows} rows"
+                + ("; batched=False wraps a function of one vector" if x.shape[:1] != (1,) else "")
+            )
+        return x if self.trials is None else x.reshape(len(theta), self.trials, *x.shape[1:])
+
+    def _bound(self, theta: Tensor, seed: int, *key: int) -> Callable[[], Any]:
+        """Return the function with theta and the random numbers of its key.
+
+        They are those of a generator, or of the global state, which is seeded here.
+        """
+        if not self.batched:
+            theta = theta[0]
+        elif self.trials is not None:
+            theta = theta.repeat_interleave(self.trials, 0)
         theta = theta.clone()  # the function may write to it
-        argument = theta.numpy() if self.signature.numpy_theta else theta
+        argument = theta.detach().numpy() if self.signature.numpy_theta else theta
         if not self.signature.rng:
-            with isolated(child(seed, *key)):
-                return self.simulate(argument)
+            reseed(child(seed, *key))
+            return partial(self.simulate, argument)
         rng = (torch_rng if self.signature.torch_rng else numpy_rng)(seed, *key)
         if self.signature.keyword is None:
-            return self.simulate(argument, rng)
-        return self.simulate(argument, **{self.signature.keyword: rng})
+            return partial(self.simulate, argument, rng)
+        return partial(self.simulate, argument, **{self.signature.keyword: rng})
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One function after another."""
+
+    first: Callable[[Tensor], Tensor]
+    then: Callable[[Tensor], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return then(first(x))."""
+        return self.then(self.first(x))
 
 
 def simulator(
@@ -175,6 +263,8 @@ def simulator(
     name: str | None = None,
     units: Mapping[str, str] | None = None,
     x_obs: object = None,
+    trials: int | None = None,
+    differentiable: bool = False,
 ) -> Callable[[Callable[..., Any]], Simulator]:
     """Decorate a function with its prior, which makes it a `Simulator`.
 
@@ -187,14 +277,22 @@ def simulator(
         Simulator(epidemic, Prior(beta in (0, inf), gamma in (0, inf)))
     """
     return lambda simulate: Simulator(
-        simulate, prior=prior, batched=batched, name=name, units=units, x_obs=x_obs
+        simulate,
+        prior=prior,
+        batched=batched,
+        name=name,
+        units=units,
+        x_obs=x_obs,
+        trials=trials,
+        differentiable=differentiable,
     )
 
 
 def as_simulator(obj: object) -> Simulator:
     """Return a simulator itself, or a module or object with `prior` and `simulate` as one.
 
-    Its attributes `batched`, `units` and `x_obs` are used where it has them.
+    Its attributes `batched`, `units`, `x_obs`, `trials`, `summary` and `differentiable` are used
+    where it has them.
 
     Raises:
         TypeError: If the object is neither.
@@ -217,4 +315,7 @@ def as_simulator(obj: object) -> Simulator:
         name=name.rpartition(".")[2],
         units=getattr(obj, "units", None),
         x_obs=getattr(obj, "x_obs", None),
+        trials=getattr(obj, "trials", None),
+        summary=getattr(obj, "summary", None),
+        differentiable=getattr(obj, "differentiable", False),
     )

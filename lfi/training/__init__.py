@@ -5,7 +5,7 @@ from lfi.training.loop import History, Monitor, fit
 from lfi.training.players import Diverged, Move, Player, Step, adamw, alternating, simultaneous
 from lfi.training.progress import Advance, bar
 from lfi.training.schedules import constant, linear_decay, one_cycle
-from lfi.training.seeds import child, fresh, isolated, numpy_rng, torch_rng
+from lfi.training.seeds import child, fresh, isolated, numpy_rng, reseed, torch_rng
 
 __all__ = [
     "Advance",
@@ -29,6 +29,7 @@ __all__ = [
     "isolated",
     "linear_decay",
     "numpy_rng",
+    "reseed",
     "one_cycle",
     "simultaneous",
     "split",
