@@ -33,7 +33,10 @@ from lfi.comparison.divergences import (
     TotalVariation,
     Triangular,
 )
+from lfi.comparison.energy import Energy, energy_kernel
+from lfi.comparison.estimators import Biased, Block, Estimator, LinearTime, Unbiased
 from lfi.comparison.f_divergence import FDivergence
+from lfi.comparison.kernel_tests import energy_test, mmd_test
 from lfi.comparison.kernels import (
     Gaussian,
     InverseMultiquadric,
@@ -47,7 +50,9 @@ from lfi.comparison.kernels import (
     fixed,
 )
 from lfi.comparison.margins import Hinge, Misclassification
+from lfi.comparison.mmd import MMD
 from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
+from lfi.comparison.random_features import RandomFeatureMMD
 from lfi.comparison.relative import DonskerVaradhan, Relativistic, Wasserstein
 from lfi.comparison.transport import SlicedWasserstein, Wasserstein1D
 from lfi.comparison.types import (
@@ -72,6 +77,7 @@ __all__ = [
     "KL",
     "KLIEP",
     "LSIF",
+    "MMD",
     "NREB",
     "NREC",
     "R1",
@@ -81,6 +87,8 @@ __all__ = [
     "Balance",
     "Batch",
     "Bernoulli",
+    "Biased",
+    "Block",
     "Brier",
     "Constraint",
     "Contrast",
@@ -92,6 +100,8 @@ __all__ = [
     "Divergence",
     "DivergenceEstimate",
     "DonskerVaradhan",
+    "Energy",
+    "Estimator",
     "Exponential",
     "FDivergence",
     "Gaussian",
@@ -106,6 +116,7 @@ __all__ = [
     "Laplace",
     "Learned",
     "Linear",
+    "LinearTime",
     "Misclassification",
     "NeymanChiSquared",
     "NonSaturating",
@@ -114,6 +125,7 @@ __all__ = [
     "Penalty",
     "PowerDivergence",
     "Quantile",
+    "RandomFeatureMMD",
     "RationalQuadratic",
     "Recovers",
     "Relativistic",
@@ -125,6 +137,7 @@ __all__ = [
     "Sum",
     "TotalVariation",
     "Triangular",
+    "Unbiased",
     "Values",
     "Wasserstein",
     "Wasserstein1D",
@@ -133,12 +146,15 @@ __all__ = [
     "against_generator",
     "c2st",
     "effective_sample_size",
+    "energy_kernel",
+    "energy_test",
     "euclidean_distances",
     "fixed",
     "joint_among",
     "joint_vs_marginals",
     "manhattan_distances",
     "median_distance",
+    "mmd_test",
     "objective",
     "pareto_smooth",
     "quantile_distances",
