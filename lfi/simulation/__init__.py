@@ -1,10 +1,12 @@
 """Simulation: named priors, simulators, the runner and its store."""
 
+from lfi.simulation.adapters import as_simulator, simulator
 from lfi.simulation.priors import Prior, as_prior
 from lfi.simulation.replicates import replicate
 from lfi.simulation.run import simulate
+from lfi.simulation.sampled import sampled_prior
 from lfi.simulation.simulations import Simulations
-from lfi.simulation.simulator import Simulator, as_simulator, simulator
+from lfi.simulation.simulator import Simulator
 
 __all__ = [
     "Prior",
@@ -13,6 +15,7 @@ __all__ = [
     "as_prior",
     "as_simulator",
     "replicate",
+    "sampled_prior",
     "simulate",
     "simulator",
 ]

@@ -18,12 +18,13 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from lfi.simulation.adapters import as_simulator
 from lfi.simulation.outcomes import BLOCK, OK, Block, Rows
 from lfi.simulation.pieces import Pace, Piece, pieces
 from lfi.simulation.priors import Prior, as_prior
 from lfi.simulation.process import Beat, portable_error
 from lfi.simulation.simulations import Simulations
-from lfi.simulation.simulator import Simulator, as_simulator
+from lfi.simulation.simulator import Simulator
 from lfi.simulation.workers import in_executor, in_process, in_workers
 from lfi.training.progress import bar
 from lfi.training.seeds import fresh

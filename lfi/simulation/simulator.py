@@ -10,21 +10,20 @@ so that no row depends on how many others are simulated, where, or in which orde
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lfi.simulation.calls import Calls, Composed
 from lfi.simulation.outcomes import BLOCK, Block, Misshapen, as_x, collected, whole
 from lfi.simulation.priors import Prior, as_prior
+from lfi.simulation.readers import Reader, numbers
 from lfi.simulation.signature import Signature, signature_of, source_of
-from lfi.training.seeds import child, fresh, isolated, numpy_rng, reseed, torch_rng
+from lfi.training.seeds import fresh, isolated
 
 
 class Simulator:
@@ -75,6 +74,7 @@ class Simulator:
         self.prior: Prior = as_prior(prior)
         self.batched = batched
         self.name = name or getattr(simulate, "__name__", type(simulate).__name__)
+        self._calls = Calls(simulate, self.signature, batched, trials, summary, self.name)
         self.units: Mapping[str, str] = dict(units or {})
         unknown = set(self.units) - set(self.prior.names)
         if unknown:
@@ -92,6 +92,109 @@ class Simulator:
     def names(self) -> tuple[str, ...]:
         """The parameters' names."""
         return self.prior.names
+
+    @staticmethod
+    def from_command(
+        command: str | Sequence[str],
+        *,
+        prior: object,
+        stdin: str | None = None,
+        read: Reader = numbers,
+        stays: bool = False,
+        name: str | None = None,
+        units: Mapping[str, str] | None = None,
+        x_obs: object = None,
+        trials: int | None = None,
+    ) -> "Simulator":
+        """Wrap a program in any language.
+
+        Args:
+            command: Program and arguments, started without a shell where the caller stands. {beta}
+                becomes the parameter beta, {seed} a number from the run's seed, {folder} an empty
+                folder, deleted afterwards.
+            prior: The named prior.
+            stdin: What the program gets as standard input, with the same places.
+            read: Makes data of what it leaves: `lfi.simulation.readers.numbers` of standard output,
+                `csv(...)`, `json(...)`, `npy(...)`, or a function of a `Finished`.
+            stays: Start the program once in each process; `stdin` is then the line that asks for a
+                simulation, and it answers each with one line of standard output.
+            name: What reports call it; by default the program's name.
+            units: The parameters' units, by name.
+            x_obs: Real data, if there are any.
+            trials: How many runs x holds for each theta.
+
+        Raises:
+            ValueError: If a place is unknown, or a parameter has none.
+
+        Example:
+            >>> prior = {"top": torch.distributions.Uniform(1.0, 9.0)}
+            >>> awk = "BEGIN { srand({seed}); print {top} * rand(), {top} }"
+            >>> simulator = Simulator.from_command(["awk", awk], prior=prior)
+            >>> simulator(torch.tensor([[2.0], [8.0]]), seed=1)[:, 1]
+            tensor([2., 8.])
+        """
+        from lfi.simulation.command import Command, Dialogue, split
+
+        arguments, prior = split(command), as_prior(prior)
+        if stays:
+            if stdin is None:
+                raise ValueError("stays=True needs stdin, the line that asks for a simulation")
+            program = Dialogue(arguments, prior.names, stdin, read)
+        else:
+            program = Command(arguments, prior.names, stdin, read)
+        return Simulator(
+            program,
+            prior=prior,
+            batched=False,
+            name=name or Path(arguments[0]).name,
+            units=units,
+            x_obs=x_obs,
+            trials=trials,
+        )
+
+    @staticmethod
+    def from_pyro(
+        model: Callable[[], object],
+        *,
+        observed: str | Sequence[str],
+        name: str | None = None,
+        units: Mapping[str, str] | None = None,
+        x_obs: object = None,
+    ) -> "Simulator":
+        """Wrap a Pyro model: its latent sites are the parameters, its observed sites the data.
+
+        Args:
+            model: A function without arguments (bind them with functools.partial) that samples
+                everything; the observed sites are drawn, also where it gives them `obs`.
+            observed: The site of the data, or several, which are flattened and laid end to end.
+            name: What reports call it; by default the model's name.
+            units: The parameters' units, by name.
+            x_obs: Real data, if there are any.
+
+        Raises:
+            ValueError: If a site is missing, discrete, or its number of values changes.
+
+        Example:
+            >>> import pyro
+            >>> from pyro.distributions import LogNormal, Normal
+            >>> def weighing():
+            ...     weight = pyro.sample("weight", LogNormal(0.0, 1.0))
+            ...     pyro.sample("x", Normal(weight, 0.1).expand([3]).to_event(1))
+            >>> Simulator.from_pyro(weighing, observed="x")
+            Simulator(weighing, Prior(weight in (0, inf)))
+        """
+        from lfi.simulation.pyro_model import PyroModel, prior_of
+
+        sites = (observed,) if isinstance(observed, str) else tuple(observed)
+        prior, shapes = prior_of(model, sites)
+        return Simulator(
+            PyroModel(model, sites, shapes),
+            prior=prior,
+            batched=False,
+            name=name or getattr(model, "__name__", type(model).__name__),
+            units=units,
+            x_obs=x_obs,
+        )
 
     def with_summary(
         self, summary: Callable[[Tensor], Tensor], *, name: str | None = None
@@ -144,8 +247,8 @@ class Simulator:
         graph = theta.requires_grad
         with isolated(seed):
             if self.batched:
-                return self._x(theta, graph, seed, 1, 0)
-            rows = [self._x(t[None], graph, seed, 2, i) for i, t in enumerate(theta)]
+                return self._calls(theta, graph, seed, 1, 0)
+            rows = [self._calls(t[None], graph, seed, 2, i) for i, t in enumerate(theta)]
             return torch.cat(rows)
 
     def run_block(
@@ -176,7 +279,7 @@ class Simulator:
             if self.batched and not singly:
                 beat(-1)
                 try:
-                    return whole(self._x(theta, False, seed, 1, block))
+                    return whole(self._calls(theta, False, seed, 1, block))
                 except Misshapen:
                     raise
                 except Exception:  # of whatever kind: rows are tried one by one
@@ -185,137 +288,9 @@ class Simulator:
             for i in range(len(theta)):
                 beat(i)
                 try:
-                    rows.append(self._x(theta[i : i + 1], False, seed, 2, first + i)[0])
+                    rows.append(self._calls(theta[i : i + 1], False, seed, 2, first + i)[0])
                 except Misshapen:
                     raise
                 except Exception as error:  # of whatever kind: it goes into the record
                     rows.append(error)
         return collected(rows, first)
-
-    def _x(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
-        """Return x, summarised, of a batch, or of one row where the function takes one vector."""
-        call = self._bound(theta, seed, *key)
-        if self.batched:
-            x = self._checked(theta, as_x(call(), theta.dtype, graph=graph))
-        elif self.trials is None:
-            x = as_x(call(), theta.dtype, graph=graph)[None]
-        else:
-            draws = [as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)]
-            x = torch.stack(draws)[None]
-        if self.summary is None:
-            return x
-        summaries = as_x(self.summary(x), x.dtype, graph=graph)
-        if summaries.shape[:1] != x.shape[:1]:
-            raise Misshapen(
-                f"summary returned shape {tuple(summaries.shape)} for x of shape "
-                f"{tuple(x.shape)}: it takes a batch and must keep its rows"
-            )
-        return summaries
-
-    def _checked(self, theta: Tensor, x: Tensor) -> Tensor:
-        """Return x of a batch, with an axis for trials where there are any."""
-        rows = len(theta) * (self.trials or 1)
-        if x.shape[:1] != (rows,):
-            called = f"theta of shape ({rows}, {theta.shape[1]})"
-            raise Misshapen(
-                f"{self.name} returned x of shape {tuple(x.shape)} for {called}: "
-                f"expected {rows} rows"
-                + ("; batched=False wraps a function of one vector" if x.shape[:1] != (1,) else "")
-            )
-        return x if self.trials is None else x.reshape(len(theta), self.trials, *x.shape[1:])
-
-    def _bound(self, theta: Tensor, seed: int, *key: int) -> Callable[[], Any]:
-        """Return the function with theta and the random numbers of its key.
-
-        They are those of a generator, or of the global state, which is seeded here.
-        """
-        if not self.batched:
-            theta = theta[0]
-        elif self.trials is not None:
-            theta = theta.repeat_interleave(self.trials, 0)
-        theta = theta.clone()  # the function may write to it
-        argument = theta.detach().numpy() if self.signature.numpy_theta else theta
-        if not self.signature.rng:
-            reseed(child(seed, *key))
-            return partial(self.simulate, argument)
-        rng = (torch_rng if self.signature.torch_rng else numpy_rng)(seed, *key)
-        if self.signature.keyword is None:
-            return partial(self.simulate, argument, rng)
-        return partial(self.simulate, argument, **{self.signature.keyword: rng})
-
-
-@dataclass(frozen=True)
-class Composed:
-    """One function after another."""
-
-    first: Callable[[Tensor], Tensor]
-    then: Callable[[Tensor], Tensor]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return then(first(x))."""
-        return self.then(self.first(x))
-
-
-def simulator(
-    *,
-    prior: object,
-    batched: bool = True,
-    name: str | None = None,
-    units: Mapping[str, str] | None = None,
-    x_obs: object = None,
-    trials: int | None = None,
-    differentiable: bool = False,
-) -> Callable[[Callable[..., Any]], Simulator]:
-    """Decorate a function with its prior, which makes it a `Simulator`.
-
-    Example:
-        >>> from torch.distributions import LogNormal
-        >>> @simulator(prior={"beta": LogNormal(0.4, 0.5), "gamma": LogNormal(-1.0, 0.5)})
-        ... def epidemic(theta):
-        ...     return torch.poisson(theta[:, :1] / theta[:, 1:])
-        >>> epidemic
-        Simulator(epidemic, Prior(beta in (0, inf), gamma in (0, inf)))
-    """
-    return lambda simulate: Simulator(
-        simulate,
-        prior=prior,
-        batched=batched,
-        name=name,
-        units=units,
-        x_obs=x_obs,
-        trials=trials,
-        differentiable=differentiable,
-    )
-
-
-def as_simulator(obj: object) -> Simulator:
-    """Return a simulator itself, or a module or object with `prior` and `simulate` as one.
-
-    Its attributes `batched`, `units`, `x_obs`, `trials`, `summary` and `differentiable` are used
-    where it has them.
-
-    Raises:
-        TypeError: If the object is neither.
-    """
-    if isinstance(obj, Simulator):
-        return obj
-    if not (hasattr(obj, "prior") and hasattr(obj, "simulate")):
-        raise TypeError(
-            "simulator must be an lfi.Simulator, or a module or object with `prior` and "
-            f"`simulate`; got a {type(obj).__name__}"
-        )
-    if isinstance(obj, ModuleType):
-        name = Path(obj.__file__ or "").stem if obj.__name__ == "__main__" else obj.__name__
-    else:
-        name = getattr(obj, "name", type(obj).__name__)
-    return Simulator(
-        obj.simulate,
-        prior=obj.prior,
-        batched=getattr(obj, "batched", True),
-        name=name.rpartition(".")[2],
-        units=getattr(obj, "units", None),
-        x_obs=getattr(obj, "x_obs", None),
-        trials=getattr(obj, "trials", None),
-        summary=getattr(obj, "summary", None),
-        differentiable=getattr(obj, "differentiable", False),
-    )

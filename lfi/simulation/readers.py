@@ -1,0 +1,116 @@
+"""Readers: data from what a program has left, in its standard output or in a file.
+
+A reader is any function of a `Finished`. `numbers` is one; `csv`, `json` and `npy` make one.
+
+Example:
+    >>> finished = Finished(b'{"x": [1, 2]}', Path())
+    >>> json("x")(finished).tolist()
+    [1.0, 2.0]
+"""
+
+import json as json_module
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a program has left.
+
+    Attributes:
+        stdout: What it wrote to standard output.
+        folder: Its {folder}.
+    """
+
+    stdout: bytes
+    folder: Path
+
+    def bytes(self, file: str | None) -> bytes:
+        """Return the contents of a file in the folder, or standard output for None.
+
+        Raises:
+            FileNotFoundError: If the program has not written the file.
+        """
+        if file is None:
+            return self.stdout
+        path = self.folder / file
+        if not path.is_file():
+            left = sorted(entry.name for entry in self.folder.iterdir())
+            raise FileNotFoundError(f"the program left no {file} in {{folder}}, but {left}")
+        return path.read_bytes()
+
+
+Reader = Callable[[Finished], Any]
+
+
+def numbers(finished: Finished) -> np.ndarray:
+    r"""Read all of standard output as numbers, separated by blanks, commas or line ends.
+
+    Raises:
+        ValueError: If something there is not a number, or there is nothing.
+
+    Example:
+        >>> numbers(Finished(b"1, 2.5\n-3e1 nan", Path())).tolist()
+        [1.0, 2.5, -30.0, nan]
+    """
+    words = finished.stdout.replace(b",", b" ").split()
+    if not words:
+        raise ValueError("the program wrote nothing to standard output")
+    return np.array([float(word) for word in words])
+
+
+def csv(
+    file: str | None = None, *, columns: Sequence[int] | None = None, header: int = 0
+) -> Reader:
+    r"""Return a reader of comma-separated rows, (rows, columns).
+
+    Args:
+        file: In the folder; standard output if None.
+        columns: Which columns; all if None.
+        header: How many lines to leave out at the top.
+
+    Example:
+        >>> csv(columns=[1], header=1)(Finished(b"day,ill\n1,3\n2,8\n", Path())).tolist()
+        [[3.0], [8.0]]
+    """
+
+    def read(finished: Finished) -> np.ndarray:
+        text = BytesIO(finished.bytes(file))
+        return np.loadtxt(text, delimiter=",", usecols=columns, skiprows=header, ndmin=2)
+
+    return read
+
+
+def json(*keys: str, file: str | None = None) -> Reader:
+    """Return a reader of a JSON value: a number or nested lists of numbers.
+
+    Args:
+        keys: The way to it through objects; none for a value that is not in one.
+        file: In the folder; standard output if None.
+
+    Example:
+        >>> json("result", "x")(Finished(b'{"result": {"x": [1, 2]}}', Path())).tolist()
+        [1.0, 2.0]
+    """
+
+    def read(finished: Finished) -> np.ndarray:
+        value = json_module.loads(finished.bytes(file))
+        for key in keys:
+            value = value[key]
+        return np.asarray(value, dtype=float)
+
+    return read
+
+
+def npy(file: str | None = None) -> Reader:
+    """Return a reader of an array that NumPy has saved; objects in it are not loaded.
+
+    Args:
+        file: In the folder; standard output if None.
+    """
+    return lambda finished: np.load(BytesIO(finished.bytes(file)), allow_pickle=False)
