@@ -19,6 +19,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lfi.simulation.calls import Calls, Composed
+from lfi.simulation.checkup import Checkup
 from lfi.simulation.outcomes import BLOCK, Block, Misshapen, as_x, collected, whole
 from lfi.simulation.priors import Prior, as_prior
 from lfi.simulation.readers import Reader, numbers
@@ -195,6 +196,18 @@ class Simulator:
             units=units,
             x_obs=x_obs,
         )
+
+    def check(self, *, seed: int | None = None) -> Checkup:
+        """Run it a few times and say in words what is wrong: print what is returned.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> print(Simulator(lambda theta: theta, prior=prior).check(seed=1))
+            problem: other seeds give the same data: ...
+        """
+        from lfi.simulation.examine import check_up
+
+        return check_up(self, seed=seed)
 
     def with_summary(
         self, summary: Callable[[Tensor], Tensor], *, name: str | None = None
