@@ -63,7 +63,7 @@ _rooms = {
         "energy_test",
         "mmd_test",
     ),
-    "ratio": ("fit_ratio",),
+    "ratio": ("KernelRatio", "fit_ratio"),
     "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
     "generation": ("fit_surrogate",),
     "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),

@@ -2,6 +2,7 @@
 
 from lfi.ratio.calibration import Affine, Beta, Calibration, Isotonic
 from lfi.ratio.critic_ratio import CriticRatio
+from lfi.ratio.kernel_ratio import KernelRatio
 from lfi.ratio.neural import fit_ratio
 from lfi.ratio.ratio import Estimate, ImportanceWeights, Ratio
 
@@ -13,6 +14,7 @@ __all__ = [
     "Estimate",
     "ImportanceWeights",
     "Isotonic",
+    "KernelRatio",
     "Ratio",
     "fit_ratio",
 ]
