@@ -3,6 +3,7 @@
 import torch
 
 from lfi.comparison import (
+    DRAGAN,
     KL,
     NREB,
     NREC,
@@ -12,18 +13,24 @@ from lfi.comparison import (
     Balance,
     Bernoulli,
     Brier,
+    DonskerVaradhan,
     Exponential,
+    FDivergence,
     GradientPenalty,
+    Hinge,
     Jeffreys,
     JensenShannon,
+    Misclassification,
     NeymanChiSquared,
     NonSaturating,
     PearsonChiSquared,
     PowerDivergence,
+    Relativistic,
     ReverseKL,
     Spherical,
     SquaredHellinger,
     Triangular,
+    Wasserstein,
 )
 
 # A row of the table and its f, written independently as a function of u = p/q.
@@ -49,9 +56,34 @@ TEXTBOOK = (
     (PowerDivergence(1.0), lambda u: u**2 - 2 * u + 1),
     (PowerDivergence(2.0), lambda u: (u**3 - 3 * u + 2) / 2),
 )
-DIVERGENCES = tuple(divergence for divergence, _ in TEXTBOOK)  # all that recover the ratio
+NAMED = tuple(divergence for divergence, _ in TEXTBOOK)
+
+
+def arctangent(u):
+    """A convex f that nobody has named: its slope rises from 0 to pi/2."""
+    return u * u.atan() - (1 + u**2).log() / 2
+
+
+def fourth_power(u):
+    return u**4 - 4 * u
+
+
+def cross_entropy(u):
+    return u * u.log() - (1 + u) * (1 + u).log()
+
+
+OWN = tuple(FDivergence(f) for f in (arctangent, fourth_power, cross_entropy))
+DIVERGENCES = (*NAMED, *OWN)  # all that recover the ratio
+DECISIONS = (Hinge(), Misclassification())
+RELATIVE = (
+    DonskerVaradhan(),
+    Relativistic(),
+    Relativistic(KL()),
+    Relativistic(NeymanChiSquared()),
+    Wasserstein(),
+)
 CONTRASTIVE = (NREB(), *(NREC(gamma) for gamma in (0.01, 1.0, 100.0)))
-PENALTIES = (R1(0.1), R2(0.1), GradientPenalty(10.0), Balance())
+PENALTIES = (R1(0.1), R2(0.1), GradientPenalty(10.0), DRAGAN(10.0), Balance())
 
 # A joint distribution of theta (rows) and x (columns), in parts of 20; no two ratios are equal.
 JOINT = torch.tensor([[1, 2, 5], [6, 4, 2]])

@@ -128,14 +128,14 @@ def _weights(critic: nn.Module) -> Iterator[tuple[nn.Parameter, int, float]]:
         held = isinstance(layer, nn.Linear | _ConvNd) and isinstance(layer.weight, nn.Parameter)
         if held and isinstance(layer, nn.Linear):
             yield layer.weight, 1, 1.0
-        elif held and layer.padding_mode in ("zeros", "circular"):
+        elif held and layer.padding_mode == "zeros":
             sides = zip(layer.kernel_size, layer.stride, layer.dilation, strict=True)
             patches = math.prod(math.ceil(k * math.gcd(s, d) / s) for k, s, d in sides)
             yield layer.weight, layer.groups, math.sqrt(patches)
         elif held or isinstance(layer, nn.Linear | _ConvNd) or _own_parameters(layer):
             raise ValueError(
-                "a spectral norm bounds linear layers and convolutions (padded by zeros or in "
-                f"circles, their weights not parametrised); the critic holds {layer}"
+                "a spectral norm bounds linear layers and convolutions padded by zeros, their "
+                f"weights not parametrised; the critic holds {layer}"
                 + (f" at {name!r}" if name else "")
             )
 

@@ -15,6 +15,7 @@ penalty is charged at every k-th step only, k times over.
 References:
     Mescheder, Geiger & Nowozin, Which Training Methods for GANs Converge?, 2018. arXiv:1801.04406
     Gulrajani et al., Improved Training of Wasserstein GANs, 2017. arXiv:1704.00028
+    Petzka, Fischer & Lukovnikov, On the Regularization of Wasserstein GANs, 2018. arXiv:1709.08894
     Kodali et al., On Convergence and Stability of GANs (DRAGAN), 2017. arXiv:1705.07215
     Fedus et al., Many Paths to Equilibrium, 2017. arXiv:1710.08446
     Delaunoy et al., Balanced Neural Ratio Estimation, 2022. arXiv:2208.13624
@@ -89,10 +90,13 @@ class GradientPenalty:
 
     Attributes:
         weight: The factor in the objective; 10 in Gulrajani et al.
+        one_sided: Charge norms above 1 only, as Petzka et al. On a line, where a critic of the
+            wrong sign can only turn by way of a flat one, both sides keep it wrong.
         every: How many steps lie between two charges.
     """
 
     weight: float
+    one_sided: bool = False
     every: int = 1
     keeps_optimum: ClassVar[bool] = False
 
@@ -116,7 +120,8 @@ class GradientPenalty:
             torch.lerp(x_p, x_q, share.to(x_p).reshape(-1, *[1] * (x_p.ndim - 1)))
             for x_p, x_q in zip(values.p, values.q, strict=True)
         )
-        return (_norms(critic, between, values.given) - 1).square().mean()
+        excess = _norms(critic, between, values.given) - 1
+        return (torch.relu(excess) if self.one_sided else excess).square().mean()
 
 
 @dataclass(frozen=True)
