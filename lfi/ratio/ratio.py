@@ -26,6 +26,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison import Divergence, effective_sample_size, pareto_smooth
+from lfi.ratio.samples import Sample
+
+ZERO = -1e4  # what log r of a ratio of zero counts as: as far as divergences are finite
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,10 @@ class Ratio(ABC):
     """A fitted density ratio r = p/q. Whoever fits one defines `log_ratio` and no more."""
 
     @abstractmethod
-    def log_ratio(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x); -inf where a model of the ratio itself is not positive."""
 
-    def importance_weights(self, x_q: Float[Tensor, "n ..."]) -> ImportanceWeights:
+    def importance_weights(self, x_q: Sample) -> ImportanceWeights:
         """Return the weights of samples of q that make them stand for p.
 
         Args:
@@ -85,18 +88,18 @@ class Ratio(ABC):
         return ImportanceWeights(log_weights, float(khat))
 
     @torch.no_grad()
-    def divergence(
-        self, divergence: Divergence, x_p: Float[Tensor, "n ..."], x_q: Float[Tensor, "m ..."]
-    ) -> Estimate:
+    def divergence(self, divergence: Divergence, x_p: Sample, x_q: Sample) -> Estimate:
         """Return an f-divergence of p from q: on samples not fitted to, a lower bound on average.
+
+        Where the fitted ratio is zero, log r counts as -10^4.
 
         Args:
             divergence: Which one, such as `lfi.KL()`.
             x_p: Samples of p, (n, *event).
             x_q: Samples of q, (m, *event).
         """
-        slope = divergence.slope(self.log_ratio(x_p))
-        conjugate = divergence.conjugate(self.log_ratio(x_q))
+        slope = divergence.slope(self.log_ratio(x_p).clamp(min=ZERO))
+        conjugate = divergence.conjugate(self.log_ratio(x_q).clamp(min=ZERO))
         at_equality = divergence.f(slope.new_zeros(()))
         variance = slope.var() / len(slope) + conjugate.var() / len(conjugate)
         return Estimate(
@@ -104,7 +107,7 @@ class Ratio(ABC):
         )
 
     @torch.no_grad()
-    def kl(self, x_p: Float[Tensor, "n ..."]) -> Estimate:
+    def kl(self, x_p: Sample) -> Estimate:
         """Return KL(p || q) as the mean of log r over samples of p, in nats.
 
         Where p is a joint distribution and q the product of its marginals, it is their mutual

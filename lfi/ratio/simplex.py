@@ -118,7 +118,7 @@ def _along(
     target: float,
     gradient: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, float, Tensor, Tensor, float]:
-    """Return the point reached along a step, the residual less than before, and the step's share."""
+    """Return the point reached along a step, the residual less than before, and its share."""
     d_v, d_z, d_s, d_nu = step
     v, z, s, nu = at
     length = min(1.0, 0.99 * min(_room(v, d_v), _room(z, d_z)))
