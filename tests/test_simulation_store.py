@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,20 +213,20 @@ def slow(theta):
     return theta + torch.randn(len(theta), 2)
 
 path, n = sys.argv[1], int(sys.argv[2])
-kills, clock = 0, random.Random(int(sys.argv[3]))
-while True:
+wanted, clock = int(sys.argv[3]), random.Random(int(sys.argv[4]))
+for kills in range(wanted + 1):
     child = os.fork()
     if child == 0:
         state = random.getstate(), torch.get_rng_state()
         lfi.simulate(slow, n, seed=1, store=path)
         same = state[0] == random.getstate() and torch.equal(state[1], torch.get_rng_state())
         os._exit(0 if same else 1)
-    time.sleep(clock.uniform(0.0, 1.6))  # the whole takes 2 s, and a second's work is kept
-    os.kill(child, signal.SIGKILL)
+    if kills < wanted:
+        time.sleep(clock.uniform(0.0, 1.0))
+        os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     if not os.WIFSIGNALED(status):
         break
-    kills += 1
     if os.path.exists(path + "/finished.json"):
         finished = lfi.simulation.store.Store.open(path).finished
         assert finished == 0 or len(lfi.Simulations.open(path)) == finished
@@ -237,18 +238,20 @@ print(kills)
 """
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(seed, path):
-    n = 20_000 if seed == 0 else 60_000
+@pytest.mark.parametrize(
+    "kills, n",
+    [(2, 20_000), pytest.param(20, 150_000, marks=pytest.mark.slow)],  # work for 2 s, for 15 s
+)
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(kills, n, path):
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path), str(n), str(seed)],
+        [sys.executable, "-c", KILLED, str(path), str(n), str(kills), "0"],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 1  # it was killed at least once
+    assert int(done.stdout) == kills  # the last child was the first to end by itself
 
 
 CTRL_C = """
@@ -455,6 +458,27 @@ def test_a_full_disk_is_an_error_and_what_was_counted_is_safe(path, monkeypatch)
             simulate(of_one(), 300, seed=1, store=path)
     assert len(Simulations.open(path)) == 100
     assert_same(simulate(of_one(), 300, seed=1, store=path), simulate(of_one(), 300, seed=1))
+
+
+def test_a_disk_that_is_really_full_loses_nothing(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mounted, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        wrapped = lambda: Simulator(noisy, prior=prior(), name="noisy")
+        simulate(wrapped(), 3 * BLOCK, seed=1, store=disk / "run.zarr")
+        with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
+            simulate(wrapped(), 40 * BLOCK, seed=1, store=disk / "run.zarr")
+        kept = Simulations.open(disk / "run.zarr")
+        assert len(kept) >= 3 * BLOCK
+        assert_same(kept, simulate(wrapped(), len(kept), seed=1))
+        shutil.copytree(disk / "run.zarr", tmp_path / "larger.zarr")  # room is made, and on it goes
+        longer = simulate(wrapped(), 6 * BLOCK, seed=1, store=tmp_path / "larger.zarr")
+        assert_same(longer, simulate(wrapped(), 6 * BLOCK, seed=1))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_second_writer_is_refused_until_the_first_is_done(path):

@@ -7,6 +7,7 @@ from lfi.simulation.run import simulate
 from lfi.simulation.sampled import sampled_prior
 from lfi.simulation.simulations import Simulations
 from lfi.simulation.simulator import Simulator
+from lfi.simulation.streams import Streamed
 
 __all__ = [
     "Prior",
@@ -14,6 +15,7 @@ __all__ = [
     "Simulator",
     "as_prior",
     "as_simulator",
+    "Streamed",
     "replicate",
     "sampled_prior",
     "simulate",

@@ -118,6 +118,24 @@ class Simulations:
         parts = self.theta[index], self.x[index], self.codes[index]
         return Simulations(*parts, self.prior, self.seed, errors, self.source)
 
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Return theta, x, status and names as arrays, failed rows included."""
+        from lfi.simulation.exports import to_numpy
+
+        return to_numpy(self)
+
+    def to_xarray(self) -> object:
+        """Return an `xarray.Dataset` along `sample`: each parameter, x and status."""
+        from lfi.simulation.exports import to_xarray
+
+        return to_xarray(self)
+
+    def to_arviz(self) -> object:
+        """Return the valid rows as ArviZ's groups prior and prior_predictive."""
+        from lfi.simulation.exports import to_arviz
+
+        return to_arviz(self)
+
     def summary(self) -> str:
         """Return one line: how many, of what, how many failed."""
         counts = torch.bincount(self.codes.long(), minlength=len(STATUS)).tolist()

@@ -127,17 +127,29 @@ class Store:
             )
         return prior
 
-    def _read(self, name: str, n: int) -> Tensor:
-        """Return the first n rows; Zarr alone would take a missing chunk for an empty one."""
+    def part(self, begin: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return theta, x and codes of rows from `begin` to `end`, read now.
+
+        Raises:
+            StoreError: If rows are damaged, or there are not so many.
+        """
+        if not 0 <= begin <= end <= self.finished:
+            raise StoreError(
+                f"store {self.path} has no rows {begin} to {end}: {self.finished} count"
+            )
+        return tuple(self._read(name, end, begin) for name in ("theta", "x", "status"))
+
+    def _read(self, name: str, n: int, begin: int = 0) -> Tensor:
+        """Return rows up to n; Zarr alone would take a missing chunk for an empty one."""
         try:
             array = zarr.open_array(self.path / name, mode="r", zarr_format=3)
             if array.shape[0] < n or array.chunks != (BLOCK, *array.shape[1:]):
                 raise ValueError(f"shape {array.shape} in chunks of {array.chunks}")
             rest = "/0" * (array.ndim - 1)
-            for i in range(-(-n // BLOCK)):
+            for i in range(begin // BLOCK, -(-n // BLOCK)):
                 if not (self.path / name / f"c/{i}{rest}").is_file():
                     raise FileNotFoundError(f"chunk {i} is missing")
-            return torch.from_numpy(np.asarray(array[:n]))
+            return torch.from_numpy(np.asarray(array[begin:n]))
         except Exception as error:  # Zarr and its codecs have many kinds
             raise StoreError(
                 f"store {self.path} is damaged ({name}: {error}): restore it from a copy, or "
