@@ -11,8 +11,9 @@ import torch
 from torch.distributions import Normal
 
 import lfi
+from lfi.simulation.adapters import as_simulator, simulator
 from lfi.simulation.outcomes import ERROR, NONFINITE, OK
-from lfi.simulation.simulator import Simulator, as_simulator, simulator
+from lfi.simulation.simulator import Simulator
 from lfi.training.seeds import numpy_rng, torch_rng
 from simulators import influenza
 

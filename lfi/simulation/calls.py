@@ -28,18 +28,26 @@ class Calls:
     summary: Callable[[Tensor], Tensor] | None
     name: str
 
-    def __call__(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
-        """Return x, summarised, of a batch, or of one row where the function takes one vector."""
-        call = self._bound(theta, seed, *key)
+    def batch(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
+        """Return x of a batch, (n, D) to (n, *event), by one call of a batched function."""
+        called = theta if self.trials is None else theta.repeat_interleave(self.trials, 0)
+        call = self._bound(called.clone(), seed, *key)  # the function may write to theta
+        x = self._checked(theta, as_x(call(), theta.dtype, graph=graph))
+        return x if self.summary is None else self._summarised(x, graph)
+
+    def row(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
+        """Return x of one vector, (D,) to (*event); the function may write to theta."""
         if self.batched:
-            x = self._checked(theta, as_x(call(), theta.dtype, graph=graph))
-        elif self.trials is None:
-            x = as_x(call(), theta.dtype, graph=graph)[None]
+            return self.batch(theta[None], graph, seed, *key)[0]
+        call = self._bound(theta, seed, *key)
+        if self.trials is None:
+            x = as_x(call(), theta.dtype, graph=graph)
         else:
-            draws = [as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)]
-            x = torch.stack(draws)[None]
-        if self.summary is None:
-            return x
+            x = torch.stack([as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)])
+        return x if self.summary is None else self._summarised(x[None], graph)[0]
+
+    def _summarised(self, x: Tensor, graph: bool) -> Tensor:
+        """Return the summaries of a batch."""
         summaries = as_x(self.summary(x), x.dtype, graph=graph)
         if summaries.shape[:1] != x.shape[:1]:
             raise Misshapen(
@@ -65,11 +73,6 @@ class Calls:
 
         They are those of a generator, or of the global state, which is seeded here.
         """
-        if not self.batched:
-            theta = theta[0]
-        elif self.trials is not None:
-            theta = theta.repeat_interleave(self.trials, 0)
-        theta = theta.clone()  # the function may write to it
         argument = theta.detach().numpy() if self.signature.numpy_theta else theta
         if not self.signature.rng:
             reseed(child(seed, *key))

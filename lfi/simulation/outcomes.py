@@ -15,6 +15,7 @@ BLOCK = 1024  # rows that share a stream of random numbers; part of the record, 
 OK, NONFINITE, ERROR, TIMEOUT = range(4)
 STATUS = ("ok", "nonfinite", "error", "timeout")  # by code
 LONGEST_MESSAGE = 500
+KEPT = (np.dtype(np.float64), np.dtype(np.float32))  # what x is allowed to be
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,8 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
         >>> as_x([1, 2], torch.float32)
         tensor([1., 2.], dtype=torch.float32)
     """
+    if type(value) is np.ndarray and value.dtype in KEPT:
+        return torch.from_numpy(value.copy())  # the most frequent kind, first
     if isinstance(value, Tensor):
         x = value if graph else value.detach().to("cpu", copy=True)
         if x.is_complex():
@@ -78,7 +81,7 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
             f"simulate returned a {type(value).__name__} of dtype {array.dtype}: "
             "x must be an array of real numbers"
         )
-    keeps = isinstance(value, np.ndarray | np.generic) and array.dtype in (np.float32, np.float64)
+    keeps = isinstance(value, np.ndarray | np.generic) and array.dtype in KEPT
     kept = array if keeps else array.astype(np.float64)
     x = torch.from_numpy(np.array(kept, order="C", copy=True))
     return x if keeps else x.to(dtype)
@@ -101,7 +104,7 @@ def collected(rows: Sequence[Tensor | Exception], first: int) -> Block:
     Raises:
         ValueError: If rows have different shapes.
     """
-    good = [row for row in rows if isinstance(row, Tensor)]
+    good = [row for row in rows if not isinstance(row, Exception)]
     raised = {i: row for i, row in enumerate(rows, start=first) if isinstance(row, Exception)}
     errors = {i: f"{type(e).__name__}: {e}"[:LONGEST_MESSAGE] for i, e in raised.items()}
     cause = next(iter(raised.values()), None)
@@ -113,12 +116,12 @@ def collected(rows: Sequence[Tensor | Exception], first: int) -> Block:
     wide = torch.float64 if any(row.dtype == torch.float64 for row in good) else dtype
     blank = torch.full(event, torch.nan, dtype=wide)
     for i, row in enumerate(rows, start=first):
-        if isinstance(row, Tensor) and row.shape != event:
+        if not isinstance(row, Exception) and row.shape != event:
             raise ValueError(
                 f"simulate returned x of shape {tuple(row.shape)} for row {i}, and of shape "
                 f"{tuple(event)} before: every row must have the same shape"
             )
-    x = torch.stack([row.to(wide) if isinstance(row, Tensor) else blank for row in rows])
+    x = torch.stack([blank if isinstance(row, Exception) else row.to(wide) for row in rows])
     nonfinite = (codes == OK) & ~x.reshape(len(x), -1).isfinite().all(dim=1)
     codes[nonfinite] = NONFINITE
     return Block(x, codes, errors, dtype, cause)

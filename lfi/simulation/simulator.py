@@ -260,9 +260,11 @@ class Simulator:
         graph = theta.requires_grad
         with isolated(seed):
             if self.batched:
-                return self._calls(theta, graph, seed, 1, 0)
-            rows = [self._calls(t[None], graph, seed, 2, i) for i, t in enumerate(theta)]
-            return torch.cat(rows)
+                return self._calls.batch(theta, graph, seed, 1, 0)
+            own = theta.clone()  # the function may write to it
+            return torch.stack(
+                [self._calls.row(t, graph, seed, 2, i) for i, t in enumerate(own.unbind())]
+            )
 
     def run_block(
         self,
@@ -292,16 +294,16 @@ class Simulator:
             if self.batched and not singly:
                 beat(-1)
                 try:
-                    return whole(self._calls(theta, False, seed, 1, block))
+                    return whole(self._calls.batch(theta, False, seed, 1, block))
                 except Misshapen:
                     raise
                 except Exception:  # of whatever kind: rows are tried one by one
                     pass
             rows: list[Tensor | Exception] = []
-            for i in range(len(theta)):
+            for i, t in enumerate(theta.clone().unbind()):  # the function may write to it
                 beat(i)
                 try:
-                    rows.append(self._calls(theta[i : i + 1], False, seed, 2, first + i)[0])
+                    rows.append(self._calls.row(t, False, seed, 2, first + i))
                 except Misshapen:
                     raise
                 except Exception as error:  # of whatever kind: it goes into the record
