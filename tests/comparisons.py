@@ -32,6 +32,7 @@ from lfi.comparison import (
     Triangular,
     Wasserstein,
 )
+from lfi.comparison.divergence import LIMIT, limit
 
 # A row of the table and its f, written independently as a function of u = p/q.
 TEXTBOOK = (
@@ -52,7 +53,7 @@ TEXTBOOK = (
     (AlphaDivergence(-1.0), lambda u: (1 / u + u - 2) / 2),
     (AlphaDivergence(0.5), lambda u: (u.sqrt() - u / 2 - 0.5) / -0.25),
     (AlphaDivergence(3.0), lambda u: (u**3 - 3 * u + 2) / 6),
-    (PowerDivergence(0.1), lambda u: (u**1.1 - 1.1 * u + 0.1) / 0.1),
+    (PowerDivergence(0.125), lambda u: (u**1.125 - 1.125 * u + 0.125) / 0.125),
     (PowerDivergence(1.0), lambda u: u**2 - 2 * u + 1),
     (PowerDivergence(2.0), lambda u: (u**3 - 3 * u + 2) / 2),
 )
@@ -73,6 +74,7 @@ def cross_entropy(u):
 
 
 OWN = tuple(FDivergence(f) for f in (arctangent, fourth_power, cross_entropy))
+FORMULAS = (*TEXTBOOK, *((divergence, divergence.function) for divergence in OWN))
 DIVERGENCES = (*NAMED, *OWN)  # all that recover the ratio
 DECISIONS = (Hinge(), Misclassification())
 RELATIVE = (
@@ -118,6 +120,18 @@ def minimise(risk, shape):
 
     optimizer.step(closure)
     return h.detach()
+
+
+def reach(divergence):
+    """The |h| to which a divergence is exact: steep ones become lines before 30."""
+    match divergence:
+        case AlphaDivergence(a):
+            return limit(a, a - 1)
+        case PowerDivergence(b):
+            return limit(1 + b)
+        case FDivergence() if divergence.function is fourth_power:
+            return limit(4)
+    return LIMIT
 
 
 def quantiles(mean, n=200_000):

@@ -1,11 +1,13 @@
 """Penalties in closed form, on critics whose gradients are known."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from comparisons import JOINT, PENALTIES, log_ratio, marginals
 from torch import nn
 
-from lfi.comparison import R1, R2, Balance, GradientPenalty, Values
+from lfi.comparison import DRAGAN, R1, R2, Balance, GradientPenalty, Values
 
 RNG = torch.Generator()
 SLOPE = torch.tensor([3.0, -4.0], dtype=torch.float64)
@@ -14,6 +16,8 @@ gradient_penalties = [
     (R1(1.0), 12.5),
     (R2(1.0), 12.5),
     (GradientPenalty(1.0), 16.0),
+    (GradientPenalty(1.0, one_sided=True), 16.0),
+    (DRAGAN(1.0), 16.0),
 ]
 each = pytest.mark.parametrize("penalty, expected", gradient_penalties, ids=repr)
 
@@ -73,10 +77,60 @@ def test_the_gradient_penalty_draws_from_its_generator_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_one_side_of_a_gradient_penalty_leaves_gentle_slopes_alone():
+    n = 64
+    x = torch.randn(n, 1)
+    gentle, steep = (lambda x: x[:, 0] / 2), (lambda x: -3 * x[:, 0])
+    for slope, both, one in ((gentle, 0.25, 0.0), (steep, 4.0, 4.0)):
+        values = seen(slope, (x,), (x + 1,))
+        torch.testing.assert_close(GradientPenalty(1.0)(slope, values, RNG), torch.tensor(both))
+        one_sided = GradientPenalty(1.0, one_sided=True)
+        torch.testing.assert_close(one_sided(slope, values, RNG), torch.tensor(one))
+
+
+def test_dragan_looks_around_the_data_as_far_as_they_scatter():
+    bowl = lambda x: x.square().sum(1) / 2  # its gradient is x
+    n, spread, scale = 40_000, torch.tensor([2.0, 0.1]), 0.5
+    p = spread * torch.randn(n, 2)
+    values = seen(bowl, (p,), (torch.full((3, 2), 1e6),))
+    penalty = DRAGAN(1.0, scale=scale)(bowl, values, RNG.manual_seed(7))
+    wider = spread * (1 + scale**2) ** 0.5 * torch.randn(n, 2)
+    charged = (wider.norm(dim=1) - 1).square()
+    error = (2 * charged.var() / n).sqrt()
+    assert abs(penalty - charged.mean()) < 5 * error
+    state = torch.get_rng_state()
+    again = DRAGAN(1.0, scale=scale)(bowl, values, RNG.manual_seed(7))
+    assert torch.equal(penalty, again)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_dragan_of_one_point_or_no_noise_looks_at_the_data():
+    bowl = lambda x: x.square().sum(1) / 2
+    for p, scale in ((torch.randn(1, 2), 0.5), (torch.randn(9, 2), 0.0)):
+        expected = (p.norm(dim=1) - 1).square().mean()
+        values = seen(bowl, (p,), (p,))
+        torch.testing.assert_close(DRAGAN(1.0, scale=scale)(bowl, values, RNG), expected)
+
+
+@pytest.mark.parametrize("scale", [-0.1, float("inf"), float("nan")])
+def test_dragan_needs_a_scale(scale):
+    with pytest.raises(ValueError, match="scale must be finite and not negative, got"):
+        DRAGAN(1.0, scale=scale)
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
+@pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
+def test_a_penalty_is_charged_every_whole_number_of_steps(penalty, every):
+    assert penalty.every == 1
+    assert replace(penalty, every=4).every == 4
+    with pytest.raises((ValueError, TypeError), match="every"):
+        replace(penalty, every=every)
+
+
 @each
 def test_gradients_reach_the_critic_and_not_the_generator(penalty, expected):
     critic, generator = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)), nn.Linear(2, 2)
-    head = lambda x: critic(x).squeeze(1)
+    head = lambda x: 9 * critic(x).squeeze(1)  # steep enough for penalties of one side
     values = seen(head, (torch.randn(8, 2),), (generator(torch.randn(8, 2)),))
     penalty(head, values, RNG).backward()
     assert critic[0].weight.grad.abs().sum() > 0
@@ -124,5 +178,6 @@ def test_the_log_ratio_is_balanced():
 
 
 def test_only_balance_keeps_the_optimum():
-    assert [penalty.keeps_optimum for penalty in PENALTIES] == [False, False, False, True]
+    kept = [penalty for penalty in PENALTIES if penalty.keeps_optimum]
+    assert kept == [Balance()]
     assert Balance().weight == 100
