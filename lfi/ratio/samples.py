@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
-Sample = Num[Tensor, "n ..."] | Num[np.ndarray, "n ..."]
+Sample = Num[Tensor, "_ ..."] | Num[np.ndarray, "_ ..."]  # "_": two may differ in length
 
 
 def as_sample(name: str, x: Sample, shape: tuple[int, ...] | None = None) -> Tensor:
