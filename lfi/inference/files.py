@@ -8,9 +8,10 @@ from torch import nn
 from lfi.generation import Surrogate
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.networks import read
+from lfi.ratio import CriticRatio
 from lfi.simulation import Prior, as_prior
 
-KINDS = {kind.__name__: kind for kind in (RatioPosterior, Surrogate)}
+KINDS = {kind.__name__: kind for kind in (CriticRatio, RatioPosterior, Surrogate)}
 
 
 def load(
@@ -18,8 +19,8 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> RatioPosterior | Surrogate:
-    """Load a posterior or a surrogate.
+) -> RatioPosterior | Surrogate | CriticRatio:
+    """Load a posterior, a surrogate or a density ratio.
 
     Args:
         path: A file that `save` has written.

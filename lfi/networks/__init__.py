@@ -1,23 +1,31 @@
 """Networks: critics, generators, standardisation, and the files they are kept in."""
 
+from lfi.networks.bridges import Bridges
 from lfi.networks.critics import PairCritic, VectorCritic
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.generators import VectorGenerator
 from lfi.networks.residual import Block, trunk
-from lfi.networks.sample_critic import SampleCritic
+from lfi.networks.sample_critic import Copies, Members, SampleCritics
 from lfi.networks.standardise import Coordinates, Features, Standardise
+from lfi.networks.whiten import Whiten, inverse_root, moments
 
 __all__ = [
     "Block",
+    "Bridges",
     "Contents",
     "Coordinates",
+    "Copies",
     "Features",
+    "Members",
     "PairCritic",
-    "SampleCritic",
+    "SampleCritics",
     "Standardise",
     "VectorCritic",
     "VectorGenerator",
+    "Whiten",
+    "inverse_root",
     "load_prefixed",
+    "moments",
     "prefixed",
     "read",
     "replace_file",

@@ -1,64 +1,243 @@
-"""A critic of data that is smooth before it is flexible.
+"""Critics of data that are smooth before they are flexible, several side by side.
 
-    h(x) = a + b . s(x) + c(s(x)),         s(x) = (z, z_i z_j, asinh(x / knee)), standardised
+    level 0     h(x) = a + b . z                                        linear
+    level 1     h(x) = a + b . t,    t = (z, asinh(x / knee), z_i z_j)  smooth
+    level 2     h(x) = a + b . t + c(t)                                 free, c a residual network
 
-Log ratios of the usual families are short sums of such terms: of a shift linear, of a scale
-quadratic, of gammas and other positive data logarithmic, of heavy tails logarithmic again. The
-residual network c begins at zero and bends what those terms leave over, so that few samples give a
-smooth ratio and many a free one.
+with z standardised, and logarithmic beyond four standard deviations. The log ratio of two Gaussians
+that differ by a shift is linear, by a scale quadratic, of gammas and other positive data
+logarithmic; c begins at zero and bends what is left. A flexible critic of few samples pays for
+every freedom it does not need: five of fifty coefficients that stand for noise cost as much as five
+that stand for something. So the levels are kept apart, each starting where the one below ended, and
+the critic's value is their weighted mean, with weights that held-out samples choose:
+
+    h = w_0 h_0 + w_1 h_1 + w_2 h_2,    w >= 0,  w_0 + w_1 + w_2 = 1.
+
+Members are critics of the same shape and of different rows. They stand side by side in one batch of
+matrices, which on small networks takes little longer than one of them alone.
 """
 
+import copy
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import linear, trunk
-from lfi.networks.standardise import Features, Standardise
+from lfi.networks.standardise import Standardise, knee
 
-PRODUCTS = 10  # entries of an event up to which all their products are terms
+PRODUCTS = 10  # entries of an event up to which all their products are terms; beyond, squares
+BULK = 4.0  # standard deviations beyond which z is logarithmic
 
 
-class SampleCritic(nn.Module):
-    """log p(x) / q(x), standardisation included.
+class Members(nn.Module, ABC):
+    """Critics side by side, each of one or several levels.
+
+    Attributes:
+        levels: What trains at each level; later ones begin where earlier ones ended.
+        weights: The share of each level in the value, (levels,); at first the last one's is 1.
+    """
+
+    def __init__(self, levels: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+        weights = torch.zeros(len(levels), dtype=torch.float32)
+        weights[-1] = 1.0
+        self.register_buffer("weights", weights)
+
+    @property
+    @abstractmethod
+    def members(self) -> int:
+        """How many critics there are."""
+
+    @abstractmethod
+    def learn(self, x: Float[Tensor, "n members ..."]) -> None:
+        """Take each member's standardisation from the rows that it trains on."""
+
+    @abstractmethod
+    def at(self, level: int, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
+        """Return each member's log ratio of its own rows at one level."""
+
+    def begin(self, level: int) -> None:
+        """Let a level begin where the one below ended."""
+
+    def forward(self, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
+        """Return each member's log ratio of its own rows."""
+        used = [level for level in range(len(self.levels)) if self.weights[level] > 0]
+        return torch.stack([self.weights[k] * self.at(k, x) for k in used]).sum(0)
+
+
+class Copies(Members):
+    """Copies of one network of the user's own, of one level.
+
+    A network that has a method `learn` is handed the rows that it trains on.
+
+    Example:
+        >>> copies = Copies(nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), 3)
+        >>> copies(torch.zeros(5, 3, 2)).shape
+        torch.Size([5, 3])
+    """
+
+    def __init__(self, critic: nn.Module, members: int) -> None:
+        super().__init__([nn.ModuleList(copy.deepcopy(critic) for _ in range(members))])
+
+    @property
+    def members(self) -> int:
+        """How many copies there are."""
+        return len(self.levels[0])
+
+    def learn(self, x: Float[Tensor, "n members ..."]) -> None:
+        """Hand each network that can learn scales its rows."""
+        for critic, rows in zip(self.levels[0], x.unbind(1), strict=True):
+            if hasattr(critic, "learn"):
+                critic.learn(rows)
+
+    def at(self, level: int, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
+        """Return each copy's value.
+
+        Raises:
+            ValueError: If a network does not return one number for each row.
+        """
+        pairs = zip(self.levels[level], x.unbind(1), strict=True)
+        values = [critic(rows) for critic, rows in pairs]
+        if values[0].shape != x.shape[:1]:
+            raise ValueError(
+                f"critic: maps {tuple(x[:, 0].shape)} to {tuple(values[0].shape)}, expected one "
+                f"log ratio for each row, ({len(x)},)"
+            )
+        return torch.stack(values, dim=1)
+
+
+class Linears(nn.Module):
+    """A linear layer for each member, (members, n, size) to (members, n, out)."""
+
+    def __init__(self, members: int, size: int, out: int, zero: bool = False) -> None:
+        super().__init__()
+        bound = 0.0 if zero else 1 / math.sqrt(size)
+        weight = torch.empty(members, size, out, dtype=torch.float32)
+        bias = torch.empty(members, 1, out, dtype=torch.float32)
+        self.weight = nn.Parameter(nn.init.uniform_(weight, -bound, bound))
+        self.bias = nn.Parameter(nn.init.uniform_(bias, -bound, bound))
+
+    def forward(self, x: Float[Tensor, "members n size"]) -> Float[Tensor, "members n out"]:
+        """Return the layers' values."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Level(nn.Module):
+    """A linear function of the first terms, and a residual network of all where it has a width.
+
+    Without normalisation layers, which would give one entry of an event a direction and no size.
+    """
+
+    def __init__(self, members: int, used: int, terms: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.used = used
+        self.line = Linears(members, used, 1, zero=True)
+        self.network = nn.ModuleList()
+        if width:
+            self.network.append(Linears(members, terms, width))
+            self.network.extend(
+                nn.ModuleList([Linears(members, width, width), Linears(members, width, width)])
+                for _ in range(depth)
+            )
+            self.network.append(Linears(members, width, 1, zero=True))
+
+    def forward(self, terms: Float[Tensor, "members n terms"]) -> Float[Tensor, "members n"]:
+        """Return each member's log ratio."""
+        h = self.line(terms[..., : self.used])
+        if len(self.network):
+            first, *blocks, last = self.network
+            hidden = first(terms)
+            for inner, outer in blocks:
+                hidden = hidden + outer(F.silu(inner(hidden)))
+            h = h + last(F.silu(hidden))
+        return h.squeeze(-1)
+
+
+class SampleCritics(Members):
+    """log p(x) / q(x) by three levels, standardisation included.
 
     Attributes:
         spec: The arguments, to build the same network again.
 
     Example:
-        >>> critic = SampleCritic((5,), width=16, depth=1)
-        >>> critic(torch.rand(3, 5).float()).tolist()  # it begins undecided
-        [0.0, 0.0, 0.0]
+        >>> critics = SampleCritics((5,), 2, width=16)
+        >>> critics(torch.rand(3, 2, 5).float()).tolist()  # they begin undecided
+        [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
 
-    def __init__(self, shape: Sequence[int], *, width: int = 64, depth: int = 2) -> None:
-        super().__init__()
-        self.spec = {"shape": list(shape), "width": width, "depth": depth}
-        self.features = Features(shape)
-        entries = self.features.size // 2
-        pairs = torch.triu_indices(entries, entries) if entries <= PRODUCTS else None
-        self.pairs = pairs if pairs is not None else torch.arange(entries).expand(2, -1)
-        products = self.pairs.shape[1]
-        self.standardise = Standardise((products,))
-        self.smooth = linear(self.features.size + products, 1)
-        self.bent = nn.Sequential(linear(self.features.size, width), trunk(width, depth, 1))
+    def __init__(
+        self, shape: Sequence[int], members: int, *, width: int = 32, depth: int = 1
+    ) -> None:
+        entries = int(torch.Size(shape).numel())
+        everything = entries <= PRODUCTS
+        pairs = torch.triu_indices(entries, entries) if everything else None
+        products = entries if pairs is None else pairs.shape[1]
+        terms = 2 * entries + products
+        super().__init__(
+            [
+                Level(members, entries, terms, 0, 0),
+                Level(members, terms, terms, 0, 0),
+                Level(members, terms, terms, width, depth),
+            ]
+        )
+        self.spec = {"shape": list(shape), "members": members, "width": width, "depth": depth}
+        self.register_buffer("pairs", pairs, persistent=False)
+        self.register_buffer("knee", torch.ones(members, entries, dtype=torch.float32))
+        self.linear, self.logarithmic = (
+            Standardise((members, entries)),
+            Standardise((members, entries)),
+        )
+        self.products = Standardise((members, products))
+
+    @property
+    def members(self) -> int:
+        """How many critics there are."""
+        return self.spec["members"]
+
+    def learn(self, x: Float[Tensor, "n members ..."]) -> None:
+        """Take each member's standardisation from the rows that it trains on."""
+        x = x.flatten(2) if x.ndim > 2 else x[..., None]
+        self.knee.copy_(torch.stack([knee(rows) for rows in x.unbind(1)]))
+        self.linear.learn(x)
+        self.logarithmic.learn(torch.asinh(x / self.knee))
+        self.products.learn(self._products(self._bulk(x)))
+
+    def begin(self, level: int) -> None:
+        """Let a level's line be that of the level below, as far as that goes."""
+        if level == 0:
+            return
+        line, below = self.levels[level].line, self.levels[level - 1].line
         with torch.no_grad():
-            for layer in (self.smooth, self.bent[-1][-1]):
-                layer.weight.zero_()
-                layer.bias.zero_()
+            line.weight[:, : below.weight.shape[1]] = below.weight
+            line.bias.copy_(below.bias)
 
-    def learn(self, x: Float[Tensor, "n ..."]) -> None:
-        """Take the standardisation from the training split of both samples."""
-        self.features.learn(x)
-        self.standardise.learn(self._products(self.features(x)))
+    def at(self, level: int, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
+        """Return each member's log ratio of its own rows at one level."""
+        return self.levels[level](self.terms(x)).T
 
-    def _products(self, features: Float[Tensor, "*n"]) -> Float[Tensor, "*n_products"]:
-        return features[..., self.pairs[0]] * features[..., self.pairs[1]]
+    def forward(self, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
+        """Return each member's log ratio of its own rows."""
+        terms = self.terms(x)
+        values = torch.stack([level(terms).T for level in self.levels], dim=-1)
+        return values @ self.weights
 
-    def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*m"]:
-        """Return the log ratio of (..., *event)."""
-        features = self.features(x)
-        products = self.standardise(self._products(features))
-        smooth = self.smooth(torch.cat([features, products], dim=-1))
-        return (smooth + self.bent(features)).squeeze(-1)
+    def terms(self, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "members n terms"]:
+        """Return z, asinh(x / knee) and products, all of them standardised."""
+        x = x.flatten(2) if x.ndim > 2 else x[..., None]
+        z = self._bulk(x)
+        logarithmic = self.logarithmic(torch.asinh(x / self.knee))
+        products = self.products(self._products(z))
+        return torch.cat([z, logarithmic, products], dim=-1).transpose(0, 1)
+
+    def _bulk(self, x: Tensor) -> Tensor:
+        z = self.linear(x)
+        size = z.abs().clamp_min(BULK)
+        return z.clamp(-BULK, BULK) * (1 + (size / BULK).log())
+
+    def _products(self, z: Tensor) -> Tensor:
+        return z.square() if self.pairs is None else z[..., self.pairs[0]] * z[..., self.pairs[1]]

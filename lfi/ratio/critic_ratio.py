@@ -1,26 +1,24 @@
-"""The ratio that one or more trained critics say: the mean of their log ratios.
+"""The ratio that trained critics say: the mean of their log ratios.
 
-Averaging log r rather than r makes the ensemble of (q, p) the reciprocal of that of (p, q), and
-lets the members' errors, which are largest where r is, cancel on the scale on which they are made.
+Averaging log r rather than r makes the ensemble for (q, p) the reciprocal of that for (p, q), and
+lets the members' errors cancel on the scale on which they are made.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Num
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks import Contents, SampleCritic, load_prefixed, prefixed, write
+from lfi.networks import Contents, Copies, Members, SampleCritics, load_prefixed, prefixed, write
 from lfi.ratio.calibration import Calibrated, restore
 from lfi.ratio.ratio import Ratio
-from lfi.ratio.samples import as_sample
+from lfi.ratio.samples import Sample, as_sample
 from lfi.training import History
 
-ROWS = 2**14  # samples that a critic sees at a time: keeps memory flat
+ROWS = 2**13  # samples that the critics see at a time: keeps memory flat
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,41 +26,39 @@ class CriticRatio(Ratio):
     """A density ratio by critics, as `lfi.fit_ratio` returns it.
 
     Attributes:
-        critics: The trained members.
+        critics: The members, side by side.
         shape: The shape of one event.
-        history: How each member was trained.
-        calibrated: What corrects each member's value, or None for as it is.
+        history: How they were trained, one entry for each of their levels.
+        calibrated: What corrects each member's value; empty for values as they are.
     """
 
-    critics: tuple[nn.Module, ...]
+    critics: Members
     shape: tuple[int, ...]
     history: tuple[History, ...] = ()
-    calibrated: tuple[Calibrated | None, ...] = ()
+    calibrated: tuple[Calibrated, ...] = ()
 
-    @property
-    def device(self) -> torch.device:
-        """Where the critics are."""
-        return next(self.critics[0].parameters()).device
+    def members(self, x: Sample) -> Float[Tensor, "members n"]:
+        """Return each member's log ratio; their scatter is a part of the error.
 
-    @torch.no_grad()
-    def members(self, x: Num[Tensor, "n ..."] | Num[np.ndarray, "n ..."]) -> Tensor:
-        """Return each member's log ratio, (members, n): their scatter tells the fit's noise."""
+        Args:
+            x: Where, (n, *event); NumPy or torch.
+        """
         x = as_sample("x", x, self.shape)
         dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
+        device, members = self.critics.weights.device, self.critics.members
         values = []
-        for critic, calibrated in zip(
-            self.critics, self.calibrated or (None,) * len(self.critics), strict=True
-        ):
-            parts = [
-                critic(part.to(self.device, torch.float32)).cpu().to(dtype)
-                for part in x.split(ROWS)
-            ]
-            h = torch.cat(parts)
-            values.append(h if calibrated is None else calibrated(h))
-        return torch.stack(values)
+        for part in x.split(ROWS):
+            rows = part.to(device, torch.float32)
+            rows = rows.unsqueeze(1).expand(-1, members, *self.shape)
+            values.append(self.critics(rows).cpu().to(dtype))
+        h = torch.cat(values).T
+        if self.calibrated:
+            pairs = zip(self.calibrated, h, strict=True)
+            h = torch.stack([calibrated(row) for calibrated, row in pairs])
+        return h
 
-    def log_ratio(self, x: Num[Tensor, "n ..."] | Num[np.ndarray, "n ..."]) -> Tensor:
-        """Return log p(x)/q(x), (n,), on the CPU and in the dtype of x.
+    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+        """Return log p(x)/q(x), on the CPU, in the dtype of x and differentiable in it.
 
         Args:
             x: Where, (n, *event); NumPy or torch.
@@ -77,18 +73,15 @@ class CriticRatio(Ratio):
 
         Critics of your own are saved by their weights; `lfi.load` asks for the network.
         """
-        own = isinstance(self.critics[0], SampleCritic)
+        own = isinstance(self.critics, Copies)
         spec = {
             "shape": list(self.shape),
-            "critic": self.critics[0].spec if own else None,
-            "members": len(self.critics),
+            "members": self.critics.members,
+            "critics": None if own else self.critics.spec,
             "history": [history.describe() for history in self.history],
-            "calibrated": [c and c.describe() for c in self.calibrated],
+            "calibrated": [calibrated.describe() for calibrated in self.calibrated],
         }
-        tensors: dict[str, Tensor] = {}
-        for i, critic in enumerate(self.critics):
-            tensors |= prefixed(f"critic{i}", critic)
-        write(path, "CriticRatio", spec, tensors)
+        write(path, "CriticRatio", spec, prefixed("critics", self.critics))
 
     @classmethod
     def restore(
@@ -105,26 +98,22 @@ class CriticRatio(Ratio):
             ValueError: If the network is needed and not given, or does not fit.
         """
         spec = contents.spec
-        critics = []
-        for i in range(spec["members"]):
-            if spec["critic"] is not None:
-                critic = SampleCritic(
-                    spec["critic"]["shape"],
-                    width=spec["critic"]["width"],
-                    depth=spec["critic"]["depth"],
-                )
-            elif "critic" in modules:
-                critic = copy.deepcopy(modules["critic"])
-            else:
-                raise ValueError(
-                    "the file holds the weights of a critic of your own: give the network with "
-                    'load(path, modules={"critic": network})'
-                )
-            load_prefixed(f"critic{i}", critic, contents.tensors)
-            critics.append(critic.eval())
+        if spec["critics"] is not None:
+            own = spec["critics"]
+            critics: Members = SampleCritics(
+                own["shape"], own["members"], width=own["width"], depth=own["depth"]
+            )
+        elif "critic" in modules:
+            critics = Copies(modules["critic"], spec["members"])
+        else:
+            raise ValueError(
+                "the file holds the weights of a critic of your own: give the network with "
+                'load(path, modules={"critic": network})'
+            )
+        load_prefixed("critics", critics, contents.tensors)
         return cls(
-            tuple(critics),
+            critics.eval().requires_grad_(False),
             tuple(spec["shape"]),
             tuple(History.restore(history) for history in spec["history"]),
-            tuple(c and restore(c) for c in spec["calibrated"]),
+            tuple(restore(calibrated) for calibrated in spec["calibrated"]),
         )

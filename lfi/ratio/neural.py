@@ -12,27 +12,32 @@ References:
     Mohamed & Lakshminarayanan, Learning in Implicit Generative Models, 2016. arXiv:1610.03483
 """
 
-import copy
 from dataclasses import replace
+from functools import partial
 
 import torch
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from lfi.comparison import (
     Bernoulli,
     Contrastive,
+    Critic,
     CriticLoss,
+    Divergence,
     Penalty,
     Recovers,
+    Values,
     objective,
     recovered,
     two_samples,
 )
-from lfi.networks import SampleCritic
+from lfi.networks import Copies, SampleCritics
 from lfi.ratio import samples
-from lfi.ratio.calibration import Calibration
+from lfi.ratio.calibration import Calibrated, Calibration
 from lfi.ratio.critic_ratio import CriticRatio
 from lfi.ratio.samples import Sample
+from lfi.ratio.stacking import stack
 from lfi.training import (
     Batch,
     Monitor,
@@ -51,7 +56,9 @@ from lfi.training import (
 )
 
 LEAST = 50  # rows of either sample
-JUDGEMENTS = 20  # how often a member is judged on what is held out
+SHARES = (0.3, 0.5)  # of the steps of the last level, for the levels before it
+SMOOTH_RATE = 0.05  # the learning rate of those, whose loss is convex for most losses
+JUDGEMENTS = 10  # how often a level is judged on what is held out
 MOST_HELD_OUT = 10_000  # rows of either sample
 
 
@@ -64,11 +71,11 @@ def fit_ratio(
     critic: nn.Module | None = None,
     members: int = 5,
     calibration: Calibration | None = None,
-    width: int = 64,
+    width: int = 32,
     depth: int = 1,
-    steps: int = 300,
-    batch_size: int = 512,
-    learning_rate: float = 5e-3,
+    steps: int = 400,
+    batch_size: int = 256,
+    learning_rate: float = 1e-2,
     weight_decay: float = 1e-2,
     held_out: float = 0.2,
     seed: int | None = None,
@@ -112,59 +119,66 @@ def fit_ratio(
     """
     _check(loss, penalties, members, steps, held_out)
     p, q = samples.two_samples(p_samples, q_samples, LEAST)
-    p, q = p.to(torch.float32), q.to(torch.float32)
-    shape = tuple(p.shape[1:])
-    seed = fresh(seed)
-    orders = [torch.randperm(len(x), generator=torch_rng(seed, 0, i)) for i, x in enumerate((p, q))]
-    fitted, histories, calibrated = [], [], []
-    with bar("fitting the ratio", members * steps, progress) as advance:
-        for member in range(members):
-            splits = [
-                _fold(x, order, member, held_out) for x, order in zip((p, q), orders, strict=True)
-            ]
-            with isolated(child(seed, 1, member)):
-                network = (
-                    SampleCritic(shape, width=width, depth=depth)
-                    if critic is None
-                    else copy.deepcopy(critic)
-                )
-            if hasattr(network, "learn"):
-                network.learn(torch.cat([train for train, _ in splits]))
+    p, q = p.to(device, torch.float32), q.to(device, torch.float32)
+    shape, seed = tuple(p.shape[1:]), fresh(seed)
+    folds = [_folds(len(x), members, held_out, torch_rng(seed, 0, i)) for i, x in enumerate((p, q))]
+    with isolated(child(seed, 1)):
+        critics = (
+            SampleCritics(shape, members, width=width, depth=depth)
+            if critic is None
+            else Copies(critic, members)
+        )
+    critics.to(device)
+    rows = [x[train] for x, (train, _) in zip((p, q), folds, strict=True)]
+    critics.learn(torch.cat(rows))
+    levels = len(critics.levels)
+    lengths = [max(1, round(steps * share)) for share in (*SHARES[: levels - 1], 1.0)]
+    histories = []
+    with bar("fitting the ratio", sum(lengths), progress) as advance:
+        for level, length in enumerate(lengths):
+            critics.begin(level)
+
+            at = partial(critics.at, level)
+
+            def values(batch: Batch, rng: torch.Generator, at: Critic = at) -> Values:
+                return two_samples(at, (p[batch[0]], q[batch[1]]), rng)
+
+            def risk(batch: Batch, step: Step, at: Critic = at) -> Tensor:
+                return _objective(loss, penalties, at, values(batch, step.rng), step)
+
+            rate = learning_rate if level == levels - 1 else SMOOTH_RATE
             player = Player(
                 "critic",
-                network,
-                lambda batch, step, network=network: _objective(
-                    loss, penalties, network, batch, step
-                ),
-                adamw(learning_rate, weight_decay=weight_decay),
+                critics.levels[level],
+                risk,
+                adamw(rate, weight_decay=weight_decay),
                 ema=0.98,
-                clip=5.0,
+                clip=1.0,
             )
             history = fit(
                 [player],
-                Together(
-                    *(
-                        Shuffled((train,), (held,), size=min(batch_size, len(train)), device=device)
-                        for train, held in splits
-                    )
-                ),
-                steps=steps,
+                Together(*(_batches(fold, batch_size, device) for fold in folds)),
+                steps=length,
                 monitor=Monitor(
-                    lambda held, network=network: _log_loss(network, held),
-                    every=max(1, steps // JUDGEMENTS),
+                    lambda held: _log_loss(values(held, torch_rng(0))),
+                    every=max(1, length // JUDGEMENTS),
                 ),
                 schedule=one_cycle(),
-                seed=child(seed, 2, member),
+                seed=child(seed, 2, level),
                 device=device,
-                callbacks=[lambda done, latest: advance(1)],
+                callbacks=[lambda done, latest: advance(1, _note(latest))],
             )
-            fitted.append(network)
             histories.append(replace(history, seed=seed))  # the one that repeats the whole fit
-            if calibration is not None:
-                with torch.no_grad():
-                    h_p, h_q = (network(held.to(device)).cpu() for _, held in splits)
-                calibrated.append(calibration.fit(h_p, h_q))
-    return CriticRatio(tuple(fitted), shape, tuple(histories), tuple(calibrated))
+    critics.eval().requires_grad_(False)
+    held = [x[out] for x, (_, out) in zip((p, q), folds, strict=True)]
+    if levels > 1:
+        h_p, h_q = (torch.stack([critics.at(k, x).flatten() for k in range(levels)]) for x in held)
+        critics.weights.copy_(stack(h_p.cpu(), h_q.cpu()))
+    calibrated: tuple[Calibrated, ...] = ()
+    if calibration is not None:
+        h_p, h_q = (critics(x).cpu().T for x in held)
+        calibrated = tuple(calibration.fit(*pair) for pair in zip(h_p, h_q, strict=True))
+    return CriticRatio(critics, shape, tuple(histories), calibrated)
 
 
 def _check(
@@ -185,21 +199,46 @@ def _check(
         raise ValueError(f"held_out must lie between 0 and 1, got {held_out}")
 
 
-def _fold(x: Tensor, order: Tensor, member: int, share: float) -> tuple[Tensor, Tensor]:
-    """Return the rows that a member trains on and those it holds out: other ones for each."""
-    held = min(max(1, int(len(x) * share)), MOST_HELD_OUT)
-    order = order.roll(-member * held)
-    return x[order[held:]], x[order[:held]]
+def _folds(
+    n: int, members: int, share: float, rng: torch.Generator
+) -> tuple[Int[Tensor, "train members"], Int[Tensor, "held members"]]:
+    """Return the rows that each member trains on and those it holds out: other ones for each."""
+    held = min(max(1, int(n * share)), MOST_HELD_OUT)
+    order = torch.randperm(n, generator=rng)
+    orders = torch.stack([order.roll(-member * held) for member in range(members)], dim=1)
+    return orders[held:], orders[:held]
+
+
+def _batches(fold: tuple[Tensor, Tensor], size: int, device: str) -> Shuffled:
+    train, held = fold
+    return Shuffled((train,), (held,), size=min(size, len(train)), device=device)
 
 
 def _objective(
-    loss: CriticLoss, penalties: tuple[Penalty, ...], critic: nn.Module, batch: Batch, step: Step
+    loss: CriticLoss,
+    penalties: tuple[Penalty, ...],
+    critics: Critic,
+    values: Values,
+    step: Step,
 ) -> Tensor:
-    values = two_samples(critic, batch, step.rng)
-    return objective(loss, penalties, critic, values, step.rng)
+    """Return the mean of the members' objectives."""
+    if isinstance(loss, Divergence) and not penalties:  # one mean is the mean of means
+        return loss(values.h_p, values.h_q)
+    members, total = values.h_p.shape[1], 0.0
+    for i in range(members):
+
+        def alone(x: Tensor, i: int = i) -> Tensor:
+            return critics(x.unsqueeze(1).expand(-1, members, *x.shape[1:]))[:, i]
+
+        own = Values(values.h_p[:, i], values.h_q[:, i], (values.p[0][:, i],), (values.q[0][:, i],))
+        total = total + objective(loss, penalties, alone, own, step.rng, step.index) / members
+    return total
 
 
-def _log_loss(critic: nn.Module, held_out: Batch) -> float:
+def _log_loss(values: Values) -> float:
     """Return the log-loss of what is held out: the judge, whatever loss is trained."""
-    h_p, h_q = (critic(x) for x in held_out)
-    return float(Bernoulli()(h_p, h_q))
+    return float(Bernoulli()(values.h_p, values.h_q))
+
+
+def _note(latest: dict[str, float]) -> str:
+    return f"held-out {latest['held-out']:.4f}" if "held-out" in latest else ""
