@@ -31,10 +31,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
-from lfi.comparison import KLIEP, LSIF, MMD
+from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
 from lfi.comparison.distances import median_distance
 from lfi.ratio.least_squares import LeastSquares, fit_least_squares
 from lfi.ratio.maximum_likelihood import FOLDS, MaximumLikelihood, fit_maximum_likelihood
@@ -48,7 +48,6 @@ OCTAVES = (-3.0, 2.0)  # of the median distance, between which widths are tried
 RIDGES = 10  # between 1/min(n, m), which theory asks for, and 1
 PARAMETERS = ("loss", "alpha", "centres", "widths", "ridges", "bound", "seed")
 _UNCHANGED = object()
-Loss = LSIF | KLIEP | MMD
 
 
 class KernelRatio(Ratio):
@@ -58,7 +57,8 @@ class KernelRatio(Ratio):
     ends in an underscore and returns the estimator, `sklearn.base.clone` copies it unfitted.
 
     Args:
-        loss: `LSIF()` (uLSIF, RuLSIF), `KLIEP()`, or `MMD(kernel)`, whose kernel's moments match.
+        loss: `LSIF()` (uLSIF, RuLSIF), `KLIEP()`, or `MMD(kernel)`, whose kernel's moments match;
+            `fit` refuses others.
         alpha: For LSIF: 0 estimates p/q, values in (0, 1) the relative ratio, bounded by 1/alpha.
         centres: How many kernels, at points of p drawn at random; as many as there are at most.
             MMD has none.
@@ -99,7 +99,7 @@ class KernelRatio(Ratio):
 
     def __init__(
         self,
-        loss: Loss = LSIF(),  # noqa: B008
+        loss: CriticLoss | Discrepancy = LSIF(),  # noqa: B008
         alpha: float = 0.0,
         centres: int = 100,
         widths: Sequence[float] | None = None,
@@ -219,8 +219,11 @@ class KernelRatio(Ratio):
         """Fit by least squares or maximum likelihood."""
         self.scale_ = _scale(p, q)
         x_p, x_q = p / self.scale_, q / self.scale_
-        order = torch.randperm(len(p), generator=torch_rng(self.seed_, 0)).to(p.device)
-        centres = x_p[order[: self.centres]]
+        # Random pairs are left out together, and centres are the first of p, in whatever order the
+        # samples come.
+        order = torch.randperm(len(p), generator=torch_rng(self.seed_, 0))
+        x_p = x_p[order.to(p.device)]
+        centres = x_p[: self.centres]
         likelihood = isinstance(self.loss, KLIEP)
         if self.widths is None:
             steps = int(OCTAVES[1] - OCTAVES[0]) * (1 if likelihood else 2) + 1
@@ -229,8 +232,7 @@ class KernelRatio(Ratio):
         else:
             self.widths_ = p.new_tensor(list(self.widths))
         if likelihood:
-            folds = torch.arange(len(p)) % FOLDS
-            folds = folds[torch.randperm(len(p), generator=torch_rng(self.seed_, 1))].to(p.device)
+            folds = torch.arange(len(p), device=p.device) % FOLDS
             model = fit_maximum_likelihood(x_p, x_q, centres, self.widths_, folds)
         else:
             if self.ridges is None:
@@ -245,7 +247,7 @@ class KernelRatio(Ratio):
         self.width_, self.scores_ = model.width, model.scores
         self._set(model, len(q))
 
-    def _match(self, p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]) -> None:
+    def _match(self, p: Num[Tensor, "n d"], q: Num[Tensor, "m d"]) -> None:
         """Fit by mean matching, in the samples' own units and floating dtype."""
         common = torch.promote_types(p.dtype, q.dtype)
         dtype = common if common.is_floating_point else torch.get_default_dtype()
