@@ -14,7 +14,7 @@ import torch
 
 import lfi
 from lfi.cli import main
-from lfi.cli.sources import at_hand, find, read_observation
+from lfi.cli.sources import at_hand, data_at_hand, find, read_observation
 from lfi.inference import neural_ratio
 from lfi.networks import read
 
@@ -58,8 +58,10 @@ def entries(folder):
 def test_the_list_names_each_simulator_with_its_first_line(call):
     code, out, _ = call("list")
     assert code == 0
-    assert out.startswith("influenza  An influenza outbreak")
-    assert len(out.splitlines()) == len(at_hand())
+    entries, _, others = out.partition("\n\n")
+    assert re.search("^influenza +An influenza outbreak", entries, re.MULTILINE)
+    assert [line.split()[0] for line in entries.splitlines()] == list(at_hand())
+    assert [line.split()[0] for line in others.splitlines()[2:]] == list(data_at_hand())
 
 
 def test_the_version_is_that_of_the_package(call):
@@ -87,7 +89,8 @@ def test_help_names_every_option(call):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "measles", "--out", "OUT"], "no simulator 'measles': give influenza"),
+        (["run", "measles", "--out", "OUT"], "no simulator 'measles': give .*influenza"),
+        (["run", "ring", "--out", "OUT"], "'ring' is data for generators .*: give .*influenza"),
         (["run", "absent.py", "--out", "OUT"], "no file absent.py"),
         (
             ["run", "influenza", "--out", "OUT", "--budget", "-5"],

@@ -17,7 +17,7 @@ import typer
 
 import lfi
 from lfi.cli.job import Job, run
-from lfi.cli.sources import at_hand, find, read_observation
+from lfi.cli.sources import at_hand, data_at_hand, find, read_observation
 
 BUDGET = 360_000
 INTERRUPTED = 130
@@ -52,11 +52,15 @@ def options(
 
 @app.command("list")
 def list_simulators() -> None:
-    """List the simulators at hand."""
-    names = at_hand()
-    width = max(map(len, names))
+    """List the simulators at hand, and the data for generators."""
+    names, data = at_hand(), data_at_hand()
+    width = max(map(len, [*names, *data]))
     for name, line in names.items():
         typer.echo(f"{name:<{width}}  {line}")
+    typer.echo("\nData for generators, without parameters:\n")
+    for name, line in data.items():
+        said = line.removeprefix("Data for generators: ")
+        typer.echo(f"{name:<{width}}  {said[:1].upper()}{said[1:]}")
 
 
 @app.command("run")

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,13 +24,19 @@ def at_hand() -> dict[str, str]:
         >>> "influenza" in at_hand()
         True
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(simulators.__path__))
-    modules = {name: importlib.import_module(f"simulators.{name}") for name in names}
-    return {
-        name: (module.__doc__ or "").strip().partition("\n")[0]
-        for name, module in modules.items()
-        if hasattr(module, "prior") and hasattr(module, "simulate")
-    }
+    return _first_lines(lambda m: hasattr(m, "prior") and hasattr(m, "simulate"))
+
+
+def data_at_hand() -> dict[str, str]:
+    """Return the names of the data for generators that come with lfi, each with its first line.
+
+    They have samples but no parameters, so that there is nothing to infer.
+
+    Example:
+        >>> "ring" in data_at_hand()
+        True
+    """
+    return _first_lines(lambda m: hasattr(m, "sample") and not hasattr(m, "prior"))
 
 
 def find(source: str) -> Simulator:
@@ -52,7 +59,10 @@ def find(source: str) -> Simulator:
         return as_simulator(getattr(module, name))
     if source not in at_hand():
         names = ", ".join(at_hand())
-        raise ValueError(f"there is no simulator {source!r}: give {names}, or a Python file")
+        what = f"there is no simulator {source!r}"
+        if source in data_at_hand():
+            what = f"{source!r} is data for generators and has no parameters to infer"
+        raise ValueError(f"{what}: give {names}, or a Python file")
     return as_simulator(importlib.import_module(f"simulators.{source}"))
 
 
@@ -103,6 +113,17 @@ def read_observation(path: Path) -> Float[Tensor, "..."]:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64)).float()
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"--observation: {path} is no table of numbers: {error}") from error
+
+
+def _first_lines(chosen: Callable[[ModuleType], bool]) -> dict[str, str]:
+    """Return the first lines of the modules of `simulators` that are chosen, by name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(simulators.__path__))
+    modules = {name: importlib.import_module(f"simulators.{name}") for name in names}
+    return {
+        name: (module.__doc__ or "").strip().partition("\n")[0]
+        for name, module in modules.items()
+        if chosen(module)
+    }
 
 
 def _numbers(row: list[str]) -> bool:
