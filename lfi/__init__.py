@@ -49,6 +49,7 @@ _rooms = {
         "Recovers",
         "Relativistic",
         "ReverseKL",
+        "Sinkhorn",
         "SlicedWasserstein",
         "SpectralNorm",
         "Spherical",
@@ -68,7 +69,7 @@ _rooms = {
     "generation": ("fit_surrogate",),
     "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),
     "diagnostics": ("check", "predictive_check"),
-    "report": ("write_report",),
+    "report": ("plot_losses", "write_report"),
 }
 _room_of = {name: room for room, names in _rooms.items() for name in names}
 

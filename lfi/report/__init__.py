@@ -2,6 +2,7 @@
 
 from lfi.report.check_plots import coverage_plot, rank_plot
 from lfi.report.data_plots import predictive_plot, surrogate_plot
+from lfi.report.loss_plots import plot_losses
 from lfi.report.page import write_report
 from lfi.report.posterior_plots import pair_plot
 from lfi.report.training_plots import training_plot
@@ -9,6 +10,7 @@ from lfi.report.training_plots import training_plot
 __all__ = [
     "coverage_plot",
     "pair_plot",
+    "plot_losses",
     "predictive_plot",
     "rank_plot",
     "surrogate_plot",
