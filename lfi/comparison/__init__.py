@@ -54,6 +54,7 @@ from lfi.comparison.mmd import MMD
 from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
 from lfi.comparison.random_features import RandomFeatureMMD
 from lfi.comparison.relative import DonskerVaradhan, Relativistic, Wasserstein
+from lfi.comparison.sinkhorn import Sinkhorn
 from lfi.comparison.transport import SlicedWasserstein, Wasserstein1D
 from lfi.comparison.types import (
     Batch,
@@ -130,6 +131,7 @@ __all__ = [
     "Recovers",
     "Relativistic",
     "ReverseKL",
+    "Sinkhorn",
     "SlicedWasserstein",
     "SpectralNorm",
     "Spherical",
