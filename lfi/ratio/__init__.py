@@ -3,8 +3,10 @@
 from lfi.ratio.calibration import Affine, Beta, Calibration, Isotonic
 from lfi.ratio.critic_ratio import CriticRatio
 from lfi.ratio.kernel_ratio import KernelRatio
+from lfi.ratio.mutual_information import mutual_information
 from lfi.ratio.neural import fit_ratio
 from lfi.ratio.ratio import Estimate, ImportanceWeights, Ratio
+from lfi.ratio.telescoping import TelescopingRatio
 
 __all__ = [
     "Affine",
@@ -16,5 +18,7 @@ __all__ = [
     "Isotonic",
     "KernelRatio",
     "Ratio",
+    "TelescopingRatio",
     "fit_ratio",
+    "mutual_information",
 ]

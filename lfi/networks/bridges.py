@@ -1,0 +1,117 @@
+"""Many log ratios by one network: what telescoping ratios are made of.
+
+K bridges look at one z, or each at its own z, and share all that is costly:
+
+    h_k(z) = c_k + b_k . w_k + w_k' W_k w_k - tr W_k + v_k . silu(s_k * t(z) + o_k)
+    w_k = P_k (z - m_k)
+
+The trunk t is computed once for all bridges, which read it through a scale, a shift and weights of
+their own; the rest is a quadratic form. The log ratio of two Gaussians is quadratic, and many a
+bridge between close distributions is nearly so: the trunk learns what is left. P_k whitens the two
+samples that bridge k compares, so that its coefficients are all equally easy to learn; the trace
+keeps the mean of the form at zero. Bridges begin at zero: undecided.
+
+References:
+    Rhodes, Xu & Gutmann, Telescoping density-ratio estimation, 2020. arXiv:2006.12204
+    Perez et al., FiLM: visual reasoning with a general conditioning layer, 2018. arXiv:1709.07871
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.networks.residual import Block, layer_norm, linear
+from lfi.networks.standardise import LIMIT
+from lfi.networks.whiten import inverse_root
+
+
+class Bridges(nn.Module):
+    """The log ratios of K bridges.
+
+    Attributes:
+        spec: The arguments, to build the same network again.
+
+    Example:
+        >>> network = Bridges(5, 3, width=16, depth=1)
+        >>> network(torch.randn(7, 5).float()).shape
+        torch.Size([3, 7])
+        >>> h_p, h_q = network.successive(torch.randn(4, 7, 5).float())  # of 4 waymarks
+        >>> h_p.shape
+        torch.Size([3, 7])
+    """
+
+    def __init__(
+        self, size: int, bridges: int, *, width: int = 64, depth: int = 2, quadratic: bool = True
+    ) -> None:
+        super().__init__()
+        self.spec = {
+            "size": size,
+            "bridges": bridges,
+            "width": width,
+            "depth": depth,
+            "quadratic": quadratic,
+        }
+        self.bridges, self.quadratic = bridges, quadratic
+        self.trunk = nn.Sequential(
+            linear(size, width),
+            *(Block(width) for _ in range(depth)),
+            layer_norm(width),
+            linear(width, width),
+        )
+        zeros = lambda *shape: nn.Parameter(torch.zeros(bridges, *shape, dtype=torch.float32))
+        self.scale, self.shift, self.read = zeros(1, width), zeros(1, width), zeros(width, 1)
+        self.constant, self.slope = zeros(1), zeros(size, 1)
+        with torch.no_grad():
+            self.scale.fill_(1.0)
+        self.register_buffer("centre", torch.zeros(bridges, 1, size, dtype=torch.float32))
+        if quadratic:
+            self.form = zeros(size, size)
+            eye = torch.eye(size, dtype=torch.float32)
+            self.register_buffer("whitener", eye.repeat(bridges, 1, 1))
+        else:
+            self.register_buffer("whitener", torch.ones(bridges, 1, size, dtype=torch.float32))
+
+    def learn(self, mean: Float[Tensor, "w d"], covariance: Float[Tensor, "w d d"]) -> None:
+        """Take the centres and whiteners from the moments of the K + 1 waymarks."""
+        middle, half = (mean[1:] + mean[:-1]) / 2, (mean[1:] - mean[:-1]) / 2
+        within = (covariance[1:] + covariance[:-1]) / 2
+        pooled = within + half[:, :, None] * half[:, None, :]
+        self.centre.copy_(middle[:, None])
+        if self.quadratic:
+            self.whitener.copy_(inverse_root(pooled))
+        else:
+            spread = pooled.diagonal(dim1=1, dim2=2)
+            self.whitener.copy_(torch.where(spread > 0, spread, 1.0).rsqrt()[:, None])
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "bridges n"]:
+        """Return every bridge's log ratio at the same points."""
+        t = self.trunk(z.clamp(-LIMIT, LIMIT))
+        return self._read(z.expand(self.bridges, -1, -1), t.expand(self.bridges, -1, -1))
+
+    def successive(
+        self, z: Float[Tensor, "w n d"]
+    ) -> tuple[Float[Tensor, "bridges n"], Float[Tensor, "bridges n"]]:
+        """Return each bridge's log ratio at the waymark where it begins and where it ends.
+
+        Args:
+            z: Samples of the K + 1 waymarks, in order: bridge k is the ratio of waymark k to k + 1.
+        """
+        t = self.trunk(z.clamp(-LIMIT, LIMIT))
+        ends = [torch.cat([side[:-1], side[1:]], dim=1) for side in (z, t)]
+        h_p, h_q = self._read(*ends).split(z.shape[1], dim=1)
+        return h_p, h_q
+
+    def _read(
+        self, z: Float[Tensor, "k n d"], t: Float[Tensor, "k n width"]
+    ) -> Float[Tensor, "k n"]:
+        """Return h_k of bridge k's own points and trunk."""
+        h = torch.bmm(F.silu(torch.addcmul(self.shift, t, self.scale)), self.read).squeeze(-1)
+        z = z - self.centre
+        if not self.quadratic:
+            return h + torch.bmm(z * self.whitener, self.slope).squeeze(-1) + self.constant
+        form = self.whitener @ self.form @ self.whitener  # cheaper than whitening a batch of points
+        slope = self.whitener @ self.slope
+        trace = self.form.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
+        quadratic = ((torch.bmm(z, form) + slope.mT) * z).sum(-1)
+        return h + quadratic + self.constant - trace
