@@ -9,8 +9,8 @@ On days 0, 17, ..., 153, 1,000 people are tested:
 
     x_i ~ Binomial(1000, I(t_i) / N).
 
-The equations are solved by Taylor series to a relative error of about 1e-8. `observations` are
-sbibm's ten, made with `true_parameters`.
+The equations are solved by Taylor series, to a relative error of 1e-7 over the whole prior.
+`observations` are sbibm's ten, made with `true_parameters`.
 
 References:
     Kermack & McKendrick, A contribution to the mathematical theory of epidemics, Proceedings of
