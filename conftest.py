@@ -6,6 +6,7 @@ What a test changes of the global state is put back after it: the next one start
 import os
 import random
 from collections.abc import Iterator
+from zlib import crc32
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -21,8 +22,22 @@ settings.load_profile("lfi")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --device: where tests that train do it (with `-m gpu`: cuda)."""
+    """Add --device: where tests that train do it (with `-m gpu`: cuda), and --part."""
     parser.addoption("--device", default="cpu", help="device of the tests that train: cpu, cuda")
+    parser.addoption("--part", default="1/1", help="which part of the slow tests, such as 2/3")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow tests of other parts; a test's part follows from its name."""
+    part, parts = map(int, config.getoption("--part").split("/"))
+    other = [
+        item
+        for item in items
+        if item.get_closest_marker("slow") and crc32(item.nodeid.encode()) % parts != part % parts
+    ]
+    config.hook.pytest_deselected(items=other)
+    left_out = set(map(id, other))
+    items[:] = [item for item in items if id(item) not in left_out]
 
 
 @pytest.fixture
