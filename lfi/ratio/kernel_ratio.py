@@ -2,7 +2,7 @@
 
     loss          objective                                 chosen by         r = p/q is
     LSIF()        E_q[r^2]/2 - E_p[r] + ridge |r|^2 / 2     leave-one-out     a sum of kernels
-    KLIEP()       -E_p[log r],  where E_q[r] = 1            held-out log r    a mixture of them
+    KLIEP()       -E_p[log r],  where E_q[r] = 1            held-out value    a mixture of them
     MMD(kernel)   MMD^2(p, r q) + ridge / ESS(r)            the kernel        within [0, bound]
 
 The first two minimise, over functions made of kernels at centres, the very losses that a critic
@@ -76,7 +76,7 @@ class KernelRatio(Ratio):
         widths_: Those it was chosen from (not MMD).
         ridges_: Likewise (LSIF).
         scores_: Leave-one-out loss of each width and ridge, (widths, ridges) (LSIF: the least was
-            chosen), or mean held-out log ratio of each width (KLIEP: the greatest).
+            chosen), or held-out bound of KL(p || q) of each width (KLIEP: the greatest).
         pearson_: Estimates of the relative Pearson divergence (LSIF).
         weights_: Matched weights of the sample of q, of mean 1 (MMD).
         scale_: What coordinates are divided by, (d,).
@@ -232,8 +232,9 @@ class KernelRatio(Ratio):
         else:
             self.widths_ = p.new_tensor(list(self.widths))
         if likelihood:
-            folds = torch.arange(len(p), device=p.device) % FOLDS
-            model = fit_maximum_likelihood(x_p, x_q, centres, self.widths_, folds)
+            folds_q = torch.randperm(len(q), generator=torch_rng(self.seed_, 1)) % FOLDS
+            folds = torch.arange(len(p), device=p.device) % FOLDS, folds_q.to(p.device)
+            model = fit_maximum_likelihood(x_p, x_q, centres, self.widths_, *folds)
         else:
             if self.ridges is None:
                 least = -math.log10(min(len(p), len(q)))

@@ -12,8 +12,14 @@ a concave problem. It is that of the masses of a mixture whose components are kn
 `lfi.ratio.simplex` to a given duality gap: with g_k = E_p[phi_k / (E_q[phi_k] r)], an optimum has
 g_k = 1 where v_k > 0 and g_k <= 1 elsewhere, and max g - 1 bounds the likelihood yet to be gained.
 
-The width is that of the greatest mean log r on points of p held out, in five folds. The objective
-has no ridge.
+The width is the one of the greatest value held out, over five folds of *both* samples, of
+
+    E_p[log r] - E_q[r] + 1  <=  KL(p || q),
+
+the bound that the loss is (`lfi.KLIEP().value`). Sugiyama et al. hold out p alone, where E_q[r] = 1
+by construction; but a kernel at the edge of q has an E_q[phi_k] of a few points or none, and a
+ratio there of any size, which held-out points of p reward. Held-out points of q see it. The
+objective has no ridge.
 
 References:
     Sugiyama, Nakajima, Kashima, von Buenau & Kawanabe, Direct Importance Estimation with Model
@@ -44,7 +50,7 @@ class MaximumLikelihood:
         centres: Where the kernels sit, (b, d).
         log_coefficients: Logarithms of the kernels' coefficients, (b,).
         width: The chosen width.
-        scores: Mean log ratio held out, in nats, of each width; the greatest was chosen.
+        scores: The bound of KL(p || q), held out, in nats, of each width; the greatest was chosen.
     """
 
     centres: Float[Tensor, "b d"]
@@ -62,7 +68,8 @@ def fit_maximum_likelihood(
     x_q: Float[Tensor, "m d"],
     centres: Float[Tensor, "b d"],
     widths: Float[Tensor, " widths"],
-    folds: Int[Tensor, " n"],
+    folds_p: Int[Tensor, " n"],
+    folds_q: Int[Tensor, " m"],
 ) -> MaximumLikelihood:
     """Fit the ratio by maximum likelihood.
 
@@ -71,17 +78,21 @@ def fit_maximum_likelihood(
         x_q: The sample of q.
         centres: Where the kernels sit.
         widths: Those to choose from.
-        folds: Which fold each point of p belongs to, 0 to FOLDS - 1; each has at least one.
+        folds_p: Which fold each point of p belongs to, 0 to FOLDS - 1; each has at least one.
+        folds_q: Likewise of q.
     """
-    log_features = [_log_features(x_p, x_q, centres, width)[0] for width in widths.tolist()]
     if len(widths) == 1:
         scores = x_p.new_full((1,), math.nan)  # nothing to choose
     else:
-        scores = torch.stack([_held_out(log_psi, folds) for log_psi in log_features])
+        scores = torch.stack(
+            [
+                _held_out(*_log_kernels_of_both(x_p, x_q, centres, width), folds_p, folds_q)
+                for width in widths.tolist()
+            ]
+        )
     width = float(widths[scores.argmax()])
-    log_psi, log_mean = _log_features(x_p, x_q, centres, width)
-    masses = _masses(log_psi, TOLERANCE)
-    return MaximumLikelihood(centres, masses.log() - log_mean, width, scores)
+    log_coefficients = _fitted(*_log_kernels_of_both(x_p, x_q, centres, width), TOLERANCE)
+    return MaximumLikelihood(centres, log_coefficients, width, scores)
 
 
 def _log_kernels(
@@ -90,25 +101,37 @@ def _log_kernels(
     return squared_distances(x, centres) * (-0.5 / width**2)
 
 
-def _log_features(
+def _log_kernels_of_both(
     x_p: Float[Tensor, "n d"],
     x_q: Float[Tensor, "m d"],
     centres: Float[Tensor, "b d"],
     width: float,
-) -> tuple[Float[Tensor, "n b"], Float[Tensor, " b"]]:
-    """Return log phi_k(x_p) / E_q[phi_k], and log E_q[phi_k]."""
-    log_mean = _log_kernels(x_q, centres, width).logsumexp(0) - math.log(len(x_q))
-    return _log_kernels(x_p, centres, width) - log_mean, log_mean
+) -> tuple[Float[Tensor, "n b"], Float[Tensor, "m b"]]:
+    return _log_kernels(x_p, centres, width), _log_kernels(x_q, centres, width)
 
 
-def _held_out(log_psi: Float[Tensor, "n b"], folds: Int[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return the mean over points of p of log r, fitted without their fold."""
-    log_r = torch.empty_like(log_psi[:, 0])
+def _fitted(
+    log_p: Float[Tensor, "n b"], log_q: Float[Tensor, "m b"], tolerance: float
+) -> Float[Tensor, " b"]:
+    """Return the logarithms of the coefficients, log v_k / E_q[phi_k]."""
+    log_mean = log_q.logsumexp(0) - math.log(len(log_q))
+    return _masses(log_p - log_mean, tolerance).log() - log_mean
+
+
+def _held_out(
+    log_p: Float[Tensor, "n b"],
+    log_q: Float[Tensor, "m b"],
+    folds_p: Int[Tensor, " n"],
+    folds_q: Int[Tensor, " m"],
+) -> Float[Tensor, ""]:
+    """Return the mean over folds of the bound of KL(p || q), fitted without the fold."""
+    bounds = []
     for fold in range(FOLDS):
-        held = folds == fold
-        masses = _masses(log_psi[~held], TOLERANCE_OF_FOLDS)
-        log_r[held] = (log_psi[held] + masses.log()).logsumexp(1)
-    return log_r.mean()
+        of_p, of_q = folds_p == fold, folds_q == fold
+        log_a = _fitted(log_p[~of_p], log_q[~of_q], TOLERANCE_OF_FOLDS)
+        h_p, h_q = (log_p[of_p] + log_a).logsumexp(1), (log_q[of_q] + log_a).logsumexp(1)
+        bounds.append(h_p.mean() - h_q.exp().mean() + 1)
+    return torch.stack(bounds).mean()
 
 
 def _masses(log_psi: Float[Tensor, "n b"], tolerance: float) -> Float[Tensor, " b"]:
