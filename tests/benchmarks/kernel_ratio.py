@@ -127,7 +127,7 @@ class Table:
     ) -> None:
         """Print a row and append its figures."""
         said = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        print(f"{task:<36}{method:<20}{said}  ({seconds:.2f} s)", flush=True)
+        print(f"{task:<36}{method:<26}{said}  ({seconds:.2f} s)", flush=True)
         with (HERE / "results.csv").open("a", newline="") as file:
             csv.writer(file).writerows(
                 [
