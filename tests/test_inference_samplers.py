@@ -40,7 +40,7 @@ def assert_moments(theta, mean, sd, n):
 
 def test_a_wide_posterior_takes_one_batch_of_candidates():
     candidates = weigh(gaussian([0.5, 0.0], 0.7), PRIOR, 1_000, seed=1)
-    assert len(candidates.theta) == BATCH
+    assert len(candidates.x) == BATCH
     assert candidates.khat < 0.7
     theta = resample(candidates, 1_000, seed=2)
     assert_moments(theta, [0.5, 0.0], 0.7, 900)
@@ -52,15 +52,15 @@ def test_the_effective_sample_size_is_what_theory_says():
     candidates = weigh(gaussian([0.0, 0.0], sd), PRIOR, 100, seed=1)
     share = sd**4 * (2 / sd**2 - 1)
     # the weights are bounded (by 1 / s^2 = 4), so the estimate's error is some 1 / sqrt(65,536)
-    assert candidates.ess / len(candidates.theta) == pytest.approx(share, rel=0.03)
+    assert candidates.ess / len(candidates.x) == pytest.approx(share, rel=0.03)
 
 
 def test_candidates_are_added_until_they_suffice_or_there_are_a_million():
     few = weigh(gaussian([0.0, 0.0], 0.1), PRIOR, 1_000, seed=1)
-    assert BATCH < len(few.theta) < MOST
+    assert BATCH < len(few.x) < MOST
     assert few.ess > 3_500
     lost = weigh(gaussian([0.0, 0.0], 0.002), PRIOR, 1_000, seed=1)
-    assert len(lost.theta) == MOST
+    assert len(lost.x) == MOST
 
 
 def test_a_ratio_that_is_nowhere_finite_is_refused():

@@ -196,7 +196,7 @@ class RatioPosterior:
             khat=candidates.khat,
             r_hat=r_hat,
             acceptance=acceptance,
-            candidates=len(candidates.theta),
+            candidates=len(candidates.x),
             seconds=time.monotonic() - begin,
             seed=seed,
         )
