@@ -68,7 +68,7 @@ def test_the_equilibrium_stays():
 
 def test_pelts_are_log_normal_around_the_solution():
     n = 20_000
-    theta = torch.tensor([CARPENTER]).expand(n, 8)
+    theta = torch.tensor([[*CARPENTER[:6], 0.25, 0.5]]).expand(n, 8)
     x = lynx_hare.simulate(theta, torch.Generator().manual_seed(1))
     z = (x.log() - lynx_hare.log_populations(theta[:1])) / theta[:1, None, 6:]
     assert x.shape == (n, 21, 2)
