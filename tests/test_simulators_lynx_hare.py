@@ -1,4 +1,4 @@
-"""Lynxes and hares: the equations, the noise, the likelihood, the data, and Stan's posterior."""
+"""Lynxes and hares: the equations, the noise, the likelihood, the data, and the reference posterior."""
 
 import csv
 from pathlib import Path
@@ -106,7 +106,7 @@ def test_gradients_are_those_of_differences():
     assert torch.autograd.gradcheck(lambda t: draw(t).log(), theta, fast_mode=True)
 
 
-# The posterior: 10,000 draws by Stan, in logarithms, with all parameters positive.
+# The posterior: 10,000 reference draws, in logarithms, as all parameters are positive.
 
 
 @pytest.fixture(scope="module")
