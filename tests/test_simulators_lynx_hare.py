@@ -1,4 +1,4 @@
-"""Lynxes and hares: the equations, the noise, the likelihood, the data, and the reference posterior."""
+"""Lynxes and hares: equations, noise, likelihood and data, and the reference posterior."""
 
 import csv
 from pathlib import Path
