@@ -259,6 +259,30 @@ def test_a_gradient_penalty_recovers_the_distance(shift, every):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("weight", [10.0, 50.0])
+def test_a_gradient_penalty_measures_the_distance_of_gaussians_in_a_plane(weight):
+    """There a critic of the wrong sign turns, and both sides of the penalty may hold it."""
+    shift, n = torch.tensor([1.2, 0.9]), 2_000  # of length 1.5
+    x_q = torch.randn(n, 2)
+    x_p = x_q + shift  # so that the samples too are 1.5 apart
+    critic = Chain(2, width=32, activation=nn.SiLU)
+
+    def criticise(batch, step):
+        values = two_samples(critic, batch, step.rng)
+        penalty = (GradientPenalty(weight),)
+        return objective(Wasserstein(), penalty, critic, values, step.rng, step.index)
+
+    player = Player("critic", critic, criticise, adamw(5e-3), ema=0.99)
+    batches = Shuffled((x_p, x_q[torch.randperm(n)]), size=250)
+    fit([player], batches, steps=600, schedule=linear_decay(), seed=1)
+    with torch.no_grad():
+        value = Wasserstein().value(critic(x_p), critic(x_q)).item()
+    # the slope grows to where the penalty balances what it earns, and where it pays most
+    assert value == pytest.approx(1.5 * (1 + 1.5 / (2 * weight)), rel=0.02)
+    assert value > 1.5
+
+
+@pytest.mark.slow
 def test_clipping_recovers_the_distance_up_to_a_factor():
     """What the factor is depends on the architecture; it is below the critic's own slope."""
     factors = []
