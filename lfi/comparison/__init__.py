@@ -51,6 +51,7 @@ from lfi.comparison.kernels import (
 )
 from lfi.comparison.margins import Hinge, Misclassification
 from lfi.comparison.mmd import MMD
+from lfi.comparison.moments import Moments
 from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
 from lfi.comparison.random_features import RandomFeatureMMD
 from lfi.comparison.relative import DonskerVaradhan, Relativistic, Wasserstein
@@ -119,6 +120,7 @@ __all__ = [
     "Linear",
     "LinearTime",
     "Misclassification",
+    "Moments",
     "NeymanChiSquared",
     "NonSaturating",
     "PairCritic",
