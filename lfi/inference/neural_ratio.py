@@ -134,14 +134,14 @@ class NeuralRatio:
             progress: Show a bar on a terminal.
 
         Raises:
-            ValueError: If the loss gives no posterior, simulations have failed (a ratio fitted to the others is the posterior of
-                a simulator that never fails), or there are too few.
+            ValueError: If the loss gives no posterior, simulations have failed (a ratio fitted to
+                the others is the posterior of a simulator that never fails), or there are too few.
         """
         recovers = recovered(self.loss, self.penalties)
         if recovers < Recovers.UP_TO_X:  # before hours of training, not after them
             raise ValueError(
-                f"loss: {self.loss} with penalties {self.penalties} recovers {recovers.name} of the "
-                "ratio and gives no posterior: take a loss that recovers the ratio"
+                f"loss: {self.loss} with penalties {self.penalties} recovers {recovers.name} of "
+                "the ratio and gives no posterior: take a loss that recovers the ratio"
             )
         theta, x = self._data(simulations)
         seed = fresh(seed)
