@@ -2,10 +2,12 @@
 
 from lfi.ratio.calibration import Affine, Beta, Calibration, Isotonic
 from lfi.ratio.critic_ratio import CriticRatio
+from lfi.ratio.density import RatioDensity, fit_density
 from lfi.ratio.kernel_ratio import KernelRatio
 from lfi.ratio.mutual_information import mutual_information
 from lfi.ratio.neural import fit_ratio
 from lfi.ratio.ratio import Estimate, ImportanceWeights, Ratio
+from lfi.ratio.reference import WideT
 from lfi.ratio.telescoping import TelescopingRatio
 
 __all__ = [
@@ -18,7 +20,10 @@ __all__ = [
     "Isotonic",
     "KernelRatio",
     "Ratio",
+    "RatioDensity",
     "TelescopingRatio",
+    "WideT",
+    "fit_density",
     "fit_ratio",
     "mutual_information",
 ]

@@ -7,6 +7,7 @@ lets the members' errors cancel on the scale on which they are made.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -73,6 +74,10 @@ class CriticRatio(Ratio):
 
         Critics of your own are saved by their weights; `lfi.load` asks for the network.
         """
+        write(path, "CriticRatio", *self.describe())
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return plain values that JSON can hold, and tensors by name."""
         own = isinstance(self.critics, Copies)
         spec = {
             "shape": list(self.shape),
@@ -81,7 +86,7 @@ class CriticRatio(Ratio):
             "history": [history.describe() for history in self.history],
             "calibrated": [calibrated.describe() for calibrated in self.calibrated],
         }
-        write(path, "CriticRatio", spec, prefixed("critics", self.critics))
+        return spec, prefixed("critics", self.critics)
 
     @classmethod
     def restore(
