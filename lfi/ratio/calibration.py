@@ -157,8 +157,7 @@ class Isotonic:
         pool = np.concatenate([[0], np.cumsum(np.diff(share) > 0)])
         p_of, q_of = np.bincount(pool, p), np.bincount(pool, q)
         first, last = (int(np.flatnonzero(side)[i]) for side, i in ((p_of, 0), (q_of, -1)))
-        pool = pool.clip(min(first, last), max(first, last))
-        pool -= pool[0]
+        pool = pool.clip(first, last) - first if first < last else np.zeros_like(pool)
         p_of, q_of = np.bincount(pool, p), np.bincount(pool, q)
         centre = np.bincount(pool, (p + q) * places) / (p_of + q_of)
         return Stairs(tuple(centre.tolist()), tuple(np.log(p_of / q_of).tolist()))
