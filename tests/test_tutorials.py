@@ -9,6 +9,11 @@ import pytest
 import torch
 
 TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("*.py"))
+QUICK = ("00", "03")  # the first one, and one of seconds; the others take up to a minute
+runs = [
+    pytest.param(path, marks=[] if path.stem[:2] in QUICK else pytest.mark.slow)
+    for path in TUTORIALS
+]
 each_tutorial = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 
 
@@ -26,7 +31,7 @@ def test_tutorials_end_in_assertions_of_what_they_claim(path):
     assert any(isinstance(node, ast.Assert) for node in ast.walk(statements[-1]))
 
 
-@each_tutorial
+@pytest.mark.parametrize("path", runs, ids=lambda path: path.stem)
 def test_tutorials_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
