@@ -183,14 +183,14 @@ class KernelRatio(Ratio):
             sklearn.exceptions.NotFittedError: Before `fit`.
             ValueError: If the events have another shape than those fitted to, or are not finite.
         """
-        rows, dtype = self._rows(x)
+        rows, like = self._rows(x)
         if isinstance(self.model_, MaximumLikelihood):
-            return self.model_.log_ratio(rows).exp().to(dtype)
+            return self.model_.log_ratio(rows).exp().to(like)
         r = self.model_.ratio(rows).clamp(min=0)
-        return (r.clamp(max=1 / self.alpha_) if self.alpha_ else r).to(dtype)
+        return (r.clamp(max=1 / self.alpha_) if self.alpha_ else r).to(like)
 
     def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
-        """Return log p(x)/q(x), in the dtype of x; -inf where the fitted ratio is not positive.
+        """Return log p(x)/q(x), of x's dtype, where x is; -inf where the fitted ratio is not positive.
 
         With alpha > 0 it is at most log m, as the module says. KLIEP's is finite everywhere.
 
@@ -201,9 +201,9 @@ class KernelRatio(Ratio):
             sklearn.exceptions.NotFittedError: Before `fit`.
             ValueError: If the events have another shape than those fitted to, or are not finite.
         """
-        rows, dtype = self._rows(x)
+        rows, like = self._rows(x)
         if isinstance(self.model_, MaximumLikelihood):
-            return self.model_.log_ratio(rows).to(dtype)
+            return self.model_.log_ratio(rows).to(like)
         r = self.model_.ratio(rows)
         positive = r > 0
         r = torch.where(positive, r, 1.0)
@@ -213,7 +213,7 @@ class KernelRatio(Ratio):
             h = r.log() + math.log1p(-self.alpha_) - torch.log1p(-self.alpha_ * r)
         else:
             h = r.log()
-        return torch.where(positive, h, -math.inf).to(dtype)
+        return torch.where(positive, h, -math.inf).to(like)
 
     def _choose(self, p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]) -> None:
         """Fit by least squares or maximum likelihood."""
@@ -268,15 +268,16 @@ class KernelRatio(Ratio):
         for name in ("widths_", "ridges_", "width_", "ridge_", "scores_", "pearson_", "weights_"):
             self.__dict__.pop(name, None)
 
-    def _rows(self, x: Sample) -> tuple[Float[Tensor, "n d"], torch.dtype]:
-        """Return points as the model takes them, and the dtype that the answer is wanted in."""
+    def _rows(self, x: Sample) -> tuple[Float[Tensor, "n d"], Tensor]:
+        """Return points as the model takes them, and an example of what is wanted back."""
         if not hasattr(self, "model_"):
             from sklearn.exceptions import NotFittedError
 
             raise NotFittedError("this KernelRatio is not fitted: call fit(p_samples, q_samples)")
         x = as_sample("x", x, self.event_shape_)
         dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
-        return x.reshape(len(x), -1).to(self.scale_) / self.scale_, dtype
+        like = torch.empty(0, dtype=dtype, device=x.device)
+        return x.reshape(len(x), -1).to(self.scale_) / self.scale_, like
 
     def _check(self) -> None:
         """Check the constructor's arguments, all of them."""
