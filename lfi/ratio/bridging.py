@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 
 from lfi.comparison import CriticLoss
 from lfi.networks import Bridges
@@ -21,6 +21,7 @@ from lfi.ratio.ends import Ends
 from lfi.ratio.waymarks import Waymarks
 from lfi.training import Batch, History, Monitor, Player, Step, child, fit, one_cycle
 
+FORM_RATE = 0.04  # see `train_bridges`
 JUDGEMENTS = 20  # how often bridges are judged on what is held out
 
 
@@ -47,7 +48,8 @@ def train_bridges(
     loss: CriticLoss,
     *,
     steps: int,
-    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer],
+    learning_rate: float,
+    weight_decay: float,
     seed: int,
     device: str,
     advance: Callable[[int], object],
@@ -60,11 +62,24 @@ def train_bridges(
         ends: Where samples of p and q come from.
         loss: Of every bridge; the mean of its bridges' is minimised.
         steps: How many.
-        optimiser: Makes the optimiser of the parameters.
+        learning_rate: Its peak; a one-cycle schedule. A quadratic form of d entries has d^2
+            coefficients whose noise adds up, and they learn at `FORM_RATE` / d if that is less.
+        weight_decay: AdamW's.
         seed: Of the batches.
         device: Where to train.
         advance: Called with 1 after every step.
     """
+
+    def optimiser(parameters: Iterable[nn.Parameter]) -> Optimizer:
+        form = {id(network.form)} if network.quadratic else set()
+        slow, rest = [], []
+        for parameter in parameters:
+            (slow if id(parameter) in form else rest).append(parameter)
+        rate = min(learning_rate, FORM_RATE / len(ends.of_p[0]))
+        groups = [{"params": rest, "lr": learning_rate}, {"params": slow, "lr": rate}]
+        groups = [group for group in groups if group["params"]]
+        return AdamW(groups, weight_decay=weight_decay, fused=True)
+
     network.learn(*waymarks.moments(ends.of_p, ends.of_q))
     waymarks = waymarks.to(device)
 

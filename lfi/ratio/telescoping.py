@@ -33,7 +33,7 @@ from lfi.ratio.ends import Ends, pair_ends, side_by_side, two_ends
 from lfi.ratio.ratio import Ratio
 from lfi.ratio.samples import Sample, as_sample, two_samples
 from lfi.ratio.waymarks import Waymarks, even_levels, respaced
-from lfi.training import adamw, bar, child, fresh, isolated
+from lfi.training import bar, child, fresh, isolated
 
 LEAST = 100  # rows of either sample
 PILOT = 16  # bridges of the short fit that places the waymarks
@@ -95,11 +95,11 @@ class TelescopingRatio(Ratio):
         levels: Sequence[float] | None = None,
         loss: CriticLoss = Bernoulli(),  # noqa: B008
         width: int = 64,
-        depth: int = 2,
+        depth: int = 1,
         quadratic: bool | None = None,
         steps: int = 3_000,
         batch_size: int = 512,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
         held_out: float = 0.1,
     ) -> None:
@@ -257,7 +257,8 @@ class TelescopingRatio(Ratio):
                     ends,
                     self.loss,
                     steps=steps,
-                    optimiser=adamw(self.learning_rate, weight_decay=self.weight_decay),
+                    learning_rate=self.learning_rate,
+                    weight_decay=self.weight_decay,
                     seed=child(seed, key, 1),
                     device=device,
                     advance=advance,
