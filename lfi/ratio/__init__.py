@@ -3,8 +3,8 @@
 from lfi.ratio.calibration import Affine, Beta, Calibration, Isotonic
 from lfi.ratio.critic_ratio import CriticRatio
 from lfi.ratio.density import RatioDensity, fit_density
+from lfi.ratio.information import mutual_information
 from lfi.ratio.kernel_ratio import KernelRatio
-from lfi.ratio.mutual_information import mutual_information
 from lfi.ratio.neural import fit_ratio
 from lfi.ratio.ratio import Estimate, ImportanceWeights, Ratio
 from lfi.ratio.reference import WideT

@@ -32,6 +32,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 import lfi
+from lfi.ratio import Estimate
 
 HERE = Path(__file__).parent
 SIZES = {  # dimensions, pairs and steps
@@ -69,7 +70,7 @@ def information(nats: int, seed: int, device: str) -> list[tuple[str, int, dict,
     x, y = correlated(nats, dimensions, n, seed)
     rows = []
 
-    def note(method: str, estimate: lfi.ratio.Estimate, begin: float) -> None:
+    def note(method: str, estimate: Estimate, begin: float) -> None:
         seconds = time.monotonic() - begin
         figures = {
             "truth": float(nats),
