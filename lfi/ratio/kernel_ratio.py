@@ -190,12 +190,13 @@ class KernelRatio(Ratio):
         return (r.clamp(max=1 / self.alpha_) if self.alpha_ else r).to(like)
 
     def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
-        """Return log p(x)/q(x), of x's dtype, where x is; -inf where the fitted ratio is not positive.
+        """Return log p(x)/q(x), -inf where the fitted ratio is not positive.
 
         With alpha > 0 it is at most log m, as the module says. KLIEP's is finite everywhere.
 
         Args:
-            x: Where, (n, *event); NumPy or torch. Tensors get gradients.
+            x: Where, (n, *event); NumPy or torch. A tensor gets gradients, and an answer of its
+                dtype on its device.
 
         Raises:
             sklearn.exceptions.NotFittedError: Before `fit`.
