@@ -79,6 +79,8 @@ class KernelRatio(Ratio):
             chosen), or held-out bound of KL(p || q) of each width (KLIEP: the greatest).
         pearson_: Estimates of the relative Pearson divergence (LSIF).
         weights_: Matched weights of the sample of q, of mean 1 (MMD).
+        alpha_: The alpha that was fitted with.
+        q_size_: m, the size of the sample of q.
         scale_: What coordinates are divided by, (d,).
         event_shape_: The shape of one event.
         n_features_in_: Its number of entries.
