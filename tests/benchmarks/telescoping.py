@@ -23,7 +23,7 @@ import csv
 import math
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -43,6 +43,8 @@ SIZES = {  # dimensions, pairs and steps
 }
 JUDGED = 20_000
 MIXTURE = 50_000  # samples of either side
+
+Row = tuple[str, int, dict[str, float], float]
 
 
 def correlated(nats: int, dimensions: int, n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -64,13 +66,12 @@ def classifier(seed: int, device: str) -> Callable:
     return lambda p, q: lfi.fit_ratio(p, q, seed=seed, device=device)
 
 
-def information(nats: int, seed: int, device: str) -> list[tuple[str, int, dict, float]]:
-    """Return method, samples, figures and seconds of each method on correlated Gaussians."""
+def information(nats: int, seed: int, device: str) -> Iterator[Row]:
+    """Yield method, samples, figures and seconds of each method on correlated Gaussians."""
     dimensions, n, steps = SIZES[nats]
     x, y = correlated(nats, dimensions, n, seed)
-    rows = []
 
-    def note(method: str, estimate: Estimate, begin: float) -> None:
+    def row(method: str, estimate: Estimate, begin: float) -> Row:
         seconds = time.monotonic() - begin
         figures = {
             "truth": float(nats),
@@ -78,7 +79,7 @@ def information(nats: int, seed: int, device: str) -> list[tuple[str, int, dict,
             "standard error": estimate.standard_error,
             "relative error": estimate.value / nats - 1,
         }
-        rows.append((method, n, figures, seconds))
+        return method, n, figures, seconds
 
     for name, bridges in (("telescope of pairs", None), ("one bridge", 1)):
         begin = time.monotonic()
@@ -86,7 +87,7 @@ def information(nats: int, seed: int, device: str) -> list[tuple[str, int, dict,
         estimate = lfi.mutual_information(
             x, y, method=method, judged=JUDGED / n, seed=seed, device=device
         )
-        note(name, estimate, begin)
+        yield row(name, estimate, begin)
     p = torch.cat([x, y], dim=1)
     q = torch.cat([x, y.roll(1, 0)], dim=1)
     for name, fit in (
@@ -95,12 +96,11 @@ def information(nats: int, seed: int, device: str) -> list[tuple[str, int, dict,
     ):
         begin = time.monotonic()
         estimate = fit(p[JUDGED:], q[JUDGED:]).kl(p[:JUDGED])
-        note(name, estimate, begin)
-    return rows
+        yield row(name, estimate, begin)
 
 
-def far_mixture(seed: int, device: str) -> list[tuple[str, int, dict, float]]:
-    """Return the same of a mixture of two narrow Gaussians against a broad one."""
+def far_mixture(seed: int, device: str) -> Iterator[Row]:
+    """Yield the same of a mixture of two narrow Gaussians against a broad one."""
     means = torch.tensor([[-1.0] * 3, [1.0] * 3])
     modes = Independent(Normal(means, torch.full((2, 3), 0.1)), 1)
     p = MixtureSameFamily(Categorical(torch.ones(2)), modes)
@@ -109,7 +109,6 @@ def far_mixture(seed: int, device: str) -> list[tuple[str, int, dict, float]]:
         torch.manual_seed(seed)
         x_p, x_q, fresh = p.sample((MIXTURE,)), q.sample((MIXTURE,)), p.sample((JUDGED,))
     exact = p.log_prob(fresh) - q.log_prob(fresh)
-    rows = []
     for name, fit in (
         ("telescope of p, q", telescope(3_000, None, seed, device)),
         ("one bridge", telescope(3_000, 1, seed, device)),
@@ -125,8 +124,7 @@ def far_mixture(seed: int, device: str) -> list[tuple[str, int, dict, float]]:
             "estimate": float((exact + error).mean()),
             "rmse": float(error.square().mean().sqrt()),
         }
-        rows.append((name, MIXTURE, figures, seconds))
-    return rows
+        yield name, MIXTURE, figures, seconds
 
 
 def main() -> None:
