@@ -13,7 +13,7 @@ and k(x, y) = -|x - y| gives the energy distance. From samples x_i, y_j with wei
     Block       the U-statistic in blocks of both   unbiased, O(n^1.5), noisier
     LinearTime  the same of one pair each           unbiased, O(n), noisiest
 
-The first two cost O(n m) kernel values, never held at once: pairs are taken in tiles, which a
+The first two cost O((n + m)^2) kernel values, never held at once: pairs are taken in tiles, which a
 gradient computes a second time instead of keeping them, so that memory grows as n + m.
 
 References:
@@ -21,18 +21,19 @@ References:
     Zaremba, Gretton & Blaschko, B-tests, 2013. arXiv:1307.1954
 """
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from lfi.comparison.kernels import Kernel
+from lfi.comparison.parts import summed
 from lfi.comparison.weighted import probabilities
 
 ENTRIES = 2**20  # kernel values held at once: 8 MB in float64, of which a few copies are made
@@ -77,10 +78,14 @@ class Quadratic(ABC):
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate from every pair, in memory that grows as n + m."""
         w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
-        lead = _lead(kernel, x, y)
-        within_x = self.within("x", *_total(kernel, x, w, lead), w.double().square().sum(dim=-1))
-        within_y = self.within("y", *_total(kernel, y, v, lead), v.double().square().sum(dim=-1))
-        return (within_x - 2 * _across(kernel, x, y, w, v, lead) + within_y).to(x.dtype)
+        lead, closed = _probe(kernel, x, y)
+        rows, columns = _cut(x, w, lead), _cut(y, v, lead)
+        total_x, diagonal_x = _total(kernel, rows, closed)
+        total_y, diagonal_y = _total(kernel, columns, closed)
+        across = _across(kernel, rows, columns, closed)
+        within_x = self.within("x", total_x, diagonal_x, w.double().square().sum(dim=-1))
+        within_y = self.within("y", total_y, diagonal_y, v.double().square().sum(dim=-1))
+        return (within_x - 2 * across + within_y).to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class LinearTime:
         pairs = min(x.shape[-2], y.shape[-2]) // 2
         if pairs == 0:
             raise ValueError(f"{_sizes(x, y)}; a pair needs two of each")
-        lead = _lead(kernel, x, y)
+        lead, _ = _probe(kernel, x, y)
         (x_1, x_2), (y_1, y_2) = (_blocks(side, pairs, 2, lead).split(1, dim=-2) for side in (x, y))
         values = kernel(x_1, x_2) + kernel(y_1, y_2) - kernel(x_1, y_2) - kernel(x_2, y_1)
         return values[..., 0, 0].mean(dim=0)
@@ -168,12 +173,13 @@ class Block:
         count = min(n, m) // size
         if count == 0:
             raise ValueError(f"{_sizes(x, y)}; a block has {size} of each")
-        lead = _lead(kernel, x, y)
+        lead, closed = _probe(kernel, x, y)
         blocks = _blocks(x, count, n // count, lead), _blocks(y, count, m // count, lead)
         at_once = max(1, ENTRIES // (math.prod(lead) * (n // count) * (m // count)))
-        parts = zip(*(side.split(at_once) for side in blocks), strict=True)
-        whole = at_once >= count
-        return sum(_evaluated(_block_sum, whole, kernel, *part) for part in parts) / count
+        first, second = (side.split(at_once) for side in blocks)
+        parts = [(i, len(first) + i) for i in range(len(first))]
+        block_sum = partial(_block_sum, kernel)
+        return summed(block_sum, (*first, *second), parts, closed=closed) / count
 
 
 def _block_sum(kernel: Kernel, x: Float[Tensor, "k ..."], y: Float[Tensor, "k ..."]) -> Tensor:
@@ -195,51 +201,43 @@ def _blocks(
     return rows.expand(*lead, *rows.shape[-3:]).movedim(-3, 0)
 
 
-def _lead(kernel: Kernel, x: Tensor, y: Tensor) -> torch.Size:
-    """Return the leading dimensions of the result, to which a kernel may add its own."""
-    with torch.no_grad():
-        return kernel(x[..., :1, :], y[..., :1, :]).shape[:-2]
+def _probe(kernel: Kernel, x: Tensor, y: Tensor) -> tuple[torch.Size, bool]:
+    """Return the leading dimensions of the result, and whether only points take gradients."""
+    value = kernel(x[..., :1, :].detach(), y[..., :1, :].detach())
+    return value.shape[:-2], not value.requires_grad
 
 
-def _evaluated(function: Callable[..., Tensor], whole: bool, *arguments: object) -> Tensor:
-    """Return the function's value; if it is one part of many, a gradient computes it again."""
-    if whole or not torch.is_grad_enabled():
-        return function(*arguments)
-    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
-
-
-def _tiles(sample: Tensor, weight: Tensor, lead: torch.Size) -> list[tuple[Tensor, Tensor]]:
+def _cut(sample: Tensor, weight: Tensor, lead: torch.Size) -> list[tuple[Tensor, Tensor]]:
     """Return rows and their weights, so many that two such make a tile."""
     side = max(16, math.isqrt(ENTRIES // max(1, math.prod(lead))))
     return list(zip(sample.split(side, dim=-2), weight.split(side, dim=-1), strict=True))
 
 
 def _across(
-    kernel: Kernel, x: Tensor, y: Tensor, w: Tensor, v: Tensor, lead: torch.Size
-) -> Float[Tensor, "*bc"]:
+    kernel: Kernel,
+    rows: list[tuple[Tensor, Tensor]],
+    columns: list[tuple[Tensor, Tensor]],
+    closed: bool,
+) -> Float[Tensor, "..."]:
     """Return sum_ij w_i v_j k(x_i, y_j) in float64."""
-    rows, columns = _tiles(x, w, lead), _tiles(y, v, lead)
-    whole = len(rows) * len(columns) == 1
-    total = x.new_zeros(lead, dtype=torch.float64)
-    for row in rows:
-        for column in columns:
-            total = total + _evaluated(_tile, whole, kernel, *row, *column)
-    return total
+    tensors = list(itertools.chain(*rows, *columns))
+    places = range(0, 2 * len(rows), 2), range(2 * len(rows), len(tensors), 2)
+    parts = [(i, i + 1, j, j + 1) for i, j in itertools.product(*places)]
+    return summed(partial(_tile, kernel), tensors, parts, closed=closed)
 
 
 def _total(
-    kernel: Kernel, x: Tensor, w: Tensor, lead: torch.Size
-) -> tuple[Float[Tensor, "*bc"], Float[Tensor, "*bc"]]:
+    kernel: Kernel, rows: list[tuple[Tensor, Tensor]], closed: bool
+) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
     """Return sum_ij w_i w_j k(x_i, x_j) and sum_i w_i^2 k(x_i, x_i) in float64."""
-    tiles = _tiles(x, w, lead)
-    total = x.new_zeros((), dtype=torch.float64)
-    diagonal = x.new_zeros((), dtype=torch.float64)
-    for i, row in enumerate(tiles):
-        own, trace = _evaluated(_own_tile, len(tiles) == 1, kernel, *row)
-        total, diagonal = total + own, diagonal + trace
-        for column in tiles[i + 1 :]:
-            total = total + 2 * _evaluated(_tile, False, kernel, *row, *column)
-    return total, diagonal
+    tensors = list(itertools.chain(*rows))
+    places = range(0, len(tensors), 2)
+    own = [(i, i + 1) for i in places]
+    total, diagonal = summed(partial(_own_tile, kernel), tensors, own, closed=closed)
+    if len(rows) == 1:
+        return total, diagonal
+    pairs = [(i, i + 1, j, j + 1) for i, j in itertools.combinations(places, 2)]
+    return total + 2 * summed(partial(_tile, kernel), tensors, pairs, closed=closed), diagonal
 
 
 def _tile(kernel: Kernel, x: Tensor, w: Tensor, y: Tensor, v: Tensor) -> Tensor:

@@ -2,23 +2,27 @@
 
 Which bandwidth shows a difference is not known beforehand: a fine pattern needs a small one, a
 shift a large one, and the median distance misses the first. `mmd_test` takes Gaussian and Laplace
-kernels k of ten bandwidths each and one statistic of them all (MMD-FUSE),
+kernels of six bandwidths each, and of all K of them one statistic, a soft maximum:
 
-    1/l log mean_k exp(l MMD_k^2 / s_k),        l = sqrt(n (n - 1)) of the smaller sample,
+    z_k = MMD_k^2 / s_k,        statistic = 1/4 log mean_k exp(4 z_k),
 
-a soft maximum of the unbiased squared MMDs, each divided by the root mean square s_k of its kernel
-over the pooled sample, which is their deviation where the samples are alike, but for a constant.
+with the unbiased MMD_k^2 of kernel k and its standard deviation s_k over all relabellings of the
+pooled sample. The latter has a closed form. MMD^2 does not change where u(x) + u(y) is added to
+k(x, y) at x != y, so rows of the kernel's matrix may be made to sum to zero; then it is a multiple
+of a'Ka with the labels a, and its variance over relabellings a multiple of the sum of K_ij^2.
+MMD-FUSE divides by the root mean square of the kernel itself, not centred, which quiets the wide
+ones: where the median bandwidth is best, z_k loses less of its power, and elsewhere gains as much.
 
-Both tests relabel the pooled sample. Standard deviations, bandwidths and s_k are those of the
-pooled sample, and do not know the labels, so that (1 + #) / (1 + B) is exact for any n and B. One
-matrix serves all relabellings: with a column of A for each, its sum over pairs within a is
-diag(A'KA), and within b and across follow from row sums. Matrices are made a few rows at a time,
-each entry once.
+Deviations and bandwidths are those of the pooled sample and do not know the labels, so that the
+permutation test's p = (1 + #) / (1 + B) is exact for any sizes and any B. One matrix serves all
+relabellings: with a column of A for each, the sums over pairs within a are diag(A'KA), and those
+across and within b follow from row sums. Matrices are made a few rows at a time, each entry once.
 
 References:
     Biggs, Schrab & Gretton, MMD-FUSE: Learning and Combining Kernels for Two-Sample Testing Without
         Data Splitting, 2023. arXiv:2306.08777
     Schrab et al., MMD Aggregated Two-Sample Test, JMLR 2023. arXiv:2110.15073
+    Song & Chen, Generalized Kernel Two-Sample Tests, 2020. arXiv:2011.06127
     Szekely & Rizzo, Energy statistics: a class of statistics based on distances, JSPI 2013.
 """
 
@@ -39,9 +43,11 @@ from lfi.comparison.energy import energy_kernel
 from lfi.comparison.kernels import Gaussian, Kernel, Laplace, fixed
 from lfi.comparison.permutation import TwoSampleTest, permutation_p_value
 
-BANDWIDTHS = 10
+BANDWIDTHS = 6  # of each kernel, geometrically spaced
+NARROWEST, WIDEST = 0.1, 2.0  # of the 5% and of the 95% quantile of the distances
+SHARPNESS = 4.0  # of the soft maximum: one deviation more counts e^4 times
 ENTRIES = 2**21  # kernel values held at once, 16 MB
-ROUNDING = 1e-12  # relative: relabellings that give equal statistics must count as equal
+ROUNDING = 1e-9  # of a deviation: relabellings that give equal statistics must count as equal
 
 
 def mmd_test(
@@ -62,8 +68,8 @@ def mmd_test(
         a: The first sample, (n, *event).
         b: The second sample, (m, *event).
         kernels: Which, each of one bandwidth, of a tensor of them, or of a `Quantile`; by default
-            Gaussian and Laplace kernels of ten bandwidths each, from half the 5% to twice the 95%
-            quantile of the distances in the pooled sample.
+            Gaussian and Laplace kernels of six bandwidths each, from a tenth of the 5% quantile to
+            twice the 95% quantile of the distances in the pooled sample.
         permutations: How many relabellings: p-values are multiples of 1/(1 + permutations).
         standardise: Whether to divide every coordinate by its deviation in the pooled sample, so
             that no unit counts more than another.
@@ -89,17 +95,13 @@ def mmd_test(
     else:
         if not kernels:
             raise ValueError("kernels must have at least one, got none")
-        compared = f"MMD, {', '.join(_name(kernel) for kernel in kernels)}"
+        compared = f"MMD, {', '.join(type(kernel).__name__ for kernel in kernels)}"
     labels = _relabellings(n, m, permutations, rng)
-    values, scale = zip(
-        *(_squared_mmd(fixed(kernel, *halves), pooled, n, labels) for kernel in kernels),
-        strict=True,
-    )
-    values = torch.cat(values) / torch.cat(scale)[:, None]
-    size = min(n, m)
-    strength = math.sqrt(size * (size - 1))
-    fused = (values * strength).logsumexp(dim=0) - math.log(len(values))
-    return _result(fused / strength, ROUNDING, n, m, _words(compared, standardise), seed)
+    parts = [_squared_mmd(fixed(kernel, *halves), pooled, n, labels) for kernel in kernels]
+    values, deviation = (torch.cat(part) for part in zip(*parts, strict=True))
+    z = values / deviation[:, None]
+    soft = ((SHARPNESS * z).logsumexp(dim=0) - math.log(len(z))) / SHARPNESS
+    return _result(soft, ROUNDING, n, m, _words(compared, standardise), seed)
 
 
 def energy_test(
@@ -138,10 +140,10 @@ def energy_test(
     m = len(pooled) - n
     labels = _relabellings(n, m, permutations, rng)
     if pooled.shape[1] == 1:
-        values, scale = _sorted_energy(pooled[:, 0], n, labels), pooled.std()
+        values = _sorted_energy(pooled[:, 0], n, labels)
     else:
-        values, scale = (part[0] for part in _squared_mmd(energy_kernel, pooled, n, labels))
-    slack = ROUNDING * float(scale)
+        values = _squared_mmd(energy_kernel, pooled, n, labels)[0][0]
+    slack = ROUNDING * float(values.square().mean().sqrt())
     return _result(values, slack, n, m, _words("energy distance", standardise), seed)
 
 
@@ -180,11 +182,12 @@ def _rows(name: str, sample: Tensor | np.ndarray) -> np.ndarray:
 
 
 def _many_bandwidths(x: Tensor, y: Tensor) -> tuple[Kernel, ...]:
-    """Return Gaussian and Laplace kernels of ten bandwidths each."""
+    """Return Gaussian and Laplace kernels of six bandwidths each."""
     found = []
     for distance in (euclidean_distances, manhattan_distances):
         low, high = quantile_distances(x, y, (0.05, 0.95), distance=distance).tolist()
-        found.append(torch.linspace(low / 2, 2 * high, BANDWIDTHS, dtype=torch.float64))
+        ends = math.log(NARROWEST * low), math.log(WIDEST * high)
+        found.append(torch.linspace(*ends, BANDWIDTHS, dtype=torch.float64).exp())
     return Gaussian(found[0]), Laplace(found[1])
 
 
@@ -195,20 +198,21 @@ def _relabellings(
     labels = np.zeros((1 + permutations, n + m))
     labels[:, :n] = 1
     labels[1:] = rng.permuted(labels[1:], axis=1)
-    return torch.from_numpy(labels).T
+    return torch.from_numpy(labels).T.contiguous()
 
 
+@torch.no_grad()
 def _squared_mmd(
     kernel: Kernel, pooled: Float[Tensor, "k d"], n: int, labels: Float[Tensor, "k b"]
 ) -> tuple[Float[Tensor, "kernels b"], Float[Tensor, " kernels"]]:
-    """Return unbiased squared MMDs of every relabelling, and the kernels' root mean squares.
+    """Return unbiased squared MMDs of every relabelling, and their deviation over all of them.
 
     K = U + U', where U holds the rows' right halves, and half of the square blocks on the diagonal.
     """
     total = len(pooled)
     m = total - n
     count = kernel(pooled[:1], pooled[:1]).numel()  # kernels: one, or one for each bandwidth
-    rows = max(1, ENTRIES // (count * total))
+    rows = max(1, min(ENTRIES // (count * total), max(64, total // 8)))
     sums = pooled.new_zeros(count, total)
     within_a = pooled.new_zeros(count, labels.shape[1])
     squares = pooled.new_zeros(count)
@@ -227,8 +231,31 @@ def _squared_mmd(
     across = sums @ labels - within_a
     within_b = sums.sum(dim=-1, keepdim=True) - 2 * across - within_a
     values = within_a / (n * (n - 1)) + within_b / (m * (m - 1)) - 2 * across / (n * m)
-    scale = (squares / (total * (total - 1))).sqrt()
-    return values, torch.where(scale > 0, scale, 1.0)
+    return values, _deviation(squares, sums, n)
+
+
+def _deviation(
+    squares: Float[Tensor, " kernels"], sums: Float[Tensor, "kernels k"], n: int
+) -> Float[Tensor, " kernels"]:
+    """Return the standard deviation of the unbiased squared MMD over all relabellings.
+
+    With rows that sum to zero, pairs that share a point, or none, add up to -4 and 2 times the sum
+    of squares.
+
+    Args:
+        squares: Sums of squared kernel values, without the diagonal.
+        sums: Row sums of the kernels' matrices, likewise.
+        n: Size of the first sample.
+    """
+    total = sums.shape[1]
+    m = total - n
+    all_pairs = sums.sum(dim=-1).square() / ((total - 1) * max(total - 2, 1))
+    centred = squares - 2 * sums.square().sum(dim=-1) / max(total - 2, 1) + all_pairs
+    share = [math.perm(n, k) / math.perm(total, k) for k in (2, 3, 4)]  # k points are all in a
+    variance = centred * (2 * share[0] - 4 * share[1] + 2 * share[2])
+    factor = 1 / (n * (n - 1)) + 1 / (m * (m - 1)) + 2 / (n * m)
+    constant = centred <= 1e-10 * squares  # a kernel that sees no difference between points
+    return torch.where(constant, 1.0, factor * variance.clamp(min=0).sqrt())
 
 
 def _sorted_energy(
@@ -244,10 +271,6 @@ def _sorted_energy(
     within_a = gaps @ (f * (1 - f)) * (2 * n / (n - 1))
     within_b = gaps @ (g * (1 - g)) * (2 * m / (m - 1))
     return 2 * across - within_a - within_b
-
-
-def _name(kernel: Kernel) -> str:
-    return type(kernel).__name__
 
 
 def _words(compared: str, standardise: bool) -> str:

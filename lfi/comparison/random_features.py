@@ -8,7 +8,7 @@ spectral measure (Bochner). With D/2 of them drawn, the D features
 satisfy phi(x) . phi(x) = 1 and E phi(x) . phi(y) = k(x, y), so that |mean phi(x) - mean phi(y)|^2
 is the squared MMD on average over frequencies, with an error that falls as 1/sqrt(D). A difference
 that only rare frequencies see, such as a fine pattern under a wide kernel, needs many. The features
-of some thousand points are held at once, and computed again for a gradient.
+of a few hundred points are held at once, and computed again for a gradient.
 
 References:
     Rahimi & Recht, Random Features for Large-Scale Kernel Machines, NIPS 2007.
@@ -21,13 +21,13 @@ from typing import Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from lfi.comparison.estimators import Quadratic, Unbiased
 from lfi.comparison.kernels import Gaussian, Kernel, Learned, fixed
+from lfi.comparison.parts import summed
 from lfi.comparison.weighted import check_samples, probabilities
 
-ENTRIES = 2**20  # features held at once
+ENTRIES = 2**17  # frequencies times points held at once
 
 
 @runtime_checkable
@@ -113,22 +113,15 @@ class RandomFeatureMMD:
 def _mean(
     sample: Float[Tensor, "*b n d"], weight: Float[Tensor, "*b n"], frequencies: Tensor
 ) -> Float[Tensor, "... features"]:
-    """Return the weighted mean of the features in float64, a few thousand points at a time."""
+    """Return the weighted mean of the features in float64, some points at a time."""
     lead = torch.broadcast_shapes(sample.shape[:-2], frequencies.shape[:-2])
     rows = max(1, ENTRIES // (max(1, lead.numel()) * frequencies.shape[-2]))
-    parts = list(zip(sample.split(rows, dim=-2), weight.split(rows, dim=-1), strict=True))
-    total = sample.new_zeros((), dtype=torch.float64)
-    for part in parts:
-        if len(parts) > 1 and torch.is_grad_enabled():
-            total = total + checkpoint(
-                _sums, *part, frequencies, use_reentrant=False, preserve_rng_state=False
-            )
-        else:
-            total = total + _sums(*part, frequencies)
-    return total
+    points, weights = sample.split(rows, dim=-2), weight.split(rows, dim=-1)
+    parts = [(0, i, len(points) + i) for i in range(1, 1 + len(points))]
+    return summed(_sums, (frequencies, *points, *weights), parts)
 
 
-def _sums(sample: Tensor, weight: Tensor, frequencies: Tensor) -> Tensor:
+def _sums(frequencies: Tensor, sample: Tensor, weight: Tensor) -> Tensor:
     angles = sample @ frequencies.mT
     sums = [(weight[..., None, :] @ wave(angles))[..., 0, :] for wave in (torch.cos, torch.sin)]
     return torch.cat(sums, dim=-1).double() / frequencies.shape[-2] ** 0.5

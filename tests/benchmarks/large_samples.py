@@ -1,0 +1,98 @@
+"""Memory and time of discrepancies between large samples, each in a process of its own.
+
+    python tests/benchmarks/large_samples.py                       # all of it: about 20 minutes
+    python tests/benchmarks/large_samples.py --only "random features" --points 1000000
+
+Memory is the process's largest resident set while it compares, over what it was when the samples
+had been made. Points are standard normal against normal with means 0.1, in 10 dimensions and
+float32. Each figure is appended to results.csv; `simulations` is the size of either sample.
+"""
+
+import argparse
+import csv
+import multiprocessing
+import resource
+import subprocess
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+
+import lfi
+from lfi.comparison import Biased, Block, LinearTime
+
+HERE = Path(__file__).parent
+DIMENSIONS, MEAN = 10, 0.1
+PIECES = {  # what it is, how many points, whether the gradient of x is taken too
+    "MMD": (lfi.MMD(), 100_000, False),
+    "MMD and gradient": (lfi.MMD(), 20_000, True),
+    "MMD, blocks": (lfi.MMD(estimator=Block()), 1_000_000, False),
+    "MMD, linear time": (lfi.MMD(estimator=LinearTime()), 1_000_000, False),
+    "random features": (lfi.RandomFeatureMMD(), 1_000_000, False),
+    "random features and gradient": (lfi.RandomFeatureMMD(), 1_000_000, True),
+    "energy": (lfi.Energy(Biased()), 100_000, False),
+}
+
+
+def compare(name: str, points: int, results: "multiprocessing.Queue") -> None:
+    """Put the value, MiB over the baseline and seconds of one comparison into the queue."""
+    torch.set_num_threads(1)
+    discrepancy, _, gradient = PIECES[name]
+    rng = torch.Generator().manual_seed(1)
+    x = torch.randn(points, DIMENSIONS, generator=rng)
+    y = torch.randn(points, DIMENSIONS, generator=rng) + MEAN
+    x.requires_grad_(gradient)
+    few = discrepancy(x[:10], y[:10])  # whatever the first use loads is no part of the measure
+    if gradient:
+        few.backward()
+        x.grad = None
+    baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin = time.monotonic()
+    with torch.set_grad_enabled(gradient):
+        value = discrepancy(x, y)
+        if gradient:
+            value.backward()
+    seconds = time.monotonic() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    results.put((value.item(), (peak - baseline) / 1024, seconds))  # Linux counts KiB
+
+
+def main() -> None:
+    """Run what is asked for, print a table and append its rows."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=PIECES, default=list(PIECES))
+    parser.add_argument("--points", type=int, help="of either sample, instead of each one's own")
+    arguments = parser.parse_args()
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    context = multiprocessing.get_context("spawn")
+    print(f"{'discrepancy':<30}{'points':>11}{'value':>11}{'MiB':>8}{'seconds':>9}")
+    for name in arguments.only:
+        points = arguments.points or PIECES[name][1]
+        results = context.Queue()
+        process = context.Process(target=compare, args=(name, points, results))
+        process.start()
+        value, mebibytes, seconds = results.get()
+        process.join()
+        print(f"{name:<30}{points:>11,}{value:>11.2e}{mebibytes:>8.0f}{seconds:>9.1f}", flush=True)
+        with (HERE / "results.csv").open("a", newline="") as file:
+            csv.writer(file).writerows(
+                [
+                    commit,
+                    date.today(),
+                    "large samples",
+                    f"lfi {name}",
+                    points,
+                    1,
+                    metric,
+                    figure,
+                    f"{seconds:.1f}",
+                ]
+                for metric, figure in (("value", f"{value:.3e}"), ("MiB", f"{mebibytes:.0f}"))
+            )
+
+
+if __name__ == "__main__":
+    main()
