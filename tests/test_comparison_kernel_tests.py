@@ -23,7 +23,6 @@ from lfi.comparison import (
 )
 from lfi.comparison.permutation import TwoSampleTest
 
-
 KERNELS = [Gaussian(0.7), Laplace(1.2), RationalQuadratic(), Linear(), energy_kernel]
 both = pytest.mark.parametrize("test", [mmd_test, energy_test])
 
