@@ -29,7 +29,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -160,10 +160,10 @@ def exact(alpha: float) -> tuple[float, float]:
     return mean(p, r) / 2 - 0.5, math.sqrt(variance)
 
 
-def divergence(table: Table, seeds: int) -> None:
+def divergence(table: Table, seeds: int, alphas: Sequence[float]) -> None:
     """Estimate the relative Pearson divergence of the README's case."""
     n = 500
-    for alpha in ALPHAS:
+    for alpha in alphas:
         truth, efficient = exact(alpha)
         values: dict[str, list[float]] = {}
         seconds = {"lfi": 0.0, PEER: 0.0}
@@ -291,6 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("part", choices=["score", "speed", "accuracy", "divergence"])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--alphas", type=float, nargs="+", default=ALPHAS, help="for divergence")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--points", type=int, help="of each sample: 2,000 for speed, else 500")
     parser.add_argument("--centres", type=int, default=200, help="for speed")
@@ -305,7 +306,7 @@ def main() -> None:
     elif arguments.part == "accuracy":
         accuracy(table, arguments.seeds, arguments.points or 500)
     else:
-        divergence(table, arguments.seeds)
+        divergence(table, arguments.seeds, arguments.alphas)
 
 
 if __name__ == "__main__":
