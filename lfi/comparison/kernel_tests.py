@@ -11,7 +11,8 @@ pooled sample. The latter has a closed form. MMD^2 does not change where u(x) + 
 k(x, y) at x != y, so rows of the kernel's matrix may be made to sum to zero; then it is a multiple
 of a'Ka with the labels a, and its variance over relabellings a multiple of the sum of K_ij^2.
 MMD-FUSE divides by the root mean square of the kernel itself, not centred, which quiets the wide
-ones: where the median bandwidth is best, z_k loses less of its power, and elsewhere gains as much.
+kernels: it gains a little more where the difference is fine, and loses much more where the median
+distance would have been right.
 
 Deviations and bandwidths are those of the pooled sample and do not know the labels, so that the
 permutation test's p = (1 + #) / (1 + B) is exact for any sizes and any B. One matrix serves all
@@ -22,7 +23,7 @@ References:
     Biggs, Schrab & Gretton, MMD-FUSE: Learning and Combining Kernels for Two-Sample Testing Without
         Data Splitting, 2023. arXiv:2306.08777
     Schrab et al., MMD Aggregated Two-Sample Test, JMLR 2023. arXiv:2110.15073
-    Song & Chen, Generalized Kernel Two-Sample Tests, 2020. arXiv:2011.06127
+    Song & Chen, Generalized Kernel Two-Sample Tests, 2020.
     Szekely & Rizzo, Energy statistics: a class of statistics based on distances, JSPI 2013.
 """
 

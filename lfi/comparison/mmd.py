@@ -8,6 +8,12 @@ of them) it is zero only where p = q; with a linear one it compares means. No ne
 `lfi.comparison.estimators` says how the expectations are estimated, `lfi.comparison.kernels` what
 may be compared.
 
+Which kernel. The default, a Gaussian of the median distance, asks for nothing, follows the units of
+the data, and sees best what most problems ask: shifts and changes of scale. It overlooks structure
+much finer than the median distance; several bandwidths see it, in a `Sum` of `Quantile`s with small
+scales, or in `mmd_test`, which weighs them against each other. For a generator that starts far from
+the data, `RationalQuadratic(alpha=0.5)` or less still has a gradient where a Gaussian's has died.
+
 References:
     Gretton, Borgwardt, Rasch, Schoelkopf & Smola, A Kernel Two-Sample Test, JMLR 2012.
     Li, Swersky & Zemel, Generative Moment Matching Networks, 2015. arXiv:1502.02761
