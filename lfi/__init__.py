@@ -34,6 +34,7 @@ _rooms = {
         "JensenShannon",
         "KL",
         "KLIEP",
+        "LSDD",
         "LSIF",
         "MMD",
         "Misclassification",
@@ -63,6 +64,7 @@ _rooms = {
         "WithPrior",
         "c2st",
         "energy_test",
+        "lsdd_test",
         "mmd_test",
     ),
     "ratio": (

@@ -5,6 +5,8 @@ from lfi.comparison.classifier import C2ST, c2st
 from lfi.comparison.constraints import SpectralNorm, WeightClipping
 from lfi.comparison.contrastive import NREB, NREC, Contrastive, InfoNCE
 from lfi.comparison.contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
+from lfi.comparison.density_difference import LSDD
+from lfi.comparison.difference_tests import lsdd_test
 from lfi.comparison.distances import (
     euclidean_distances,
     manhattan_distances,
@@ -78,6 +80,7 @@ __all__ = [
     "DRAGAN",
     "KL",
     "KLIEP",
+    "LSDD",
     "LSIF",
     "MMD",
     "NREB",
@@ -156,6 +159,7 @@ __all__ = [
     "fixed",
     "joint_among",
     "joint_vs_marginals",
+    "lsdd_test",
     "manhattan_distances",
     "median_distance",
     "mmd_test",
