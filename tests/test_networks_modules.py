@@ -67,7 +67,10 @@ def test_events_of_any_shape_are_flattened_behind_any_batch():
     x = single(4, 5, 2, 3)
     assert features(x).shape == (4, 5, 12)
     torch.testing.assert_close(features(x)[1, 2], features(x[1, 2]))
-    assert Features(())(single(7)).shape == (7, 2)
+    scalars = Features(())
+    scalars.learn(3 + single(500))
+    assert scalars(single(7)).shape == (7, 2)
+    assert abs(scalars.linear.location.item() - 3) < 0.5
 
 
 def test_parameters_enter_as_logarithms_where_one_bound_is_finite():

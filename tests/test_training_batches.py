@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lfi.training import Batches, Shuffled, split
+from lfi.training import Batches, Shuffled, Together, split
 
 
 def test_an_epoch_draws_every_row_once_and_keeps_rows_together():
@@ -61,3 +61,22 @@ def test_shares_out_of_range_are_refused(share):
 def test_a_split_that_holds_nothing_out_is_refused():
     with pytest.raises(ValueError, match="empty"):
         split((torch.arange(3),), 0.1, torch.Generator())
+
+
+def test_sources_of_unequal_sizes_are_drawn_side_by_side():
+    few, many = torch.arange(6.0), torch.arange(100.0, 140.0)
+    both = Together(Shuffled((few,), size=3), Shuffled((many, -many), size=8))
+    assert isinstance(both, Batches)
+    rng = torch.Generator().manual_seed(0)
+    drawn = [both.draw(rng) for _ in range(5)]
+    assert [len(part) for part in drawn[0]] == [3, 8, 8]
+    assert torch.cat([part for _, part, _ in drawn]).sort().values.equal(many)  # one epoch
+    for pair in (drawn[:2], drawn[2:4]):  # while the smaller one has two
+        assert torch.cat([part for part, _, _ in pair]).sort().values.equal(few)
+
+
+def test_sources_are_held_out_side_by_side_or_not_at_all():
+    held = torch.zeros(2)
+    judged, blind = Shuffled((held,), (held,), size=1), Shuffled((held,), size=1)
+    assert len(Together(judged, judged).held_out) == 2
+    assert Together(judged, blind).held_out is None

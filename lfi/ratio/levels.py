@@ -1,9 +1,10 @@
 """Training critics side by side, level after level, each member on rows of its own.
 
-Members are trained by one player on the mean of their objectives: no gradient passes from one to
-another, so each trains as it would alone. Each holds other rows out. With as many members as there
-are such parts, every row is held out once, and the mean of the members' held-out losses is the
-cross-validated loss, of which the best weights of each level are taken.
+Members are trained by one player on the mean of their objectives. No gradient passes from one to
+another; they share the batches' order, the limit on the gradient's norm and the step whose weights
+are kept. Each holds other rows out. With as many members as there are such parts, every row is held
+out once, and the mean of the members' held-out log-losses, by which that step is chosen for each
+level, is the cross-validated one.
 """
 
 from collections.abc import Sequence
