@@ -116,9 +116,9 @@ def test_samples_of_gaussians_reach_it_within_sampling_error(d):
     pairs = [(draw(1000, d, seed=i)[0], draw(1000, d, seed=1000 + i)[0] + 1) for i in range(10)]
     values = torch.stack([LSDD()(x, y) for x, y in pairs])
     assert abs(values.mean() - distance(1.0, d)) < 5 * values.std() / 10**0.5
-    # its first-order deviation, 2 sqrt(Var_p(p - q) + Var_q(p - q)) / sqrt(n), is by quadrature 12%
-    # of it for d = 1; that of a deviation from 10 draws is 1 / sqrt(18), and five are allowed
-    assert values.std() < 0.12 * (1 + 5 / 18**0.5) * distance(1.0, d)
+    # its first-order deviation, 2 sqrt(Var_p(p - q) + Var_q(p - q)) / sqrt(n), is by quadrature 11%
+    # of it for d = 1, less for 2; that of a deviation from 10 draws is 1 / sqrt(18), and five are allowed
+    assert values.std() < 0.107 * (1 + 5 / 18**0.5) * distance(1.0, d)
 
 
 @given(st.integers(2, 12), st.integers(2, 12), st.integers(1, 3), seeds)
