@@ -42,7 +42,7 @@ from lfi.comparison.distances import (
 )
 from lfi.comparison.energy import energy_kernel
 from lfi.comparison.kernels import Gaussian, Kernel, Laplace, fixed
-from lfi.comparison.permutation import TwoSampleTest, permutation_p_value
+from lfi.comparison.permutation import Pooled, TwoSampleTest, pool
 
 BANDWIDTHS = 6  # of each kernel, geometrically spaced
 NARROWEST, WIDEST = 0.1, 2.0  # of the 5% and of the 95% quantile of the distances
@@ -86,10 +86,9 @@ def mmd_test(
         >>> lfi.mmd_test(a, b, permutations=199, seed=1).p_value
         0.005
     """
-    pooled, n, seed, rng = _prepared(a, b, permutations, standardise, seed)
-    m = len(pooled) - n
+    pooled = _pooled(a, b, permutations, standardise, seed)
     # Bandwidths take a subsample: one that is drawn regardless of the labels.
-    halves = pooled[rng.permutation(n + m)].tensor_split(2)
+    halves = pooled.rows[pooled.rng.permutation(len(pooled.rows))].tensor_split(2)
     if kernels is None:
         kernels = _many_bandwidths(*halves)
         compared = f"MMD, {BANDWIDTHS} Gaussian and {BANDWIDTHS} Laplace kernels"
@@ -97,12 +96,14 @@ def mmd_test(
         if not kernels:
             raise ValueError("kernels must have at least one, got none")
         compared = f"MMD, {', '.join(type(kernel).__name__ for kernel in kernels)}"
-    labels = _relabellings(n, m, permutations, rng)
-    parts = [_squared_mmd(fixed(kernel, *halves), pooled, n, labels) for kernel in kernels]
+    labels = pooled.relabellings(permutations)
+    parts = [
+        _squared_mmd(fixed(kernel, *halves), pooled.rows, pooled.n, labels) for kernel in kernels
+    ]
     values, deviation = (torch.cat(part) for part in zip(*parts, strict=True))
     z = values / deviation[:, None]
     soft = ((SHARPNESS * z).logsumexp(dim=0) - math.log(len(z))) / SHARPNESS
-    return _result(soft, ROUNDING, n, m, _words(compared, standardise), seed)
+    return pooled.result(soft, _words(compared, standardise), ROUNDING)
 
 
 def energy_test(
@@ -137,49 +138,27 @@ def energy_test(
         >>> lfi.energy_test(a, b, permutations=199, seed=1).p_value
         0.005
     """
-    pooled, n, seed, rng = _prepared(a, b, permutations, standardise, seed)
-    m = len(pooled) - n
-    labels = _relabellings(n, m, permutations, rng)
-    if pooled.shape[1] == 1:
-        values = _sorted_energy(pooled[:, 0], n, labels)
+    pooled = _pooled(a, b, permutations, standardise, seed)
+    labels = pooled.relabellings(permutations)
+    if pooled.rows.shape[1] == 1:
+        values = _sorted_energy(pooled.rows[:, 0], pooled.n, labels)
     else:
-        values = _squared_mmd(energy_kernel, pooled, n, labels)[0][0]
+        values = _squared_mmd(energy_kernel, pooled.rows, pooled.n, labels)[0][0]
     slack = ROUNDING * float(values.square().mean().sqrt())
-    return _result(values, slack, n, m, _words("energy distance", standardise), seed)
+    return pooled.result(values, _words("energy distance", standardise), slack)
 
 
-def _prepared(
+def _pooled(
     a: Tensor | np.ndarray,
     b: Tensor | np.ndarray,
     permutations: int,
     standardise: bool,
     seed: int | None,
-) -> tuple[Float[Tensor, "k d"], int, int, np.random.Generator]:
-    """Return the pooled sample, the size of the first one, the seed and what it starts."""
+) -> Pooled:
+    """Return the pooled sample, if there is anything to relabel."""
     if permutations < 1:
         raise ValueError(f"permutations must be at least 1, got {permutations}")
-    a, b = _rows("a", a), _rows("b", b)
-    if a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"a and b must have equal events, got {a.shape[1:]} and {b.shape[1:]}")
-    pooled = np.concatenate([a, b]).reshape(len(a) + len(b), -1)
-    pooled = pooled - pooled.mean(axis=0)
-    if standardise:
-        scale = pooled.std(axis=0)
-        pooled = pooled / np.where(scale > 0, scale, 1)
-    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-    return torch.from_numpy(pooled), len(a), seed, np.random.default_rng(seed)
-
-
-def _rows(name: str, sample: Tensor | np.ndarray) -> np.ndarray:
-    """Return a sample as an array of float64, checked."""
-    rows = sample.detach().cpu().numpy() if isinstance(sample, Tensor) else np.asarray(sample)
-    rows = rows.astype(np.float64)
-    if rows.ndim < 2 or len(rows) < 2 or rows[0].size == 0:
-        raise ValueError(f"{name} must have shape (n, *event) with n > 1, got {rows.shape}")
-    if not np.isfinite(rows).all():
-        bad = np.count_nonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
-        raise ValueError(f"{name} must be finite, got {bad} of {len(rows)} samples that are not")
-    return rows
+    return pool(a, b, standardise=standardise, seed=seed)
 
 
 def _many_bandwidths(x: Tensor, y: Tensor) -> tuple[Kernel, ...]:
@@ -190,16 +169,6 @@ def _many_bandwidths(x: Tensor, y: Tensor) -> tuple[Kernel, ...]:
         ends = math.log(NARROWEST * low), math.log(WIDEST * high)
         found.append(torch.linspace(*ends, BANDWIDTHS, dtype=torch.float64).exp())
     return Gaussian(found[0]), Laplace(found[1])
-
-
-def _relabellings(
-    n: int, m: int, permutations: int, rng: np.random.Generator
-) -> Float[Tensor, "k b"]:
-    """Return who belongs to the first sample, (n + m, 1 + permutations); column 0 is the truth."""
-    labels = np.zeros((1 + permutations, n + m))
-    labels[:, :n] = 1
-    labels[1:] = rng.permuted(labels[1:], axis=1)
-    return torch.from_numpy(labels).T.contiguous()
 
 
 @torch.no_grad()
@@ -276,19 +245,3 @@ def _sorted_energy(
 
 def _words(compared: str, standardise: bool) -> str:
     return f"{compared}, coordinates over their deviations" if standardise else compared
-
-
-def _result(
-    values: Float[Tensor, " b"], slack: float, n: int, m: int, compared: str, seed: int
-) -> TwoSampleTest:
-    """Return the test whose statistics are `values`, the observed one first."""
-    observed, permuted = float(values[0]), values[1:]
-    return TwoSampleTest(
-        statistic=observed,
-        p_value=permutation_p_value(observed - slack, permuted),
-        n_a=n,
-        n_b=m,
-        compared=compared,
-        permutations=len(permuted),
-        seed=seed,
-    )

@@ -36,7 +36,7 @@ from lfi.comparison import (
     manhattan_distances,
     quantile_distances,
 )
-from lfi.comparison.permutation import TwoSampleTest
+from lfi.comparison.permutation import TwoSampleTest, pool
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -52,20 +52,20 @@ def median_test(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -
 
 def fuse_test(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -> TwoSampleTest:
     """Test by MMD-FUSE: ten bandwidths each, over the root mean square of the kernel."""
-    pooled, n, seed, rng = kernel_tests._prepared(a, b, permutations, True, seed)
-    total = len(pooled)
-    labels = kernel_tests._relabellings(n, total - n, permutations, rng)
+    pooled = pool(a, b, standardise=True, seed=seed)
+    rows, n, total = pooled.rows, pooled.n, len(pooled.rows)
+    labels = pooled.relabellings(permutations)
     parts = []
     for kind, distance in ((Gaussian, euclidean_distances), (Laplace, manhattan_distances)):
-        low, high = quantile_distances(pooled, pooled, (0.05, 0.95), distance=distance).tolist()
+        low, high = quantile_distances(rows, rows, (0.05, 0.95), distance=distance).tolist()
         kernel = kind(torch.linspace(low / 2, 2 * high, 10, dtype=torch.float64))
-        values, _ = kernel_tests._squared_mmd(kernel, pooled, n, labels)
-        squares = kernel(pooled, pooled).square().sum(dim=(-2, -1)) - total
+        values, _ = kernel_tests._squared_mmd(kernel, rows, n, labels)
+        squares = kernel(rows, rows).square().sum(dim=(-2, -1)) - total
         parts.append(values / (squares / (total * (total - 1))).sqrt()[:, None])
     size = min(n, total - n)
     strength = math.sqrt(size * (size - 1))
     fused = (torch.cat(parts) * strength).logsumexp(dim=0) / strength
-    return kernel_tests._result(fused, 0.0, n, total - n, "MMD-FUSE", seed)
+    return pooled.result(fused, "MMD-FUSE")
 
 
 TESTS = {
