@@ -16,12 +16,13 @@ from lfi.comparison import (
     Linear,
     Quantile,
     RationalQuadratic,
+    TwoSampleTest,
     energy_kernel,
     energy_test,
     kernel_tests,
     mmd_test,
 )
-from lfi.comparison.permutation import TwoSampleTest, pool
+from lfi.comparison.permutation import pool
 
 KERNELS = [Gaussian(0.7), Laplace(1.2), RationalQuadratic(), Linear(), energy_kernel]
 both = pytest.mark.parametrize("test", [mmd_test, energy_test])

@@ -55,6 +55,7 @@ from lfi.comparison.margins import Hinge, Misclassification
 from lfi.comparison.mmd import MMD
 from lfi.comparison.moments import Moments
 from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
+from lfi.comparison.permutation import TwoSampleTest
 from lfi.comparison.random_features import RandomFeatureMMD
 from lfi.comparison.relative import DonskerVaradhan, Relativistic, Wasserstein
 from lfi.comparison.sinkhorn import Sinkhorn
@@ -144,6 +145,7 @@ __all__ = [
     "Sum",
     "TotalVariation",
     "Triangular",
+    "TwoSampleTest",
     "Unbiased",
     "Values",
     "Wasserstein",
