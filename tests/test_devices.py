@@ -27,3 +27,18 @@ def test_posteriors_and_surrogates_train_on_the_device(device, tmp_path):
     )
     surrogate = lfi.fit_surrogate(simulations, steps=5, width=16, seed=1, device=device)
     assert surrogate(theta, seed=1).device.type == "cpu"
+
+
+@pytest.mark.gpu
+def test_ratios_and_densities_train_on_the_device(device, tmp_path):
+    if device == "cpu":
+        pytest.skip("needs --device cuda")
+    p, q = 1 + torch.randn(300, 2), torch.randn(300, 2)
+    ratio = lfi.fit_ratio(p, q, members=2, steps=20, seed=1, device=device)
+    assert ratio.critics.weights.device.type == device
+    assert ratio.log_ratio(p.to(device)).device.type == "cpu"
+    ratio.save(tmp_path / "r.lfi")
+    again = lfi.load(tmp_path / "r.lfi")
+    torch.testing.assert_close(again.log_ratio(p), ratio.log_ratio(p), atol=1e-4, rtol=1e-4)
+    density = lfi.fit_density(p.to(device), members=2, steps=20, seed=1, device=device)
+    assert density.log_prob(p).device.type == density.sample(5, seed=1).device.type == "cpu"

@@ -183,7 +183,7 @@ def fit_density(
         >>> density.log_prob(torch.zeros(1, 2)).shape, density.sample(10, seed=2).shape
         (torch.Size([1]), torch.Size([10, 2]))
     """
-    data = as_sample("x", x)
+    data = as_sample("x", x).detach().cpu()
     if len(data) < LEAST:
         raise ValueError(f"x: {len(data)} rows are too few, need at least {LEAST}")
     if not data.dtype.is_floating_point:

@@ -52,7 +52,7 @@ class WideT(Distribution):
         """
         from sklearn.covariance import ledoit_wolf
 
-        flat = x.reshape(len(x), -1).double()
+        flat = x.detach().reshape(len(x), -1).double().cpu()
         location, scale = flat.mean(0), flat.std(0)
         still = scale <= 1e-12 * flat.abs().amax(0)
         if still.any():
