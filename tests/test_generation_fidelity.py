@@ -37,7 +37,7 @@ def test_a_perfect_surrogate_is_told_apart_no_better_than_by_chance():
     assert result.statistic.shape == (m,) and result.theta.shape == (m, 2)
     # 2 n m predictions; they share training data, which at most doubles the standard error
     assert abs(result.mean - 0.5) < 5 * 2 * 0.5 / (2 * n * m) ** 0.5
-    assert result.p_values.min() > 1e-5
+    assert result.p_values.min() > 1e-3
 
 
 def test_a_wrong_surrogate_is_told_apart():
@@ -74,7 +74,7 @@ def test_failed_simulations_are_left_out():
 
     result = fidelity(Surrogate(), Simulator(fragile, prior=PRIOR), thetas=1, n=300, seed=1)
     assert result.x_simulator.isnan().any() and not result.means[0].isnan().any()
-    assert result.p_values.item() > 1e-5
+    assert result.p_values.item() > 1e-3
 
 
 def test_the_same_seed_gives_the_same_numbers_and_none_recorded_ones():

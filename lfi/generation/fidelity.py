@@ -23,7 +23,7 @@ from lfi.comparison.classifier import C2ST, c2st
 from lfi.simulation import as_simulator, replicate
 from lfi.training.seeds import child, fresh, numpy_rng
 
-HIDDEN, PASSES = (128,), 60  # of the classifier: trained for longer, it learns the sample by heart
+HIDDEN, PASSES = 128, 60  # of the classifier: trained for longer, it learns the sample by heart
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +165,11 @@ def _compare(a: Float[Tensor, " n *event"], b: Float[Tensor, " n *event"], seed:
             f"only {len(b)} simulator and {len(a)} surrogate data of {len(flat[0])} "
             "are finite at one of the parameter vectors"
         )
+    from sklearn.neural_network import MLPClassifier
+
     both = torch.cat([a, b])
     low, middle, high = both.quantile(both.new_tensor([0.25, 0.5, 0.75]), dim=0)
     spread = torch.where(high > low, high - low, 1.0)
     features = torch.asinh((both - middle) / spread)
-    return c2st(features[: len(a)], features[len(a) :], seed=seed, hidden=HIDDEN, max_iter=PASSES)
+    network = MLPClassifier((HIDDEN,), max_iter=PASSES)
+    return c2st(features[: len(a)], features[len(a) :], classifier=network, seed=seed)
