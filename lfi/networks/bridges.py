@@ -84,34 +84,41 @@ class Bridges(nn.Module):
             spread = pooled.diagonal(dim1=1, dim2=2)
             self.whitener.copy_(torch.where(spread > 0, spread, 1.0).rsqrt()[:, None])
 
+    def smooth(self) -> list[nn.Parameter]:
+        """Return the parameters of the quadratic part."""
+        return [self.constant, self.slope, *([self.form] if self.quadratic else [])]
+
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "bridges n"]:
         """Return every bridge's log ratio at the same points."""
-        t = self.trunk(z.clamp(-LIMIT, LIMIT))
-        return self._read(z.expand(self.bridges, -1, -1), t.expand(self.bridges, -1, -1))
+        t = self.trunk(z.clamp(-LIMIT, LIMIT)).expand(self.bridges, -1, -1)
+        return self._smooth(z.expand(self.bridges, -1, -1)) + self._bent(t)
 
     def successive(
-        self, z: Float[Tensor, "w n d"]
+        self, z: Float[Tensor, "w n d"], bent: bool = True
     ) -> tuple[Float[Tensor, "bridges n"], Float[Tensor, "bridges n"]]:
         """Return each bridge's log ratio at the waymark where it begins and where it ends.
 
         Args:
             z: Samples of the K + 1 waymarks, in order: bridge k is the ratio of waymark k to k + 1.
+            bent: False leaves the trunk out: what is left is quadratic.
         """
-        t = self.trunk(z.clamp(-LIMIT, LIMIT))
-        ends = [torch.cat([side[:-1], side[1:]], dim=1) for side in (z, t)]
-        h_p, h_q = self._read(*ends).split(z.shape[1], dim=1)
+        h = self._smooth(torch.cat([z[:-1], z[1:]], dim=1))
+        if bent:
+            t = self.trunk(z.clamp(-LIMIT, LIMIT))
+            h = h + self._bent(torch.cat([t[:-1], t[1:]], dim=1))
+        h_p, h_q = h.split(z.shape[1], dim=1)
         return h_p, h_q
 
-    def _read(
-        self, z: Float[Tensor, "k n d"], t: Float[Tensor, "k n width"]
-    ) -> Float[Tensor, "k n"]:
-        """Return h_k of bridge k's own points and trunk."""
-        h = torch.bmm(F.silu(torch.addcmul(self.shift, t, self.scale)), self.read).squeeze(-1)
+    def _bent(self, t: Float[Tensor, "k n width"]) -> Float[Tensor, "k n"]:
+        """Return what bridge k reads from its own trunk."""
+        return torch.bmm(F.silu(torch.addcmul(self.shift, t, self.scale)), self.read).squeeze(-1)
+
+    def _smooth(self, z: Float[Tensor, "k n d"]) -> Float[Tensor, "k n"]:
+        """Return the quadratic part of bridge k at its own points."""
         z = z - self.centre
         if not self.quadratic:
-            return h + torch.bmm(z * self.whitener, self.slope).squeeze(-1) + self.constant
+            return torch.bmm(z * self.whitener, self.slope).squeeze(-1) + self.constant
         form = self.whitener @ self.form @ self.whitener  # cheaper than whitening a batch of points
         slope = self.whitener @ self.slope
         trace = self.form.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
-        quadratic = ((torch.bmm(z, form) + slope.mT) * z).sum(-1)
-        return h + quadratic + self.constant - trace
+        return ((torch.bmm(z, form) + slope.mT) * z).sum(-1) + self.constant - trace

@@ -21,7 +21,8 @@ from lfi.ratio.ends import Ends
 from lfi.ratio.waymarks import Waymarks
 from lfi.training import Batch, History, Monitor, Player, Step, child, fit, one_cycle
 
-FORM_RATE = 0.04  # see `train_bridges`
+SMOOTH = 0.3  # the share of steps before the trunk joins in
+FASTEST, EVEN = 6.0, 13.0  # factors of learning rates: see `train_bridges`
 JUDGEMENTS = 20  # how often bridges are judged on what is held out
 
 
@@ -54,7 +55,11 @@ def train_bridges(
     device: str,
     advance: Callable[[int], object],
 ) -> Trained:
-    """Train bridges between waymarks.
+    """Train bridges between waymarks: first what is smooth in them, then with the trunk.
+
+    A trunk that learnt from the beginning would take a part of what is linear or quadratic, and
+    beyond its samples it is neither. The smooth part alone takes the first three tenths of the
+    steps; where it says all there is to say, little is left for the trunk to learn.
 
     Args:
         network: As many bridges as there are waymarks less one; trained in place.
@@ -62,29 +67,28 @@ def train_bridges(
         ends: Where samples of p and q come from.
         loss: Of every bridge; the mean of its bridges' is minimised.
         steps: How many.
-        learning_rate: Its peak; a one-cycle schedule. A quadratic form of d entries has d^2
-            coefficients whose noise adds up, and they learn at `FORM_RATE` / d if that is less.
+        learning_rate: Its peak; a one-cycle schedule. The trunk's. The noise of the n coefficients
+            of a quadratic or linear form adds up, so they learn at 13/sqrt(n) times that, but no
+            more than 6 times: being well conditioned they can be fast where they are few.
         weight_decay: AdamW's.
         seed: Of the batches.
         device: Where to train.
         advance: Called with 1 after every step.
     """
+    factors = {id(p): min(FASTEST, EVEN / math.sqrt(p[0].numel())) for p in network.smooth()}
 
     def optimiser(parameters: Iterable[nn.Parameter]) -> Optimizer:
-        form = {id(network.form)} if network.quadratic else set()
-        slow, rest = [], []
+        parts: dict[float, list[nn.Parameter]] = {}
         for parameter in parameters:
-            (slow if id(parameter) in form else rest).append(parameter)
-        rate = min(learning_rate, FORM_RATE / len(ends.of_p[0]))
-        groups = [{"params": rest, "lr": learning_rate}, {"params": slow, "lr": rate}]
-        groups = [group for group in groups if group["params"]]
+            parts.setdefault(factors.get(id(parameter), 1.0), []).append(parameter)
+        groups = [{"params": part, "lr": f * learning_rate} for f, part in parts.items()]
         return AdamW(groups, weight_decay=weight_decay, fused=True)
 
     network.learn(*waymarks.moments(ends.of_p, ends.of_q))
     waymarks = waymarks.to(device)
 
     def objective(batch: Batch, step: Step) -> Tensor:
-        return loss(*network.successive(waymarks(*batch)))
+        return loss(*network.successive(waymarks(*batch), bent=step.index >= SMOOTH * steps))
 
     def log_loss(held_out: Batch) -> Tensor:
         h_p, h_q = network.successive(waymarks(*held_out))
