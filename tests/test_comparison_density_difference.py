@@ -117,7 +117,8 @@ def test_samples_of_gaussians_reach_it_within_sampling_error(d):
     values = torch.stack([LSDD()(x, y) for x, y in pairs])
     assert abs(values.mean() - distance(1.0, d)) < 5 * values.std() / 10**0.5
     # its first-order deviation, 2 sqrt(Var_p(p - q) + Var_q(p - q)) / sqrt(n), is by quadrature 11%
-    # of it for d = 1, less for 2; that of a deviation from 10 draws is 1 / sqrt(18), and five are allowed
+    # of it for d = 1, less for 2; that of a deviation from 10 draws is 1 / sqrt(18), and five are
+    # allowed
     assert values.std() < 0.107 * (1 + 5 / 18**0.5) * distance(1.0, d)
 
 
