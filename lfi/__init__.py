@@ -21,6 +21,7 @@ _rooms = {
         "Balance",
         "Bernoulli",
         "Brier",
+        "ClassifierDiscrepancy",
         "DRAGAN",
         "DirectGenerator",
         "DonskerVaradhan",

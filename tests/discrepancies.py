@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from lfi.comparison import (
+    LSDD,
     MMD,
     Biased,
     Block,
+    ClassifierDiscrepancy,
     Discrepancy,
     Energy,
     Gaussian,
@@ -16,11 +19,15 @@ from lfi.comparison import (
     Learned,
     Linear,
     LinearTime,
+    Moments,
     Quantile,
     RandomFeatureMMD,
     RationalQuadratic,
+    Sinkhorn,
+    SlicedWasserstein,
     Sum,
     Unbiased,
+    Wasserstein1D,
 )
 
 
@@ -89,4 +96,26 @@ DISCREPANCIES = (
     Case("energy, biased", Energy(Biased())),
     Case("energy on a line", Energy(Unbiased()), dim=1, zero=False, counts=False),
     Case("energy on a line, biased", Energy(Biased()), dim=1),
+    Case("Wasserstein on a line", Wasserstein1D(), dim=1),
+    Case("Wasserstein on a line, order 3", Wasserstein1D(3.0), dim=1),
+    Case("sliced Wasserstein", SlicedWasserstein(projections=10)),
+    Case("sliced Wasserstein, order 1", SlicedWasserstein(projections=10, order=1.0)),
+    Case("Sinkhorn", Sinkhorn(epsilon=0.5, tolerance=1e-13)),
+    Case("Sinkhorn, order 1", Sinkhorn(epsilon=0.5, order=1.0, tolerance=1e-13)),
+    # epsilon from the samples is a constant to autograd, not to a finite difference
+    Case("Sinkhorn, epsilon from data", Sinkhorn(tolerance=1e-13), gradient=False),
+    Case("moments", Moments()),
+    Case("moments of features", Moments(_features, covariances=True)),
+    # the pooled deviation likewise
+    Case("moments, standardised", Moments(covariances=True, standardise=True), gradient=False),
+    Case("density difference", LSDD(width=1.0, ridge=0.01)),
+    Case("density difference, chosen", LSDD(), counts=False, gradient=False),
+    Case("classifier", ClassifierDiscrepancy(), counts=False, orderly=False, gradient=False),
+    Case(
+        "classifier of scikit-learn",
+        ClassifierDiscrepancy(LogisticRegression(), folds=2),
+        counts=False,
+        orderly=False,
+        gradient=False,
+    ),
 )

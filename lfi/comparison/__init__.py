@@ -2,6 +2,7 @@
 
 from lfi.comparison.adversarial import Adversarial, DirectGenerator, objective, recovered
 from lfi.comparison.classifier import C2ST, c2st
+from lfi.comparison.classifier_discrepancy import ClassifierDiscrepancy
 from lfi.comparison.constraints import SpectralNorm, WeightClipping
 from lfi.comparison.contrastive import NREB, NREC, Contrastive, InfoNCE
 from lfi.comparison.contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
@@ -96,6 +97,7 @@ __all__ = [
     "Biased",
     "Block",
     "Brier",
+    "ClassifierDiscrepancy",
     "Constraint",
     "Contrast",
     "Contrastive",

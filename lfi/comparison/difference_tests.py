@@ -11,7 +11,7 @@ p = (1 + #) / (1 + B) is exact for any sizes and any B.
 Sugiyama et al. take the D_k whose width and ridge cross-validation chooses, for every relabelling
 anew. That is exact too, but where p and q are close the choice is mostly noise, and D_k of another
 width is of another size: of 100 against 100 points it finds differences in means and spreads less
-than half as often (tests/benchmarks/density_difference.py).
+than half as often, and bumps as often (tests/benchmarks/density_difference.py).
 
 The centres are points of the pooled sample, drawn regardless of the labels. One matrix of kernel
 values and one eigendecomposition a width serve all relabellings: with the labels as columns of A,
