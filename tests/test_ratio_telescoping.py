@@ -178,6 +178,22 @@ def test_large_events_have_no_quadratic_form_unless_asked():
     assert not lfi.TelescopingRatio(bridges=1, **TINY).fit(p, q, seed=1).network_.quadratic
 
 
+@pytest.mark.gpu
+def test_bridges_train_on_the_device(device):
+    if device == "cpu":
+        pytest.skip("needs --device cuda")
+    p, q = samples()
+    ratio = lfi.TelescopingRatio(**TINY).fit(p, q, seed=1, device=device)
+    assert next(ratio.network_.parameters()).device.type == device
+    assert ratio.log_ratio(p).device.type == "cpu"
+    assert (
+        lfi.mutual_information(
+            p, p + q, method=lfi.TelescopingRatio(**TINY), seed=1, device=device
+        ).standard_error
+        > 0
+    )
+
+
 # Conventions and refusals.
 
 

@@ -82,7 +82,7 @@ class TelescopingRatio(Ratio):
 
     Example:
         >>> p, q = 4 + torch.randn(2_000), torch.randn(2_000)
-        >>> ratio = lfi.TelescopingRatio(steps=300).fit(p, q, seed=1)
+        >>> ratio = lfi.TelescopingRatio(steps=200, batch_size=128).fit(p, q, seed=1)
         >>> len(ratio.separation_) > 1
         True
         >>> ratio.log_ratio(torch.tensor([2.0])).abs() < 1  # exactly 0
