@@ -63,9 +63,10 @@ class TelescopingRatio(Ratio):
         depth: The number of its residual blocks.
         quadratic: Give each bridge a quadratic form of the event. None: where the event has 512
             entries or fewer.
-        steps: How many steps to train; the pilot takes a tenth of that in addition.
+        steps: How many steps to train; the pilot takes a tenth of that, or 100, in addition.
         batch_size: Rows of either sample in a batch.
-        learning_rate: Its peak; a one-cycle schedule.
+        learning_rate: Its peak; a one-cycle schedule. Linear and quadratic forms have multiples of
+            it, see `lfi.ratio.bridging`.
         weight_decay: AdamW's.
         held_out: The share of rows on which the best weights are chosen, by log-loss.
 
