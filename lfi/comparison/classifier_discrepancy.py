@@ -55,9 +55,9 @@ class ClassifierDiscrepancy:
 
     Example:
         >>> x = torch.randn(1000, 2)
-        >>> y = torch.randn(5, 1000, 2) * torch.tensor([0.5, 1.0, 1.5, 2.0, 4.0])[:, None, None]
+        >>> y = torch.randn(3, 1000, 2) * torch.tensor([1.5, 4.0, 9.0])[:, None, None]
         >>> [round(value, 1) for value in lfi.ClassifierDiscrepancy()(x, y).tolist()]
-        [0.5, 0.0, 0.3, 0.5, 0.8]
+        [0.3, 0.8, 0.9]
     """
 
     classifier: object = None
@@ -140,9 +140,11 @@ class ClassifierDiscrepancy:
                 continue  # nan, as of the other discrepancies
             for k in range(self.folds):
                 train, test = (fold != k) & (weight > 0), fold == k
-                share = (n + m) / 2 * weight[train]  # both samples count the same
-                extra = {"sample_weight": share} if weighted else {}
-                fitted = clone(teacher).fit(points[train], label[train], **extra)
+                own, count = label[train], weight[train]
+                # both samples count the same, and points 1 on average
+                count = count / np.where(own, count[own].sum(), count[~own].sum()) * len(own) / 2
+                extra = {"sample_weight": count} if weighted else {}
+                fitted = clone(teacher).fit(points[train], own, **extra)
                 sign[test] = np.where(fitted.predict(points[test]), 1.0, -1.0)
         signs = torch.from_numpy(signs).to(x).reshape(*x.shape[:-2], n + m)
         return signs[..., :n], signs[..., n:]
@@ -167,7 +169,8 @@ def _by_discriminant(
         law_x, law_y = (mean_x, _shrunk(cov_x, pooled, n)), (mean_y, _shrunk(cov_y, pooled, m))
         for z, fold, sign in ((x, fold_x, sign_x), (y, fold_y, sign_y)):
             log_odds = _log_normal(z, *law_x) - _log_normal(z, *law_y)
-            sign += torch.where(fold == k, log_odds.sign(), 0.0)
+            found = torch.where(log_odds.isnan(), log_odds, log_odds.sign())
+            sign += torch.where(fold == k, found, 0.0)
     return sign_x, sign_y
 
 
