@@ -26,6 +26,10 @@ def test_distances_are_those_of_subtracted_coordinates(d, far):
     delta = differences(x, y)
     torch.testing.assert_close(squared_distances(x, y), delta.square().sum(-1), rtol=1e-11, atol=0)
     torch.testing.assert_close(euclidean_distances(x, y), delta.norm(dim=-1), rtol=1e-11, atol=0)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            euclidean_distances(x, y), delta.norm(dim=-1), rtol=1e-11, atol=0
+        )
     torch.testing.assert_close(manhattan_distances(x, y), delta.abs().sum(-1), rtol=1e-11, atol=0)
 
 

@@ -81,6 +81,8 @@ def euclidean_distances(
         >>> euclidean_distances(torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
         tensor([[0., 5.]])
     """
+    if x.shape[-1] <= DIRECT and not torch.is_grad_enabled():
+        return _direct(*_aligned(x, y))
     squared = squared_distances(x, y)
     apart = squared > 0
     return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
