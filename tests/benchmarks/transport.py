@@ -66,7 +66,7 @@ def compare(n: int) -> list[tuple[str, str, float, float]]:
         directions = sliced.directions(DIM).numpy()
         add(
             f"sliced transport, {name} sizes",
-            lambda other=other: sliced(x, other),
+            lambda other=other, sliced=sliced: sliced(x, other),
             {
                 "POT": lambda array=array, directions=directions: (
                     ot.sliced_wasserstein_distance(arrays[0], array, projections=directions) ** 2
