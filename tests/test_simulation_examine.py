@@ -53,6 +53,11 @@ def counted(theta, rng: torch.Generator):
     return torch.poisson(rate, generator=rng) + 0 * rate
 
 
+def jumping(theta, rng: torch.Generator):
+    steps = torch.floor(1e7 * theta).sin()  # other noise at every other theta
+    return theta + steps + torch.randn(theta.shape, generator=rng)
+
+
 def raising(theta, rng):
     if theta[0] > 1.5:
         raise ValueError("a is too large")
@@ -76,6 +81,7 @@ def raising(theta, rng):
         (detached, {"differentiable": True}, "x does not depend on theta through torch"),
         (half_detached, {"differentiable": True}, "its gradient in b is"),
         (counted, {"differentiable": True}, "all of them are zero"),
+        (jumping, {"differentiable": True}, "x is not smooth in a"),
     ],
     ids=lambda value: getattr(value, "__name__", None) if callable(value) else "",
 )

@@ -14,7 +14,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Normal, Uniform
+from records import assert_same, batched, of_one, prior
 
 from lfi.simulation.outcomes import BLOCK
 from lfi.simulation.pieces import WHOLE, Died, Piece, resilient
@@ -23,36 +23,6 @@ from lfi.simulation.simulator import Simulator
 from lfi.simulation.workers import in_executor
 
 LIMIT = 1.0  # seconds for one call
-
-
-def prior():
-    return {"a": Uniform(0.0, 1.0), "b": Normal(0.0, 1.0)}
-
-
-def noisy(theta: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    return theta + torch.randn(theta.shape, generator=rng)
-
-
-def fragile(theta):
-    """Of one vector; fails in a tenth of the rows, and draws from the global state."""
-    if theta[0] < 0.1:
-        raise ValueError("a is too small")
-    return theta.sum() + torch.randn(3) + np.random.randn()
-
-
-def batched():
-    return Simulator(noisy, prior=prior(), name="noisy")
-
-
-def of_one():
-    return Simulator(fragile, prior=prior(), batched=False, name="fragile")
-
-
-def assert_same(one, two):
-    for name in ("theta", "x", "codes"):
-        a, b = getattr(one, name), getattr(two, name)
-        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
-    assert (one.errors, one.seed) == (two.errors, two.seed)
 
 
 # What is lost: one row, however it goes.
@@ -198,6 +168,20 @@ def test_a_process_pool_computes_the_same_bits_and_keeps_time():
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         assert_same(simulate(of_one(), 60, seed=1, executor=executor), expected)
         assert_same(simulate(of_one(), 60, seed=1, executor=executor, timeout=20.0), expected)
+
+
+@pytest.mark.slow
+def test_a_time_limit_holds_also_where_the_simulator_was_without_one_before():
+    def stuck(theta, rng):
+        time.sleep(1_000 if theta[0] > 0.8 else 0)
+        return rng.normal(size=2)
+
+    wrapped = Simulator(stuck, prior=prior(), batched=False)
+    with ThreadPoolExecutor(1) as executor:
+        assert simulate(wrapped, 1, seed=1, executor=executor).valid.all()
+        limited = simulate(wrapped, 8, seed=1, executor=executor, timeout=LIMIT)
+    assert ((limited.status == "timeout") == (limited.theta[:, 0] > 0.8).numpy()).all()
+    assert (limited.status == "timeout").any()
 
 
 def test_results_come_in_order_and_tasks_are_taken_as_needed():

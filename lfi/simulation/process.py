@@ -91,7 +91,7 @@ class Child:
         try:
             send(self.tasks, task)
         except BrokenPipeError:
-            return self.end(None)
+            return self.lost()
         waiting = select.poll()
         waiting.register(self.results, select.POLLIN)
         waiting.register(parent, 0)  # its end is told without asking
@@ -103,37 +103,42 @@ class Child:
             elif limit is not None:
                 left = limit / 2
             if left <= 0:
-                return self.end(limit)
+                return self.end(over=limit)
             ready = dict(waiting.poll(1000 * left))
             if parent in ready:
-                self.end(None)
+                self.end()
                 os._exit(0)
             if ready:
                 frame = receive(self.results)
-                return self.end(None) if frame is None else frame
+                return self.lost() if frame is None else frame
 
-    def end(self, limit: float | None) -> Died:
-        """Kill the child and what it has started; return what was at work."""
-        _, row = BEAT.unpack_from(self.page)
-        if limit is not None:
-            os.kill(self.pid, signal.SIGKILL)
-        _, status = os.waitpid(self.pid, 0) if limit is not None else self._reap()
+    def end(self, *, over: float | None = None) -> Died:
+        """Kill the child and what it has started; return what was at work.
+
+        Args:
+            over: The time limit that it is killed for; None where nobody waits for it any more.
+        """
+        os.kill(self.pid, signal.SIGKILL)
+        return self._buried(over, os.waitpid(self.pid, 0)[1])
+
+    def lost(self) -> Died:
+        """Return how a child has ended that closed its files, and what was at work."""
+        for _ in range(100):  # it is about to end by itself
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return self._buried(None, status)
+            time.sleep(0.01)
+        return self.end()
+
+    def _buried(self, over: float | None, status: int) -> Died:
+        """End what the child has started and close its files."""
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)  # what it has started
+            os.killpg(self.pid, signal.SIGKILL)
         for file in (self.tasks, self.results):
             with suppress(BrokenPipeError):  # of a task that was on its way
                 file.close()
-        return Died(row, limit, os.waitstatus_to_exitcode(status))
-
-    def _reap(self) -> tuple[int, int]:
-        """Wait a moment for a child that is about to end by itself, and no longer."""
-        for _ in range(100):
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return pid, status
-            time.sleep(0.01)
-        os.kill(self.pid, signal.SIGKILL)
-        return os.waitpid(self.pid, 0)
+        _, row = BEAT.unpack_from(self.page)
+        return Died(row, over, os.waitstatus_to_exitcode(status))
 
 
 def _work(payload: bytes, page: mmap.mmap, tasks: int, results: int, others: tuple) -> None:
@@ -194,4 +199,4 @@ def main() -> None:
             child, answer = None, pickle.dumps((True, answer))
         send(results, answer)
     if child is not None:
-        child.end(0.0)
+        child.end()

@@ -15,10 +15,12 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from queue import SimpleQueue
 from types import ModuleType
@@ -72,8 +74,8 @@ def in_workers(
         timeout: How many seconds one call of the simulator may take.
         origin: A function whose module may not be importable elsewhere and then travels along.
     """
-    payload = portable(function, origin)
-    crew = [Worker(payload, timeout) for _ in range(workers)]
+    payload, dtype = portable(function, origin), torch.get_default_dtype()
+    crew = [Worker(payload, timeout, dtype) for _ in range(workers)]
     idle: SimpleQueue[Worker] = SimpleQueue()
     for worker in crew:
         idle.put(worker)
@@ -114,9 +116,7 @@ def in_executor(
             then starts one of its own, which can be killed.
         origin: A function whose module may not be importable elsewhere and then travels along.
     """
-    payload = portable(function, origin)
-    dtype = torch.get_default_dtype()
-    work = _Elsewhere(payload, timeout, dtype)
+    work = _Elsewhere(portable(function, origin), timeout, torch.get_default_dtype())
     yield from _windowed(executor, work, tasks, in_flight)
 
 
@@ -139,22 +139,25 @@ def _windowed(
             future.cancel()
 
 
+@dataclass(frozen=True)
 class _Elsewhere:
     """A piece of work that travels to another process, with the simulator in its luggage."""
 
-    def __init__(self, payload: bytes, timeout: float | None, dtype: torch.dtype) -> None:
-        self.payload, self.timeout, self.dtype = payload, timeout, dtype
+    payload: bytes
+    timeout: float | None
+    dtype: torch.dtype
 
     def __call__(self, piece: Piece) -> Block:
         kept = _local.__dict__
-        if kept.get("payload") != self.payload:  # each thread unpacks a simulator once
-            if kept.get("worker") is not None:
-                kept["worker"].end()
-            alone = self.timeout is None
-            kept["function"] = pickle.loads(self.payload) if alone else None
-            kept["worker"] = None if alone else Worker(self.payload, self.timeout, self.dtype)
-            kept["payload"] = self.payload
-        if kept["worker"] is not None:
+        if kept.get("luggage") != self:  # each thread unpacks a simulator once
+            if "worker" in kept:
+                kept.pop("worker").end()
+            if self.timeout is None:
+                kept["function"] = pickle.loads(self.payload)
+            else:
+                kept["worker"] = Worker(self.payload, self.timeout, self.dtype)
+            kept["luggage"] = self
+        if "worker" in kept:
             return resilient(kept["worker"].run, piece)
         default = torch.get_default_dtype()
         with one_thread():
@@ -185,11 +188,13 @@ def portable(function: Function, origin: object = None) -> bytes:
 
 
 class Worker:
-    """One process, which answers one task at a time and outlives what its simulator does."""
+    """One process, which answers one task at a time and outlives what its simulator does.
 
-    def __init__(
-        self, payload: bytes, timeout: float | None = None, dtype: torch.dtype | None = None
-    ) -> None:
+    Attributes:
+        end: Ends the process; called without arguments, or when the worker is forgotten.
+    """
+
+    def __init__(self, payload: bytes, timeout: float | None, dtype: torch.dtype) -> None:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from lfi.simulation.process import main; main()"],
@@ -198,7 +203,7 @@ class Worker:
             env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is the parent's
         )
-        dtype = torch.get_default_dtype() if dtype is None else dtype
+        self.end = weakref.finalize(self, _end, self.process)
         self.start: bytes | None = pickle.dumps((dtype, payload, timeout))
 
     def run(self, piece: Piece) -> Block | Died:
@@ -226,16 +231,17 @@ class Worker:
             raise value
         return value
 
-    def end(self) -> None:
-        """End the process, and with it what the simulator has started."""
-        with suppress(BrokenPipeError):  # of a task that was on its way
-            self.process.stdin.close()  # its keeper notices and ends the child
-        try:
-            self.process.wait(2)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.process.stdout.close()
+
+def _end(process: subprocess.Popen) -> None:
+    """End a worker's process, and with it what the simulator has started."""
+    with suppress(BrokenPipeError):  # of a task that was on its way
+        process.stdin.close()  # its keeper notices and ends the child
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    process.stdout.close()
 
 
 def _importable(module: ModuleType) -> bool:
