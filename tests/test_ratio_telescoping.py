@@ -34,7 +34,7 @@ def test_ten_nats_in_forty_dimensions_where_one_bridge_fails():
         method = lfi.TelescopingRatio(bridges=bridges, steps=1_000, batch_size=256)
         told[bridges] = method.fit_pairs(x, y, seed=1, progress=False).kl(pairs).value
     assert told[None] == pytest.approx(10.0, rel=0.1)
-    assert abs(told[1] - 10.0) > 1.0  # measured: -12% with three times the steps
+    assert abs(told[1] - 10.0) > 1.0  # a single bridge stays at 7.6 with the benchmark's steps
 
 
 @pytest.mark.slow
@@ -240,3 +240,16 @@ def test_it_must_be_fitted_first_and_can_be_cloned():
     assert copy.set_params(steps=7, bridges=None).get_params()["steps"] == 7
     assert copy.bridges is None
     assert "steps=7" in repr(copy)
+
+
+def test_units_of_each_coordinate_do_not_matter():
+    p, q = torch.randn(600, 2), torch.randn(600, 2)
+    p[:, 0] += 1.0
+    x, units = torch.randn(9, 2), torch.tensor([1.0, 1e8])
+    plain, scaled = (
+        lfi.TelescopingRatio(bridges=1, steps=50).fit(p * u, q * u, seed=1, progress=False)
+        for u in (torch.ones(2), units)
+    )
+    torch.testing.assert_close(
+        scaled.log_ratio(x * units), plain.log_ratio(x), rtol=1e-3, atol=1e-3
+    )  # float32 rounds otherwise in other units

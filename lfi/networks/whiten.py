@@ -39,11 +39,14 @@ def moments(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor,
 
 
 class Whiten(nn.Module):
-    """z = P (x - mean), with P the inverse root of the covariance.
+    """z = (x - mean) / sd P, with P the inverse root of the correlations.
+
+    Coordinates are brought to one scale first: which of them have no spread is decided for each by
+    itself, and does not depend on the units of the others.
 
     Attributes:
         mean: What is subtracted, (d,).
-        root: P, (d, d).
+        root: diag(1/sd) P, (d, d).
 
     Example:
         >>> layer = Whiten(2)
@@ -59,8 +62,10 @@ class Whiten(nn.Module):
 
     def learn(self, mean: Float[Tensor, " d"], covariance: Float[Tensor, "d d"]) -> None:
         """Take the coordinates from moments."""
+        sd = covariance.diagonal().sqrt()
+        sd = torch.where(sd > 0, sd, torch.ones_like(sd))
         self.mean.copy_(mean)
-        self.root.copy_(inverse_root(covariance))
+        self.root.copy_(inverse_root(covariance / (sd[:, None] * sd)) / sd[:, None])
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Return x in the new coordinates."""
