@@ -9,10 +9,13 @@ References:
     Breiman, Stacked regressions, Machine Learning 1996.
 """
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from lfi.ratio.simplex import minimise_on_simplex
+
+GAP = 1e-9  # nats that other weights may do better
 
 
 def stack(h_p: Float[Tensor, "k n"], h_q: Float[Tensor, "k m"]) -> Float[Tensor, " k"]:
@@ -28,26 +31,14 @@ def stack(h_p: Float[Tensor, "k n"], h_q: Float[Tensor, "k m"]) -> Float[Tensor,
         >>> stack(*(torch.stack([right(x), noise(x)]) for x in (x_p, x_q)))[1] < 0.2
         tensor(True)
     """
-    from scipy.optimize import minimize
-
     k = len(h_p)
-    sides = [(-1.0, h_p.double().numpy()), (1.0, h_q.double().numpy())]
+    sides = [(-1.0, h_p.double()), (1.0, h_q.double())]
 
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = 0.0, np.zeros(k)
-        for sign, h in sides:
-            wrong = sign * (w @ h)
-            value += np.logaddexp(0, wrong).mean()
-            gradient += sign * (h / (1 + np.exp(-wrong.clip(-500)))).mean(1)
-        return len(h_p[0]) * value, len(h_p[0]) * gradient  # of order 1 where a choice matters
+    def derivatives(w: Float[Tensor, " k"]) -> tuple[Float[Tensor, " k"], Float[Tensor, "k k"]]:
+        wrong = [(sign, h, torch.sigmoid(sign * (w @ h))) for sign, h in sides]
+        gradient = sum(sign * (h * s).mean(1) for sign, h, s in wrong)
+        hessian = sum((h * s * (1 - s)) @ h.T / h.shape[1] for _, h, s in wrong)
+        return gradient, hessian
 
-    best = minimize(
-        loss,
-        np.full(k, 1 / k),
-        jac=True,
-        method="SLSQP",
-        bounds=[(0, 1)] * k,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(k)},
-    )
-    weights = best.x.clip(0, 1)
-    return torch.from_numpy(weights / weights.sum()).to(h_p)
+    start = torch.full((k,), 1 / k, dtype=torch.float64)
+    return minimise_on_simplex(derivatives, start, tolerance=GAP).to(h_p)
