@@ -275,3 +275,15 @@ def test_samples_that_do_not_fit_are_refused():
     ratio = lfi.fit_ratio(p, p + 1, **TINY)
     with pytest.raises(ValueError, match=r"x has shape \(200, 3\), expected \(n, 2\)"):
         ratio.log_ratio(q)
+
+
+def test_samples_that_take_gradients_are_taken_as_they_are():
+    p, q = torch.randn(60).requires_grad_(), torch.randn(60).requires_grad_()
+    ratio = lfi.fit_ratio(p, q, members=1, steps=5, seed=1, progress=False)
+    assert ratio.log_ratio(p).requires_grad
+
+
+@pytest.mark.parametrize("change", [{"width": 0}, {"depth": -1}])
+def test_networks_have_a_size(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        lfi.fit_ratio(torch.randn(60), torch.randn(60), seed=1, **change)

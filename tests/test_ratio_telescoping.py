@@ -201,7 +201,7 @@ def test_bridges_train_on_the_device(device):
     ("change", "says"),
     [
         ({"loss": lfi.Hinge()}, "recovers SIGN"),
-        ({"loss": lfi.NREC()}, "compares a pair with others"),
+        ({"loss": lfi.NREC()}, "two samples hold no pairs"),
         ({"bridges": 2, "levels": (0.0, 1.0)}, "bridges or levels"),
         ({"levels": (0.0, 0.5)}, "levels must increase"),
         ({"bridges": 0}, "bridges must be positive"),

@@ -47,6 +47,7 @@ from lfi.training import (
     child,
     fit,
     fresh,
+    held_out_note,
     isolated,
     one_cycle,
     split,
@@ -186,7 +187,7 @@ class NeuralRatio:
                 schedule=one_cycle(),
                 seed=child(seed, 2),
                 device=device,
-                callbacks=[lambda done, latest: advance(1, _note(latest))],
+                callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
             )
         history = replace(history, seed=seed)  # the one that repeats the whole fit
         return RatioPosterior(critic, prior, recovers, tuple(x.shape[1:]), (history,))
@@ -201,10 +202,6 @@ class NeuralRatio:
         if len(simulations) < 100:
             raise ValueError(f"simulations: {len(simulations)} are too few, need at least 100")
         return simulations.theta.to(torch.float32), simulations.x.to(torch.float32)
-
-
-def _note(latest: dict[str, float]) -> str:
-    return f"held-out {latest['held-out']:.4f}" if "held-out" in latest else ""
 
 
 def fit_posterior(

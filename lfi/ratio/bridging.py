@@ -7,7 +7,7 @@ apart their waymarks are: with h the best guess of log p/q,
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,7 @@ from lfi.comparison import CriticLoss
 from lfi.networks import Bridges
 from lfi.ratio.ends import Ends
 from lfi.ratio.waymarks import Waymarks
-from lfi.training import Batch, History, Monitor, Player, Step, child, fit, one_cycle
+from lfi.training import Advance, Batch, History, Monitor, Player, Step, child, fit, one_cycle
 
 SMOOTH = 0.3  # the share of steps before the trunk joins in
 FASTEST, EVEN = 6.0, 13.0  # factors of learning rates: see `train_bridges`
@@ -53,7 +53,7 @@ def train_bridges(
     weight_decay: float,
     seed: int,
     device: str,
-    advance: Callable[[int], object],
+    advance: Advance,
 ) -> Trained:
     """Train bridges between waymarks: first what is smooth in them, then with the trunk.
 
@@ -73,7 +73,7 @@ def train_bridges(
         weight_decay: AdamW's.
         seed: Of the batches.
         device: Where to train.
-        advance: Called with 1 after every step.
+        advance: Told of every step.
     """
     factors = {id(p): min(FASTEST, EVEN / math.sqrt(p[0].numel())) for p in network.smooth()}
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lfi.networks import Contents, Copies, Members, SampleCritics, load_prefixed, prefixed, write
 from lfi.ratio.calibration import Calibrated, restore
 from lfi.ratio.ratio import Ratio
-from lfi.ratio.samples import Sample, as_sample
+from lfi.ratio.samples import Sample, as_sample, floating
 from lfi.training import History
 
 ROWS = 2**13  # samples that the critics see at a time: keeps memory flat
@@ -45,13 +45,12 @@ class CriticRatio(Ratio):
             x: Where, (n, *event); NumPy or torch.
         """
         x = as_sample("x", x, self.shape)
-        dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
         device, members = self.critics.weights.device, self.critics.members
         values = []
         for part in x.split(ROWS):
             rows = part.to(device, torch.float32)
             rows = rows.unsqueeze(1).expand(-1, members, *self.shape)
-            values.append(self.critics(rows).cpu().to(dtype))
+            values.append(self.critics(rows).to(x.device, floating(x.dtype)))
         h = torch.cat(values).T
         if self.calibrated:
             pairs = zip(self.calibrated, h, strict=True)
@@ -59,7 +58,7 @@ class CriticRatio(Ratio):
         return h
 
     def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
-        """Return log p(x)/q(x), on the CPU, in the dtype of x and differentiable in it.
+        """Return log p(x)/q(x), on the device and in the dtype of x, with gradients.
 
         Args:
             x: Where, (n, *event); NumPy or torch.

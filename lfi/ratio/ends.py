@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lfi.networks import Whiten, moments
-from lfi.ratio.samples import Sample, as_sample
+from lfi.ratio.samples import Sample, as_sample, floating
 from lfi.training import Batch, Batches, Shuffled, Together, split, torch_rng
 
 MOST_HELD_OUT = 4_096  # rows of either sample
@@ -120,8 +120,7 @@ def side_by_side(x: Sample, y: Sample) -> tuple[Float[Tensor, "n d"], int]:
     if len(x) != len(y):
         raise ValueError(f"x and y are pairs, one in a row of either: got {len(x)} and {len(y)}")
     x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
-    common = torch.promote_types(x.dtype, y.dtype)
-    common = common if common.is_floating_point else torch.get_default_dtype()
+    common = floating(torch.promote_types(x.dtype, y.dtype))
     return torch.cat([x.to(common), y.to(common)], dim=1), x.shape[1]
 
 

@@ -36,21 +36,20 @@ from torch import Tensor
 
 from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
 from lfi.comparison.distances import median_distance
+from lfi.ratio.estimator import UNCHANGED, Estimator
 from lfi.ratio.least_squares import LeastSquares, fit_least_squares
 from lfi.ratio.maximum_likelihood import FOLDS, MaximumLikelihood, fit_maximum_likelihood
 from lfi.ratio.mean_matching import MeanMatching, match_means
 from lfi.ratio.ratio import Ratio
-from lfi.ratio.samples import Sample, as_sample, two_samples
+from lfi.ratio.samples import Sample, as_sample, floating, two_samples
 from lfi.training import fresh, torch_rng
 
 LEAST = 2 * FOLDS  # rows of either sample
 OCTAVES = (-3.0, 2.0)  # of the median distance, between which widths are tried
 RIDGES = 10  # between 1/min(n, m), which theory asks for, and 1
-PARAMETERS = ("loss", "alpha", "centres", "widths", "ridges", "bound", "seed")
-_UNCHANGED = object()
 
 
-class KernelRatio(Ratio):
+class KernelRatio(Estimator, Ratio):
     """A density ratio by kernels: uLSIF, RuLSIF, KLIEP or kernel mean matching.
 
     An estimator as scikit-learn has them: the constructor only keeps its arguments, `fit` sets what
@@ -117,35 +116,20 @@ class KernelRatio(Ratio):
         self.bound = bound
         self.seed = seed
 
-    def get_params(self, deep: bool = True) -> dict[str, object]:
-        """Return the arguments of the constructor.
-
-        Args:
-            deep: Of no effect: no argument is an estimator.
-        """
-        return {name: getattr(self, name) for name in PARAMETERS}
-
     def set_params(
         self,
         *,
-        loss: object = _UNCHANGED,
-        alpha: object = _UNCHANGED,
-        centres: object = _UNCHANGED,
-        widths: object = _UNCHANGED,
-        ridges: object = _UNCHANGED,
-        bound: object = _UNCHANGED,
-        seed: object = _UNCHANGED,
+        loss: object = UNCHANGED,
+        alpha: object = UNCHANGED,
+        centres: object = UNCHANGED,
+        widths: object = UNCHANGED,
+        ridges: object = UNCHANGED,
+        bound: object = UNCHANGED,
+        seed: object = UNCHANGED,
     ) -> "KernelRatio":
         """Change arguments of the constructor; they act at the next `fit`."""
-        given = (loss, alpha, centres, widths, ridges, bound, seed)
-        for name, value in zip(PARAMETERS, given, strict=True):
-            if value is not _UNCHANGED:
-                setattr(self, name, value)
+        self.change((loss, alpha, centres, widths, ridges, bound, seed))
         return self
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"KernelRatio({given})"
 
     @torch.no_grad()
     def fit(self, p_samples: Sample, q_samples: Sample) -> "KernelRatio":
@@ -253,8 +237,7 @@ class KernelRatio(Ratio):
 
     def _match(self, p: Num[Tensor, "n d"], q: Num[Tensor, "m d"]) -> None:
         """Fit by mean matching, in the samples' own units and floating dtype."""
-        common = torch.promote_types(p.dtype, q.dtype)
-        dtype = common if common.is_floating_point else torch.get_default_dtype()
+        dtype = floating(torch.promote_types(p.dtype, q.dtype))
         self.ridge_ = 1.0 if self.ridges is None else float(self.ridges[0])
         model = match_means(
             p.to(dtype), q.to(dtype), self.loss.kernel, ridge=self.ridge_, bound=self.bound
@@ -273,13 +256,9 @@ class KernelRatio(Ratio):
 
     def _rows(self, x: Sample) -> tuple[Float[Tensor, "n d"], Tensor]:
         """Return points as the model takes them, and an example of what is wanted back."""
-        if not hasattr(self, "model_"):
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError("this KernelRatio is not fitted: call fit(p_samples, q_samples)")
+        self.check_fitted("model_", "fit(p_samples, q_samples)")
         x = as_sample("x", x, self.event_shape_)
-        dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
-        like = torch.empty(0, dtype=dtype, device=x.device)
+        like = torch.empty(0, dtype=floating(x.dtype), device=x.device)
         return x.reshape(len(x), -1).to(self.scale_) / self.scale_, like
 
     def _check(self) -> None:

@@ -17,12 +17,15 @@ from torch import Tensor
 
 from lfi.comparison import (
     Bernoulli,
+    Contrastive,
     Critic,
     CriticLoss,
     Divergence,
     Penalty,
+    Recovers,
     Values,
     objective,
+    recovered,
     two_samples,
 )
 from lfi.networks import Members
@@ -38,6 +41,7 @@ from lfi.training import (
     Together,
     adamw,
     fit,
+    held_out_note,
     one_cycle,
     torch_rng,
 )
@@ -161,7 +165,7 @@ def train(
             schedule=one_cycle(),
             seed=seeds[level],
             device=device,
-            callbacks=[lambda done, latest: advance(1, _note(latest))],
+            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
         )
         histories.append(history)
     critics.eval().requires_grad_(False)
@@ -175,5 +179,21 @@ def train(
     return tuple(histories)
 
 
-def _note(latest: dict[str, float]) -> str:
-    return f"held-out {latest['held-out']:.4f}" if "held-out" in latest else ""
+def check_loss(loss: CriticLoss, penalties: tuple[Penalty, ...] = ()) -> None:
+    """Refuse losses, and penalties with them, that do not give the ratio of two samples.
+
+    Raises:
+        ValueError: If they recover less, or compare rows of pairs.
+    """
+    recovers = recovered(loss, penalties)
+    if recovers != Recovers.RATIO:
+        under = f" under {penalties}" if penalties else ""
+        raise ValueError(
+            f"loss: {loss}{under} recovers {recovers.name}, and a density ratio needs RATIO: take "
+            "a strictly proper loss, such as Bernoulli(), and no penalty that moves its optimum"
+        )
+    if isinstance(loss, Contrastive):
+        raise ValueError(
+            f"loss: {loss} looks for a joint pair (theta, x) among shuffled ones, and two samples "
+            "hold no pairs: take a loss such as Bernoulli()"
+        )

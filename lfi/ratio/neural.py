@@ -24,11 +24,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from lfi.comparison import Bernoulli, Contrastive, CriticLoss, Penalty, Recovers, recovered
+from lfi.comparison import Bernoulli, CriticLoss, Penalty
 from lfi.networks import Copies, Members, SampleCritics
 from lfi.ratio.calibration import Calibrated, Calibration
 from lfi.ratio.critic_ratio import CriticRatio
-from lfi.ratio.levels import Recipe, split_folds, train
+from lfi.ratio.levels import Recipe, check_loss, split_folds, train
 from lfi.ratio.samples import Sample, two_samples
 from lfi.training import bar, child, fresh, isolated, torch_rng
 
@@ -59,8 +59,8 @@ def fit_ratio(
 
     Each member is a linear critic, a smooth one (with products and logarithms) and a free one (with
     a network), trained in this order by the same loss and weighed by held-out log-loss; see
-    `lfi.networks.sample_critic`. The default takes two or three seconds for 5,000 points of each
-    in a few dimensions, on one thread.
+    `lfi.networks.sample_critic`. The default takes a few seconds for 5,000 points of each in a
+    few dimensions, on one thread.
 
     Args:
         p_samples: Samples of p, (n,) or (n, *event), NumPy or torch.
@@ -98,16 +98,19 @@ def fit_ratio(
         >>> ratio.importance_weights(q).effective_sample_size < 500
         True
     """
-    _check_loss(loss, penalties)
-    for name, value in {"members": members, "steps": steps, "batch_size": batch_size}.items():
+    check_loss(loss, penalties)
+    counts = {"members": members, "width": width, "steps": steps, "batch_size": batch_size}
+    for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} must be positive, got {value}")
+    if depth < 0:
+        raise ValueError(f"depth must not be negative, got {depth}")
     if not 0 < held_out < 1:
         raise ValueError(f"held_out must lie between 0 and 1, got {held_out}")
     samples = two_samples(p_samples, q_samples, LEAST)
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)
     p, q = (
-        split_folds(x.to(device, torch.float32), members, held_out, torch_rng(seed, 0, i))
+        split_folds(x.detach().to(device, torch.float32), members, held_out, torch_rng(seed, 0, i))
         for i, x in enumerate(samples)
     )
     with isolated(child(seed, 1)):
@@ -134,18 +137,3 @@ def fit_ratio(
         calibrated = tuple(calibration.fit(h_p, h_q) for h_p, h_q in pairs)
     histories = tuple(replace(history, seed=seed) for history in histories)  # repeats the whole fit
     return CriticRatio(critics, shape, histories, calibrated)
-
-
-def _check_loss(loss: CriticLoss, penalties: tuple[Penalty, ...]) -> None:
-    recovers = recovered(loss, penalties)
-    if recovers != Recovers.RATIO:
-        under = f" under {penalties}" if penalties else ""
-        raise ValueError(
-            f"loss: {loss}{under} recovers {recovers.name}, and a density ratio needs RATIO: take "
-            "a strictly proper loss, such as Bernoulli(), and no penalty that moves its optimum"
-        )
-    if isinstance(loss, Contrastive):
-        raise ValueError(
-            f"loss: {loss} looks for a joint pair (theta, x) among shuffled ones, and two samples "
-            "hold no pairs: take a loss such as Bernoulli()"
-        )

@@ -73,7 +73,10 @@ class Ratio(ABC):
 
     @abstractmethod
     def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
-        """Return log p(x)/q(x); -inf where a model of the ratio itself is not positive."""
+        """Return log p(x)/q(x), on the device of x and in its floating dtype.
+
+        It is -inf where a model of the ratio itself is not positive.
+        """
 
     def importance_weights(self, x_q: Sample) -> ImportanceWeights:
         """Return the weights of samples of q that make them stand for p.

@@ -37,6 +37,11 @@ def as_sample(name: str, x: Sample, shape: tuple[int, ...] | None = None) -> Ten
     return x
 
 
+def floating(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of answers about a sample: its own, or the default for whole numbers."""
+    return dtype if dtype.is_floating_point else torch.get_default_dtype()
+
+
 def two_samples(p_samples: Sample, q_samples: Sample, least: int = 1) -> tuple[Tensor, Tensor]:
     """Return two samples of one kind of event.
 

@@ -26,12 +26,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison import Bernoulli, Contrastive, CriticLoss, Recovers
+from lfi.comparison import Bernoulli, CriticLoss
 from lfi.networks import Bridges
 from lfi.ratio.bridging import Trained, train_bridges
 from lfi.ratio.ends import Ends, pair_ends, side_by_side, two_ends
+from lfi.ratio.estimator import UNCHANGED, Estimator
+from lfi.ratio.levels import check_loss
 from lfi.ratio.ratio import Ratio
-from lfi.ratio.samples import Sample, as_sample, two_samples
+from lfi.ratio.samples import Sample, as_sample, floating, two_samples
 from lfi.ratio.waymarks import Waymarks, even_levels, respaced
 from lfi.training import bar, child, fresh, isolated
 
@@ -40,14 +42,9 @@ PILOT = 16  # bridges of the short fit that places the waymarks
 LEAST_PILOT = 100  # of its steps, which are a tenth of the others
 LARGEST_FORM = 512  # entries of an event up to which bridges have a quadratic form
 ROWS = 2_048  # samples that the network sees at a time: keeps memory flat
-PARAMETERS = (
-    *("bridges", "levels", "loss", "width", "depth", "quadratic"),
-    *("steps", "batch_size", "learning_rate", "weight_decay", "held_out"),
-)
-_UNCHANGED = object()
 
 
-class TelescopingRatio(Ratio):
+class TelescopingRatio(Estimator, Ratio):
     """A density ratio as a sum of bridges between waymarks.
 
     An estimator as scikit-learn has them: the constructor only keeps its arguments, `fit` sets what
@@ -116,40 +113,26 @@ class TelescopingRatio(Ratio):
         self.weight_decay = weight_decay
         self.held_out = held_out
 
-    def get_params(self, deep: bool = True) -> dict[str, object]:
-        """Return the arguments of the constructor.
-
-        Args:
-            deep: Of no effect: no argument is an estimator.
-        """
-        return {name: getattr(self, name) for name in PARAMETERS}
-
     def set_params(
         self,
         *,
-        bridges: object = _UNCHANGED,
-        levels: object = _UNCHANGED,
-        loss: object = _UNCHANGED,
-        width: object = _UNCHANGED,
-        depth: object = _UNCHANGED,
-        quadratic: object = _UNCHANGED,
-        steps: object = _UNCHANGED,
-        batch_size: object = _UNCHANGED,
-        learning_rate: object = _UNCHANGED,
-        weight_decay: object = _UNCHANGED,
-        held_out: object = _UNCHANGED,
+        bridges: object = UNCHANGED,
+        levels: object = UNCHANGED,
+        loss: object = UNCHANGED,
+        width: object = UNCHANGED,
+        depth: object = UNCHANGED,
+        quadratic: object = UNCHANGED,
+        steps: object = UNCHANGED,
+        batch_size: object = UNCHANGED,
+        learning_rate: object = UNCHANGED,
+        weight_decay: object = UNCHANGED,
+        held_out: object = UNCHANGED,
     ) -> "TelescopingRatio":
         """Change arguments of the constructor; they act at the next `fit`."""
         given = (bridges, levels, loss, width, depth, quadratic, steps, batch_size)
         given += (learning_rate, weight_decay, held_out)
-        for name, value in zip(PARAMETERS, given, strict=True):
-            if value is not _UNCHANGED:
-                setattr(self, name, value)
+        self.change(given)
         return self
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"TelescopingRatio({given})"
 
     def fit(
         self,
@@ -232,16 +215,12 @@ class TelescopingRatio(Ratio):
 
     def bridge_log_ratios(self, x: Sample) -> Float[Tensor, "bridges n"]:
         """Return each bridge's log ratio, of which `log_ratio` is the sum, in order from p to q."""
-        if not hasattr(self, "network_"):
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError("this TelescopingRatio is not fitted: call fit or fit_pairs")
+        self.check_fitted("network_", "fit or fit_pairs")
         x = as_sample("x", x, self.event_shape_)
-        dtype = x.dtype if x.dtype.is_floating_point else torch.get_default_dtype()
         device = self.whiten_.mean.device
         rows = x.reshape(len(x), -1).split(ROWS)
         h = [self.network_(self.whiten_(part.to(device, torch.float32))) for part in rows]
-        return torch.cat(h, dim=1).to(x.device, dtype)
+        return torch.cat(h, dim=1).to(x.device, floating(x.dtype))
 
     def _fit(
         self, ends: Ends, shape: tuple[int, ...], seed: int, device: str, progress: bool
@@ -288,15 +267,7 @@ class TelescopingRatio(Ratio):
 
     def _check(self) -> None:
         """Check the constructor's arguments."""
-        if self.loss.recovers != Recovers.RATIO:
-            raise ValueError(
-                f"loss: {self.loss} recovers {self.loss.recovers.name}, and a density ratio needs "
-                "RATIO: take a strictly proper loss such as Bernoulli()"
-            )
-        if isinstance(self.loss, Contrastive):
-            raise ValueError(
-                f"loss: {self.loss} compares a pair with others in rows: take Bernoulli()"
-            )
+        check_loss(self.loss)
         if self.bridges is not None and self.levels is not None:
             raise ValueError("give bridges or levels, not both: k bridges have k + 1 levels")
         if self.levels is not None:

@@ -3,7 +3,7 @@
 from lfi.training.batches import Batch, Batches, Shuffled, Together, split
 from lfi.training.loop import History, Monitor, fit
 from lfi.training.players import Diverged, Move, Player, Step, adamw, alternating, simultaneous
-from lfi.training.progress import Advance, bar
+from lfi.training.progress import Advance, bar, held_out_note
 from lfi.training.schedules import constant, linear_decay, one_cycle
 from lfi.training.seeds import child, fresh, isolated, numpy_rng, reseed, torch_rng
 
@@ -26,6 +26,7 @@ __all__ = [
     "constant",
     "fit",
     "fresh",
+    "held_out_note",
     "isolated",
     "linear_decay",
     "numpy_rng",

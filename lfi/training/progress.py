@@ -70,3 +70,13 @@ def bar(description: str, total: int | None, show: bool = True) -> Iterator[Adva
             yield advance
         finally:
             display.update(task, advance=pending, note=note_shown)
+
+
+def held_out_note(latest: dict[str, float]) -> str:
+    """Return what stands behind a bar while a monitor judges: its latest judgement.
+
+    Example:
+        >>> held_out_note({"held-out": 0.51234})
+        'held-out 0.5123'
+    """
+    return f"held-out {latest['held-out']:.4f}" if "held-out" in latest else ""
