@@ -121,3 +121,14 @@ def test_equal_points_have_a_median_distance_of_one():
 def test_bandwidths_take_no_gradient():
     x = torch.randn(5, 2, requires_grad=True)
     assert not median_distance(x, x).requires_grad
+
+
+def test_points_without_weight_are_not_there_however_many():
+    x, y = torch.randn(1_000, 2), torch.randn(17, 2)
+    weight = torch.zeros(1_000)
+    kept = torch.arange(3, 1_000, 53)  # few, and none of the 250 evenly spaced rows of all
+    weight[kept] = torch.rand(len(kept)) + 0.1
+    levels = (0.1, 0.5, 0.9)
+    among = quantile_distances(x, y, levels, weight_x=weight)
+    alone = quantile_distances(x[kept], y, levels, weight_x=weight[kept])
+    torch.testing.assert_close(among, alone)

@@ -121,7 +121,7 @@ def quantile_distances(
     Both samples count the same, whatever their sizes, and pairs of equal points are left out: so
     repeated rows and whole-number weights say the same. A quantile is the least distance that at
     least that share of the pairs does not exceed. Of a sample with more than 250 points, 250 evenly
-    spaced rows are used, the same ones every time.
+    spaced ones of those with a weight are used, the same ones every time.
 
     Args:
         x: One sample.
@@ -152,12 +152,17 @@ def quantile_distances(
 
 
 def _bounded(x: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return at most ROWS evenly spaced points, and their shares of the sample."""
+    """Return at most ROWS evenly spaced points that have a weight, and their shares."""
     n = x.shape[-2]
-    mass = torch.ones(n, device=x.device) if weight is None else weight.detach()
+    mass = torch.ones(x.shape[:-1], device=x.device) if weight is None else weight.detach()
     if n > ROWS:
-        index = torch.linspace(0, n - 1, ROWS, dtype=torch.float64).round().long().to(x.device)
-        x, mass = x[..., index, :], mass[..., index]
+        rank = (mass > 0).cumsum(dim=-1)
+        share = torch.linspace(0, 1, ROWS, dtype=torch.float64, device=x.device)
+        wanted = 1 + (share * (rank[..., -1:] - 1)).round().long()
+        index = torch.searchsorted(rank, wanted)
+        rows = index[..., None].expand(*index.shape, x.shape[-1])
+        again = index == torch.nn.functional.pad(index, (1, 0), value=-1)[..., :-1]  # of few points
+        x, mass = x.gather(-2, rows), torch.where(again, 0.0, mass.gather(-1, index))
     return x.detach(), mass.double() / mass.double().sum(dim=-1, keepdim=True)
 
 
