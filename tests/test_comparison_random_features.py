@@ -101,3 +101,11 @@ def test_kernels_without_a_spectrum_are_refused():
             RandomFeatureMMD(features=features)
     with pytest.raises(ValueError, match="y must have two points of positive weight, got one"):
         RandomFeatureMMD()(torch.randn(4, 1), torch.randn(1, 1))
+
+
+@pytest.mark.parametrize("kernel", [Gaussian(1.0), Laplace(1.0), RationalQuadratic(1.0)], ids=repr)
+def test_features_do_not_depend_on_the_default_dtype(kernel):
+    x, y = torch.randn(20, 2), torch.randn(20, 2) + 1
+    wide = RandomFeatureMMD(kernel, seed=0)(x, y)
+    torch.set_default_dtype(torch.float32)
+    assert torch.equal(RandomFeatureMMD(kernel, seed=0)(x, y), wide)

@@ -20,6 +20,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -94,14 +95,17 @@ class _Scaled(ABC):
             median distance (None).
     """
 
-    bandwidth: float | Tensor | Quantile | None = None
+    bandwidth: float | Real | Tensor | Quantile | None = None
 
     def __post_init__(self) -> None:
         given = self.bandwidth
-        if isinstance(given, (int, float, Tensor)):
-            values = torch.as_tensor(given)
-            if not ((values > 0) & values.isfinite()).all():
-                raise ValueError(f"bandwidth must be positive and finite, got {given}")
+        if given is None or isinstance(given, Quantile):
+            return
+        if not isinstance(given, (Real, Tensor)):
+            raise TypeError(f"bandwidth must be a number, tensor, Quantile or None, got {given!r}")
+        values = torch.as_tensor(given)
+        if not ((values > 0) & values.isfinite()).all():
+            raise ValueError(f"bandwidth must be positive and finite, got {given}")
 
     _distance: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(euclidean_distances)
 
@@ -160,7 +164,7 @@ class Gaussian(_Scaled):
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies."""
-        return torch.randn(count, dim, generator=rng)
+        return torch.randn(count, dim, dtype=torch.float64, generator=rng)
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ class Laplace(_Scaled):
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw Cauchy frequencies, independent in every coordinate."""
-        return torch.empty(count, dim).cauchy_(generator=rng)
+        return torch.empty(count, dim, dtype=torch.float64).cauchy_(generator=rng)
 
 
 @dataclass(frozen=True)
@@ -214,17 +218,16 @@ class RationalQuadratic(_Scaled):
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies with a gamma variance."""
-        shape = torch.full((count, 1), self.alpha)
+        shape = torch.full((count, 1), self.alpha, dtype=torch.float64)
         variance = torch._standard_gamma(shape, generator=rng) / self.alpha
-        return variance.sqrt() * torch.randn(count, dim, generator=rng)
+        return variance.sqrt() * Gaussian(1.0).frequencies(count, dim, rng)
 
 
 @dataclass(frozen=True)
 class InverseMultiquadric(_Scaled):
     """(1 + |x - y|^2 / bandwidth^2)^(-1/2): the rational quadratic kernel of alpha = 1/2.
 
-    Attributes:
-        bandwidth: A number, a tensor, a `Quantile` of the data's distances, or their median (None).
+    Its `bandwidth` may be given as there.
 
     Example:
         >>> InverseMultiquadric(1.0)(torch.zeros(1, 1), torch.tensor([[0.0], [1.0]]))
@@ -232,7 +235,7 @@ class InverseMultiquadric(_Scaled):
     """
 
     def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
-        return torch.rsqrt(1 + squared_distances(x, y) / bandwidth.square())
+        return (1 + squared_distances(x, y) / bandwidth.square()).rsqrt()
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies with a gamma variance."""
