@@ -67,7 +67,7 @@ def test_a_constraint_is_a_value_after_which_no_ratio_is_left(constraint):
 def test_projecting_twice_is_projecting_once(constraint):
     critic = Chain(3)
     names = list(critic.state_dict())
-    constraint.prepare(critic)
+    constraint.project(critic)
     once = copy.deepcopy(critic.state_dict())
     constraint.project(critic)
     assert list(critic.state_dict()) == names
@@ -150,7 +150,7 @@ def test_no_layer_stretches_by_more_than_the_limit(layer, shape, limit):
     layer = copy.deepcopy(layer).double()
     nn.init.normal_(layer.weight, std=2.0)
     assert stretch(layer, shape) > limit
-    SpectralNorm(limit).prepare(layer)
+    SpectralNorm(limit).project(layer)
     assert stretch(layer, shape) <= limit * (1 + 1e-12)
     assert stretch(layer, shape) >= limit / 4  # and it is not a crude bound that holds it
 
@@ -158,7 +158,7 @@ def test_no_layer_stretches_by_more_than_the_limit(layer, shape, limit):
 def test_the_bound_of_convolutions_is_attained_where_patches_agree():
     layer = nn.Conv1d(1, 1, 4, bias=False)
     layer.weight.data.fill_(1.0)
-    SpectralNorm().prepare(layer)
+    SpectralNorm().project(layer)
     assert 0.99 < stretch(layer, (1, 60)) <= 1  # of a long constant signal all but the ends
 
 
@@ -175,7 +175,7 @@ def test_the_bound_of_convolutions_is_attained_where_patches_agree():
 )
 def test_critics_of_which_nothing_could_be_promised_are_refused(critic, named):
     with pytest.raises(ValueError, match=f"(?s)bounds linear layers and convolutions.*{named}"):
-        SpectralNorm().prepare(critic)
+        SpectralNorm().project(critic)
 
 
 # Training.
@@ -185,7 +185,7 @@ def trained(critic, shift, *, penalties=(), constraint=None, steps=400, n=1_000,
     """Let a Wasserstein critic tell N(shift, 1) from N(0, 1), quantiles of both; its value."""
     x_p, x_q = (quantiles(mean, n)[:, None] for mean in (shift, 0.0))
     if constraint is not None:
-        constraint.prepare(critic)
+        constraint.project(critic)
 
     def criticise(batch, step):
         values = two_samples(critic, batch, step.rng)
@@ -215,7 +215,7 @@ def test_spectral_norm_holds_through_training_averages_and_the_best_weights(ema,
         for parameter in critic.parameters():
             parameter.mul_(5)
     assert steepest(critic, dim) > 1
-    SpectralNorm().prepare(critic)
+    SpectralNorm().project(critic)
     x_p, x_q = torch.randn(500, dim) + 1, torch.randn(500, dim)
     player = Player(
         "critic",
@@ -310,7 +310,7 @@ class Shifted(nn.Module):
 
 
 @pytest.mark.parametrize("constraint", [SpectralNorm(), WeightClipping(0.3)], ids=repr)
-def test_a_duel_prepares_the_critic_and_holds_it(constraint):
+def test_a_duel_holds_the_critic_from_the_beginning(constraint):
     generator, critic = Shifted(), Chain(width=8)
     with torch.no_grad():
         critic.layers[0].weight.mul_(50)

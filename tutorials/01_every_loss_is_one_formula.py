@@ -162,7 +162,7 @@ def trained(loss, constraint=None):
         critic = torch.nn.Sequential(
             torch.nn.Linear(1, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1), torch.nn.Flatten(0)
         )
-        constraint.prepare(critic)
+        constraint.project(critic)
         project = constraint.project
 
     def objective(batch, step):

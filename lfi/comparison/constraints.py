@@ -50,7 +50,7 @@ class WeightClipping:
 
     Example:
         >>> critic = torch.nn.Linear(2, 1)
-        >>> WeightClipping(0.1).prepare(critic)
+        >>> WeightClipping(0.1).project(critic)
         >>> bool((critic.weight.abs() <= 0.1).all())
         True
     """
@@ -59,10 +59,6 @@ class WeightClipping:
 
     def __post_init__(self) -> None:
         _check_limit(self.limit)
-
-    def prepare(self, critic: nn.Module) -> None:
-        """Clip the parameters."""
-        self.project(critic)
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
@@ -84,14 +80,13 @@ class SpectralNorm:
         limit: The largest factor of one layer; 1 in Miyato et al.
 
     Raises:
-        ValueError: If the limit is not positive and finite; by `prepare` and `project`, if the
-            critic has parameters outside linear layers and convolutions, of which nothing could be
-            promised.
+        ValueError: If the limit is not positive and finite; by `project`, if the critic has
+            parameters outside linear layers and convolutions, of which nothing could be promised.
 
     Example:
         >>> critic = torch.nn.Linear(2, 1)
         >>> _ = critic.weight.data.copy_(torch.tensor([[3.0, 4.0]]))
-        >>> SpectralNorm().prepare(critic)
+        >>> SpectralNorm().project(critic)
         >>> critic.weight.detach()
         tensor([[0.6000, 0.8000]])
     """
@@ -100,10 +95,6 @@ class SpectralNorm:
 
     def __post_init__(self) -> None:
         _check_limit(self.limit)
-
-    def prepare(self, critic: nn.Module) -> None:
-        """Check that every layer can be held, and project."""
-        self.project(critic)
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
@@ -149,7 +140,7 @@ def _clipped(
 ) -> Float[Tensor, "groups rows columns"]:
     """Return the nearest matrices without a singular value above the largest allowed.
 
-    By the eigenvectors of the smaller Gram matrix, several times faster than by singular vectors.
+    By the eigenvectors of the smaller Gram matrix, which take less than singular vectors.
     """
     wide = matrices.shape[1] <= matrices.shape[2]
     rows = matrices if wide else matrices.mT

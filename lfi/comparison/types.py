@@ -146,11 +146,8 @@ class Constraint(Protocol):
     files of the critic are what they would be without.
     """
 
-    def prepare(self, critic: nn.Module) -> None:
-        """Change the critic in place before training begins."""
-
     def project(self, critic: nn.Module) -> None:
-        """Move its weights to where they are allowed, after every step."""
+        """Move its weights to where they are allowed, before training and after every step."""
 
 
 @runtime_checkable

@@ -46,7 +46,7 @@ def duel(
     """
     constraint = comparison.constraint
     if constraint is not None:
-        constraint.prepare(critic)
+        constraint.project(critic)
     contrast = against_generator(draw)
 
     def criticise(batch: Batch, step: Step) -> Tensor:
