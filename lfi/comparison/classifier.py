@@ -27,6 +27,8 @@ References:
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,32 +36,18 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from lfi.comparison.permutation import as_rows, permutation_p_value
+from lfi.comparison.permutation import TwoSampleTest, permutation_p_value, two_rows
 
 Fold = tuple[np.ndarray, np.ndarray]  # predicted and true labels, True for the second sample
 
 
 @dataclass(frozen=True)
-class C2ST:
+class C2ST(TwoSampleTest):
     """The result of a classifier two-sample test.
 
-    Attributes:
-        statistic: Held-out accuracy, the mean over folds: `chance` if none can tell, 1 if all.
-        p_value: How often predictions are right as often, if a and b are alike.
-        n_a: Size of the first sample.
-        n_b: Size of the second.
-        compared: What was compared, in words: the classifier, and how it was held out.
-        permutations: How many arrangements of the labels the p-value is made of.
-        seed: The seed, the drawn one where none was given.
+    Its statistic is held-out accuracy, the mean over folds: `chance` if none can tell, 1 if all. It
+    says in `compared` which classifier, and how it was held out.
     """
-
-    statistic: float
-    p_value: float
-    n_a: int
-    n_b: int
-    compared: str
-    permutations: int
-    seed: int
 
     @property
     def chance(self) -> float:
@@ -83,8 +71,8 @@ def c2st(
         b: The second sample, (m, *event).
         classifier: Any classifier of scikit-learn, a pipeline too; it is copied, not changed, and
             every `random_state` of it that is None is seeded. By default sbibm's network, trained
-            until its loss settles. `MLPClassifier((32, 32), max_iter=20)` takes 2,000 against 2,000
-            samples of 14 dimensions in two seconds and sees less; the p-value means what it did.
+            until its loss settles. `MLPClassifier((32, 32), max_iter=20)` is quicker and sees
+            less; the p-value means what it did.
         folds: Parts that are held out in turn.
         permutations: Arrangements of the labels: p-values are multiples of 1/(1 + permutations).
         seed: Folds, the classifier's start and arrangements; None takes fresh entropy.
@@ -106,9 +94,7 @@ def c2st(
         raise ValueError(f"permutations must be at least 1, got {permutations}")
     if folds < 2:
         raise ValueError(f"folds must be at least 2, got {folds}")
-    a, b = as_rows("a", a, folds), as_rows("b", b, folds)
-    if a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"a and b must have equal events, got {a.shape[1:]} and {b.shape[1:]}")
+    a, b = two_rows(a, b, folds)
     n_a, n_b, dim = len(a), len(b), a[0].size
     a, b = a.reshape(n_a, dim), b.reshape(n_b, dim)
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
@@ -168,11 +154,20 @@ def _network(dim: int) -> object:
     )
 
 
+@contextmanager
+def patient() -> Iterator[None]:
+    """Train without a warning where training ends early: when to stop is the caller's."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
 def _held_out_predictions(
     classifier: object, x: np.ndarray, label: np.ndarray, folds: int, state: int
 ) -> list[Fold]:
     """Return predicted and true labels of each fold, by classifiers trained on the others."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import KFold
 
     results = []
@@ -182,8 +177,7 @@ def _held_out_predictions(
                 f"a training part has no point of one sample: {len(label) - label.sum()} and "
                 f"{label.sum()} points are too few for {folds} folds"
             )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # when to stop is the caller's
+        with patient():
             classifier.fit(x[train], label[train])
         results.append((classifier.predict(x[test]).astype(bool), label[test]))
     return results

@@ -3,7 +3,7 @@
 Inference by classification: simulated data are as far from the observed ones as a classifier can
 tell them apart on points that it was not trained on. In place of a distance one chooses a
 classifier, which learns what differs. With labels h > 0 for x and h < 0 for y, and both samples
-counting the same whatever their sizes,
+counting the same whatever their sizes (in training too, where the classifier takes weights),
 
     discrepancy = (E_p sign h - E_q sign h) / 2 = 2 accuracy - 1,
 
@@ -35,7 +35,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.comparison.classifier import seeded
+from lfi.comparison.classifier import patient, seeded
 from lfi.comparison.weighted import check_samples, probabilities
 
 
@@ -144,7 +144,8 @@ class ClassifierDiscrepancy:
                 # both samples count the same, and points 1 on average
                 count = count / np.where(own, count[own].sum(), count[~own].sum()) * len(own) / 2
                 extra = {"sample_weight": count} if weighted else {}
-                fitted = clone(teacher).fit(points[train], own, **extra)
+                with patient():
+                    fitted = clone(teacher).fit(points[train], own, **extra)
                 sign[test] = np.where(fitted.predict(points[test]), 1.0, -1.0)
         signs = torch.from_numpy(signs).to(x).reshape(*x.shape[:-2], n + m)
         return signs[..., :n], signs[..., n:]

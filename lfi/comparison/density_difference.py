@@ -74,8 +74,11 @@ class LSDD:
     def __post_init__(self) -> None:
         for name in ("width", "ridge"):
             given = getattr(self, name)
-            if given is not None and not (torch.as_tensor(given) > 0).all():
-                raise ValueError(f"{name} must be positive, got {given}")
+            if given is None:
+                continue
+            values = torch.as_tensor(given)
+            if not ((values > 0) & values.isfinite()).all():
+                raise ValueError(f"{name} must be positive and finite, got {given}")
         if self.centres < 2:
             raise ValueError(f"centres must be at least 2, got {self.centres}")
 

@@ -144,12 +144,12 @@ class LinearTime:
 class Block:
     """The mean of the U-statistics of disjoint blocks.
 
-    Neighbours make the blocks, so the samples must stand in random order. Both samples are cut into
-    equally many, the shorter one into blocks of `size`; up to one block of rows at the end is not
-    used. Takes no weights.
+    Neighbours make the blocks, so the samples must stand in random order. Both are cut into equally
+    many blocks of equal lengths, as many as have `size` rows of the shorter sample; fewer rows of
+    either than there are blocks are left over and not used. Takes no weights.
 
     Attributes:
-        size: Rows of a block; the square root of the shorter sample's by default.
+        size: Least rows of a block; the square root of the shorter sample's by default.
     """
 
     size: int | None = None

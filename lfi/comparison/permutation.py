@@ -121,9 +121,7 @@ def pool(
         >>> pool(np.zeros((3, 2)), np.ones((2, 2)), standardise=True, seed=1).rows.shape
         torch.Size([5, 2])
     """
-    a, b = as_rows("a", a, 2), as_rows("b", b, 2)
-    if a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"a and b must have equal events, got {a.shape[1:]} and {b.shape[1:]}")
+    a, b = two_rows(a, b, 2)
     rows = np.concatenate([a, b]).reshape(len(a) + len(b), -1)
     rows = rows - rows.mean(axis=0)
     if standardise:
@@ -131,6 +129,21 @@ def pool(
         rows = rows / np.where(scale > 0, scale, 1)
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     return Pooled(torch.from_numpy(rows), len(a), len(b), seed, np.random.default_rng(seed))
+
+
+def two_rows(
+    a: Tensor | np.ndarray, b: Tensor | np.ndarray, least: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return two samples of the same events as arrays of float64, (n, *event) and (m, *event).
+
+    Raises:
+        ValueError: If the events differ, a sample is not finite, has no events, or fewer than
+            `least`.
+    """
+    a, b = as_rows("a", a, least), as_rows("b", b, least)
+    if a.shape[1:] != b.shape[1:]:
+        raise ValueError(f"a and b must have equal events, got {a.shape[1:]} and {b.shape[1:]}")
+    return a, b
 
 
 def as_rows(name: str, sample: Tensor | np.ndarray, least: int) -> np.ndarray:

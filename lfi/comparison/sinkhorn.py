@@ -19,7 +19,7 @@ distance). As all discrepancies of transport here it is a cost, W_k^k, and no ro
 
 How it is found. Epsilon falls from the largest cost by a factor of 4 a level. At each, f and g are
 averaged with T_q g and T_p f, symmetrically, so that equal samples have S = 0 but for rounding, and
-Anderson acceleration combines the last updates: 5 to 10 times fewer of them. Potentials are kept,
+Anderson acceleration combines the last updates, so that fewer are needed. Potentials are kept,
 never their exponentials; exp((f + g - C)/epsilon) is a matrix, and moves from these f and g are
 products with it, until they have gone so far that it is made anew. The end is when at most a share
 `tolerance` of the mass is in the wrong place: what is returned is the dual value of potentials of

@@ -70,8 +70,9 @@ def probabilities(
             f"{name} must have shape {tuple(sample.shape[:-1])}, one weight for each point, got "
             f"{tuple(weight.shape)}"
         )
-    if not ((weight >= 0) & weight.isfinite()).all():
-        raise ValueError(f"{name} must be finite and not negative, got {weight.min().item():g}")
+    wrong = ~((weight >= 0) & weight.isfinite())
+    if wrong.any():
+        raise ValueError(f"{name} must be finite and not negative, got {weight[wrong][0].item():g}")
     total = weight.sum(dim=-1, keepdim=True)
     if (total == 0).any():
         raise ValueError(f"{name} must be positive for a point of each sample, got only zeros")
