@@ -225,9 +225,7 @@ class RationalQuadratic(_Scaled):
 
 @dataclass(frozen=True)
 class InverseMultiquadric(_Scaled):
-    """(1 + |x - y|^2 / bandwidth^2)^(-1/2): the rational quadratic kernel of alpha = 1/2.
-
-    Its `bandwidth` may be given as there.
+    """(1 + |x - y|^2 / bandwidth^2)^(-1/2): `RationalQuadratic` of alpha = 1/2.
 
     Example:
         >>> InverseMultiquadric(1.0)(torch.zeros(1, 1), torch.tensor([[0.0], [1.0]]))
