@@ -14,11 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats.distributions import rv_frozen
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from lfi.simulation.descriptions import describe_scipy, describe_torch, dtype_name
+from lfi.simulation.descriptions import Frozen, describe_scipy, describe_torch, dtype_name
 from lfi.simulation.quantiles import Quantiles, quantiles_of
 
 
@@ -69,7 +68,7 @@ class ScipyMarginal:
         tensor([-2.], dtype=torch.float32)
     """
 
-    frozen: rv_frozen
+    frozen: Frozen
     dtype: torch.dtype
 
     @cached_property
