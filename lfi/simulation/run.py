@@ -56,7 +56,8 @@ def simulate(
         seed: Names the random numbers; None takes fresh ones, or those of the store to resume.
         workers: How many processes compute. A simulator that ends its process (a segmentation
             fault) is recorded as an error where there are workers, and ends yours where there
-            are none.
+            are none. To start them takes seconds, so that they stay for a minute, empty, and the
+            next run finds them ready.
         timeout: How many seconds one call of the simulator may take before it is killed and its row
             recorded as timeout; a batched function is then tried row by row. It runs in worker
             processes, be it one.
