@@ -159,6 +159,7 @@ def main() -> None:
     """Run the parts that are asked for, print a table and append its rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--calls", type=int, help="of each run, instead of each part's own number")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     commit = subprocess.run(
@@ -166,6 +167,7 @@ def main() -> None:
     ).stdout.strip()
     for part in arguments.part:
         measure, n, repeats = PARTS[part]
+        n = arguments.calls or n
         begin = time.monotonic()
         figures = measure(n, repeats)
         took = f"{time.monotonic() - begin:.1f}"
