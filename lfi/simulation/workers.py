@@ -276,12 +276,13 @@ def _employed(workers: int, run: Beginning) -> list[Worker]:
 
 def _surroundings() -> tuple[object, ...]:
     """Return what a process takes over from the one that starts it."""
-    try:
-        errors = os.fstat(2)
-    except OSError:  # closed
-        return os.getpid(), os.getcwd(), dict(os.environ), list(sys.path), None
-    place = errors.st_dev, errors.st_ino, errors.st_rdev
-    return os.getpid(), os.getcwd(), dict(os.environ), list(sys.path), place
+    folder = errors = None
+    with suppress(OSError):  # it may be deleted
+        folder = os.getcwd()
+    with suppress(OSError):  # it may be closed
+        status = os.fstat(2)
+        errors = status.st_dev, status.st_ino, status.st_rdev
+    return os.getpid(), folder, dict(os.environ), list(sys.path), errors
 
 
 def _end(process: subprocess.Popen) -> None:
