@@ -2,13 +2,17 @@
 
 from lfi.diagnostics.calibration import Checks, check
 from lfi.diagnostics.local import LocalChecks, local_check
+from lfi.diagnostics.misspecification import Misspecified, ObservationChecks, check_observation
 from lfi.diagnostics.predictive import PredictiveCheck, predictive_check
 
 __all__ = [
     "Checks",
     "LocalChecks",
+    "Misspecified",
+    "ObservationChecks",
     "PredictiveCheck",
     "check",
+    "check_observation",
     "local_check",
     "predictive_check",
 ]
