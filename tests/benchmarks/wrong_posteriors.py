@@ -4,11 +4,12 @@
     python tests/benchmarks/wrong_posteriors.py --n 200 --cases right "too narrow, 0.6"
 
 theta ~ N(0, I), x = theta + N(0, 0.25 I) in two dimensions, where the posterior is known exactly;
-each wrong one makes one mistake, the same at all x. `lfi.check` (ranks of both parameters, coverage,
-TARP, TARP given x, together at alpha = 0.05) and `lfi.local_check` (at three observations, each at
-alpha = 0.05) see the posterior by 64 draws and its density, or by its ratio at 2,048 candidates,
-and n held-out simulations, drawn afresh each time. The share flagged has a standard error of at
-most 0.05 in 100 repetitions, of 0.022 where it is 0.05. Each share is appended to results.csv.
+each wrong one makes one mistake, the same at all x. `lfi.check` (ranks of both parameters,
+coverage, TARP, TARP given x, together at alpha = 0.05) and `lfi.local_check` (at three
+observations, each at alpha = 0.05) see the posterior by 64 draws and its density, or by its ratio
+at 2,048 candidates, and n held-out simulations, drawn afresh each time. The share flagged has a
+standard error of at most 0.05 in 100 repetitions, of 0.022 where it is 0.05. Each share is appended
+to results.csv.
 """
 
 import argparse
