@@ -3,7 +3,12 @@
 from lfi.diagnostics.calibration import Checks, check
 from lfi.diagnostics.local import LocalChecks, local_check
 from lfi.diagnostics.misspecification import Misspecified, ObservationChecks, check_observation
-from lfi.diagnostics.predictive import PredictiveCheck, predictive_check
+from lfi.diagnostics.predictive import (
+    PredictiveCheck,
+    Quantity,
+    predictive_check,
+    predictive_checks,
+)
 
 __all__ = [
     "Checks",
@@ -11,8 +16,10 @@ __all__ = [
     "Misspecified",
     "ObservationChecks",
     "PredictiveCheck",
+    "Quantity",
     "check",
     "check_observation",
     "local_check",
     "predictive_check",
+    "predictive_checks",
 ]

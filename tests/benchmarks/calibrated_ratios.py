@@ -8,11 +8,11 @@ uniform: `lfi.fit_posterior` with its default ratio on 10,000 simulations, judge
 500 others. Ranks are uniform at the 1% level after correction where the least p-value of D
 parameters is at least 0.01 / D. Printed is D times that least one, and the other tests' p-values.
 
-balanced: `NeuralRatio(loss=Bernoulli(), penalties=(Balance(100.0),))` on 1,000 simulations (Delaunoy
-et al. 2022), beside the same without penalty, on the same 500 others. Printed are the mean over
-levels of coverage less level (positive: regions are too large) and the p-value of a one-sided
-Kolmogorov-Smirnov test of regions that hold the truth too rarely: nominal or more where it is at
-least 0.01.
+balanced: `NeuralRatio(loss=Bernoulli(), penalties=(Balance(100.0),))` on 1,000 simulations
+(Delaunoy et al. 2022), beside the same without penalty, on the same 500 others. Printed are the
+mean over levels of coverage less level (positive: regions are too large) and the p-value of a
+one-sided Kolmogorov-Smirnov test of regions that hold the truth too rarely: nominal or more where
+it is at least 0.01.
 
 Simulations and fits take seed, held-out simulations 1,000 + seed. Each figure is appended to
 results.csv.
