@@ -78,7 +78,13 @@ _rooms = {
     "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
     "generation": ("fit_surrogate",),
     "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),
-    "diagnostics": ("check", "predictive_check"),
+    "diagnostics": (
+        "check",
+        "check_observation",
+        "local_check",
+        "predictive_check",
+        "predictive_checks",
+    ),
     "report": ("plot_losses", "write_report"),
 }
 _room_of = {name: room for room, names in _rooms.items() for name in names}
