@@ -1,5 +1,19 @@
 """Inference: posteriors over a simulator's parameters, and their draws."""
 
+from lfi.inference.abc_accepted import Accepted, Generation
+from lfi.inference.abc_adjustment import Heteroscedastic, LocalLinear
+from lfi.inference.abc_distances import Distance, FittedRatio, Samples
+from lfi.inference.abc_proposals import Global, Local
+from lfi.inference.abc_rejection import abc_rejection
+from lfi.inference.abc_schedules import DistanceQuantile, Survival
+from lfi.inference.abc_smc import abc_smc
+from lfi.inference.abc_summaries import (
+    SemiAutomatic,
+    Summaries,
+    combined_deviation,
+    deviation,
+    prudent_deviation,
+)
 from lfi.inference.export import inference_data
 from lfi.inference.files import load
 from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
@@ -8,15 +22,33 @@ from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.rounds import fit_rounds, plan
 
 __all__ = [
+    "Accepted",
+    "Distance",
+    "DistanceQuantile",
     "Draws",
+    "FittedRatio",
+    "Generation",
+    "Global",
+    "Heteroscedastic",
+    "Local",
+    "LocalLinear",
     "Method",
     "NeuralRatio",
     "Posterior",
     "RatioPosterior",
+    "Samples",
+    "SemiAutomatic",
+    "Summaries",
+    "Survival",
     "Weighted",
+    "abc_rejection",
+    "abc_smc",
+    "combined_deviation",
+    "deviation",
     "fit_posterior",
     "fit_rounds",
     "inference_data",
     "load",
     "plan",
+    "prudent_deviation",
 ]
