@@ -86,6 +86,7 @@ _rooms = {
         "Summaries",
         "abc_rejection",
         "abc_smc",
+        "fit_lfire",
         "fit_posterior",
         "fit_rounds",
         "load",

@@ -16,6 +16,7 @@ from lfi.inference.abc_summaries import (
 )
 from lfi.inference.export import inference_data
 from lfi.inference.files import load
+from lfi.inference.lfire import LFIREPosterior, fit_lfire, grid
 from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
 from lfi.inference.ratio_posterior import RatioPosterior
@@ -30,6 +31,7 @@ __all__ = [
     "Generation",
     "Global",
     "Heteroscedastic",
+    "LFIREPosterior",
     "Local",
     "LocalLinear",
     "Method",
@@ -47,6 +49,8 @@ __all__ = [
     "deviation",
     "fit_posterior",
     "fit_rounds",
+    "fit_lfire",
+    "grid",
     "inference_data",
     "load",
     "plan",
