@@ -17,7 +17,7 @@ FURNITURE = [path for path in MODULES if path.stem != "__init__"]
 DOORS = [path for path in MODULES if path.stem == "__init__" and path.parent.name != "lfi"]
 FUNCTIONS = [name for name in lfi.__all__ if name.islower()]  # classes are in CamelCase
 DRAWING = {"c2st", "check", "fit_posterior", "fit_rounds", "fit_surrogate", "predictive_check"}
-DRAWING |= {"energy_test", "lsdd_test", "mmd_test", "mutual_information", "simulate"}
+DRAWING |= {"abc_smc", "energy_test", "lsdd_test", "mmd_test", "mutual_information", "simulate"}
 
 # What draws from the global state of torch, unless it is given a generator, and of NumPy.
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "multinomial", "bernoulli"}

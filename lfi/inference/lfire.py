@@ -138,7 +138,7 @@ class LFIREPosterior:
         return inference_data(facts, prior, finite(x_obs))
 
 
-def grid(*axes: Float[Tensor, " n"]) -> Float[Tensor, "m dim"]:
+def grid(*axes: Float[Tensor, " _"]) -> Float[Tensor, "m dim"]:
     """Return all combinations of values of each parameter, as rows.
 
     Example:
