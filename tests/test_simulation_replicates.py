@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from records import batched, of_one
 from torch.distributions import Normal
 
-from lfi.simulation.replicates import replicate
+from lfi.simulation.outcomes import ERROR, OK
+from lfi.simulation.replicates import replicate, simulate_at
 from lfi.simulation.simulator import Simulator
 
 PRIOR = {"mean": Normal(0.0, 1.0)}
