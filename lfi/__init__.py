@@ -75,9 +75,27 @@ _rooms = {
         "fit_ratio",
         "mutual_information",
     ),
-    "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
+    "simulation": (
+        "Simulations",
+        "Simulator",
+        "simulate",
+        "simulator",
+    ),
     "generation": ("fit_surrogate",),
-    "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),
+    "inference": (
+        "FittedRatio",
+        "Heteroscedastic",
+        "LocalLinear",
+        "NeuralRatio",
+        "SemiAutomatic",
+        "Summaries",
+        "abc_rejection",
+        "abc_smc",
+        "fit_lfire",
+        "fit_posterior",
+        "fit_rounds",
+        "load",
+    ),
     "diagnostics": (
         "check",
         "check_observation",
@@ -85,7 +103,10 @@ _rooms = {
         "predictive_check",
         "predictive_checks",
     ),
-    "report": ("plot_losses", "write_report"),
+    "report": (
+        "plot_losses",
+        "write_report",
+    ),
 }
 _room_of = {name: room for room, names in _rooms.items() for name in names}
 

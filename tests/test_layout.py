@@ -17,7 +17,7 @@ FURNITURE = [path for path in MODULES if path.stem != "__init__"]
 DOORS = [path for path in MODULES if path.stem == "__init__" and path.parent.name != "lfi"]
 FUNCTIONS = [name for name in lfi.__all__ if name.islower()]  # classes are in CamelCase
 DRAWING = {"c2st", "check", "fit_posterior", "fit_rounds", "fit_surrogate", "predictive_check"}
-DRAWING |= {"predictive_checks"}
+DRAWING |= {"predictive_checks", "abc_smc"}
 DRAWING |= {
     "check_observation",
     "energy_test",

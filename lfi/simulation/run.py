@@ -164,7 +164,7 @@ def _check(
         )
 
 
-def _engine(
+def engine(
     simulator: Simulator,
     tasks: Iterator[Piece],
     workers: int,
@@ -197,7 +197,7 @@ def _fill(
     """Simulate from the first row that is missing and put the rows into the record."""
     pace = Pace()
     tasks = pieces(simulator, prior, record.seed, record.finished, n, pace)
-    results = _engine(simulator, tasks, workers, timeout, executor)
+    results = engine(simulator, tasks, workers, timeout, executor)
     began, done, failed = time.monotonic(), 0, 0
     title = f"simulating {simulator.name}"
     with closing(results), bar(title, n, show=progress) as advance:
