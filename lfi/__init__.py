@@ -67,6 +67,7 @@ _rooms = {
         "energy_test",
         "lsdd_test",
         "mmd_test",
+        "mode_scores",
     ),
     "ratio": (
         "KernelRatio",

@@ -54,6 +54,7 @@ from lfi.comparison.kernels import (
 )
 from lfi.comparison.margins import Hinge, Misclassification
 from lfi.comparison.mmd import MMD
+from lfi.comparison.modes import ModeScores, mode_scores
 from lfi.comparison.moments import Moments
 from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
 from lfi.comparison.permutation import TwoSampleTest
@@ -126,6 +127,7 @@ __all__ = [
     "Linear",
     "LinearTime",
     "Misclassification",
+    "ModeScores",
     "Moments",
     "NeymanChiSquared",
     "NonSaturating",
@@ -167,6 +169,7 @@ __all__ = [
     "manhattan_distances",
     "median_distance",
     "mmd_test",
+    "mode_scores",
     "objective",
     "pareto_smooth",
     "quantile_distances",
