@@ -81,6 +81,7 @@ _rooms = {
         "fit_density",
         "fit_ratio",
         "mutual_information",
+        "wasserstein_distance",
     ),
     "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
     "generation": ("fit_surrogate",),
