@@ -4,6 +4,7 @@ from lfi.networks.bridges import Bridges
 from lfi.networks.critics import PairCritic, VectorCritic
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.generators import VectorGenerator
+from lfi.networks.lipschitz import LipschitzCritic
 from lfi.networks.residual import Block, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
 from lfi.networks.standardise import Coordinates, Features, Standardise
@@ -16,6 +17,7 @@ __all__ = [
     "Coordinates",
     "Copies",
     "Features",
+    "LipschitzCritic",
     "Members",
     "PairCritic",
     "SampleCritics",
