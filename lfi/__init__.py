@@ -80,8 +80,10 @@ _rooms = {
     "inference": (
         "Automatic",
         "Ensemble",
+        "HMC",
         "Importance",
         "NeuralRatio",
+        "SMC",
         "fit_posterior",
         "fit_rounds",
         "load",

@@ -1,9 +1,11 @@
 """Inference: posteriors over a simulator's parameters, and their draws."""
 
+from lfi.inference.annealed import SMC
 from lfi.inference.automatic import Automatic
 from lfi.inference.ensemble import Ensemble
 from lfi.inference.export import inference_data
 from lfi.inference.files import load
+from lfi.inference.hamiltonian import HMC
 from lfi.inference.importance import Importance
 from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
@@ -14,6 +16,8 @@ from lfi.inference.targets import Proposal, Sampler, Target
 from lfi.inference.views import ConditionalPosterior, TrialsPosterior
 
 __all__ = [
+    "HMC",
+    "SMC",
     "Automatic",
     "ConditionalPosterior",
     "Draws",
