@@ -12,7 +12,8 @@ from lfi.inference import Sampler
 
 N = 1_000
 BRIEF = lfi.HMC(chains=128, warmup=40, moves=10, leapfrogs=5)
-SAMPLERS = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), BRIEF, lfi.SMC()]
+FLOW = lfi.Variational(steps=60, batch=128, transforms=1, width=16)
+SAMPLERS = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), BRIEF, lfi.SMC(), FLOW]
 each = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: type(s).__name__)
 MULTIMODAL = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), lfi.SMC()]
 

@@ -8,15 +8,18 @@ from lfi.inference.files import load
 from lfi.inference.hamiltonian import HMC
 from lfi.inference.importance import Importance
 from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
+from lfi.inference.nuts import NUTS
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.rounds import fit_rounds, plan
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import Proposal, Sampler, Target
+from lfi.inference.variational import Variational
 from lfi.inference.views import ConditionalPosterior, TrialsPosterior
 
 __all__ = [
     "HMC",
+    "NUTS",
     "SMC",
     "Automatic",
     "ConditionalPosterior",
@@ -32,6 +35,7 @@ __all__ = [
     "Target",
     "TargetPosterior",
     "TrialsPosterior",
+    "Variational",
     "Weighted",
     "fit_posterior",
     "fit_rounds",
