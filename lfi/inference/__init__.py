@@ -12,6 +12,7 @@ from lfi.inference.nuts import NUTS
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.rounds import fit_rounds, plan
+from lfi.inference.sbi_bridge import from_sbi, to_sbi
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import Proposal, Sampler, Target
 from lfi.inference.variational import Variational
@@ -39,7 +40,9 @@ __all__ = [
     "Weighted",
     "fit_posterior",
     "fit_rounds",
+    "from_sbi",
     "inference_data",
     "load",
     "plan",
+    "to_sbi",
 ]
