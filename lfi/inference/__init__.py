@@ -14,45 +14,71 @@ from lfi.inference.abc_summaries import (
     deviation,
     prudent_deviation,
 )
+from lfi.inference.annealed import SMC
+from lfi.inference.automatic import Automatic
+from lfi.inference.ensemble import Ensemble
 from lfi.inference.export import inference_data
 from lfi.inference.files import load
+from lfi.inference.hamiltonian import HMC
+from lfi.inference.importance import Importance
 from lfi.inference.lfire import LFIREPosterior, fit_lfire, grid
 from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
+from lfi.inference.nuts import NUTS
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.rounds import fit_rounds, plan
+from lfi.inference.sbi_bridge import from_sbi, to_sbi
+from lfi.inference.target_posterior import TargetPosterior
+from lfi.inference.targets import Proposal, Sampler, Target
+from lfi.inference.variational import Variational
+from lfi.inference.views import ConditionalPosterior, TrialsPosterior
 
 __all__ = [
     "Accepted",
+    "Automatic",
+    "ConditionalPosterior",
     "Distance",
     "DistanceQuantile",
     "Draws",
+    "Ensemble",
     "FittedRatio",
     "Generation",
     "Global",
+    "HMC",
     "Heteroscedastic",
+    "Importance",
     "LFIREPosterior",
     "Local",
     "LocalLinear",
     "Method",
+    "NUTS",
     "NeuralRatio",
     "Posterior",
+    "Proposal",
     "RatioPosterior",
+    "SMC",
+    "Sampler",
     "Samples",
     "SemiAutomatic",
     "Summaries",
     "Survival",
+    "Target",
+    "TargetPosterior",
+    "TrialsPosterior",
+    "Variational",
     "Weighted",
     "abc_rejection",
     "abc_smc",
     "combined_deviation",
     "deviation",
+    "fit_lfire",
     "fit_posterior",
     "fit_rounds",
-    "fit_lfire",
+    "from_sbi",
     "grid",
     "inference_data",
     "load",
     "plan",
     "prudent_deviation",
+    "to_sbi",
 ]
