@@ -19,7 +19,7 @@ from lfi.comparison import (
     SquaredHellinger,
     Triangular,
 )
-from lfi.inference.neural_ratio import contrast_for, held_out_loss
+from lfi.inference.ratio_training import contrast_for, held_out_loss
 
 X_OBS = torch.tensor([0.8, -0.5])
 QUICK = lfi.NeuralRatio(steps=30, width=16, depth=1)
@@ -77,9 +77,10 @@ def test_the_global_state_is_left_as_it_was():
 def test_training_learns(simulations):
     method = lfi.NeuralRatio(steps=150, width=32, depth=1)
     (history,) = lfi.fit_posterior(simulations, method=method, seed=1).history
-    held_out = [value for _, value in history.columns["held-out"]]
-    # an undecided critic pays log 8 among 8
-    assert held_out[-1] < 0.8 * torch.tensor(8.0).log()
+    for kind in ("products", "head"):
+        held_out = [value for _, value in history.columns[f"{kind}, held-out"]]
+        # an undecided critic pays log 255 among 255, the exact one log 2 less: theirs, halved
+        assert min(held_out) < torch.tensor(255.0 / 2**0.5).log()
 
 
 @pytest.mark.parametrize("loss", [Bernoulli(), NREB()], ids=repr)
@@ -91,8 +92,9 @@ def test_the_held_out_loss_of_an_undecided_critic_is_that_of_chance(loss):
         def pair(self, theta, x):
             return (theta + x).sum(-1) * 0
 
-    judge = held_out_loss(loss.recovers, Undecided(), 4)
-    chance = {Bernoulli(): 2 * torch.tensor(2.0).log(), NREB(): torch.tensor(4.0).log()}[loss]
+    judge = held_out_loss(loss.recovers, Undecided())
+    # among the 49 columns that 50 rows allow
+    chance = {Bernoulli(): 2 * torch.tensor(2.0).log(), NREB(): torch.tensor(49.0).log()}[loss]
     assert judge((torch.randn(50, 2), torch.randn(50, 2))) == pytest.approx(chance.item())
 
 
@@ -125,5 +127,5 @@ def test_failed_simulations_are_not_dropped_in_silence():
 
 
 def test_too_few_simulations_are_refused():
-    with pytest.raises(ValueError, match="99 are too few"):
+    with pytest.raises(ValueError, match="99 valid ones are too few"):
         lfi.fit_posterior(lfi.simulate(model(), 99, seed=1))

@@ -23,7 +23,7 @@ from lfi.inference.ensemble import walk
 from lfi.inference.export import inference_data
 from lfi.inference.importance import resample, weigh
 from lfi.inference.posterior import Draws, Weighted, observation
-from lfi.networks import Contents, PairCritic, load_prefixed, prefixed, write
+from lfi.networks import Contents, build_critic, load_prefixed, prefixed, write
 from lfi.simulation import Prior, as_simulator, replicate
 from lfi.training import History, child, fresh, numpy_rng, torch_rng
 
@@ -272,9 +272,7 @@ class RatioPosterior:
                     "the file cannot name its critic: give a network of the same shape with "
                     "load(path, modules={'critic': ...})"
                 )
-            arguments = dict(spec["critic"])
-            places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
-            critic = PairCritic(*places, **arguments)
+            critic = build_critic(spec["critic"])
         load_prefixed("critic", critic, contents.tensors)
         return cls(
             critic.eval(),
