@@ -2,6 +2,7 @@
 
 from lfi.networks.bridges import Bridges
 from lfi.networks.critics import VectorCritic
+from lfi.networks.embeddings import ImageEmbedding, SeriesEmbedding, SetEmbedding
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.generators import VectorGenerator
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
@@ -18,10 +19,13 @@ __all__ = [
     "Coordinates",
     "Copies",
     "Features",
+    "ImageEmbedding",
     "Members",
     "MixedCritic",
     "PairCritic",
     "SampleCritics",
+    "SeriesEmbedding",
+    "SetEmbedding",
     "Standardise",
     "Tower",
     "ValidCritic",

@@ -157,15 +157,17 @@ class PairCritic(nn.Module):
         self.family = Family(theta_dim, x_dim)
         self.rank, self.width = rank, 0 if depth is None else width
         self.products = self.family.size + (rank + 2 if rank else 0)
-        out = self.products - self.family.size + self.width
+        out = (rank + 1 if rank else 0) + self.width
         tower = {"width": width, "depth": layers, "dropout": dropout}
         self.theta_net = Tower(theta_dim, out, **tower) if out else None
         self.x_net = Tower(x_dim, out, **tower) if out else None
         self.head = None if depth is None else trunk(width, depth, 1, dropout=dropout)
         if rank:  # begin close to the family, whatever is to be added to it
             with torch.no_grad():
-                for last in (self.theta_net.rest[-1], self.theta_net.straight):
-                    last.weight[: rank + 2].mul_(0.1)
+                every, last = slice(rank + 1), slice(rank, rank + 1)
+                for net, rows in ((self.theta_net, every), (self.x_net, last)):
+                    for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
+                        parameter[rows] *= 0.1
 
     def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""
@@ -222,10 +224,10 @@ class PairCritic(nn.Module):
         out, rank = tower(given), self.rank
         if not rank:
             return torch.cat([family, out], dim=-1)
-        one, normaliser = torch.ones_like(out[..., :1]), out[..., rank + place : rank + place + 1]
+        one, normaliser = torch.ones_like(out[..., :1]), out[..., rank : rank + 1]
         columns = (normaliser, one) if place == 0 else (one, normaliser)
         scaled = out[..., :rank] * rank**-0.25
-        return torch.cat([family, scaled, *columns, out[..., rank + 2 :]], dim=-1)
+        return torch.cat([family, scaled, *columns, out[..., rank + 1 :]], dim=-1)
 
 
 def _size(features: nn.Module, x_shape: Sequence[int]) -> int:
