@@ -32,7 +32,7 @@ from lfi.training import Batch, bar, child, fresh, isolated, torch_rng
 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE = 0.25, 1e-2  # of the steps, for the family; it has few weights
-MOST_HELD_OUT = 5_120  # simulations
+MOST_HELD_OUT = 2_048  # simulations
 LEAST = 100
 
 

@@ -14,7 +14,7 @@ whose weight vanishes are dropped.
 
 Each is stopped where the held-out log-loss is least, whichever loss it minimises: Bernoulli's where
 the ratio itself is claimed, and the softmax cross-entropy, which ignores functions of x, where it
-is not, both over all pairs of 256 held-out rows.
+is not, both over all pairs of 128 held-out rows.
 
 References:
     Breiman, Stacked regressions, Machine Learning 1996.
@@ -62,7 +62,7 @@ from lfi.training import (
 
 JUDGEMENTS = 25  # how often a critic is judged on what is held out
 PATIENCE = 8  # judgements without improvement that end its training
-PART = 256  # held-out rows whose pairs are all compared
+PART = 128  # held-out rows whose pairs are all compared
 AVERAGE = 0.99  # decay of the averaged weights
 CLIP = 5.0  # the largest norm of a gradient
 NEGLIGIBLE = 0.01  # a kind's weight below which it is dropped
@@ -102,7 +102,7 @@ def judge_for(recovers: Recovers) -> CriticLoss:
 
 
 def held_out_values(recovers: Recovers, critic: EmbedsPairs, held_out: Batch) -> list[Values]:
-    """Return a critic's values at all pairs of each 256 held-out rows; an incomplete part is left.
+    """Return a critic's values at all pairs of each 128 held-out rows; an incomplete part is left.
 
     Fewer rows than that are one part.
     """
