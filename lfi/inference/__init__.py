@@ -19,10 +19,11 @@ from lfi.inference.automatic import Automatic
 from lfi.inference.ensemble import Ensemble
 from lfi.inference.export import inference_data
 from lfi.inference.files import load
+from lfi.inference.fit import fit_posterior
 from lfi.inference.hamiltonian import HMC
 from lfi.inference.importance import Importance
 from lfi.inference.lfire import LFIREPosterior, fit_lfire, grid
-from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
+from lfi.inference.neural_ratio import NeuralRatio
 from lfi.inference.nuts import NUTS
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
 from lfi.inference.ratio_posterior import RatioPosterior
