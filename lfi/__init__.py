@@ -84,7 +84,7 @@ _rooms = {
         "wasserstein_distance",
     ),
     "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
-    "generation": ("fit_surrogate",),
+    "generation": ("fidelity", "fidelity_by_region", "fit_surrogate"),
     "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),
     "diagnostics": ("check", "predictive_check"),
     "report": ("plot_losses", "write_report"),

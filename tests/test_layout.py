@@ -18,7 +18,7 @@ DOORS = [path for path in MODULES if path.stem == "__init__" and path.parent.nam
 FUNCTIONS = [name for name in lfi.__all__ if name.islower()]  # classes are in CamelCase
 DRAWING = {"c2st", "check", "fit_posterior", "fit_rounds", "fit_surrogate", "predictive_check"}
 DRAWING |= {"energy_test", "lsdd_test", "mmd_test", "mutual_information", "simulate"}
-DRAWING |= {"wasserstein_distance"}
+DRAWING |= {"fidelity", "fidelity_by_region", "wasserstein_distance"}
 
 # What draws from the global state of torch, unless it is given a generator, and of NumPy.
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "multinomial", "bernoulli"}
