@@ -89,7 +89,11 @@ _rooms = {
         "simulate",
         "simulator",
     ),
-    "generation": ("fit_surrogate",),
+    "generation": (
+        "fidelity",
+        "fidelity_by_region",
+        "fit_surrogate",
+    ),
     "inference": (
         "Automatic",
         "Ensemble",

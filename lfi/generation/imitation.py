@@ -105,8 +105,8 @@ def fit_surrogate(
             default 0 for entries that were never negative.
         upper: What x is never above; by default nothing.
         steps: How often the generator moves.
-        start_steps: How long the Gaussian start is fitted; by default twice as many steps, 0 for a
-            generator that starts from nothing.
+        start_steps: How long the Gaussian start is fitted; by default three times as many steps, 0
+            for a generator that starts from nothing.
         critic_steps: How often the critic moves for each step of the generator.
         width: The width of all networks but your own.
         batch_size: Simulations in a batch.
@@ -132,7 +132,7 @@ def fit_surrogate(
     adversarial = isinstance(comparison, Adversarial)
     if critic is not None and not adversarial:
         raise ValueError(f"critic: {comparison} compares without one")
-    start_steps = 2 * steps if start_steps is None else start_steps
+    start_steps = 3 * steps if start_steps is None else start_steps
     seed, x = fresh(seed), x.reshape(len(x), -1)
     with isolated(child(seed, 0)):
         surrogate = Surrogate(
