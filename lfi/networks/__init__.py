@@ -5,6 +5,7 @@ from lfi.networks.critics import VectorCritic
 from lfi.networks.embeddings import ImageEmbedding, SeriesEmbedding, SetEmbedding
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.generators import VectorGenerator
+from lfi.networks.lipschitz import LipschitzCritic
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
 from lfi.networks.pair_critic import PairCritic
 from lfi.networks.residual import Block, Tower, trunk
@@ -20,6 +21,7 @@ __all__ = [
     "Copies",
     "Features",
     "ImageEmbedding",
+    "LipschitzCritic",
     "Members",
     "MixedCritic",
     "PairCritic",
