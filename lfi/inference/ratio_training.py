@@ -190,7 +190,6 @@ def weigh(
     """Return the non-negative weights of critics whose sum has the least held-out log-loss."""
     loss = judge_for(recovers)
     values = [held_out_values(recovers, critic, held_out) for critic in critics]
-    @torch.no_grad()
     h_p = torch.stack([torch.stack([v.h_p for v in parts]) for parts in values]).double()
     h_q = torch.stack([torch.stack([v.h_q for v in parts]) for parts in values]).double()
 
