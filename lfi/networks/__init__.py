@@ -6,6 +6,7 @@ from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_
 from lfi.networks.generators import VectorGenerator
 from lfi.networks.residual import Block, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
+from lfi.networks.side_by_side import SideBySide, members, side_by_side
 from lfi.networks.standardise import Coordinates, Features, Standardise
 from lfi.networks.whiten import Whiten, inverse_root, moments
 
@@ -19,16 +20,19 @@ __all__ = [
     "Members",
     "PairCritic",
     "SampleCritics",
+    "SideBySide",
     "Standardise",
     "VectorCritic",
     "VectorGenerator",
     "Whiten",
     "inverse_root",
     "load_prefixed",
+    "members",
     "moments",
     "prefixed",
     "read",
     "replace_file",
+    "side_by_side",
     "trunk",
     "write",
 ]

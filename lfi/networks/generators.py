@@ -27,24 +27,38 @@ class VectorGenerator(nn.Module):
         torch.Size([3, 5])
     """
 
-    def __init__(self, size: int, given: int, *, width: int = 96, depth: int = 3) -> None:
+    def __init__(
+        self, size: int, given: int = 0, *, width: int = 96, depth: int = 3, spread: float = -1.0
+    ) -> None:
         super().__init__()
-        self.spec = {"size": size, "given": given, "width": width, "depth": depth}
+        self.spec = {
+            "size": size,
+            "given": given,
+            "width": width,
+            "depth": depth,
+            "spread": spread,
+        }
         self.size = size
         self.first, self.rest = linear(size + given, width), trunk(width, depth, size)
-        self.log_scale = nn.Sequential(linear(given, width), nn.SiLU(), linear(width, size))
-        with torch.no_grad():  # start close to the Gaussian, of a third of the data's spread
+        if given:
+            self.log_scale = nn.Sequential(linear(given, width), nn.SiLU(), linear(width, size))
+        else:
+            self.log_scale = nn.Parameter(torch.full((size,), spread, dtype=torch.float32))
+        with torch.no_grad():  # start close to the Gaussian, by default of a third of the spread
             self.rest[-1].weight.mul_(0.1)
-            self.log_scale[-1].weight.zero_()
-            self.log_scale[-1].bias.fill_(-1.0)
+            if given:
+                self.log_scale[-1].weight.zero_()
+                self.log_scale[-1].bias.fill_(spread)
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n standard normal vectors, on the CPU."""
         return torch.randn(n, self.size, generator=rng, dtype=torch.float32)
 
     def forward(
-        self, z: Float[Tensor, "n size"], given: Float[Tensor, "n given"]
+        self, z: Float[Tensor, "n size"], given: Float[Tensor, "n given"] | None = None
     ) -> Float[Tensor, "n size"]:
         """Return G(z, given)."""
+        if given is None:
+            return self.rest(self.first(z)) + z * self.log_scale.exp()
         bent = self.rest(self.first(torch.cat([z, given], dim=1)))
         return bent + z * self.log_scale(given).exp()
