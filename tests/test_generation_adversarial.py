@@ -1,12 +1,17 @@
 """The duel: two players whose objectives are the comparison's."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from lfi.comparison import R1, Adversarial, Bernoulli, NonSaturating
 from lfi.generation.adversarial import duel
+from lfi.generation.regime import Regime
 from lfi.training import Shuffled, Step, fit
+
+REGIME = Regime(critic_steps=3, generator_rate=1e-3, critic_rate=2e-3)
 
 
 class Shift(nn.Module):
@@ -48,7 +53,7 @@ def data(n=4_000):
 def test_a_generator_of_one_number_finds_the_datas_mean(comparison):
     torch.manual_seed(1)
     generator, critic, (x, given) = Shift(), Linear(), data()
-    players = duel(generator, critic, generator.draw, comparison, critic_steps=3)
+    players = duel(generator, critic, generator.draw, comparison, regime=REGIME)
     fit(players, Shuffled((x, given), size=500), steps=1_500, seed=1)
     # a batch's mean has a standard error of 0.045, and the average is over 500 moves
     assert generator.shift.item() == pytest.approx(x.mean().item(), abs=0.045)
@@ -58,7 +63,7 @@ def test_the_objectives_are_the_losses_of_the_comparison():
     generator, critic, (x, given) = Shift(), Linear(), data(50)
     comparison = Adversarial(Bernoulli(), NonSaturating())
     critic_player, generator_player = duel(
-        generator, critic, generator.draw, comparison, critic_steps=5
+        generator, critic, generator.draw, comparison, regime=replace(REGIME, critic_steps=5)
     )
     step = Step(0, torch.Generator().manual_seed(3), lambda name, value: None)
     again = torch.Generator().manual_seed(3)

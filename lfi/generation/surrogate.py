@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lfi.comparison import R1, Adversarial, Bernoulli, NonSaturating
 from lfi.generation.adversarial import duel
+from lfi.generation.regime import Regime
 from lfi.networks import (
     Contents,
     Coordinates,
@@ -39,11 +40,11 @@ from lfi.training import (
     fit,
     fresh,
     isolated,
-    linear_decay,
     torch_rng,
 )
 
 DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1))
+REGIME = Regime(generator_rate=1e-3, critic_rate=2e-3)
 
 
 class Outputs(nn.Module):
@@ -232,13 +233,14 @@ def fit_surrogate(
         return surrogate.generator(noise.to(given.device), given)
 
     size = min(1024, max(64, len(theta) // 20), len(theta))
-    players = duel(surrogate.generator, critic, draw, comparison, critic_steps=critic_steps)
+    regime = replace(REGIME, steps=steps, critic_steps=critic_steps)
+    players = duel(surrogate.generator, critic, draw, comparison, regime=regime)
     with bar("training the surrogate", steps, progress) as advance:
         history = fit(
             players,
             Shuffled((y, given), size=size, device=device),
             steps=steps,
-            schedule=linear_decay(),
+            schedule=regime.schedule,
             seed=child(seed, 2),
             device=device,
             callbacks=[lambda done, latest: advance(1)],

@@ -3,7 +3,8 @@
 from lfi.networks.bridges import Bridges
 from lfi.networks.critics import PairCritic, VectorCritic
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
-from lfi.networks.generators import VectorGenerator
+from lfi.networks.generators import MixtureGenerator, VectorGenerator
+from lfi.networks.multiscale import MultiscaleCritic
 from lfi.networks.residual import Block, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
 from lfi.networks.side_by_side import SideBySide, members, side_by_side
@@ -18,6 +19,8 @@ __all__ = [
     "Copies",
     "Features",
     "Members",
+    "MixtureGenerator",
+    "MultiscaleCritic",
     "PairCritic",
     "SampleCritics",
     "SideBySide",
