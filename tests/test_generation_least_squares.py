@@ -7,8 +7,8 @@ from torch.distributions import Normal
 from lfi.comparison import CriticLoss, GeneratorLoss, Recovers, Triangular
 from lfi.generation import LeastSquares
 
-P = torch.tensor([0.5, 0.3, 0.15, 0.05])
-Q = torch.tensor([0.1, 0.2, 0.3, 0.4])
+P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
+Q = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
 
 
 def risk(h):
@@ -18,7 +18,9 @@ def risk(h):
 
 def test_the_best_critic_is_the_difference_over_the_sum():
     h = torch.zeros(4, requires_grad=True)
-    torch.optim.LBFGS([h], max_iter=100, line_search_fn="strong_wolfe").step(lambda: backward(risk(h), h))
+    torch.optim.LBFGS([h], max_iter=100, line_search_fn="strong_wolfe").step(
+        lambda: backward(risk(h), h)
+    )
     torch.testing.assert_close(h.detach(), (P - Q) / (P + Q), atol=1e-6, rtol=0)
     assert torch.equal(h.sign(), (P / Q).log().sign())
     assert LeastSquares.recovers is Recovers.SIGN
