@@ -91,6 +91,7 @@ _rooms = {
         "NonSaturatingGAN",
         "PacGAN",
         "Packed",
+        "Paired",
         "R3GAN",
         "Regime",
         "SinkhornGAN",

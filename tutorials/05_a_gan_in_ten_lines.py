@@ -80,9 +80,9 @@ axes[0].scatter(*samples[:500].T, s=2, color="black")
 axes[0].set_title("the critic that trained the generator")
 
 # %% [markdown]
-# So we freeze the generator and train a critic anew, by a proper loss and nothing else. Its value is
-# $\log p/q$: above zero where the generator makes too little, below where it makes too much. Between
-# the modes are samples that the data do not have, and there it is far below.
+# So we freeze the generator and train a critic anew, by a proper loss and nothing else. Its value
+# is $\log p/q$: above zero where the generator makes too little, below where it makes too much.
+# Between the modes are samples that the data do not have, and there it is far below.
 
 # %%
 fresh = generator.sample(10_000, seed=3)

@@ -7,6 +7,7 @@ from lfi.generation.fitting import fit_generator, fit_generators
 from lfi.generation.generator import Generator
 from lfi.generation.learned import LearnedFeatures
 from lfi.generation.least_squares import LeastSquares
+from lfi.generation.paired import Paired
 from lfi.generation.presets import (
     DRAGANNS,
     GAN,
@@ -45,6 +46,7 @@ __all__ = [
     "NonSaturatingGAN",
     "PacGAN",
     "Packed",
+    "Paired",
     "R3GAN",
     "Regime",
     "SinkhornGAN",

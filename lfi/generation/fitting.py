@@ -6,12 +6,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lfi.comparison import R1, R2, Adversarial, Discrepancy, Energy, Relativistic
+from lfi.comparison import R1, R2, Adversarial, Discrepancy, Energy
 from lfi.generation.adversarial import Packed, duel, match
 from lfi.generation.annealed import Annealed
 from lfi.generation.generator import Generator
 from lfi.generation.given import Given
 from lfi.generation.learned import LearnedFeatures
+from lfi.generation.paired import Paired
 from lfi.generation.regime import Regime
 from lfi.networks import MixtureGenerator, MultiscaleCritic, Standardise, side_by_side
 from lfi.networks import members as members_of
@@ -38,9 +39,7 @@ HELD_OUT = 0.1  # the share of rows
 
 Comparison = Adversarial | Packed | Discrepancy
 
-DEFAULT = Adversarial(
-    Relativistic(), Relativistic(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5))
-)
+DEFAULT = Adversarial(Paired(), Paired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5)))
 
 
 def fit_generator(

@@ -22,7 +22,6 @@ from lfi.comparison import (
     NonSaturating,
     Quantile,
     RationalQuadratic,
-    Relativistic,
     Sinkhorn,
     Sum,
     Wasserstein,
@@ -31,6 +30,7 @@ from lfi.comparison import (
 from lfi.generation.adversarial import Packed
 from lfi.generation.learned import LearnedFeatures
 from lfi.generation.least_squares import LeastSquares
+from lfi.generation.paired import Paired
 
 
 def GAN() -> Adversarial:
@@ -91,7 +91,7 @@ def DRAGANNS(weight: float = 10.0) -> Adversarial:
 
 def R3GAN(weight: float = 0.1) -> Adversarial:
     """Return the relativistic GAN with R1 and R2. Huang et al., 2025. arXiv:2501.05441."""
-    return Adversarial(Relativistic(), Relativistic(), (R1(weight), R2(weight)))
+    return Adversarial(Paired(), Paired(), (R1(weight), R2(weight)))
 
 
 def GMMN() -> MMD:
