@@ -5,13 +5,16 @@ from pathlib import Path
 
 from torch import nn
 
-from lfi.generation import Surrogate
+from lfi.generation import Generator, Surrogate
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.networks import read
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.simulation import Prior, as_prior
 
-KINDS = {kind.__name__: kind for kind in (CriticRatio, RatioDensity, RatioPosterior, Surrogate)}
+KINDS = {
+    kind.__name__: kind
+    for kind in (CriticRatio, Generator, RatioDensity, RatioPosterior, Surrogate)
+}
 
 
 def load(
@@ -19,8 +22,8 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> RatioPosterior | Surrogate | CriticRatio | RatioDensity:
-    """Load a posterior, a surrogate, a density ratio or a density.
+) -> RatioPosterior | Generator | Surrogate | CriticRatio | RatioDensity:
+    """Load a posterior, a generator, a surrogate, a density ratio or a density.
 
     Args:
         path: A file that `save` has written.
