@@ -2,7 +2,8 @@
 
 from lfi.inference.export import inference_data
 from lfi.inference.files import load
-from lfi.inference.neural_ratio import NeuralRatio, fit_posterior
+from lfi.inference.fit import fit_posterior
+from lfi.inference.neural_ratio import NeuralRatio
 from lfi.inference.posterior import Draws, Method, Posterior, Weighted
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.rounds import fit_rounds, plan
