@@ -17,15 +17,21 @@ class Draws:
     Attributes:
         theta: The draws, (n, theta_dim), in random order, inside the prior's support.
         names: The parameters' names.
-        sampler: "importance" where prior draws were resampled, "ensemble" where chains then ran.
+        sampler: Which sampler made them: "importance", "ensemble", "hmc", "smc", "nuts",
+            "variational".
         ess: How many independent draws they are worth.
         unique: How many different ones there are.
-        khat: Pareto k of the importance weights; above 0.7 they are not to be relied on alone.
+        khat: Pareto k of the importance weights, where there are weights; above 0.7 they are not to
+            be relied on alone.
         r_hat: Nested R-hat of each parameter, where there are chains.
         acceptance: The share of proposed moves that chains accepted, where there are chains.
-        candidates: How many prior draws were weighed.
-        seconds: How long it took.
+        candidates: How many draws of a prior or proposal were weighed.
+        seconds: How long it took, all observations of the same call together.
         seed: The seed that repeats it.
+        log_evidence: The log of the integral of prior times weight, where the sampler estimates it:
+            log p(x_obs) where the weight is a likelihood; of a ratio it is a check, since that of
+            an exact one is 0.
+        timed_out: Whether the time limit struck, so that these are the best draws so far.
     """
 
     theta: Float[Tensor, "n theta_dim"]
@@ -33,12 +39,14 @@ class Draws:
     sampler: str
     ess: float
     unique: int
-    khat: float
+    khat: float | None
     r_hat: Float[Tensor, " theta_dim"] | None
     acceptance: float | None
     candidates: int
     seconds: float
     seed: int
+    log_evidence: float | None = None
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)
