@@ -1,8 +1,10 @@
 """Networks: critics, generators, standardisation, and the files they are kept in."""
 
 from lfi.networks.bridges import Bridges
+from lfi.networks.columns import Columns
 from lfi.networks.critics import PairCritic, VectorCritic
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
+from lfi.networks.flows import ConditionalFlow
 from lfi.networks.generators import VectorGenerator
 from lfi.networks.residual import Block, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
@@ -12,6 +14,8 @@ from lfi.networks.whiten import Whiten, inverse_root, moments
 __all__ = [
     "Block",
     "Bridges",
+    "Columns",
+    "ConditionalFlow",
     "Contents",
     "Coordinates",
     "Copies",
