@@ -77,7 +77,15 @@ _rooms = {
     ),
     "simulation": ("Simulations", "Simulator", "simulate", "simulator"),
     "generation": ("fit_surrogate",),
-    "inference": ("NeuralRatio", "fit_posterior", "fit_rounds", "load"),
+    "inference": (
+        "Automatic",
+        "Ensemble",
+        "Importance",
+        "NeuralRatio",
+        "fit_posterior",
+        "fit_rounds",
+        "load",
+    ),
     "diagnostics": ("check", "predictive_check"),
     "report": ("plot_losses", "write_report"),
 }

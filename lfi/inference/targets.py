@@ -26,7 +26,7 @@ from torch import Tensor
 from lfi.inference.posterior import Draws
 from lfi.simulation import Prior
 
-ROWS = 2**14  # pairs evaluated at a time: keeps memory flat, and the cache warm
+ROWS = 2**11  # pairs evaluated at a time: keeps memory flat, and the cache warm
 
 Pairs = Callable[[Tensor, Tensor], Tensor]
 
@@ -83,6 +83,11 @@ class Target:
         """Return how many observations there are."""
         return len(self.x)
 
+    @property
+    def anchor(self) -> Float[Tensor, " d"]:
+        """A point of the support, whatever the weight is there."""
+        return self.prior.from_unconstrained(torch.zeros(self.prior.dim))[0]
+
     def select(self, rows: Int[Tensor, " k"]) -> "Target":
         """Return the posteriors of some of the observations."""
         proposal = self.proposal and self.proposal.select(rows)
@@ -102,7 +107,7 @@ class Target:
     def log_density(self, theta: Float[Tensor, "k n d"]) -> Float[Tensor, "m n"]:
         """Return log p(theta) + log w_j(theta), minus infinity outside the support."""
         log_prior = self.prior.log_prob(theta)
-        inside = torch.where(log_prior.isfinite()[..., None], theta, self._anchor(theta))
+        inside = torch.where(log_prior.isfinite()[..., None], theta, self.anchor.to(theta))
         return torch.where(log_prior.isfinite(), log_prior + self.log_weight(inside), -math.inf)
 
     def unconstrained(
@@ -116,16 +121,21 @@ class Target:
         return self.prior.log_prob(theta) + log_jacobian, self.log_weight(theta)
 
     def slope(
-        self, u: Float[Tensor, "m n d"]
+        self, u: Float[Tensor, "m n d"], *, jacobian: bool = True
     ) -> tuple[Float[Tensor, "m n"], Float[Tensor, "m n d"]]:
-        """Return the log density of u and its gradient, chunk by chunk so that memory is flat."""
+        """Return the log density of u and its gradient, chunk by chunk so that memory is flat.
+
+        Args:
+            u: Unconstrained points.
+            jacobian: False takes the density of theta in place of that of u.
+        """
         density, gradient = u.new_empty(u.shape[:2]), torch.empty_like(u)
         for first, last in self._chunks(u.shape[1]):
             part = u[first, last].detach().requires_grad_()
             with torch.enable_grad():
                 theta, log_jacobian = self.prior.from_unconstrained(part)
                 weight = self.pair(theta, self.x[first, None]).to(theta)
-                value = self.prior.log_prob(theta) + log_jacobian + weight
+                value = self.prior.log_prob(theta) + weight + (log_jacobian if jacobian else 0)
             (gradient[first, last],) = torch.autograd.grad(value.sum(), part)
             density[first, last] = value.detach()
         return density, gradient
@@ -141,10 +151,6 @@ class Target:
     def _part(self, theta: Tensor, first: slice, last: slice) -> Tensor:
         mine = theta[:, last] if len(theta) == 1 else theta[first, last]
         return self.pair(mine, self.x[first, None]).to(theta)
-
-    def _anchor(self, theta: Tensor) -> Tensor:
-        """Return a point of the support, whatever the weight is there."""
-        return self.prior.from_unconstrained(theta.new_zeros(self.prior.dim))[0].to(theta)
 
 
 @dataclass(frozen=True)
