@@ -6,12 +6,17 @@ from pathlib import Path
 from torch import nn
 
 from lfi.generation import Surrogate
+from lfi.inference.flow_posterior import FlowPosterior
+from lfi.inference.likelihood_posterior import LikelihoodPosterior
+from lfi.inference.pooled_posterior import PooledPosterior
+from lfi.inference.posterior import Posterior
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.networks import read
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.simulation import Prior, as_prior
 
-KINDS = {kind.__name__: kind for kind in (CriticRatio, RatioDensity, RatioPosterior, Surrogate)}
+POSTERIORS = (FlowPosterior, LikelihoodPosterior, PooledPosterior, RatioPosterior)
+KINDS = {kind.__name__: kind for kind in (CriticRatio, RatioDensity, Surrogate, *POSTERIORS)}
 
 
 def load(
@@ -19,7 +24,7 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> RatioPosterior | Surrogate | CriticRatio | RatioDensity:
+) -> Posterior | Surrogate | CriticRatio | RatioDensity:
     """Load a posterior, a surrogate, a density ratio or a density.
 
     Args:

@@ -2,12 +2,12 @@
 
 A conditional density of x is one of y = (T(x + u) - location) / scale, column by column:
 
-    real numbers          T(x) = x, or asinh(x / s) where a few rows are far from all others
-    positive numbers      T(x) = log x
-    whole numbers         u ~ Uniform(0, 1) is added first; x is the integral part of what comes back
+    real numbers        T(x) = x, or asinh(x / s) where a few rows are far from all others
+    positive numbers    T(x) = log x
+    whole numbers       u ~ Uniform(0, 1) is added first; x is the whole part of what comes back
 
-so that no probability is lost to values that x never takes, and log p(x) = log q(y) + log |dy/dx|. Of
-whole numbers the probability is the mean of that over u.
+so that no probability is lost to values that x never takes, and log p(x) = log q(y) + log |dy/dx|.
+Of whole numbers the probability is the mean of its exponential over u.
 """
 
 import torch

@@ -124,7 +124,7 @@ class Whitening(nn.Module):
 
 
 class SplineCoupling(nn.Module):
-    """Entries where `moved` is true pass through splines that depend on the others and on context."""
+    """Entries where `moved` is true pass through splines that the others and context shape."""
 
     def __init__(self, moved: list[bool], width: int, bins: int) -> None:
         super().__init__()
