@@ -104,6 +104,20 @@ def test_draws_of_a_proposal_outside_the_support_weigh_nothing():
     assert abs(share - 0.3) < 5 * math.sqrt(0.21 / one.ess)
 
 
+def test_observations_that_are_done_at_different_stages_keep_their_places():
+    """The weights of x are of a posterior N(x, |x|^2): wide first, narrow in the middle."""
+    x = torch.tensor([[1.0], [0.01], [0.5]], dtype=torch.float64)
+
+    def pair(theta, x):
+        return Independent(Normal(x, x.abs()), 1).log_prob(theta) - PRIOR.log_prob(theta)
+
+    parts = found(Target(PRIOR, x, pair), 2_000)
+    assert len({len(one.u) for one in parts}) > 1
+    for place, one in zip(x, parts, strict=True):
+        mean, _ = moments(one)
+        assert ((mean - place).abs() / place).max() < 5 / math.sqrt(one.ess)
+
+
 def test_an_impossible_observation_is_refused_by_its_number():
     target = conjugate(2).target
     lost = lambda theta, x: torch.where(x[..., 0] < 0, -torch.inf, target.pair(theta, x))

@@ -10,10 +10,12 @@ from known_targets import conjugate, edge, two_modes
 import lfi
 from lfi.inference import Sampler
 
-N = 2_000
-SAMPLERS = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble()]
+N = 1_000
+BRIEF = lfi.HMC(chains=128, warmup=40, moves=10, leapfrogs=5)
+FLOW = lfi.Variational(steps=60, batch=128, transforms=1, width=16)
+SAMPLERS = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), BRIEF, lfi.SMC(), FLOW]
 each = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: type(s).__name__)
-MULTIMODAL = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble()]
+MULTIMODAL = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), lfi.SMC()]
 
 
 def assert_moments(draws, mean, covariance, n):

@@ -198,6 +198,7 @@ def weigh(
     """
     found: dict[int, Candidates] = {}
     active, pool = torch.arange(len(target)), _first(target, first, seed)
+    count = len(target)
     while True:
         log_weights = pool.weights
         _refuse(log_weights, active)
@@ -207,9 +208,9 @@ def weigh(
         done = (ess >= wanted) | over
         for j in torch.where(done)[0].tolist():
             late = clock.struck and bool(ess[j] < wanted)
-            found[int(active[j])] = _judged(pool.u[j], log_weights[j], late)
+            found[int(active[j])] = judged(pool.u[j], log_weights[j], late=late)
         if done.all():
-            return [found[j] for j in range(len(target))]
+            return [found[j] for j in range(count)]
         keep = torch.where(~done)[0]
         active, target, pool = active[keep], target.select(keep), pool.select(keep)
         law = _next(pool, log_weights[keep], wanted, room, child(seed, 2, len(pool.laws)))
@@ -264,7 +265,8 @@ def temper(log_weights: Float[Tensor, "m c"], least: float) -> Float[Tensor, " m
     return torch.where(whole, 1.0, high)
 
 
-def _judged(u: Tensor, log_weights: Tensor, late: bool) -> Candidates:
+def judged(u: Float[Tensor, "c d"], log_weights: Float[Tensor, " c"], *, late: bool) -> Candidates:
+    """Return points with smoothed weights, and what those are worth."""
     smoothed, khat = pareto_smooth(log_weights)
     return Candidates(
         u=u,

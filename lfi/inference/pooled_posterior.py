@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from lfi.inference.flow_posterior import FlowPosterior
 from lfi.inference.likelihood_posterior import LikelihoodPosterior
 from lfi.inference.ratio_posterior import RatioPosterior
-from lfi.inference.targets import Proposal, Target
 from lfi.inference.target_posterior import TargetPosterior
+from lfi.inference.targets import Proposal, Target
 from lfi.inference.weighed import WeighedPosterior
 from lfi.networks import Contents, write
 from lfi.simulation import Prior

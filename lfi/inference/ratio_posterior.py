@@ -18,12 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison import Recovers
-from lfi.inference.posterior import Weighted
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import ROWS, Target
 from lfi.networks import Contents, PairCritic, load_prefixed, prefixed, write
 from lfi.simulation import Prior
-from lfi.training import History, fresh, numpy_rng
+from lfi.training import History
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,50 +72,6 @@ class RatioPosterior(TargetPosterior):
     def _embedded(self, x: Tensor) -> Tensor:
         x = x.to(self.device, torch.float32)
         return torch.cat([self.critic.embed_x(part) for part in x.split(ROWS)])
-
-    def log_ratio(
-        self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "..."]
-    ) -> Float[Tensor, " n"]:
-        """Return log p(x | theta) / p(x), up to what `recovers` leaves open.
-
-        Args:
-            theta: Parameters, (n, theta_dim).
-            x: One observation, (*event), or one for each parameter, (n, *event).
-
-        Raises:
-            ValueError: If a shape does not fit.
-        """
-        self.check_theta(theta)
-        if x.shape == self.x_shape:
-            with torch.no_grad():
-                return self.target(x[None]).log_weight(theta[None])[0]
-        if x.shape != (len(theta), *self.x_shape):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, expected one observation {self.x_shape} "
-                f"or one for each parameter {(len(theta), *self.x_shape)}"
-            )
-        with torch.no_grad():
-            return self.target(x).log_weight(theta[:, None])[:, 0]
-
-    @torch.no_grad()
-    def weighted(
-        self, x: Float[Tensor, "m ..."], candidates: int = 4096, *, seed: int | None = None
-    ) -> Weighted:
-        """Weigh the same prior draws for many observations at once, as calibration needs.
-
-        Args:
-            x: Observations, (m, *event).
-            candidates: How many prior draws to weigh.
-            seed: None takes fresh entropy.
-        """
-        theta = self.prior.sample(candidates, rng=numpy_rng(fresh(seed)))
-        embedded = self.critic.embed_theta(theta.to(self.device, torch.float32))
-        rows = max(1, 2**18 // candidates)
-        values = [
-            self.critic.pair(embedded, self._embedded(part)[:, None]).cpu()
-            for part in x.split(rows)
-        ]
-        return Weighted(theta, torch.cat(values).double().log_softmax(-1))
 
     def save(self, path: str | Path) -> None:
         """Write the posterior to a file that `lfi.load` reads: safetensors and JSON."""

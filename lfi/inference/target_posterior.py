@@ -18,7 +18,7 @@ from lfi.inference.automatic import Automatic
 from lfi.inference.export import inference_data
 from lfi.inference.importance import Importance
 from lfi.inference.modes import modes
-from lfi.inference.posterior import Draws, observations
+from lfi.inference.posterior import Draws, Weighted, observations
 from lfi.inference.targets import Clock, Sampler, Target
 from lfi.simulation import Prior, as_simulator, replicate
 from lfi.training import child, fresh, numpy_rng
@@ -123,6 +123,44 @@ class TargetPosterior(ABC):
         x, single = self.observations(x_obs)
         drawn = sampler(self.target(x), n, seed=fresh(seed))
         return drawn[0] if single else drawn
+
+    @torch.no_grad()
+    def log_ratio(
+        self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "..."]
+    ) -> Float[Tensor, " n"]:
+        """Return the log of posterior over prior, up to a function of x: log p(x | theta) + c(x).
+
+        Args:
+            theta: Parameters, (n, theta_dim).
+            x: One observation, (*event), or one for each parameter, (n, *event).
+
+        Raises:
+            ValueError: If a shape does not fit.
+        """
+        self.check_theta(theta)
+        if tuple(x.shape) == self.x_shape:
+            return self.target(x[None]).log_weight(theta[None])[0]
+        if tuple(x.shape) != (len(theta), *self.x_shape):
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, expected one observation {self.x_shape} "
+                f"or one for each parameter {(len(theta), *self.x_shape)}"
+            )
+        return self.target(x).log_weight(theta[:, None])[:, 0]
+
+    @torch.no_grad()
+    def weighted(
+        self, x: Float[Tensor, "m ..."], candidates: int = 4096, *, seed: int | None = None
+    ) -> Weighted:
+        """Weigh the same prior draws for many observations at once, as calibration needs.
+
+        Args:
+            x: Observations, (m, *event).
+            candidates: How many prior draws to weigh.
+            seed: None takes fresh entropy.
+        """
+        theta = self.prior.sample(candidates, rng=numpy_rng(fresh(seed)))
+        log_weights = self.target(x).log_weight(theta[None])
+        return Weighted(theta, log_weights.double().log_softmax(-1))
 
     def log_prob(
         self,

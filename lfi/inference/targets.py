@@ -128,6 +128,9 @@ class Target:
         Args:
             u: Unconstrained points.
             jacobian: False takes the density of theta in place of that of u.
+
+        Raises:
+            ValueError: If torch cannot differentiate it.
         """
         density, gradient = u.new_empty(u.shape[:2]), torch.empty_like(u)
         for first, last in self._chunks(u.shape[1]):
@@ -136,7 +139,12 @@ class Target:
                 theta, log_jacobian = self.prior.from_unconstrained(part)
                 weight = self.pair(theta, self.x[first, None]).to(theta)
                 value = self.prior.log_prob(theta) + weight + (log_jacobian if jacobian else 0)
-            (gradient[first, last],) = torch.autograd.grad(value.sum(), part)
+                if not value.requires_grad:
+                    raise ValueError(
+                        "the target is not differentiable: take a sampler without gradients, such "
+                        "as lfi.Ensemble"
+                    )
+                (gradient[first, last],) = torch.autograd.grad(value.sum(), part)
             density[first, last] = value.detach()
         return density, gradient
 
