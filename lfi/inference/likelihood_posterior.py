@@ -23,6 +23,7 @@ from lfi.networks import (
     ConditionalFlow,
     Contents,
     Coordinates,
+    PairCritic,
     load_prefixed,
     prefixed,
     write,
@@ -123,6 +124,7 @@ class LikelihoodPosterior(WeighedPosterior):
         network: The surrogate, q(x | theta).
         prior: What theta is believed to be before data.
         near: A flow of theta given the same x, from which candidates are drawn; None for none.
+        correction: log of the ratio of simulator to surrogate, a critic of pairs; None for none.
         history: How each stage was trained.
         normalised: False: `log_prob` lacks the evidence.
     """
@@ -130,6 +132,7 @@ class LikelihoodPosterior(WeighedPosterior):
     network: XGivenTheta
     prior: Prior
     near: FlowPosterior | None = None
+    correction: PairCritic | None = None
     history: tuple[History, ...] = field(default=())
     normalised: bool = field(default=False, init=False)
 
@@ -160,9 +163,21 @@ class LikelihoodPosterior(WeighedPosterior):
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
         proposal = None if self.near is None else self.near.proposal(x)
+        x = x.to(self.device, torch.float32)
         with torch.no_grad():
-            seen = self.network.see(x.to(self.device, torch.float32))
-        return Target(self.prior, seen, self._pairs, proposal, ROWS // seen.shape[1])
+            seen = self.network.see(x)
+            rows, shape = ROWS // seen.shape[1], seen.shape[1:]
+            if self.correction is None:
+                return Target(self.prior, seen, self._pairs, proposal, rows)
+            packed = torch.cat([seen.flatten(1), self.correction.embed_x(x)], dim=1)
+
+        def pair(theta: Tensor, packed: Tensor) -> Tensor:
+            seen, embedded = packed.split([shape.numel(), packed.shape[-1] - shape.numel()], -1)
+            own = self.correction.embed_theta(theta.to(self.device, torch.float32))
+            correction = self.correction.pair(own, embedded)
+            return self._pairs(theta, seen.unflatten(-1, shape)) + correction
+
+        return Target(self.prior, packed, pair, proposal, rows)
 
     def simulate(
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
@@ -183,8 +198,11 @@ class LikelihoodPosterior(WeighedPosterior):
             "prior": self.prior.describe(),
             "network": self.network.spec,
             "near": near,
+            "correction": self.correction and self.correction.spec,
             "history": [history.describe() for history in self.history],
         }
+        if self.correction is not None:
+            tensors |= prefixed("correction", self.correction)
         return spec, prefixed("surrogate", self.network) | tensors
 
     @classmethod
@@ -204,8 +222,15 @@ class LikelihoodPosterior(WeighedPosterior):
         if spec["near"] is not None:
             inner = Contents("FlowPosterior", spec["near"], contents.tensors)
             near = FlowPosterior.restore(inner, prior=prior, modules=modules)
+        correction = None
+        if spec["correction"] is not None:
+            arguments = dict(spec["correction"])
+            places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
+            correction = PairCritic(*places, **arguments)
+            load_prefixed("correction", correction, contents.tensors)
+            correction.eval().requires_grad_(False)
         history = tuple(History.restore(entry) for entry in spec["history"])
-        return cls(network.eval().requires_grad_(False), prior, near, history)
+        return cls(network.eval().requires_grad_(False), prior, near, correction, history)
 
     def _pairs(self, theta: Tensor, seen: Tensor) -> Tensor:
         """Return log q of theta, (k, n, D), and m observations as seen, (m, 1, points, ...)."""

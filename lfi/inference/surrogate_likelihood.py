@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lfi.inference.correction import fit_correction
 from lfi.inference.flow_training import MOST_HELD_OUT, Stage, maximise
 from lfi.inference.likelihood_posterior import LikelihoodPosterior, XGivenTheta
 from lfi.inference.posterior_flow import PosteriorFlow, usable
@@ -38,6 +39,8 @@ class SurrogateLikelihood:
         batch_size: Rows in a batch of the splines' stage; the Gaussian one takes half.
         learning_rate: Its peak in the splines' stage; three times as high in the Gaussian one.
         weight_decay: AdamW's.
+        correction: Steps for which a ratio of simulator to surrogate is trained, whose logarithm is
+            added; 0 for none.
         held_out: The share of simulations on which the best weights are chosen.
     """
 
@@ -50,6 +53,7 @@ class SurrogateLikelihood:
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
+    correction: int = 0
     held_out: float = 0.1
 
     def fit(
@@ -119,8 +123,20 @@ class SurrogateLikelihood:
             progress=progress,
             note="fitting the likelihood",
         )
+        correction = None
+        if self.correction:
+            correction, found = fit_correction(
+                network.simulate,
+                prior,
+                *((part[0], part[1].reshape(-1, *x.shape[1:])) for part in (train, held)),
+                steps=self.correction,
+                seed=child(seed, 5),
+                device=device,
+                progress=progress,
+            )
+            history = (*history, found)
         history = tuple(replace(entry, seed=seed) for entry in history)
-        return LikelihoodPosterior(network, prior, near, history)
+        return LikelihoodPosterior(network, prior, near, correction, history)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
