@@ -55,7 +55,9 @@ def corrected():
     theta, x = rows(500, 1.0, 1)
     with isolated(0):
         network = XGivenTheta(PRIOR.lower.tolist(), PRIOR.upper.tolist(), (2,), width=8)
-        critic = lfi.networks.PairCritic(PRIOR.lower.tolist(), PRIOR.upper.tolist(), (2,), width=8)
+        critic = lfi.networks.PairCritic(
+            PRIOR.lower.tolist(), PRIOR.upper.tolist(), (2,), width=8, depth=1
+        )
     network.learn(theta, x, torch_rng(0))
     critic.learn(theta, x)
     parts = (part.eval().requires_grad_(False) for part in (network, critic))

@@ -70,7 +70,7 @@ def fit_correction(
         progress: Show a bar on a terminal.
     """
     with isolated(child(seed, 0)):
-        critic = PairCritic(prior.lower.tolist(), prior.upper.tolist(), train[1].shape[1:])
+        critic = PairCritic(prior.lower.tolist(), prior.upper.tolist(), train[1].shape[1:], depth=2)
     critic.learn(*train)
     critic.to(device)
 

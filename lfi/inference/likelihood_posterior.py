@@ -24,6 +24,8 @@ from lfi.networks import (
     Contents,
     Coordinates,
     PairCritic,
+    Validity,
+    build_critic,
     load_prefixed,
     prefixed,
     write,
@@ -125,6 +127,7 @@ class LikelihoodPosterior(WeighedPosterior):
         prior: What theta is believed to be before data.
         near: A flow of theta given the same x, from which candidates are drawn; None for none.
         correction: log of the ratio of simulator to surrogate, a critic of pairs; None for none.
+        validity: log p(valid | theta), where simulations have failed; None for none.
         history: How each stage was trained.
         normalised: False: `log_prob` lacks the evidence.
     """
@@ -133,6 +136,7 @@ class LikelihoodPosterior(WeighedPosterior):
     prior: Prior
     near: FlowPosterior | None = None
     correction: PairCritic | None = None
+    validity: Validity | None = None
     history: tuple[History, ...] = field(default=())
     normalised: bool = field(default=False, init=False)
 
@@ -199,10 +203,13 @@ class LikelihoodPosterior(WeighedPosterior):
             "network": self.network.spec,
             "near": near,
             "correction": self.correction and self.correction.spec,
+            "validity": self.validity and self.validity.spec,
             "history": [history.describe() for history in self.history],
         }
         if self.correction is not None:
             tensors |= prefixed("correction", self.correction)
+        if self.validity is not None:
+            tensors |= prefixed("validity", self.validity)
         return spec, prefixed("surrogate", self.network) | tensors
 
     @classmethod
@@ -217,25 +224,28 @@ class LikelihoodPosterior(WeighedPosterior):
         arguments = dict(spec["network"])
         places = [arguments.pop(name) for name in ("lower", "upper", "event")]
         network = XGivenTheta(*places, **arguments)
-        load_prefixed("surrogate", network, contents.tensors)
         near = None
         if spec["near"] is not None:
             inner = Contents("FlowPosterior", spec["near"], contents.tensors)
             near = FlowPosterior.restore(inner, prior=prior, modules=modules)
-        correction = None
+        parts = {"surrogate": network, "correction": None, "validity": None}
         if spec["correction"] is not None:
-            arguments = dict(spec["correction"])
-            places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
-            correction = PairCritic(*places, **arguments)
-            load_prefixed("correction", correction, contents.tensors)
-            correction.eval().requires_grad_(False)
+            parts["correction"] = build_critic(spec["correction"])
+        if spec["validity"] is not None:
+            parts["validity"] = Validity(**spec["validity"])
+        for name, part in parts.items():
+            if part is not None:
+                load_prefixed(name, part.eval().requires_grad_(False), contents.tensors)
         history = tuple(History.restore(entry) for entry in spec["history"])
-        return cls(network.eval().requires_grad_(False), prior, near, correction, history)
+        return cls(network, prior, near, parts["correction"], parts["validity"], history)
 
     def _pairs(self, theta: Tensor, seen: Tensor) -> Tensor:
         """Return log q of theta, (k, n, D), and m observations as seen, (m, 1, points, ...)."""
         (k, n), m = theta.shape[:2], len(seen)
-        embedded = self.network.embed(theta.to(self.device, torch.float32).flatten(0, 1))
-        embedded = embedded.view(k, n, -1).expand(m, n, -1).flatten(0, 1)
+        theta = theta.to(self.device, torch.float32)
+        embedded = (
+            self.network.embed(theta.flatten(0, 1)).view(k, n, -1).expand(m, n, -1).flatten(0, 1)
+        )
         seen = seen.expand(m, n, *seen.shape[2:]).flatten(0, 1)
-        return self.network.log_density(seen, embedded).view(m, n)
+        value = self.network.log_density(seen, embedded).view(m, n)
+        return value if self.validity is None else value + self.validity(theta)

@@ -74,14 +74,14 @@ class Pool:
         """Return the posterior for any observation; `x_obs` is not needed.
 
         Args:
-            simulations: At least 200, all of them valid.
+            simulations: At least 200 valid ones.
             x_obs: Ignored: the members are amortised.
             seed: None takes fresh entropy, which the histories record.
             device: Where to train.
             progress: Show bars on a terminal.
 
         Raises:
-            ValueError: If simulations have failed, or there are too few.
+            ValueError: If there are too few simulations.
 
         Example:
             >>> import lfi
@@ -94,10 +94,12 @@ class Pool:
             ('PosteriorFlow', 'NeuralRatio')
         """
         usable(simulations)
-        seed, n = fresh(seed), len(simulations)
-        held = min(MOST, max(FEWEST, int(SHARE * n)))
-        order = torch.randperm(n, generator=torch_rng(seed, 0))
-        seen, unseen = _rows(simulations, order[held:]), _rows(simulations, order[:held])
+        seed, valid = fresh(seed), torch.where(simulations.valid)[0]
+        held = min(MOST, max(FEWEST, int(SHARE * len(valid))))
+        order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
+        failed = torch.where(~simulations.valid)[0]
+        seen = _rows(simulations, torch.cat([order[held:], failed]))
+        unseen = _rows(simulations, order[:held])
         fitted, seconds = [], []
         for index, method in enumerate(self.methods):
             begin = time.monotonic()

@@ -25,20 +25,15 @@ LEAST = 100  # simulations
 
 
 def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
-    """Return theta and x of simulations that a density may be fitted to.
+    """Return theta and x of the valid simulations.
 
     Raises:
-        ValueError: If simulations have failed, or there are too few.
+        ValueError: If there are too few.
     """
-    failed = int((~simulations.valid).sum())
-    if failed:
-        raise ValueError(
-            f"simulations: {failed} of {len(simulations)} have failed; a density fitted to the "
-            "rest would be biased: mend the simulator, or narrow the prior to where it runs"
-        )
-    if len(simulations) < LEAST:
-        raise ValueError(f"simulations: {len(simulations)} are too few, need at least {LEAST}")
-    return simulations.theta, simulations.x.to(torch.float32)
+    theta, x = simulations.ok()
+    if len(theta) < LEAST:
+        raise ValueError(f"simulations: {len(theta)} valid ones are too few, need at least {LEAST}")
+    return theta, x.to(torch.float32)
 
 
 @dataclass(frozen=True)
@@ -78,15 +73,18 @@ class PosteriorFlow:
     ) -> FlowPosterior:
         """Return the posterior for any observation; `x_obs` is not needed.
 
+        Simulations that failed need no correction here: an observation is a valid x, and among
+        those that gave valid x, theta given x is distributed as among all.
+
         Args:
-            simulations: At least 100, all of them valid.
+            simulations: At least 100 valid ones; failed ones are left out.
             x_obs: Ignored: the flow is amortised.
             seed: None takes fresh entropy, which the history records.
             device: Where to train.
             progress: Show a bar on a terminal.
 
         Raises:
-            ValueError: If simulations have failed, or there are too few.
+            ValueError: If there are too few simulations.
 
         Example:
             >>> import lfi

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lfi.comparison import Recovers
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import ROWS, Target
-from lfi.networks import Contents, PairCritic, load_prefixed, prefixed, write
+from lfi.networks import Contents, build_critic, load_prefixed, prefixed, write
 from lfi.simulation import Prior
 from lfi.training import History
 
@@ -105,9 +105,7 @@ class RatioPosterior(TargetPosterior):
                     "the file cannot name its critic: give a network of the same shape with "
                     "load(path, modules={'critic': ...})"
                 )
-            arguments = dict(spec["critic"])
-            places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
-            critic = PairCritic(*places, **arguments)
+            critic = build_critic(spec["critic"])
         load_prefixed("critic", critic, contents.tensors)
         return cls(
             critic.eval(),

@@ -20,6 +20,7 @@ from lfi.inference.correction import fit_correction
 from lfi.inference.flow_training import MOST_HELD_OUT, Stage, maximise
 from lfi.inference.likelihood_posterior import LikelihoodPosterior, XGivenTheta
 from lfi.inference.posterior_flow import PosteriorFlow, usable
+from lfi.inference.validity import fit_validity
 from lfi.simulation import Simulations
 from lfi.training import Batch, child, fresh, isolated, split, torch_rng
 
@@ -67,15 +68,19 @@ class SurrogateLikelihood:
     ) -> LikelihoodPosterior:
         """Return the posterior for any observation; `x_obs` is not needed.
 
+        Where simulations have failed, the flow is fitted to the valid ones, and the likelihood of
+        a valid x is its density times how likely a simulation is to be valid, which a classifier
+        tells.
+
         Args:
-            simulations: At least 100, all of them valid.
+            simulations: At least 100 valid ones.
             x_obs: Ignored: the surrogate is amortised.
             seed: None takes fresh entropy, which the history records.
             device: Where to train.
             progress: Show a bar on a terminal.
 
         Raises:
-            ValueError: If simulations have failed, or there are too few.
+            ValueError: If there are too few simulations.
 
         Example:
             >>> import lfi
@@ -135,8 +140,13 @@ class SurrogateLikelihood:
                 progress=progress,
             )
             history = (*history, found)
+        validity = None
+        if len(theta) < len(simulations):
+            validity = fit_validity(
+                simulations.theta, simulations.valid, prior, seed=child(seed, 6), device=device
+            )
         history = tuple(replace(entry, seed=seed) for entry in history)
-        return LikelihoodPosterior(network, prior, near, correction, history)
+        return LikelihoodPosterior(network, prior, near, correction, validity, history)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -2,11 +2,14 @@
 
 from lfi.networks.bridges import Bridges
 from lfi.networks.columns import Columns
-from lfi.networks.critics import PairCritic, VectorCritic
+from lfi.networks.critics import VectorCritic
+from lfi.networks.embeddings import ImageEmbedding, SeriesEmbedding, SetEmbedding
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.flows import ConditionalFlow
 from lfi.networks.generators import VectorGenerator
-from lfi.networks.residual import Block, trunk
+from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
+from lfi.networks.pair_critic import PairCritic
+from lfi.networks.residual import Block, Tower, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
 from lfi.networks.standardise import Coordinates, Features, Standardise
 from lfi.networks.whiten import Whiten, inverse_root, moments
@@ -20,13 +23,21 @@ __all__ = [
     "Coordinates",
     "Copies",
     "Features",
+    "ImageEmbedding",
     "Members",
+    "MixedCritic",
     "PairCritic",
     "SampleCritics",
+    "SeriesEmbedding",
+    "SetEmbedding",
     "Standardise",
+    "Tower",
+    "ValidCritic",
+    "Validity",
     "VectorCritic",
     "VectorGenerator",
     "Whiten",
+    "build_critic",
     "inverse_root",
     "load_prefixed",
     "moments",
