@@ -94,6 +94,13 @@ def test_members_of_slight_weight_are_left_out_and_the_best_can_be_taken_alone()
     assert pool.choice.scores[1] < pool.choice.score
 
 
+def test_where_no_member_tells_anything_the_least_bad_has_to_do():
+    known = table(lambda theta, x: 9 * torch.sin(9 * theta), lambda theta, x: torch.cos(9 * theta))
+    members = [known_posterior(), known_posterior()]
+    pool = pooled(members, ("loud", "quiet"), known, None, (1.0, 2.0), combine=True)
+    assert pool.members == (members[1],)
+
+
 # Pools.
 
 
@@ -148,3 +155,14 @@ def test_without_a_flow_candidates_come_from_the_prior():
     posterior = lfi.fit_posterior(simulations, method=lfi.Pool(QUICK[1:2]), seed=3)
     assert posterior.near is None
     assert posterior.sample(10, X_OBS, seed=1).shape == (10, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", [QUICK[0], QUICK[1], lfi.Pool(QUICK)], ids=lambda method: type(method).__name__
+)
+def test_the_kinds_of_posteriors_are_calibrated(method):
+    """A right posterior fails with probability 0.01; what a regression misses is not seen."""
+    fitted = lfi.fit_posterior(lfi.simulate(model(), 10_000, seed=1), method=method, seed=1)
+    checks = lfi.check(fitted, lfi.simulate(model(), 300, seed=2), seed=3, candidates=2_048)
+    assert checks.ok, checks.describe()

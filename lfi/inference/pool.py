@@ -197,9 +197,9 @@ def pooled(
     single = torch.stack([table.densities(corner) for corner in corners])
     weights = corners[single.mean(1).argmax()]
     if combine:
-        weights = best_weights(table)
-        kept = weights >= SLIGHT
-        if kept.any() and not kept.all():
+        found = best_weights(table)
+        kept = found >= SLIGHT
+        if kept.any():  # or else all are worse than the prior, and the best has to do
             part = Table(table.log_weights[kept], table.base, table.log_prior)
             weights = torch.zeros_like(weights).masked_scatter(kept, best_weights(part))
     pool = table.densities(weights)

@@ -126,13 +126,6 @@ class PooledPosterior(WeighedPosterior):
         """Return a law to draw candidates from, for m observations."""
         return None if self.near is None else self.near.proposal(x)
 
-    def row_weights(
-        self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]
-    ) -> Float[Tensor, " n"]:
-        """Return the weighted sum of the members' log w, of rows."""
-        values = [member.log_ratio(theta, x) for member in self.members]
-        return sum(weight * v for weight, v in zip(self.weights, values, strict=True))
-
     def save(self, path: str | Path) -> None:
         """Write the posterior to a file that `lfi.load` reads: safetensors and JSON."""
         specs, tensors = [], {}

@@ -50,7 +50,7 @@ class SurrogateLikelihood:
     depth: int = 2
     layers: int = 4
     bins: int = 8
-    steps: tuple[int, int] = (4_000, 1_500)
+    steps: tuple[int, int] = (6_000, 1_500)
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
