@@ -29,14 +29,13 @@ def simulate(sd):
     return draw
 
 
-def test_a_right_surrogate_needs_no_correction():
+def test_a_critic_that_tells_nothing_is_left_out():
     critic, history = fit_correction(
         simulate(1.0), PRIOR, rows(500, 1.0, 1), rows(2_000, 1.0, 2), steps=3, seed=1
     )
-    best = min(value for _, value in history.columns["held-out"])
-    assert (critic is None) == (best >= CHANCE)
-    # whatever a few steps find is next to nothing: five errors of a mean over 4,000 pairs
-    assert abs(best - CHANCE) < 0.02
+    assert min(value for _, value in history.columns["held-out"]) >= CHANCE
+    assert critic is None
+    assert history.stopped.endswith("left out: not better")
 
 
 @pytest.mark.slow

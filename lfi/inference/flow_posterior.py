@@ -97,7 +97,7 @@ def free(
     Example:
         >>> prior = lfi.simulation.as_prior({"share": torch.distributions.Uniform(0.0, 2.0)})
         >>> v, log_slope = free(prior, torch.tensor([[1.0]]))
-        >>> v.item(), round(log_slope.exp().item(), 3)  # twice the normal density at zero
+        >>> abs(v.item()), round(log_slope.exp().item(), 3)  # twice the normal density at zero
         (0.0, 0.798)
     """
     u = prior.to_unconstrained(theta).double()
