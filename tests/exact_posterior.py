@@ -54,3 +54,43 @@ def held_out(n, seed, prior=PRIOR):
     theta = prior.sample(n, rng=numpy_rng(seed, 0))
     noise = torch.randn(theta.shape, generator=torch_rng(seed, 1), dtype=theta.dtype)
     return Simulations.from_arrays(theta, theta + SIGMA * noise, prior=prior)
+
+
+@dataclass(frozen=True)
+class GaussianDraws:
+    """The same posteriors known by draws alone, of one observation or of a batch.
+
+    Attributes:
+        shift: Of its mean, in posterior standard deviations.
+        scale: Of its standard deviation.
+        correlation: Of a and b; 0 is right.
+        informed: False returns the prior, whatever x.
+        batched: Whether `sample` takes many observations at once.
+    """
+
+    shift: float = 0.0
+    scale: float = 1.0
+    correlation: float = 0.0
+    informed: bool = True
+    batched: bool = True
+    prior: Prior = PRIOR
+
+    def sample(self, n, x_obs, *, seed=None):
+        if x_obs.ndim > 1 and not self.batched:
+            raise ValueError("one observation at a time")
+        rng = torch_rng(seed)
+        noise = torch.randn(*x_obs.shape[:-1], n, 2, generator=rng, dtype=torch.float64)
+        if not self.informed:
+            return noise
+        a, b = noise.unbind(-1)
+        b = self.correlation * a + (1 - self.correlation**2) ** 0.5 * b
+        z = self.shift + self.scale * torch.stack([a, b], dim=-1)
+        return x_obs[..., None, :] * (1 - VARIANCE) + VARIANCE**0.5 * z
+
+
+class GaussianFlow(GaussianDraws):
+    """The same with a normalised density, of one observation."""
+
+    def log_prob(self, theta, x_obs):
+        ratio = GaussianPosterior(self.shift, self.scale, self.correlation, self.informed)
+        return ratio.log_ratio(theta, x_obs) - theta.square().sum(dim=-1) / 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import scipy.stats
 import torch
-from exact_posterior import PRIOR, GaussianPosterior, held_out
+from exact_posterior import PRIOR, GaussianDraws, GaussianFlow, GaussianPosterior, held_out
 from torch.distributions import Normal
 
 from lfi.diagnostics.calibration import check
@@ -125,6 +125,62 @@ def test_a_departure_of_the_resolution_is_flagged_about_half_of_the_time_or_more
     level = checks.alpha / len(TESTS)
     flagged = sum(scipy.stats.kstest(row.numpy(), "uniform").pvalue < level for row in moved)
     assert flagged > binomial_interval(repetitions, 0.5)[0]
+
+
+# Known by draws.
+
+
+@pytest.mark.parametrize("posterior", [GaussianDraws(), GaussianFlow()], ids=["draws", "flow"])
+def test_a_right_posterior_known_by_few_draws_fails_each_test_at_its_rate(posterior):
+    repetitions, level = 100, 0.2
+    every = [checked(posterior, n=10, seed=s, draws=5) for s in range(repetitions)]
+    p_values = torch.tensor([list(checks.p_values.values()) for checks in every])
+    low, high = binomial_interval(repetitions, level)
+    failures = (p_values < level).sum(dim=0)
+    assert ((low < failures) & (failures < high)).all(), failures
+
+
+def test_ranks_of_draws_are_uniform_on_each_of_the_places_among_them():
+    checks = checked(GaussianDraws(), n=2000, draws=3)
+    places = (checks.ranks * 4).long().clamp(max=3)  # ties broken inside each place
+    counts = torch.stack([(places == k).sum(dim=0) for k in range(4)])
+    low, high = binomial_interval(2000, 1 / 4)
+    assert ((low < counts) & (counts < high)).all()
+
+
+@pytest.mark.parametrize(
+    "wrong, seen",
+    [
+        ({"scale": 0.5}, TESTS),
+        ({"scale": 2.0}, TESTS),
+        ({"shift": 1.0}, ["a", "b", "coverage", "TARP given x"]),
+        ({"correlation": 0.8}, ["coverage"]),
+        ({"informed": False}, ["TARP given x"]),
+    ],
+    ids=["half as wide", "twice as wide", "shifted", "correlated", "the prior"],
+)
+def test_a_wrong_posterior_known_by_draws_fails_the_same_tests_with_and_without_a_density(
+    wrong, seen
+):
+    for posterior in (GaussianDraws(**wrong), GaussianFlow(**wrong)):
+        checks = checked(posterior, n=300)
+        assert set(seen) <= set(checks.failed)
+
+
+def test_a_number_of_draws_takes_draws_of_a_posterior_that_weighs_candidates_too():
+    class Both(GaussianPosterior):
+        def sample(self, n, x_obs, *, seed=None):
+            return GaussianDraws().sample(n, x_obs, seed=seed)
+
+    assert checked(Both()).ess != 101
+    assert checked(Both(), draws=100).ess == pytest.approx(101)
+    with pytest.raises(ValueError, match="draws must be at least 2, got 1"):
+        checked(Both(), draws=1)
+
+
+def test_few_draws_are_no_pass():
+    checks = checked(GaussianDraws(), draws=5)
+    assert not checks.enough and not checks.ok
 
 
 # What it cannot judge.

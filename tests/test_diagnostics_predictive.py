@@ -1,10 +1,12 @@
 """The predictive check: its level where the model is right, its power where it is not."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.distributions import Normal
 
-from lfi.diagnostics.predictive import predictive_check
+from lfi.diagnostics.predictive import predictive_check, predictive_checks
 from lfi.simulation import Simulator
 
 PRIOR = {"rate": Normal(0.0, 1.0)}
@@ -123,6 +125,107 @@ def test_a_module_is_taken_as_a_simulator_and_events_may_have_any_shape():
 
     check = predictive_check(draws(100, 0), Images(), torch.zeros(3, 2), n=100, seed=1)
     assert check.ok and check.p_values.shape == (3, 2) and check.bands().shape == (5, 3, 2)
+
+
+# Test quantities of the user's own.
+
+
+def spread(x):
+    return x.amax(dim=1) - x.amin(dim=1)
+
+
+def test_a_quantity_of_the_data_has_a_uniform_p_value_where_the_model_is_right():
+    repetitions = 200
+    noisy = Simulator(lambda theta: theta + torch.randn(len(theta), 5), prior=PRIOR)
+    p_values = []
+    for s in range(repetitions):
+        x_obs = noisy(draws(1, 10_000 + s), seed=10_000 + s)[0]
+        check = predictive_check(
+            draws(99, s), noisy, x_obs, n=99, seed=s, statistics={"spread": spread}
+        )
+        p_values.append(check.quantities["spread"].p_value)
+    p_values = torch.tensor(p_values)
+    for level in (0.1, 0.3, 0.5, 0.8):  # binomial, within 5 standard errors
+        error = 5 * (repetitions * level * (1 - level)) ** 0.5
+        assert abs((p_values <= level).sum() - repetitions * level) < error
+
+
+def test_a_quantity_that_the_model_misses_fails_though_each_entry_is_likely():
+    noisy = Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=PRIOR)
+    x_obs = torch.full((3,), 0.1)
+    check = predictive_check(
+        draws(999, 0), noisy, x_obs, n=999, seed=1, statistics={"spread": spread}
+    )
+    assert check.p_values.min() > 0.5 and check.p_value > 0.01
+    assert check.misfits == ("spread",) and not check.ok
+    assert check.tests["spread"] == check.quantities["spread"].p_value
+    assert "spread = 0, of replicates 90% in" in check.describe()[2]
+    assert check.describe()[2].endswith("fails")
+
+
+def test_a_discrepancy_compares_the_data_with_the_parameters_of_each_draw():
+    noisy = Simulator(lambda theta: theta + torch.randn(len(theta), 4), prior=PRIOR)
+    square = {"chi2": lambda x, theta: (x - theta).square().sum(dim=1)}
+    theta = 1 + draws(400, 0) / 10
+    check = predictive_check(theta, noisy, torch.ones(4), n=400, seed=1, discrepancies=square)
+    quantity = check.quantities["chi2"]
+    expected = ((1 - check.theta) ** 2).sum(dim=1) * 4
+    torch.testing.assert_close(quantity.observed, expected.double())
+    larger = (quantity.replicated > quantity.observed).sum()
+    assert quantity.p_value == pytest.approx(
+        2 * min(1 - (larger + 0.5) / 401, (larger + 0.5) / 401)
+    )
+
+
+def test_several_quantities_share_the_false_alarm_rate():
+    names = [f"entry {i}" for i in range(9)]
+    statistics = {name: lambda x, i=i: x[:, i] for i, name in enumerate(names)}
+    check = predictive_check(draws(99, 0), SIMULATOR, observed(1), n=99, statistics=statistics)
+    assert check.quantities.keys() == set(names)
+    torch.testing.assert_close(
+        torch.tensor([check.tests[name] for name in names]), check.p_values[:9].double()
+    )
+    low = replace(
+        check,
+        p_value=0.5,
+        quantities={n: replace(q, p_value=0.0015) for n, q in check.quantities.items()},
+    )
+    assert low.ok and not replace(low, alpha=0.02).ok  # ten tests: below 0.001, below 0.002
+
+
+@pytest.mark.parametrize(
+    "statistic", [lambda x: x, lambda x: x.sum(dim=1) * torch.nan], ids=["shape", "nan"]
+)
+def test_a_quantity_that_is_no_number_for_each_row_is_an_error(statistic):
+    with pytest.raises(ValueError, match="mine must return one finite number for each of 50 rows"):
+        predictive_check(draws(50, 0), SIMULATOR, observed(1), n=50, statistics={"mine": statistic})
+
+
+# Many observations.
+
+
+def test_many_observations_are_checked_each_against_its_own_draws_by_one_call():
+    calls = []
+
+    def simulate(theta: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        calls.append(len(theta))
+        return theta + torch.randn(len(theta), 3, generator=rng, dtype=theta.dtype)
+
+    means = torch.tensor([0.0, 50.0, -50.0, 0.0])
+    theta = means[:, None, None] + 0.1 * torch.randn(4, 300, 1)
+    x_obs = means[:, None] + torch.randn(4, 3)
+    x_obs[3, 1] = 50.0
+    checks = predictive_checks(
+        theta, Simulator(simulate, prior=PRIOR), x_obs, n=200, seed=1, statistics={"s": spread}
+    )
+    assert sum(calls) == 4 * 200 and len(calls) == 1
+    assert [check.ok for check in checks] == [True, True, True, False]
+    for check, mean, row in zip(checks, means, x_obs, strict=True):
+        assert abs(check.x.mean() - mean) < 1
+        torch.testing.assert_close(check.x_obs, row, check_dtype=False)
+        assert check.n == 200 and "s" in check.quantities
+    with pytest.raises(ValueError, match="draws of 3 posteriors, x_obs 4 rows"):
+        predictive_checks(theta[:3], Simulator(simulate, prior=PRIOR), x_obs)
 
 
 def test_the_same_seed_gives_the_same_check_and_none_a_recorded_one():

@@ -50,3 +50,15 @@ def test_modes_repeat_themselves():
 def test_starts_that_cannot_be_are_refused(starts):
     with pytest.raises(ValueError, match=f"starts must be from 1 to 1000, got {starts}"):
         modes(conjugate().target, starts=starts, seed=1)
+
+
+def test_priors_of_scipy_are_climbed_too():
+    import scipy.stats
+
+    from lfi.inference import Target
+    from lfi.simulation import as_prior
+
+    prior = as_prior({"rate": scipy.stats.gamma(3.0), "level": scipy.stats.norm(1.0, 2.0)})
+    flat = Target(prior, torch.zeros(1, 1), lambda theta, x: 0 * theta.sum(-1))
+    best = modes(flat, starts=4, seed=1)
+    torch.testing.assert_close(best, torch.tensor([[2.0, 1.0]]), atol=2e-2, rtol=0)

@@ -18,19 +18,19 @@ reference points depend on x. r(x_j) is a regression of the other held-out param
 the dependence it makes between two observations is of the order 1/m^2.
 Distances are Euclidean in normal scores of the prior's marginals.
 
-**Finite candidates.** The posterior of x is known as weights w_i = p(x | theta_i) / p(x) of
-candidates theta_1..c from the prior. Add theta* as theta_0. Given the set {theta_0..c} and x, each
-member is the one that made x with probability proportional to its weight: theta* is a draw from the
-weighted set itself. Hence, with all weights normalised together and u uniform,
+**Finite candidates.** The posterior of x is known as weighted candidates theta_1..c, to which the
+true parameter is added as theta_0; it is then a draw from the weighted set (`candidates.py`).
+Hence, with all weights normalised together and u uniform,
 
     sum_i w_i 1[T_i < T_0] + u sum_i w_i 1[T_i = T_0]
 
-is uniform exactly, for every number of candidates: few effective ones make no false alarm. What
-they cost is sight: each transform is blurred by its own weight, about 1/ess, and towards ess = 1 it
-is nothing but u. A check whose blur exceeds its `resolution` is not accepted as passed.
+is uniform exactly, for every number of candidates: few effective ones make no false alarm. With L
+draws of equal weights it is the rank among them, of L + 1, with its ties broken at random. What few
+candidates cost is sight: each transform is blurred by its own weight, about 1/ess, and towards
+ess = 1 it is nothing but u. A check whose blur exceeds its `resolution` is not accepted as passed.
 
-Candidates are shared by one observation for every 128 of them, and then drawn afresh: sharing
-correlates the transforms by 1/candidates or less, so that the variance of their empirical
+Weighted candidates are shared by one observation for every 128 of them, and then drawn afresh:
+sharing correlates the transforms by 1/candidates or less, so that the variance of their empirical
 distribution grows by less than a hundredth.
 
 Each transform is compared with the uniform by a Kolmogorov-Smirnov test. Of k tests each has the
@@ -44,39 +44,19 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import scipy.stats
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.diagnostics.candidates import Checkable, candidates_of, scope_of, valid_rows
 from lfi.diagnostics.scores import predict_left_out, scores_among
-from lfi.inference.posterior import Weighted
-from lfi.simulation import Prior, Simulations
+from lfi.simulation import Simulations
 from lfi.training.seeds import child, fresh, numpy_rng, torch_rng
 
-PER_OBSERVATION = 128  # candidates for each of the observations that share them
-SHARING = 64  # observations that share candidates at most: this bounds the memory
 LEAST = 10  # effective candidates, for however few observations
 PRIOR_SAMPLE = 1024  # draws that fix the coordinates of distances
-
-
-@runtime_checkable
-class WeighsCandidates(Protocol):
-    """A posterior of any observation, known by its ratio to the prior: what `check` needs."""
-
-    prior: Prior
-    names: tuple[str, ...]
-    x_shape: tuple[int, ...]
-
-    def log_ratio(self, theta: Tensor, x: Tensor) -> Tensor:
-        """Return log p(theta | x) / p(theta) up to a function of x, row by row."""
-        ...
-
-    def weighted(self, x: Tensor, candidates: int, *, seed: int) -> Weighted:
-        """Return shared candidates from the prior with their log-ratios, up to one of x."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,26 +147,36 @@ class Checks:
             f"with probability {1 - self.alpha:g} or more",
             f"  departures of {self.resolution:.2f} of a transform's distribution are seen",
             f"  {self.ess:.0f} effective candidates per observation"
-            + ("" if self.enough else f", {self.needed:.0f} are needed: raise `candidates`"),
+            + (
+                ""
+                if self.enough
+                else f", {self.needed:.0f} are needed: raise `candidates` or `draws`"
+            ),
         ]
 
 
 def check(
-    posterior: WeighsCandidates,
+    posterior: Checkable,
     held_out: Simulations,
     *,
     seed: int | None = None,
     candidates: int = 8192,
+    draws: int | None = None,
     alpha: float = 0.01,
 ) -> Checks:
     """Compare the posteriors of held-out simulations with the parameters that made them.
 
     Args:
-        posterior: A posterior of any observation; its prior is what the verdict is over.
+        posterior: A posterior of any observation; its prior is what the verdict is over. It weighs
+            candidates by its ratio (`log_ratio`, `weighted`), or has `sample(n, x_obs, seed=)`;
+            where it has no `log_prob` either, coverage is judged by nearest neighbours.
         held_out: Simulations from that prior that the posterior was not fitted to. Failed ones are
             left out: the verdict is over what the simulator returns.
         seed: Of candidates, reference points and the breaking of ties.
-        candidates: Draws from the prior that represent a posterior.
+        candidates: Draws from the prior that represent a posterior known by its ratio.
+        draws: Draws of each observation's posterior that represent it. By default 256 where the
+            posterior cannot weigh candidates; a number takes draws where it can, too, as a ratio
+            needs whose posterior is too narrow for candidates from the prior.
         alpha: The probability at most that a right posterior fails.
 
     Raises:
@@ -214,37 +204,36 @@ def check(
         raise ValueError(f"candidates must be at least 2, got {candidates}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    if draws is not None and draws < 2:
+        raise ValueError(f"draws must be at least 2, got {draws}")
     seed = fresh(seed)
-    theta, x = _valid_rows(posterior, held_out)
-    prior, m, d = posterior.prior, len(theta), len(posterior.names)
+    theta, x = valid_rows(posterior, held_out)
+    prior, m, d = posterior.prior, len(theta), posterior.prior.dim
 
     sample = prior.sample(PRIOR_SAMPLE, rng=numpy_rng(seed, 0))
     anywhere = scores_among(prior.sample(m, rng=numpy_rng(seed, 1)), sample)
-    true_scores = scores_among(theta, sample)
-    predicted = predict_left_out(x.reshape(m, -1), true_scores)
+    predicted = predict_left_out(x.reshape(m, -1), scores_among(theta, sample))
     u = torch.rand(m, d + 3, generator=torch_rng(seed, 2), dtype=torch.float64)
 
-    transforms, ess = [], []
-    sharing = min(max(candidates // PER_OBSERVATION, 1), SHARING)
-    for chunk, rows in enumerate(torch.arange(m).split(sharing)):
-        weighted = posterior.weighted(x[rows], candidates=candidates, seed=child(seed, 3, chunk))
-        log_weights = _with_the_true_one(posterior, theta[rows], x[rows], weighted)
-        weights = log_weights.softmax(dim=1)
-        log_prior = _beside(prior.log_prob(theta[rows]), prior.log_prob(weighted.theta))
-        scores = _beside(true_scores[rows], scores_among(weighted.theta, sample))
+    transforms, ess, done = [], [], 0
+    for part in candidates_of(
+        posterior, theta, x, candidates=candidates, draws=draws, seed=child(seed, 3)
+    ):
+        rows = slice(done, done + len(part.weights))
+        done = rows.stop
+        scores = part.of(lambda theta: scores_among(theta, sample))
         quantities = (
-            *_beside(theta[rows], weighted.theta).unbind(-1),
-            -(log_weights + log_prior),
+            *part.theta.unbind(-1),
+            -part.log_density,
             (scores - anywhere[rows, None]).norm(dim=-1),
             (scores - predicted[rows, None]).norm(dim=-1),
         )
-        transforms.append(
-            torch.stack([_mass_below(q, weights, u[rows, t]) for t, q in enumerate(quantities)], 1)
-        )
-        ess.append(1 / weights.square().sum(dim=1))
+        masses = [_mass_below(q, part.weights, u[rows, t]) for t, q in enumerate(quantities)]
+        transforms.append(torch.stack(masses, dim=1))
+        ess.append(part.ess)
 
     transforms = torch.cat(transforms)
-    columns = (*posterior.names, "coverage", "TARP", "TARP given x")
+    columns = (*prior.names, "coverage", "TARP", "TARP given x")
     p_values = {
         name: float(scipy.stats.kstest(column.numpy(), "uniform").pvalue)
         for name, column in zip(columns, transforms.T, strict=True)
@@ -252,7 +241,7 @@ def check(
     levels = torch.linspace(0, 1, 101, dtype=torch.float64)
     coverage = (transforms[:, d:, None] <= levels).double().mean(dim=0)
     return Checks(
-        names=posterior.names,
+        names=prior.names,
         ranks=transforms[:, :d],
         credibility=transforms[:, d],
         tarp=transforms[:, d + 1],
@@ -265,61 +254,8 @@ def check(
         ess=float(torch.cat(ess).median()),
         alpha=float(alpha),
         seed=seed,
-        scope=_scope(prior),
+        scope=scope_of(prior),
     )
-
-
-def _valid_rows(posterior: WeighsCandidates, held_out: Simulations) -> tuple[Tensor, Tensor]:
-    """Return the valid (theta, x), once they are simulations of the posterior's own kind."""
-    prior = posterior.prior
-    if held_out.names != posterior.names:
-        raise ValueError(
-            f"held_out has the parameters {held_out.names}, the posterior {posterior.names}"
-        )
-    theta, x = held_out.ok()
-    if len(theta) == 0:
-        raise ValueError(f"held_out has no valid simulation among {len(held_out)}")
-    if tuple(x.shape[1:]) != tuple(posterior.x_shape):
-        raise ValueError(
-            f"held_out has x of shape {tuple(x.shape[1:])}, the posterior takes "
-            f"{tuple(posterior.x_shape)}"
-        )
-    outside = int((~prior.contains(theta)).sum())
-    if outside:
-        raise ValueError(
-            f"{outside} of {len(theta)} held-out parameters lie outside the posterior's prior "
-            f"({_scope(prior)}): simulate them with `prior=posterior.prior`"
-        )
-    lower, upper = held_out.prior.lower.double(), held_out.prior.upper.double()
-    inside = (lower > prior.lower) & ~torch.isclose(lower, prior.lower.double())
-    inside |= (upper < prior.upper) & ~torch.isclose(upper, prior.upper.double())
-    if inside.any():
-        raise ValueError(
-            f"held_out comes from a narrower prior ({_scope(held_out.prior)}) than the "
-            f"posterior's ({_scope(prior)}): simulate it with `prior=posterior.prior`"
-        )
-    return theta, x
-
-
-def _with_the_true_one(
-    posterior: WeighsCandidates, theta: Tensor, x: Tensor, weighted: Weighted
-) -> Float[Tensor, "m k"]:
-    """Return log-weights, the true parameter's first; the scale of each row is its own."""
-    log_weights = weighted.log_weights.double()
-    log_weight, best = log_weights.max(dim=1)  # perhaps normalised, which the ratio is not
-    gain = posterior.log_ratio(theta, x) - posterior.log_ratio(weighted.theta[best], x)
-    log_weights = torch.cat([(log_weight + gain.double())[:, None], log_weights], dim=1)
-    if not log_weights.max(dim=1).values.isfinite().all():  # NaN, infinite, or no weight at all
-        raise ValueError("posterior gives no finite log-ratios at some held-out x")
-    return log_weights
-
-
-def _beside(
-    true: Float[Tensor, " m *d"], candidates: Float[Tensor, " c *d"]
-) -> Float[Tensor, " m 1+c *d"]:
-    """Put in front of the candidates, which all rows share, each row's true value."""
-    shared = candidates.double().expand(len(true), *candidates.shape)
-    return torch.cat([true.double()[:, None], shared], dim=1)
 
 
 def _mass_below(
@@ -330,12 +266,3 @@ def _mass_below(
     below = (weights * (quantity < first)).sum(dim=1)
     tied = (weights * (quantity == first)).sum(dim=1)
     return (below + u * tied).clamp(max=1.0)  # sums of weights are 1 up to rounding
-
-
-def _scope(prior: Prior) -> str:
-    """Say in words which parameters a verdict is about."""
-    if not prior.truncated:
-        return "over the prior"
-    bounds = zip(prior.names, prior.lower.tolist(), prior.upper.tolist(), strict=True)
-    box = ", ".join(f"{name} in [{lower:.3g}, {upper:.3g}]" for name, lower, upper in bounds)
-    return f"over the prior truncated to {box}"

@@ -14,6 +14,10 @@ this treats both sides alike. It shows where a misfit is; among many entries som
     farthest   the largest |x - mean| / sd of the row's entries: sees one entry far out, which ranks
                cannot tell from one just outside
 
+*Test quantities* of the user's own, T(x) or T(x, theta), have the same two-sided p-value, where
+T(x_obs, theta_i) is compared with T(x_i, theta_i) at each draw theta_i. With k of them, each and
+the overall test fail below alpha / (1 + k).
+
 The observation takes part in ranks, means and covariance just as each replicate does, so that a row
 drawn from the same distribution has a p-value uniform on {1, ..., n + 1} / (n + 1), or larger where
 there are ties, whatever the distribution.
@@ -28,7 +32,8 @@ References:
     Ledoit & Wolf, A well-conditioned estimator for large covariance matrices, J. Mult. Anal. 2004.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -36,8 +41,26 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from lfi.diagnostics.scores import normal_scores
-from lfi.simulation import as_simulator, replicate
+from lfi.simulation import Simulator, as_simulator, replicate
 from lfi.training.seeds import child, fresh, torch_rng
+
+Statistic = Callable[[Tensor], Tensor]
+Discrepancy = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A test quantity of the observation and of the replicates.
+
+    Attributes:
+        observed: T(x_obs, theta_i), (n,); the same for all i where T is of the data alone.
+        replicated: T(x_i, theta_i), (n,).
+        p_value: Two-sided.
+    """
+
+    observed: Float[Tensor, " n"]
+    replicated: Float[Tensor, " n"]
+    p_value: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +78,7 @@ class PredictiveCheck:
         failed: How many simulations failed or returned values that are not finite; not among x.
         alpha: The false-alarm rate of `ok`.
         seed: The seed in use.
+        quantities: The user's own test quantities, by name.
     """
 
     theta: Float[Tensor, "n d"]
@@ -67,6 +91,7 @@ class PredictiveCheck:
     failed: int
     alpha: float
     seed: int
+    quantities: dict[str, Quantity] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -74,9 +99,21 @@ class PredictiveCheck:
         return len(self.x)
 
     @property
+    def tests(self) -> dict[str, float]:
+        """All p-values that `ok` is made of: "overall" and those of the test quantities."""
+        named = {name: quantity.p_value for name, quantity in self.quantities.items()}
+        return {"overall": self.p_value} | named
+
+    @property
+    def misfits(self) -> tuple[str, ...]:
+        """Names of the tests whose p-value is below alpha over the number of tests."""
+        level = self.alpha / (1 + len(self.quantities))
+        return tuple(name for name, p_value in self.tests.items() if p_value < level)
+
+    @property
     def ok(self) -> bool:
-        """Whether the overall p-value is at least alpha."""
-        return self.p_value >= self.alpha
+        """Whether no test failed."""
+        return not self.misfits
 
     def bands(self, levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> Tensor:
         """Return the replicates' quantiles at the levels, (len(levels), *event)."""
@@ -91,6 +128,14 @@ class PredictiveCheck:
             f"  least likely of {self.p_values.numel()} entries: number {entry}, "
             f"p = {self.p_values.min():.3g}",
         ]
+        for name, quantity in self.quantities.items():
+            low, high = quantity.replicated.quantile(quantity.replicated.new_tensor([0.05, 0.95]))
+            lines.append(
+                f"  {name} = {quantity.observed.mean():.4g}, of replicates 90% in "
+                f"[{low:.4g}, {high:.4g}]: p = {quantity.p_value:.3g}"
+                + "  fails"
+                * (name in self.misfits)
+            )
         return lines + [f"  {self.failed} simulations failed and were left out"] * bool(self.failed)
 
 
@@ -99,6 +144,8 @@ def predictive_check(
     simulator: object,
     x_obs: Float[Tensor, "*event"],
     *,
+    statistics: Mapping[str, Statistic] | None = None,
+    discrepancies: Mapping[str, Discrepancy] | None = None,
     n: int = 2000,
     seed: int | None = None,
     alpha: float = 0.01,
@@ -111,13 +158,17 @@ def predictive_check(
         simulator: What is thought to have made the observation: a `Simulator`, or a module with
             `prior` and `simulate`.
         x_obs: The observation.
+        statistics: Test quantities by name, functions of data alone, (n, *event) to (n,).
+        discrepancies: Test quantities by name, functions of data and the parameters behind them,
+            (n, *event) and (n, D) to (n,).
         n: Number of replicates; no p-value is below 1 / (n + 1).
         seed: Of the choice of draws and of the simulations.
         alpha: The probability at most that `ok` is False for a right model.
 
     Raises:
         ValueError: If the shapes of parameters or observation are not the simulator's, if the
-            observation is not finite, or if fewer than two simulations are finite.
+            observation is not finite, if fewer than two simulations are finite, or if a test
+            quantity is not one finite number for each row.
         RuntimeError: If the simulator raises at every draw.
 
     Example:
@@ -129,8 +180,69 @@ def predictive_check(
         True
         >>> predictive_check(theta, simulator, torch.tensor([-9.0, 1.1, 1.3]), seed=1).ok
         False
+        >>> spread = {"spread": lambda x: x.amax(dim=1) - x.amin(dim=1)}
+        >>> x_obs = torch.tensor([0.9, 0.9, 0.9])
+        >>> predictive_check(theta, simulator, x_obs, statistics=spread, seed=1).misfits
+        ('spread',)
     """
     simulator, seed = as_simulator(simulator), fresh(seed)
+    chosen = _chosen(theta, simulator, x_obs, n, torch_rng(seed, 0))
+    x = replicate(simulator, chosen, seed=child(seed, 1))
+    return _compared(chosen, x, x_obs, statistics or {}, discrepancies or {}, float(alpha), seed)
+
+
+def predictive_checks(
+    theta: Float[Tensor, "m k d"],
+    simulator: object,
+    x_obs: Float[Tensor, " r *event"],
+    *,
+    statistics: Mapping[str, Statistic] | None = None,
+    discrepancies: Mapping[str, Discrepancy] | None = None,
+    n: int = 500,
+    seed: int | None = None,
+    alpha: float = 0.01,
+) -> tuple[PredictiveCheck, ...]:
+    """Check many observations, each with its own posterior draws, by one call of the simulator.
+
+    Args:
+        theta: Draws from the posterior of each observation, (m, k, D).
+        simulator: What is thought to have made the observations.
+        x_obs: The observations, (m, *event).
+        statistics: As `predictive_check` takes them.
+        discrepancies: As `predictive_check` takes them.
+        n: Number of replicates of each observation.
+        seed: Of the choice of draws and of the simulations.
+        alpha: The probability at most that `ok` is False for a right model, of each observation.
+
+    Raises:
+        ValueError: As `predictive_check`, or if draws are not those of as many posteriors.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3),
+        ...                           prior={"mean": Normal(0.0, 1.0)})
+        >>> x_obs = torch.tensor([[0.8, 1.1, 1.3], [-9.0, 1.1, 1.3]])
+        >>> theta = 1 + torch.randn(2, 1000, 1) / 3**0.5
+        >>> [check.ok for check in predictive_checks(theta, simulator, x_obs, seed=1)]
+        [True, False]
+    """
+    simulator, seed = as_simulator(simulator), fresh(seed)
+    if len(theta) != len(x_obs) or len(x_obs) == 0:
+        raise ValueError(f"theta has draws of {len(theta)} posteriors, x_obs {len(x_obs)} rows")
+    sets = [
+        _chosen(draws, simulator, row, n, torch_rng(seed, 0, i))
+        for i, (draws, row) in enumerate(zip(theta, x_obs, strict=True))
+    ]
+    x = replicate(simulator, torch.cat(sets), seed=child(seed, 1))
+    parts = zip(sets, x.split(n), x_obs, strict=True)
+    own = statistics or {}, discrepancies or {}, float(alpha), seed
+    return tuple(_compared(chosen, rows, row, *own) for chosen, rows, row in parts)
+
+
+def _chosen(
+    theta: Tensor, simulator: Simulator, x_obs: Tensor, n: int, rng: torch.Generator
+) -> Float[Tensor, "n d"]:
+    """Return n draws, each at most once where there are enough."""
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n}")
     if len(theta) == 0 or theta.shape[1] != simulator.prior.dim:
@@ -140,37 +252,75 @@ def predictive_check(
         )
     if not x_obs.isfinite().all():
         raise ValueError("x_obs has entries that are not finite")
-    rng = torch_rng(seed, 0)
     if n <= len(theta):
-        chosen = theta[torch.randperm(len(theta), generator=rng)[:n]]
-    else:
-        chosen = theta[torch.randint(len(theta), (n,), generator=rng)]
-    x = replicate(simulator, chosen, seed=child(seed, 1))
+        return theta[torch.randperm(len(theta), generator=rng)[:n]]
+    return theta[torch.randint(len(theta), (n,), generator=rng)]
+
+
+def _compared(
+    theta: Tensor,
+    x: Tensor,
+    x_obs: Tensor,
+    statistics: Mapping[str, Statistic],
+    discrepancies: Mapping[str, Discrepancy],
+    alpha: float,
+    seed: int,
+) -> PredictiveCheck:
+    """Return the place of an observation among replicates."""
     if x.shape[1:] != x_obs.shape:
         raise ValueError(
             f"x_obs has shape {tuple(x_obs.shape)}, the simulator returns {tuple(x.shape[1:])}"
         )
-    finite = x.reshape(n, -1).isfinite().all(dim=1)
-    x = x[finite]
+    n, finite = len(x), x.reshape(len(x), -1).isfinite().all(dim=1)
+    x, theta = x[finite], theta[finite]
     if len(x) < 2:
         raise ValueError(f"only {len(x)} of {n} simulations at theta are finite")
 
     rows = torch.cat([x_obs[None].to(x), x]).double().reshape(1 + len(x), -1)
-    below = (rows < rows[0]).double().mean(dim=0) + (rows == rows[0]).double().mean(dim=0) / 2
     distance, farthest = _distance(rows), _farthest(rows)
     larger = torch.maximum(_share_below(distance), _share_below(farthest))
+    repeated = x_obs.to(x).expand(len(x), *x_obs.shape)
+    quantities = {
+        name: _quantity(name, statistic(repeated), statistic(x))
+        for name, statistic in statistics.items()
+    } | {
+        name: _quantity(name, discrepancy(repeated, theta), discrepancy(x, theta))
+        for name, discrepancy in discrepancies.items()
+    }
     return PredictiveCheck(
-        theta=chosen[finite],
+        theta=theta,
         x=x,
         x_obs=x_obs.to(x),
-        p_values=2 * torch.minimum(below, 1 - below).reshape(x_obs.shape),
+        p_values=_two_sided(rows[1:], rows[0]).reshape(x_obs.shape),
         distance=distance,
         farthest=farthest,
         p_value=float((larger >= larger[0]).double().mean()),
         failed=n - len(x),
-        alpha=float(alpha),
+        alpha=alpha,
         seed=seed,
+        quantities=quantities,
     )
+
+
+def _quantity(name: str, observed: Tensor, replicated: Tensor) -> Quantity:
+    """Return a test quantity, once it is a number for each row."""
+    for values in (observed, replicated):
+        if values.shape != replicated.shape[:1] or not values.isfinite().all():
+            raise ValueError(
+                f"{name} must return one finite number for each of {len(replicated)} rows, got "
+                f"shape {tuple(values.shape)}, {int((~values.isfinite()).sum())} not finite"
+            )
+    observed, replicated = observed.double(), replicated.double()
+    p_value = _two_sided(replicated[:, None], observed[:, None])
+    return Quantity(observed, replicated, float(p_value))
+
+
+def _two_sided(rows: Float[Tensor, "n d"], observed: Float[Tensor, "*n d"]) -> Float[Tensor, " d"]:
+    """Return 2 min(F, 1 - F) of each column, F the observed value's mid-rank, itself included."""
+    below = (rows < observed).double().sum(dim=0)
+    equal = 1 + (rows == observed).double().sum(dim=0)
+    middle = (below + equal / 2) / (1 + len(rows))
+    return 2 * torch.minimum(middle, 1 - middle)
 
 
 def _distance(rows: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:

@@ -1,5 +1,19 @@
 """Inference: posteriors over a simulator's parameters, and their draws."""
 
+from lfi.inference.abc_accepted import Accepted, Generation
+from lfi.inference.abc_adjustment import Heteroscedastic, LocalLinear
+from lfi.inference.abc_distances import Distance, FittedRatio, Samples
+from lfi.inference.abc_proposals import Global, Local
+from lfi.inference.abc_rejection import abc_rejection
+from lfi.inference.abc_schedules import DistanceQuantile, Survival
+from lfi.inference.abc_smc import abc_smc
+from lfi.inference.abc_summaries import (
+    SemiAutomatic,
+    Summaries,
+    combined_deviation,
+    deviation,
+    prudent_deviation,
+)
 from lfi.inference.annealed import SMC
 from lfi.inference.automatic import Automatic
 from lfi.inference.ensemble import Ensemble
@@ -9,6 +23,7 @@ from lfi.inference.fit import fit_posterior
 from lfi.inference.flow_posterior import FlowPosterior
 from lfi.inference.hamiltonian import HMC
 from lfi.inference.importance import Importance
+from lfi.inference.lfire import LFIREPosterior, fit_lfire, grid
 from lfi.inference.likelihood_posterior import LikelihoodPosterior
 from lfi.inference.neural_ratio import NeuralRatio
 from lfi.inference.nuts import NUTS
@@ -27,18 +42,27 @@ from lfi.inference.views import ConditionalPosterior, TrialsPosterior
 from lfi.inference.weighed import WeighedPosterior
 
 __all__ = [
-    "HMC",
-    "NUTS",
-    "SMC",
+    "Accepted",
     "Automatic",
     "Choice",
     "ConditionalPosterior",
+    "Distance",
+    "DistanceQuantile",
     "Draws",
     "Ensemble",
+    "FittedRatio",
     "FlowPosterior",
+    "Generation",
+    "Global",
+    "HMC",
+    "Heteroscedastic",
     "Importance",
+    "LFIREPosterior",
     "LikelihoodPosterior",
+    "Local",
+    "LocalLinear",
     "Method",
+    "NUTS",
     "NeuralRatio",
     "Pool",
     "PooledPosterior",
@@ -46,19 +70,31 @@ __all__ = [
     "PosteriorFlow",
     "Proposal",
     "RatioPosterior",
+    "SMC",
     "Sampler",
+    "Samples",
+    "SemiAutomatic",
+    "Summaries",
     "SurrogateLikelihood",
+    "Survival",
     "Target",
     "TargetPosterior",
     "TrialsPosterior",
     "Variational",
     "WeighedPosterior",
     "Weighted",
+    "abc_rejection",
+    "abc_smc",
+    "combined_deviation",
+    "deviation",
+    "fit_lfire",
     "fit_posterior",
     "fit_rounds",
     "from_sbi",
+    "grid",
     "inference_data",
     "load",
     "plan",
+    "prudent_deviation",
     "to_sbi",
 ]

@@ -70,17 +70,17 @@ def inference_data(
         shared = set.intersection(*map(set, accounts)) - {"r_hat"}
         facts = {name: [each[name] for each in accounts] for name in sorted(shared)}
         facts |= {"inference_library": "lfi"}
-    groups, dims = {}, {}
-    if many:
-        dims = {name: ["observation"] for name in names} | {"x": ["observation"]}
+    dims = {name: ["observation"] for name in (*names, "x")} if many else None
+    groups = {}
     if predictive is not None:
         x = predictive.numpy(force=True)
         groups["posterior_predictive"] = {"x": (np.moveaxis(x, 1, 0) if many else x)[None]}
-    return arviz.from_dict(
+    data = arviz.from_dict(
         posterior=columns(theta, names),
-        prior=columns(prior, names),
         observed_data={"x": x_obs.numpy(force=True)},
         posterior_attrs=facts,
-        dims=dims or None,
+        dims=dims,
         **groups,
     )
+    data.extend(arviz.from_dict(prior=columns(prior, names)))
+    return data

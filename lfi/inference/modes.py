@@ -16,8 +16,8 @@ from lfi.inference.mixtures import take
 from lfi.inference.targets import Clock, Target
 from lfi.training import child, torch_rng
 
-STEPS = 300
-RATE = 0.2  # of a standard deviation, at first
+STEPS = 150
+RATE = 0.3  # of a standard deviation, at first
 DRAWS = 1_000  # among which the ascents' starts are chosen
 
 

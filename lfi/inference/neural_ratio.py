@@ -16,19 +16,20 @@ References:
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
+from lfi.inference.online import Fresh
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.ratio_training import Stage, joined, keep, train, weigh
 from lfi.inference.validity import fit_validity
 from lfi.networks import MixedCritic, PairCritic, ValidCritic
-from lfi.simulation import Prior, Simulations
-from lfi.training import Batch, bar, child, fresh, isolated, torch_rng
+from lfi.simulation import Prior, Simulations, as_simulator, simulate
+from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, torch_rng
 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE = 0.25, 1e-2  # of the steps, for the family; it has few weights
@@ -52,7 +53,7 @@ class NeuralRatio:
         depth: The residual blocks of the head; None trains none.
         contrasts: Shuffled pairs beside each joint one where the critic has a head, or is your own
             (contrastive losses count the joint one among them). Products compare all pairs.
-        dropout: In the residual blocks, while training.
+        dropout: In the networks of the products, while training.
         steps: How many steps to train; never more than 80 passes over the simulations.
         batch_size: None takes a fortieth of the simulations, between 64 and 1024.
         learning_rate: Its peak; a one-cycle schedule.
@@ -71,8 +72,8 @@ class NeuralRatio:
     rank: int = 128
     width: int = 128
     layers: int = 3
-    depth: int | None = 2
-    contrasts: int = 24
+    depth: int | None = 3
+    contrasts: int = 40
     dropout: float = 0.1
     steps: int = 3_000
     batch_size: int | None = None
@@ -106,6 +107,58 @@ class NeuralRatio:
         Raises:
             ValueError: If the loss gives no posterior, or there are too few simulations.
         """
+        recovers = self._recovers()
+        n = _enough(simulations)
+        stages = self._stages(n, EPOCHS * n)
+
+        def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
+            return Shuffled(*data, size=min(stage.batch_size, len(data[0][0])), device=device)
+
+        return self._fit(simulations, stages, source, recovers, seed, device, progress)
+
+    def fit_online(
+        self,
+        simulator: object,
+        *,
+        first: int = 10_000,
+        seed: int | None = None,
+        device: str = "cpu",
+        progress: bool = True,
+    ) -> RatioPosterior:
+        """Return the posterior of a fast simulator, from new simulations at every step.
+
+        Args:
+            simulator: A simulator, or a module with `prior` and `simulate`.
+            first: Simulations made beforehand: they give the scales, some of them are held out,
+                and they tell where the simulator fails.
+            seed: None takes fresh entropy, which the history records.
+            device: Where to train.
+            progress: Show bars on a terminal.
+
+        Raises:
+            ValueError: If the loss gives no posterior, or too few of the first are valid.
+            RuntimeError: If hardly any simulation is valid later on.
+
+        Example:
+            >>> from torch.distributions import Normal
+            >>> simulator = lfi.Simulator(lambda theta: theta + 1, prior={"a": Normal(0.0, 1.0)})
+            >>> quick = lfi.NeuralRatio(steps=5, width=8, rank=4, depth=None, batch_size=32)
+            >>> quick.fit_online(simulator, first=200, seed=1).names
+            ('a',)
+        """
+        recovers = self._recovers()
+        simulator, seed = as_simulator(simulator), fresh(seed)
+        simulations = simulate(simulator, first, seed=child(seed, 4), progress=progress)
+        stages = self._stages(_enough(simulations), None)
+
+        def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
+            size = stage.batch_size
+            return Fresh(simulator, data[1], size=size, seed=child(seed, 2), device=device)
+
+        return self._fit(simulations, stages, source, recovers, seed, device, progress)
+
+    def _recovers(self) -> Recovers:
+        """Return what the critic will tell of the ratio, if that is enough."""
         recovers = recovered(self.loss, self.penalties)
         if recovers < Recovers.UP_TO_X:  # before hours of training, not after them
             raise ValueError(
@@ -114,14 +167,22 @@ class NeuralRatio:
             )
         if self.members < 1:
             raise ValueError(f"members must be at least 1, got {self.members}")
+        return recovers
+
+    def _fit(
+        self,
+        simulations: Simulations,
+        stages: list[Stage],
+        source: Callable[[Stage, tuple[Batch, Batch], int], Batches],
+        recovers: Recovers,
+        seed: int | None,
+        device: str,
+        progress: bool,
+    ) -> RatioPosterior:
+        """Train every member's critics, and mix them."""
         theta, x = simulations.ok()
-        if len(theta) < LEAST:
-            raise ValueError(
-                f"simulations: {len(theta)} valid ones are too few, need at least {LEAST}"
-            )
         theta, x = theta.to(torch.float32), x.to(torch.float32)
         seed, prior = fresh(seed), simulations.prior
-        stages = self._stages(len(theta))
         critics, weights, histories, names = [], [], [], []
         total = self.members * sum(stage.steps for stage in stages)
         with bar("fitting the ratio", total, progress) as advance:
@@ -135,7 +196,7 @@ class NeuralRatio:
                         self.loss,
                         self.penalties,
                         recovers,
-                        data,
+                        source(stages[i], data, child(seed, 2, member, i)),
                         seed=child(seed, 2, member, i),
                         device=device,
                         advance=advance,
@@ -160,13 +221,13 @@ class NeuralRatio:
         history = joined(histories, names, said=said, seed=seed)
         return RatioPosterior(critic, prior, recovers, tuple(x.shape[1:]), (history,))
 
-    def _stages(self, n: int) -> list[Stage]:
-        """Return how each critic is trained on n simulations."""
+    def _stages(self, n: int, most: int | None) -> list[Stage]:
+        """Return how each critic is trained on n simulations, seeing `most` rows at the most."""
         size = self.batch_size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
         size = min(size, int(n * (1 - self.held_out)))
 
         def stage(name: str, contrasts: int | None, size: int, share: float, rate: float) -> Stage:
-            steps = min(self.steps, EPOCHS * n // size)
+            steps = self.steps if most is None else min(self.steps, most // size)
             return Stage(
                 name, contrasts, size, max(1, round(share * steps)), rate, self.weight_decay
             )
@@ -203,7 +264,7 @@ class NeuralRatio:
                     layers=self.layers if stage.name == "products" else 1,
                     rank=self.rank if stage.name == "products" else 0,
                     depth=self.depth if stage.name == "head" else None,
-                    dropout=self.dropout,
+                    dropout=self.dropout if stage.name == "products" else 0.0,
                     embedding=copy.deepcopy(self.embedding),
                 )
             if family is None:
@@ -225,3 +286,15 @@ class NeuralRatio:
         if self.critic is not None:
             return "critic"
         return "products" if critic.rank else "family" if critic.head is None else "head"
+
+
+def _enough(simulations: Simulations) -> int:
+    """Return how many simulations are valid.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    n = int(simulations.valid.sum())
+    if n < LEAST:
+        raise ValueError(f"simulations: {n} valid ones are too few, need at least {LEAST}")
+    return n

@@ -46,10 +46,10 @@ from lfi.comparison import PairCritic as EmbedsPairs
 from lfi.training import (
     Advance,
     Batch,
+    Batches,
     History,
     Monitor,
     Player,
-    Shuffled,
     Step,
     adamw,
     child,
@@ -130,7 +130,7 @@ def train(
     loss: CriticLoss,
     penalties: tuple[Penalty, ...],
     recovers: Recovers,
-    data: tuple[Batch, Batch],
+    batches: Batches,
     *,
     seed: int,
     device: str,
@@ -144,12 +144,11 @@ def train(
         loss: What it minimises.
         penalties: What else is asked of it.
         recovers: What both together recover of the ratio.
-        data: (theta, x) to train on, and those held out.
+        batches: (theta, x) to train on, and those held out.
         seed: Of batches and dropout.
         device: Where.
         advance: Told of every step.
     """
-    rows, held = data
     contrast = contrast_for(loss, stage.contrasts)
 
     def risk(batch: Batch, step: Step) -> Tensor:
@@ -167,7 +166,7 @@ def train(
     with isolated(child(seed, 0)):  # dropout draws from the global state
         history = fit(
             [player],
-            Shuffled(rows, held, size=min(stage.batch_size, len(rows[0])), device=device),
+            batches,
             steps=stage.steps,
             monitor=Monitor(
                 held_out_loss(recovers, critic),

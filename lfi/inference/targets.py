@@ -139,7 +139,7 @@ class Target:
                 theta, log_jacobian = self.prior.from_unconstrained(part)
                 weight = self.pair(theta, self.x[first, None]).to(theta)
                 value = self.prior.log_prob(theta) + weight + (log_jacobian if jacobian else 0)
-                if not value.requires_grad:
+                if not weight.requires_grad:
                     raise ValueError(
                         "the target is not differentiable: take a sampler without gradients, such "
                         "as lfi.Ensemble"

@@ -7,6 +7,7 @@ from lfi.networks.embeddings import ImageEmbedding, SeriesEmbedding, SetEmbeddin
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.flows import ConditionalFlow
 from lfi.networks.generators import VectorGenerator
+from lfi.networks.lipschitz import LipschitzCritic
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
 from lfi.networks.pair_critic import PairCritic
 from lfi.networks.residual import Block, Tower, trunk
@@ -24,6 +25,7 @@ __all__ = [
     "Copies",
     "Features",
     "ImageEmbedding",
+    "LipschitzCritic",
     "Members",
     "MixedCritic",
     "PairCritic",

@@ -6,7 +6,8 @@
 calls      microseconds a call beyond the call itself, of a function of one vector, in process: with
            an `rng` argument, and drawing from the global state
 workers    how many times faster two workers are than one, on a simulator that computes for 5 ms a
-           call: the median of paired runs
+           call: the median of paired runs, of which the first also starts processes (sbi's are
+           joblib's, and have been started before)
 commands   milliseconds a run of a C program beyond starting it by itself
 
 Each figure is appended to results.csv.
@@ -116,6 +117,7 @@ def workers(n: int, repeats: int) -> dict[tuple[str, str], float]:
         pairs = [(seconds(lambda: run(1)), seconds(lambda: run(2))) for _ in range(repeats)]  # noqa: B023
         figures[name, "speed of 2 workers over 1"] = statistics.median(a / b for a, b in pairs)
         figures[name, "seconds, 2 workers"] = statistics.median(b for _, b in pairs)
+        figures[name, "seconds, 2 workers, first run"] = pairs[0][1]
     return figures
 
 
@@ -157,6 +159,7 @@ def main() -> None:
     """Run the parts that are asked for, print a table and append its rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--calls", type=int, help="of each run, instead of each part's own number")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     commit = subprocess.run(
@@ -164,6 +167,7 @@ def main() -> None:
     ).stdout.strip()
     for part in arguments.part:
         measure, n, repeats = PARTS[part]
+        n = arguments.calls or n
         begin = time.monotonic()
         figures = measure(n, repeats)
         took = f"{time.monotonic() - begin:.1f}"

@@ -1,0 +1,233 @@
+"""Local two-sample test: is the posterior right at *this* observation?
+
+Calibration is an average over observations, and mistakes of opposite signs may cancel in it. Here a
+critic learns, from held-out simulations, where parameters that made an x differ from draws of the
+posterior of that x, and is read at the observation:
+
+    g(theta, x) = p(theta | x) / q(theta | x) - 1,        q the posterior that is judged,
+    statistic at x_obs = E_q(theta | x_obs) g(theta, x_obs)^2,
+
+the Pearson divergence of the true posterior from q. It is zero exactly where q is right. The
+classifier of Linhart et al., d = p / (p + q), has (d - 1/2)^2 = g^2 / 16 to first order; in place
+of its training, a least-squares ratio is fitted in closed form,
+
+    g = sum_k w_k phi_k,    w = (H + ridge)^-1 b,    H = E_q phi phi',  b = E_p phi,
+
+with features phi centred under q(theta | x), so that E_q g = 0 at every x.
+
+**False alarms.** Draw S parameters from q(theta | x) for each held-out simulation, and hide the one
+that made x among them. If q is right, any of the S + 1 is as likely to be that one. So B times one
+of each set is named the true one at random, and the fit and its statistic are repeated: the
+statistics so drawn and the one observed are exchangeable, and
+
+    p = (1 + #) / (1 + B)
+
+is at most alpha with probability alpha or less, at any x_obs, whatever the features. B refits cost
+B more right-hand sides. The null hypothesis is that q is right at *all* x; where it is wrong
+elsewhere, p at x_obs is only as local as the features are.
+
+**Features.** z is theta less the mean of q(theta | x), times the inverse root of its covariance. x
+enters by its first ten principal components and by that mean and covariance. The kernel
+
+    (z.z' + (z.z')^2 - |z|^2 - |z'|^2 + D + gauss(z - z')) (1 + y.y' + gauss(y - y'))
+
+(each term in units of its mean) sees shifts, widths, correlations and shapes, each the same
+everywhere, changing with x, or at x alone. Its values at 256 points of the pool are the phi.
+
+References:
+    Linhart, Gramfort & Rodrigues, L-C2ST: local diagnostics for posterior approximations in
+    simulation-based inference, NeurIPS 2023. arXiv:2306.03580
+    Kanamori, Hido & Sugiyama, A least-squares approach to direct importance estimation, JMLR 2009.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.diagnostics.candidates import (
+    Checkable,
+    candidates_of,
+    observations,
+    scope_of,
+    valid_rows,
+)
+from lfi.diagnostics.local_critic import Kernel, fits, hidden, moments_of, place
+from lfi.simulation import Simulations
+from lfi.training.seeds import child, fresh, torch_rng
+
+SET = 16  # draws of the posterior that hide each true parameter
+AT_OBSERVATION = 256  # draws of the posterior that the critic is read at
+SIGNAL = 1.0  # the variance that g is expected to have, for the ridge
+LEAST = 10  # effective candidates of the posterior at the observation
+FEWEST = 20  # held-out simulations
+PART = 8  # observations whose refits are read at a time: this bounds the memory
+
+
+@dataclass(frozen=True, eq=False)
+class LocalChecks:
+    """The local two-sample tests of m observations.
+
+    Attributes:
+        names: The parameters.
+        statistic: Estimated Pearson divergence of the true posterior from the given one, (m,).
+        null: The same of refits with true parameters named at random, (B, m).
+        p_values: (1 + #) / (1 + B), (m,).
+        shift: How much higher true parameters lie than the posterior's mean, in its standard
+            deviations, shrunk towards zero, (m, D).
+        width: Their standard deviation in units of the posterior's, shrunk towards one, (m, D).
+        ess: Effective candidates of each observation's posterior, (m,).
+        n: How many held-out simulations the critic learned from.
+        alpha: The false-alarm rate at each observation.
+        seed: The seed in use.
+        scope: Which prior the held-out simulations come from.
+    """
+
+    names: tuple[str, ...]
+    statistic: Float[Tensor, " m"]
+    null: Float[Tensor, "b m"]
+    p_values: Float[Tensor, " m"]
+    shift: Float[Tensor, "m d"]
+    width: Float[Tensor, "m d"]
+    ess: Float[Tensor, " m"]
+    n: int
+    alpha: float
+    seed: int
+    scope: str
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """Numbers of the observations at which the posterior is found wrong."""
+        return tuple((self.p_values < self.alpha).nonzero()[:, 0].tolist())
+
+    @property
+    def enough(self) -> bool:
+        """Whether all posteriors were known by enough effective candidates."""
+        return bool((self.ess >= LEAST).all())
+
+    @property
+    def ok(self) -> bool:
+        """Whether the posterior is found wrong nowhere, and was known well enough to tell."""
+        return self.enough and not self.failed
+
+    def describe(self, most: int = 10) -> list[str]:
+        """Return lines for people: the verdict, and what is wrong at each observation.
+
+        Args:
+            most: How many observations to list.
+        """
+        m = len(self.statistic)
+        verdict = "not wrong" if self.ok else "wrong" if self.failed else "not judged"
+        lines = [
+            f"{verdict} at {m} observation{'s' * (m > 1)}, by {self.n} simulations {self.scope}"
+        ]
+        for i in (self.failed or range(m))[:most]:
+            found = f"  number {i}: p = {self.p_values[i]:.3g}"
+            if i in self.failed:
+                parts = zip(self.names, self.shift[i], self.width[i], strict=True)
+                found += "; " + ", ".join(
+                    f"{name} {shift:+.2f} sd, {width:.2f} times as wide"
+                    for name, shift, width in parts
+                )
+            lines.append(found)
+        lines.append(
+            f"  {len(self.failed)} of {m} fail below p = {self.alpha:g}; "
+            f"of a right posterior, {self.alpha * m:.3g} are expected"
+        )
+        if not self.enough:
+            few = int((self.ess < LEAST).sum())
+            lines.append(
+                f"  {few} have fewer than {LEAST} effective candidates: raise `candidates`, "
+                "or take `draws`"
+            )
+        return lines
+
+
+def local_check(
+    posterior: Checkable,
+    held_out: Simulations,
+    x_obs: Float[Tensor, "..."],
+    *,
+    seed: int | None = None,
+    candidates: int = 8192,
+    draws: int | None = None,
+    refits: int = 999,
+    alpha: float = 0.05,
+) -> LocalChecks:
+    """Test whether the posterior is right at given observations.
+
+    Args:
+        posterior: A posterior of any observation, as `lfi.check` takes it.
+        held_out: Simulations from its prior that it was not fitted to; 500 see a width of 0.8.
+        x_obs: One observation, (*event), or many, (m, *event).
+        seed: Of candidates, draws, features and refits.
+        candidates: Draws from the prior that represent a posterior known by its ratio.
+        draws: Draws of each observation's posterior that represent it; see `lfi.check`.
+        refits: With true parameters named at random; no p-value is below 1 / (refits + 1).
+        alpha: The probability at most that a right posterior fails, at each observation.
+
+    Raises:
+        ValueError: If there are fewer than 20 valid simulations, if these are not of the
+            posterior's kind, or if observations have another shape or are not finite.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> class TooHigh:  # x = theta + noise: theta given x is N(x / 2, 1 / 2)
+        ...     prior = lfi.simulation.as_prior({"theta": Normal(0.0, 1.0)})
+        ...     def sample(self, n, x_obs, *, seed=None):
+        ...         rng = torch.Generator().manual_seed(seed)
+        ...         noise = torch.randn(*x_obs.shape[:-1], n, 1, generator=rng) / 2**0.5
+        ...         return x_obs[..., None, :] / 2 + noise + x_obs[..., None, :].clamp(min=0)
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1),
+        ...                           prior=TooHigh.prior)
+        >>> held_out = lfi.simulate(simulator, 400, seed=1)
+        >>> local_check(TooHigh(), held_out, torch.tensor([[1.5], [-1.5]]), seed=2).failed
+        (0,)
+    """
+    if refits < 1:
+        raise ValueError(f"refits must be at least 1, got {refits}")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    seed = fresh(seed)
+    theta, x = valid_rows(posterior, held_out)
+    if len(theta) < FEWEST:
+        raise ValueError(f"held_out has {len(theta)} valid simulations, need at least {FEWEST}")
+    x_obs = observations(x_obs, tuple(x.shape[1:])).to(x)
+
+    how = {"candidates": candidates, "draws": draws}
+    known = list(candidates_of(posterior, theta, x, seed=child(seed, 0), **how))
+    there = list(candidates_of(posterior, None, x_obs, seed=child(seed, 1), **how))
+    drawn = [part.resampled(AT_OBSERVATION, torch_rng(seed, 2, i)) for i, part in enumerate(there)]
+    sets = [hidden(part, SET, torch_rng(seed, 3, i)) for i, part in enumerate(known)]
+    moments, moments_there = moments_of(known), moments_of(there)
+    y, y_there = place(x, moments, x_obs, moments_there)
+    z, z_there = moments.whiten(torch.cat(sets)), moments_there.whiten(torch.cat(drawn))
+
+    kernel = Kernel.at(z, y, torch_rng(seed, 4))
+    named = torch.randint(SET + 1, (refits + 1, len(z)), generator=torch_rng(seed, 5))
+    named[0] = 0  # the observed one
+    w = fits(kernel, z, y, named, ridge=1 / (SIGNAL * len(z)))
+    statistic, own = [], []
+    for z_part, y_part in zip(z_there.split(PART), y_there.split(PART), strict=True):
+        g = kernel.centred(z_part, y_part) @ w
+        statistic.append(g.square().mean(dim=1))
+        own.append(g[..., 0])
+    statistic, g = torch.cat(statistic), torch.cat(own)[..., None]
+    t = moments_there.standardise(torch.cat(drawn))
+    shift = (g * t).mean(dim=1)
+    variance = ((1 + g) * t.square()).mean(dim=1) - shift.square()
+    null = statistic[:, 1:].T
+    return LocalChecks(
+        names=posterior.prior.names,
+        statistic=statistic[:, 0],
+        null=null,
+        p_values=(1 + (null >= statistic[:, 0]).sum(dim=0)).double() / (1 + refits),
+        shift=shift,
+        width=variance.clamp_min(0).sqrt(),
+        ess=torch.cat([part.ess for part in there]),
+        n=len(theta),
+        alpha=float(alpha),
+        seed=seed,
+        scope=scope_of(posterior.prior),
+    )

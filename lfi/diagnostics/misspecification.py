@@ -1,0 +1,216 @@
+"""Misspecification: is the observation like anything that the simulator makes?
+
+A posterior of a network is right, at best, for observations like those that it was trained on. At
+one that is unlike every simulation from the prior it is an extrapolation, and nothing in its draws
+says so: calibration is over simulations, and the predictive check sees only what the posterior
+reaches. So the observation itself is looked at, before any posterior is.
+
+*Overall*, its distances to simulations are ranked among those of simulations held out
+(`lfi.comparison.novelty`): to nearest neighbours, by covariance and by the farthest entry, in x
+and, where it is given, in the embedding of a posterior's network. The p-value is at most alpha
+with probability alpha or less for an observation that the simulator has made, at any dimension. It
+is over the prior: an observation at the edge of the prior is rare among simulations, and is told
+as such.
+
+*Each entry* has a two-sided p-value from its mid-rank among the n simulated values and itself,
+2 min(F, 1 - F). It shows where a misfit is; among many entries some are small.
+
+References:
+    Schmitt et al., Detecting model misspecification in amortized Bayesian inference with neural
+    networks, 2021. arXiv:2112.08866
+    Cannon, Ward & Schmon, Investigating the impact of model misspecification in neural
+    simulation-based inference, 2022. arXiv:2209.01845
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.comparison.novelty import Novelty
+from lfi.diagnostics.candidates import observations
+from lfi.simulation import Simulations
+from lfi.training.seeds import fresh, torch_rng
+
+
+class Misspecified(UserWarning):
+    """An observation is unlike every simulation: a posterior of it is an extrapolation."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObservationChecks:
+    """How observations lie among simulations.
+
+    Attributes:
+        x_obs: The observations, (m, *event).
+        p_value: Of each observation, overall, (m,).
+        ranks: Share of held-out simulations that lie nearer, by each kind of distance, (kinds, m).
+        kinds: The distances' names.
+        p_values: Two-sided, of each entry, (m, *event).
+        lower: The least simulated value of each entry, (*event).
+        upper: The largest one, (*event).
+        n: How many simulations were looked at.
+        alpha: The false-alarm rate at each observation.
+        seed: The seed in use.
+    """
+
+    x_obs: Float[Tensor, " m *event"]
+    p_value: Float[Tensor, " m"]
+    ranks: Float[Tensor, "k m"]
+    kinds: tuple[str, ...]
+    p_values: Float[Tensor, " m *event"]
+    lower: Float[Tensor, "*event"]
+    upper: Float[Tensor, "*event"]
+    n: int
+    alpha: float
+    seed: int
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """Numbers of the observations that are unlike the simulations."""
+        return tuple((self.p_value < self.alpha).nonzero()[:, 0].tolist())
+
+    @property
+    def ok(self) -> bool:
+        """Whether every observation is like simulations."""
+        return not self.failed
+
+    def outside(self, observation: int = 0) -> tuple[int, ...]:
+        """Return the flat numbers of an observation's entries beyond all simulated values."""
+        x = self.x_obs[observation]
+        return tuple(((x < self.lower) | (x > self.upper)).flatten().nonzero()[:, 0].tolist())
+
+    def describe(self, most: int = 5) -> list[str]:
+        """Return lines for people: the verdict, and which entries are unlike the simulations.
+
+        Args:
+            most: How many observations, and entries of each, to list.
+        """
+        m = len(self.p_value)
+        if m == 1:
+            verdict = "like" if self.ok else "unlike"
+            lines = [f"observation {verdict} {self.n} simulations: p = {self.p_value[0]:.3g}"]
+        else:
+            lines = [
+                f"{len(self.failed)} of {m} observations unlike {self.n} simulations "
+                f"(p < {self.alpha:g}; {self.alpha * m:.3g} expected by chance)"
+            ]
+        for i in self.failed[:most]:
+            if m > 1:
+                lines.append(f"  observation {i}: p = {self.p_value[i]:.3g}")
+            kind = self.kinds[int(self.ranks[:, i].argmax())]
+            share = float(self.ranks[:, i].max())
+            lines.append(f"  {share:.2%} of held-out simulations are less far out ({WORDS[kind]})")
+            lines += self._entries(i, most)
+        return lines
+
+    def _entries(self, i: int, most: int) -> list[str]:
+        x, low, high = (t.flatten().tolist() for t in (self.x_obs[i], self.lower, self.upper))
+        places = [tuple(place) for place in torch.ones(self.lower.shape).nonzero().tolist()]
+        lines = [
+            f"  entry {_name(places[e])} = {x[e]:.4g} is {'below' if x[e] < low[e] else 'above'} "
+            f"all simulations, which lie in [{low[e]:.4g}, {high[e]:.4g}]"
+            for e in self.outside(i)[:most]
+        ]
+        more = len(self.outside(i)) - most
+        if more > 0:
+            lines.append(f"  and {more} more entries lie outside")
+        if not lines:
+            e = int(self.p_values[i].argmin())
+            lines.append(
+                f"  no entry is outside by itself: they do not belong together; the least likely "
+                f"is {_name(places[e])}, p = {float(self.p_values[i].min()):.3g}"
+            )
+        return lines
+
+    def warn(self) -> None:
+        """Warn with `Misspecified` where an observation is unlike the simulations."""
+        if self.failed:
+            warnings.warn(
+                "\n".join(self.describe())
+                + "\nThe posterior of such an observation is an extrapolation.",
+                Misspecified,
+                stacklevel=2,
+            )
+
+
+_IN = {"": "", " in the embedding": ", in the posterior's embedding"}
+_BY = {
+    "nearest": "distance to the nearest simulations",
+    "mahalanobis": "distance by the simulations' covariance",
+    "farthest": "the farthest entry",
+}
+WORDS = {kind + where: by + words for kind, by in _BY.items() for where, words in _IN.items()}
+
+
+def check_observation(
+    x_obs: Float[Tensor, "..."],
+    simulations: Simulations,
+    *,
+    embed: Callable[[Tensor], Tensor] | None = None,
+    seed: int | None = None,
+    alpha: float = 0.01,
+) -> ObservationChecks:
+    """Tell whether observations are like what the simulator makes under the prior.
+
+    Args:
+        x_obs: One observation, (*event), or many, (m, *event).
+        simulations: From the prior, such as those that a posterior was fitted to. Failed ones are
+            left out. No p-value is below 2 / n for n simulations up to 4,000.
+        embed: Other features to look at, a function of a batch of x in float32, such as
+            `posterior.critic.embed_x`: what the posterior sees of x.
+        seed: Of the choice of held-out simulations.
+        alpha: The probability at most that an observation of the simulator's is called unlike.
+
+    Raises:
+        ValueError: If shapes differ, an observation is not finite, or fewer than 20 simulations
+            are valid.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
+        >>> simulations = lfi.simulate(simulator, 2_000, seed=1)
+        >>> checks = check_observation(torch.tensor([0.5, 0.1, 40.0]), simulations, seed=1)
+        >>> checks.ok, checks.outside()
+        (False, (2,))
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    seed = fresh(seed)
+    _, x = simulations.ok()
+    x_obs = observations(x_obs, tuple(x.shape[1:])).to(x)
+
+    def embedded(rows: Tensor) -> Tensor:
+        with torch.no_grad():
+            return embed(rows.to(torch.float32))
+
+    rng = torch_rng(seed, 0)
+    novelty = Novelty.learn(x, embed=None if embed is None else embedded, rng=rng)
+    return ObservationChecks(
+        x_obs=x_obs,
+        p_value=novelty.p_values(x_obs),
+        ranks=novelty.ranks(x_obs),
+        kinds=novelty.kinds,
+        p_values=_two_sided(x, x_obs),
+        lower=x.amin(dim=0),
+        upper=x.amax(dim=0),
+        n=len(x),
+        alpha=float(alpha),
+        seed=seed,
+    )
+
+
+def _two_sided(x: Float[Tensor, " n *event"], x_obs: Float[Tensor, " m *event"]) -> Tensor:
+    """Return 2 min(F, 1 - F), F the mid-rank of each entry among the simulated ones and itself."""
+    n, columns = len(x), x.double().reshape(len(x), -1).T.sort(dim=1).values.contiguous()
+    rows = x_obs.double().reshape(len(x_obs), -1).T.contiguous()
+    below, up_to = (torch.searchsorted(columns, rows, right=right) for right in (False, True))
+    middle = (below + (up_to - below + 1) / 2) / (n + 1)
+    return (2 * torch.minimum(middle, 1 - middle)).T.reshape(x_obs.shape)
+
+
+def _name(place: tuple[int, ...]) -> str:
+    return str(place[0]) if len(place) == 1 else str(place)
