@@ -6,15 +6,18 @@ from pathlib import Path
 from torch import nn
 
 from lfi.generation import Generator, Surrogate
+from lfi.inference.flow_posterior import FlowPosterior
+from lfi.inference.likelihood_posterior import LikelihoodPosterior
+from lfi.inference.pooled_posterior import PooledPosterior
+from lfi.inference.posterior import Posterior
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.networks import read
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.simulation import Prior, as_prior
 
-KINDS = {
-    kind.__name__: kind
-    for kind in (CriticRatio, Generator, RatioDensity, RatioPosterior, Surrogate)
-}
+POSTERIORS = (FlowPosterior, LikelihoodPosterior, PooledPosterior, RatioPosterior)
+OTHERS = (CriticRatio, Generator, RatioDensity, Surrogate)
+KINDS = {kind.__name__: kind for kind in (*OTHERS, *POSTERIORS)}
 
 
 def load(
@@ -22,7 +25,7 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> RatioPosterior | Generator | Surrogate | CriticRatio | RatioDensity:
+) -> Posterior | Generator | Surrogate | CriticRatio | RatioDensity:
     """Load a posterior, a generator, a surrogate, a density ratio or a density.
 
     Args:

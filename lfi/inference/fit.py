@@ -2,6 +2,7 @@
 
 from lfi.comparison import CriticLoss
 from lfi.inference.neural_ratio import NeuralRatio
+from lfi.inference.pool import Pool
 from lfi.inference.posterior import Method, Posterior
 from lfi.simulation import Simulations
 
@@ -19,7 +20,10 @@ def fit_posterior(
 
     Args:
         simulations: What `lfi.simulate` has returned.
-        method: How; `NeuralRatio()` by default.
+        method: How. By default `lfi.Pool()`: a posterior flow, a surrogate likelihood and a ratio
+            are fitted, and pooled with the weights that give the parameters of simulations held
+            out the highest posterior density; `posterior.choice` says what was picked and why. By
+            name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`, `lfi.SurrogateLikelihood()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
         seed: None takes fresh entropy, which the posterior's history records.
         device: Where to train, such as "cuda".
@@ -40,5 +44,5 @@ def fit_posterior(
     if method is not None and loss is not None:
         raise ValueError("give a method or a loss, not both: a method has a loss of its own")
     if method is None:
-        method = NeuralRatio() if loss is None else NeuralRatio(loss=loss)
+        method = Pool() if loss is None else NeuralRatio(loss=loss)
     return method.fit(simulations, seed=seed, device=device, progress=progress)

@@ -78,6 +78,11 @@ class RatioPosterior(TargetPosterior):
 
     def save(self, path: str | Path) -> None:
         """Write the posterior to a file that `lfi.load` reads: safetensors and JSON."""
+        spec, tensors = self.describe()
+        write(path, "RatioPosterior", spec, tensors)
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what a file holds: plain values, and tensors."""
         spec = {
             "prior": self.prior.describe(),
             "names": list(self.names),
@@ -86,7 +91,7 @@ class RatioPosterior(TargetPosterior):
             "x_shape": list(self.x_shape),
             "history": [history.describe() for history in self.history],
         }
-        write(path, "RatioPosterior", spec, prefixed("critic", self.critic))
+        return spec, prefixed("critic", self.critic)
 
     @classmethod
     def restore(

@@ -1,9 +1,11 @@
 """Networks: critics, generators, standardisation, and the files they are kept in."""
 
 from lfi.networks.bridges import Bridges
+from lfi.networks.columns import Columns
 from lfi.networks.critics import VectorCritic
 from lfi.networks.embeddings import ImageEmbedding, SeriesEmbedding, SetEmbedding
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
+from lfi.networks.flows import ConditionalFlow
 from lfi.networks.generators import MixtureGenerator, VectorGenerator
 from lfi.networks.lipschitz import LipschitzCritic
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
@@ -18,6 +20,8 @@ from lfi.networks.whiten import Whiten, inverse_root, moments
 __all__ = [
     "Block",
     "Bridges",
+    "Columns",
+    "ConditionalFlow",
     "Contents",
     "Coordinates",
     "Copies",
