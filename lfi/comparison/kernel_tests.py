@@ -11,7 +11,13 @@ pooled sample. The latter has a closed form. MMD^2 does not change where u(x) + 
 k(x, y) at x != y, so rows of the kernel's matrix may be made to sum to zero; then it is a multiple
 of a'Ka with the labels a, and its variance over relabellings a multiple of the sum of K_ij^2.
 MMD-FUSE divides by the root mean square of the kernel itself, not centred, which quiets the wide
-kernels; tests/benchmarks/two_sample_tests.py runs both.
+kernels; tests/benchmarks/two_sample_tests.py runs both. What many bandwidths gain where the median
+distance is far off, and what they cost where it is right: the power at level 0.05, measured there,
+
+                      checkerboard   bump   shift   change of scale
+    mmd_test                   .60    .87     .35               .66
+    median distance            .04    .19     .41               .73
+    energy_test                .04    .19     .41               .48
 
 Deviations and bandwidths are those of the pooled sample and do not know the labels, so that the
 permutation test's p = (1 + #) / (1 + B) is exact for any sizes and any B. One matrix serves all
