@@ -57,9 +57,10 @@ print(lfi.GAN())
 print(lfi.WGANGP())
 print(lfi.R3GAN())
 mine = lfi.Adversarial(lfi.SquaredHellinger(), lfi.ReverseKL(), lfi.R1(0.1))
-quick = lfi.Regime(steps=100)
-print("a pair of one's own:", lfi.fit_generator(data, comparison=mine, regime=quick, seed=1).shape)
-print("no critic at all:   ", lfi.fit_generator(data, comparison=lfi.Energy(), regime=quick).shape)
+quick = lfi.Regime(steps=50)
+for comparison in (mine, lfi.Energy()):  # a pair of one's own, and no critic at all
+    other = lfi.fit_generator(data, comparison=comparison, regime=quick, seed=1)
+    print(comparison, "plays", sorted(set(other.history.columns) - {"held-out"}))
 
 # %% [markdown]
 # ## 3. What the critic learned
