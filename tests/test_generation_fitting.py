@@ -7,6 +7,7 @@ from torch import nn
 import lfi
 from lfi.networks import MixtureGenerator, MultiscaleCritic
 from lfi.training import Checkpoint, consensus, extragradient, simultaneous
+from simulators import grid
 
 DATA = torch.randn(80, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 9.0])
 QUICK = lfi.Regime(steps=4, batch=16)
@@ -139,3 +140,21 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
     balanced = lfi.Adversarial(lfi.Bernoulli(), lfi.NonSaturating(), lfi.Balance())
     with pytest.raises(ValueError, match="balance penalty"):
         lfi.fit_generators(DATA, 2, comparison=balanced, regime=QUICK)
+
+
+@pytest.mark.slow
+def test_the_default_covers_every_mode_of_the_grid():
+    # half of the default's steps; tests/benchmarks/modes.py prints what is asked here
+    torch.set_default_dtype(torch.float32)
+    data = grid.sample(50_000, torch.Generator().manual_seed(1))
+    generator = lfi.fit_generator(data, regime=lfi.Regime(steps=1_500), seed=1)
+    x = generator.sample(2_500, seed=1)
+    distance, mode = torch.cdist(x.double(), grid.centres).min(dim=1)
+    good = distance <= 3 * grid.scale
+    counts = torch.bincount(mode[good], minlength=25)
+    shares = counts / counts.sum()
+    assert (counts >= 20).all()
+    assert good.double().mean() > 0.9
+    assert torch.xlogy(shares, 25 * shares).sum() < 0.08
+    spreads = torch.stack([x[good & (mode == k)].std(0).mean() for k in range(25)]) / grid.scale
+    assert 0.7 < spreads.median() < 1.2

@@ -25,22 +25,23 @@ torch.set_num_threads(1)  # small networks run faster so
 #
 # Eight narrow Gaussians on a circle: a standard trap, since a generator that makes one of them
 # perfectly already fools a critic for a while. No loss, no network and no optimiser is named here;
-# the default's are in its docstring.
+# the default's are in its docstring. We stop early on purpose: some samples are still between the
+# modes, and the critic has something to say.
 
 # %%
 data = ring.sample(10_000, torch.Generator().manual_seed(1))
-generator = lfi.fit_generator(data, regime=lfi.Regime(steps=900), seed=1)
+generator = lfi.fit_generator(data, regime=lfi.Regime(steps=400), seed=1)
 samples = generator.sample(2_000, seed=2)
 
 
 def modes(x):
-    """Return how many of the eight modes have a good sample, and the share of good ones."""
+    """Return how many modes are reached, and the share of samples that are near one."""
     distance, mode = torch.cdist(x.double(), ring.centres).min(dim=1)
-    good = distance < 3 * ring.scale
-    return len(mode[good].unique()), good.double().mean().item()
+    near = distance < 10 * ring.scale
+    return len(mode[near].unique()), near.double().mean().item()
 
 
-print("modes covered: {} of 8; within three standard deviations: {:.0%}".format(*modes(samples)))
+print("modes covered: {} of 8; near one of them: {:.0%}".format(*modes(samples)))
 for step, distance in generator.history.columns["held-out"][::4]:
     print(f"step {step:4}: energy distance to held-out data {distance:.5f}")
 
@@ -57,9 +58,10 @@ print(lfi.GAN())
 print(lfi.WGANGP())
 print(lfi.R3GAN())
 mine = lfi.Adversarial(lfi.SquaredHellinger(), lfi.ReverseKL(), lfi.R1(0.1))
-quick = lfi.Regime(steps=100)
-print("a pair of one's own:", lfi.fit_generator(data, comparison=mine, regime=quick, seed=1).shape)
-print("no critic at all:   ", lfi.fit_generator(data, comparison=lfi.Energy(), regime=quick).shape)
+quick = lfi.Regime(steps=10)
+for comparison in (mine, lfi.Energy()):  # a pair of one's own, and no critic at all
+    other = lfi.fit_generator(data, comparison=comparison, regime=quick, seed=1)
+    print(comparison, "plays", sorted(set(other.history.columns) - {"held-out"}))
 
 # %% [markdown]
 # ## 3. What the critic learned
@@ -86,7 +88,7 @@ axes[0].set_title("the critic that trained the generator")
 
 # %%
 fresh = generator.sample(10_000, seed=3)
-ratio = lfi.fit_ratio(data, fresh, members=1, width=64, steps=300, seed=4)
+ratio = lfi.fit_ratio(data, fresh, members=1, steps=100, seed=4)
 honest = ratio.log_ratio(plane).reshape(120, 120).T
 axes[1].contourf(line, line, honest.clamp(-6, 6), 30, cmap="RdBu_r")
 axes[1].scatter(*samples[:500].T, s=2, color="black")
@@ -108,8 +110,8 @@ print(f"log p/q at the others: {said[~astray].mean():+.2f}")
 covered, good = modes(samples)
 held_out = [distance for _, distance in generator.history.columns["held-out"]]
 assert covered == 8
-assert good > 0.4
-assert held_out[-1] < held_out[0] / 10
+assert good > 0.3
+assert held_out[-1] < held_out[0] / 3
 assert lfi.R3GAN().recovers is lfi.Recovers.NOTHING
 assert said[astray].mean() < said[~astray].mean() - 0.5
 

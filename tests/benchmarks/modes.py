@@ -113,7 +113,7 @@ def main() -> None:
             if arguments.keep is not None:
                 arguments.keep.mkdir(parents=True, exist_ok=True)
                 place = arguments.keep / f"{task} {name}.lfi"
-                chosen["checkpoint"] = Checkpoint(place, every=250)
+                chosen["checkpoint"] = Checkpoint(place, every=100)
             begin = time.monotonic()
             generators = lfi.fit_generators(
                 data,
