@@ -18,19 +18,17 @@ def exact(sd=1.0):
     return RatioPosterior(ExactCritic(sd), as_prior(prior), Recovers.RATIO, (2,))
 
 
-@pytest.mark.parametrize(("sd", "sampler"), [(1.0, "importance"), (0.01, "ensemble")])
-def test_draws_have_the_posteriors_moments(sd, sampler):
+@pytest.mark.parametrize("sd", [1.0, 0.01])
+def test_draws_have_the_posteriors_moments(sd):
     n = 4_000
     draws = exact(sd).draw(n, X_OBS, seed=1)
     truth = posterior(X_OBS, sd)
     scale = truth.stddev
-    assert draws.sampler == sampler
     # 5 standard errors of n draws worth draws.ess
     assert ((draws.theta.mean(0) - truth.mean).abs() / scale).max() < 5 / math.sqrt(draws.ess)
     assert (draws.theta.var(0) / scale**2 - 1).abs().max() < 5 * math.sqrt(2 / draws.ess)
     assert draws.ess > 0.9 * n
-    assert draws.unique > 0.85 * n
-    assert (draws.r_hat is None) == (sampler == "importance")
+    assert draws.unique > 0.95 * n
 
 
 def test_draws_repeat_themselves_and_come_in_the_priors_dtype():
@@ -64,10 +62,10 @@ def test_log_prob_is_prior_plus_ratio_and_normalises():
     theta = torch.randn(20, 2)
     exactly = posterior(X_OBS).log_prob(theta)
     # the exact ratio is normalised already, so the estimate of its integral is 1 within
-    # 5 standard errors: sqrt(1 / ess - 1 / n) of 2^16 candidates worth a third of that
+    # 5 standard errors, 1 / sqrt(ess) at the most
     torch.testing.assert_close(exact().log_prob(theta, X_OBS), exactly, atol=1e-5, rtol=0)
     normalised = exact().log_prob(theta, X_OBS, normalise=True)
-    torch.testing.assert_close(normalised, exactly, atol=5 * math.sqrt(3 / 2**16), rtol=0)
+    torch.testing.assert_close(normalised, exactly, atol=5 / math.sqrt(40_000), rtol=0)
 
 
 def test_log_prob_is_minus_infinity_outside_the_support():

@@ -16,16 +16,25 @@ SIMULATORS = sorted((ROOT / "simulators").glob("*.py"))
 FURNITURE = [path for path in MODULES if path.stem != "__init__"]
 DOORS = [path for path in MODULES if path.stem == "__init__" and path.parent.name != "lfi"]
 FUNCTIONS = [name for name in lfi.__all__ if name.islower()]  # classes are in CamelCase
-DRAWING = {"c2st", "check", "fit_posterior", "fit_rounds", "fit_surrogate", "predictive_check"}
-DRAWING |= {"predictive_checks"}
-DRAWING |= {
+DRAWING = {
+    "abc_smc",
+    "c2st",
+    "check",
     "check_observation",
     "energy_test",
+    "fidelity",
+    "fidelity_by_region",
+    "fit_posterior",
+    "fit_rounds",
+    "fit_surrogate",
     "local_check",
     "lsdd_test",
     "mmd_test",
     "mutual_information",
+    "predictive_check",
+    "predictive_checks",
     "simulate",
+    "wasserstein_distance",
 }
 
 # What draws from the global state of torch, unless it is given a generator, and of NumPy.

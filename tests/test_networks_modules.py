@@ -129,7 +129,7 @@ def test_equal_seeds_build_equal_networks_whatever_the_default():
     for dtype in (torch.float32, torch.float64):
         torch.set_default_dtype(dtype)
         torch.manual_seed(1)
-        weights.append(PairCritic([0.0], [1.0], (2,), width=8).head[-1].weight)
+        weights.append(PairCritic([0.0], [1.0], (2,), width=8, depth=1).head[-1].weight)
     assert torch.equal(*weights)
 
 

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from records import batched, of_one
 from torch.distributions import Normal
 
-from lfi.simulation.replicates import replicate
+from lfi.simulation.outcomes import ERROR, OK
+from lfi.simulation.replicates import replicate, simulate_at
 from lfi.simulation.simulator import Simulator
 
 PRIOR = {"mean": Normal(0.0, 1.0)}
@@ -46,3 +48,24 @@ def test_a_simulator_that_always_raises_says_why():
 def test_parameters_of_another_shape_are_an_error(shape):
     with pytest.raises(ValueError, match=r"theta must hold values of mean, \(n, 1\)"):
         replicate(Simulator(raising, prior=PRIOR), torch.zeros(shape), seed=1)
+
+
+def test_outcomes_at_given_parameters_are_those_of_replicates_with_status():
+    theta = torch.cat([torch.full((3, 1), 0.05), torch.linspace(0.2, 0.9, 9)[:, None]])
+    theta = torch.cat([theta, torch.zeros(12, 1)], dim=1)
+    block = simulate_at(of_one(), theta, seed=1)
+    assert block.codes.tolist() == [ERROR] * 3 + [OK] * 9
+    assert "a is too small" in block.errors[0]
+    expected = replicate(of_one(), theta, seed=1)
+    torch.testing.assert_close(block.x, expected, rtol=0, atol=0, equal_nan=True)
+    many = torch.rand(2_500, 2)  # several blocks
+    expected = replicate(batched(), many, seed=2)
+    assert torch.equal(simulate_at(batched(), many, seed=2).x, expected)
+
+
+@pytest.mark.slow  # two fresh Pythons
+def test_outcomes_at_given_parameters_are_the_same_for_any_number_of_workers():
+    theta = torch.rand(50, 2)
+    alone, two = (simulate_at(of_one(), theta, seed=1, workers=n) for n in (1, 2))
+    torch.testing.assert_close(alone.x, two.x, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(alone.codes, two.codes)

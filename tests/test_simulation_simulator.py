@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch.distributions import Normal
+from torch.distributions import MultivariateNormal, Normal
 
 import lfi
 from lfi.simulation.adapters import as_simulator, simulator
@@ -219,6 +219,19 @@ def test_a_module_is_taken_as_a_simulator():
 def test_an_object_is_taken_as_a_simulator():
     thing = SimpleNamespace(prior=PRIOR, simulate=lambda theta: theta[0], batched=False)
     assert not as_simulator(thing).batched
+
+
+def test_a_vector_of_parameters_has_the_names_that_an_object_gives():
+    plane = MultivariateNormal(torch.zeros(2), torch.eye(2))
+    thing = SimpleNamespace(prior=plane, simulate=lambda theta: theta, names=["x", "y"])
+    thing.units = {"y": "m"}
+    assert as_simulator(thing).names == ("x", "y")
+    thing.names = ("x", "y", "z")
+    with pytest.raises(ValueError, match="3 names for event_shape"):
+        as_simulator(thing)
+    thing.names, thing.prior = ("b", "a"), PRIOR
+    with pytest.raises(ValueError, match="names .'b', 'a'. were given, and the prior names"):
+        as_simulator(thing)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -488,6 +489,35 @@ def test_a_second_writer_is_refused_until_the_first_is_done(path):
     first.lock.release()
     assert len(simulate(batched(), 10, seed=1, store=path)) == 10
     assert len(simulate(batched(), 10, seed=1, store=path)) == 10  # released at the end
+
+
+def test_readers_find_whole_rows_while_a_run_writes(path, flush_always):
+    tries, found = [], []
+
+    def after_two_tries(theta: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        goal, deadline = len(tries) + 2, time.monotonic() + 60
+        while len(tries) < goal and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return noisy(theta, rng)
+
+    writing = threading.Thread(
+        target=simulate,
+        args=(Simulator(after_two_tries, prior=prior(), name="noisy"), 6 * BLOCK),
+        kwargs={"seed": 1, "store": path},
+    )
+    expected = simulate(batched(), 6 * BLOCK, seed=1)
+    writing.start()
+    while writing.is_alive():
+        try:
+            read = Simulations.open(path)
+            assert_same(read, expected[: len(read)])
+            found.append(len(read))
+        except StoreError:
+            assert not found  # nothing was there yet
+        tries.append(len(tries))
+    writing.join()
+    assert len(set(found)) >= 5 and sorted(found) == found
+    assert_same(Simulations.open(path), expected)
 
 
 def test_an_error_in_the_simulator_releases_the_lock_and_keeps_the_work(path, flush_always):

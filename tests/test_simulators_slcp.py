@@ -106,6 +106,16 @@ def test_log_likelihood_is_that_of_what_is_hidden():
     assert torch.equal(slcp_distractors.log_likelihood(theta, x), hidden)
 
 
+def test_float64_cannot_give_the_density_of_the_distractors():
+    mu, roots, _ = slcp_distractors.distractors()
+    assert torch.linalg.cond(roots).min() > 1e12
+    z = torch.randn(20, 92, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    back = torch.linalg.solve_triangular(
+        roots, mu[..., None] + roots @ z - mu[..., None], upper=False
+    )
+    assert (back - z).abs().max() > 1e3  # where z is of the order of one
+
+
 def test_distractors_are_a_mixture_of_student_distributions():
     mu, roots, _ = slcp_distractors.distractors()
     n = 20_000

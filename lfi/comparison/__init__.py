@@ -3,9 +3,11 @@
 from lfi.comparison.adversarial import Adversarial, DirectGenerator, objective, recovered
 from lfi.comparison.classifier import C2ST, c2st
 from lfi.comparison.classifier_discrepancy import ClassifierDiscrepancy
+from lfi.comparison.classifier_score import ClassifierScore, classifier_score
 from lfi.comparison.constraints import SpectralNorm, WeightClipping
 from lfi.comparison.contrastive import NREB, NREC, Contrastive, InfoNCE
 from lfi.comparison.contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
+from lfi.comparison.copying import Memorisation, memorisation, nearest
 from lfi.comparison.density_difference import LSDD
 from lfi.comparison.difference_tests import lsdd_test
 from lfi.comparison.distances import (
@@ -39,6 +41,8 @@ from lfi.comparison.divergences import (
 from lfi.comparison.energy import Energy, energy_kernel
 from lfi.comparison.estimators import Biased, Block, Estimator, LinearTime, Unbiased
 from lfi.comparison.f_divergence import FDivergence
+from lfi.comparison.frechet import frechet_distance, frechet_of_gaussians
+from lfi.comparison.kernel_distance import KernelDistance, Polynomial, kernel_distance
 from lfi.comparison.kernel_tests import energy_test, mmd_test
 from lfi.comparison.kernels import (
     Gaussian,
@@ -54,12 +58,15 @@ from lfi.comparison.kernels import (
 )
 from lfi.comparison.margins import Hinge, Misclassification
 from lfi.comparison.mmd import MMD
+from lfi.comparison.modes import ModeScores, mode_scores
 from lfi.comparison.moments import Moments
+from lfi.comparison.ms_ssim import Diversity, diversity, ms_ssim
 from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
 from lfi.comparison.permutation import TwoSampleTest
 from lfi.comparison.random_features import RandomFeatureMMD
 from lfi.comparison.relative import DonskerVaradhan, Relativistic, Wasserstein
 from lfi.comparison.sinkhorn import Sinkhorn
+from lfi.comparison.support import SupportScores, expected_coverage, support_scores
 from lfi.comparison.transport import SlicedWasserstein, Wasserstein1D
 from lfi.comparison.types import (
     Batch,
@@ -98,6 +105,7 @@ __all__ = [
     "Block",
     "Brier",
     "ClassifierDiscrepancy",
+    "ClassifierScore",
     "Constraint",
     "Contrast",
     "Contrastive",
@@ -107,6 +115,7 @@ __all__ = [
     "Discrepancy",
     "Divergence",
     "DivergenceEstimate",
+    "Diversity",
     "DonskerVaradhan",
     "Energy",
     "Estimator",
@@ -121,17 +130,21 @@ __all__ = [
     "Jeffreys",
     "JensenShannon",
     "Kernel",
+    "KernelDistance",
     "Laplace",
     "Learned",
     "Linear",
     "LinearTime",
+    "Memorisation",
     "Misclassification",
+    "ModeScores",
     "Moments",
     "NeymanChiSquared",
     "NonSaturating",
     "PairCritic",
     "PearsonChiSquared",
     "Penalty",
+    "Polynomial",
     "PowerDivergence",
     "Quantile",
     "RandomFeatureMMD",
@@ -145,6 +158,7 @@ __all__ = [
     "Spherical",
     "SquaredHellinger",
     "Sum",
+    "SupportScores",
     "TotalVariation",
     "Triangular",
     "TwoSampleTest",
@@ -156,21 +170,32 @@ __all__ = [
     "WithPrior",
     "against_generator",
     "c2st",
+    "classifier_score",
+    "diversity",
     "effective_sample_size",
     "energy_kernel",
     "energy_test",
     "euclidean_distances",
+    "expected_coverage",
     "fixed",
+    "frechet_distance",
+    "frechet_of_gaussians",
     "joint_among",
     "joint_vs_marginals",
+    "kernel_distance",
     "lsdd_test",
     "manhattan_distances",
     "median_distance",
+    "memorisation",
     "mmd_test",
+    "mode_scores",
+    "ms_ssim",
+    "nearest",
     "objective",
     "pareto_smooth",
     "quantile_distances",
     "recovered",
     "squared_distances",
+    "support_scores",
     "two_samples",
 ]

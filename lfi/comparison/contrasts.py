@@ -8,7 +8,9 @@
 
 Pairs are shuffled by rolling theta along the batch, which was drawn in random order; x stays in its
 row. A pair critic embeds both sides once, and only the embeddings are paired: k contrasts cost the
-critic's head k times, not its embeddings. The shuffled columns of h_p serve again in h_q.
+critic's head k times, not its embeddings. With k left out, k is the batch less one and all pairs of
+the batch are compared, which a critic whose pairing is an inner product does by one matrix product.
+The shuffled columns of h_p serve again in h_q.
 """
 
 from collections.abc import Callable
@@ -26,13 +28,13 @@ def two_samples(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
     return Values(critic(x_p), critic(x_q), p=(x_p,), q=(x_q,))
 
 
-def joint_vs_marginals(k: int = 1) -> Contrast:
+def joint_vs_marginals(k: int | None = 1) -> Contrast:
     """Return the contrast of p(theta, x) with p(theta) p(x), batch = (theta, x).
 
     The ratio is likelihood to evidence. `q` holds the pairs of the first of k rolls.
 
     Args:
-        k: Shuffled pairs for each joint one.
+        k: Shuffled pairs for each joint one; None for all that the batch has.
 
     Raises:
         ValueError: If k is below 1, or a batch has no more than k rows.
@@ -47,14 +49,14 @@ def joint_vs_marginals(k: int = 1) -> Contrast:
     return contrast
 
 
-def joint_among(k: int) -> Contrast:
+def joint_among(k: int | None = None) -> Contrast:
     """Return the contrast of a joint pair among k with k shuffled ones, batch = (theta, x).
 
     For contrastive losses: the joint pair is in column 0 of `h_p`, k - 1 rolls follow, and `h_q`
     are those rolls and one more.
 
     Args:
-        k: Pairs in a row.
+        k: Pairs in a row; None for as many as the batch allows, one less than its rows.
 
     Raises:
         ValueError: If k is below 1, or a batch has no more than k rows.
@@ -65,7 +67,7 @@ def joint_among(k: int) -> Contrast:
         theta, x = batch
         h = _rolled(critic, theta, x, k)
         p, q = (theta, x), (theta.roll(1, 0), x)
-        return Values(h[:, :k], h[:, 1:], p=p, q=q, contrastive=True)
+        return Values(h[:, :-1], h[:, 1:], p=p, q=q, contrastive=True)
 
     return contrast
 
@@ -104,18 +106,23 @@ def against_generator(draw: Callable[..., Tensor]) -> Contrast:
     return contrast
 
 
-def _check_count(k: int) -> None:
-    if k < 1:
+def _check_count(k: int | None) -> None:
+    if k is not None and k < 1:
         raise ValueError(f"k counts shuffled pairs and must be at least 1, got {k}")
 
 
 def _rolled(
-    critic: PairCritic, theta: Float[Tensor, "n ..."], x: Float[Tensor, "n ..."], k: int
+    critic: PairCritic, theta: Float[Tensor, "n ..."], x: Float[Tensor, "n ..."], k: int | None
 ) -> Float[Tensor, "n columns"]:
     """Return the critic's values at x paired with theta in its own row and rolled 1 to k times."""
     n = len(theta)
-    if n <= k:
+    k = n - 1 if k is None else k
+    if n <= k or k < 1:
         raise ValueError(f"{k} shuffled pairs need a batch of more than {k} rows, got {n}")
     embedded_theta, embedded_x = critic.embed(theta, x)
+    if k == n - 1:  # every pair of the batch, in the order that rolling gives
+        table = critic.pair(embedded_theta[None], embedded_x[:, None])  # (x, theta)
+        rows = torch.arange(n, device=table.device)
+        return table.gather(1, (rows[:, None] - rows) % n)
     rolls = torch.stack([embedded_theta.roll(i, 0) for i in range(k + 1)])  # (k + 1, n, e)
     return critic.pair(rolls, embedded_x).T  # rolling copies; an index would cost its gradient

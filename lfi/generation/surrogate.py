@@ -1,91 +1,49 @@
 """Surrogates: a generator x = G(z, theta) that stands in for a simulator.
 
-It is trained by any adversarial comparison on (theta, x) against (theta, G(z, theta)), is
-differentiable in theta whatever the simulator was, and goes wherever a simulator goes: it has a
-`prior` and a `simulate`.
+It is trained by any comparison on (theta, x) against (theta, G(z, theta)), each x beside a draw at
+its own theta; is differentiable in theta whatever the simulator was; and goes wherever a simulator
+goes: it has a `prior` and a `simulate`.
 
-Networks see x through y = asinh(x / s), standardised: linear for small values and logarithmic for
-large ones, so that counts over several orders of magnitude are one scale. Whole numbers are spread
-by uniform noise for training and rounded down again in drawing, which the gradient passes through.
+Three maps make it. `Columns` take each entry of x to a scale of its own and back into its support;
+a Gaussian fitted to each theta by maximum likelihood (`GaussianStart`) takes out location, scale
+and correlation; and a network bends what is left,
+
+    x = columns^-1(m(theta) + P(theta)^-1 e),    e = net(z, theta) + exp(s(theta)) z.
+
+The critic compares e, given theta. As each map can be undone, that is the comparison of x itself.
+
+It knows only what it was trained on. Where theta leaves the prior's support, or by more than a
+tenth the range of the training simulations, it warns; `fidelity` and `fidelity_by_region` say how
+well it does inside.
 """
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lfi.comparison import R1, Adversarial, Bernoulli, NonSaturating
-from lfi.generation.adversarial import duel
+from lfi.generation.columns import Bounds, Columns
+from lfi.generation.start import GaussianStart
 from lfi.networks import (
     Contents,
     Coordinates,
-    Standardise,
-    VectorCritic,
     VectorGenerator,
     load_prefixed,
     prefixed,
     write,
 )
-from lfi.networks.standardise import knee
-from lfi.simulation import Prior, Simulations
-from lfi.training import (
-    History,
-    Shuffled,
-    bar,
-    child,
-    fit,
-    fresh,
-    isolated,
-    linear_decay,
-    torch_rng,
-)
+from lfi.simulation import Prior
+from lfi.training import History, fresh, numpy_rng, torch_rng
 
-DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1))
+ROWS = 4_096  # mapped at once
+MARGIN = 0.1  # of the range of the training simulations, on either side
 
 
-class Outputs(nn.Module):
-    """The map between x and the numbers of order one that the networks exchange.
-
-    Attributes:
-        whole: Whether x is made of whole numbers.
-        non_negative: Whether x is never below zero.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.standardise = Standardise((size,))
-        self.register_buffer("knee", torch.ones(size, dtype=torch.float32))
-        self.register_buffer("lowest", torch.full((size,), -torch.inf, dtype=torch.float32))
-        self.register_buffer("highest", torch.full((size,), torch.inf, dtype=torch.float32))
-        self.register_buffer("whole", torch.tensor(False))
-        self.register_buffer("non_negative", torch.tensor(False))
-
-    def learn(self, x: Float[Tensor, "n d"], rng: torch.Generator) -> Float[Tensor, "n d"]:
-        """Take the scales from flat data, and return the data as the networks see them."""
-        self.whole.fill_(bool((x == x.floor()).all()))
-        self.non_negative.fill_(bool((x >= 0).all()))
-        self.knee.copy_(knee(x))
-        if self.whole:
-            x = x + torch.rand(x.shape, generator=rng, dtype=x.dtype)
-        y = torch.asinh(x / self.knee)
-        self.standardise.learn(y)
-        y = self.standardise(y)
-        self.lowest.copy_(y.amin(0) - 1)  # a little beyond what was seen, and no further:
-        self.highest.copy_(y.amax(0) + 1)  # sinh would make anything of a stray value
-        return y
-
-    def decode(self, y: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Return x, flat."""
-        y = torch.minimum(torch.maximum(y, self.lowest), self.highest)
-        x = torch.sinh(self.standardise.inverse(y)) * self.knee
-        if self.non_negative:
-            x = x.clamp_min(0.0)
-        if self.whole:
-            x = x + (x.floor() - x).detach()
-        return x
+class OutsideTraining(UserWarning):
+    """A surrogate was asked for data where it has learnt nothing."""
 
 
 class Surrogate(nn.Module):
@@ -95,23 +53,63 @@ class Surrogate(nn.Module):
         prior: The prior of the simulations it was trained on: where it may be used.
         x_shape: The shape of one x.
         history: How it was trained.
-        generator: The network G.
+        generator: The network that turns noise and theta into e.
+        differentiable: True: gradients flow from x to theta.
     """
+
+    differentiable = True
 
     def __init__(
         self,
         prior: Prior,
         x_shape: tuple[int, ...],
         *,
-        width: int = 64,
+        generator: nn.Module | None = None,
+        width: int = 128,
+        start: bool = True,
         history: History | None = None,
     ) -> None:
         super().__init__()
         size = int(torch.Size(x_shape).numel())
         self.prior, self.x_shape, self.history = prior, tuple(x_shape), history
+        self.spec = {"width": width, "start": start, "own": generator is not None}
         self.coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
-        self.outputs = Outputs(size)
-        self.generator = VectorGenerator(size, self.coordinates.size, width=width)
+        self.columns = Columns(size)
+        given = self.coordinates.size
+        self.start = GaussianStart(size, given, width=width) if start else None
+        if generator is None:
+            generator = VectorGenerator(size, given, width=width)
+            if start:  # what the Gaussian leaves has unit spread
+                nn.init.zeros_(generator.log_scale[-1].bias)
+        self.generator = generator
+        for name in ("least", "most"):
+            self.register_buffer(name, torch.zeros(given, dtype=torch.float32))
+
+    def learn(
+        self,
+        theta: Float[Tensor, "n theta_dim"],
+        x: Float[Tensor, "n d"],
+        *,
+        lower: Bounds = None,
+        upper: Bounds = None,
+    ) -> None:
+        """Take scales, kinds of entries and the trained range from simulations, x flat."""
+        self.coordinates.learn(theta)
+        self.columns.learn(x, lower=lower, upper=upper)
+        given = self.coordinates(theta)
+        self.least.copy_(given.amin(0))
+        self.most.copy_(given.amax(0))
+
+    @torch.no_grad()
+    def left(
+        self, x: Float[Tensor, "n d"], given: Float[Tensor, "n given"], rng: torch.Generator
+    ) -> Float[Tensor, "n d"]:
+        """Return e of flat data at standardised parameters: what the start leaves to be learnt."""
+        y = self.columns.encode(x, rng)
+        if self.start is None:
+            return y
+        parts = zip(y.split(ROWS), given.split(ROWS), strict=True)
+        return torch.cat([self.start.whiten(rows, at) for rows, at in parts])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -134,6 +132,9 @@ class Surrogate(nn.Module):
     ) -> Float[Tensor, "n ..."]:
         """Return one x for each theta, with the generator that a simulator is handed.
 
+        Warns:
+            OutsideTraining: If a theta is where nothing was learnt.
+
         Raises:
             ValueError: If theta has another number of columns than the prior.
         """
@@ -142,17 +143,66 @@ class Surrogate(nn.Module):
                 f"theta has shape {tuple(theta.shape)}, expected (n, {self.prior.dim}): "
                 f"{', '.join(self.names)}"
             )
-        device = self.outputs.knee.device
+        outside = int((~self.trusts(theta)).sum())
+        if outside:
+            warnings.warn(
+                f"{outside} of {len(theta)} parameter vectors are outside the prior's support or "
+                "the range of the training simulations: the surrogate has learnt nothing there",
+                OutsideTraining,
+                stacklevel=2,
+            )
+        device = self.columns.knee.device
         z = self.generator.noise(len(theta), rng).to(device)
-        y = self.generator(z, self.coordinates(theta.to(device, torch.float32)))
-        return self.outputs.decode(y).reshape(-1, *self.x_shape).to(theta)
+        x = self.transform(theta.to(device, torch.float32), z)
+        return x.to(theta)
+
+    def transform(
+        self, theta: Float[Tensor, "n theta_dim"], z: Float[Tensor, "n ..."]
+    ) -> Float[Tensor, "n ..."]:
+        """Return x of given noise, in float32: the function that `export` exports."""
+        given = self.coordinates(theta)
+        e = self.generator(z, given)
+        y = e if self.start is None else self.start.colour(e, given)
+        return self.columns.decode(y).reshape(-1, *self.x_shape)
+
+    def trusts(self, theta: Float[Tensor, "n theta_dim"]) -> Bool[Tensor, " n"]:
+        """Return where it has learnt something: in the prior's support, among the training data."""
+        theta = theta.detach()
+        given = self.coordinates(theta.to(self.least.device, torch.float32))
+        room = MARGIN * (self.most - self.least)
+        within = ((given >= self.least - room) & (given <= self.most + room)).all(dim=1)
+        return within.to(theta.device) & self.prior.contains(theta)
+
+    def export(self) -> torch.export.ExportedProgram:
+        """Return `transform` as a program without lfi: theta and noise in, x out, any number.
+
+        `torch.export.save` writes it, and a program in C++ or on a device runs it. The noise is
+        what the generator's `noise` draws: standard normal, of as many entries as x.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 200, seed=1)
+            >>> surrogate = lfi.fit_surrogate(simulations, steps=2, width=8, seed=1)
+            >>> program = surrogate.export().module()
+            >>> program(torch.ones(5, 3).float(), torch.randn(5, 14).float()).shape
+            torch.Size([5, 14])
+        """
+        self.eval()
+        example = torch.Generator().manual_seed(0)
+        device = self.columns.knee.device
+        z = self.generator.noise(3, example).to(device)
+        theta = self.prior.sample(3, rng=numpy_rng(0)).to(device, torch.float32)
+        rows = torch.export.Dim("n")
+        return torch.export.export(
+            _Transform(self), (theta, z), dynamic_shapes={"theta": {0: rows}, "z": {0: rows}}
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the surrogate to a file that `lfi.load` reads: safetensors and JSON."""
         spec = {
             "prior": self.prior.describe(),
             "x_shape": list(self.x_shape),
-            "width": self.generator.spec["width"],
+            **self.spec,
             "history": self.history and self.history.describe(),
         }
         write(path, "Surrogate", spec, prefixed("surrogate", self))
@@ -165,83 +215,30 @@ class Surrogate(nn.Module):
         spec = contents.spec
         if prior is None and spec["prior"] is None:
             raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
+        if spec["own"] and "generator" not in modules:
+            raise ValueError(
+                "the file's generator is a network of your own: give one like it with "
+                "load(path, modules={'generator': network})"
+            )
         surrogate = cls(
             Prior.restore(spec["prior"]) if prior is None else prior,
             tuple(spec["x_shape"]),
+            generator=modules["generator"] if spec["own"] else None,
             width=spec["width"],
+            start=spec["start"],
             history=spec["history"] and History.restore(spec["history"]),
         )
         load_prefixed("surrogate", surrogate, contents.tensors)
         return surrogate.eval()
 
 
-def fit_surrogate(
-    simulations: Simulations,
-    *,
-    comparison: Adversarial = DEFAULT,
-    steps: int = 700,
-    critic_steps: int = 3,
-    width: int = 64,
-    seed: int | None = None,
-    device: str = "cpu",
-    progress: bool = True,
-) -> Surrogate:
-    """Train a generator to simulate as the simulator did.
+class _Transform(nn.Module):
+    """A surrogate's `transform` as a module, which is what can be exported."""
 
-    Args:
-        simulations: What `lfi.simulate` has returned; failed ones are left out, and the surrogate
-            says what x is where there is one.
-        comparison: The critic's loss, the generator's and the penalties.
-        steps: How often the generator moves.
-        critic_steps: How often the critic moves for each of them.
-        width: The width of both networks.
-        seed: None takes fresh entropy, which the history records.
-        device: Where to train.
-        progress: Show a bar on a terminal.
+    def __init__(self, surrogate: Surrogate) -> None:
+        super().__init__()
+        self.surrogate = surrogate
 
-    Raises:
-        ValueError: If fewer than 100 simulations are valid.
-
-    References:
-        Mescheder, Geiger & Nowozin, Which training methods for GANs do actually converge?, 2018.
-        arXiv:1801.04406 (the R1 penalty of the default)
-
-    Example:
-        >>> import lfi
-        >>> from simulators import influenza
-        >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-        >>> surrogate = lfi.fit_surrogate(simulations, steps=5, seed=1)
-        >>> surrogate(simulations.theta[:3], seed=2).shape
-        torch.Size([3, 14])
-    """
-    theta, x = (part.to(torch.float32) for part in simulations.ok())
-    if len(theta) < 100:
-        raise ValueError(f"simulations: {len(theta)} valid ones are too few, need at least 100")
-    seed = fresh(seed)
-    with isolated(child(seed, 0)):
-        surrogate = Surrogate(simulations.prior, tuple(x.shape[1:]), width=width)
-        critic = VectorCritic(
-            [(surrogate.generator.size,), (surrogate.coordinates.size,)], width=width
-        )
-    surrogate.coordinates.learn(theta)
-    y = surrogate.outputs.learn(x.flatten(1), torch_rng(seed, 1))
-    given = surrogate.coordinates(theta)
-
-    def draw(given: Tensor, rng: torch.Generator) -> Tensor:
-        noise = surrogate.generator.noise(len(given), rng)
-        return surrogate.generator(noise.to(given.device), given)
-
-    size = min(1024, max(64, len(theta) // 20), len(theta))
-    players = duel(surrogate.generator, critic, draw, comparison, critic_steps=critic_steps)
-    with bar("training the surrogate", steps, progress) as advance:
-        history = fit(
-            players,
-            Shuffled((y, given), size=size, device=device),
-            steps=steps,
-            schedule=linear_decay(),
-            seed=child(seed, 2),
-            device=device,
-            callbacks=[lambda done, latest: advance(1)],
-        )
-    surrogate.history = replace(history, seed=seed)  # the one that repeats the whole fit
-    return surrogate.to(device).eval()
+    def forward(self, theta: Tensor, z: Tensor) -> Tensor:
+        """Return x."""
+        return self.surrogate.transform(theta, z)

@@ -1,4 +1,4 @@
-"""Ensemble Markov chains: every walker in one forward pass, steps from differences of others.
+"""Ensemble Markov chains: all walkers of all observations move in one forward pass.
 
 Each walker proposes to move along the difference of two walkers of the other half,
 
@@ -19,99 +19,213 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-LEAST, MOST = 40, 400  # steps
-FORGOTTEN = 1.005  # the nested R-hat below which walkers have moved enough
-GROUPS = 8
+from lfi.inference.candidates import Candidates
+from lfi.inference.importance import Importance
+from lfi.inference.posterior import Draws
+from lfi.inference.r_hat import GROUPS, nested_r_hat
+from lfi.inference.targets import Clock, Target
+from lfi.training import child, fresh, torch_rng
 
-Target = Callable[[Float[Tensor, "n d"]], Float[Tensor, " n"]]
+FORGOTTEN = 0.005  # the excess of nested R-hat over 1 below which walkers have moved enough,
+NOISE = 0.27  # or three of its standard errors, of this over a group's size (sqrt(2 / 7) / 2)
+EVERY = 10  # steps between looks at it
+FEWEST = 1024  # walkers
+
+Density = Callable[[Float[Tensor, "m n d"], Int[Tensor, " m"]], Float[Tensor, "m n"]]
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Where an ensemble ended.
+    """Where the ensembles of m observations ended.
 
     Attributes:
-        u: The walkers' last places, (n, d).
-        acceptance: The share of proposals accepted.
-        r_hat: Nested R-hat of each dimension, (d,).
-        steps: How many steps each walker took.
+        u: The walkers' last places, (m, n, d).
+        acceptance: The share of proposals accepted, (m,).
+        r_hat: Nested R-hat of each dimension, (m, d).
+        steps: How many steps each walker took, (m,).
+        timed_out: Whether the time limit struck before they had forgotten their start, (m,).
     """
 
-    u: Float[Tensor, "n d"]
-    acceptance: float
-    r_hat: Float[Tensor, " d"]
-    steps: int
+    u: Float[Tensor, "m n d"]
+    acceptance: Float[Tensor, " m"]
+    r_hat: Float[Tensor, "m d"]
+    steps: Int[Tensor, " m"]
+    timed_out: Bool[Tensor, " m"]
 
     @property
-    def memory(self) -> float:
+    def memory(self) -> Float[Tensor, " m"]:
         """The largest share of the walkers' variance that their starts explain."""
-        return float((1 - self.r_hat**-2).max())
+        return (1 - self.r_hat**-2).amax(1)
 
 
-def nested_r_hat(start: Float[Tensor, "n d"], end: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """Return, for each dimension, whether walkers that started apart are still apart.
+@dataclass(frozen=True)
+class Ensemble:
+    """Differential evolution of as many walkers as draws are asked for, without gradients.
 
-    Walkers are grouped by the eighth of the ensemble that they started in. With B the variance of
-    the groups' means at the end, and W the mean variance inside, R-hat is sqrt(1 + B / W). Many
-    short chains are judged by this where split R-hat would judge their length.
-
-    References:
-        Margossian et al., Nested R-hat, Bayesian Analysis 2024. arXiv:2110.13017
+    Attributes:
+        start: Finds where the walkers start.
+        least: How many steps they take at the least.
+        most: And at the most.
+        time_limit: Seconds after which they stand still.
 
     Example:
-        >>> start = torch.randn(4000, 2)
-        >>> bool((nested_r_hat(start, torch.randn(4000, 2)) < 1.005).all())
-        True
-        >>> bool((nested_r_hat(start, start) > 2).all())
-        True
+        >>> from torch.distributions import Normal
+        >>> from lfi.inference import Target
+        >>> prior = lfi.simulation.as_prior({"mean": Normal(0.0, 1.0)})
+        >>> pair = lambda theta, x: Normal(theta, 0.1).log_prob(x).sum(-1)
+        >>> target = Target(prior, torch.tensor([[-1.0], [0.5]]), pair)
+        >>> first, second = Ensemble()(target, 500, seed=1)
+        >>> first.theta.shape, first.sampler
+        (torch.Size([500, 1]), 'ensemble')
     """
-    size = len(start) // GROUPS
-    order = start.argsort(dim=0)[: size * GROUPS]
-    grouped = end.gather(0, order).reshape(GROUPS, size, -1)
-    within = grouped.var(1).mean(0)
-    between = (grouped.mean(1).var(0) - within / size).clamp_min(0)  # less what chance puts there
-    return (1 + between / within).sqrt().nan_to_num(nan=1.0)
+
+    start: Importance = Importance(worth=1.0, most=2**16)
+    least: int = 40
+    most: int = 400
+    time_limit: float = 600.0
+
+    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
+        """Return n draws of each observation's posterior; see `Sampler`."""
+        seed, clock = fresh(seed), Clock.start(self.time_limit)
+        found = self.start.weigh(target, n, seed=child(seed, 0), clock=clock)
+        return self.go_on(target, found, n, seed=seed, clock=clock)
+
+    @torch.no_grad()
+    def go_on(
+        self, target: Target, found: list[Candidates], n: int, *, seed: int, clock: Clock
+    ) -> tuple[Draws, ...]:
+        """Return n draws by walkers that start from the candidates of each observation."""
+        walkers = max(n, FEWEST, 2 * target.prior.dim + 2)
+        rngs = [torch_rng(seed, 1, j) for j in range(len(found))]
+        starts = [each.resample(walkers, rng) for each, rng in zip(found, rngs, strict=True)]
+
+        def density(u: Tensor, rows: Tensor) -> Tensor:
+            return sum(target.select(rows).unconstrained(u))
+
+        end = walk(
+            density,
+            torch.stack(starts),
+            torch_rng(seed, 2),
+            least=self.least,
+            most=self.most,
+            clock=clock,
+        )
+        draws = []
+        for j, candidates in enumerate(found):
+            rows = torch.randperm(walkers, generator=rngs[j])[:n]
+            theta, memory = target.prior.from_unconstrained(end.u[j, rows])[0], float(end.memory[j])
+            ess = n * (1 - memory) + min(n, candidates.ess) * memory
+            draws.append(
+                Draws(
+                    theta=theta,
+                    names=target.prior.names,
+                    sampler="ensemble",
+                    ess=min(ess, float(n)),
+                    unique=len(torch.unique(theta, dim=0)),
+                    khat=candidates.khat,
+                    r_hat=end.r_hat[j],
+                    acceptance=float(end.acceptance[j]),
+                    candidates=len(candidates.u),
+                    seconds=clock.seconds,
+                    seed=seed,
+                    log_evidence=candidates.log_evidence,
+                    timed_out=bool(end.timed_out[j]),
+                )
+            )
+        return tuple(draws)
 
 
-def walk(target: Target, start: Float[Tensor, "n d"], rng: torch.Generator) -> Walk:
-    """Move an ensemble until it has forgotten its start, or 400 steps.
+def walk(
+    density: Density,
+    start: Float[Tensor, "m n d"],
+    rng: torch.Generator,
+    *,
+    least: int = 40,
+    most: int = 400,
+    clock: Clock | None = None,
+) -> Walk:
+    """Move ensembles until each has forgotten its start; those that have stand still.
 
     Args:
-        target: The log density of (n, d) unconstrained points, any constant added.
+        density: density(u, rows) returns the log density of (k, n, d) unconstrained points for the
+            observations `rows`, (k, n), any constants added.
         start: Where the walkers begin, at least 2 d + 2 of them, all of finite density.
         rng: The generator to draw from.
+        least: How many steps are taken at the least.
+        most: And at the most.
+        clock: Walkers stand still once it has struck.
 
     Raises:
         ValueError: If there are too few walkers, or one starts where the density is zero.
     """
-    n, d = start.shape
-    least = max(2 * d + 2, 4 * GROUPS)
-    if n < least:
-        raise ValueError(f"start: {n} walkers are too few for {d} dimensions, need {least}")
-    u, density = start.clone(), target(start)
-    if not density.isfinite().all():
+    m, n, d = start.shape
+    if n < (fewest := max(2 * d + 2, 4 * GROUPS)):
+        raise ValueError(f"start: {n} walkers are too few for {d} dimensions, need {fewest}")
+    rows = torch.arange(m)
+    now = density(start, rows)
+    if not now.isfinite().all():
         raise ValueError("start: a walker begins where the target density is not finite")
-    halves = torch.arange(n // 2), torch.arange(n // 2, n)
-    accepted = proposed = 0
+    places, u, r_hat = start.clone(), start.clone(), start.new_full((m, d), math.inf)
+    accepted, steps = start.new_zeros(m), torch.zeros(m, dtype=torch.long)
+    late = torch.zeros(m, dtype=torch.bool)
+    forgotten = 1 + max(FORGOTTEN, 3 * NOISE * GROUPS / n)
+    for step in range(1, most + 1):
+        struck = clock is not None and clock.struck
+        if not struck:
+            u, now, moved = stretch(lambda v, rows=rows: density(v, rows), u, now, rng)
+            accepted[rows] += moved.to(accepted)
+            steps[rows] += 1
+        if struck or step == most or (step >= least and step % EVERY == 0):
+            r_hat[rows] = torch.stack(list(map(nested_r_hat, start[rows], u)))
+            done = r_hat[rows].amax(1) < forgotten
+            places[rows], late[rows] = u, struck & ~done
+            u, now, rows = u[~done], now[~done], rows[~done]
+            if struck or len(rows) == 0:
+                break
+    return Walk(places, accepted / steps.clamp_min(1), r_hat, steps, late)
+
+
+def stretch(
+    density: Callable[[Tensor], Tensor],
+    u: Float[Tensor, "m n d"],
+    now: Float[Tensor, "m n"],
+    rng: torch.Generator,
+) -> tuple[Float[Tensor, "m n d"], Float[Tensor, "m n"], Float[Tensor, " m"]]:
+    """Move every walker once, half of them at a time.
+
+    Args:
+        density: The log density of (m, k, d), (m, k).
+        u: The walkers.
+        now: The log density where they are.
+        rng: The generator to draw from.
+
+    Returns:
+        The walkers, their log density, and the share of proposals accepted.
+    """
+    m, n, d = u.shape
     draw = {"generator": rng, "dtype": u.dtype}
-    for step in range(1, MOST + 1):
-        for mine, others in (halves, halves[::-1]):
-            k = len(mine)
-            first = torch.randint(len(others), (k,), generator=rng)
-            second = (first + torch.randint(1, len(others), (k,), generator=rng)) % len(others)
-            jump = torch.rand(k, 1, **draw) < 0.1
-            scale = 2.38 / math.sqrt(2 * d) * (0.5 + torch.rand(k, 1, **draw))
-            difference = u[others[first]] - u[others[second]]
-            noise = 1e-4 * u[others].std(0) * torch.randn(k, d, **draw)
-            trial = u[mine] + torch.where(jump, 1.0, scale) * difference + noise
-            value = target(trial)
-            accept = torch.rand(k, **draw).log() < value - density[mine]
-            u[mine] = torch.where(accept[:, None], trial, u[mine])
-            density[mine] = torch.where(accept, value, density[mine])
-            accepted, proposed = accepted + int(accept.sum()), proposed + k
-        if step >= LEAST and step % 20 == 0 and nested_r_hat(start, u).max() < FORGOTTEN:
-            break
-    return Walk(u, accepted / proposed, nested_r_hat(start, u), step)
+    halves = [u[:, : n // 2], u[:, n // 2 :]]
+    values, shares = [now[:, : n // 2], now[:, n // 2 :]], []
+    for mine in (0, 1):
+        others, k = halves[1 - mine], halves[mine].shape[1]
+        size = others.shape[1]
+        first = torch.randint(size, (m, k), generator=rng)
+        second = (first + torch.randint(1, size, (m, k), generator=rng)) % size
+        difference = _take(others, first) - _take(others, second)
+        jump = torch.rand(m, k, 1, **draw) < 0.1
+        scale = 2.38 / math.sqrt(2 * d) * (0.5 + torch.rand(m, k, 1, **draw))
+        noise = 1e-4 * others.std(1, keepdim=True) * torch.randn(m, k, d, **draw)
+        trial = halves[mine] + torch.where(jump, 1.0, scale) * difference + noise
+        value = density(trial)
+        accept = torch.rand(m, k, **draw).log() < value - values[mine]
+        halves[mine] = torch.where(accept[..., None], trial, halves[mine])
+        values[mine] = torch.where(accept, value, values[mine])
+        shares.append(accept.double().sum(1))
+    return torch.cat(halves, 1), torch.cat(values, 1), sum(shares) / n
+
+
+def _take(u: Tensor, rows: Tensor) -> Tensor:
+    return u.gather(1, rows[..., None].expand(-1, -1, u.shape[2]))

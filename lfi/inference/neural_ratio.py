@@ -2,89 +2,39 @@
 
 Whatever loss of the comparison room it minimises, its optimum is log p(theta, x) / p(theta) p(x)
 (or that up to a function of x), and so a posterior. Nothing here depends on which loss: the method
-is a contrast, a loss and one player.
+is a contrast, a loss and one player. What the critic is, and how kinds of critics are weighed, is
+`lfi.networks.pair_critic`'s and `ratio_training`'s.
 
 References:
     Hermans, Begy & Louppe, 2020. arXiv:1903.04057 (Bernoulli: NRE-A)
     Durkan, Murray & Papamakarios, On contrastive learning for likelihood-free inference, 2020.
     arXiv:2002.03712 (NRE-B)
     Miller, Weniger & Forre, Contrastive neural ratio estimation, 2022. arXiv:2210.06170 (NRE-C)
+    Hermans et al., A trust crisis in simulation-based inference?, 2022. arXiv:2110.06581
+    (ensembles)
 """
 
+import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lfi.comparison import (
-    NREB,
-    Bernoulli,
-    Contrast,
-    Contrastive,
-    CriticLoss,
-    Penalty,
-    Recovers,
-    joint_among,
-    joint_vs_marginals,
-    objective,
-    recovered,
-)
-from lfi.comparison import PairCritic as EmbedsPairs
-from lfi.inference.posterior import Method, Posterior
+from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
+from lfi.inference.online import Fresh
 from lfi.inference.ratio_posterior import RatioPosterior
-from lfi.networks import PairCritic
-from lfi.simulation import Simulations
-from lfi.training import (
-    Batch,
-    Monitor,
-    Player,
-    Shuffled,
-    Step,
-    adamw,
-    bar,
-    child,
-    fit,
-    fresh,
-    held_out_note,
-    isolated,
-    one_cycle,
-    split,
-    torch_rng,
-)
+from lfi.inference.ratio_training import Stage, joined, keep, train, weigh
+from lfi.inference.validity import fit_validity
+from lfi.networks import MixedCritic, PairCritic, ValidCritic
+from lfi.simulation import Prior, Simulations, as_simulator, simulate
+from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, torch_rng
 
-EPOCHS = 60  # the most passes over the simulations that a fit makes
-JUDGEMENTS = 20  # how often a fit is judged on what is held out
-MOST_HELD_OUT = 5_120  # simulations: five batches to be judged on
-
-
-def contrast_for(loss: CriticLoss, contrasts: int) -> Contrast:
-    """Return the contrast of (theta, x) with shuffled pairs in the shape that the loss takes."""
-    return (
-        joint_among(contrasts) if isinstance(loss, Contrastive) else joint_vs_marginals(contrasts)
-    )
-
-
-def held_out_loss(
-    recovers: Recovers, critic: EmbedsPairs, contrasts: int
-) -> Callable[[Batch], float]:
-    """Return what judges every ratio, whatever it was trained with: a proper log-loss.
-
-    It is Bernoulli's where the critic claims the ratio itself, and the softmax cross-entropy,
-    which ignores functions of x, where it does not.
-    """
-    loss = Bernoulli() if recovers == Recovers.RATIO else NREB()
-    contrast = contrast_for(loss, contrasts)
-
-    def measure(held_out: Batch) -> float:
-        rng = torch_rng(0)
-        parts = list(zip(*(tensor.split(1024) for tensor in held_out), strict=True))
-        full = [part for part in parts if len(part[0]) == len(parts[0][0])]
-        values = [contrast(critic, part, rng) for part in full]
-        return float(sum(loss(v.h_p, v.h_q) for v in values) / len(values))
-
-    return measure
+EPOCHS = 80  # the most passes over the simulations that a critic makes
+FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
+MOST_HELD_OUT = 2_048  # simulations
+LEAST = 100
 
 
 @dataclass(frozen=True)
@@ -93,28 +43,45 @@ class NeuralRatio:
 
     Attributes:
         loss: Any critic loss that recovers the ratio, at least up to a function of x.
-        penalties: What else is asked of the critic; none that moves the optimum.
-        contrasts: How many shuffled pairs each joint one is compared with (contrastive losses
-            count the joint one among them).
-        width: The critic's width.
-        depth: The number of residual blocks that pairs pass through.
-        steps: How many steps to train; never more than 60 passes over the simulations.
-        batch_size: None takes a hundredth of the simulations, between 64 and 1024.
+        penalties: What else is asked of the critic; none that moves the optimum. `Balance(100.0)`
+            makes posteriors that are rather too wide than too narrow.
+        members: How many critics are averaged, each with other simulations held out. Several cost
+            as many times the work and are surer of what they know, and less of what they do not.
+        rank: Products of networks that the critic of products sums; 0 trains none.
+        width: The width of these networks; those of the head have half of it.
+        layers: The residual blocks of these networks.
+        depth: The residual blocks of the head; None trains none.
+        contrasts: Shuffled pairs beside each joint one where the critic has a head, or is your own
+            (contrastive losses count the joint one among them). Products compare all pairs.
+        dropout: In the networks of the products, while training.
+        steps: How many steps to train; never more than 80 passes over the simulations.
+        batch_size: None takes a fortieth of the simulations, between 64 and 1024.
         learning_rate: Its peak; a one-cycle schedule.
         weight_decay: AdamW's.
         held_out: The share of simulations on which the best weights are chosen.
+        embedding: A network of x, (n, *event) to (n, k), that is trained along: for series, sets
+            and images, such as `lfi.networks.SeriesEmbedding`.
+        critic: A critic of your own with `embed_theta`, `embed_x`, `embed` and `pair`, as
+            `lfi.networks.PairCritic` has them, trained in place of all others. If it has a method
+            `learn(theta, x)`, that is called with the training data first.
     """
 
     loss: CriticLoss = NREB()
     penalties: tuple[Penalty, ...] = ()
-    contrasts: int = 8
-    width: int = 64
-    depth: int = 1
-    steps: int = 1_500
+    members: int = 1
+    rank: int = 128
+    width: int = 128
+    layers: int = 3
+    depth: int | None = 3
+    contrasts: int = 40
+    dropout: float = 0.1
+    steps: int = 3_000
     batch_size: int | None = None
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-2
     held_out: float = 0.1
+    embedding: nn.Module | None = None
+    critic: nn.Module | None = None
 
     def fit(
         self,
@@ -127,116 +94,208 @@ class NeuralRatio:
     ) -> RatioPosterior:
         """Return the posterior for any observation; `x_obs` is not needed.
 
+        Where simulations have failed, the ratio is fitted to the valid ones and corrected by how
+        likely they are to be valid, so that the posterior is that of the whole simulator.
+
         Args:
-            simulations: At least 100, all of them valid.
+            simulations: At least 100 valid ones.
             x_obs: Ignored: the ratio is amortised.
             seed: None takes fresh entropy, which the history records.
             device: Where to train.
             progress: Show a bar on a terminal.
 
         Raises:
-            ValueError: If the loss gives no posterior, simulations have failed (a ratio fitted to
-                the others is the posterior of a simulator that never fails), or there are too few.
+            ValueError: If the loss gives no posterior, or there are too few simulations.
         """
+        recovers = self._recovers()
+        n = _enough(simulations)
+        stages = self._stages(n, EPOCHS * n)
+
+        def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
+            return Shuffled(*data, size=min(stage.batch_size, len(data[0][0])), device=device)
+
+        return self._fit(simulations, stages, source, recovers, seed, device, progress)
+
+    def fit_online(
+        self,
+        simulator: object,
+        *,
+        first: int = 10_000,
+        seed: int | None = None,
+        device: str = "cpu",
+        progress: bool = True,
+    ) -> RatioPosterior:
+        """Return the posterior of a fast simulator, from new simulations at every step.
+
+        Args:
+            simulator: A simulator, or a module with `prior` and `simulate`.
+            first: Simulations made beforehand: they give the scales, some of them are held out,
+                and they tell where the simulator fails.
+            seed: None takes fresh entropy, which the history records.
+            device: Where to train.
+            progress: Show bars on a terminal.
+
+        Raises:
+            ValueError: If the loss gives no posterior, or too few of the first are valid.
+            RuntimeError: If hardly any simulation is valid later on.
+
+        Example:
+            >>> from torch.distributions import Normal
+            >>> simulator = lfi.Simulator(lambda theta: theta + 1, prior={"a": Normal(0.0, 1.0)})
+            >>> quick = lfi.NeuralRatio(steps=5, width=8, rank=4, depth=None, batch_size=32)
+            >>> quick.fit_online(simulator, first=200, seed=1).names
+            ('a',)
+        """
+        recovers = self._recovers()
+        simulator, seed = as_simulator(simulator), fresh(seed)
+        simulations = simulate(simulator, first, seed=child(seed, 4), progress=progress)
+        stages = self._stages(_enough(simulations), None)
+
+        def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
+            size = stage.batch_size
+            return Fresh(simulator, data[1], size=size, seed=child(seed, 2), device=device)
+
+        return self._fit(simulations, stages, source, recovers, seed, device, progress)
+
+    def _recovers(self) -> Recovers:
+        """Return what the critic will tell of the ratio, if that is enough."""
         recovers = recovered(self.loss, self.penalties)
         if recovers < Recovers.UP_TO_X:  # before hours of training, not after them
             raise ValueError(
                 f"loss: {self.loss} with penalties {self.penalties} recovers {recovers.name} of "
                 "the ratio and gives no posterior: take a loss that recovers the ratio"
             )
-        theta, x = self._data(simulations)
-        seed = fresh(seed)
-        train, held = split((theta, x), self.held_out, torch_rng(seed, 0), most=MOST_HELD_OUT)
-        n = len(train[0])
-        size = self.batch_size or min(
-            1024, max(64, 2 ** round(math.log2(max(1, len(theta) / 100))))
-        )
-        size = min(size, n)
-        prior = simulations.prior
-        with isolated(child(seed, 1)):
-            critic = PairCritic(
-                prior.lower.tolist(),
-                prior.upper.tolist(),
-                x.shape[1:],
-                width=self.width,
-                depth=self.depth,
-            )
-        critic.learn(*train)
-        contrast = contrast_for(self.loss, self.contrasts)
+        if self.members < 1:
+            raise ValueError(f"members must be at least 1, got {self.members}")
+        return recovers
 
-        def loss(batch: Batch, step: Step) -> Tensor:
-            values = contrast(critic, batch, step.rng)
-            return objective(self.loss, self.penalties, critic, values, step.rng, step.index)
-
-        steps = min(self.steps, EPOCHS * n // size)
-        judge = held_out_loss(recovers, critic, self.contrasts)
-        player = Player(
-            "critic",
-            critic,
-            loss,
-            adamw(self.learning_rate, weight_decay=self.weight_decay),
-            ema=0.995,
-            clip=5.0,
+    def _fit(
+        self,
+        simulations: Simulations,
+        stages: list[Stage],
+        source: Callable[[Stage, tuple[Batch, Batch], int], Batches],
+        recovers: Recovers,
+        seed: int | None,
+        device: str,
+        progress: bool,
+    ) -> RatioPosterior:
+        """Train every member's critics, and mix them."""
+        theta, x = simulations.ok()
+        theta, x = theta.to(torch.float32), x.to(torch.float32)
+        seed, prior = fresh(seed), simulations.prior
+        critics, weights, histories, names = [], [], [], []
+        total = self.members * sum(stage.steps for stage in stages)
+        with bar("fitting the ratio", total, progress) as advance:
+            for member in range(self.members):
+                data = self._split(theta, x, member, seed)
+                trained = []
+                for i, critic in enumerate(self._critics(stages, prior, data[0], member, seed)):
+                    history = train(
+                        critic,
+                        stages[i],
+                        self.loss,
+                        self.penalties,
+                        recovers,
+                        source(stages[i], data, child(seed, 2, member, i)),
+                        seed=child(seed, 2, member, i),
+                        device=device,
+                        advance=advance,
+                    )
+                    trained.append(critic)
+                    histories.append(history)
+                    names.append(stages[i].name + (f" {member + 1}" if self.members > 1 else ""))
+                held = tuple(part.to(device) for part in data[1])
+                kept, weighed = keep(trained, weigh(recovers, trained, held))
+                critics += kept
+                weights += [weight / self.members for weight in weighed]
+        said = "weights " + ", ".join(
+            f"{self._kind(critic)} {weight:.2f}"
+            for critic, weight in zip(critics, weights, strict=True)
         )
-        with bar("fitting the ratio", steps, progress) as advance:
-            history = fit(
-                [player],
-                Shuffled(train, held, size=size, device=device),
-                steps=steps,
-                monitor=Monitor(judge, every=max(1, steps // JUDGEMENTS)),
-                schedule=one_cycle(),
-                seed=child(seed, 2),
-                device=device,
-                callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
+        critic = MixedCritic(critics, weights).to(device).eval()
+        if len(theta) < len(simulations):
+            validity = fit_validity(
+                simulations.theta, simulations.valid, prior, seed=child(seed, 3), device=device
             )
-        history = replace(history, seed=seed)  # the one that repeats the whole fit
+            critic = ValidCritic(critic, validity).eval()
+        history = joined(histories, names, said=said, seed=seed)
         return RatioPosterior(critic, prior, recovers, tuple(x.shape[1:]), (history,))
 
-    def _data(self, simulations: Simulations) -> tuple[Tensor, Tensor]:
-        failed = int((~simulations.valid).sum())
-        if failed:
-            raise ValueError(
-                f"simulations: {failed} of {len(simulations)} have failed; a ratio fitted to the "
-                "rest would be biased: mend the simulator, or narrow the prior to where it runs"
-            )
-        if len(simulations) < 100:
-            raise ValueError(f"simulations: {len(simulations)} are too few, need at least 100")
-        return simulations.theta.to(torch.float32), simulations.x.to(torch.float32)
+    def _stages(self, n: int, most: int | None) -> list[Stage]:
+        """Return how each critic is trained on n simulations, seeing `most` rows at the most."""
+        size = self.batch_size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
+        size = min(size, int(n * (1 - self.held_out)))
+
+        def stage(name: str, contrasts: int | None, size: int) -> Stage:
+            steps = self.steps if most is None else min(self.steps, most // size)
+            if name == "family":
+                steps = max(1, round(FAMILY_SHARE * steps))
+                return Stage(name, contrasts, size, steps, FAMILY_RATE, FAMILY_DECAY)
+            return Stage(name, contrasts, size, steps, self.learning_rate, self.weight_decay)
+
+        if self.critic is not None:
+            return [stage("critic", min(self.contrasts, size - 1), size)]
+        stages = [stage("family", None, size)]
+        if self.rank:
+            stages.append(stage("products", None, size))
+        if self.depth is not None:
+            half = max(min(size, 64), size // 2)  # a head costs its network for each pair
+            contrasts = min(self.contrasts, half - 1)
+            stages.append(stage("head", contrasts, half))
+        return stages
+
+    def _critics(
+        self, stages: list[Stage], prior: Prior, rows: Batch, member: int, seed: int
+    ) -> Iterator[nn.Module]:
+        """Yield the critics to train, each beginning where the family has ended."""
+        if self.critic is not None:
+            critic = copy.deepcopy(self.critic)
+            if hasattr(critic, "learn"):
+                critic.learn(*rows)
+            yield critic
+            return
+        family = None
+        for i, stage in enumerate(stages):
+            with isolated(child(seed, 1, member, i)):
+                critic = PairCritic(
+                    prior.lower.tolist(),
+                    prior.upper.tolist(),
+                    rows[1].shape[1:],
+                    width=self.width if stage.name == "products" else self.width // 2,
+                    layers=self.layers if stage.name == "products" else 1,
+                    rank=self.rank if stage.name == "products" else 0,
+                    depth=self.depth if stage.name == "head" else None,
+                    dropout=self.dropout if stage.name == "products" else 0.0,
+                    embedding=copy.deepcopy(self.embedding),
+                )
+            if family is None:
+                critic.learn(*rows)
+                family = critic
+            else:
+                critic.take(family)
+            yield critic
+
+    def _split(self, theta: Tensor, x: Tensor, member: int, seed: int) -> tuple[Batch, Batch]:
+        """Return the rows that a member trains on and those it holds out, others for each."""
+        order = torch.randperm(len(theta), generator=torch_rng(seed, 0))
+        held = max(1, min(int(len(theta) * self.held_out), MOST_HELD_OUT))
+        order = order.roll(-member * held)
+        kept, left = order[held:], order[:held]
+        return (theta[kept], x[kept]), (theta[left], x[left])
+
+    def _kind(self, critic: nn.Module) -> str:
+        if self.critic is not None:
+            return "critic"
+        return "products" if critic.rank else "family" if critic.head is None else "head"
 
 
-def fit_posterior(
-    simulations: Simulations,
-    *,
-    method: Method | None = None,
-    loss: CriticLoss | None = None,
-    seed: int | None = None,
-    device: str = "cpu",
-    progress: bool = True,
-) -> Posterior:
-    """Fit the posterior of a simulator's parameters, for any observation.
-
-    Args:
-        simulations: What `lfi.simulate` has returned.
-        method: How; `NeuralRatio()` by default.
-        loss: Short for `method=NeuralRatio(loss=loss)`.
-        seed: None takes fresh entropy, which the posterior's history records.
-        device: Where to train, such as "cuda".
-        progress: Show a bar on a terminal.
+def _enough(simulations: Simulations) -> int:
+    """Return how many simulations are valid.
 
     Raises:
-        ValueError: If both a method and a loss are given, or the method refuses the simulations.
-
-    Example:
-        >>> import lfi
-        >>> from simulators import influenza
-        >>> simulations = lfi.simulate(influenza, 2_000, seed=1)
-        >>> fast = lfi.NeuralRatio(loss=lfi.Bernoulli(), steps=50)
-        >>> posterior = lfi.fit_posterior(simulations, method=fast, seed=1)
-        >>> posterior.names
-        ('beta', 'gamma', 'phi_inv')
+        ValueError: If there are too few.
     """
-    if method is not None and loss is not None:
-        raise ValueError("give a method or a loss, not both: a method has a loss of its own")
-    if method is None:
-        method = NeuralRatio() if loss is None else NeuralRatio(loss=loss)
-    return method.fit(simulations, seed=seed, device=device, progress=progress)
+    n = int(simulations.valid.sum())
+    if n < LEAST:
+        raise ValueError(f"simulations: {n} valid ones are too few, need at least {LEAST}")
+    return n

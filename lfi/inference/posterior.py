@@ -1,6 +1,7 @@
 """What a posterior is, what makes one, and the draws that come out of it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -17,15 +18,21 @@ class Draws:
     Attributes:
         theta: The draws, (n, theta_dim), in random order, inside the prior's support.
         names: The parameters' names.
-        sampler: "importance" where prior draws were resampled, "ensemble" where chains then ran.
+        sampler: Which sampler made them: "importance", "ensemble", "hmc", "smc", "nuts",
+            "variational".
         ess: How many independent draws they are worth.
         unique: How many different ones there are.
-        khat: Pareto k of the importance weights; above 0.7 they are not to be relied on alone.
+        khat: Pareto k of the importance weights, where there are weights; above 0.7 they are not to
+            be relied on alone.
         r_hat: Nested R-hat of each parameter, where there are chains.
         acceptance: The share of proposed moves that chains accepted, where there are chains.
-        candidates: How many prior draws were weighed.
-        seconds: How long it took.
+        candidates: How many draws of a prior or proposal were weighed.
+        seconds: How long it took, all observations of the same call together.
         seed: The seed that repeats it.
+        log_evidence: The log of the integral of prior times weight, where the sampler estimates it:
+            log p(x_obs) where the weight is a likelihood; of a ratio it is a check, since that of
+            an exact one is 0.
+        timed_out: Whether the time limit struck, so that these are the best draws so far.
     """
 
     theta: Float[Tensor, "n theta_dim"]
@@ -33,12 +40,33 @@ class Draws:
     sampler: str
     ess: float
     unique: int
-    khat: float
+    khat: float | None
     r_hat: Float[Tensor, " theta_dim"] | None
     acceptance: float | None
     candidates: int
     seconds: float
     seed: int
+    log_evidence: float | None = None
+    timed_out: bool = False
+
+    def marginal(self, names: Sequence[str]) -> "Draws":
+        """Return the draws of some of the parameters, in the order asked for.
+
+        Raises:
+            ValueError: If there is no parameter of a name.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise ValueError(f"names: no parameter {unknown[0]!r} among {', '.join(self.names)}")
+        columns = [self.names.index(name) for name in names]
+        theta = self.theta[:, columns]
+        return replace(
+            self,
+            theta=theta,
+            names=tuple(names),
+            unique=len(torch.unique(theta, dim=0)),
+            r_hat=None if self.r_hat is None else self.r_hat[columns],
+        )
 
 
 @dataclass(frozen=True)
@@ -102,9 +130,42 @@ def observation(x_obs: object, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
     Raises:
         ValueError: If it has another shape than the simulations' x, or holds non-finite values.
     """
-    x = torch.as_tensor(x_obs).detach().to("cpu", torch.float32)
+    x = finite(x_obs)
     if tuple(x.shape) != shape:
         raise ValueError(f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}")
+    return x
+
+
+def observations(x_obs: object, shape: tuple[int, ...]) -> tuple[Float[Tensor, "m ..."], bool]:
+    """Return observations in float32, (m, *event), and whether it was a single one.
+
+    Raises:
+        ValueError: If the shape is neither one simulation's x nor many's, or if values are not
+            finite.
+
+    Example:
+        >>> x, single = observations([1.0, 2.0], (2,))
+        >>> x.shape, single
+        (torch.Size([1, 2]), True)
+    """
+    x = finite(x_obs)
+    if tuple(x.shape) == shape:
+        return x[None], True
+    if tuple(x.shape[1:]) != shape or x.ndim != 1 + len(shape) or len(x) == 0:
+        raise ValueError(
+            f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}: give one "
+            "observation, or several stacked along a first dimension"
+        )
+    return x, False
+
+
+def finite(x_obs: object) -> Float[Tensor, "..."]:
+    """Return what was observed in float32.
+
+    Raises:
+        ValueError: If it holds non-finite values.
+    """
+    x = torch.as_tensor(x_obs).detach().to("cpu", torch.float32)
     if not x.isfinite().all():
         raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} non-finite values")
     return x

@@ -21,17 +21,42 @@ layer_norm = partial(nn.LayerNorm, dtype=torch.float32)
 class Block(nn.Module):
     """One residual step of fixed width."""
 
-    def __init__(self, width: int, norm: bool = True) -> None:
+    def __init__(self, width: int, norm: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm = layer_norm(width) if norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
         self.inner, self.outer = linear(width, width), linear(width, width)
 
     def forward(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return h plus the step, (..., width)."""
-        return h + self.outer(F.silu(self.inner(self.norm(h))))
+        return h + self.outer(self.dropout(F.silu(self.inner(self.norm(h)))))
 
 
-def trunk(width: int, depth: int, out: int, norm: bool = True) -> nn.Sequential:
+def trunk(
+    width: int, depth: int, out: int, norm: bool = True, dropout: float = 0.0
+) -> nn.Sequential:
     """Return `depth` blocks and a linear layer, (..., width) to (..., out)."""
     last = layer_norm(width) if norm else nn.SiLU()
-    return nn.Sequential(*(Block(width, norm) for _ in range(depth)), last, linear(width, out))
+    return nn.Sequential(
+        *(Block(width, norm, dropout) for _ in range(depth)), last, linear(width, out)
+    )
+
+
+class Tower(nn.Module):
+    """A residual network beside a linear map: what is linear costs the network nothing.
+
+    Attributes:
+        size: How many numbers come out.
+    """
+
+    def __init__(
+        self, size: int, out: int, *, width: int, depth: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.size = out
+        self.first, self.rest = linear(size, width), trunk(width, depth, out, dropout=dropout)
+        self.straight = linear(size, out, bias=False)
+
+    def forward(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n_out"]:
+        """Return (..., out) for (..., size)."""
+        return self.rest(self.first(h)) + self.straight(h)

@@ -9,6 +9,7 @@ from lfi.ratio.neural import fit_ratio
 from lfi.ratio.ratio import Estimate, ImportanceWeights, Ratio
 from lfi.ratio.reference import WideT
 from lfi.ratio.telescoping import TelescopingRatio
+from lfi.ratio.wasserstein import Potential, WassersteinEstimate, wasserstein_distance
 
 __all__ = [
     "Affine",
@@ -19,11 +20,14 @@ __all__ = [
     "ImportanceWeights",
     "Isotonic",
     "KernelRatio",
+    "Potential",
     "Ratio",
     "RatioDensity",
     "TelescopingRatio",
+    "WassersteinEstimate",
     "WideT",
     "fit_density",
     "fit_ratio",
     "mutual_information",
+    "wasserstein_distance",
 ]

@@ -13,6 +13,18 @@ by 1/r^2: their errors grow with the divergence that they estimate, and where th
 as Neyman's of N(0, 1/4) and N(0, 1), the loss has no minimum and only early stopping gives an
 answer. So the judge of every fit is the log-loss on held-out rows, whatever loss is trained.
 
+Measured (tests/benchmarks/neural_ratio.py): root mean square errors of log r in nats with 5,000
+points of each, medians of five seeds, beside those of a plain network of two layers of 64. The last
+two are N(0, 1/4) / N(0, 1), and two modes on N(0, 1.44), inside the central 99% of q.
+
+    p / q           the bounded, exponential, KL      reverse KL     Pearson        Neyman
+    shift 1-D       .02-.03    plain .07-.10          .02  .07       .07   .13      .10   .21
+    gammas          .09-.10          .10-.11          .08  .10       .18   .12      .10   .10
+    shift 2-D       .04-.07          .15-.22          .08  .36       .26  1.75      .39  4.09
+    shift 5-D       .06-.10          .35-.53          .08  .46       .22  8.27      .21  9.48
+    scale           .02-.05          .18-.31          .07 1.03       .07   .38     1.08  5.00
+    two modes       .07-.11          .11-.13          .20  .39       .12   .17      .66  1.75
+
 References:
     Sugiyama, Suzuki & Kanamori, Density Ratio Estimation in Machine Learning, 2012.
     Menon & Ong, Linking losses for density ratio and class-probability estimation, ICML 2016.

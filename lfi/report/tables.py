@@ -109,8 +109,9 @@ def sampler_table(draws: Draws) -> Table:
         ("draws", f"{n:,}", Verdict(None, "")),
         ("effective sample size", f"{draws.ess:,.0f}", judge_ess(draws.ess)),
         ("unique draws", f"{draws.unique:,}", judge_unique(draws.unique, n)),
-        ("Pareto k-hat", f"{draws.khat:.2f}", judge_khat(draws)),
     ]
+    if draws.khat is not None:
+        rows.append(("Pareto k-hat", f"{draws.khat:.2f}", judge_khat(draws)))
     if draws.r_hat is not None:
         worst = float(draws.r_hat.max())
         rows.append(("largest R-hat", f"{worst:.3f}", judge_r_hat(worst)))

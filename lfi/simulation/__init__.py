@@ -2,7 +2,7 @@
 
 from lfi.simulation.adapters import as_simulator, simulator
 from lfi.simulation.priors import Prior, as_prior
-from lfi.simulation.replicates import replicate
+from lfi.simulation.replicates import replicate, simulate_at
 from lfi.simulation.run import simulate
 from lfi.simulation.sampled import sampled_prior
 from lfi.simulation.simulations import Simulations
@@ -19,5 +19,6 @@ __all__ = [
     "replicate",
     "sampled_prior",
     "simulate",
+    "simulate_at",
     "simulator",
 ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lfi.simulation.priors import as_prior
 from lfi.simulation.simulator import Simulator
 
 
@@ -44,10 +45,11 @@ def as_simulator(obj: object) -> Simulator:
     """Return a simulator itself, or a module or object with `prior` and `simulate` as one.
 
     Its attributes `batched`, `units`, `x_obs`, `trials`, `summary` and `differentiable` are used
-    where it has them.
+    where it has them, and `names` where its prior is one distribution of a vector.
 
     Raises:
         TypeError: If the object is neither.
+        ValueError: If `names` are not as many as parameters, or not those of its prior.
     """
     if isinstance(obj, Simulator):
         return obj
@@ -62,7 +64,7 @@ def as_simulator(obj: object) -> Simulator:
         name = getattr(obj, "name", type(obj).__name__)
     return Simulator(
         obj.simulate,
-        prior=obj.prior,
+        prior=as_prior(obj.prior, getattr(obj, "names", None)),
         batched=getattr(obj, "batched", True),
         name=name.rpartition(".")[2],
         units=getattr(obj, "units", None),

@@ -3,22 +3,32 @@
 Nothing of a description is executed: a name is looked up in `torch.distributions` or in
 `scipy.stats` only, must be a distribution there, and is called with numbers. A distribution that
 cannot be written so (a user's own class, a transformed one) has the description None.
+
+SciPy's modules are loaded by their first use (`scipy.stats`), which takes as long as all else here.
 """
 
 import inspect
 import math
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import scipy.stats
+import scipy
 import torch
-from scipy.stats.distributions import rv_frozen
 from torch.distributions import Distribution, Independent
 
 Json = dict[str, Any]
 SAID_TWICE = {"validate_args", "covariance_matrix", "precision_matrix", "logits"}
+
+
+@runtime_checkable
+class Frozen(Protocol):
+    """A frozen distribution of `scipy.stats`: a family and its arguments."""
+
+    dist: Any
+    args: tuple[Any, ...]
+    kwds: dict[str, Any]
 
 
 def torch_class(distribution: Distribution) -> type[Distribution] | None:
@@ -90,7 +100,7 @@ def restore_torch(description: Mapping[str, Any]) -> Distribution:
     return own(**values)
 
 
-def describe_scipy(frozen: rv_frozen) -> Json | None:
+def describe_scipy(frozen: Frozen) -> Json | None:
     """Return a frozen distribution by its name in `scipy.stats` and its arguments.
 
     Example:
@@ -107,7 +117,7 @@ def describe_scipy(frozen: rv_frozen) -> Json | None:
     }
 
 
-def restore_scipy(description: Mapping[str, Any]) -> rv_frozen:
+def restore_scipy(description: Mapping[str, Any]) -> Frozen:
     """Return the frozen distribution that `describe_scipy` described.
 
     Raises:
@@ -126,7 +136,7 @@ def restore_scipy(description: Mapping[str, Any]) -> rv_frozen:
         raise ValueError(f"description of a prior: {error}") from error
 
 
-def is_scalar(frozen: rv_frozen) -> bool:
+def is_scalar(frozen: Frozen) -> bool:
     """Return whether a frozen distribution is of one number, not of an array of them."""
     return all(np.ndim(value) == 0 for value in (*frozen.args, *frozen.kwds.values()))
 

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Bool, Float
-from scipy.stats import rv_continuous
-from scipy.stats.distributions import rv_frozen
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
@@ -215,7 +214,7 @@ class Prior:
         return torch.minimum(torch.maximum(theta, first), last)
 
 
-def as_prior(obj: object, names: tuple[str, ...] | None = None) -> Prior:
+def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
     """Return the prior that an object describes.
 
     Args:
@@ -223,11 +222,16 @@ def as_prior(obj: object, names: tuple[str, ...] | None = None) -> Prior:
             Pyro, or frozen ones of `scipy.stats`); a torch distribution of a vector, with
             event_shape (D,); or a Prior.
         names: The parameters' names of a distribution of a vector; theta_0, theta_1, ... if None.
+            What has names already must have these.
 
     Raises:
         TypeError: If something is not a continuous distribution.
-        ValueError: If a distribution has the wrong shape, or there are no parameters.
+        ValueError: If a distribution has the wrong shape, there are no parameters, or names do not
+            fit.
     """
+    named = tuple(obj.names if isinstance(obj, Prior) else obj if isinstance(obj, Mapping) else ())
+    if named and names is not None and tuple(names) != named:
+        raise ValueError(f"prior: names {tuple(names)} were given, and the prior names {named}")
     if isinstance(obj, Prior):
         return obj
     if isinstance(obj, Mapping):
@@ -249,10 +253,11 @@ def as_prior(obj: object, names: tuple[str, ...] | None = None) -> Prior:
             f"{tuple(obj.event_shape)}. torch.distributions.Independent(d, 1) makes a batch a "
             "vector; a dictionary names scalar distributions"
         )
-    names = names or tuple(f"theta_{i}" for i in range(obj.event_shape[0]))
+    numbered = [f"theta_{i}" for i in range(obj.event_shape[0])]
+    names = tuple(numbered if names is None else names)
     if len(names) != obj.event_shape[0]:
         raise ValueError(f"prior: {len(names)} names for event_shape {tuple(obj.event_shape)}")
-    return Prior(tuple(names), joint(obj))
+    return Prior(names, joint(obj))
 
 
 def _marginal(name: str, obj: object) -> Marginal:
@@ -265,12 +270,12 @@ def _marginal(name: str, obj: object) -> Marginal:
             )
         torch_bounds(obj, name)  # raises where there are none
         return TorchMarginal(obj)
-    if not isinstance(obj, rv_frozen):
+    if not isinstance(obj, scipy.stats.distributions.rv_frozen):
         raise TypeError(
             f"prior: {name} must be a torch or Pyro distribution or a frozen distribution of "
             f"scipy.stats, such as scipy.stats.norm(0, 1); got {_kind(obj)}"
         )
-    if not isinstance(obj.dist, rv_continuous):
+    if not isinstance(obj.dist, scipy.stats.rv_continuous):
         raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
     if not is_scalar(obj):
         raise ValueError(f"prior: {name} must be a scalar distribution; its parameters are arrays")

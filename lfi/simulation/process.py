@@ -3,10 +3,12 @@
 The process that is started, the keeper, only imports what a simulation needs and forks a child, in
 which the function is loaded and runs. A child that crashes, or that has been at one call for longer
 than the time limit, is replaced by another fork within milliseconds, and the keeper says what was
-at work. The child tells that in a page of memory that both share.
+at work. The child tells that in a page of memory that both share. The last child of a run ends with
+it; the keeper, in which nothing of the simulator was loaded, waits for another run to serve.
 
-Messages are frames, a length and a pickle. The keeper's go through standard input and output; what
-the function prints goes to standard error.
+Messages are frames, a length and a pickle. The keeper's go through standard input and output: the
+beginning of a run, its tasks, and an empty frame, its end; each is answered. What the function
+prints goes to standard error.
 """
 
 import ctypes
@@ -21,6 +23,8 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module, invalidate_caches
 from typing import Any, BinaryIO
 
 import torch
@@ -32,8 +36,35 @@ BEAT = struct.Struct("<dq")  # when the call began, and of which row
 LOADING = -2  # no call has begun
 DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 POLL_SECONDS = 3600.0
+DONE = b""  # the end of a run; and the answer to a beginning or an end
+SLOW = ("pyro", "scipy.integrate", "scipy.stats")  # imports that a child should find done
 
 Beat = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a keeper is told of a run.
+
+    Attributes:
+        payload: The function to run, a pickle.
+        limit: How many seconds one call of the simulator may take.
+        dtype: The default dtype.
+        modules: What to import before there is a child, so that the next one starts at once.
+        rest: How many seconds the keeper waits for another run.
+    """
+
+    payload: bytes
+    limit: float | None
+    dtype: torch.dtype
+    modules: tuple[str, ...]
+    rest: int = 60
+
+    @classmethod
+    def here(cls, payload: bytes, limit: float | None) -> "Beginning":
+        """Return a beginning with the default dtype and the modules of this process."""
+        modules = tuple(name for name in SLOW if name in sys.modules)
+        return cls(payload, limit, torch.get_default_dtype(), modules)
 
 
 def send(file: BinaryIO, frame: bytes) -> None:
@@ -152,6 +183,7 @@ def _work(payload: bytes, page: mmap.mmap, tasks: int, results: int, others: tup
         inbox, outbox = os.fdopen(tasks, "rb"), os.fdopen(results, "wb")
         with open(os.devnull) as nothing:
             os.dup2(nothing.fileno(), 0)  # the keeper's tasks are not for the simulator to read
+        invalidate_caches()  # what it imports may be younger than the keeper
         function = _loaded(payload)
         while (frame := receive(inbox)) is not None:
 
@@ -182,21 +214,39 @@ def _loaded(payload: bytes) -> Callable[[Any, Beat], Any]:
 
 
 def main() -> None:
-    """Keep a child at work: tasks from standard input, results to what was standard output."""
+    """Serve runs: frames from standard input, answers to what was standard output."""
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     torch.set_num_threads(1)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends a keeper that rests for too long
     tasks = os.fdopen(0, "rb", buffering=0, closefd=False)
     reader = os.fdopen(os.dup(0), "rb")
-    dtype, payload, limit = pickle.loads(receive(reader))
-    torch.set_default_dtype(dtype)
     page = mmap.mmap(-1, BEAT.size)
+    while (beginning := receive(reader)) is not None:
+        signal.alarm(0)
+        send(results, DONE)
+        run: Beginning = pickle.loads(beginning)
+        if not _serve(run, page, reader, results, tasks.fileno()):
+            return
+        signal.alarm(run.rest)
+        send(results, DONE)
+
+
+def _serve(
+    run: Beginning, page: mmap.mmap, reader: BinaryIO, results: BinaryIO, parent: int
+) -> bool:
+    """Keep a child at work for one run; return whether there may be another."""
+    torch.set_default_dtype(run.dtype)
+    for name in run.modules:
+        with suppress(ImportError):
+            import_module(name)
     child: Child | None = None
-    while (task := receive(reader)) is not None:
-        child = Child(payload, page) if child is None else child
-        answer = child.answer(task, limit, tasks.fileno())
+    while task := receive(reader):
+        child = Child(run.payload, page) if child is None else child
+        answer = child.answer(task, run.limit, parent)
         if isinstance(answer, Died):
             child, answer = None, pickle.dumps((True, answer))
         send(results, answer)
     if child is not None:
         child.end()
+    return task is not None

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import scipy.stats
+import scipy
 import torch
-from scipy.stats.distributions import rv_frozen
 from torch.distributions import Distribution
 
-from lfi.simulation.descriptions import torch_class
+from lfi.simulation.descriptions import Frozen, torch_class
 
 
 @runtime_checkable
@@ -90,23 +89,23 @@ class _TorchQuantiles:
         return self.ppf(1 - u)
 
 
-_torch, _scipy = torch.distributions, scipy.stats
-EQUIVALENTS: dict[type[Distribution] | None, Callable[[Any], rv_frozen]] = {
-    _torch.Beta: lambda d: _scipy.beta(d.concentration1, d.concentration0),
-    _torch.Cauchy: lambda d: _scipy.cauchy(d.loc, d.scale),
-    _torch.Chi2: lambda d: _scipy.chi2(d.df),
-    _torch.Exponential: lambda d: _scipy.expon(scale=1 / d.rate),
-    _torch.FisherSnedecor: lambda d: _scipy.f(d.df1, d.df2),
-    _torch.Gamma: lambda d: _scipy.gamma(d.concentration, scale=1 / d.rate),
-    _torch.Gumbel: lambda d: _scipy.gumbel_r(d.loc, d.scale),
-    _torch.HalfCauchy: lambda d: _scipy.halfcauchy(scale=d.scale),
-    _torch.HalfNormal: lambda d: _scipy.halfnorm(scale=d.scale),
-    _torch.InverseGamma: lambda d: _scipy.invgamma(d.concentration, scale=d.rate),
-    _torch.Laplace: lambda d: _scipy.laplace(d.loc, d.scale),
-    _torch.LogNormal: lambda d: _scipy.lognorm(s=d.scale, scale=math.exp(d.loc)),
-    _torch.Normal: lambda d: _scipy.norm(d.loc, d.scale),
-    _torch.Pareto: lambda d: _scipy.pareto(d.alpha, scale=d.scale),
-    _torch.StudentT: lambda d: _scipy.t(d.df, d.loc, d.scale),
-    _torch.Uniform: lambda d: _scipy.uniform(d.low, d.high - d.low),
-    _torch.Weibull: lambda d: _scipy.weibull_min(d.concentration, scale=d.scale),
+_torch = torch.distributions
+EQUIVALENTS: dict[type[Distribution] | None, Callable[[Any], Frozen]] = {
+    _torch.Beta: lambda d: scipy.stats.beta(d.concentration1, d.concentration0),
+    _torch.Cauchy: lambda d: scipy.stats.cauchy(d.loc, d.scale),
+    _torch.Chi2: lambda d: scipy.stats.chi2(d.df),
+    _torch.Exponential: lambda d: scipy.stats.expon(scale=1 / d.rate),
+    _torch.FisherSnedecor: lambda d: scipy.stats.f(d.df1, d.df2),
+    _torch.Gamma: lambda d: scipy.stats.gamma(d.concentration, scale=1 / d.rate),
+    _torch.Gumbel: lambda d: scipy.stats.gumbel_r(d.loc, d.scale),
+    _torch.HalfCauchy: lambda d: scipy.stats.halfcauchy(scale=d.scale),
+    _torch.HalfNormal: lambda d: scipy.stats.halfnorm(scale=d.scale),
+    _torch.InverseGamma: lambda d: scipy.stats.invgamma(d.concentration, scale=d.rate),
+    _torch.Laplace: lambda d: scipy.stats.laplace(d.loc, d.scale),
+    _torch.LogNormal: lambda d: scipy.stats.lognorm(s=d.scale, scale=math.exp(d.loc)),
+    _torch.Normal: lambda d: scipy.stats.norm(d.loc, d.scale),
+    _torch.Pareto: lambda d: scipy.stats.pareto(d.alpha, scale=d.scale),
+    _torch.StudentT: lambda d: scipy.stats.t(d.df, d.loc, d.scale),
+    _torch.Uniform: lambda d: scipy.stats.uniform(d.low, d.high - d.low),
+    _torch.Weibull: lambda d: scipy.stats.weibull_min(d.concentration, scale=d.scale),
 }

@@ -1,10 +1,14 @@
 """Replicates: data at parameters that are given, rather than drawn from the prior."""
 
+from contextlib import closing
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.simulation.outcomes import BLOCK
+from lfi.simulation.outcomes import BLOCK, Block, joined
+from lfi.simulation.pieces import Piece
+from lfi.simulation.run import engine
 from lfi.simulation.simulator import Simulator
 
 
@@ -41,3 +45,35 @@ def replicate(
             for block in blocks
         ]
     )
+
+
+def simulate_at(
+    simulator: Simulator,
+    theta: Float[Tensor, "n dim"],
+    *,
+    seed: int,
+    workers: int = 1,
+    timeout: float | None = None,
+) -> Block:
+    """Return what simulating at every row of theta comes to, failures included.
+
+    Rows go in blocks of 1,024, as those of a run do: equal seeds give equal numbers for any number
+    of workers.
+
+    Raises:
+        ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
+
+    Example:
+        >>> prior = {"rate": torch.distributions.LogNormal(0.0, 1.0)}
+        >>> picky = lfi.Simulator(lambda theta: (theta - 2).log(), prior=prior)
+        >>> simulate_at(picky, torch.tensor([[1.0], [3.0]]), seed=1).codes
+        tensor([1, 0], dtype=torch.uint8)
+    """
+    rows = BLOCK if simulator.batched else max(1, min(BLOCK, len(theta) // (4 * workers)))
+    tasks = (
+        Piece(b, start, part.numpy(), seed)
+        for b, block in enumerate(theta.to("cpu", simulator.prior.dtype).split(BLOCK))
+        for start, part in zip(range(0, BLOCK, rows), block.split(rows), strict=False)
+    )
+    with closing(engine(simulator, tasks, workers, timeout, None)) as results:
+        return joined([block for _, block in results])

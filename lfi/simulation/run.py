@@ -56,7 +56,8 @@ def simulate(
         seed: Names the random numbers; None takes fresh ones, or those of the store to resume.
         workers: How many processes compute. A simulator that ends its process (a segmentation
             fault) is recorded as an error where there are workers, and ends yours where there
-            are none.
+            are none. To start them takes seconds, so that they stay for a minute, empty, and the
+            next run finds them ready.
         timeout: How many seconds one call of the simulator may take before it is killed and its row
             recorded as timeout; a batched function is then tried row by row. It runs in worker
             processes, be it one.
@@ -163,7 +164,7 @@ def _check(
         )
 
 
-def _engine(
+def engine(
     simulator: Simulator,
     tasks: Iterator[Piece],
     workers: int,
@@ -196,7 +197,7 @@ def _fill(
     """Simulate from the first row that is missing and put the rows into the record."""
     pace = Pace()
     tasks = pieces(simulator, prior, record.seed, record.finished, n, pace)
-    results = _engine(simulator, tasks, workers, timeout, executor)
+    results = engine(simulator, tasks, workers, timeout, executor)
     began, done, failed = time.monotonic(), 0, 0
     title = f"simulating {simulator.name}"
     with closing(results), bar(title, n, show=progress) as advance:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from lfi.simulation.outcomes import BLOCK, OK
-from lfi.simulation.store import Store
 from lfi.training.batches import Batch
 
 
@@ -57,6 +56,8 @@ class Streamed:
             StoreError: If there is no such store, or it is damaged.
             ValueError: If it has too few valid rows.
         """
+        from lfi.simulation.store import Store  # zarr is imported where it is used
+
         self.store = Store.open(path)
         self.rows, self.size, self.device = self.store.finished, size, device
         chunks = list(range(-(-self.rows // BLOCK)))

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.integrate
+import scipy
 import torch
 from jaxtyping import Float
 from torch import Tensor

@@ -6,7 +6,9 @@
 
 A worker is a fresh Python that is sent the simulator once, by cloudpickle, so that lambdas,
 closures and decorated functions travel, and scripts need no `if __name__ == "__main__"`. Ctrl-C
-reaches the parent only, which then ends the workers.
+reaches the parent only, which then ends the workers. Those of a run that came to its end stay for a
+minute, since to start a Python takes seconds: the next run employs them again, if a fresh one would
+stand in the same folder with the same environment.
 """
 
 import os
@@ -30,7 +32,7 @@ import torch
 
 from lfi.simulation.outcomes import Block
 from lfi.simulation.pieces import Died, Piece, resilient
-from lfi.simulation.process import Beat, receive, send
+from lfi.simulation.process import DONE, Beat, Beginning, receive, send
 
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
@@ -74,8 +76,7 @@ def in_workers(
         timeout: How many seconds one call of the simulator may take.
         origin: A function whose module may not be importable elsewhere and then travels along.
     """
-    payload, dtype = portable(function, origin), torch.get_default_dtype()
-    crew = [Worker(payload, timeout, dtype) for _ in range(workers)]
+    crew = _employed(workers, Beginning.here(portable(function, origin), timeout))
     idle: SimpleQueue[Worker] = SimpleQueue()
     for worker in crew:
         idle.put(worker)
@@ -90,9 +91,14 @@ def in_workers(
     threads = ThreadPoolExecutor(workers)
     try:
         yield from _windowed(threads, work, tasks, 2 * workers)
-    finally:
+    except BaseException:
         for worker in crew:
             worker.end()
+        raise
+    else:
+        for worker in crew:
+            worker.rest()
+    finally:
         threads.shutdown()
 
 
@@ -116,7 +122,7 @@ def in_executor(
             then starts one of its own, which can be killed.
         origin: A function whose module may not be importable elsewhere and then travels along.
     """
-    work = _Elsewhere(portable(function, origin), timeout, torch.get_default_dtype())
+    work = _Elsewhere(Beginning.here(portable(function, origin), timeout))
     yield from _windowed(executor, work, tasks, in_flight)
 
 
@@ -143,25 +149,23 @@ def _windowed(
 class _Elsewhere:
     """A piece of work that travels to another process, with the simulator in its luggage."""
 
-    payload: bytes
-    timeout: float | None
-    dtype: torch.dtype
+    luggage: Beginning
 
     def __call__(self, piece: Piece) -> Block:
         kept = _local.__dict__
-        if kept.get("luggage") != self:  # each thread unpacks a simulator once
+        if kept.get("luggage") != self.luggage:  # each thread unpacks a simulator once
             if "worker" in kept:
                 kept.pop("worker").end()
-            if self.timeout is None:
-                kept["function"] = pickle.loads(self.payload)
+            if self.luggage.limit is None:
+                kept["function"] = pickle.loads(self.luggage.payload)
             else:
-                kept["worker"] = Worker(self.payload, self.timeout, self.dtype)
-            kept["luggage"] = self
+                kept["worker"] = Worker(self.luggage)
+            kept["luggage"] = self.luggage
         if "worker" in kept:
             return resilient(kept["worker"].run, piece)
         default = torch.get_default_dtype()
         with one_thread():
-            torch.set_default_dtype(self.dtype)
+            torch.set_default_dtype(self.luggage.dtype)
             try:
                 return kept["function"](piece, lambda row: None)
             finally:
@@ -194,8 +198,9 @@ class Worker:
         end: Ends the process; called without arguments, or when the worker is forgotten.
     """
 
-    def __init__(self, payload: bytes, timeout: float | None, dtype: torch.dtype) -> None:
+    def __init__(self, run: Beginning) -> None:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        self.surroundings = _surroundings()
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from lfi.simulation.process import main; main()"],
             stdin=subprocess.PIPE,
@@ -204,7 +209,7 @@ class Worker:
             start_new_session=True,  # Ctrl-C is the parent's
         )
         self.end = weakref.finalize(self, _end, self.process)
-        self.start: bytes | None = pickle.dumps((dtype, payload, timeout))
+        self.beginning: bytes | None = pickle.dumps(run)
 
     def run(self, piece: Piece) -> Block | Died:
         """Return the outcome of a piece, or what was at work when its process was lost.
@@ -212,14 +217,10 @@ class Worker:
         Raises:
             RuntimeError: If the worker itself is lost, not only what it keeps.
         """
-        try:
-            if self.start is not None:
-                send(self.process.stdin, self.start)
-                self.start = None
-            send(self.process.stdin, pickle.dumps(piece))
-            answer = receive(self.process.stdout)
-        except (BrokenPipeError, ValueError):  # it has ended, or its files are closed
-            answer = None
+        answer = None
+        if self.beginning is None or self._heard(self.beginning):
+            self.beginning = None
+            answer = self._answer(pickle.dumps(piece))
         if answer is None:
             code = self.process.wait()
             raise RuntimeError(
@@ -230,6 +231,58 @@ class Worker:
         if not done:
             raise value
         return value
+
+    def rest(self) -> None:
+        """End what the simulator has started, and wait for another run."""
+        if self.beginning is None and self._heard(DONE):
+            _resting.append(self)
+        else:
+            self.end()
+
+    def begin(self, run: Beginning) -> bool:
+        """Take up another run; return False where a new process is needed."""
+        return self.surroundings == _surroundings() and self._heard(pickle.dumps(run))
+
+    def _heard(self, frame: bytes) -> bool:
+        return self._answer(frame) == DONE
+
+    def _answer(self, frame: bytes) -> bytes | None:
+        """Return the answer to a frame, None where the process is lost."""
+        try:
+            send(self.process.stdin, frame)
+            return receive(self.process.stdout)
+        except (BrokenPipeError, ValueError):  # it has ended, or its files are closed
+            return None
+
+
+_resting: list[Worker] = []
+
+
+def _employed(workers: int, run: Beginning) -> list[Worker]:
+    """Return workers: those that rest, as far as they can be used, and new ones."""
+    crew: list[Worker] = []
+    while len(crew) < workers:
+        try:
+            worker = _resting.pop()
+        except IndexError:  # another thread may have taken the last one
+            crew.append(Worker(run))
+            continue
+        if worker.begin(run):
+            crew.append(worker)
+        else:
+            worker.end()
+    return crew
+
+
+def _surroundings() -> tuple[object, ...]:
+    """Return what a process takes over from the one that starts it."""
+    folder = errors = None
+    with suppress(OSError):  # it may be deleted
+        folder = os.getcwd()
+    with suppress(OSError):  # it may be closed
+        status = os.fstat(2)
+        errors = status.st_dev, status.st_ino, status.st_rdev
+    return os.getpid(), folder, dict(os.environ), list(sys.path), errors
 
 
 def _end(process: subprocess.Popen) -> None:

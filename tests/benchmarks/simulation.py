@@ -6,7 +6,8 @@
 calls      microseconds a call beyond the call itself, of a function of one vector, in process: with
            an `rng` argument, and drawing from the global state
 workers    how many times faster two workers are than one, on a simulator that computes for 5 ms a
-           call: the median of paired runs
+           call: the median of paired runs, of which the first also starts processes (sbi's are
+           joblib's, and have been started before)
 commands   milliseconds a run of a C program beyond starting it by itself
 
 Each figure is appended to results.csv.
@@ -99,7 +100,7 @@ def sbi_run(function, n: int, workers: int) -> None:
     simulate_for_sbi(function, prior, n, num_workers=workers, show_progress_bar=False)
 
 
-def workers(n: int, repeats: int) -> dict[tuple[str, str], float]:
+def workers(n: int, repeats: int, methods: list[str]) -> dict[tuple[str, str], float]:
     """Return how many times faster two workers are than one, the median of paired runs."""
     from joblib import Parallel, delayed
 
@@ -112,10 +113,12 @@ def workers(n: int, repeats: int) -> dict[tuple[str, str], float]:
         "sbi": lambda k: sbi_run(lambda t: torch.from_numpy(five_milliseconds(t, rng)), n, k),
     }
     figures = {}
-    for name, run in runs.items():
+    for name in methods:
+        run = runs[name]
         pairs = [(seconds(lambda: run(1)), seconds(lambda: run(2))) for _ in range(repeats)]  # noqa: B023
         figures[name, "speed of 2 workers over 1"] = statistics.median(a / b for a, b in pairs)
         figures[name, "seconds, 2 workers"] = statistics.median(b for _, b in pairs)
+        figures[name, "seconds, 2 workers, first run"] = pairs[0][1]
     return figures
 
 
@@ -150,6 +153,7 @@ def commands(n: int, repeats: int) -> dict[tuple[str, str], float]:
     }
 
 
+METHODS = ["lfi", "joblib", "sbi"]
 PARTS = {"calls": (calls, 3_000, 5), "workers": (workers, 1_500, 5), "commands": (commands, 500, 5)}
 
 
@@ -157,6 +161,8 @@ def main() -> None:
     """Run the parts that are asked for, print a table and append its rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--calls", type=int, help="of each run, instead of each part's own number")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="of workers")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     commit = subprocess.run(
@@ -164,8 +170,10 @@ def main() -> None:
     ).stdout.strip()
     for part in arguments.part:
         measure, n, repeats = PARTS[part]
+        n = arguments.calls or n
         begin = time.monotonic()
-        figures = measure(n, repeats)
+        which = {"methods": arguments.methods} if part == "workers" else {}
+        figures = measure(n, repeats, **which)
         took = f"{time.monotonic() - begin:.1f}"
         for (method, metric), value in figures.items():
             print(f"{part:<10}{method:<8}{metric:<45}{value:>10.3f}", flush=True)

@@ -1,0 +1,48 @@
+"""The entrance: from simulations to a posterior, by the method named or by the default."""
+
+from lfi.comparison import CriticLoss
+from lfi.inference.neural_ratio import NeuralRatio
+from lfi.inference.pool import Pool
+from lfi.inference.posterior import Method, Posterior
+from lfi.simulation import Simulations
+
+
+def fit_posterior(
+    simulations: Simulations,
+    *,
+    method: Method | None = None,
+    loss: CriticLoss | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> Posterior:
+    """Fit the posterior of a simulator's parameters, for any observation.
+
+    Args:
+        simulations: What `lfi.simulate` has returned.
+        method: How. By default `lfi.Pool()`: a posterior flow, a surrogate likelihood and a ratio
+            are fitted, and pooled with the weights that give the parameters of simulations held
+            out the highest posterior density; `posterior.choice` says what was picked and why. By
+            name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`, `lfi.SurrogateLikelihood()`.
+        loss: Short for `method=NeuralRatio(loss=loss)`.
+        seed: None takes fresh entropy, which the posterior's history records.
+        device: Where to train, such as "cuda".
+        progress: Show a bar on a terminal.
+
+    Raises:
+        ValueError: If both a method and a loss are given, or the method refuses the simulations.
+
+    Example:
+        >>> import lfi
+        >>> from simulators import influenza
+        >>> simulations = lfi.simulate(influenza, 2_000, seed=1)
+        >>> fast = lfi.NeuralRatio(loss=lfi.Bernoulli(), steps=50)
+        >>> posterior = lfi.fit_posterior(simulations, method=fast, seed=1)
+        >>> posterior.names
+        ('beta', 'gamma', 'phi_inv')
+    """
+    if method is not None and loss is not None:
+        raise ValueError("give a method or a loss, not both: a method has a loss of its own")
+    if method is None:
+        method = Pool() if loss is None else NeuralRatio(loss=loss)
+    return method.fit(simulations, seed=seed, device=device, progress=progress)

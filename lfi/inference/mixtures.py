@@ -1,0 +1,215 @@
+"""Mixtures of local Student laws: what weighted points look like, as something to draw from.
+
+Points u_i with weights w_i stand for a density of any shape, with several modes or bent ones. Their
+mixture has components centred at points drawn by weight, with the covariance of the points nearest
+to each, so that a component lies along a ridge rather than across it; the same ones at half the
+size; and one with mean and covariance of all the points, which is all that a Gaussian needs. How
+large a share each has is fitted to the points that are no centres; the largest are kept. Tails are
+those of Student's t with `DF` degrees of freedom: heavier than the tails that they cover, as
+importance weights need.
+
+All is batched over a leading dimension of observations, (m, ...).
+
+References:
+    Cappe, Guillin, Marin & Robert, Population Monte Carlo, J. Comp. Graph. Statistics 2004.
+    Givens & Raftery, Local adaptive importance sampling for multivariate densities with strong
+    nonlinear relationships, JASA 1996.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+COMPONENTS = 64
+POINTS = 1024  # drawn by weight; components are fitted to these
+DF = 5
+RIDGE = 1e-6  # of the whole covariance, added to each component's
+SMALL = 0.5  # the size of the small components beside the large ones
+ROUNDS = 10  # of expectation-maximisation
+LEAST = math.log(0.02)  # the share below which that of the widest component does not fall
+CELLS = 2**16  # pairs of points and components held at a time, to stay in the cache
+
+
+def systematic(
+    log_weights: Float[Tensor, "m c"], n: int, rng: torch.Generator
+) -> Int[Tensor, "m n"]:
+    """Return n rows by weight, each drawn as often as its weight says, give or take less than one.
+
+    A row of weight w comes floor(n w) or ceil(n w) times, so that rows repeat only where they must.
+    The order is random.
+
+    Args:
+        log_weights: Normalised log weights.
+        n: How many.
+        rng: The generator to draw from.
+
+    Example:
+        >>> rows = systematic(torch.tensor([[0.5, 0.25, 0.25]]).log(), 4, torch.Generator())
+        >>> rows.sort().values
+        tensor([[0, 0, 1, 2]])
+    """
+    m, c = log_weights.shape
+    draw = {"generator": rng, "dtype": torch.float64}
+    ends = log_weights.double().exp().cumsum(1)
+    ends = ends / ends[:, -1:]
+    comb = (torch.arange(n, dtype=torch.float64) + torch.rand(m, 1, **draw)) / n
+    rows = torch.searchsorted(ends, comb).clamp_max(c - 1)
+    return rows.gather(1, torch.rand(m, n, **draw).argsort(1))
+
+
+def take(u: Float[Tensor, "m c d"], rows: Int[Tensor, "m n"]) -> Float[Tensor, "m n d"]:
+    """Return u[j, rows[j]] for every observation j."""
+    return u.gather(1, rows[..., None].expand(-1, -1, u.shape[2]))
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """One mixture for each of m observations.
+
+    Attributes:
+        log_shares: The components' log weights, normalised, (m, K).
+        centres: Where the components are, (m, K, d).
+        factors: Cholesky factors of their scale matrices, (m, K, d, d).
+    """
+
+    log_shares: Float[Tensor, "m k"]
+    centres: Float[Tensor, "m k d"]
+    factors: Float[Tensor, "m k d d"]
+
+    def select(self, rows: Int[Tensor, " j"]) -> "Mixture":
+        """Return the mixtures of some of the observations."""
+        return Mixture(self.log_shares[rows], self.centres[rows], self.factors[rows])
+
+    def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "m n d"]:
+        """Draw n points for each observation, as many from each component as its share says."""
+        m, _, d = self.centres.shape
+        draw = {"generator": rng, "dtype": self.centres.dtype}
+        which = systematic(self.log_shares, n, rng)
+        normal = torch.randn(m, n, d, **draw)
+        chi = torch.randn(m, n, DF, **draw).square().sum(-1, keepdim=True)
+        factors = self.factors.flatten(2).gather(1, which[..., None].expand(-1, -1, d * d))
+        step = (factors.reshape(m, n, d, d) @ normal[..., None]).squeeze(-1)
+        return take(self.centres, which) + step * (DF / chi).sqrt()
+
+    def log_density(self, u: Float[Tensor, "m n d"]) -> Float[Tensor, "m n"]:
+        """Return the log density of points; minus infinity where it underflows, far away."""
+        features, kernel, constant = self._quadratic()
+        top = constant.max(-1, keepdim=True).values
+        values = []
+        for part in u.split(max(1, CELLS // constant.numel()), dim=1):
+            terms = (kernel(features(part)) + (constant - top)[:, None]).exp_()
+            values.append(terms.sum(-1).log_() + top)
+        return torch.cat(values, dim=1)
+
+    def _quadratic(self) -> tuple[Callable, Callable, Tensor]:
+        """Return what gives every component's log density by one product of matrices.
+
+        The squared distance to a component is quadratic in u: a row of coefficients times the
+        products of u's entries, taken about the last centre, in units of its scale.
+        """
+        m, k, d = self.centres.shape
+        middle = self.centres[:, -1:]
+        unit = self.factors[:, -1].square().sum(-1).sqrt()[:, None]  # (m, 1, d)
+        eye = torch.eye(d, dtype=middle.dtype).expand(m, k, d, d)
+        inverse = torch.linalg.solve_triangular(self.factors, eye, upper=False) * unit[:, None]
+        centres = (self.centres - middle) / unit
+        precision = inverse.transpose(-1, -2) @ inverse
+        pull = (precision @ centres[..., None]).squeeze(-1)
+        i, j = torch.triu_indices(d, d)
+        twice = torch.where(i == j, 1.0, 2.0).to(precision)
+        offset = (pull * centres).sum(-1)
+        table = torch.cat([precision[..., i, j] * twice, -2 * pull], -1) / DF  # (m, k, f)
+        offset = 1 + offset / DF
+        constant = math.lgamma((DF + d) / 2) - math.lgamma(DF / 2) - d / 2 * math.log(DF * math.pi)
+        constant = constant - self.factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+        def features(u: Tensor) -> Tensor:
+            v = (u - middle) / unit
+            return torch.cat([v[..., i] * v[..., j], v], -1)
+
+        def kernel(f: Tensor) -> Tensor:
+            near = torch.baddbmm(offset[:, None], f, table.transpose(1, 2))
+            return near.clamp_min_(1).log_().mul_(-(DF + d) / 2)
+
+        return features, kernel, constant + self.log_shares
+
+    def improved(self, u: Float[Tensor, "m n d"], components: int) -> "Mixture":
+        """Return the mixture whose shares suit points best, of the components with the largest.
+
+        The shares come from a few steps of expectation-maximisation.
+        """
+        features, kernel, constant = self._quadratic()
+        densities = kernel(features(u)) + (constant - self.log_shares)[:, None]
+        log_shares = self.log_shares
+        for _ in range(ROUNDS):
+            member = (densities + log_shares[:, None]).log_softmax(-1)
+            log_shares = member.logsumexp(1) - math.log(u.shape[1])
+        log_shares[:, -1] = log_shares[:, -1].clamp_min(LEAST)  # the widest stays, and stays last
+        others, rows = log_shares[:, :-1].topk(components - 1)
+        last = torch.full_like(rows[:, :1], log_shares.shape[1] - 1)
+        rows = torch.cat([rows, last], 1)
+        log_shares = log_shares.gather(1, rows).log_softmax(-1)
+        factors = self.factors.flatten(2).gather(
+            1, rows[..., None].expand(-1, -1, self.factors[0, 0].numel())
+        )
+        return Mixture(
+            log_shares, take(self.centres, rows), factors.unflatten(2, (u.shape[2],) * 2)
+        )
+
+
+def fit_mixture(
+    u: Float[Tensor, "m c d"],
+    log_weights: Float[Tensor, "m c"],
+    rng: torch.Generator,
+    *,
+    components: int = COMPONENTS,
+) -> Mixture:
+    """Return the mixture of weighted points.
+
+    Args:
+        u: Points, (m, c, d), finite wherever they have weight.
+        log_weights: Their normalised log weights.
+        rng: The generator to draw from.
+        components: How many centres there are, and components of the mixture.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> mixture = fit_mixture(torch.randn(1, 500, 2), torch.full((1, 500), -6.2), rng)
+        >>> mixture.sample(10, rng).shape
+        torch.Size([1, 10, 2])
+    """
+    m, _, d = u.shape
+    points = take(u, systematic(log_weights, POINTS, rng))
+    mean = points.mean(1, keepdim=True)
+    scale = points.std(1, keepdim=True).clamp_min(1e-12)
+    centred = (points - mean) / scale
+    factor = torch.linalg.cholesky(_covariance(centred))
+    white = torch.linalg.solve_triangular(factor, centred.transpose(1, 2), upper=False)
+    white = white.transpose(1, 2)
+    near = max(POINTS // 16, 6 * d)
+    distance = torch.cdist(white[:, :components], white)  # (m, k, points)
+    rows = distance.topk(near, largest=False).indices.flatten(1)
+    local = take(white, rows).unflatten(1, (components, near))
+    spread = _covariance(local - local.mean(2, keepdim=True))
+    whole = scale[..., None] * factor[:, None]  # (m, 1, d, d)
+    factors = whole @ torch.linalg.cholesky(spread)
+    centres = points[:, :components]
+    log_shares = points.new_full((m, 2 * components + 1), -math.log(3 * components))
+    log_shares[:, -1] = -math.log(3)
+    mixture = Mixture(
+        log_shares,
+        torch.cat([centres, centres, mean], 1),
+        torch.cat([factors, SMALL * factors, whole], 1),
+    )
+    return mixture.improved(points[:, components:], components)
+
+
+def _covariance(centred: Float[Tensor, "*b n d"]) -> Float[Tensor, "*b d d"]:
+    """Return the covariance of centred points, with a ridge that lets it be factorised."""
+    n, d = centred.shape[-2:]
+    eye = torch.eye(d, dtype=centred.dtype)
+    return centred.transpose(-1, -2) @ centred / n + RIDGE * eye

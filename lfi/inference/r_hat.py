@@ -1,0 +1,50 @@
+"""How far chains have forgotten where they started, and what their states are worth together.
+
+References:
+    Margossian et al., Nested R-hat, Bayesian Analysis 2024. arXiv:2110.13017
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+GROUPS = 8
+
+
+def nested_r_hat(start: Float[Tensor, "n d"], end: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """Return, for each dimension, whether walkers that started apart are still apart.
+
+    Walkers are grouped by the eighth of the ensemble that they started in. With B the variance of
+    the groups' means at the end, and W the mean variance inside, R-hat is sqrt(1 + B / W). Many
+    short chains are judged by this where split R-hat would judge their length.
+
+    Example:
+        >>> start = torch.randn(4000, 2)
+        >>> bool((nested_r_hat(start, torch.randn(4000, 2)) < 1.005).all())
+        True
+        >>> bool((nested_r_hat(start, start) > 2).all())
+        True
+    """
+    size = len(start) // GROUPS
+    order = start.argsort(dim=0)[: size * GROUPS]
+    grouped = end.gather(0, order).reshape(GROUPS, size, -1)
+    within = grouped.var(1).mean(0)
+    between = (grouped.mean(1).var(0) - within / size).clamp_min(0)  # less what chance puts there
+    return (1 + between / within).sqrt().nan_to_num(nan=1.0)
+
+
+def many_chains_ess(states: Float[Tensor, "chains length d"]) -> float:
+    """Return how many independent draws the states of many chains are worth, the worst dimension's.
+
+    The mean of all states has the variance of the chains' means over the number of chains, whatever
+    the chains' memory is; independent draws would have the variance of the states over theirs.
+
+    Example:
+        >>> round(many_chains_ess(torch.randn(4000, 1, 1)))
+        4000
+    """
+    chains = len(states)
+    whole = states.flatten(0, 1).var(0)
+    means = states.mean(1).var(0)
+    ess = torch.where(means > 0, chains * whole / means, float(states[..., 0].numel()))
+    return float(ess.min().clamp_max(float(states[..., 0].numel())))

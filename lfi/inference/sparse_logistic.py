@@ -1,0 +1,199 @@
+"""Sparse logistic regression, many at a time: one penalised classifier for each of J problems.
+
+Problem j has rows (s_ji, y_ji, a_ji) of features, labels in {0, 1} and weights, and minimises
+
+    F_j(b, beta) = sum_i a_ji [softplus(h_ji) - y_ji h_ji] + lambda_j |beta|_1,   h = b + s . beta,
+
+which sets the slopes of useless features to zero exactly. Proximal Newton: the smooth part is
+replaced by its quadratic model, the penalised model is minimised by coordinate descent, and the
+step is halved until F falls. All problems go through each step together, as batched matrix
+products. A path of penalties, from the one at which every slope is zero downwards, is warm started,
+and the penalty is chosen by cross-validated log-loss.
+
+References:
+    Friedman, Hastie & Tibshirani, Regularization paths for generalized linear models via
+        coordinate descent, Journal of Statistical Software, 2010.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import softplus
+
+NEWTON_STEPS = 50
+SWEEPS = 100  # of coordinate descent, at most, in one Newton step
+HALVINGS = 20
+CURVATURE = 1e-9  # added to the diagonal of the quadratic model
+
+
+@dataclass(frozen=True, eq=False)
+class Problems:
+    """J classification problems.
+
+    Attributes:
+        s: Features, (J, n, k), of about unit size.
+        y: Labels, (J, n), 0 or 1.
+        a: Weights, (J, n), which sum to 1 in each problem; rows of weight 0 do not count.
+    """
+
+    s: Float[Tensor, "J n k"]
+    y: Float[Tensor, "J n"]
+    a: Float[Tensor, "J n"]
+
+    def only(self, which: Tensor) -> "Problems":
+        """Return some of the problems."""
+        return Problems(self.s[which], self.y[which], self.a[which])
+
+    def without(self, held: Bool[Tensor, "J n"]) -> "Problems":
+        """Return the problems without some rows."""
+        a = self.a.masked_fill(held, 0.0)
+        return Problems(self.s, self.y, a / a.sum(dim=1, keepdim=True))
+
+    def loss(self, b: Float[Tensor, " J"], beta: Float[Tensor, "J k"]) -> Float[Tensor, " J"]:
+        """Return the weighted log-loss."""
+        h = b[:, None] + (self.s @ beta[:, :, None])[:, :, 0]
+        return (self.a * (softplus(h) - self.y * h)).sum(dim=1)
+
+    def first_penalty(self) -> Float[Tensor, " J"]:
+        """Return the least penalty at which every slope is zero."""
+        share = (self.a * self.y).sum(dim=1, keepdim=True)
+        pull = ((self.a * (share - self.y))[:, None, :] @ self.s)[:, 0]
+        return pull.abs().amax(dim=1)
+
+
+def solve(
+    problems: Problems,
+    penalty: Float[Tensor, " J"],
+    start: tuple[Float[Tensor, " J"], Float[Tensor, "J k"]] | None = None,
+    tolerance: float = 1e-6,
+) -> tuple[Float[Tensor, " J"], Float[Tensor, "J k"]]:
+    """Return intercepts and slopes of all problems.
+
+    Args:
+        problems: What to solve.
+        penalty: lambda of each.
+        start: Where to begin; None for slopes of zero.
+        tolerance: The change of a coefficient at which a problem is solved.
+
+    Example:
+        >>> s = torch.tensor([[[-2.0], [-1.0], [1.0], [2.0]]])
+        >>> y = torch.tensor([[0.0, 1.0, 0.0, 1.0]])
+        >>> b, beta = solve(Problems(s, y, torch.full((1, 4), 0.25)), torch.tensor([0.05]))
+        >>> b.abs() < 1e-6, beta
+        (tensor([True]), tensor([[0.3298]]))
+    """
+    j, _, k = problems.s.shape
+    if start is None:
+        share = (problems.a * problems.y).sum(dim=1)
+        start = share.logit(), problems.s.new_zeros(j, k)
+    b, beta = start[0].clone(), start[1].clone()
+    open_, live = torch.arange(j, device=b.device), problems
+    for _ in range(NEWTON_STEPS):
+        new_b, new_beta = _step(live, b[open_], beta[open_], penalty[open_], tolerance)
+        moved = torch.maximum((new_b - b[open_]).abs(), (new_beta - beta[open_]).abs().amax(dim=1))
+        b[open_], beta[open_] = new_b, new_beta
+        going = moved > tolerance
+        if not going.any():
+            break
+        if going.sum() < 0.7 * len(open_):  # the others are solved
+            open_, live = open_[going], live.only(going)
+    return b, beta
+
+
+def path(
+    problems: Problems, points: int, reach: float
+) -> tuple[Float[Tensor, "points J"], Float[Tensor, "points J"], Float[Tensor, "points J k"]]:
+    """Return penalties from the first down to `reach` of it, and the solutions at each."""
+    grid = torch.logspace(0, 1, points, base=reach, dtype=problems.s.dtype)
+    penalties = grid[:, None].to(problems.s) * problems.first_penalty()
+    found: list[tuple[Tensor, Tensor]] = []
+    for penalty in penalties:
+        found.append(solve(problems, penalty, found[-1] if found else None, tolerance=1e-3))
+    b, beta = zip(*found, strict=True)
+    return penalties, torch.stack(b), torch.stack(beta)
+
+
+def fit_sparse(
+    problems: Problems, fold: Float[Tensor, " n"] | Tensor, *, points: int = 15, reach: float = 1e-3
+) -> tuple[Float[Tensor, " J"], Float[Tensor, "J k"], Float[Tensor, " J"]]:
+    """Return intercepts, slopes and the penalties that cross-validation chose.
+
+    Args:
+        problems: What to fit.
+        fold: The fold of each row, (n,), whole numbers from 0.
+        points: How many penalties are tried, evenly spaced in their logarithm.
+        reach: The last of them, as a share of the first.
+    """
+    risk = problems.s.new_zeros(points, len(problems.s))
+    for f in range(int(fold.max()) + 1):
+        held = (fold == f).expand_as(problems.y)
+        rest, tests = problems.without(held), problems.without(~held)
+        _, b, beta = path(rest, points, reach)
+        risk += torch.stack([tests.loss(*pair) for pair in zip(b, beta, strict=True)])
+    penalties, b, beta = path(problems, points, reach)
+    best, every = risk.argmin(dim=0), torch.arange(len(problems.s))
+    penalty = penalties[best, every]
+    b, beta = solve(problems, penalty, (b[best, every], beta[best, every]))
+    return b, beta, penalty
+
+
+def _step(
+    problems: Problems, b: Tensor, beta: Tensor, penalty: Tensor, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """Return where a proximal Newton step leads, from b and beta."""
+    h = b[:, None] + (problems.s @ beta[:, :, None])[:, :, 0]
+    p = torch.sigmoid(h)
+    error, curve = problems.a * (p - problems.y), problems.a * p * (1 - p)
+    gradient = torch.cat([error.sum(dim=1, keepdim=True), (error[:, None] @ problems.s)[:, 0]], 1)
+    curved = curve[:, :, None] * problems.s
+    cross = curved.sum(dim=1)[:, None]
+    hessian = torch.cat(
+        [
+            torch.cat([curve.sum(dim=1)[:, None, None], cross], dim=2),
+            torch.cat([cross.mT, problems.s.mT @ curved], dim=2),
+        ],
+        dim=1,
+    )
+    at = torch.cat([b[:, None], beta], dim=1)
+    step = _descend(hessian, gradient, at, penalty, tolerance / 10) - at
+    before = problems.loss(b, beta) + penalty * beta.abs().sum(dim=1)
+    size = torch.ones_like(b)
+    slack = 1e-7 * before.abs()  # of rounding
+    for _ in range(HALVINGS):
+        new = at + size[:, None] * step
+        after = problems.loss(new[:, 0], new[:, 1:]) + penalty * new[:, 1:].abs().sum(dim=1)
+        worse = ~(after <= before + slack)
+        if not worse.any():
+            break
+        size = torch.where(worse, size / 2, size)
+    return new[:, 0], new[:, 1:]
+
+
+def _descend(
+    hessian: Float[Tensor, "J c c"],
+    gradient: Float[Tensor, "J c"],
+    at: Float[Tensor, "J c"],
+    penalty: Float[Tensor, " J"],
+    tolerance: float,
+) -> Float[Tensor, "J c"]:
+    """Return the minimum of the penalised quadratic model; coordinate 0 is not penalised."""
+    position = at.T.clone()  # a coordinate of all problems lies together
+    diagonal = hessian.diagonal(dim1=1, dim2=2).T + CURVATURE
+    columns = hessian.permute(2, 1, 0).contiguous()  # (c, c, J)
+    slope = gradient.T.clone()  # of the model, at the position
+    for _ in range(SWEEPS):
+        largest = position.new_zeros(())
+        for i in range(len(position)):
+            old = position[i]
+            aim = old - slope[i] / diagonal[i]
+            if i > 0:
+                aim = aim.sign() * (aim.abs() - penalty / diagonal[i]).clamp(min=0)
+            change = aim - old
+            position[i] = aim
+            slope += columns[i] * change
+            largest = torch.maximum(largest, change.abs().max())
+        if largest <= tolerance:
+            break
+    return position.T

@@ -1,0 +1,248 @@
+r"""The critic of pairs: log p(theta, x) / p(theta) p(x), by what each side says for itself.
+
+The likelihood of an exponential family has a log ratio that is an inner product,
+
+    log p(x | theta) / p(x)  =  phi(theta) . psi(x),
+
+phi its natural parameters and psi its sufficient statistics, each with a column for what the other
+side's normalisation adds. So a critic of pairs begins with products, in three levels:
+
+    family      phi = (theta, theta theta', a(theta), 1), psi linear in x, and b(x): a Gaussian of
+                theta whose mean depends on x, and linear models with any noise. Few weights, and
+                exact where they suffice.
+    products    phi and psi are networks with `rank` numbers each. An inner product approximates
+                any ratio as the rank grows, and learns statistics and parameters of a family.
+    head        a network of the sum of two embeddings, for what depends on differences of theta
+                and x on a fine scale, which no product of moderate rank resolves.
+
+Every level adds to the log ratio. An inner product compares all parameters of a batch with all
+data by one matrix product, so it is trained with hundreds of contrasts at the price of one; a head
+costs its network for each pair. Either way a side is embedded once, and a posterior of one x_obs
+embeds it once.
+
+References:
+    Hermans, Begy & Louppe, Likelihood-free MCMC with amortized approximate ratio estimators, 2020.
+    arXiv:1903.04057
+    Radford et al., Learning transferable visual models (CLIP), 2021. arXiv:2103.00020 (all pairs of
+    a batch by inner products)
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.networks.residual import Tower, linear, trunk
+from lfi.networks.standardise import Coordinates, Features
+
+NORMALISERS = 32  # the width of the networks a(theta) and b(x) of the family
+
+
+def inner(a: Float[Tensor, "*a e"], b: Float[Tensor, "*b e"]) -> Float[Tensor, "*ab"]:
+    """Return the inner products of the last axis, broadcasting over the others.
+
+    Where one b is paired with many a, this is a matrix product.
+
+    Example:
+        >>> a, b = torch.randn(5, 3), torch.randn(4, 1, 3)
+        >>> torch.allclose(inner(a, b), (a * b).sum(-1))
+        True
+    """
+    if b.ndim == 1:
+        return a @ b
+    if b.shape[-2] == 1 and a.ndim > 1 and a.shape[-2] > 1:
+        if a.shape[:-2].numel() == 1 and a.ndim <= b.ndim:  # all b share the a
+            table = b.flatten(0, -2) @ a.flatten(0, -2).T
+            return table.reshape(*b.shape[:-2], a.shape[-2])
+        if a.shape[:-2] == b.shape[:-2]:
+            return (a @ b.mT).squeeze(-1)
+    return (a * b).sum(-1)
+
+
+class Family(nn.Module):
+    """An exponential family in (theta, theta theta'), its natural parameters linear in x.
+
+    Attributes:
+        size: How many products it is.
+    """
+
+    def __init__(self, theta_dim: int, x_dim: int) -> None:
+        super().__init__()
+        self.theta_dim = theta_dim
+        self.register_buffer("pairs", torch.triu_indices(theta_dim, theta_dim), persistent=False)
+        squares = self.pairs.shape[1]
+        self.size = theta_dim + squares + 2
+        self.slope = linear(x_dim, theta_dim)
+        self.curvature = nn.Parameter(torch.zeros(squares, dtype=torch.float32))
+        self.of_theta = nn.Sequential(
+            linear(theta_dim, NORMALISERS), nn.SiLU(), linear(NORMALISERS, 1)
+        )
+        self.of_x = nn.Sequential(linear(x_dim, NORMALISERS), nn.SiLU(), linear(NORMALISERS, 1))
+        for last in (self.slope, self.of_theta[-1], self.of_x[-1]):  # begin at log r = 0
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def phi(self, c: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
+        """Return (c, c c', a(c), 1) of coordinates (..., theta_dim)."""
+        squares = c[..., self.pairs[0]] * c[..., self.pairs[1]]
+        one = torch.ones_like(c[..., :1])
+        return torch.cat([c, squares, self.of_theta(c), one], dim=-1)
+
+    def psi(self, f: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
+        """Return what multiplies phi: (A f, curvature, 1, b(f)) of features (..., x_dim)."""
+        one = torch.ones_like(f[..., :1])
+        curvature = self.curvature.expand(*f.shape[:-1], -1)
+        return torch.cat([self.slope(f), curvature, one, self.of_x(f)], dim=-1)
+
+
+class PairCritic(nn.Module):
+    """log p(theta, x) / p(theta) p(x), standardisation included.
+
+    Attributes:
+        spec: The arguments, to build the same network again; None with an embedding of your own,
+            which a file cannot name.
+
+    Example:
+        >>> critic = PairCritic([0.0, 0.0], [1.0, float("inf")], (5,), rank=8, width=16)
+        >>> critic(torch.rand(3, 2).float(), torch.rand(3, 5).float()).shape
+        torch.Size([3])
+    """
+
+    def __init__(
+        self,
+        lower: Sequence[float],
+        upper: Sequence[float],
+        x_shape: Sequence[int],
+        *,
+        width: int = 64,
+        rank: int = 0,
+        depth: int | None = None,
+        layers: int = 2,
+        dropout: float = 0.0,
+        embedding: nn.Module | None = None,
+    ) -> None:
+        """Build the critic.
+
+        Args:
+            lower: The parameters' lower bounds, perhaps -inf.
+            upper: Their upper bounds.
+            x_shape: The shape of one x.
+            width: Of all networks.
+            rank: How many products of networks are added to the family; 0 for none.
+            depth: How many residual blocks a head has; None for no head.
+            layers: How many residual blocks the embeddings of theta and of x have.
+            dropout: In all residual blocks, while training.
+            embedding: A network of x, (n, *event) to (n, k), in place of standardised entries: for
+                series, sets and images. A method `learn(x)` of it is called with training data.
+        """
+        super().__init__()
+        self.spec = (
+            None
+            if embedding is not None
+            else {
+                "lower": list(lower),
+                "upper": list(upper),
+                "x_shape": list(x_shape),
+                "width": width,
+                "rank": rank,
+                "depth": depth,
+                "layers": layers,
+                "dropout": dropout,
+            }
+        )
+        self.coordinates = Coordinates(lower, upper)
+        self.features = Features(x_shape) if embedding is None else embedding
+        theta_dim, x_dim = self.coordinates.size, _size(self.features, x_shape)
+        self.family = Family(theta_dim, x_dim)
+        self.rank, self.width = rank, 0 if depth is None else width
+        self.products = self.family.size + (rank + 2 if rank else 0)
+        out = (rank + 1 if rank else 0) + self.width
+        tower = {"width": width, "depth": layers, "dropout": dropout}
+        self.theta_net = Tower(theta_dim, out, **tower) if out else None
+        self.x_net = Tower(x_dim, out, **tower) if out else None
+        self.head = None if depth is None else trunk(width, depth, 1, dropout=dropout)
+        if rank:  # begin close to the family, whatever is to be added to it
+            with torch.no_grad():
+                every, last = slice(rank + 1), slice(rank, rank + 1)
+                for net, rows in ((self.theta_net, every), (self.x_net, last)):
+                    for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
+                        parameter[rows] *= 0.1
+
+    def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
+        """Take the standardisation from the training split."""
+        self.coordinates.learn(theta)
+        if hasattr(self.features, "learn"):
+            self.features.learn(x)
+
+    def take(self, other: "PairCritic") -> None:
+        """Take over another critic's family and standardisation, and its embedding of x."""
+        for mine, its in (
+            (self.family, other.family),
+            (self.coordinates, other.coordinates),
+            (self.features, other.features),
+        ):
+            mine.load_state_dict(its.state_dict())
+
+    def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
+        """Return phi of (..., theta_dim), and what the head takes of it, (..., size)."""
+        c = self.coordinates(theta)
+        return self._joined(self.family.phi(c), self.theta_net, c, 0)
+
+    def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
+        """Return psi of (..., *event), and what the head takes of it, (..., size)."""
+        f = self.features(x)
+        return self._joined(self.family.psi(f), self.x_net, f, 1)
+
+    def embed(
+        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
+    ) -> tuple[Float[Tensor, "*n_size"], Float[Tensor, "*m_size"]]:
+        """Return both embeddings."""
+        return self.embed_theta(theta), self.embed_x(x)
+
+    def pair(
+        self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Return the log ratio of embeddings, broadcasting over leading dimensions."""
+        if self.head is None:
+            return inner(theta, x)
+        k = self.products
+        return inner(theta[..., :k], x[..., :k]) + self.head(theta[..., k:] + x[..., k:])[..., 0]
+
+    def forward(
+        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Return the log ratio of (..., theta_dim) and (..., *event), broadcasting the rest."""
+        return self.pair(*self.embed(theta, x))
+
+    def _joined(
+        self, family: Tensor, tower: Tower | None, given: Tensor, place: int
+    ) -> Float[Tensor, "*n_size"]:
+        """Put the family's numbers, the networks' products and the head's input side by side."""
+        if tower is None:
+            return family
+        out, rank = tower(given), self.rank
+        if not rank:
+            return torch.cat([family, out], dim=-1)
+        one, normaliser = torch.ones_like(out[..., :1]), out[..., rank : rank + 1]
+        columns = (normaliser, one) if place == 0 else (one, normaliser)
+        scaled = out[..., :rank] * rank**-0.25
+        return torch.cat([family, scaled, *columns, out[..., rank + 1 :]], dim=-1)
+
+
+def _size(features: nn.Module, x_shape: Sequence[int]) -> int:
+    """Return how many numbers an embedding of x gives.
+
+    Raises:
+        ValueError: If it does not take (n, *event) to (n, k).
+    """
+    if isinstance(features, Features):
+        return features.size
+    with torch.no_grad():
+        out = features(torch.zeros(2, *x_shape, dtype=torch.float32))
+    if out.ndim != 2 or len(out) != 2:
+        raise ValueError(
+            f"embedding: x of shape (2, {', '.join(map(str, x_shape))}) became "
+            f"{tuple(out.shape)}, expected (2, k)"
+        )
+    return out.shape[1]

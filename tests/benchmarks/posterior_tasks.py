@@ -1,0 +1,286 @@
+"""Posteriors of sbibm's tasks against its reference draws, lfi beside sbi.
+
+    python tests/benchmarks/posterior_tasks.py two_moons slcp                  # lfi's ratio
+    python tests/benchmarks/posterior_tasks.py slcp --method default --peer NRE_C
+    python tests/benchmarks/posterior_tasks.py all --c2st-draws 2000   # quicker, for development
+
+For each task, method and seed: `--budget` simulations, one fit, 10,000 draws for each observation,
+and C2ST (sbibm's own classifier and settings; 0.5 is perfect) against the reference draws of sbibm
+1.1.0, which must be installed: pip install --no-deps sbibm==1.1.0. Settings are the same for all
+tasks. Both libraries get the same simulations, and one thread. A run has a process of its own, so
+that its peak memory is its own; seconds are of the clock, and of the processor in brackets.
+
+Each figure is appended to results.csv as it is reached. A run that stands there, of lfi at this
+commit or of a peer at any, is not repeated: an interrupted table goes on where it was.
+"""
+
+import argparse
+import csv
+import importlib
+import importlib.util
+import multiprocessing
+import resource
+import subprocess
+import time
+import warnings
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import lfi
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.csv"
+TASKS = (
+    "two_moons",
+    "slcp",
+    "gaussian_mixture",
+    "gaussian_linear",
+    "gaussian_linear_uniform",
+    "bernoulli_glm",
+    "sir",
+    "lotka_volterra",
+    "slcp_distractors",
+    "bernoulli_glm_raw",
+)
+DRAWS = 10_000
+METHODS = {
+    "ratio": lambda: lfi.NeuralRatio(),
+    "ratio, 3 members": lambda: lfi.NeuralRatio(members=3),
+    "ratio, NRE-C": lambda: lfi.NeuralRatio(loss=lfi.NREC()),
+    "ratio, Bernoulli": lambda: lfi.NeuralRatio(loss=lfi.Bernoulli()),
+    "flow": lambda: lfi.PosteriorFlow(),
+    "likelihood": lambda: lfi.SurrogateLikelihood(),
+    "default": lambda: None,
+}
+PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")
+
+
+def reference(task: str, observation: int) -> torch.Tensor:
+    """Return sbibm's reference draws, (10000, D)."""
+    import pandas as pd
+
+    package = importlib.util.find_spec("sbibm")
+    if package is None:
+        raise SystemExit("the reference draws are sbibm's: pip install --no-deps sbibm==1.1.0")
+    family = next(name for name in ("bernoulli_glm", "slcp", task) if task.startswith(name))
+    files = Path(package.submodule_search_locations[0]) / "tasks" / family / "files"
+    path = files / f"num_observation_{observation}" / "reference_posterior_samples.csv.bz2"
+    return torch.from_numpy(pd.read_csv(path).to_numpy())
+
+
+def clocks() -> tuple[float, float]:
+    """Return seconds of the clock and of the processor."""
+    return time.monotonic(), time.process_time()
+
+
+def fit_lfi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> tuple[object, str]:
+    """Return a function of (observation, seed) that draws, and what the fit said."""
+    chosen = METHODS[method]()
+    posterior = lfi.fit_posterior(simulations, method=chosen, seed=seed, progress=False)
+    history = getattr(posterior, "history", ())
+    said = history[-1].stopped if history else ""
+    return lambda x, seed: posterior.sample(DRAWS, x, seed=seed), said
+
+
+def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> tuple[object, str]:
+    """Return the same of one of sbi's trainers, by name, with its defaults."""
+    import sbi.inference
+    from sbi.utils import process_prior
+
+    ours = simulations.prior
+
+    class Priors(torch.distributions.Distribution):
+        """Our prior, as sbi takes it."""
+
+        def __init__(self) -> None:
+            super().__init__(event_shape=torch.Size([ours.dim]), validate_args=False)
+            self.rng = np.random.default_rng(seed)
+
+        @property
+        def support(self) -> torch.distributions.constraints.Constraint:
+            """Return the box of the prior's bounds."""
+            constraints = torch.distributions.constraints
+            if not ours.lower.isfinite().any():
+                return constraints.real_vector
+            box = constraints.interval(ours.lower.float(), ours.upper.float())
+            return constraints.independent(box, 1)
+
+        def sample(self, shape: tuple[int, ...] = ()) -> torch.Tensor:
+            """Draw from our prior."""
+            draws = ours.sample(int(np.prod(shape)), rng=self.rng)
+            return draws.float().reshape(*shape, ours.dim)
+
+        def log_prob(self, theta: torch.Tensor) -> torch.Tensor:
+            """Return our log density."""
+            return ours.log_prob(theta)
+
+    torch.manual_seed(seed)
+    prior, _, _ = process_prior(Priors())
+    trainer = getattr(sbi.inference, method)(prior=prior, show_progress_bars=False)
+    trainer.append_simulations(simulations.theta.float(), simulations.x.float())
+    trainer.train()
+    posterior = trainer.build_posterior()
+
+    def draw(x: torch.Tensor, seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return posterior.sample((DRAWS,), x=x.float(), show_progress_bars=False)
+
+    return draw, ""
+
+
+def run(
+    task: str,
+    method: str,
+    budget: int,
+    seed: int,
+    observations: list[int],
+    c2st_draws: int,
+    answers: multiprocessing.Queue,
+) -> None:
+    """Fit once and judge each observation, in a process of its own; put each answer in a queue."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    module = importlib.import_module(f"simulators.{task}")
+    simulations = lfi.simulate(module, budget, seed=seed, progress=False)
+    before = clocks()
+    fit = fit_sbi if method in PEERS else fit_lfi
+    draw, said = fit(task, method, simulations, seed)
+    after = clocks()
+    answers.put(("fit", after[0] - before[0], after[1] - before[1], said))
+    for observation in observations:
+        before = clocks()
+        theta = draw(module.observations[observation - 1], seed + observation)
+        after = clocks()
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        exact = reference(task, observation)
+        rows = torch.randperm(len(exact), generator=torch.Generator().manual_seed(observation))
+        rows = rows[:c2st_draws]
+        accuracy = lfi.c2st(exact[rows], theta[rows].to(exact), seed=1).statistic
+        found = {"C2ST": accuracy}
+        if task == "two_moons":
+            along = lambda t: (t[:, 0] + t[:, 1] > 0).double().mean().item()  # noqa: E731
+            found["share of a mode"], found["the reference's"] = along(theta), along(exact)
+        answers.put((observation, after[0] - before[0], after[1] - before[1], found, memory))
+    answers.put(None)
+
+
+def rows_on_record() -> list[list[str]]:
+    """Return the rows of the results file."""
+    with RESULTS.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def main() -> None:
+    """Run what is asked for and not on record, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("tasks", nargs="+", choices=[*TASKS, "all"])
+    parser.add_argument("--budget", type=int, default=10_000)
+    parser.add_argument("--observations", default="1-5", help="such as 1-5 or 6-10")
+    parser.add_argument("--method", nargs="*", default=["ratio"], choices=list(METHODS))
+    parser.add_argument("--peer", nargs="*", default=[], choices=[*PEERS, "sbi"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--c2st-draws", type=int, default=DRAWS)
+    arguments = parser.parse_args()
+    first, _, last = arguments.observations.partition("-")
+    observations = list(range(int(first), int(last or first) + 1))
+    tasks = TASKS[:8] if "all" in arguments.tasks else arguments.tasks
+    peers = ["NRE_C" if peer == "sbi" else peer for peer in arguments.peer]
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    title = f"C2ST of observations {arguments.observations}"
+    print(
+        f"{'task':<24}{'method':<20}{'seed':>5}  {title:<42}"
+        f"{'mean':>6}{'fit s (cpu)':>16}{'draw s (cpu)':>16}{'MiB':>7}"
+    )
+    for task in tasks:
+        for method in [*arguments.method, *peers]:
+            for seed in arguments.seeds:
+                table(task, method, seed, observations, commit, arguments)
+
+
+def table(
+    task: str,
+    method: str,
+    seed: int,
+    observations: list[int],
+    commit: str,
+    arguments: argparse.Namespace,
+) -> None:
+    """Print a row of the table, after running what of it is not on record."""
+    place = f"sbibm {task}"
+    name = f"sbi {method}" if method in PEERS else method
+    budget, draws = arguments.budget, arguments.c2st_draws
+
+    def on_record() -> dict[str, tuple[float, float]]:
+        same = [place, name, str(budget), str(seed)]
+        return {
+            row[6]: (float(row[7]), float(row[8]))
+            for row in rows_on_record()
+            if row[2:6] == same and (method in PEERS or row[0] == commit)
+        }
+
+    known = on_record()
+    missing = [i for i in observations if f"C2ST {i} of {draws}" not in known]
+    if missing:
+        context = multiprocessing.get_context("spawn")
+        answers = context.Queue()
+        process = context.Process(
+            target=run, args=(task, method, budget, seed, missing, draws, answers)
+        )
+        process.start()
+        record(process, answers, [commit, date.today(), place, name, budget, seed], draws)
+        known = on_record()
+    scores = [known[f"C2ST {i} of {draws}"][0] for i in observations]
+    drawing = [known[f"draw cpu seconds {i}"] for i in observations]
+    fit = known["fit cpu seconds"]
+    print(
+        f"{task:<24}{name:<20}{seed:>5}  {' '.join(f'{v:.3f}' for v in scores):<42}"
+        f"{np.mean(scores):>6.3f}{fit[1]:>8.0f} ({fit[0]:.0f})"
+        f"{np.mean([d[1] for d in drawing]):>9.1f} ({np.mean([d[0] for d in drawing]):.1f})"
+        f"{known['peak MiB'][0]:>9.0f}",
+        flush=True,
+    )
+
+
+def record(
+    process: multiprocessing.Process, answers: multiprocessing.Queue, head: list, draws: int
+) -> None:
+    """Append what a run answers to the results file, as it comes.
+
+    Raises:
+        SystemExit: If the run dies.
+    """
+
+    def append(metric: str, value: float, seconds: float) -> None:
+        with RESULTS.open("a", newline="") as file:
+            csv.writer(file).writerow([*head, metric, f"{value:.4f}", f"{seconds:.1f}"])
+
+    while True:
+        try:
+            answer = answers.get(timeout=5)
+        except Exception:  # noqa: BLE001, S112 (the queue is empty)
+            if not process.is_alive():
+                raise SystemExit(f"the run of {head[2:]} died") from None
+            continue
+        if answer is None:
+            process.join()
+            return
+        if answer[0] == "fit":
+            append("fit cpu seconds", answer[2], answer[1])
+            if answer[3]:
+                print(f"    {head[2]}, {head[3]}: {answer[3]}", flush=True)
+            continue
+        observation, wall, cpu, found, memory = answer
+        append(f"draw cpu seconds {observation}", cpu, wall)
+        append("peak MiB", memory, wall)
+        for metric, value in found.items():
+            title = f"{metric} {observation}" + (f" of {draws}" if metric == "C2ST" else "")
+            append(title, value, wall)
+
+
+if __name__ == "__main__":
+    main()

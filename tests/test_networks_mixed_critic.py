@@ -1,0 +1,58 @@
+"""Mixtures of critics, and the correction for failed simulations, against their formulas."""
+
+import pytest
+import torch
+
+from lfi.networks import MixedCritic, PairCritic, ValidCritic, Validity, build_critic
+
+
+def single(*shape):
+    return torch.randn(*shape, dtype=torch.float32)
+
+
+def members():
+    torch.manual_seed(0)
+    return [
+        PairCritic([0.0, 0.0], [1.0, 1.0], (3,), rank=4, width=8).eval(),
+        PairCritic([0.0, 0.0], [1.0, 1.0], (3,), depth=1, width=8).eval(),
+    ]
+
+
+def pairs(n=6):
+    return torch.rand(n, 2, dtype=torch.float32), single(n, 3)
+
+
+def test_a_mixture_is_the_weighted_sum_of_its_members():
+    first, second = members()
+    mixed, (theta, x) = MixedCritic([first, second], [0.3, 0.9]), pairs()
+    expected = 0.3 * first(theta, x) + 0.9 * second(theta, x)
+    torch.testing.assert_close(mixed(theta, x), expected)
+    table = mixed.pair(mixed.embed_theta(theta), mixed.embed_x(x)[:, None])
+    torch.testing.assert_close(table.diagonal(), expected)
+
+
+def test_a_corrected_critic_adds_the_log_probability_of_a_valid_outcome():
+    critic, validity = members()[0], Validity([0.0, 0.0], [1.0, 1.0])
+    corrected, (theta, x) = ValidCritic(critic, validity), pairs()
+    expected = critic(theta, x) + validity.logit(theta).sigmoid().log()
+    torch.testing.assert_close(corrected(theta, x), expected)
+    table = corrected.pair(corrected.embed_theta(theta), corrected.embed_x(x)[:, None])
+    torch.testing.assert_close(table.diagonal(), expected)
+
+
+def test_a_mixture_of_mixtures_is_rebuilt_from_its_spec():
+    validity = Validity([0.0, 0.0], [1.0, 1.0], width=8)
+    critic = ValidCritic(MixedCritic(members(), [0.3, 0.9]), validity).eval()
+    again = build_critic(critic.spec).eval()
+    again.load_state_dict(critic.state_dict())
+    theta, x = pairs()
+    assert torch.equal(again(theta, x), critic(theta, x))
+
+
+def test_a_member_that_cannot_be_named_makes_a_mixture_that_cannot():
+    assert MixedCritic([torch.nn.Linear(1, 1)], [1.0]).spec is None
+
+
+def test_members_without_weights_are_refused():
+    with pytest.raises(ValueError, match="2 members and 1 weights"):
+        MixedCritic(members(), [1.0])
