@@ -22,9 +22,9 @@ def checked(posterior, n=300, seed=1, x_obs=PLACES, refits=99, **options):
 @pytest.mark.parametrize(
     "posterior, repetitions, options",
     [
-        (GaussianDraws(), 60, {"n": 40, "draws": 24}),
+        (GaussianDraws(), 50, {"n": 30, "draws": 16}),
         pytest.param(GaussianDraws(), 300, {"n": 100, "draws": 16}, marks=pytest.mark.slow),
-        pytest.param(EXACT, 300, {"n": 100, "candidates": 512}, marks=pytest.mark.slow),
+        pytest.param(EXACT, 150, {"n": 100, "candidates": 512}, marks=pytest.mark.slow),
     ],
     ids=["few draws", "draws", "ratio"],
 )
@@ -69,24 +69,24 @@ class HalfWrong(GaussianDraws):
 def test_a_posterior_that_is_wrong_in_places_fails_there_and_hardly_elsewhere():
     there, elsewhere = torch.tensor([1.5, 0.0]), torch.tensor([-1.5, 0.0])
     both = torch.stack([there, elsewhere])
-    repetitions, fails = 10, torch.zeros(2)
+    repetitions, fails = 8, torch.zeros(2)
     for seed in range(repetitions):
         checks = checked(HalfWrong(), n=300, seed=seed, x_obs=both, draws=64)
         fails += checks.p_values < 0.05
     assert fails[0] == repetitions
-    # what the critic learns on one side hardly reaches the other: at twice the level, of 10, more
-    # than 4 fail once in 600 times
+    # what the critic learns on one side hardly reaches the other: at twice the level, of 8, more
+    # than 4 fail once in 2,300 times
     assert fails[1] <= 4
 
 
 def test_what_is_wrong_is_said_with_its_sign_and_size():
-    high = checked(GaussianDraws(shift=1.0), n=500)
-    # the truth is lower by one sd of the posterior; the ridge shrinks that by less than a half
-    mean = high.shift.mean(dim=0)
-    assert ((mean < -0.5) & (mean > -1.3)).all() and (high.shift < 0).all()
-    narrow = checked(GaussianDraws(scale=0.5), n=500)
+    high = checked(GaussianDraws(shift=1.0), n=500, draws=256)
+    # the truth is lower by one sd of the posterior; the ridge shrinks that by less than a half, on
+    # average over both parameters and the observations
+    assert -1.3 < high.shift.mean() < -0.5 and (high.shift < 0).all()
+    narrow = checked(GaussianDraws(scale=0.5), n=500, draws=64)
     assert (narrow.width.mean(dim=0) > 1.3).all()  # twice is right, the ridge shrinks it towards 1
-    wide = checked(GaussianDraws(scale=2.0), n=500)
+    wide = checked(GaussianDraws(scale=2.0), n=500, draws=64)
     assert (wide.width.mean(dim=0) < 0.85).all()
     assert "a -" in high.describe()[1] and "times as wide" in high.describe()[1]
 

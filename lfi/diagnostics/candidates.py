@@ -83,14 +83,15 @@ class Candidates:
         truth: The parameters that made each observation, (m, D); None where none are known.
         others: Candidates that all observations share, (k, D), or of each one, (m, k, D).
         weights: Of the truth, if known, and the others, (m, [1 +] k); each row adds up to one.
-        log_density: The posterior's log density at the same, each row up to a constant.
+        log_density: The posterior's log density at the same, each row up to a constant; None where
+            none was asked for.
         ess: How many candidates the weights are worth, (m,).
     """
 
     truth: Float[Tensor, "m d"] | None
     others: Float[Tensor, "*m k d"]
     weights: Float[Tensor, "m c"]
-    log_density: Float[Tensor, "m c"]
+    log_density: Float[Tensor, "m c"] | None
     ess: Float[Tensor, " m"]
 
     def of(self, coordinates: Callable[[Tensor], Tensor]) -> Float[Tensor, "m c *e"]:
@@ -121,6 +122,7 @@ def candidates_of(
     candidates: int,
     draws: int | None,
     seed: int,
+    density: bool = True,
 ) -> Iterator[Candidates]:
     """Represent the posteriors of observations, a part of them at a time.
 
@@ -131,6 +133,7 @@ def candidates_of(
         candidates: Draws from the prior, where the posterior weighs them.
         draws: Draws of each posterior; None prefers weighing, and takes 256 where that cannot be.
         seed: Of candidates and draws.
+        density: Whether to compute their densities.
 
     Raises:
         ValueError: If the ratios are not finite, or draws or densities have wrong shapes.
@@ -152,7 +155,7 @@ def candidates_of(
             yield _by_ratio(posterior, truth, x[rows], weighted)
         else:
             drawn = drawn_for(posterior, draws, x[rows], seed=child(seed, chunk)).double()
-            yield _by_draws(posterior, truth, x[rows], drawn)
+            yield _by_draws(posterior, truth, x[rows], drawn, density)
 
 
 def drawn_for(
@@ -200,10 +203,15 @@ def _by_ratio(
 
 
 def _by_draws(
-    posterior: GivesDraws, truth: Tensor | None, x: Tensor, drawn: Float[Tensor, "m n d"]
+    posterior: GivesDraws,
+    truth: Tensor | None,
+    x: Tensor,
+    drawn: Float[Tensor, "m n d"],
+    density: bool,
 ) -> Candidates:
     theta = drawn if truth is None else torch.cat([truth[:, None], drawn], dim=1)
-    if isinstance(posterior, HasDensity):
+    log_density = None
+    if density and isinstance(posterior, HasDensity):
         dtype = posterior.prior.dtype
         densities = [posterior.log_prob(t.to(dtype), row) for t, row in zip(theta, x, strict=True)]
         log_density = torch.stack(densities).double()
@@ -212,7 +220,7 @@ def _by_draws(
                 f"posterior: log_prob returned shape {tuple(densities[0].shape)} or values that "
                 f"are no numbers, expected ({theta.shape[1]},) log densities"
             )
-    else:
+    elif density:
         log_density = -_neighbour_distance(theta)
     weights = theta.new_full(theta.shape[:2], 1 / theta.shape[1])
     return Candidates(truth, drawn, weights, log_density, 1 / _shares(theta).square().sum(1))

@@ -197,7 +197,7 @@ def local_check(
         raise ValueError(f"held_out has {len(theta)} valid simulations, need at least {FEWEST}")
     x_obs = observations(x_obs, tuple(x.shape[1:])).to(x)
 
-    how = {"candidates": candidates, "draws": draws}
+    how = {"candidates": candidates, "draws": draws, "density": False}
     known = list(candidates_of(posterior, theta, x, seed=child(seed, 0), **how))
     there = list(candidates_of(posterior, None, x_obs, seed=child(seed, 1), **how))
     drawn = [part.resampled(AT_OBSERVATION, torch_rng(seed, 2, i)) for i, part in enumerate(there)]
