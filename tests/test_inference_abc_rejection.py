@@ -2,15 +2,19 @@
 
 import math
 
+import conjugate
 import numpy as np
 import pytest
 import torch
 from abc_models import MODELS, NORMAL, fails
+from conjugate import ExactCritic
 from scipy.stats import kstest
 from torch.distributions import Uniform
 
 import lfi
-from lfi.simulation import Simulations
+from lfi.comparison import Recovers
+from lfi.inference import RatioPosterior
+from lfi.simulation import Simulations, as_prior
 
 DISCREPANCIES = (
     lfi.MMD(),
@@ -109,6 +113,21 @@ def test_as_many_as_asked_for_are_accepted(how, count):
     assert accepted.acceptance == count / 100
     torch.testing.assert_close(accepted.weights, torch.full((count,), 1 / count))
     assert accepted.ess == pytest.approx(count)
+
+
+def test_a_fitted_ratio_accepts_what_its_posterior_cannot_tell_apart():
+    # exact: theta ~ N(0, I), x = theta + N(0, I), so that theta given x is N(x / 2, 1 / 2)
+    ratio = RatioPosterior(ExactCritic(), as_prior(conjugate.prior), Recovers.RATIO, (2,))
+    record = lfi.simulate(conjugate.model(), 4_000, seed=1)
+    x_obs = torch.tensor([0.6, -0.4])
+    accepted = lfi.abc_rejection(record, x_obs, discrepancy=lfi.FittedRatio(ratio), number=200)
+    # Jeffreys' divergence is 2 |x / 2 - x_obs / 2|^2: the closest data are the accepted ones, but
+    # for 512 draws of the prior in place of all. They are well within the closest 300.
+    away = (record.x - x_obs).norm(dim=1)
+    assert (accepted.x - x_obs).norm(dim=1).max() < away.sort().values[300]
+    z = (accepted.theta - accepted.x / 2) / 0.5**0.5
+    assert (z.mean(dim=0).abs() < 5 / 200**0.5).all()
+    assert ((z.square().mean(dim=0) - 1).abs() < 5 * (2 / 200) ** 0.5).all()
 
 
 def test_of_equal_distances_the_earlier_are_accepted():

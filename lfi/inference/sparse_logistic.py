@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 NEWTON_STEPS = 50
-SWEEPS = 100  # of coordinate descent, at most, in one Newton step
+SWEEPS = 30  # of coordinate descent, at most, in one Newton step
+ENOUGH = 0.02  # a sweep that changes this share of what the first did ends the step
 HALVINGS = 20
 CURVATURE = 1e-9  # added to the diagonal of the quadratic model
 
@@ -75,7 +76,8 @@ def solve(
         problems: What to solve.
         penalty: lambda of each.
         start: Where to begin; None for slopes of zero.
-        tolerance: The change of a coefficient at which a problem is solved.
+        tolerance: The change of a coefficient, relative to one plus the largest, at which a problem
+            is solved.
 
     Example:
         >>> s = torch.tensor([[[-2.0], [-1.0], [1.0], [2.0]]])
@@ -94,7 +96,7 @@ def solve(
         new_b, new_beta = _step(live, b[open_], beta[open_], penalty[open_], tolerance)
         moved = torch.maximum((new_b - b[open_]).abs(), (new_beta - beta[open_]).abs().amax(dim=1))
         b[open_], beta[open_] = new_b, new_beta
-        going = moved > tolerance
+        going = moved > tolerance * (1 + beta[open_].abs().amax(dim=1))
         if not going.any():
             break
         if going.sum() < 0.7 * len(open_):  # the others are solved
@@ -183,6 +185,7 @@ def _descend(
     diagonal = hessian.diagonal(dim1=1, dim2=2).T + CURVATURE
     columns = hessian.permute(2, 1, 0).contiguous()  # (c, c, J)
     slope = gradient.T.clone()  # of the model, at the position
+    first = None
     for _ in range(SWEEPS):
         largest = position.new_zeros(())
         for i in range(len(position)):
@@ -194,6 +197,7 @@ def _descend(
             position[i] = aim
             slope += columns[i] * change
             largest = torch.maximum(largest, change.abs().max())
-        if largest <= tolerance:
+        first = largest if first is None else first
+        if largest <= max(tolerance, ENOUGH * float(first)):
             break
     return position.T

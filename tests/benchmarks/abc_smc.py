@@ -8,14 +8,16 @@ processor time. pyABC runs with its adaptive distance, median tolerances and nor
 with the generation that reaches the budget, and reports what it used. Its lotka_volterra is
 SciPy's `odeint`, since ours is written for batches.
 
-Measured against the exact posterior given all data, by ensemble chains over the likelihood: C2ST
-of 1,000 weighted draws, and the largest error of a mean and of the logarithm of a standard
-deviation, in reference sds. Summaries lose information, in g_and_k much: what counts is who is
-nearer. Each figure is appended to results.csv.
+Measured against the exact posterior given all data, by ensemble chains over the likelihood or
+sbibm's draws (pip install --no-deps sbibm==1.1.0): C2ST of 1,000 weighted draws, and the largest
+error of a mean and of the logarithm of a standard deviation, in reference sds. Summaries lose
+information, in g_and_k much: what counts is who is nearer. Each figure is appended to results.csv.
 """
 
 import argparse
+import bz2
 import csv
+import importlib.util
 import os
 import subprocess
 import sys
@@ -30,9 +32,8 @@ import torch
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))  # the simulators, for the peer's interpreter
-BUDGETS = {"g_and_k": 50_000, "lotka_volterra": 20_000}
-PARTICLES = DRAWS = 1_000
-WALKERS = 1_000
+TASKS = ("g_and_k", "lotka_volterra")
+DRAWS = 1_000
 METHODS = ("lfi", "lfi, local kernel", "lfi, adjusted")
 
 
@@ -53,7 +54,9 @@ def summaries(task: str, x: torch.Tensor) -> torch.Tensor:
     return x.clamp(min=1e-10).log() if task == "lotka_volterra" else g_and_k.summaries(x)
 
 
-def run_lfi(task: str, method: str, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
+def run_lfi(
+    task: str, method: str, seed: int, budget: int, particles: int
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Return particles, weights and simulations."""
     import lfi
     from lfi.inference import Global, Local
@@ -64,8 +67,8 @@ def run_lfi(task: str, method: str, seed: int) -> tuple[np.ndarray, np.ndarray, 
         observation(task),
         discrepancy=lfi.Summaries(lambda x: summaries(task, x)),
         kernel=Local() if "local" in method else Global(),
-        particles=PARTICLES,
-        budget=BUDGETS[task],
+        particles=particles,
+        budget=budget,
         seed=seed,
         progress=False,
     )
@@ -74,7 +77,9 @@ def run_lfi(task: str, method: str, seed: int) -> tuple[np.ndarray, np.ndarray, 
     return accepted.theta.numpy(), accepted.weights.numpy(), accepted.simulations
 
 
-def run_pyabc(task: str, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
+def run_pyabc(
+    task: str, seed: int, budget: int, particles: int
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the same of pyABC."""
     import logging
 
@@ -111,7 +116,7 @@ def run_pyabc(task: str, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
         model,
         prior,
         pyabc.AdaptivePNormDistance(p=2),
-        population_size=PARTICLES,
+        population_size=particles,
         eps=pyabc.MedianEpsilon(),
         sampler=pyabc.sampler.SingleCoreSampler(),
     )
@@ -120,7 +125,7 @@ def run_pyabc(task: str, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
         abc.new(
             f"sqlite:///{folder}/history.db", {f"s{i}": float(s) for i, s in enumerate(observed)}
         )
-        history = abc.run(max_total_nr_simulations=BUDGETS[task], max_nr_populations=60)
+        history = abc.run(max_total_nr_simulations=budget, max_nr_populations=60)
         frame, weights = history.get_distribution()
         return (
             frame[list(module.prior)].to_numpy(),
@@ -129,38 +134,44 @@ def run_pyabc(task: str, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
         )
 
 
-def child(task: str, method: str, seed: int, out: str) -> None:
+def child(task: str, method: str, seed: int, budget: int, particles: int, out: str) -> None:
     """Run one method and write what it found."""
     torch.set_num_threads(1)
     begin = time.process_time()
-    theta, weights, simulations = (
-        run_pyabc(task, seed) if method == "pyABC" else run_lfi(task, method, seed)
-    )
+    if method == "pyABC":
+        theta, weights, simulations = run_pyabc(task, seed, budget, particles)
+    else:
+        theta, weights, simulations = run_lfi(task, method, seed, budget, particles)
     seconds = time.process_time() - begin
     np.savez(out, theta=theta, weights=weights, simulations=simulations, seconds=seconds)
 
 
 def exact(task: str) -> torch.Tensor:
-    """Return draws of the exact posterior, by ensemble chains from near the truth, kept on disk."""
+    """Return draws of the exact posterior: sbibm's, or by ensemble chains, kept on disk."""
+    if task == "lotka_volterra":
+        package = importlib.util.find_spec("sbibm")
+        if package is None:
+            raise SystemExit("the reference draws are sbibm's: pip install --no-deps sbibm==1.1.0")
+        files = Path(package.submodule_search_locations[0]) / "tasks" / task / "files"
+        path = files / "num_observation_1" / "reference_posterior_samples.csv.bz2"
+        return torch.from_numpy(np.loadtxt(bz2.open(path), delimiter=",", skiprows=1)).float()[
+            :DRAWS
+        ]
     import lfi
     from lfi.inference.ensemble import walk
+    from simulators import g_and_k
 
     kept = Path(tempfile.gettempdir()) / f"lfi_exact_{task}.npy"
     if kept.is_file():
         return torch.from_numpy(np.load(kept))
-
-    module = import_module(f"simulators.{task}")
-    prior, x = lfi.simulation.as_prior(module.prior), observation(task).double()
+    prior, x = lfi.simulation.as_prior(g_and_k.prior), observation(task).double()
     rng = torch.Generator().manual_seed(0)
-    if task == "g_and_k":
-        truth = torch.tensor([module.theta_true])
-    else:
-        truth = module.true_parameters[:1].float()
-    spread = torch.exp(0.1 * torch.randn(WALKERS, truth.shape[1], generator=rng))
+    truth = torch.tensor([g_and_k.theta_true])
+    spread = torch.exp(0.1 * torch.randn(DRAWS, truth.shape[1], generator=rng))
 
     def target(u: torch.Tensor) -> torch.Tensor:
         theta, log_jacobian = prior.from_unconstrained(u)
-        likelihood = module.log_likelihood(theta.double(), x).to(u)
+        likelihood = g_and_k.log_likelihood(theta.double(), x).to(u)
         return prior.log_prob(theta) + log_jacobian + likelihood.nan_to_num(nan=-torch.inf)
 
     end = walk(target, prior.to_unconstrained(truth * spread), rng)
@@ -186,15 +197,18 @@ def judge(reference: torch.Tensor, theta: torch.Tensor) -> dict[str, float]:
 def main() -> None:
     """Run what is asked for, print a table and append its rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("tasks", nargs="+", choices=BUDGETS)
+    parser.add_argument("tasks", nargs="+", choices=TASKS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--budget", type=int, default=20_000)
+    parser.add_argument("--particles", type=int, default=1_000)
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=METHODS)
     parser.add_argument("--peer", help="a Python interpreter that has pyABC")
     parser.add_argument("--child", nargs=3, metavar=("METHOD", "SEED", "OUT"), help="internal")
     arguments = parser.parse_args()
     if arguments.child:
         method, seed, out = arguments.child
-        child(arguments.tasks[0], method, int(seed), out)
+        task, budget, particles = arguments.tasks[0], arguments.budget, arguments.particles
+        child(task, method, int(seed), budget, particles, out)
         return
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
@@ -209,6 +223,8 @@ def main() -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     out = f"{folder}/found.npz"
                     command = [python, __file__, task, "--child", method, str(seed), out]
+                    command += ["--budget", str(arguments.budget)]
+                    command += ["--particles", str(arguments.particles)]
                     subprocess.run(command, check=True, env=one_thread)
                     found = dict(np.load(out))
                 rng = torch.Generator().manual_seed(seed)

@@ -37,7 +37,13 @@ GRID = grid(
 def by_lfire(seed: int) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
     """Return log r of the grid, (m, 625), as a function of observations; and simulations."""
     posterior = lfi.fit_lfire(
-        arch1, GRID, simulations=SIMULATIONS, summary=arch1.summaries, seed=seed
+        arch1,
+        GRID,
+        simulations=SIMULATIONS,
+        summary=arch1.summaries,
+        penalties=8,
+        folds=3,
+        seed=seed,
     )
     return posterior.log_ratio, posterior.simulations
 
