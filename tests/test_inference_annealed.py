@@ -11,6 +11,7 @@ import lfi
 from lfi.inference.annealed import families_ess
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [conjugate(3), edge()], ids=["conjugate", "edge"])
 def test_the_evidence_is_that_of_the_likelihood(known):
     """Over 4 seeds the mean is within its standard error, and that is small."""
@@ -22,6 +23,7 @@ def test_the_evidence_is_that_of_the_likelihood(known):
     assert ((values.mean(0) - known.log_evidence).abs() < 12 * error).all()
 
 
+@pytest.mark.slow
 def test_far_narrow_modes_are_found_by_particles_that_prior_draws_would_miss():
     """Each mode is a hundred thousandth of the prior's square; SMC has 2,000 particles."""
     (draws,) = lfi.SMC()(two_modes(0.3, sd=2e-3), 2_000, seed=1)

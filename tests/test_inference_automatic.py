@@ -43,9 +43,9 @@ def test_each_observation_goes_its_own_way():
 
 
 def test_other_chains_take_over_if_they_are_asked_to():
-    brief = lfi.HMC(chains=64, warmup=20, moves=5, leapfrogs=3)
+    brief = lfi.HMC(chains=64, warmup=10, moves=5, most=10, leapfrogs=3)
     (draws,) = lfi.Automatic(importance=SCARCE, chains=brief)(
-        conjugate(1, sd=0.02).target, 2_000, seed=1
+        conjugate(1, sd=0.02).target, 1_500, seed=1
     )
     assert draws.sampler == "hmc"
     assert isinstance(brief, Chains)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from conjugate import ExactCritic, model, posterior, prior
+from scipy.stats import kstest
 from torch.distributions import Exponential, Normal, Uniform
 
 import lfi
@@ -104,14 +105,16 @@ def test_trials_add_on_sbis_side_as_on_ours():
 
 @pytest.mark.peer
 def test_sbis_calibration_takes_our_posterior():
-    from sbi.diagnostics import check_sbc, run_sbc
+    from sbi.diagnostics import run_sbc
 
     simulations = lfi.simulate(model(), 100, seed=1)
     theta, x = simulations.theta.float(), simulations.x.float()
-    ranks, dap = run_sbc(theta, x, to_sbi(exact()), num_posterior_samples=200)
-    assert ranks.shape == (100, 2)
-    p_values = check_sbc(ranks, theta, dap, num_posterior_samples=200)["ks_pvals"]
-    assert (torch.as_tensor(p_values) > 1e-4).all()
+    ranks, dap = run_sbc(
+        theta, x, to_sbi(exact()), num_posterior_samples=200, show_progress_bar=False
+    )
+    assert dap.shape == (100, 2)
+    for column in ranks.T / 200:  # uniform where the posterior is right
+        assert kstest(column.numpy(), "uniform").pvalue > 1e-4
 
 
 def trained(kind, simulations):
