@@ -4,7 +4,7 @@ import scipy.stats
 import torch
 from torch.distributions import Exponential, Normal
 
-from lfi.diagnostics import Checks, PredictiveCheck
+from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
 from lfi.generation.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.simulation import as_prior
@@ -62,6 +62,46 @@ def checks(n=500, names=names, ranks=None, alpha=0.01):
         alpha=alpha,
         seed=3,
         scope="over the prior truncated to shift in [-2, 2]",
+    )
+
+
+def local(m=3, failed=(), names=names, ess=400.0):
+    null = torch.rand(99, m)
+    statistic = torch.full((m,), 0.5)
+    statistic[list(failed)] = 3.0
+    return LocalChecks(
+        names=tuple(names),
+        statistic=statistic,
+        null=null,
+        p_values=(1 + (null >= statistic).sum(0)) / 100,
+        shift=torch.randn(m, len(names)) / 10,
+        width=torch.ones(m, len(names)),
+        ess=torch.full((m,), ess),
+        n=500,
+        alpha=0.05,
+        seed=3,
+        scope="over the prior",
+    )
+
+
+def observation(m=1, event=(14,), failed=()):
+    x_obs = torch.zeros(m, *event)
+    p_value = torch.full((m,), 0.4)
+    for i in failed:
+        x_obs[i].flatten()[3:5] = 1e4
+        p_value[i] = 0.001
+    return ObservationChecks(
+        x_obs=x_obs,
+        p_value=p_value,
+        ranks=torch.rand(3, m),
+        kinds=("nearest", "mahalanobis", "farthest"),
+        p_values=torch.rand(m, *event),
+        lower=torch.full(event, -3.0),
+        upper=torch.full(event, 3.0),
+        central=torch.stack([torch.full(event, -1.6), torch.full(event, 1.6)]),
+        n=2000,
+        alpha=0.01,
+        seed=3,
     )
 
 

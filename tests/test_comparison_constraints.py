@@ -23,6 +23,7 @@ from lfi.comparison import (
 )
 from lfi.comparison.constraints import _clipped
 from lfi.generation.adversarial import duel
+from lfi.generation.regime import Regime
 from lfi.networks import PairCritic
 from lfi.training import Monitor, Player, Shuffled, adamw, fit, linear_decay
 
@@ -315,7 +316,7 @@ def test_a_duel_holds_the_critic_from_the_beginning(constraint):
     with torch.no_grad():
         critic.layers[0].weight.mul_(50)
     comparison = Adversarial(Wasserstein(), Wasserstein(), constraint=constraint)
-    players = duel(generator, critic, generator.draw, comparison, critic_steps=2)
+    players = duel(generator, critic, generator.draw, comparison, regime=Regime(critic_steps=2))
 
     def held(model):
         again = copy.deepcopy(model)
@@ -335,4 +336,4 @@ def test_a_duel_refuses_a_critic_that_cannot_be_held():
     comparison = Adversarial(Wasserstein(), Wasserstein(), constraint=SpectralNorm())
     generator = Shifted()
     with pytest.raises(ValueError, match="LayerNorm"):
-        duel(generator, critic, generator.draw, comparison, critic_steps=1)
+        duel(generator, critic, generator.draw, comparison, regime=Regime(critic_steps=1))

@@ -23,6 +23,7 @@ from lfi.comparison import (
 )
 from lfi.comparison.divergence import exp
 from lfi.generation.adversarial import duel
+from lfi.generation.regime import Regime
 from lfi.training import Shuffled, fit
 
 each = pytest.mark.parametrize("divergence, textbook", TEXTBOOK, ids=lambda value: repr(value)[:24])
@@ -165,7 +166,7 @@ def test_a_generator_trains_by_it():
     for comparison in comparisons:
         torch.manual_seed(3)
         generator, critic = Shift(), Line()
-        players = duel(generator, critic, generator.draw, comparison, critic_steps=1)
+        players = duel(generator, critic, generator.draw, comparison, regime=Regime(critic_steps=1))
         fit(players, Shuffled((x, 0 * x), size=200), steps=60, seed=1)
         shifts.append(generator.shift.item())
     assert shifts[0] == pytest.approx(shifts[1], abs=1e-9)

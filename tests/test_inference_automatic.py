@@ -51,15 +51,23 @@ def test_other_chains_take_over_if_they_are_asked_to():
     assert isinstance(brief, Chains)
 
 
-def test_the_time_limit_is_one_for_both_parts():
-    @dataclass(frozen=True)
-    class Never:
-        """Chains that must not be asked."""
-
-        def go_on(self, target, found, n, *, seed, clock):
-            raise AssertionError("asked after the time limit")
-
-    late = lfi.Automatic(importance=SCARCE, chains=Never(), time_limit=1e-9)
+def test_candidates_are_returned_and_marked_where_the_chains_ran_out_of_time():
+    late = lfi.Automatic(importance=SCARCE, chains=lfi.HMC(), time_limit=1e-9)
     (draws,) = late(conjugate(1, sd=0.02).target, 3_000, seed=1)
     assert draws.timed_out
     assert draws.sampler == "importance"
+
+
+def test_chains_get_the_time_that_weighing_has_left():
+    @dataclass(frozen=True)
+    class Asks:
+        """Chains that only look at the clock."""
+
+        def go_on(self, target, found, n, *, seed, clock):
+            assert 0 < clock.left < 100
+            raise TimeoutError("time_limit")
+
+    (draws,) = lfi.Automatic(importance=SCARCE, chains=Asks(), time_limit=100)(
+        conjugate(1, sd=0.02).target, 3_000, seed=1
+    )
+    assert draws.timed_out

@@ -19,7 +19,7 @@ from lfi.comparison import (
     SquaredHellinger,
     Triangular,
 )
-from lfi.inference.ratio_training import contrast_for, held_out_loss
+from lfi.inference.ratio_training import contrast_for
 
 X_OBS = torch.tensor([0.8, -0.5])
 QUICK = lfi.NeuralRatio(steps=30, width=16, depth=1)
@@ -51,7 +51,9 @@ def simulations():
 @pytest.mark.slow
 @pytest.mark.parametrize(("loss", "mean", "spread"), CASES, ids=lambda value: repr(value))
 def test_losses_recover_the_conjugate_posterior(loss, mean, spread, simulations):
-    fitted = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(loss=loss, steps=1_000), seed=1)
+    fitted = lfi.fit_posterior(
+        simulations, method=lfi.NeuralRatio(loss=loss, steps=800, depth=None), seed=1
+    )
     for x_obs in (torch.zeros(2), X_OBS, torch.tensor([-1.5, 1.0])):
         theta = fitted.sample(5_000, x_obs, seed=2)
         truth = posterior(x_obs.double())
@@ -82,21 +84,6 @@ def test_training_learns():
         held_out = [value for _, value in history.columns[f"{kind}, held-out"]]
         # an undecided critic pays log 127 among 127, the exact one log 2 less: half of that
         assert min(held_out) < torch.tensor(127.0 / 2**0.5).log()
-
-
-@pytest.mark.parametrize("loss", [Bernoulli(), NREB()], ids=repr)
-def test_the_held_out_loss_of_an_undecided_critic_is_that_of_chance(loss):
-    class Undecided(torch.nn.Module):
-        def embed(self, theta, x):
-            return theta, x
-
-        def pair(self, theta, x):
-            return (theta + x).sum(-1) * 0
-
-    judge = held_out_loss(loss.recovers, Undecided())
-    # among the 49 columns that 50 rows allow
-    chance = {Bernoulli(): 2 * torch.tensor(2.0).log(), NREB(): torch.tensor(49.0).log()}[loss]
-    assert judge((torch.randn(50, 2), torch.randn(50, 2))) == pytest.approx(chance.item())
 
 
 def test_contrastive_losses_see_the_joint_pair_among_others_and_the_rest_see_it_alone():

@@ -22,6 +22,8 @@ DRAWING = {
     "check",
     "check_observation",
     "energy_test",
+    "fidelity",
+    "fidelity_by_region",
     "fit_posterior",
     "fit_rounds",
     "fit_surrogate",

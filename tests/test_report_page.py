@@ -59,8 +59,10 @@ class Elements(HTMLParser):
 
 SECTIONS = {
     "draws": ("posterior", parts.draws, 1),
+    "observation": ("observation", parts.observation, 1),
     "predictive": ("prediction", parts.predictive, 1),
     "checks": ("calibration", parts.checks, 2),
+    "local": ("local", parts.local, 1),
     "fidelity": ("surrogate", parts.fidelity, 1),
 }
 

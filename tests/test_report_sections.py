@@ -11,6 +11,8 @@ from lfi.report.sections import (
     calibration_section,
     embed,
     estimates,
+    local_section,
+    observation_section,
     posterior_section,
     predictive_section,
     surrogate_section,
@@ -57,6 +59,11 @@ def test_the_truncated_prior_is_named():
         (lambda: calibration_section(parts.checks()), True),
         (lambda: calibration_section(parts.checks(ranks=torch.rand(500, 3) ** 3)), False),
         (lambda: calibration_section(replace(parts.checks(), ess=2.0)), False),
+        (lambda: local_section(parts.local()), True),
+        (lambda: local_section(parts.local(failed=[1])), False),
+        (lambda: local_section(parts.local(ess=3.0)), False),
+        (lambda: observation_section(parts.observation()), True),
+        (lambda: observation_section(parts.observation(failed=[0])), False),
         (lambda: predictive_section(parts.predictive()), True),
         (lambda: predictive_section(parts.predictive(p_value=0.001)), False),
         (lambda: surrogate_section(parts.fidelity(2, statistic=0.55)), True),
@@ -73,3 +80,14 @@ def test_calibration_says_over_which_parameters():
     assert finding.startswith(
         "The posterior is calibrated, over the prior truncated to shift in [-2, 2]: 6 tests"
     )
+
+
+def test_observations_that_fail_are_counted_and_named():
+    section = local_section(parts.local(m=5, failed=[1, 4]))
+    assert section.finding.startswith("The posterior is wrong at 2 of 5 observations, by 500")
+    assert [row[0] for row in section.blocks[1].rows if row[-1].good is False] == ["1", "4"]
+    section = observation_section(parts.observation(m=3, failed=[2]))
+    assert section.finding == "1 of 3 observations are unlike what was simulated (least p = 0.001)."
+    assert section.blocks[1].rows[2][2] == "3, 4"
+    one = observation_section(parts.observation())
+    assert one.finding.startswith("The data are like what was simulated")

@@ -90,6 +90,12 @@ def test_chains_have_rows_of_their_own():
     assert set(chains) - set(bare) == {"largest R-hat", "acceptance"}
 
 
+def test_draws_without_weights_show_no_pareto_k():
+    rows = column(sampler_table(parts.draws(sampler="smc", khat=None)), "sampling")
+    assert "effective sample size" in rows
+    assert "Pareto k-hat" not in rows
+
+
 def test_checks_fail_in_the_table_where_they_fail():
     checks = parts.checks(ranks=torch.rand(500, 3) ** torch.tensor([1.0, 2.0, 1.0]))
     table = checks_table(checks)

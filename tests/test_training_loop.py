@@ -13,12 +13,10 @@ from lfi.training import (
     Player,
     Shuffled,
     adamw,
-    alternating,
     constant,
     fit,
     linear_decay,
     one_cycle,
-    simultaneous,
 )
 
 DATA = torch.linspace(-1, 1, 64, dtype=torch.float32)[:, None]
@@ -67,27 +65,6 @@ def test_equal_seeds_train_equal_weights_and_other_seeds_others():
 
     assert train(1) == train(1)
     assert train(1) != train(2)
-
-
-def bilinear(turn, steps):
-    """x y, minimised over x and maximised over y from (1, 1): the distance from the saddle."""
-    x, y = Point(1.0), Point(1.0)
-    players = [
-        Player("x", x, lambda batch, step: x.value * y.value, sgd(0.1)),
-        Player("y", y, lambda batch, step: -x.value * y.value, sgd(0.1)),
-    ]
-    fit(players, batches(), steps=steps, turn=turn, seed=1)
-    return (x.value**2 + y.value**2).sqrt().item()
-
-
-def test_simultaneous_play_of_a_bilinear_game_spirals_out_as_theory_says():
-    # each step multiplies the distance by sqrt(1 + rate^2)
-    assert bilinear(simultaneous, 100) == pytest.approx(2**0.5 * (1.01) ** 50, rel=1e-9)
-
-
-def test_alternating_play_of_a_bilinear_game_keeps_its_distance():
-    # x' = x - a y, y' = y + a x': x^2 - a x y + y^2 is invariant, so |(x, y)| stays in these bounds
-    assert 2**0.5 * (0.9 / 1.1) ** 0.5 <= bilinear(alternating, 100) <= 2**0.5 * (1.1 / 0.9) ** 0.5
 
 
 def test_a_player_moves_as_often_in_a_turn_as_it_says():
@@ -152,6 +129,27 @@ def test_patience_stops_training_and_says_so():
     history = fit([drift], batches((DATA,)), steps=100, monitor=judge, seed=1)
     assert history.steps == 7
     assert "no improvement" in history.stopped
+
+
+def test_a_monitor_that_does_not_choose_is_only_noted():
+    point = Point()
+    drift = Player("point", point, lambda batch, step: -point.value, sgd(1.0))
+    judge = Monitor(lambda held_out: point.value.item(), every=5, patience=1, chooses=False)
+    history = fit([drift], batches((DATA,)), steps=10, monitor=judge, seed=1)
+    assert point.value.item() == 10.0
+    assert history.columns["held-out"] == ((5, 5.0), (10, 10.0))
+    assert history.best_step is None
+
+
+def test_objectives_know_the_share_of_training_that_is_done():
+    point, shares = Point(), []
+
+    def objective(batch, step):
+        shares.append(step.done)
+        return point.value**2
+
+    fit([Player("point", point, objective, sgd(0.1))], batches(), steps=4, seed=1)
+    assert shares == [0.0, 0.25, 0.5, 0.75]
 
 
 def test_the_judge_sees_the_average_and_training_goes_on_from_the_players_own_weights():

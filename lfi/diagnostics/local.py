@@ -23,8 +23,10 @@ statistics so drawn and the one observed are exchangeable, and
     p = (1 + #) / (1 + B)
 
 is at most alpha with probability alpha or less, at any x_obs, whatever the features. B refits cost
-B more right-hand sides. The null hypothesis is that q is right at *all* x; where it is wrong
-elsewhere, p at x_obs is only as local as the features are.
+B more right-hand sides. (Candidates that observations share, of a posterior known by its ratio, tie
+their sets to each other; what that changes is of the order 1 / candidates.) The null hypothesis is
+that q is right at *all* x; where it is wrong elsewhere, p at x_obs is only as local as the features
+are.
 
 **Features.** z is theta less the mean of q(theta | x), times the inverse root of its covariance. x
 enters by its first ten principal components and by that mean and covariance. The kernel

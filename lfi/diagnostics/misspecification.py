@@ -52,6 +52,7 @@ class ObservationChecks:
         p_values: Two-sided, of each entry, (m, *event).
         lower: The least simulated value of each entry, (*event).
         upper: The largest one, (*event).
+        central: The simulated values' 5% and 95% quantiles, (2, *event).
         n: How many simulations were looked at.
         alpha: The false-alarm rate at each observation.
         seed: The seed in use.
@@ -64,6 +65,7 @@ class ObservationChecks:
     p_values: Float[Tensor, " m *event"]
     lower: Float[Tensor, "*event"]
     upper: Float[Tensor, "*event"]
+    central: Float[Tensor, " two *event"]
     n: int
     alpha: float
     seed: int
@@ -197,6 +199,7 @@ def check_observation(
         p_values=_two_sided(x, x_obs),
         lower=x.amin(dim=0),
         upper=x.amax(dim=0),
+        central=x.sort(dim=0).values[[int(0.05 * len(x)), int(0.95 * len(x))]],
         n=len(x),
         alpha=float(alpha),
         seed=seed,

@@ -1,72 +1,233 @@
-"""The two players of every adversarial comparison: a critic and whoever draws q.
+"""The players of every comparison of data with a generator.
 
 The critic moves against the comparison's critic loss and penalties, the generator against its
 generator loss, through x = G(z, given) (the reparametrisation trick). A GAN, an f-GAN and a
-surrogate's training differ in the comparison alone.
+surrogate's training differ in the comparison alone. A discrepancy needs no critic: the generator
+plays alone, against the discrepancy of data and samples.
+
+Several generators train side by side as one (`lfi.networks.SideBySide`), each against a critic of
+its own: batches hold the rows of one after those of another, losses are of each one's rows, and
+what is minimised is their mean.
 
 References:
     Goodfellow et al., Generative adversarial nets, 2014. arXiv:1406.2661
     Mohamed & Lakshminarayanan, Learning in implicit generative models, 2016. arXiv:1610.03483
+    Lin, Khetan, Fanti & Oh, PacGAN: the power of two samples in generative adversarial networks,
+        2018. arXiv:1712.04086
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.comparison import Adversarial, against_generator, objective
+from lfi.comparison import (
+    Adversarial,
+    Balance,
+    Contrast,
+    Critic,
+    CriticLoss,
+    Discrepancy,
+    GeneratorLoss,
+    Penalty,
+    Recovers,
+    Values,
+    Wasserstein,
+    against_generator,
+    objective,
+)
+from lfi.generation.annealed import Annealed
+from lfi.generation.learned import LearnedFeatures
+from lfi.generation.regime import Regime
+from lfi.networks import members as members_of
 from lfi.training import Batch, Player, Step, adamw
 
 Draw = Callable[[Tensor, torch.Generator], Tensor]
 
-GENERATOR_RATE, CRITIC_RATE = 1e-3, 2e-3
-BETAS = (0.0, 0.99)  # no momentum: the other player's moves would turn it stale
-AVERAGE = 0.998
+
+@dataclass(frozen=True)
+class Packed:
+    """An adversarial comparison whose critic sees several samples at once.
+
+    A generator that misses modes makes packs that are less diverse than the data's, which a critic
+    of packs sees at once. The critic takes inputs (n, samples, *event).
+
+    Attributes:
+        comparison: The losses, penalties and constraint.
+        samples: How many samples are in a pack.
+
+    Raises:
+        ValueError: If a pack holds less than one sample.
+
+    Example:
+        >>> Packed(lfi.Adversarial(lfi.Bernoulli(), lfi.NonSaturating()), samples=2).samples
+        2
+    """
+
+    comparison: Adversarial
+    samples: int = 2
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples must be at least 1, got {self.samples}")
+
+    @property
+    def recovers(self) -> Recovers:
+        """What the critic says of the log-ratio of packs."""
+        return self.comparison.recovers
 
 
 def duel(
     generator: nn.Module,
     critic: nn.Module,
     draw: Draw,
-    comparison: Adversarial,
+    comparison: Adversarial | Packed,
     *,
-    critic_steps: int,
+    regime: Regime,
+    members: int = 1,
 ) -> tuple[Player, Player]:
-    """Return the critic's player and the generator's, to be trained on batches (x, given).
+    """Return the critic's player and the generator's, to be trained on batches (x, *given).
 
     Args:
         generator: Whose parameters `draw` depends on.
-        critic: log p/q of (x, given).
+        critic: log p/q of (x, *given), of packs of them, or features of x.
         draw: Draws x for what is given, with the random generator it is handed.
         comparison: The losses of both, and the critic's penalties and constraint.
-        critic_steps: How often the critic moves for each move of the generator.
+        regime: How they move.
+        members: How many of each stand side by side.
 
     Raises:
-        ValueError: If the critic cannot be held to the comparison's constraint.
+        ValueError: If the critic cannot be held to the comparison's constraint, or a penalty is of
+            all rows together and there are several members.
     """
-    constraint = comparison.constraint
+    pack = comparison.samples if isinstance(comparison, Packed) else 1
+    rules = comparison.comparison if isinstance(comparison, Packed) else comparison
+    if members > 1 and any(isinstance(penalty, Balance) for penalty in rules.penalties):
+        raise ValueError("comparison: a balance penalty cannot be charged to members side by side")
+    constraint, project = rules.constraint, None
     if constraint is not None:
-        constraint.project(critic)
-    contrast = against_generator(draw)
+
+        def project(module: nn.Module) -> None:
+            for one in members_of(module):
+                constraint.project(one)
+
+        project(critic)
+    contrast = packs(draw, pack) if pack > 1 else against_generator(draw)
+    critic_loss = OfEach(rules.critic_loss, members)
+    generator_loss = OfEach(rules.generator_loss, members)
 
     def criticise(batch: Batch, step: Step) -> Tensor:
         values = contrast(critic, batch, step.rng)
-        return objective(
-            comparison.critic_loss, comparison.penalties, critic, values, step.rng, step.index
-        )
+        judged = critic
+        if isinstance(rules.critic_loss, LearnedFeatures):
+            judged = rules.critic_loss.witness(critic, values, members)
+        penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
+        return objective(critic_loss, penalties, judged, values, step.rng, step.index)
 
     def generate(batch: Batch, step: Step) -> Tensor:
         values = contrast(critic, batch, step.rng)
-        return comparison.generator_loss.generator(values.h_p, values.h_q)
+        return generator_loss.generator(values.h_p, values.h_q)
 
+    moves = regime.critic_steps
+    if moves is None:
+        moves = 5 if isinstance(rules.critic_loss, Wasserstein) else 1
     return (
         Player(
             "critic",
             critic,
             criticise,
-            adamw(CRITIC_RATE, betas=BETAS),
-            steps=critic_steps,
-            project=constraint and constraint.project,
+            adamw(regime.critic_rate, betas=regime.betas),
+            steps=moves,
+            project=project,
         ),
-        Player("generator", generator, generate, adamw(GENERATOR_RATE, betas=BETAS), ema=AVERAGE),
+        generator_player(generator, generate, regime),
     )
+
+
+def match(
+    generator: nn.Module,
+    draw: Draw,
+    discrepancy: Discrepancy,
+    *,
+    regime: Regime,
+    members: int = 1,
+) -> tuple[Player]:
+    """Return the generator's player where a discrepancy compares; what is given is laid beside x.
+
+    Args:
+        generator: Whose parameters `draw` depends on.
+        draw: Draws x for what is given, with the random generator it is handed.
+        discrepancy: What the generator makes small.
+        regime: How it moves.
+        members: How many generators stand side by side.
+    """
+
+    def flat(x: Tensor, given: list[Tensor]) -> Tensor:
+        rows = torch.cat([x.flatten(1), *(part.flatten(1) for part in given)], dim=1)
+        return rows.unflatten(0, (members, -1))
+
+    def objective(batch: Batch, step: Step) -> Tensor:
+        x, *given = batch
+        return discrepancy(flat(x, given), flat(draw(*given, step.rng), given)).mean()
+
+    return (generator_player(generator, objective, regime),)
+
+
+def generator_player(
+    generator: nn.Module, objective: Callable[[Batch, Step], Tensor], regime: Regime
+) -> Player:
+    """Return the player that moves a generator."""
+    optimiser = adamw(regime.generator_rate, betas=regime.betas)
+    return Player("generator", generator, objective, optimiser, ema=regime.average)
+
+
+@dataclass(frozen=True)
+class OfEach:
+    """The mean of a loss over members side by side, each of its own rows.
+
+    Attributes:
+        loss: The loss of a critic, of a generator, or both.
+        members: How many.
+    """
+
+    loss: CriticLoss | GeneratorLoss
+    members: int
+
+    @property
+    def recovers(self) -> Recovers:
+        """What each critic says of log p/q."""
+        return self.loss.recovers
+
+    def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
+        """Return the critics' mean loss."""
+        return self._mean(self.loss, h_p, h_q)
+
+    def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
+        """Return the generators' mean loss."""
+        return self._mean(self.loss.generator, h_p, h_q)
+
+    def _mean(self, loss: Callable[[Tensor, Tensor], Tensor], h_p: Tensor, h_q: Tensor) -> Tensor:
+        pairs = zip(h_p.chunk(self.members), h_q.chunk(self.members), strict=True)
+        return torch.stack([loss(p, q) for p, q in pairs]).mean()
+
+
+def packs(draw: Draw, samples: int) -> Contrast:
+    """Return the contrast of packs of data with packs of samples."""
+
+    def pack(x: Tensor) -> Tensor:
+        return x.unflatten(0, (-1, samples))
+
+    def contrast(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
+        x, *given = batch
+        p, q = pack(x), pack(draw(*given, rng))
+        shared = tuple(pack(part) for part in given)
+        return Values(critic(p, *shared), critic(q, *shared), (p,), (q,), shared)
+
+    return contrast
+
+
+def penalty_at(penalty: Penalty, step: Step) -> Penalty:
+    """Return the penalty as it is at a step."""
+    return penalty.at(step.done) if isinstance(penalty, Annealed) else penalty

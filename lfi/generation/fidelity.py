@@ -142,7 +142,7 @@ def fidelity(
             f"{tuple(x_simulator.shape[2:])}"
         )
     tests = [
-        _compare(a, b, child(seed, 3, i))
+        compare(a, b, child(seed, 3, i))
         for i, (a, b) in enumerate(zip(x_surrogate, x_simulator, strict=True))
     ]
     return Fidelity(
@@ -156,7 +156,7 @@ def fidelity(
     )
 
 
-def _compare(a: Float[Tensor, " n *event"], b: Float[Tensor, " n *event"], seed: int) -> C2ST:
+def compare(a: Float[Tensor, " n *event"], b: Float[Tensor, " m *event"], seed: int) -> C2ST:
     """Return the test of two samples, on the rows that are finite, compressed together."""
     flat = [rows.reshape(len(rows), -1).double() for rows in (a, b)]
     a, b = (rows[rows.isfinite().all(dim=1)] for rows in flat)

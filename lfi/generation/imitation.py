@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from lfi.comparison import R1, Adversarial, Bernoulli, Discrepancy, NonSaturating
-from lfi.generation.adversarial import AVERAGE, BETAS, GENERATOR_RATE, duel
+from lfi.generation.adversarial import duel, match
 from lfi.generation.columns import Bounds
+from lfi.generation.regime import Regime
 from lfi.generation.start import fit_start
 from lfi.generation.surrogate import Surrogate
 from lfi.networks import VectorCritic
@@ -26,16 +27,12 @@ from lfi.simulation import Simulations
 from lfi.training import (
     Batch,
     History,
-    Player,
     Shuffled,
-    Step,
-    adamw,
     bar,
     child,
     fit,
     fresh,
     isolated,
-    linear_decay,
     split,
     torch_rng,
 )
@@ -43,7 +40,7 @@ from lfi.training import (
 DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1))
 LEAST = 100  # simulations
 HELD_OUT = 0.05  # of them, to choose the start by
-ROWS = 4_096  # mapped at once
+REGIME = Regime(generator_rate=1e-3, critic_rate=2e-3)
 
 
 class Renewed:
@@ -105,8 +102,8 @@ def fit_surrogate(
             default 0 for entries that were never negative.
         upper: What x is never above; by default nothing.
         steps: How often the generator moves.
-        start_steps: How long the Gaussian start is fitted; by default twice as many steps, 0 for a
-            generator that starts from nothing.
+        start_steps: How long the Gaussian start is fitted; by default three times as many steps, 0
+            for a generator that starts from nothing.
         critic_steps: How often the critic moves for each step of the generator.
         width: The width of all networks but your own.
         batch_size: Simulations in a batch.
@@ -132,7 +129,7 @@ def fit_surrogate(
     adversarial = isinstance(comparison, Adversarial)
     if critic is not None and not adversarial:
         raise ValueError(f"critic: {comparison} compares without one")
-    start_steps = 2 * steps if start_steps is None else start_steps
+    start_steps = 3 * steps if start_steps is None else start_steps
     seed, x = fresh(seed), x.reshape(len(x), -1)
     with isolated(child(seed, 0)):
         surrogate = Surrogate(
@@ -168,34 +165,20 @@ def fit_surrogate(
             noise = surrogate.generator.noise(len(given), rng)
             return surrogate.generator(noise.to(given.device), given)
 
+        regime = replace(REGIME, steps=steps, critic_steps=critic_steps)
         history = fit(
-            duel(surrogate.generator, critic, draw, comparison, critic_steps=critic_steps)
+            duel(surrogate.generator, critic, draw, comparison, regime=regime)
             if adversarial
-            else (_matched(surrogate.generator, draw, comparison),),
+            else match(surrogate.generator, draw, comparison, regime=regime),
             Renewed(lambda rng: (surrogate.left(x, given, rng), given), size=batch_size),
             steps=steps,
-            schedule=linear_decay(),
+            schedule=regime.schedule,
             seed=child(seed, 2),
             device=device,
             callbacks=callbacks,
         )
     surrogate.history = _joined(columns, history, seed)
     return surrogate.eval()
-
-
-def _matched(
-    generator: nn.Module,
-    draw: Callable[[Tensor, torch.Generator], Tensor],
-    discrepancy: Discrepancy,
-) -> Player:
-    """Return the one player that a discrepancy needs: the generator, on batches (e, given)."""
-
-    def generate(batch: Batch, step: Step) -> Tensor:
-        e, given = batch
-        made = draw(given, step.rng)
-        return discrepancy(torch.cat([made, given], dim=1), torch.cat([e, given], dim=1))
-
-    return Player("generator", generator, generate, adamw(GENERATOR_RATE, betas=BETAS), ema=AVERAGE)
 
 
 def _joined(

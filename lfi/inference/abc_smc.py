@@ -21,6 +21,7 @@ References:
 import math
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -29,6 +30,7 @@ from torch import Tensor
 from lfi.comparison import Discrepancy, effective_sample_size
 from lfi.inference.abc_accepted import Accepted, Generation
 from lfi.inference.abc_distances import Distance, Measure, as_distance, measured
+from lfi.inference.abc_population import Population, keep, resume, seed_of, settings
 from lfi.inference.abc_proposals import Global, Kernel, Mixture
 from lfi.inference.abc_rejection import SCALED, finite
 from lfi.inference.abc_schedules import DistanceQuantile, Schedule
@@ -65,6 +67,10 @@ class _Run:
         """The simulator's."""
         return self.simulator.prior
 
+    def towards(self, theta: Tensor, x: Tensor) -> Measure:
+        """Return the distance from the observation, having learned from simulations."""
+        return self.distance.towards(self.x_obs.to(x), theta, x)
+
     def ends(self, latest: Generation, spent: int) -> bool:
         """Return whether a generation is the last."""
         return (
@@ -72,18 +78,6 @@ class _Run:
             or latest.acceptance < self.least_acceptance
             or self.budget - spent < latest.simulations
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Population:
-    """Particles, closest first, and the simulations that the next distance learns from."""
-
-    u: Float[Tensor, "n dim"]
-    x: Float[Tensor, " n *event"]
-    distances: Float[Tensor, " n"]
-    weights: Float[Tensor, " n"]
-    measure: Measure
-    lesson: tuple[Tensor, ...]
 
 
 def abc_smc(
@@ -99,6 +93,7 @@ def abc_smc(
     least_acceptance: float = 0.0,
     workers: int = 1,
     timeout: float | None = None,
+    store: str | Path | None = None,
     seed: int | None = None,
     progress: bool = True,
 ) -> Accepted:
@@ -121,14 +116,17 @@ def abc_smc(
         least_acceptance: Where to end, as particles per simulation.
         workers: How many processes simulate.
         timeout: How many seconds one call of the simulator may take.
-        seed: None takes fresh entropy.
+        store: A file that keeps the latest population, so that a second call goes on where the
+            first was interrupted and ends with the same numbers; None keeps nothing.
+        seed: None takes fresh entropy, or the seed that the store has on record.
         progress: Show a bar on a terminal.
 
     Returns:
         The last population; its `history` tells of each.
 
     Raises:
-        ValueError: If particles or budget are too few, or the observation does not fit.
+        ValueError: If particles or budget are too few, the observation does not fit, or the store
+            belongs to another call.
         RuntimeError: If too few of the budget's simulations succeed.
 
     Example:
@@ -145,10 +143,14 @@ def abc_smc(
             f"particles must be more than the {simulator.prior.dim} parameters and no more than "
             f"the budget of {budget}, got {particles}"
         )
+    x_obs, distance = finite(x_obs), as_distance(discrepancy)
+    plain = (distance, particles, budget, schedule, kernel, tolerance, least_acceptance)
+    shared = settings(simulator.identity, x_obs, *plain)
+    seed = fresh(seed if store is None else seed_of(store, shared, seed))
     run = _Run(
         simulator,
-        finite(x_obs),
-        as_distance(discrepancy),
+        x_obs,
+        distance,
         kernel,
         schedule,
         particles,
@@ -157,15 +159,18 @@ def abc_smc(
         least_acceptance,
         workers,
         timeout,
-        fresh(seed),
+        seed,
     )
     with bar(f"abc {simulator.name}", budget, show=progress) as advance:
-        population, first = _first(run)
-        history, spent, latest = [first], first.simulations, first
+        found = None if store is None else resume(store, run.towards)
+        population, history = found or _first(run)
+        spent = sum(generation.simulations for generation in history)
         advance(spent)
-        while not run.ends(latest, spent):
-            aimed = _aimed(run, population)
-            if aimed is None:  # nothing is closer than the farthest particle
+        while True:
+            if store is not None:
+                keep(store, shared, seed, population, history)
+            aimed = None if run.ends(history[-1], spent) else _aimed(run, population)
+            if aimed is None:  # or nothing is closer than the farthest particle
                 break
             population, latest = _next(run, len(history), spent, *aimed)
             history, spent = [*history, latest], spent + latest.simulations
@@ -184,7 +189,7 @@ def abc_smc(
     )
 
 
-def _first(run: _Run) -> tuple[_Population, Generation]:
+def _first(run: _Run) -> tuple[Population, list[Generation]]:
     """Return the closest of simulations from the prior, and what they cost."""
     began, us, xs, simulated, good = time.monotonic(), [], [], 0, 0
     while True:
@@ -204,22 +209,21 @@ def _first(run: _Run) -> tuple[_Population, Generation]:
             f"{run.particles} particles need as many"
         )
     u, x = torch.cat(us), torch.cat(xs)
-    lesson = run.prior.from_unconstrained(u)[0], x
-    measure = run.distance.towards(run.x_obs.to(x), *lesson)
+    lesson = run.prior.from_unconstrained(u[:LEARN])[0], x[:LEARN]
+    measure = run.towards(*lesson)
     distances = measured(measure, x)
     if int(distances.isfinite().sum()) < run.particles:
         raise RuntimeError("fewer simulations of the prior than particles have a distance")
     kept = distances.argsort(stable=True)[: run.particles]
     weights = torch.full((run.particles,), 1 / run.particles, dtype=torch.float64)
-    lesson = tuple(part[:LEARN] for part in lesson)
-    population = _Population(u[kept], x[kept], distances[kept], weights, measure, lesson)
-    return population, _account(run, population, simulated, simulated - good, began)
+    population = Population(u[kept], x[kept], distances[kept], weights, measure, lesson)
+    return population, [_account(run, population, simulated, simulated - good, began)]
 
 
-def _aimed(run: _Run, before: _Population) -> tuple[_Population, float] | None:
+def _aimed(run: _Run, before: Population) -> tuple[Population, float] | None:
     """Return the population by the distance as it is now known, and the next tolerance."""
     if run.distance.adaptive:
-        measure = run.distance.towards(run.x_obs.to(before.x), *before.lesson)
+        measure = run.towards(*before.lesson)
         distances = measured(measure, before.x)
         before = replace(before, measure=measure, distances=distances)
     closer = before.distances[before.distances < before.distances.max()]
@@ -230,8 +234,8 @@ def _aimed(run: _Run, before: _Population) -> tuple[_Population, float] | None:
 
 
 def _next(
-    run: _Run, index: int, spent: int, before: _Population, within: float
-) -> tuple[_Population, Generation]:
+    run: _Run, index: int, spent: int, before: Population, within: float
+) -> tuple[Population, Generation]:
     """Return the closest of simulations around a population's survivors, and what they cost."""
     began, near = time.monotonic(), before.distances <= within
     weights = before.weights[near] / before.weights[near].sum()
@@ -274,8 +278,10 @@ def _next(
         return before, replace(account, acceptance=0.0)
     theta, log_jacobian = run.prior.from_unconstrained(u)
     log_weights = run.prior.log_prob(theta).double() + log_jacobian - mixture.log_prob(u)
-    learned = tuple(torch.cat(parts)[:LEARN] for parts in zip(*lesson, strict=True))
-    population = _Population(u, x, distances, log_weights.softmax(dim=0), before.measure, learned)
+    learned = before.lesson
+    if lesson:
+        learned = tuple(torch.cat(parts)[:LEARN] for parts in zip(*lesson, strict=True))
+    population = Population(u, x, distances, log_weights.softmax(dim=0), before.measure, learned)
     return population, _account(run, population, simulated, failed, began)
 
 
@@ -305,7 +311,7 @@ def _simulated(run: _Run, theta: Tensor, index: int, batch: int) -> Block:
 
 
 def _account(
-    run: _Run, population: _Population, simulations: int, failed: int, began: float
+    run: _Run, population: Population, simulations: int, failed: int, began: float
 ) -> Generation:
     return Generation(
         tolerance=float(population.distances.max()),

@@ -5,7 +5,7 @@ the draws asked for that draws would repeat each other. Either sends chains on t
 the weighted candidates are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -28,7 +28,11 @@ class Chains(Protocol):
     def go_on(
         self, target: Target, found: list[Candidates], n: int, *, seed: int, clock: Clock
     ) -> tuple[Draws, ...]:
-        """Return n draws by chains that start from the candidates of each observation."""
+        """Return n draws by chains that start from the candidates of each observation.
+
+        Raises:
+            TimeoutError: If the clock strikes before there is anything better than those.
+        """
         ...
 
 
@@ -64,11 +68,13 @@ class Automatic:
             resampled(each, target, n, seed, clock, torch_rng(seed, 1, j))
             for j, each in enumerate(found)
         ]
-        if weak and not clock.struck:
-            rows = torch.tensor(weak)
-            moved = self.chains.go_on(
-                target.select(rows), [found[j] for j in weak], n, seed=seed, clock=clock
-            )
-            for j, better in zip(weak, moved, strict=True):
-                draws[j] = better
+        if not weak:
+            return tuple(draws)
+        rows, starts = torch.tensor(weak), [found[j] for j in weak]
+        try:
+            moved = self.chains.go_on(target.select(rows), starts, n, seed=seed, clock=clock)
+        except TimeoutError:  # before the chains had anything better
+            moved = [replace(draws[j], timed_out=True) for j in weak]
+        for j, better in zip(weak, moved, strict=True):
+            draws[j] = better
         return tuple(draws)

@@ -35,6 +35,7 @@ NEXT = 2**13  # candidates drawn from each mixture while it is still being fitte
 PLENTY = 0.1  # what a draw of a good enough law is worth
 FITTED_TO = 20  # effective points for each dimension, and as many for good measure
 STAGES = 12  # at the most
+BEYOND = -1e6  # log prior density below which no weight matters, and a network may overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +165,7 @@ class Pool:
         """Return the pool with candidates of another law."""
         u, inside = law.draw(target, seed)
         log_prior, log_weight = target.unconstrained(u)
+        inside &= log_prior > BEYOND
         log_weight = torch.where(inside, log_weight, -math.inf)
         old = [each.log_density(target, u, log_prior) for each in self.laws]
         before = [law.log_density(target, self.u, self.log_prior)] if self.laws else []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from lfi.generation import Surrogate
+from lfi.generation import Generator, Surrogate
 from lfi.inference.flow_posterior import FlowPosterior
 from lfi.inference.likelihood_posterior import LikelihoodPosterior
 from lfi.inference.pooled_posterior import PooledPosterior
@@ -16,7 +16,8 @@ from lfi.ratio import CriticRatio, RatioDensity
 from lfi.simulation import Prior, as_prior
 
 POSTERIORS = (FlowPosterior, LikelihoodPosterior, PooledPosterior, RatioPosterior)
-KINDS = {kind.__name__: kind for kind in (CriticRatio, RatioDensity, Surrogate, *POSTERIORS)}
+OTHERS = (CriticRatio, Generator, RatioDensity, Surrogate)
+KINDS = {kind.__name__: kind for kind in (*OTHERS, *POSTERIORS)}
 
 
 def load(
@@ -24,8 +25,8 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> Posterior | Surrogate | CriticRatio | RatioDensity:
-    """Load a posterior, a surrogate, a density ratio or a density.
+) -> Posterior | Generator | Surrogate | CriticRatio | RatioDensity:
+    """Load a posterior, a generator, a surrogate, a density ratio or a density.
 
     Args:
         path: A file that `save` has written.

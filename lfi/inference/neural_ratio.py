@@ -32,7 +32,7 @@ from lfi.simulation import Prior, Simulations, as_simulator, simulate
 from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, torch_rng
 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
-FAMILY_SHARE, FAMILY_RATE = 0.25, 1e-2  # of the steps, for the family; it has few weights
+FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
 MOST_HELD_OUT = 2_048  # simulations
 LEAST = 100
 
@@ -226,21 +226,22 @@ class NeuralRatio:
         size = self.batch_size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
         size = min(size, int(n * (1 - self.held_out)))
 
-        def stage(name: str, contrasts: int | None, size: int, share: float, rate: float) -> Stage:
+        def stage(name: str, contrasts: int | None, size: int) -> Stage:
             steps = self.steps if most is None else min(self.steps, most // size)
-            return Stage(
-                name, contrasts, size, max(1, round(share * steps)), rate, self.weight_decay
-            )
+            if name == "family":
+                steps = max(1, round(FAMILY_SHARE * steps))
+                return Stage(name, contrasts, size, steps, FAMILY_RATE, FAMILY_DECAY)
+            return Stage(name, contrasts, size, steps, self.learning_rate, self.weight_decay)
 
         if self.critic is not None:
-            return [stage("critic", min(self.contrasts, size - 1), size, 1.0, self.learning_rate)]
-        stages = [stage("family", None, size, FAMILY_SHARE, FAMILY_RATE)]
+            return [stage("critic", min(self.contrasts, size - 1), size)]
+        stages = [stage("family", None, size)]
         if self.rank:
-            stages.append(stage("products", None, size, 1.0, self.learning_rate))
+            stages.append(stage("products", None, size))
         if self.depth is not None:
             half = max(min(size, 64), size // 2)  # a head costs its network for each pair
             contrasts = min(self.contrasts, half - 1)
-            stages.append(stage("head", contrasts, half, 1.0, self.learning_rate))
+            stages.append(stage("head", contrasts, half))
         return stages
 
     def _critics(

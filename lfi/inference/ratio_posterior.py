@@ -24,6 +24,8 @@ from lfi.networks import Contents, build_critic, load_prefixed, prefixed, write
 from lfi.simulation import Prior
 from lfi.training import History
 
+ROWS_ELSEWHERE = 2**18  # pairs evaluated at a time where there is no cache to keep warm
+
 
 @dataclass(frozen=True, eq=False)
 class RatioPosterior(TargetPosterior):
@@ -66,7 +68,8 @@ class RatioPosterior(TargetPosterior):
             theta = theta.to(self.device, torch.float32)
             return self.critic.pair(self.critic.embed_theta(theta), embedded)
 
-        return Target(self.prior, self._embedded(x), pair)
+        rows = ROWS if self.device.type == "cpu" else ROWS_ELSEWHERE
+        return Target(self.prior, self._embedded(x), pair, rows=rows)
 
     @torch.no_grad()
     def _embedded(self, x: Tensor) -> Tensor:

@@ -117,6 +117,7 @@ def held_out_loss(recovers: Recovers, critic: EmbedsPairs) -> Callable[[Batch], 
     """Return what judges a critic on held-out rows: the log-loss of all pairs."""
     loss = judge_for(recovers)
 
+    @torch.no_grad()
     def measure(held_out: Batch) -> float:
         values = held_out_values(recovers, critic, held_out)
         return float(sum(loss(v.h_p, v.h_q) for v in values) / len(values))

@@ -38,8 +38,8 @@ LEAST = 200  # simulations in a round
 MOST_ROUNDS = 7  # so that the last has at least half of the budget
 DRAWS = 10_000  # posterior draws that place the box
 
-LAST = NeuralRatio(contrasts=12)
-SCOUT = NeuralRatio(steps=600)
+LAST = NeuralRatio(steps=1_500)
+SCOUT = NeuralRatio(steps=600, depth=None)
 
 
 def box(theta: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:

@@ -115,7 +115,7 @@ class Variational:
             d, transforms=self.transforms, hidden_features=(self.width,) * 2, passes=min(2, d)
         ).to(torch.float32)
         optimiser = torch.optim.Adam(flow.parameters(), lr=self.learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.steps)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, self.steps))
         points = points.to(torch.float32)
         for step in range(self.steps):
             if clock.struck:

@@ -6,12 +6,14 @@ from lfi.networks.critics import VectorCritic
 from lfi.networks.embeddings import ImageEmbedding, SeriesEmbedding, SetEmbedding
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.flows import ConditionalFlow
-from lfi.networks.generators import VectorGenerator
+from lfi.networks.generators import MixtureGenerator, VectorGenerator
 from lfi.networks.lipschitz import LipschitzCritic
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
+from lfi.networks.multiscale import MultiscaleCritic
 from lfi.networks.pair_critic import PairCritic
 from lfi.networks.residual import Block, Tower, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
+from lfi.networks.side_by_side import SideBySide, members, side_by_side
 from lfi.networks.standardise import Coordinates, Features, Standardise
 from lfi.networks.whiten import Whiten, inverse_root, moments
 
@@ -28,10 +30,13 @@ __all__ = [
     "LipschitzCritic",
     "Members",
     "MixedCritic",
+    "MixtureGenerator",
+    "MultiscaleCritic",
     "PairCritic",
     "SampleCritics",
     "SeriesEmbedding",
     "SetEmbedding",
+    "SideBySide",
     "Standardise",
     "Tower",
     "ValidCritic",
@@ -42,10 +47,12 @@ __all__ = [
     "build_critic",
     "inverse_root",
     "load_prefixed",
+    "members",
     "moments",
     "prefixed",
     "read",
     "replace_file",
+    "side_by_side",
     "trunk",
     "write",
 ]

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
-from lfi.diagnostics import Checks, PredictiveCheck
+from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
 from lfi.generation import Surrogate
 from lfi.generation.fidelity import Fidelity
 from lfi.inference import Draws, Posterior
@@ -22,6 +22,8 @@ from lfi.report.provenance import provenance_section
 from lfi.report.sections import (
     Section,
     calibration_section,
+    local_section,
+    observation_section,
     posterior_section,
     predictive_section,
     surrogate_section,
@@ -42,6 +44,8 @@ def write_report(
     x_obs: Float[Tensor, "..."] | None = None,
     draws: Draws | None = None,
     checks: Checks | None = None,
+    local: LocalChecks | None = None,
+    observation: ObservationChecks | None = None,
     predictive: PredictiveCheck | None = None,
     surrogate: Surrogate | None = None,
     fidelity: Fidelity | None = None,
@@ -63,6 +67,8 @@ def write_report(
         x_obs: The observation, needed only to draw.
         draws: Draws of the posterior of the observation, from `posterior.draw`.
         checks: Calibration, from `lfi.check`.
+        local: The posterior judged at observations, from `lfi.local_check`.
+        observation: The data among simulations, from `lfi.check_observation`.
         predictive: The posterior predictive check, from `lfi.predictive_check`.
         surrogate: For its training curves.
         fidelity: The surrogate compared with the simulator.
@@ -100,10 +106,14 @@ def write_report(
     sections: list[Section] = []
     if draws is not None:
         sections.append(posterior_section(draws, prior=prior, units=units, seed=child(seed, 1)))
+    if observation is not None:
+        sections.append(observation_section(observation))
     if predictive is not None:
         sections.append(predictive_section(predictive))
     if checks is not None:
         sections.append(calibration_section(checks))
+    if local is not None:
+        sections.append(local_section(local))
     if fidelity is not None:
         sections.append(surrogate_section(fidelity))
     histories = _histories(posterior, surrogate)
@@ -111,8 +121,8 @@ def write_report(
         sections.append(training_section(list(histories.values()), list(histories)))
     if not sections:
         raise ValueError(
-            "there is nothing to report: give at least one of posterior, draws, checks, "
-            "predictive, surrogate, fidelity"
+            "there is nothing to report: give at least one of posterior, draws, checks, local, "
+            "observation, predictive, surrogate, fidelity"
         )
     sections.append(
         provenance_section(

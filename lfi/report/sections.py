@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from lfi.diagnostics import Checks, PredictiveCheck
+from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
 from lfi.generation.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.report.check_plots import coverage_plot, rank_plot
 from lfi.report.data_plots import most_thetas, predictive_plot, surrogate_plot
+from lfi.report.observation_plots import local_plot, observation_plot
 from lfi.report.posterior_plots import most_parameters, pair_plot, prior_draws
 from lfi.report.style import number, styled
 from lfi.report.tables import (
@@ -24,7 +25,9 @@ from lfi.report.tables import (
     checks_table,
     fidelity_table,
     judge_c2st,
+    local_table,
     marginal_table,
+    observation_table,
     predictive_table,
     sampler_table,
 )
@@ -182,6 +185,60 @@ def calibration_section(checks: Checks) -> Section:
         finding=f"{meaning[0].upper()}{meaning[1:]}, {checks.scope}: {result}.",
         verdict=Verdict(checks.ok, meaning),
         blocks=(checks_table(checks), ranks, coverage),
+    )
+
+
+def local_section(checks: LocalChecks) -> Section:
+    """Return the local tests of the posterior at each observation."""
+    m = len(checks.statistic)
+    if checks.failed:
+        meaning = f"the posterior is wrong at {len(checks.failed)} of {m} observations"
+    elif checks.enough:
+        meaning = "the posterior is not found wrong at the observations asked about"
+    else:
+        meaning = "the posterior at the observations could not be judged for want of candidates"
+    caption = (
+        "Estimated divergence of the true posterior from the given one at each observation, by a "
+        "critic fitted to held-out simulations. The same critic, fitted to draws of the posterior "
+        "that are named true at random, stays below the grey bar's end with probability "
+        f"{1 - checks.alpha:.0%}: there, the divergence is noise."
+    )
+    return Section(
+        "local",
+        "The posterior at the observation",
+        finding=(
+            f"{meaning[0].upper()}{meaning[1:]}, by {checks.n:,} held-out simulations "
+            f"{checks.scope} (the least p-value is {float(checks.p_values.min()):.2g}; of a right "
+            f"posterior, {checks.alpha * m:.2g} of {m} fail)."
+        ),
+        verdict=Verdict(checks.ok, meaning),
+        blocks=(
+            embed(local_plot(checks), "Divergence at each observation, over refits'", caption),
+            local_table(checks),
+        ),
+    )
+
+
+def observation_section(checks: ObservationChecks) -> Section:
+    """Return whether the data are like any simulation from the prior."""
+    m, odd = len(checks.p_value), len(checks.failed)
+    which = "the data are" if m == 1 or not odd else f"{odd} of {m} observations are"
+    meaning = f"{which} {'unlike' if odd else 'like'} what was simulated"
+    shown = checks.failed[0] if checks.failed else 0
+    caption = (
+        f"The entries of observation {shown} among {checks.n:,} simulations from the prior: each "
+        "entry's distance from the middle of the simulations' central 90%, in half-widths of "
+        "that. A posterior of data far outside is an extrapolation."
+    )
+    return Section(
+        "observation",
+        "Data and simulations",
+        finding=f"{meaning[0].upper()}{meaning[1:]} (least p = {float(checks.p_value.min()):.2g}).",
+        verdict=Verdict(checks.ok, meaning),
+        blocks=(
+            embed(observation_plot(checks, shown), "The data among simulations", caption),
+            observation_table(checks),
+        ),
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.diagnostics import Checks, PredictiveCheck
+from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
 from lfi.generation.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.report.densities import highest_density_interval
@@ -185,21 +185,66 @@ def predictive_table(predictive: PredictiveCheck) -> Table:
     """Return the overall p-value and the least of the single entries' p-values."""
     entries = predictive.p_values.double().numpy().reshape(-1)
     ends = [float(np.min(entries)), float(np.median(entries))]
-    overall = "as the posterior predicts" if predictive.ok else "the model misses the data"
+    fine = "overall" not in predictive.misfits
+    overall = "as the posterior predicts" if fine else "the model misses the data"
     chance = 1 - (1 - min(max(ends[0], 0.0), 1.0)) ** entries.size
     rows = (
-        ("overall", f"{predictive.p_value:.3g}", Verdict(predictive.ok, overall)),
+        ("overall", f"{predictive.p_value:.3g}", Verdict(fine, overall)),
         (
             f"least of {entries.size} entries",
             f"{ends[0]:.3g}",
             Verdict(None, f"of independent entries, one as small has probability {chance:.2g}"),
         ),
         ("median of the entries", f"{ends[1]:.3g}", Verdict(None, "")),
+        *(
+            (name, f"{p_value:.3g}", Verdict(name not in predictive.misfits, "test quantity"))
+            for name, p_value in predictive.tests.items()
+            if name in predictive.quantities
+        ),
     )
     caption = f"Posterior predictive p-values over {predictive.n:,} replicated data sets."
     if predictive.failed:
         caption += f" {predictive.failed:,} simulations failed and were left out."
     return Table(("test", "p-value", "meaning"), rows, caption)
+
+
+def local_table(checks: LocalChecks, most: int = 20) -> Table:
+    """Return p-values at the first observations, and how the truth differs from the posterior."""
+    rows: list[tuple[str | Verdict, ...]] = []
+    for i in range(min(len(checks.statistic), most)):
+        failed = i in checks.failed
+        differs = ", ".join(
+            f"{name} {shift:+.2f} sd, {width:.2f} times as wide"
+            for name, shift, width in zip(
+                checks.names, checks.shift[i].tolist(), checks.width[i].tolist(), strict=True
+            )
+        )
+        meaning = Verdict(not failed, differs if failed else "as of a right posterior")
+        rows.append((str(i), f"{checks.statistic[i]:.3g}", f"{checks.p_values[i]:.3g}", meaning))
+    caption = (
+        f"Local two-sample tests, each at level {checks.alpha:g}. Where one fails: how the true "
+        "parameters lie in the posterior, in its standard deviations (shrunk estimates)."
+    )
+    return Table(
+        ("observation", "divergence", "p-value", "truth less posterior"), tuple(rows), caption
+    )
+
+
+def observation_table(checks: ObservationChecks, most: int = 20) -> Table:
+    """Return overall p-values, and the entries that lie outside all simulations."""
+    rows: list[tuple[str | Verdict, ...]] = []
+    for i in range(min(len(checks.p_value), most)):
+        outside = checks.outside(i)
+        where = ", ".join(map(str, outside[:10])) + ", ..." * (len(outside) > 10)
+        meaning = "unlike the simulations" if i in checks.failed else "like simulations"
+        verdict = Verdict(i not in checks.failed, meaning)
+        rows.append((str(i), f"{float(checks.p_value[i]):.3g}", where or "–", verdict))
+    caption = (
+        f"Rank of the observation's distance from {checks.n:,} simulations among those of others "
+        f"held out: an observation of the simulator's is called unlike with probability "
+        f"{checks.alpha:g} at most."
+    )
+    return Table(("observation", "p-value", "entries outside", "meaning"), tuple(rows), caption)
 
 
 def fidelity_table(fidelity: Fidelity) -> Table:

@@ -65,6 +65,14 @@ class Shuffled:
         self.position += self.size
         return tuple(tensor[rows] for tensor in self.train)
 
+    def position_of(self) -> dict[str, Tensor]:
+        """Return where in the epoch it stands, for a checkpoint."""
+        return {"order": self.order, "position": torch.tensor(self.position)}
+
+    def go_to(self, position: dict[str, Tensor]) -> None:
+        """Go to where another one stood."""
+        self.order, self.position = position["order"].to(self.device), int(position["position"])
+
 
 class Together:
     """Batches of several sources side by side, each at its own pace: samples of unequal sizes.
@@ -86,6 +94,58 @@ class Together:
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next batch of every source, joined."""
         return tuple(tensor for source in self.sources for tensor in source.draw(rng))
+
+    def position_of(self) -> dict[str, Tensor]:
+        """Return where the sources stand, for a checkpoint."""
+        return _positions(self.sources)
+
+    def go_to(self, position: dict[str, Tensor]) -> None:
+        """Let every source go to where it stood."""
+        _go_to(self.sources, position)
+
+
+class EachItsOwn:
+    """Batches of several sources one below the other: members side by side, each with its rows.
+
+    Attributes:
+        held_out: What the first source holds out.
+
+    Example:
+        >>> rows = torch.arange(8.0)
+        >>> pair = EachItsOwn(Shuffled((rows,), size=3), Shuffled((rows,), size=3))
+        >>> pair.draw(torch.Generator().manual_seed(0))[0].shape
+        torch.Size([6])
+    """
+
+    def __init__(self, *sources: Batches) -> None:
+        self.sources, self.held_out = sources, sources[0].held_out
+
+    def draw(self, rng: torch.Generator) -> Batch:
+        """Return the next batch of every source, the first one's rows first."""
+        parts = zip(*(source.draw(rng) for source in self.sources), strict=True)
+        return tuple(torch.cat(tensors) for tensors in parts)
+
+    def position_of(self) -> dict[str, Tensor]:
+        """Return where the sources stand, for a checkpoint."""
+        return _positions(self.sources)
+
+    def go_to(self, position: dict[str, Tensor]) -> None:
+        """Let every source go to where it stood."""
+        _go_to(self.sources, position)
+
+
+def _positions(sources: tuple[Batches, ...]) -> dict[str, Tensor]:
+    return {
+        f"{i}.{name}": tensor
+        for i, source in enumerate(sources)
+        for name, tensor in source.position_of().items()
+    }
+
+
+def _go_to(sources: tuple[Batches, ...], position: dict[str, Tensor]) -> None:
+    for i, source in enumerate(sources):
+        start = f"{i}."
+        source.go_to({n[len(start) :]: t for n, t in position.items() if n.startswith(start)})
 
 
 def split(

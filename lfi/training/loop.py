@@ -5,21 +5,19 @@ posterior is who plays, not how.
 """
 
 import copy
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from lfi.training.batches import Batch, Batches
-from lfi.training.players import Move, Player, Step, Turn, alternating
+from lfi.training.checkpoints import Checkpoint, State, load, save
+from lfi.training.history import POINTS, History, Recorder
+from lfi.training.players import Move, Player, Step
 from lfi.training.schedules import Schedule, constant
 from lfi.training.seeds import fresh, torch_rng
-
-POINTS = 200  # the history keeps this many points of each column, each a mean over its steps
+from lfi.training.turns import Turn, alternating
 
 Callback = Callable[[int, dict[str, float]], None]
 
@@ -34,66 +32,15 @@ class Monitor:
         every: How many steps lie between two judgements.
         patience: Stop after this many judgements without improvement; None for never.
         name: The column of the history.
+        chooses: Whether the modules end with the weights of the best judgement; if not, the
+            judgements are only noted.
     """
 
     measure: Callable[[Batch], float]
     every: int
     patience: int | None = None
     name: str = "held-out"
-
-
-@dataclass(frozen=True)
-class History:
-    """What happened while training.
-
-    Attributes:
-        columns: For each name, pairs of step and value.
-        steps: How many turns were taken.
-        best_step: The step whose weights the modules ended with, where a monitor chose.
-        seconds: How long it took.
-        stopped: Why it ended.
-        seed: The seed that repeats it.
-    """
-
-    columns: dict[str, tuple[tuple[int, float], ...]]
-    steps: int
-    best_step: int | None
-    seconds: float
-    stopped: str
-    seed: int
-
-    def describe(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
-        columns = {name: [list(pair) for pair in pairs] for name, pairs in self.columns.items()}
-        return {**self.__dict__, "columns": columns}
-
-    @classmethod
-    def restore(cls, description: dict[str, Any]) -> "History":
-        """Return the history that `describe` has described."""
-        columns = {
-            name: tuple((int(step), float(value)) for step, value in pairs)
-            for name, pairs in description["columns"].items()
-        }
-        return cls(**{**description, "columns": columns})
-
-
-@dataclass
-class _Recorder:
-    """Gathers columns: means over stretches of steps."""
-
-    every: int
-    columns: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    open: dict[str, list[Tensor | float]] = field(default_factory=dict)
-
-    def log(self, name: str, value: Tensor | float) -> None:
-        self.open.setdefault(name, []).append(value)
-
-    def close(self, step: int) -> dict[str, float]:
-        latest = {name: math.fsum(map(float, v)) / len(v) for name, v in self.open.items()}
-        for name, value in latest.items():
-            self.columns.setdefault(name, []).append((step, value))
-        self.open.clear()
-        return latest
+    chooses: bool = True
 
 
 @torch.no_grad()
@@ -125,6 +72,7 @@ def fit(
     seed: int | None = None,
     device: str = "cpu",
     callbacks: Sequence[Callback] = (),
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train the players' modules in place.
 
@@ -141,12 +89,15 @@ def fit(
         seed: None takes fresh entropy, which the history records.
         device: Where the modules are trained, and stay.
         callbacks: Called after every step with its index and the latest values.
+        checkpoint: Where to keep all that is needed to go on after an interruption. If the file
+            is there, training goes on from it, and ends as if it had never been interrupted.
 
     Returns:
         The history.
 
     Raises:
-        ValueError: If `steps` is not positive, nobody plays, or a monitor has no held-out data.
+        ValueError: If `steps` is not positive, nobody plays, a monitor has no held-out data, or a
+            checkpoint is of another training.
         Diverged: If an objective is no longer finite.
 
     Example:
@@ -165,43 +116,56 @@ def fit(
         raise ValueError("players: nobody plays")
     if monitor is not None and batches.held_out is None:
         raise ValueError("monitor: the batches hold nothing out to judge on")
-    seed = fresh(seed)
-    rng, begin = torch_rng(seed), time.monotonic()
+    resumed = checkpoint is not None and checkpoint.exists
+    seed = checkpoint.seed(seed) if resumed else fresh(seed)
+    rng = torch_rng(seed)
     for player in players:
         player.module.to(device).train()
     moves = [Move(player) for player in players]
     for move in moves:
         move.freeze()
-    record = _Recorder(max(1, steps // POINTS))
-    best, best_step, best_states, bad, stopped = math.inf, None, None, 0, "all steps done"
-    latest: dict[str, float] = {}
+    state = State(Recorder(max(1, steps // POINTS)))
+    if resumed:
+        load(checkpoint, state, moves, batches, rng, steps)
+    begin = time.monotonic() - state.seconds
     try:
-        for index in range(steps):
+        while state.done < steps and not state.stopped:
+            index = state.done
             for move in moves:
                 move.scale_rate(schedule(index / steps))
-            turn(moves, lambda: batches.draw(rng), Step(index, rng, record.log))
-            done = index + 1
-            if done % record.every == 0 or done == steps:
-                latest |= record.close(done)
+            turn(moves, lambda: batches.draw(rng), Step(index, rng, state.record.log, steps))
+            state.done = done = index + 1
+            if done % state.record.every == 0 or done == steps:
+                state.latest |= state.record.close(done)
             if monitor is not None and (done % monitor.every == 0 or done == steps):
-                value = _judge(monitor, moves, batches.held_out)
-                record.columns.setdefault(monitor.name, []).append((done, value))
-                latest[monitor.name] = value
-                if value < best:
-                    best, best_step, bad = value, done, 0
-                    best_states = [copy.deepcopy(move.current.state_dict()) for move in moves]
-                elif monitor.patience is not None and (bad := bad + 1) >= monitor.patience:
-                    stopped = f"no improvement in {bad} judgements"
+                _note(monitor, _judge(monitor, moves, batches.held_out), state, moves)
             for callback in callbacks:
-                callback(done, latest)
-            if stopped != "all steps done":
-                break
+                callback(done, state.latest)
+            state.seconds = time.monotonic() - begin
+            if checkpoint is not None and (done % checkpoint.every == 0 or done == steps):
+                save(checkpoint, state, moves, batches, rng, steps, seed)
     finally:
         for move in moves:
             move.freeze(False)
     for i, move in enumerate(moves):
-        state = best_states[i] if best_states is not None else move.current.state_dict()
-        move.player.module.load_state_dict(state)
+        chosen = state.best_states[i] if state.best_states else move.current.state_dict()
+        move.player.module.load_state_dict(chosen)
         move.player.module.eval()
-    columns = {name: tuple(pairs) for name, pairs in record.columns.items()}
-    return History(columns, done, best_step, time.monotonic() - begin, stopped, seed)
+    columns = {name: tuple(pairs) for name, pairs in state.record.columns.items()}
+    stopped = state.stopped or "all steps done"
+    return History(columns, state.done, state.best_step, state.seconds, stopped, seed)
+
+
+def _note(monitor: Monitor, value: float, state: State, moves: Sequence[Move]) -> None:
+    """Keep a judgement, the best weights where they are asked for, and end where it is time."""
+    state.record.columns.setdefault(monitor.name, []).append((state.done, value))
+    state.latest[monitor.name] = value
+    if not monitor.chooses:
+        return
+    if value < state.best:
+        state.best, state.best_step, state.bad = value, state.done, 0
+        state.best_states = [copy.deepcopy(move.current.state_dict()) for move in moves]
+    elif monitor.patience is not None:
+        state.bad += 1
+        if state.bad >= monitor.patience:
+            state.stopped = f"no improvement in {state.bad} judgements"

@@ -2,11 +2,11 @@
 
 Ratio estimation has one player, a GAN two, an alpha-GAN four; training knows no more than that. A
 `Player` is what a user states; `Move` is the player with its optimiser while training runs. A turn
-lets every player move once or several times, each on fresh batches, with everyone else frozen.
+(`lfi.training.turns`) lets every player move once or several times.
 """
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -29,11 +29,18 @@ class Step:
         index: How many turns are done.
         rng: The generator to draw from, on the CPU.
         log: Notes a value under a name in the history.
+        steps: How many turns there are to be.
     """
 
     index: int
     rng: torch.Generator
     log: Callable[[str, Tensor | float], None]
+    steps: int = 1
+
+    @property
+    def done(self) -> float:
+        """The share of turns that are done, in [0, 1)."""
+        return self.index / self.steps
 
 
 Objective = Callable[[Batch, Step], Tensor]
@@ -106,27 +113,40 @@ class Move:
             Diverged: If the objective is not finite.
         """
         self.freeze(False)
+        value = self.value(batch, step)
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        self.freeze()
+
+    def value(self, batch: Batch, step: Step) -> Tensor:
+        """Return the objective, and note it.
+
+        Raises:
+            Diverged: If it is not finite.
+        """
         value = self.player.objective(batch, step)
         if not torch.isfinite(value):
             raise Diverged(
                 f"the objective of {self.player.name} became {value.item()} at step {step.index}: "
                 "lower the learning rate, or look for extreme values in the data"
             )
-        self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        self.freeze()
         step.log(self.player.name, value.detach())
+        return value
 
     def apply(self) -> None:
         """Move the parameters along the gradient just computed."""
+        self.advance()
+        self.moves += 1
+        if self.average is not None:
+            self.update_average()
+
+    def advance(self) -> None:
+        """Take the optimiser's step, which `apply` counts and averages."""
         if self.player.clip is not None:
             clip_grad_norm_(self.parameters, self.player.clip)
         self.optimiser.step()
         if self.player.project is not None:
             self.player.project(self.player.module)
-        self.moves += 1
-        if self.average is not None:
-            self.update_average()
 
     @torch.no_grad()
     def update_average(self) -> None:
@@ -142,23 +162,3 @@ class Move:
     def current(self) -> nn.Module:
         """The module to judge: the averaged one where there is one."""
         return self.player.module if self.average is None else self.average
-
-
-Turn = Callable[[Sequence[Move], Callable[[], Batch], Step], None]
-
-
-def alternating(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
-    """Let one player after the other move, each `steps` times on fresh batches."""
-    for move in moves:
-        for _ in range(move.player.steps):
-            move.gradient(draw(), step)
-            move.apply()
-
-
-def simultaneous(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
-    """Let all players see the same batch, and then all move at once."""
-    batch = draw()
-    for move in moves:
-        move.gradient(batch, step)
-    for move in moves:
-        move.apply()

@@ -100,7 +100,7 @@ def sbi_run(function, n: int, workers: int) -> None:
     simulate_for_sbi(function, prior, n, num_workers=workers, show_progress_bar=False)
 
 
-def workers(n: int, repeats: int) -> dict[tuple[str, str], float]:
+def workers(n: int, repeats: int, methods: list[str]) -> dict[tuple[str, str], float]:
     """Return how many times faster two workers are than one, the median of paired runs."""
     from joblib import Parallel, delayed
 
@@ -113,7 +113,8 @@ def workers(n: int, repeats: int) -> dict[tuple[str, str], float]:
         "sbi": lambda k: sbi_run(lambda t: torch.from_numpy(five_milliseconds(t, rng)), n, k),
     }
     figures = {}
-    for name, run in runs.items():
+    for name in methods:
+        run = runs[name]
         pairs = [(seconds(lambda: run(1)), seconds(lambda: run(2))) for _ in range(repeats)]  # noqa: B023
         figures[name, "speed of 2 workers over 1"] = statistics.median(a / b for a, b in pairs)
         figures[name, "seconds, 2 workers"] = statistics.median(b for _, b in pairs)
@@ -152,6 +153,7 @@ def commands(n: int, repeats: int) -> dict[tuple[str, str], float]:
     }
 
 
+METHODS = ["lfi", "joblib", "sbi"]
 PARTS = {"calls": (calls, 3_000, 5), "workers": (workers, 1_500, 5), "commands": (commands, 500, 5)}
 
 
@@ -160,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--calls", type=int, help="of each run, instead of each part's own number")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="of workers")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     commit = subprocess.run(
@@ -169,7 +172,8 @@ def main() -> None:
         measure, n, repeats = PARTS[part]
         n = arguments.calls or n
         begin = time.monotonic()
-        figures = measure(n, repeats)
+        which = {"methods": arguments.methods} if part == "workers" else {}
+        figures = measure(n, repeats, **which)
         took = f"{time.monotonic() - begin:.1f}"
         for (method, metric), value in figures.items():
             print(f"{part:<10}{method:<8}{metric:<45}{value:>10.3f}", flush=True)

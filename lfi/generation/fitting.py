@@ -1,0 +1,301 @@
+"""Fitting generators to data by any comparison: one loop, from GANs to moment matching."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from lfi.comparison import R1, R2, Adversarial, Discrepancy, Energy
+from lfi.generation.adversarial import Packed, duel, match
+from lfi.generation.annealed import Annealed
+from lfi.generation.generator import Generator
+from lfi.generation.given import Given
+from lfi.generation.learned import LearnedFeatures
+from lfi.generation.paired import Paired
+from lfi.generation.regime import Regime
+from lfi.networks import MixtureGenerator, MultiscaleCritic, Standardise, side_by_side
+from lfi.networks import members as members_of
+from lfi.training import (
+    Batch,
+    Checkpoint,
+    EachItsOwn,
+    Monitor,
+    Shuffled,
+    bar,
+    child,
+    fit,
+    fresh,
+    held_out_note,
+    isolated,
+    split,
+    torch_rng,
+)
+
+FEWEST = 20  # rows of data
+JUDGED = 1_000  # held-out rows, of which the energy distance is taken
+JUDGEMENTS = 20
+HELD_OUT = 0.1  # the share of rows
+
+Comparison = Adversarial | Packed | Discrepancy
+
+DEFAULT = Adversarial(Paired(), Paired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5)))
+
+
+def fit_generator(
+    data: Tensor | tuple[Tensor, Tensor],
+    *,
+    comparison: Comparison = DEFAULT,
+    generator: nn.Module | None = None,
+    critic: nn.Module | None = None,
+    scaled: bool = False,
+    regime: Regime | None = None,
+    patience: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> Generator:
+    """Train a generator to draw what cannot be told from data.
+
+    The default covers every mode: critic and generator compare pairs (relativistic), both
+    gradient penalties fade, and the noise names one of many codes, so that modes need no bridges.
+
+    Args:
+        data: (n, *event), or (data, given): one of what is given for each row, classes (whole
+            numbers, (n,)) or numbers of any shape.
+        comparison: `Adversarial`, `Packed`, or a discrepancy such as `MMD`, which needs no critic.
+            `lfi.generation.presets` has those of the literature by name.
+        generator: A network of your own: `noise(n, rng)`, and (z) or (z, given) to (n, *event).
+            It is trained in place. One that simulates, in units of its own, is `scaled`.
+        critic: A network of your own: (x) or (x, given) to (n,), of standardised x; under
+            `Packed`, x is (n, samples, *event), and under `LearnedFeatures` it returns features.
+        scaled: Whether the generator's samples are in the data's units, not standardised.
+        regime: Steps, batch, rates, turns; None for `Regime()`.
+        patience: Stop after so many judgements without improvement, and keep the best weights;
+            None takes the last. What judges is the energy distance to held-out data, twenty times.
+        checkpoint: Where to keep what an interrupted training goes on from.
+        seed: None takes fresh entropy, which the history records.
+        device: Where to train.
+        progress: Show a bar on a terminal.
+
+    Raises:
+        ValueError: If the data are too few, not finite, or what is given does not fit them.
+        TypeError: If the generator has no `noise`.
+        Diverged: If a player's objective is no longer finite: which one's, and at which step.
+
+    References:
+        Jolicoeur-Martineau, The relativistic discriminator, 2019. arXiv:1807.00734
+        Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN!, 2025.
+            arXiv:2501.05441
+
+    Example:
+        >>> data = torch.randn(200, 2) * torch.tensor([1.0, 10.0])
+        >>> generator = lfi.fit_generator(data, regime=lfi.Regime(steps=5), seed=1)
+        >>> generator.sample(3, seed=2).shape
+        torch.Size([3, 2])
+    """
+    (one,) = fit_generators(
+        data,
+        1,
+        comparison=comparison,
+        generators=None if generator is None else [generator],
+        critics=None if critic is None else [critic],
+        scaled=scaled,
+        regime=regime,
+        patience=patience,
+        checkpoint=checkpoint,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    return one
+
+
+def fit_generators(
+    data: Tensor | tuple[Tensor, Tensor],
+    members: int = 5,
+    *,
+    comparison: Comparison = DEFAULT,
+    generators: Sequence[nn.Module] | None = None,
+    critics: Sequence[nn.Module] | None = None,
+    scaled: bool = False,
+    regime: Regime | None = None,
+    patience: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> tuple[Generator, ...]:
+    """Train several generators at once, each with a start, batches, noise and critic of its own.
+
+    They stand side by side in one batched computation: five small networks take less than five
+    times one. How far their samples agree says what chance decided.
+
+    Args:
+        data: As `fit_generator` takes it.
+        members: How many.
+        comparison: What compares each with the data.
+        generators: Networks of your own, one for each member and all of one shape.
+        critics: Likewise.
+        scaled: Whether the generators' samples are in the data's units, not standardised.
+        regime: Steps, batch, rates, turns; None for `Regime()`.
+        patience: Stop after so many judgements of all members together without improvement.
+        checkpoint: Where to keep what an interrupted training goes on from.
+        seed: None takes fresh entropy, which the histories record.
+        device: Where to train.
+        progress: Show a bar on a terminal.
+
+    Returns:
+        The generators; their histories are of all members together, each value a mean.
+
+    Raises:
+        ValueError: If there is no member, networks are not one for each, or as `fit_generator`.
+        TypeError: As `fit_generator`.
+        Diverged: As `fit_generator`.
+
+    Example:
+        >>> quick = lfi.Regime(steps=5)
+        >>> pair = lfi.fit_generators(torch.randn(200, 2), 2, regime=quick, seed=1)
+        >>> [generator.sample(3, seed=2).shape for generator in pair]
+        [torch.Size([3, 2]), torch.Size([3, 2])]
+    """
+    if members < 1:
+        raise ValueError(f"members must be at least 1, got {members}")
+    if checkpoint is not None and seed is None:
+        raise ValueError("seed: a checkpoint needs the seed that its training goes on with")
+    regime, seed = regime or Regime(), fresh(seed)
+    x, given = _checked(data)
+    taken = None if given is None else Given.of(given)
+    size, width = x[0].numel(), 0 if taken is None else taken.size
+    with isolated(child(seed, 0)):
+        networks = _own("generators", generators, members) or [
+            MixtureGenerator(size, width) for _ in range(members)
+        ]
+        opponents = _own("critics", critics, members)
+        if opponents is None and not isinstance(comparison, Discrepancy):
+            opponents = [_critic(comparison, size, width) for _ in range(members)]
+    if not hasattr(networks[0], "noise"):
+        kind = type(networks[0]).__name__
+        raise TypeError(f"generator: {kind} has no `noise(n, rng)`, which draws what it maps")
+    standardise = Standardise(x.shape[1:])
+    standardise.learn(x)
+    columns = (standardise(x),) if taken is None else (standardise(x), taken(given))
+    train, held_out = split(columns, HELD_OUT, torch_rng(seed, 1), most=JUDGED)
+    rows = min(regime.batch, len(train[0]))
+    if isinstance(comparison, Packed):
+        rows -= rows % comparison.samples
+    sources = [Shuffled(train, held_out, size=rows, device=device) for _ in networks]
+    source = _Source(networks, standardise.to(device), scaled, rows)
+    if isinstance(comparison, Discrepancy):
+        players = match(source.module, source.draw, comparison, regime=regime, members=members)
+    else:
+        players = duel(
+            source.module,
+            side_by_side(opponents),
+            source.draw,
+            comparison,
+            regime=regime,
+            members=members,
+        )
+    with bar("training the generator", regime.steps, progress) as advance:
+        history = fit(
+            players,
+            EachItsOwn(*sources),
+            steps=regime.steps,
+            turn=regime.turn,
+            monitor=Monitor(
+                lambda batch: source.distance(batch, torch_rng(seed, 3)),
+                every=max(1, regime.steps // JUDGEMENTS),
+                patience=patience,
+                chooses=patience is not None,
+            ),
+            schedule=regime.schedule,
+            seed=child(seed, 2),
+            device=device,
+            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
+            checkpoint=checkpoint,
+        )
+    for own, player in zip((opponents, networks)[-len(players) :], players, strict=True):
+        for module, trained in zip(own, members_of(player.module), strict=True):
+            module.to(device).load_state_dict(trained.state_dict())
+    dtype = data[0].dtype if isinstance(data, tuple) else data.dtype
+    return tuple(
+        Generator(
+            network,
+            standardise,
+            taken,
+            critic=opponents and opponents[i],
+            dtype=dtype,
+            scaled=scaled,
+            history=replace(history, seed=seed),  # the one that repeats the whole fit
+        )
+        .to(device)
+        .eval()
+        for i, network in enumerate(networks)
+    )
+
+
+class _Source:
+    """Generators side by side, as the players see them: samples of standardised data."""
+
+    def __init__(
+        self, networks: list[nn.Module], standardise: Standardise, scaled: bool, rows: int
+    ) -> None:
+        self.module, self.noise = side_by_side(networks), networks[0].noise
+        self.members, self.rows = len(networks), rows
+        self.standardise, self.scaled = standardise, scaled
+
+    def samples(self, n: int, rng: torch.Generator, *given: Tensor) -> Tensor:
+        """Draw n samples of each member, (members n, *event)."""
+        z = self.noise(self.members * n, rng).to(self.standardise.location.device)
+        made = self.module(z, *given).reshape(len(z), *self.standardise.location.shape)
+        return self.standardise(made) if self.scaled else made
+
+    def draw(self, *inputs: Tensor | torch.Generator) -> Tensor:
+        """Draw a batch for what is given, with the random generator that comes last."""
+        *given, rng = inputs
+        return self.samples(self.rows, rng, *given)
+
+    def distance(self, held_out: Batch, rng: torch.Generator) -> float:
+        """Return the energy distance between held-out data and samples, a mean over members."""
+        y, *given = held_out
+        made = self.samples(len(y), rng, *(part.repeat(self.members, 1) for part in given))
+        parts = [
+            torch.cat([part.flatten(1), *given], dim=1) for part in (y, *made.chunk(self.members))
+        ]
+        return sum(float(Energy()(parts[0], part)) for part in parts[1:]) / self.members
+
+
+def _checked(data: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Return data in float32, and what is given."""
+    x, given = data if isinstance(data, tuple) else (data, None)
+    if not x.is_floating_point() or x.ndim < 2 or len(x) < FEWEST:
+        raise ValueError(
+            f"data must be real numbers, (n, *event), at least {FEWEST} rows; "
+            f"got {x.dtype} of shape {tuple(x.shape)}"
+        )
+    for name, part in (("data", x), ("given", given)):
+        if part is not None and not part.isfinite().all():
+            bad = int((~part.reshape(len(part), -1).isfinite().all(dim=1)).sum())
+            raise ValueError(f"{name}: {bad} of {len(part)} rows are not finite")
+    if given is not None and len(given) != len(x):
+        raise ValueError(f"given has {len(given)} rows, the data {len(x)}")
+    return x.to(torch.float32), given
+
+
+def _own(name: str, modules: Sequence[nn.Module] | None, members: int) -> list[nn.Module] | None:
+    """Return the user's networks, one for each member."""
+    if modules is not None and len(modules) != members:
+        raise ValueError(f"{name}: {len(modules)} networks for {members} members")
+    return modules and list(modules)
+
+
+def _critic(comparison: Adversarial | Packed, size: int, given: int) -> nn.Module:
+    """Return the critic that a comparison needs."""
+    samples, loss = 1, comparison
+    if isinstance(comparison, Packed):
+        samples, loss = comparison.samples, comparison.comparison
+    features = loss.critic_loss.features if isinstance(loss.critic_loss, LearnedFeatures) else 0
+    shapes = [(samples * size,)] + [(samples * given,)] * (given > 0)
+    return MultiscaleCritic(shapes, features=features)

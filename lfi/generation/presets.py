@@ -1,0 +1,122 @@
+"""Comparisons by the names of the papers they come from, one line each.
+
+    loss of the critic, loss of the generator, penalty or constraint
+
+Each is a value that `lfi.fit_generator(data, comparison=...)` takes; write your own as freely. What
+the papers call a discriminator's loss is minus the divergence that its ratio bounds.
+"""
+
+from lfi.comparison import (
+    DRAGAN,
+    MMD,
+    R1,
+    R2,
+    Adversarial,
+    Bernoulli,
+    Divergence,
+    Energy,
+    Gaussian,
+    GradientPenalty,
+    Hinge,
+    Linear,
+    NonSaturating,
+    Quantile,
+    RationalQuadratic,
+    Sinkhorn,
+    Sum,
+    Wasserstein,
+    WeightClipping,
+)
+from lfi.generation.adversarial import Packed
+from lfi.generation.learned import LearnedFeatures
+from lfi.generation.least_squares import LeastSquares
+from lfi.generation.paired import Paired
+
+
+def GAN() -> Adversarial:
+    """Return the minimax game of Goodfellow et al., 2014. arXiv:1406.2661."""
+    return Adversarial(Bernoulli(), Bernoulli())
+
+
+def NonSaturatingGAN(r1: float = 0.0) -> Adversarial:
+    """Return the GAN that is trained in practice, with the R1 penalty if it has a weight.
+
+    Goodfellow et al., 2014. arXiv:1406.2661; Mescheder et al., 2018. arXiv:1801.04406.
+    """
+    return Adversarial(Bernoulli(), NonSaturating(), R1(r1) if r1 else ())
+
+
+def LSGAN() -> Adversarial:
+    """Return regressions on labels. Mao et al., 2017. arXiv:1611.04076."""
+    return Adversarial(LeastSquares(), LeastSquares())
+
+
+def fGAN(f: Divergence) -> Adversarial:
+    """Return the minimax game of an f-divergence. Nowozin et al., 2016. arXiv:1606.00709."""
+    return Adversarial(f, f)
+
+
+def bGAN(f: Divergence) -> Adversarial:
+    """Return a ratio matched by a Bregman divergence, and a generator of its own.
+
+    Uehara et al., 2016. arXiv:1610.02920.
+    """
+    return Adversarial(f, NonSaturating())
+
+
+def HingeGAN() -> Adversarial:
+    """Return the hinge of both sides. Lim & Ye, 2017. arXiv:1705.02894."""
+    return Adversarial(Hinge(), Hinge())
+
+
+def WGAN(limit: float = 0.1) -> Adversarial:
+    """Return the Wasserstein GAN with clipped weights. Arjovsky et al., 2017. arXiv:1701.07875."""
+    return Adversarial(Wasserstein(), Wasserstein(), constraint=WeightClipping(limit))
+
+
+def WGANGP(weight: float = 10.0) -> Adversarial:
+    """Return WGAN with a gradient penalty. Gulrajani et al., 2017. arXiv:1704.00028."""
+    return Adversarial(Wasserstein(), Wasserstein(), GradientPenalty(weight))
+
+
+def GANGP(weight: float = 10.0) -> Adversarial:
+    """Return NS-GAN with WGAN-GP's penalty. Fedus et al., 2018. arXiv:1710.08446."""
+    return Adversarial(Bernoulli(), NonSaturating(), GradientPenalty(weight))
+
+
+def DRAGANNS(weight: float = 10.0) -> Adversarial:
+    """Return NS-GAN with DRAGAN's penalty. Kodali et al., 2017. arXiv:1705.07215."""
+    return Adversarial(Bernoulli(), NonSaturating(), DRAGAN(weight))
+
+
+def R3GAN(weight: float = 0.1) -> Adversarial:
+    """Return the relativistic GAN with R1 and R2. Huang et al., 2025. arXiv:2501.05441."""
+    return Adversarial(Paired(), Paired(), (R1(weight), R2(weight)))
+
+
+def GMMN() -> MMD:
+    """Return the MMD of Gaussians of several widths. Li et al., 2015. arXiv:1502.02761."""
+    return MMD(Sum(tuple(Gaussian(Quantile(scale=scale)) for scale in (0.02, 0.1, 0.5, 2.0))))
+
+
+def CramerGAN(weight: float = 10.0, features: int = 16) -> Adversarial:
+    """Return the energy distance of learned features. Bellemare et al., 2017. arXiv:1705.10743."""
+    loss = LearnedFeatures(Energy(), features)
+    return Adversarial(loss, loss, GradientPenalty(weight))
+
+
+def MMDGAN(weight: float = 1.0, features: int = 16) -> Adversarial:
+    """Return the MMD of learned features. Binkowski et al., 2018. arXiv:1801.01401."""
+    quadratics = tuple(RationalQuadratic(1.0, alpha) for alpha in (0.2, 0.5, 1.0, 2.0, 5.0))
+    loss = LearnedFeatures(MMD(Sum((*quadratics, Linear()))), features)
+    return Adversarial(loss, loss, GradientPenalty(weight))
+
+
+def SinkhornGAN(relative: float = 0.05) -> Sinkhorn:
+    """Return a Sinkhorn divergence. Genevay et al., 2018. arXiv:1706.00292."""
+    return Sinkhorn(relative=relative)
+
+
+def PacGAN(samples: int = 2) -> Packed:
+    """Return the non-saturating GAN whose critic sees packs. Lin et al., 2018. arXiv:1712.04086."""
+    return Packed(NonSaturatingGAN(), samples)

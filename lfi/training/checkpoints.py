@@ -1,0 +1,183 @@
+"""Checkpoints: all that training needs to go on as if it had never been interrupted.
+
+A file holds the players' weights, averages and optimisers, the best weights so far, the history,
+where the batches stand and the state of the random generator: safetensors and JSON, as all files of
+lfi, so that reading one runs no code. It is replaced in one atomic step.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lfi.networks import load_prefixed, prefixed, read, write
+from lfi.training.batches import Batches
+from lfi.training.history import Recorder
+from lfi.training.players import Move
+from lfi.training.seeds import fresh
+
+KIND = "Checkpoint"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often training is kept.
+
+    Attributes:
+        path: The file. It stays when training has ended.
+        every: How many steps lie between two writings.
+
+    Raises:
+        ValueError: If `every` is not positive.
+    """
+
+    path: str | Path
+    every: int = 1_000
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1 step, got {self.every}")
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file to go on from."""
+        return Path(self.path).is_file()
+
+    def seed(self, given: int | None) -> int:
+        """Return the seed of the training in the file.
+
+        Raises:
+            ValueError: If another one is given.
+        """
+        kept = read(self.path).spec["seed"]
+        if given is not None and fresh(given) != kept:
+            raise ValueError(f"seed is {given}, but {self.path} was written with seed {kept}")
+        return kept
+
+
+@dataclass
+class State:
+    """What the loop remembers from one step to the next, besides the players.
+
+    Attributes:
+        record: The history so far.
+        done: How many steps.
+        latest: The latest values of the history's columns.
+        best: The best judgement.
+        best_step: Its step.
+        best_states: The modules' weights then.
+        bad: Judgements since.
+        stopped: Why training ends before its last step, or nothing.
+        seconds: How long it has taken.
+    """
+
+    record: Recorder
+    done: int = 0
+    latest: dict[str, float] = field(default_factory=dict)
+    best: float = math.inf
+    best_step: int | None = None
+    best_states: list[dict[str, Tensor]] | None = None
+    bad: int = 0
+    stopped: str = ""
+    seconds: float = 0.0
+
+
+PLAIN = ("done", "latest", "best", "best_step", "bad", "stopped", "seconds")
+
+
+def save(
+    checkpoint: Checkpoint,
+    state: State,
+    moves: Sequence[Move],
+    batches: Batches,
+    rng: torch.Generator,
+    steps: int,
+    seed: int,
+) -> None:
+    """Write a checkpoint.
+
+    Raises:
+        TypeError: If the batches cannot tell where they stand.
+    """
+    if not hasattr(batches, "position_of"):
+        raise TypeError(f"batches: {type(batches).__name__} has no `position_of` to keep")
+    tensors = {"rng": rng.get_state()}
+    tensors |= {f"batches.{name}": tensor for name, tensor in batches.position_of().items()}
+    optimisers = []
+    for i, move in enumerate(moves):
+        tensors |= prefixed(f"module.{i}", move.player.module)
+        if move.average is not None:
+            tensors |= prefixed(f"average.{i}", move.average)
+        if state.best_states is not None:
+            tensors |= {f"best.{i}.{k}": value for k, value in state.best_states[i].items()}
+        plain: dict[str, dict[str, Any]] = {}
+        for k, values in move.optimiser.state_dict()["state"].items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimiser.{i}.{k}.{name}"] = value
+                else:
+                    plain.setdefault(str(k), {})[name] = value
+        optimisers.append(plain)
+    spec = {
+        "steps": steps,
+        "seed": seed,
+        "players": [move.player.name for move in moves],
+        "moves": [move.moves for move in moves],
+        "optimisers": optimisers,
+        "columns": state.record.columns,
+        "open": {name: [float(v) for v in values] for name, values in state.record.open.items()},
+        **{name: getattr(state, name) for name in PLAIN},
+    }
+    write(checkpoint.path, KIND, spec, tensors)
+
+
+def load(
+    checkpoint: Checkpoint,
+    state: State,
+    moves: Sequence[Move],
+    batches: Batches,
+    rng: torch.Generator,
+    steps: int,
+) -> None:
+    """Put state, players, batches and random generator to where a checkpoint was written.
+
+    Raises:
+        ValueError: If the file is of another training.
+    """
+    contents = read(checkpoint.path)
+    spec, tensors = contents.spec, contents.tensors
+    players = [move.player.name for move in moves]
+    if contents.kind != KIND or (spec["players"], spec["steps"]) != (players, steps):
+        raise ValueError(f"{checkpoint.path} is of another training: {spec.get('players')}")
+    for name in PLAIN:
+        setattr(state, name, spec[name])
+    state.record.columns = {
+        name: [(int(step), float(value)) for step, value in pairs]
+        for name, pairs in spec["columns"].items()
+    }
+    state.record.open = {name: list(values) for name, values in spec["open"].items()}
+    rng.set_state(tensors["rng"])
+    batches.go_to(_below("batches.", tensors))
+    for i, move in enumerate(moves):
+        load_prefixed(f"module.{i}", move.player.module, tensors)
+        if move.average is not None:
+            load_prefixed(f"average.{i}", move.average, tensors)
+        move.moves = spec["moves"][i]
+        kept: dict[int, dict[str, Any]] = {
+            int(k): dict(values) for k, values in spec["optimisers"][i].items()
+        }
+        for name, tensor in _below(f"optimiser.{i}.", tensors).items():
+            k, _, key = name.partition(".")
+            kept.setdefault(int(k), {})[key] = tensor
+        groups = move.optimiser.state_dict()["param_groups"]
+        move.optimiser.load_state_dict({"state": kept, "param_groups": groups})
+    if state.best_step is not None:
+        state.best_states = [_below(f"best.{i}.", tensors) for i in range(len(moves))]
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}

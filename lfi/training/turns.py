@@ -1,0 +1,104 @@
+"""Turns: in what order players move, and where they look before they do.
+
+With F(w) the players' gradients, each of its own objective in its own parameters, and rate a:
+
+    simultaneous    w <- w - a F(w)
+    alternating     one player after the other, each sees what the last one did
+    extragradient   w <- w - a F(w - a F(w))          look ahead, then move from where one stood
+    consensus       w <- w - a (F(w) + c grad |F(w)|^2 / 2)
+
+At the saddle of x y the first spirals out, by sqrt(1 + a^2) a step, the second keeps its distance,
+the third spirals in by sqrt(1 - a^2 + a^4), the fourth by sqrt((1 - a c)^2 + a^2). These are for
+plain gradient steps; with another optimiser F goes through it, twice a turn for extragradient.
+
+References:
+    Korpelevich, The extragradient method for finding saddle points, 1976.
+    Gidel, Berard, Vignoud, Vincent & Lacoste-Julien, A variational inequality perspective on
+        generative adversarial networks, 2019. arXiv:1802.10551
+    Mescheder, Nowozin & Geiger, The numerics of GANs, 2017. arXiv:1705.10461
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+from lfi.training.batches import Batch
+from lfi.training.players import Move, Step
+
+Turn = Callable[[Sequence[Move], Callable[[], Batch], Step], None]
+
+
+def alternating(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
+    """Let one player after the other move, each `steps` times on fresh batches."""
+    for move in moves:
+        for _ in range(move.player.steps):
+            move.gradient(draw(), step)
+            move.apply()
+
+
+def simultaneous(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
+    """Let all players see the same batch, and then all move at once."""
+    batch = draw()
+    for move in moves:
+        move.gradient(batch, step)
+    for move in moves:
+        move.apply()
+
+
+def extragradient(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
+    """Let all look one move ahead, and move from where they stood by the gradients found there."""
+    batch = draw()
+    stood = [[parameter.detach().clone() for parameter in move.parameters] for move in moves]
+    for move in moves:
+        move.gradient(batch, step)
+    for move in moves:
+        move.advance()
+    batch = draw()
+    for move in moves:
+        move.gradient(batch, step)
+    with torch.no_grad():
+        for move, parameters in zip(moves, stood, strict=True):
+            torch._foreach_copy_(move.parameters, parameters)
+    for move in moves:
+        move.apply()
+
+
+def consensus(weight: float) -> Turn:
+    """Return simultaneous moves that also make all players' gradients small together.
+
+    Objectives with a gradient penalty are differentiated three times.
+
+    Args:
+        weight: c, the factor of half the squared norm of all gradients.
+
+    Raises:
+        ValueError: If the weight is negative or not finite.
+    """
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight must be finite and not negative, got {weight}")
+
+    def turn(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
+        batch = draw()
+        for move in moves:
+            move.freeze(False)
+        own = [
+            torch.autograd.grad(
+                move.value(batch, step), move.parameters, create_graph=True, materialize_grads=True
+            )
+            for move in moves
+        ]
+        half = sum(gradient.square().sum() for gradients in own for gradient in gradients) / 2
+        everyone = [parameter for move in moves for parameter in move.parameters]
+        if half.requires_grad:
+            pulls = iter(torch.autograd.grad(half, everyone, materialize_grads=True))
+        else:  # no gradient depends on where the players are
+            pulls = (torch.zeros_like(parameter) for parameter in everyone)
+        for move, gradients in zip(moves, own, strict=True):
+            for parameter, gradient in zip(move.parameters, gradients, strict=True):
+                parameter.grad = gradient.detach() + weight * next(pulls)
+        for move in moves:
+            move.freeze()
+            move.apply()
+
+    return turn

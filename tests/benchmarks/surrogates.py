@@ -1,0 +1,167 @@
+"""Surrogates of simulators: can a classifier tell their data from the simulator's?
+
+    python tests/benchmarks/surrogates.py two_moons influenza --methods gaussian adversarial flow
+
+For each task and method: a surrogate is fitted to `--simulations` simulations, and at 20 parameter
+vectors from the prior's central 90% a classifier (that of `lfi.fidelity`) is trained to tell 2,000
+of its data from 2,000 of the simulator's. The mean of its accuracies is printed and appended to
+results.csv; 0.5 is perfect. Beside lfi's own: a Gaussian fitted to each theta by a network
+(`gaussian`, which is where lfi's start from) and a conditional spline flow of zuko (`flow`), fitted
+to the same data in the same coordinates by maximum likelihood.
+"""
+
+import argparse
+import csv
+import importlib
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import lfi
+from lfi.comparison import R1, R2, Adversarial, Bernoulli, NonSaturating, Relativistic
+from lfi.generation.columns import Columns
+from lfi.generation.fidelity import compare
+from lfi.networks import Coordinates
+from lfi.simulation import Prior, Simulations, as_simulator, replicate
+from lfi.training.seeds import numpy_rng, torch_rng
+
+HERE = Path(__file__).parent
+TASKS = ("two_moons", "influenza", "lotka_volterra", "sir_gillespie")
+THETAS, DATA = 20, 2_000
+Draw = Callable[[Tensor], Tensor]
+
+COMPARISONS = {
+    "adversarial": Adversarial(Bernoulli(), NonSaturating(), R1(0.1, every=4)),
+    "relativistic": Adversarial(
+        Relativistic(), Relativistic(), (R1(0.1, every=4), R2(0.1, every=4))
+    ),
+    "energy": lfi.Energy(),
+    "mmd": lfi.MMD(),
+}
+
+
+def central(prior: Prior, n: int, seed: int) -> Tensor:
+    """Return n draws of the prior whose every entry is in the central 90%."""
+    rng = numpy_rng(seed, 7)
+    many = prior.sample(20_000, rng=rng)
+    low, high = many.quantile(many.new_tensor([0.05, 0.95]), dim=0)
+    theta = prior.sample(100 * n, rng=rng)
+    return theta[((theta > low) & (theta < high)).all(1)][:n]
+
+
+def fit_lfi(simulations: Simulations, method: str, steps: int, start_steps: int, seed: int) -> Draw:
+    """Return draws of a surrogate of lfi."""
+    surrogate = lfi.fit_surrogate(
+        simulations,
+        comparison=COMPARISONS["adversarial" if method == "gaussian" else method],
+        steps=1 if method == "gaussian" else steps,
+        start_steps=start_steps,
+        seed=seed,
+    )
+    return lambda theta: surrogate(theta, seed=seed + 1).detach()
+
+
+def fit_flow(simulations: Simulations, steps: int, seed: int) -> Draw:
+    """Return draws of a conditional neural spline flow, best of its held-out likelihoods."""
+    import zuko
+
+    theta, x = (part.float() for part in simulations.ok())
+    prior, rng = simulations.prior, torch_rng(seed, 9)
+    coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
+    columns = Columns(x.shape[1])
+    coordinates.learn(theta)
+    columns.learn(x)
+    given, best, state = coordinates(theta), float("inf"), None
+    torch.manual_seed(seed)
+    flow = zuko.flows.NSF(x.shape[1], given.shape[1], transforms=3, hidden_features=(64, 64))
+    optimiser = torch.optim.AdamW(flow.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    held = torch.zeros(len(x), dtype=torch.bool)
+    held[torch.randperm(len(x), generator=rng)[:1_000]] = True
+    train = (~held).nonzero()[:, 0]
+    for step in range(steps):
+        rows = train[torch.randint(len(train), (256,), generator=rng)]
+        loss = -flow(given[rows]).log_prob(columns.encode(x[rows], rng)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(flow.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        if (step + 1) % 200 == 0:
+            with torch.no_grad():
+                value = -flow(given[held]).log_prob(columns.encode(x[held], rng)).mean()
+            if value < best:
+                best = value
+                state = {name: tensor.clone() for name, tensor in flow.state_dict().items()}
+    flow.load_state_dict(state)
+
+    @torch.no_grad()
+    def draw(theta: Tensor) -> Tensor:
+        return columns.decode(flow(coordinates(theta.float())).sample())
+
+    return draw
+
+
+def main() -> None:
+    """Run what is asked for, print a table and append its rows."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("tasks", nargs="*", default=TASKS, metavar="TASK")
+    parser.add_argument("--methods", nargs="+", default=["gaussian", "adversarial", "flow"])
+    parser.add_argument("--simulations", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=1_000, help="of the generator, or of the flow")
+    parser.add_argument("--start-steps", type=int, default=3_000)
+    parser.add_argument("--thetas", type=int, default=THETAS)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", type=Path, help="a folder to keep simulations in")
+    arguments = parser.parse_args()
+    unknown = set(arguments.methods) - {*COMPARISONS, "gaussian", "flow"}
+    if unknown:
+        parser.error(f"--methods: {', '.join(sorted(unknown))} is none")
+    torch.set_num_threads(1)
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=True, cwd=HERE).stdout
+    n, seed = arguments.simulations, arguments.seed
+    print(f"{'task':<16}{'method':<14}{'C2ST':>7}{'least':>7}{'most':>7}{'fit s':>8}{'CPU s':>8}")
+    for task in arguments.tasks:
+        simulator = as_simulator(importlib.import_module(f"simulators.{task}"))
+        store = arguments.store and str(arguments.store / f"{task}_{n}_{seed}.zarr")
+        simulations = lfi.simulate(simulator, n, seed=seed, store=store, progress=False)
+        theta = central(simulator.prior, THETAS, seed)[: arguments.thetas]
+        kept = arguments.store and arguments.store / f"{task}_{len(theta)}_{seed}.pt"
+        if kept and kept.is_file():
+            real = torch.load(kept)
+        else:
+            rows = theta.repeat_interleave(DATA, 0)
+            real = replicate(simulator, rows, seed=seed + 2).unflatten(0, (len(theta), DATA))
+            if kept:
+                torch.save(real, kept)
+        for method in arguments.methods:
+            begin, cpu = time.monotonic(), time.process_time()
+            if method == "flow":
+                draw = fit_flow(simulations, arguments.steps, seed)
+            else:
+                draw = fit_lfi(simulations, method, arguments.steps, arguments.start_steps, seed)
+            seconds, cpu = time.monotonic() - begin, time.process_time() - cpu
+            found = [
+                compare(draw(t.expand(DATA, -1)), x, seed).statistic
+                for t, x in zip(theta, real, strict=True)
+            ]
+            mean = sum(found) / len(found)
+            print(
+                f"{task:<16}{method:<14}{mean:>7.3f}{min(found):>7.3f}{max(found):>7.3f}"
+                f"{seconds:>8.0f}{cpu:>8.0f}",
+                flush=True,
+            )
+            metric = f"c2st at {len(theta)} theta"
+            row = [commit.strip(), date.today(), f"surrogate {task}", method, n, seed, metric]
+            with (HERE / "results.csv").open("a", newline="") as file:
+                csv.writer(file).writerow([*row, f"{mean:.4f}", f"{cpu:.1f}"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Fitting generators: what comes out, that equal seeds repeat it, and that it learns."""
+
+import pytest
+import torch
+from torch import nn
+
+import lfi
+from lfi.networks import MixtureGenerator, MultiscaleCritic
+from lfi.training import Checkpoint, consensus, extragradient, simultaneous
+
+DATA = torch.randn(80, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 9.0])
+QUICK = lfi.Regime(steps=4, batch=16)
+
+
+class Shift(nn.Module):
+    """Science: a normal distribution in the data's units, whose mean is the only parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(1, dtype=torch.float32))
+
+    def noise(self, n, rng):
+        return torch.randn(n, 1, generator=rng, dtype=torch.float32)
+
+    def forward(self, z):
+        return 10 * z + self.mean
+
+
+def test_samples_have_the_shape_and_the_dtype_of_the_data():
+    for data in (DATA, DATA.float().reshape(80, 2, 1)):
+        generator = lfi.fit_generator(data, regime=QUICK, seed=1)
+        x = generator.sample(7, seed=2)
+        assert (x.shape[1:], x.dtype, len(x)) == (data.shape[1:], data.dtype, 7)
+        assert generator.sample(0).shape == (0, *data.shape[1:])
+
+
+def test_equal_seeds_are_equal_generators_and_leave_the_global_state_alone():
+    before = torch.get_rng_state()
+    first, again, other = (
+        lfi.fit_generator(DATA, regime=QUICK, seed=seed).sample(5, seed=2) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    "comparison", [lfi.R3GAN(), lfi.Energy()], ids=["with a critic", "without"]
+)
+def test_an_interrupted_fit_ends_as_an_uninterrupted_one(tmp_path, comparison, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "fit.lfi", every=2)
+    options = {"comparison": comparison, "regime": QUICK, "seed": 1}
+    whole = lfi.fit_generators(DATA, 2, **options)
+    schedule = lambda done: 1 / 0 if done >= 0.75 else options["regime"].schedule(done)
+    broken = lfi.Regime(steps=4, batch=16, schedule=schedule)
+    with pytest.raises(ZeroDivisionError):
+        lfi.fit_generators(
+            DATA, 2, comparison=comparison, regime=broken, seed=1, checkpoint=checkpoint
+        )
+    assert checkpoint.exists
+    again = lfi.fit_generators(DATA, 2, **options, checkpoint=checkpoint)
+    for a, b in zip(whole, again, strict=True):
+        assert torch.equal(a.sample(9, seed=2), b.sample(9, seed=2))
+        assert a.history.columns == b.history.columns
+
+
+def test_a_member_learns_what_it_would_alone():
+    networks = [MixtureGenerator(2, codes=8, width=8, depth=1) for _ in range(2)]
+    critics = [MultiscaleCritic([(2,)], width=8, depth=1) for _ in range(2)]
+    pair = lfi.fit_generators(DATA, 2, generators=networks, critics=critics, regime=QUICK, seed=1)
+    assert [g.network for g in pair] == networks  # trained in place
+    assert not torch.equal(pair[0].sample(5, seed=2), pair[1].sample(5, seed=2))
+
+
+@pytest.mark.parametrize("turn", [simultaneous, extragradient, consensus(0.1)], ids=str)
+def test_other_turns_train_too(turn):
+    regime = lfi.Regime(steps=2, batch=16, turn=turn)
+    generator = lfi.fit_generator(DATA, comparison=lfi.GAN(), regime=regime, seed=1)
+    assert generator.sample(5, seed=2).isfinite().all()
+
+
+def test_patience_keeps_the_best_weights_by_the_energy_distance():
+    # the rate is so high that later is worse
+    wild = lfi.Regime(steps=200, batch=16, generator_rate=1.0)
+    generator = lfi.fit_generator(DATA, comparison=lfi.Energy(), regime=wild, patience=3, seed=1)
+    judged = dict(generator.history.columns["held-out"])
+    assert generator.history.best_step == min(judged, key=judged.get)
+    assert generator.history.steps < 200
+    assert "no improvement in 3" in generator.history.stopped
+
+
+def test_a_simulator_is_a_generator_whose_network_is_science():
+    x = 40 + 10 * torch.randn(400, 1)
+    regime = lfi.Regime(steps=400, batch=200, generator_rate=0.3, average=None)
+    fitted = lfi.fit_generator(
+        x, comparison=lfi.Energy(), generator=Shift(), scaled=True, regime=regime, seed=1
+    )
+    # the mean of 360 rows to train on, within 4 standard errors of all rows' mean
+    assert fitted.network.mean.item() == pytest.approx(x.mean().item(), abs=4 * 10 / 360**0.5)
+
+
+def test_the_critic_says_more_of_data_than_of_what_is_far_away():
+    regime = lfi.Regime(steps=60, batch=64, generator_rate=1e-5)
+    generator = lfi.fit_generator(DATA, comparison=lfi.GAN(), regime=regime, seed=1)
+    h = generator.criticise(torch.cat([DATA, DATA + 1000]))
+    assert h.shape == (160,)
+    without = lfi.fit_generator(DATA, comparison=lfi.Energy(), regime=QUICK, seed=1)
+    with pytest.raises(ValueError, match="no critic"):
+        without.criticise(DATA)
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (torch.zeros(80), r"data must be real numbers, \(n, \*event\).*shape \(80,\)"),
+        (torch.zeros(5, 2), "at least 20 rows"),
+        (torch.zeros(80, 2, dtype=torch.long), "real numbers.*int64"),
+        (torch.full((80, 2), torch.nan), "data: 80 of 80 rows are not finite"),
+        ((DATA, torch.zeros(79, 1)), "given has 79 rows, the data 80"),
+        ((DATA, torch.zeros(80, 1).long() - 1), "classes are whole numbers"),
+    ],
+)
+def test_data_that_make_no_sense_are_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        lfi.fit_generator(data, regime=QUICK, seed=1)
+
+
+def test_arguments_that_make_no_sense_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="members must be at least 1"):
+        lfi.fit_generators(DATA, 0)
+    with pytest.raises(ValueError, match="generators: 1 networks for 2 members"):
+        lfi.fit_generators(DATA, 2, generators=[Shift()])
+    with pytest.raises(TypeError, match=r"Linear has no `noise\(n, rng\)`"):
+        lfi.fit_generator(DATA, generator=nn.Linear(2, 2), regime=QUICK)
+    with pytest.raises(ValueError, match="seed: a checkpoint needs the seed"):
+        lfi.fit_generator(DATA, checkpoint=Checkpoint(tmp_path / "fit.lfi"))
+    with pytest.raises(ValueError, match="batch must be positive, got 0"):
+        lfi.Regime(batch=0)
+    balanced = lfi.Adversarial(lfi.Bernoulli(), lfi.NonSaturating(), lfi.Balance())
+    with pytest.raises(ValueError, match="balance penalty"):
+        lfi.fit_generators(DATA, 2, comparison=balanced, regime=QUICK)

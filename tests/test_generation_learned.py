@@ -1,0 +1,66 @@
+"""Discrepancies of learned features: whose side each player is on, and the witness's slope."""
+
+import pytest
+import torch
+from torch import nn
+
+import lfi
+from lfi.comparison import Gaussian, GradientPenalty, Linear, Sum, Values, energy_kernel
+from lfi.generation import LearnedFeatures
+
+KERNEL = Sum((Gaussian(1.0), Linear()))
+CASES = {
+    "energy": (lfi.Energy(), energy_kernel),
+    "mmd": (lfi.MMD(KERNEL), KERNEL),
+}
+each_case = pytest.mark.parametrize("discrepancy, kernel", CASES.values(), ids=CASES)
+
+
+def features():
+    return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def test_the_critic_and_the_generator_want_the_opposite():
+    h_p, h_q = torch.randn(30, 4), torch.randn(20, 4) + 1
+    loss = LearnedFeatures(lfi.Energy(), 4)
+    assert loss(h_p, h_q) == -lfi.Energy()(h_p, h_q)
+    assert loss.generator(h_p, h_q) == loss.value(h_p, h_q) == lfi.Energy()(h_p, h_q)
+
+
+@each_case
+def test_the_witness_has_the_slope_of_the_difference_of_mean_embeddings(discrepancy, kernel):
+    phi, p, q = features(), torch.randn(20, 2), torch.randn(20, 2) + 1
+    values = Values(phi(p), phi(q), (p,), (q,))
+    witness = LearnedFeatures(discrepancy, 3).witness(phi, values)
+    x = torch.randn(15, 2, requires_grad=True)
+    (slope,) = torch.autograd.grad(witness(x).sum(), x)
+    exact = kernel(phi(x), phi(p)).mean(1) - kernel(phi(x), phi(q)).mean(1)
+    (expected,) = torch.autograd.grad(exact.sum(), x)
+    torch.testing.assert_close(slope, expected)
+
+
+@each_case
+def test_members_have_witnesses_of_their_own(discrepancy, kernel):
+    phi, p, q = features(), torch.randn(20, 2), torch.randn(20, 2) + 1
+    x = torch.randn(20, 2, requires_grad=True)
+    loss = LearnedFeatures(discrepancy, 3)
+
+    def slope(rows, members):
+        values = Values(phi(p[rows]), phi(q[rows]), (p[rows],), (q[rows],))
+        witness = loss.witness(phi, values, members)
+        return torch.autograd.grad(witness(x[rows]).sum(), x)[0][rows]
+
+    everyone, first, second = slice(0, 20), slice(0, 10), slice(10, 20)
+    expected = torch.cat([slope(first, 1), slope(second, 1)])
+    torch.testing.assert_close(slope(everyone, 2), expected)
+
+
+def test_gradient_penalties_are_of_the_witness():
+    # the energy distance of features 3 x: far from all p and q, the witness's slope is
+    # 3 (direction to p less direction to q) = 0 where both lie on the same side, 6 between
+    phi, rng = (lambda x: 3 * x), torch.Generator().manual_seed(0)
+    p, q = torch.full((10, 1), -1e6), torch.full((10, 1), 1e6)
+    values = Values(phi(p), phi(q), (p,), (q,))
+    witness = LearnedFeatures(lfi.Energy(), 1).witness(phi, values)
+    penalty = GradientPenalty(1.0)(witness, values, rng)
+    torch.testing.assert_close(penalty, torch.tensor(25.0))  # (6 - 1)^2
