@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison import Bernoulli
+from lfi.inference.flow_training import LEFT_OUT
 from lfi.networks import PairCritic
 from lfi.simulation import Prior
 from lfi.training import (
@@ -106,4 +107,4 @@ def fit_correction(
     critic.eval().requires_grad_(False)
     if min(value for _, value in history.columns["held-out"]) < CHANCE:
         return critic, history
-    return None, replace(history, stopped=f"{history.stopped}; left out: not better")
+    return None, replace(history, stopped=f"{history.stopped}; {LEFT_OUT}")

@@ -9,12 +9,13 @@ Gaussian problem, at the price of a tenth of a nat.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from lfi.inference.ratio_training import joined
 from lfi.networks import ConditionalFlow
 from lfi.training import (
     Batch,
@@ -56,6 +57,8 @@ class Stage:
     batch_size: int
     learning_rate: float
 
+
+LEFT_OUT = "left out: not better"
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
 
@@ -133,7 +136,24 @@ def maximise(
             best = reached
         else:
             module.load_state_dict(before)
-            history = replace(history, stopped=f"{history.stopped}; left out: not better")
+            history = replace(history, stopped=f"{history.stopped}; {LEFT_OUT}")
         histories.append(replace(history, seed=seed))
     module.eval().requires_grad_(False)
     return tuple(histories)
+
+
+def account(histories: Sequence[History], names: Sequence[str], *, seed: int) -> History:
+    """Return what happened in all stages as one history, which says what was kept.
+
+    Args:
+        histories: Of the linear start and of what followed.
+        names: What followed.
+        seed: The seed that repeats the whole fit.
+    """
+    names = ("linear", *names)
+    kept = [
+        name
+        for name, history in zip(names, histories, strict=True)
+        if not history.stopped.endswith(LEFT_OUT)
+    ]
+    return joined(histories, names, said=f"kept: {', '.join(kept)}", seed=seed)

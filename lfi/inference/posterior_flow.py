@@ -11,13 +11,13 @@ References:
     Greenberg, Nonnenmacher & Macke, Automatic posterior transformation, 2019. arXiv:1905.07488
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lfi.inference.flow_posterior import FlowPosterior, ThetaGivenX, free
-from lfi.inference.flow_training import MOST_HELD_OUT, Stage, maximise
+from lfi.inference.flow_training import MOST_HELD_OUT, Stage, account, maximise
 from lfi.simulation import Simulations
 from lfi.training import Batch, child, fresh, isolated, split, torch_rng
 
@@ -114,7 +114,7 @@ class PosteriorFlow:
             v, x = batch
             return network.log_density(v, network.embed(x))
 
-        history = maximise(
+        histories = maximise(
             network,
             network.flow,
             log_prob,
@@ -127,8 +127,8 @@ class PosteriorFlow:
             progress=progress,
             note="fitting the flow",
         )
-        history = tuple(replace(entry, seed=seed) for entry in history)
-        return FlowPosterior(network, prior, tuple(x.shape[1:]), history)
+        history = account(histories, [stage.name for stage in self.stages], seed=seed)
+        return FlowPosterior(network, prior, tuple(x.shape[1:]), (history,))
 
     @property
     def stages(self) -> tuple[Stage, ...]:

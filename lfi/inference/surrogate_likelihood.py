@@ -11,13 +11,13 @@ References:
     arXiv:1805.09294
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lfi.inference.correction import fit_correction
-from lfi.inference.flow_training import MOST_HELD_OUT, Stage, maximise
+from lfi.inference.flow_training import MOST_HELD_OUT, Stage, account, maximise
 from lfi.inference.likelihood_posterior import LikelihoodPosterior, XGivenTheta
 from lfi.inference.posterior_flow import PosteriorFlow, usable
 from lfi.inference.validity import fit_validity
@@ -115,7 +115,7 @@ class SurrogateLikelihood:
             u = torch.rand(x.shape, generator=rng, dtype=x.dtype).to(x.device)
             return network.spread(theta, x, u)
 
-        history = maximise(
+        histories = maximise(
             network,
             network.flow,
             log_prob,
@@ -128,7 +128,7 @@ class SurrogateLikelihood:
             progress=progress,
             note="fitting the likelihood",
         )
-        correction = None
+        names, correction = [stage.name for stage in self.stages], None
         if self.correction:
             correction, found = fit_correction(
                 network.simulate,
@@ -139,14 +139,14 @@ class SurrogateLikelihood:
                 device=device,
                 progress=progress,
             )
-            history = (*history, found)
+            histories, names = (*histories, found), [*names, "correction"]
         validity = None
         if len(theta) < len(simulations):
             validity = fit_validity(
                 simulations.theta, simulations.valid, prior, seed=child(seed, 6), device=device
             )
-        history = tuple(replace(entry, seed=seed) for entry in history)
-        return LikelihoodPosterior(network, prior, near, correction, validity, history)
+        history = account(histories, names, seed=seed)
+        return LikelihoodPosterior(network, prior, near, correction, validity, (history,))
 
     @property
     def stages(self) -> tuple[Stage, ...]:
