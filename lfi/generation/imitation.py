@@ -37,7 +37,7 @@ from lfi.training import (
     torch_rng,
 )
 
-DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1))
+DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1, every=4))
 LEAST = 100  # simulations
 HELD_OUT = 0.05  # of them, to choose the start by
 REGIME = Regime(generator_rate=1e-3, critic_rate=2e-3)

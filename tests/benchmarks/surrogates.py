@@ -14,8 +14,10 @@ import argparse
 import csv
 import importlib
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from torch import Tensor
 
 import lfi
 from lfi.comparison import R1, R2, Adversarial, Bernoulli, NonSaturating, Relativistic
+from lfi.generation import Surrogate
 from lfi.generation.columns import Columns
 from lfi.generation.fidelity import compare
 from lfi.networks import Coordinates
@@ -34,6 +37,15 @@ HERE = Path(__file__).parent
 TASKS = ("two_moons", "influenza", "lotka_volterra", "sir_gillespie")
 THETAS, DATA = 20, 2_000
 Draw = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Draws of what was fitted, and the CPU seconds that it took."""
+
+    draw: Draw
+    seconds: float
+
 
 COMPARISONS = {
     "adversarial": Adversarial(Bernoulli(), NonSaturating(), R1(0.1, every=4)),
@@ -54,16 +66,17 @@ def central(prior: Prior, n: int, seed: int) -> Tensor:
     return theta[((theta > low) & (theta < high)).all(1)][:n]
 
 
-def fit_lfi(simulations: Simulations, method: str, steps: int, start_steps: int, seed: int) -> Draw:
-    """Return draws of a surrogate of lfi."""
-    surrogate = lfi.fit_surrogate(
+def fit_lfi(
+    simulations: Simulations, method: str, steps: int, start_steps: int, seed: int
+) -> Surrogate:
+    """Return a surrogate of lfi."""
+    return lfi.fit_surrogate(
         simulations,
         comparison=COMPARISONS["adversarial" if method == "gaussian" else method],
         steps=1 if method == "gaussian" else steps,
         start_steps=start_steps,
         seed=seed,
     )
-    return lambda theta: surrogate(theta, seed=seed + 1).detach()
 
 
 def fit_flow(simulations: Simulations, steps: int, seed: int) -> Draw:
@@ -107,6 +120,40 @@ def fit_flow(simulations: Simulations, steps: int, seed: int) -> Draw:
     return draw
 
 
+def data(
+    task: str, n: int, thetas: int, seed: int, store: Path
+) -> tuple[Simulations, Tensor, Tensor]:
+    """Return simulations to fit, and parameters and the simulator's data there; kept in store."""
+    simulator = as_simulator(importlib.import_module(f"simulators.{task}"))
+    folder = str(store / f"{task}_{n}_{seed}.zarr")
+    simulations = lfi.simulate(simulator, n, seed=seed, store=folder, progress=False)
+    theta, kept = central(simulator.prior, THETAS, seed)[:thetas], store / f"{task}_{thetas}.pt"
+    if not kept.is_file():
+        rows = theta.repeat_interleave(DATA, 0)
+        torch.save(replicate(simulator, rows, seed=seed + 2).unflatten(0, (-1, DATA)), kept)
+    return simulations, theta, torch.load(kept)
+
+
+def fitted(task: str, method: str, arguments: argparse.Namespace, simulations: Simulations) -> Fit:
+    """Fit, or load what was fitted; return draws, and the CPU seconds that it took."""
+    file = arguments.store / f"{task}_{method}_{arguments.steps}_{arguments.seed}.lfi"
+    taken = file.with_suffix(".seconds")
+    if method != "flow" and file.is_file():
+        surrogate, seconds = lfi.load(file), float(taken.read_text())
+    else:
+        begin = time.process_time()
+        if method == "flow":
+            draw = fit_flow(simulations, arguments.steps, arguments.seed)
+            return Fit(draw, time.process_time() - begin)
+        surrogate = fit_lfi(
+            simulations, method, arguments.steps, arguments.start_steps, arguments.seed
+        )
+        seconds = time.process_time() - begin
+        taken.write_text(f"{seconds:.1f}")
+        surrogate.save(file)
+    return Fit(lambda theta: surrogate(theta, seed=arguments.seed + 1).detach(), seconds)
+
+
 def main() -> None:
     """Run what is asked for, print a table and append its rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -117,50 +164,37 @@ def main() -> None:
     parser.add_argument("--start-steps", type=int, default=3_000)
     parser.add_argument("--thetas", type=int, default=THETAS)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--store", type=Path, help="a folder to keep simulations in")
+    parser.add_argument("--store", type=Path, help="a folder to keep data and fits in, and go on")
     arguments = parser.parse_args()
     unknown = set(arguments.methods) - {*COMPARISONS, "gaussian", "flow"}
     if unknown:
         parser.error(f"--methods: {', '.join(sorted(unknown))} is none")
+    if arguments.store is None:
+        arguments.store = Path(tempfile.mkdtemp())
+    arguments.store.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     git = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=True, cwd=HERE).stdout
     n, seed = arguments.simulations, arguments.seed
-    print(f"{'task':<16}{'method':<14}{'C2ST':>7}{'least':>7}{'most':>7}{'fit s':>8}{'CPU s':>8}")
+    print(f"{'task':<16}{'method':<14}{'C2ST':>7}{'least':>7}{'most':>7}{'fit, CPU s':>12}")
     for task in arguments.tasks:
-        simulator = as_simulator(importlib.import_module(f"simulators.{task}"))
-        store = arguments.store and str(arguments.store / f"{task}_{n}_{seed}.zarr")
-        simulations = lfi.simulate(simulator, n, seed=seed, store=store, progress=False)
-        theta = central(simulator.prior, THETAS, seed)[: arguments.thetas]
-        kept = arguments.store and arguments.store / f"{task}_{len(theta)}_{seed}.pt"
-        if kept and kept.is_file():
-            real = torch.load(kept)
-        else:
-            rows = theta.repeat_interleave(DATA, 0)
-            real = replicate(simulator, rows, seed=seed + 2).unflatten(0, (len(theta), DATA))
-            if kept:
-                torch.save(real, kept)
+        simulations, theta, real = data(task, n, arguments.thetas, seed, arguments.store)
         for method in arguments.methods:
-            begin, cpu = time.monotonic(), time.process_time()
-            if method == "flow":
-                draw = fit_flow(simulations, arguments.steps, seed)
-            else:
-                draw = fit_lfi(simulations, method, arguments.steps, arguments.start_steps, seed)
-            seconds, cpu = time.monotonic() - begin, time.process_time() - cpu
+            fit = fitted(task, method, arguments, simulations)
             found = [
-                compare(draw(t.expand(DATA, -1)), x, seed).statistic
+                compare(fit.draw(t.expand(DATA, -1)), x, seed).statistic
                 for t, x in zip(theta, real, strict=True)
             ]
             mean = sum(found) / len(found)
             print(
                 f"{task:<16}{method:<14}{mean:>7.3f}{min(found):>7.3f}{max(found):>7.3f}"
-                f"{seconds:>8.0f}{cpu:>8.0f}",
+                f"{fit.seconds:>12.0f}",
                 flush=True,
             )
             metric = f"c2st at {len(theta)} theta"
             row = [commit.strip(), date.today(), f"surrogate {task}", method, n, seed, metric]
             with (HERE / "results.csv").open("a", newline="") as file:
-                csv.writer(file).writerow([*row, f"{mean:.4f}", f"{cpu:.1f}"])
+                csv.writer(file).writerow([*row, f"{mean:.4f}", f"{fit.seconds:.1f}"])
 
 
 if __name__ == "__main__":
