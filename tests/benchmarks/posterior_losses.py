@@ -5,9 +5,9 @@
 
 Each loss trains the same critics (`NeuralRatio(depth=None)`) on 10,000 simulations, in 1,500 steps.
 Two figures: the mean log posterior density of the parameters behind 500 other simulations, each
-normalised by a sum over 8,192 prior draws; and C2ST against sbibm's reference draws of observations
-1 and 2, 2,000 draws each (0.5 is perfect). Appends to results.csv; rows on record at this commit are
-not measured again.
+normalised by a sum over 8,192 prior draws; and C2ST against sbibm's reference draws of two
+observations, 2,000 draws each (0.5 is perfect). Appends to results.csv; rows on record at this
+commit are not measured again.
 """
 
 import argparse
