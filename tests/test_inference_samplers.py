@@ -1,6 +1,7 @@
 """What all samplers have in common, against posteriors that are known."""
 
 import math
+import time
 from dataclasses import replace
 
 import pytest
@@ -95,17 +96,22 @@ def test_the_account_is_complete(sampler):
 
 @each
 def test_a_time_limit_holds_and_says_so(sampler):
-    target = conjugate().target
-    slow = replace(target, pair=lambda theta, x: (_wait(), target.pair(theta, x))[1])
+    """Counted in calls of 20 ms or more, of which the limit has room for ten."""
+    target, calls = conjugate().target, []
+
+    def slow(theta, x):
+        calls.append(time.sleep(0.02))
+        return target.pair(theta, x)
+
     sampler = replace(sampler, time_limit=0.2)
     try:
-        (draws,) = sampler(slow, 20_000, seed=1)
+        (draws,) = sampler(replace(target, pair=slow), 20_000, seed=1)
     except TimeoutError as error:
         assert "time_limit" in str(error)  # noqa: PT017
     else:
         assert draws.timed_out
-        # one step more than allowed at the most, and what is done without looking at the clock
-        assert draws.seconds < 3
+    # what is begun is ended: a stage of candidates, one density of 20,000 walkers
+    assert len(calls) < 60
 
 
 @each
@@ -128,9 +134,3 @@ def test_weights_that_are_no_numbers_are_refused(sampler):
     broken = replace(target, pair=lambda theta, x: target.pair(theta, x) * torch.nan)
     with pytest.raises(ValueError, match="observation 0 is NaN"):
         sampler(broken, 10, seed=1)
-
-
-def _wait():
-    import time
-
-    time.sleep(0.02)
