@@ -15,7 +15,7 @@ import torch
 import lfi
 from lfi.cli import main
 from lfi.cli.sources import at_hand, data_at_hand, find, read_observation
-from lfi.inference import neural_ratio
+from lfi.inference import ratio_training
 from lfi.networks import read
 
 USER_FILE = '''
@@ -144,7 +144,7 @@ def interrupted(call, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(neural_ratio, "fit", interrupt)
+        patch.setattr(ratio_training, "fit", interrupt)
         code, _, err = call("run", "influenza", "--out", tmp_path / "out", "--budget", 2_400)
     assert code == 130
     assert "goes on" in err

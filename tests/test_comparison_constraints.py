@@ -316,7 +316,13 @@ def test_a_duel_holds_the_critic_from_the_beginning(constraint):
     with torch.no_grad():
         critic.layers[0].weight.mul_(50)
     comparison = Adversarial(Wasserstein(), Wasserstein(), constraint=constraint)
-    players = duel(generator, critic, generator.draw, comparison, regime=Regime(critic_steps=2))
+    players = duel(
+        generator,
+        critic,
+        generator.draw,
+        comparison,
+        regime=Regime(critic_steps=2, generator_rate=1e-3, critic_rate=2e-3),
+    )
 
     def held(model):
         again = copy.deepcopy(model)

@@ -22,7 +22,7 @@ from lfi.comparison import (
 from lfi.inference.ratio_training import contrast_for
 
 X_OBS = torch.tensor([0.8, -0.5])
-QUICK = lfi.NeuralRatio(steps=30, width=16, depth=1)
+QUICK = lfi.NeuralRatio(steps=30, width=16, rank=8, depth=1)
 
 # Measured at this size with another seed, over three observations: root mean square errors of mean
 # and spread of 0.03 sd and 3% for the first group, 0.07 sd and 5% for the second, whose weights of

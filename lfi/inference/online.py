@@ -27,7 +27,7 @@ class Fresh:
         >>> simulator = lfi.Simulator(lambda theta: theta + 1, prior={"a": Normal(0.0, 1.0)})
         >>> batches = Fresh(simulator, None, size=8, seed=1)
         >>> theta, x = batches.draw(torch.Generator())
-        >>> bool((x == theta + 1).all()), batches.made
+        >>> torch.allclose(x, theta + 1), batches.made
         (True, 256)
     """
 

@@ -115,8 +115,9 @@ def fit_rounds(
     Example:
         >>> import lfi
         >>> from simulators import influenza
+        >>> quick = lfi.NeuralRatio(steps=30, width=8, rank=4, depth=None)
         >>> posterior = lfi.fit_rounds(influenza, influenza.x_obs, rounds=2, budget=3_000, seed=1,
-        ...     method=lfi.NeuralRatio(steps=50), scout=lfi.NeuralRatio(steps=50))
+        ...     method=quick, scout=quick)
         >>> posterior.prior.truncated
         True
     """

@@ -7,12 +7,16 @@ devices agree.
 """
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
 import torch
+
+
+_one_at_a_time = threading.RLock()  # the global state is one for all threads
 
 
 def fresh(seed: object = None) -> int:
@@ -73,8 +77,13 @@ def isolated(seed: int) -> Iterator[None]:
     """Seed torch's, NumPy's and Python's global states inside, and restore them afterwards.
 
     For code that draws from the global state and cannot be handed a generator, such as the
-    initialisation of networks and `torch.distributions`.
+    initialisation of networks and `torch.distributions`. Other threads wait for their turn.
     """
+    with _one_at_a_time:
+        yield from _seeded(seed)
+
+
+def _seeded(seed: int) -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()
     state = torch.default_generator.get_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
