@@ -15,7 +15,6 @@ from numbers import Integral
 import numpy as np
 import torch
 
-
 _one_at_a_time = threading.RLock()  # the global state is one for all threads
 
 
