@@ -64,6 +64,15 @@ def clean_state() -> Iterator[None]:
     random.setstate(states[2])
 
 
+@pytest.fixture(scope="module")
+def float64_throughout() -> Iterator[None]:
+    """Compute in float64 in a module's own fixtures too, which begin before its first test."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(dtype)
+
+
 @pytest.fixture(autouse=True)
 def names_of_examples(doctest_namespace: dict) -> None:
     """Let docstring examples use `torch` and `lfi` without importing them."""

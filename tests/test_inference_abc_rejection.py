@@ -33,9 +33,8 @@ each_discrepancy = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def simulations():
+def simulations(float64_throughout):
     """One record for each model, in float64."""
-    torch.set_default_dtype(torch.float64)
     return {
         model.name: lfi.simulate(model.simulator, 4_000, seed=1, progress=False) for model in MODELS
     }

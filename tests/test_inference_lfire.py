@@ -27,8 +27,7 @@ def log_ratio(theta, x):
 
 
 @pytest.fixture(scope="module")
-def fitted():
-    torch.set_default_dtype(torch.float64)
+def fitted(float64_throughout):
     simulator = lfi.Simulator(noisy, prior=PRIOR)
     theta = torch.linspace(-4, 4, 21)[:, None]
     return lfi.fit_lfire(
