@@ -38,7 +38,7 @@ LEAST = 200  # simulations in a round
 MOST_ROUNDS = 7  # so that the last has at least half of the budget
 DRAWS = 10_000  # posterior draws that place the box
 
-LAST = NeuralRatio(steps=1_500)
+LAST = NeuralRatio(steps=1_500, depth=None)
 SCOUT = NeuralRatio(steps=600, depth=None)
 
 
