@@ -181,7 +181,7 @@ ratios = lfi.fit_lfire(
     progress=False,
 )
 print(f"{ratios.simulations} simulations: posterior mean", ratios.mean(series))
-plt.imshow(ratios.weights(series).reshape(8, 8).T, origin="lower", extent=(-1, 1, 0, 1))
+plt.imshow(ratios.weights(series).reshape(8, 8).T.numpy(), origin="lower", extent=(-1, 1, 0, 1))
 plt.plot(*truth.tolist(), "w*")
 plt.show()
 
