@@ -39,7 +39,6 @@ from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import Proposal, Sampler, Target
 from lfi.inference.variational import Variational
 from lfi.inference.views import ConditionalPosterior, TrialsPosterior
-from lfi.inference.weighed import WeighedPosterior
 
 __all__ = [
     "Accepted",
@@ -81,7 +80,6 @@ __all__ = [
     "TargetPosterior",
     "TrialsPosterior",
     "Variational",
-    "WeighedPosterior",
     "Weighted",
     "abc_rejection",
     "abc_smc",

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from lfi.inference.posterior import Draws
+from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import Proposal, Sampler, Target
-from lfi.inference.weighed import WeighedPosterior
 from lfi.networks import (
     ConditionalFlow,
     Contents,
@@ -158,7 +158,7 @@ DIRECT = Direct()
 
 
 @dataclass(frozen=True, eq=False)
-class FlowPosterior(WeighedPosterior):
+class FlowPosterior(TargetPosterior):
     """A posterior by a fitted flow of theta given x.
 
     Attributes:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
 from lfi.inference.flow_posterior import FlowPosterior
+from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import Target
-from lfi.inference.weighed import WeighedPosterior
 from lfi.networks import (
     Columns,
     ConditionalFlow,
@@ -119,7 +119,7 @@ class XGivenTheta(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class LikelihoodPosterior(WeighedPosterior):
+class LikelihoodPosterior(TargetPosterior):
     """A posterior through a surrogate likelihood.
 
     Attributes:

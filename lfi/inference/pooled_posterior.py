@@ -19,7 +19,6 @@ from lfi.inference.likelihood_posterior import LikelihoodPosterior
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import Proposal, Target
-from lfi.inference.weighed import WeighedPosterior
 from lfi.networks import Contents, write
 from lfi.simulation import Prior
 from lfi.training import History
@@ -73,7 +72,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class PooledPosterior(WeighedPosterior):
+class PooledPosterior(TargetPosterior):
     """A posterior pooled of several.
 
     Attributes:

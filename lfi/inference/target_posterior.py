@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 AUTOMATIC = Automatic()
 NORMALISE = Importance(worth=4.0)  # what estimates a normalising constant, for
 NORMALISED_AS = 10_000  # so many draws
+PAIRS = 2**18  # of observations and candidates that are weighed at a time
 
 
 class TargetPosterior(ABC):
@@ -159,8 +160,9 @@ class TargetPosterior(ABC):
             seed: None takes fresh entropy.
         """
         theta = self.prior.sample(candidates, rng=numpy_rng(fresh(seed)))
-        log_weights = self.target(x).log_weight(theta[None])
-        return Weighted(theta, log_weights.double().log_softmax(-1))
+        parts = x.split(max(1, PAIRS // candidates))
+        values = [self.target(part).log_weight(theta[None]) for part in parts]
+        return Weighted(theta, torch.cat(values).double().log_softmax(-1))
 
     def log_prob(
         self,
