@@ -58,6 +58,16 @@ class Stage:
     learning_rate: float
 
 
+def stages(steps: tuple[int, int], batch_size: int, learning_rate: float) -> tuple[Stage, ...]:
+    """Return the Gaussian stage, of half batches and three times the rate, and the splines'."""
+    gaussian, splines = steps
+    half = max(1, batch_size // 2)
+    return (
+        Stage("Gaussian", False, gaussian, half, 3 * learning_rate),
+        Stage("splines", True, splines, batch_size, learning_rate),
+    )
+
+
 LEFT_OUT = "left out: not better"
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]

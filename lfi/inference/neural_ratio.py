@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
 from lfi.inference.online import Fresh
+from lfi.inference.posterior import usable
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.ratio_training import Stage, joined, keep, train, weigh
 from lfi.inference.validity import fit_validity
@@ -34,7 +35,6 @@ from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
 MOST_HELD_OUT = 2_048  # simulations
-LEAST = 100
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class NeuralRatio:
             ValueError: If the loss gives no posterior, or there are too few simulations.
         """
         recovers = self._recovers()
-        n = _enough(simulations)
+        n = len(usable(simulations)[0])
         stages = self._stages(n, EPOCHS * n)
 
         def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
@@ -149,7 +149,7 @@ class NeuralRatio:
         recovers = self._recovers()
         simulator, seed = as_simulator(simulator), fresh(seed)
         simulations = simulate(simulator, first, seed=child(seed, 4), progress=progress)
-        stages = self._stages(_enough(simulations), None)
+        stages = self._stages(len(usable(simulations)[0]), None)
 
         def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = stage.batch_size
@@ -287,15 +287,3 @@ class NeuralRatio:
         if self.critic is not None:
             return "critic"
         return "products" if critic.rank else "family" if critic.head is None else "head"
-
-
-def _enough(simulations: Simulations) -> int:
-    """Return how many simulations are valid.
-
-    Raises:
-        ValueError: If there are too few.
-    """
-    n = int(simulations.valid.sum())
-    if n < LEAST:
-        raise ValueError(f"simulations: {n} valid ones are too few, need at least {LEAST}")
-    return n

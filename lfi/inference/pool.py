@@ -30,8 +30,8 @@ from torch import Tensor
 from lfi.inference.flow_posterior import FlowPosterior
 from lfi.inference.neural_ratio import NeuralRatio
 from lfi.inference.pooled_posterior import Choice, PooledPosterior
-from lfi.inference.posterior import Method
-from lfi.inference.posterior_flow import PosteriorFlow, usable
+from lfi.inference.posterior import Method, usable
+from lfi.inference.posterior_flow import PosteriorFlow
 from lfi.inference.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.simulation import Simulations

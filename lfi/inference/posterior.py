@@ -10,6 +10,8 @@ from torch import Tensor
 
 from lfi.simulation import Prior, Simulations
 
+LEAST = 100  # valid simulations that a method needs
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -169,3 +171,15 @@ def finite(x_obs: object) -> Float[Tensor, "..."]:
     if not x.isfinite().all():
         raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} non-finite values")
     return x
+
+
+def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
+    """Return theta and x of the valid simulations.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    theta, x = simulations.ok()
+    if len(theta) < LEAST:
+        raise ValueError(f"simulations: {len(theta)} valid ones are too few, need at least {LEAST}")
+    return theta, x.to(torch.float32)

@@ -17,23 +17,10 @@ import torch
 from torch import Tensor
 
 from lfi.inference.flow_posterior import FlowPosterior, ThetaGivenX, free
-from lfi.inference.flow_training import MOST_HELD_OUT, Stage, account, maximise
+from lfi.inference.flow_training import MOST_HELD_OUT, Stage, account, maximise, stages
+from lfi.inference.posterior import usable
 from lfi.simulation import Simulations
 from lfi.training import Batch, child, fresh, isolated, split, torch_rng
-
-LEAST = 100  # simulations
-
-
-def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
-    """Return theta and x of the valid simulations.
-
-    Raises:
-        ValueError: If there are too few.
-    """
-    theta, x = simulations.ok()
-    if len(theta) < LEAST:
-        raise ValueError(f"simulations: {len(theta)} valid ones are too few, need at least {LEAST}")
-    return theta, x.to(torch.float32)
 
 
 @dataclass(frozen=True)
@@ -133,9 +120,4 @@ class PosteriorFlow:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """What is trained, one after the other."""
-        gaussian, splines = self.steps
-        half = max(1, self.batch_size // 2)
-        return (
-            Stage("Gaussian", False, gaussian, half, 3 * self.learning_rate),
-            Stage("splines", True, splines, self.batch_size, self.learning_rate),
-        )
+        return stages(self.steps, self.batch_size, self.learning_rate)

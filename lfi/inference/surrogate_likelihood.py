@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from lfi.inference.correction import fit_correction
-from lfi.inference.flow_training import MOST_HELD_OUT, Stage, account, maximise
+from lfi.inference.flow_training import MOST_HELD_OUT, Stage, account, maximise, stages
 from lfi.inference.likelihood_posterior import LikelihoodPosterior, XGivenTheta
-from lfi.inference.posterior_flow import PosteriorFlow, usable
+from lfi.inference.posterior import usable
+from lfi.inference.posterior_flow import PosteriorFlow
 from lfi.inference.validity import fit_validity
 from lfi.simulation import Simulations
 from lfi.training import Batch, child, fresh, isolated, split, torch_rng
@@ -151,9 +152,4 @@ class SurrogateLikelihood:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """What is trained, one after the other."""
-        gaussian, splines = self.steps
-        half = max(1, self.batch_size // 2)
-        return (
-            Stage("Gaussian", False, gaussian, half, 3 * self.learning_rate),
-            Stage("splines", True, splines, self.batch_size, self.learning_rate),
-        )
+        return stages(self.steps, self.batch_size, self.learning_rate)
