@@ -8,8 +8,8 @@ import torch
 from lfi.inference.mixtures import COMPONENTS, Mixture, fit_mixture, systematic, take
 
 
-def seeded():
-    return torch.Generator().manual_seed(0)
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
 def ring(n=4_000):
@@ -84,3 +84,15 @@ def test_taking_rows_takes_each_observations_own():
     u = torch.randn(2, 5, 3)
     rows = torch.tensor([[4, 0], [1, 1]])
     assert torch.equal(take(u, rows), torch.stack([u[0, [4, 0]], u[1, [1, 1]]]))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_heavy_points_of_single_precision_are_fitted(seed):
+    """Their copies are each other's nearest: a covariance of rank one, up to rounding."""
+    rng = seeded(seed)
+    u = torch.randn(1, 400, 4, generator=rng)
+    u[0, :20] += 10 * torch.randn(20, 4, generator=rng)
+    log_weights = torch.zeros(1, 400)
+    log_weights[0, :20] = 3.5
+    mixture = fit_mixture((0.02 * u - 3).float(), log_weights.log_softmax(-1), seeded(1))
+    assert mixture.factors.isfinite().all() and mixture.factors.dtype == torch.float32

@@ -183,7 +183,7 @@ def fit_mixture(
         torch.Size([1, 10, 2])
     """
     m, _, d = u.shape
-    points = take(u, systematic(log_weights, POINTS, rng))
+    points = take(u, systematic(log_weights, POINTS, rng)).double()  # few may be distinct
     mean = points.mean(1, keepdim=True)
     scale = points.std(1, keepdim=True).clamp_min(1e-12)
     centred = (points - mean) / scale
@@ -201,15 +201,19 @@ def fit_mixture(
     log_shares = points.new_full((m, 2 * components + 1), -math.log(3 * components))
     log_shares[:, -1] = -math.log(3)
     mixture = Mixture(
-        log_shares,
-        torch.cat([centres, centres, mean], 1),
-        torch.cat([factors, SMALL * factors, whole], 1),
+        log_shares.to(u),
+        torch.cat([centres, centres, mean], 1).to(u),
+        torch.cat([factors, SMALL * factors, whole], 1).to(u),
     )
-    return mixture.improved(points[:, components:], components)
+    return mixture.improved(points[:, components:].to(u), components)
 
 
 def _covariance(centred: Float[Tensor, "*b n d"]) -> Float[Tensor, "*b d d"]:
-    """Return the covariance of centred points, with a ridge that lets it be factorised."""
+    """Return the covariance of centred points, with a ridge that lets it be factorised.
+
+    The ridge grows with the points: a few distinct ones leave directions to rounding.
+    """
     n, d = centred.shape[-2:]
-    eye = torch.eye(d, dtype=centred.dtype)
-    return centred.transpose(-1, -2) @ centred / n + RIDGE * eye
+    covariance = centred.transpose(-1, -2) @ centred / n
+    size = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None].clamp_min(1)
+    return covariance + RIDGE * size * torch.eye(d, dtype=centred.dtype)
