@@ -28,12 +28,13 @@ from lfi.inference.posterior import usable
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.ratio_training import Stage, joined, keep, train, weigh
 from lfi.inference.validity import fit_validity
-from lfi.networks import MixedCritic, PairCritic, ValidCritic
+from lfi.networks import MeasuredCritic, MixedCritic, PairCritic, ValidCritic
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
 from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, torch_rng
 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
+MEASURED_RATE = 6e-3  # its scales have far to go
 MOST_HELD_OUT = 2_048  # simulations
 
 
@@ -51,6 +52,7 @@ class NeuralRatio:
         width: The width of these networks; those of the head have half of it.
         layers: The residual blocks of these networks.
         depth: The residual blocks of the head; None trains none.
+        measured: Whether a critic of measurements is trained too, for simulators that end in noise.
         contrasts: Shuffled pairs beside each joint one where the critic has a head, or is your own
             (contrastive losses count the joint one among them). Products compare all pairs.
         dropout: In the networks of the products, while training.
@@ -73,6 +75,7 @@ class NeuralRatio:
     width: int = 128
     layers: int = 3
     depth: int | None = 3
+    measured: bool = True
     contrasts: int = 40
     dropout: float = 0.1
     steps: int = 3_000
@@ -231,7 +234,8 @@ class NeuralRatio:
             if name == "family":
                 steps = max(1, round(FAMILY_SHARE * steps))
                 return Stage(name, contrasts, size, steps, FAMILY_RATE, FAMILY_DECAY)
-            return Stage(name, contrasts, size, steps, self.learning_rate, self.weight_decay)
+            rate = MEASURED_RATE if name == "measured" else self.learning_rate
+            return Stage(name, contrasts, size, steps, rate, self.weight_decay)
 
         if self.critic is not None:
             return [stage("critic", min(self.contrasts, size - 1), size)]
@@ -242,12 +246,14 @@ class NeuralRatio:
             half = max(min(size, 64), size // 2)  # a head costs its network for each pair
             contrasts = min(self.contrasts, half - 1)
             stages.append(stage("head", contrasts, half))
+        if self.measured:
+            stages.append(stage("measured", None, size))
         return stages
 
     def _critics(
         self, stages: list[Stage], prior: Prior, rows: Batch, member: int, seed: int
     ) -> Iterator[nn.Module]:
-        """Yield the critics to train, each beginning where the family has ended."""
+        """Yield the critics to train; networks begin where the family has ended."""
         if self.critic is not None:
             critic = copy.deepcopy(self.critic)
             if hasattr(critic, "learn"):
@@ -256,17 +262,25 @@ class NeuralRatio:
             return
         family = None
         for i, stage in enumerate(stages):
+            embedding = copy.deepcopy(self.embedding)
+            ends = prior.lower.tolist(), prior.upper.tolist(), rows[1].shape[1:]
+            if stage.name == "measured":
+                with isolated(child(seed, 1, member, i)):
+                    critic = MeasuredCritic(
+                        *ends, width=self.width, layers=self.layers, embedding=embedding
+                    )
+                critic.learn(*rows)
+                yield critic
+                continue
             with isolated(child(seed, 1, member, i)):
                 critic = PairCritic(
-                    prior.lower.tolist(),
-                    prior.upper.tolist(),
-                    rows[1].shape[1:],
+                    *ends,
                     width=self.width if stage.name == "products" else self.width // 2,
                     layers=self.layers if stage.name == "products" else 1,
                     rank=self.rank if stage.name == "products" else 0,
                     depth=self.depth if stage.name == "head" else None,
                     dropout=self.dropout if stage.name == "products" else 0.0,
-                    embedding=copy.deepcopy(self.embedding),
+                    embedding=embedding,
                 )
             if family is None:
                 critic.learn(*rows)
@@ -286,4 +300,6 @@ class NeuralRatio:
     def _kind(self, critic: nn.Module) -> str:
         if self.critic is not None:
             return "critic"
+        if isinstance(critic, MeasuredCritic):
+            return "measured"
         return "products" if critic.rank else "family" if critic.head is None else "head"

@@ -2,15 +2,16 @@
 
 Nobody knows beforehand how free a critic may be. On ten thousand simulations of a linear model a
 network learns noise that a linear critic cannot; on two crescents a linear critic learns nothing.
-So three kinds are trained on the same rows, each beginning where the first ended,
+So four kinds are trained on the same rows,
 
     family      an exponential family with natural parameters linear in x
     products    the family and inner products of networks, on all pairs of each batch
     head        the family and a network of the two embeddings' sum, on some pairs
+    measured    features of x that are Gaussian given theta, by networks of theta
 
-and the log ratio is their sum with the non-negative weights of least held-out log-loss, a convex
-problem of three numbers. Weights that sum to less than 1 temper what is too sure of itself. Kinds
-whose weight vanishes are dropped.
+the second and third beginning where the first ended, and the log ratio is their sum with the
+non-negative weights of least held-out log-loss, a convex problem of four numbers. Weights that sum
+to less than 1 temper what is too sure of itself. Kinds whose weight vanishes are dropped.
 
 Each is stopped where the held-out log-loss is least, whichever loss it minimises: Bernoulli's where
 the ratio itself is claimed, and the softmax cross-entropy, which ignores functions of x, where it

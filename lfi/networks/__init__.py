@@ -8,6 +8,7 @@ from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_
 from lfi.networks.flows import ConditionalFlow
 from lfi.networks.generators import MixtureGenerator, VectorGenerator
 from lfi.networks.lipschitz import LipschitzCritic
+from lfi.networks.measured_critic import MeasuredCritic
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
 from lfi.networks.multiscale import MultiscaleCritic
 from lfi.networks.pair_critic import PairCritic
@@ -28,6 +29,7 @@ __all__ = [
     "Features",
     "ImageEmbedding",
     "LipschitzCritic",
+    "MeasuredCritic",
     "Members",
     "MixedCritic",
     "MixtureGenerator",

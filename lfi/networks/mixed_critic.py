@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.networks.measured_critic import MeasuredCritic
 from lfi.networks.pair_critic import PairCritic
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates
@@ -173,4 +174,5 @@ def build_critic(spec: dict[str, Any]) -> nn.Module:
         return ValidCritic(build_critic(spec["critic"]), Validity(**spec["validity"]))
     arguments = dict(spec)
     places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
-    return PairCritic(*places, **arguments)
+    kind = MeasuredCritic if arguments.pop("measured", False) else PairCritic
+    return kind(*places, **arguments)

@@ -153,7 +153,7 @@ class PairCritic(nn.Module):
         )
         self.coordinates = Coordinates(lower, upper)
         self.features = Features(x_shape) if embedding is None else embedding
-        theta_dim, x_dim = self.coordinates.size, _size(self.features, x_shape)
+        theta_dim, x_dim = self.coordinates.size, size_of(self.features, x_shape)
         self.family = Family(theta_dim, x_dim)
         self.rank, self.width = rank, 0 if depth is None else width
         self.products = self.family.size + (rank + 2 if rank else 0)
@@ -230,7 +230,7 @@ class PairCritic(nn.Module):
         return torch.cat([family, scaled, *columns, out[..., rank + 1 :]], dim=-1)
 
 
-def _size(features: nn.Module, x_shape: Sequence[int]) -> int:
+def size_of(features: nn.Module, x_shape: Sequence[int]) -> int:
     """Return how many numbers an embedding of x gives.
 
     Raises:
