@@ -126,12 +126,22 @@ class Novelty:
         order = torch.randperm(len(x), generator=rng)
         half = len(x) // 2
         reference, held_out = order[half:][:REFERENCE], order[:half][:HELD_OUT]
+        return Novelty.between(x[reference], x[held_out], embed=embed)
+
+    @staticmethod
+    def between(
+        reference: Float[Tensor, "n ..."],
+        held_out: Float[Tensor, "m ..."],
+        *,
+        embed: Embedding | None = None,
+    ) -> "Novelty":
+        """Take a sample's two parts, already chosen at random."""
         embeddings, names = [flatten], [""]
         if embed is not None:
             embeddings.append(lambda rows: flatten(embed(rows)))
             names.append(" in the embedding")
-        measures = tuple((f, _Distances(f(x[reference]))) for f in embeddings)
-        distances = torch.cat([measure(f(x[held_out])) for f, measure in measures])
+        measures = tuple((f, _Distances(f(reference))) for f in embeddings)
+        distances = torch.cat([measure(f(held_out)) for f, measure in measures])
         kinds = tuple(
             kind + name for name in names for kind in ("nearest", "mahalanobis", "farthest")
         )

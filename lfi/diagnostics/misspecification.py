@@ -32,12 +32,9 @@ from torch import Tensor
 
 from lfi.comparison.novelty import Novelty
 from lfi.diagnostics.candidates import observations
+from lfi.inference.seen import Misspecified
 from lfi.simulation import Simulations
 from lfi.training.seeds import fresh, torch_rng
-
-
-class Misspecified(UserWarning):
-    """An observation is unlike every simulation: a posterior of it is an extrapolation."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,6 +58,7 @@ def load(
         )
     given: Prior | None = None if prior is None else as_prior(prior)
     try:
-        return kind.restore(contents, prior=given, modules=modules or {})
+        restored = kind.restore(contents, prior=given, modules=modules or {})
     except KeyError as error:
         raise ValueError(f"{path} is damaged: it lacks {error}") from error
+    return restored.with_seen(contents.tensors) if kind in POSTERIORS else restored

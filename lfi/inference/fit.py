@@ -1,9 +1,13 @@
 """The entrance: from simulations to a posterior, by the method named or by the default."""
 
+from dataclasses import replace
+
 from lfi.comparison import CriticLoss
 from lfi.inference.neural_ratio import NeuralRatio
 from lfi.inference.pool import Pool
 from lfi.inference.posterior import Method, Posterior
+from lfi.inference.saved_posterior import SavedPosterior
+from lfi.inference.seen import Seen
 from lfi.simulation import Simulations
 
 
@@ -17,6 +21,8 @@ def fit_posterior(
     progress: bool = True,
 ) -> Posterior:
     """Fit the posterior of a simulator's parameters, for any observation.
+
+    Draws of an observation that is unlike every simulation come with a warning, `Misspecified`.
 
     Args:
         simulations: What `lfi.simulate` has returned.
@@ -45,4 +51,7 @@ def fit_posterior(
         raise ValueError("give a method or a loss, not both: a method has a loss of its own")
     if method is None:
         method = Pool() if loss is None else NeuralRatio(loss=loss)
-    return method.fit(simulations, seed=seed, device=device, progress=progress)
+    posterior = method.fit(simulations, seed=seed, device=device, progress=progress)
+    if isinstance(posterior, SavedPosterior):
+        return replace(posterior, seen=Seen.of(simulations, seed=0))
+    return posterior

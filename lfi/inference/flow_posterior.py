@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from lfi.inference.posterior import Draws
-from lfi.inference.target_posterior import TargetPosterior
+from lfi.inference.saved_posterior import SavedPosterior
+from lfi.inference.seen import Seen
 from lfi.inference.targets import Proposal, Sampler, Target
 from lfi.networks import (
     ConditionalFlow,
@@ -30,7 +30,6 @@ from lfi.networks import (
     Standardise,
     load_prefixed,
     prefixed,
-    write,
 )
 from lfi.simulation import Prior
 from lfi.training import History, fresh, torch_rng
@@ -158,7 +157,7 @@ DIRECT = Direct()
 
 
 @dataclass(frozen=True, eq=False)
-class FlowPosterior(TargetPosterior):
+class FlowPosterior(SavedPosterior):
     """A posterior by a fitted flow of theta given x.
 
     Attributes:
@@ -166,6 +165,7 @@ class FlowPosterior(TargetPosterior):
         prior: The prior that the simulations were drawn from.
         x_shape: The shape of one simulation's x.
         history: How each stage was trained.
+        seen: Simulations by which observations unlike all of them are told.
         normalised: True: `log_prob` integrates to one as it comes.
     """
 
@@ -173,6 +173,7 @@ class FlowPosterior(TargetPosterior):
     prior: Prior
     x_shape: tuple[int, ...]
     history: tuple[History, ...] = field(default=())
+    seen: Seen | None = None
     normalised: bool = field(default=True, init=False)
 
     @property
@@ -244,11 +245,6 @@ class FlowPosterior(TargetPosterior):
     ) -> "arviz.InferenceData":
         """Return independent draws as ArviZ's InferenceData; see `TargetPosterior.to_arviz`."""
         return super().to_arviz(x_obs, draws=draws, simulator=simulator, sampler=sampler, seed=seed)
-
-    def save(self, path: str | Path) -> None:
-        """Write the posterior to a file that `lfi.load` reads: safetensors and JSON."""
-        spec, tensors = self.describe()
-        write(path, "FlowPosterior", spec, tensors)
 
     def describe(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         """Return what a file holds: plain values, and tensors."""

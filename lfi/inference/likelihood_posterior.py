@@ -8,7 +8,6 @@ theta.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
 from lfi.inference.flow_posterior import FlowPosterior
-from lfi.inference.target_posterior import TargetPosterior
+from lfi.inference.saved_posterior import SavedPosterior
+from lfi.inference.seen import Seen
 from lfi.inference.targets import Target
 from lfi.networks import (
     Columns,
@@ -28,7 +28,6 @@ from lfi.networks import (
     build_critic,
     load_prefixed,
     prefixed,
-    write,
 )
 from lfi.simulation import Prior
 from lfi.training import History
@@ -119,7 +118,7 @@ class XGivenTheta(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class LikelihoodPosterior(TargetPosterior):
+class LikelihoodPosterior(SavedPosterior):
     """A posterior through a surrogate likelihood.
 
     Attributes:
@@ -129,6 +128,7 @@ class LikelihoodPosterior(TargetPosterior):
         correction: log of the ratio of simulator to surrogate, a critic of pairs; None for none.
         validity: log p(valid | theta), where simulations have failed; None for none.
         history: How each stage was trained.
+        seen: Simulations by which observations unlike all of them are told.
         normalised: False: `log_prob` lacks the evidence.
     """
 
@@ -138,6 +138,7 @@ class LikelihoodPosterior(TargetPosterior):
     correction: PairCritic | None = None
     validity: Validity | None = None
     history: tuple[History, ...] = field(default=())
+    seen: Seen | None = None
     normalised: bool = field(default=False, init=False)
 
     @property
@@ -189,11 +190,6 @@ class LikelihoodPosterior(TargetPosterior):
         """Return one x for each theta, as the simulator would: the surrogate is one too."""
         self.check_theta(theta)
         return self.network.simulate(theta, rng)
-
-    def save(self, path: str | Path) -> None:
-        """Write the posterior to a file that `lfi.load` reads: safetensors and JSON."""
-        spec, tensors = self.describe()
-        write(path, "LikelihoodPosterior", spec, tensors)
 
     def describe(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         """Return what a file holds: plain values, and tensors."""

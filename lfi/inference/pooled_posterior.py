@@ -7,7 +7,6 @@ an overconfident pool towards the prior. What c(x) is need not be known.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,9 +16,11 @@ from torch import Tensor, nn
 from lfi.inference.flow_posterior import FlowPosterior
 from lfi.inference.likelihood_posterior import LikelihoodPosterior
 from lfi.inference.ratio_posterior import RatioPosterior
+from lfi.inference.saved_posterior import SavedPosterior
+from lfi.inference.seen import Seen
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.inference.targets import Proposal, Target
-from lfi.networks import Contents, write
+from lfi.networks import Contents
 from lfi.simulation import Prior
 from lfi.training import History
 
@@ -72,7 +73,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class PooledPosterior(TargetPosterior):
+class PooledPosterior(SavedPosterior):
     """A posterior pooled of several.
 
     Attributes:
@@ -80,6 +81,7 @@ class PooledPosterior(TargetPosterior):
         weights: Their weights a_k.
         choice: What they were chosen from, and why.
         near: A flow from which candidates are drawn, perhaps none of the members; None for none.
+        seen: Simulations by which observations unlike all of them are told.
         normalised: False: `log_prob` lacks the normalising constant.
     """
 
@@ -87,6 +89,7 @@ class PooledPosterior(TargetPosterior):
     weights: tuple[float, ...]
     choice: Choice
     near: FlowPosterior | None = None
+    seen: Seen | None = None
     normalised: bool = field(default=False, init=False)
 
     @property
@@ -125,8 +128,8 @@ class PooledPosterior(TargetPosterior):
         """Return a law to draw candidates from, for m observations."""
         return None if self.near is None else self.near.proposal(x)
 
-    def save(self, path: str | Path) -> None:
-        """Write the posterior to a file that `lfi.load` reads: safetensors and JSON."""
+    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what a file holds: plain values, and tensors."""
         specs, tensors = [], {}
         extra = () if self.near is None or self.near in self.members else (self.near,)
         for index, member in enumerate((*self.members, *extra)):
@@ -142,7 +145,7 @@ class PooledPosterior(TargetPosterior):
             "weights": list(self.weights),
             "choice": asdict(self.choice),
         }
-        write(path, "PooledPosterior", spec, tensors)
+        return spec, tensors
 
     @classmethod
     def restore(

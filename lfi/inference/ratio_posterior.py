@@ -10,7 +10,6 @@ References:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison import Recovers
-from lfi.inference.target_posterior import TargetPosterior
+from lfi.inference.saved_posterior import SavedPosterior
+from lfi.inference.seen import Seen
 from lfi.inference.targets import ROWS, Target
-from lfi.networks import Contents, build_critic, load_prefixed, prefixed, write
+from lfi.networks import Contents, build_critic, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
 
@@ -28,7 +28,7 @@ ROWS_ELSEWHERE = 2**18  # pairs evaluated at a time where there is no cache to k
 
 
 @dataclass(frozen=True, eq=False)
-class RatioPosterior(TargetPosterior):
+class RatioPosterior(SavedPosterior):
     """A posterior by a fitted log ratio.
 
     Attributes:
@@ -38,6 +38,7 @@ class RatioPosterior(TargetPosterior):
         recovers: What the critic tells. A ratio up to a function of x is enough for a posterior.
         x_shape: The shape of one simulation's x.
         history: How the critic was trained, one entry for each round.
+        seen: Simulations by which observations unlike all of them are told.
         normalised: False: `log_prob` lacks the normalising constant.
     """
 
@@ -46,6 +47,7 @@ class RatioPosterior(TargetPosterior):
     recovers: Recovers
     x_shape: tuple[int, ...]
     history: tuple[History, ...] = field(default=())
+    seen: Seen | None = None
     normalised: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -75,11 +77,6 @@ class RatioPosterior(TargetPosterior):
     def _embedded(self, x: Tensor) -> Tensor:
         x = x.to(self.device, torch.float32)
         return torch.cat([self.critic.embed_x(part) for part in x.split(ROWS)])
-
-    def save(self, path: str | Path) -> None:
-        """Write the posterior to a file that `lfi.load` reads: safetensors and JSON."""
-        spec, tensors = self.describe()
-        write(path, "RatioPosterior", spec, tensors)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return what a file holds: plain values, and tensors."""

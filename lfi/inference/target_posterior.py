@@ -19,6 +19,7 @@ from lfi.inference.export import inference_data
 from lfi.inference.importance import Importance
 from lfi.inference.modes import modes
 from lfi.inference.posterior import Draws, Weighted, observations
+from lfi.inference.seen import Seen
 from lfi.inference.targets import Clock, Sampler, Target
 from lfi.simulation import Prior, as_simulator, replicate
 from lfi.training import child, fresh, numpy_rng
@@ -40,14 +41,21 @@ class TargetPosterior(ABC):
     Attributes:
         prior: What the posterior is relative to.
         x_shape: The shape of one simulation's x.
+        seen: Simulations by which observations unlike all of them are told; None where unknown.
     """
 
     prior: Prior
     x_shape: tuple[int, ...]
+    seen: Seen | None = None
 
     @abstractmethod
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event), for samplers."""
+
+    def watch(self, x: Float[Tensor, "m ..."]) -> None:
+        """Warn with `Misspecified` of observations that are unlike every simulation."""
+        if self.seen is not None:
+            self.seen.warn(x)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,6 +130,7 @@ class TargetPosterior(ABC):
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
         x, single = self.observations(x_obs)
+        self.watch(x)
         drawn = sampler(self.target(x), n, seed=fresh(seed))
         return drawn[0] if single else drawn
 
@@ -249,6 +258,7 @@ class TargetPosterior(ABC):
         """
         seed = fresh(seed)
         x, single = self.observations(x_obs)
+        self.watch(x)
         drawn = sampler(self.target(x), draws, seed=child(seed, 0))
         drawn = tuple(replace(each, seed=seed) for each in drawn)
         prior, predictive = self.prior.sample(draws, rng=numpy_rng(seed, 1)), None

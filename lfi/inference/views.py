@@ -61,6 +61,10 @@ class TrialsPosterior(TargetPosterior):
             raise ValueError(f"x_obs has shape {tuple(x.shape)}: there is no trial")
         return (x[None] if single else x), single
 
+    def watch(self, x: Float[Tensor, "m k ..."]) -> None:
+        """Warn of trials that are unlike every simulation."""
+        self.base.watch(x.flatten(0, 1))
+
     def target(self, x: Float[Tensor, "m k ..."]) -> Target:
         """Return the posteriors of m observations, (m, k, *event)."""
         m, k = x.shape[:2]
@@ -127,6 +131,10 @@ class ConditionalPosterior(TargetPosterior):
     def observations(self, x_obs: object) -> tuple[Float[Tensor, "m ..."], bool]:
         """Return observations as the posterior of all parameters takes them."""
         return self.base.observations(x_obs)
+
+    def watch(self, x: Float[Tensor, "m ..."]) -> None:
+        """Warn of observations that are unlike every simulation."""
+        self.base.watch(x)
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations."""
