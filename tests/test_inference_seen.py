@@ -1,4 +1,4 @@
-"""What a posterior warns of: what no simulation is like, seldom anything else, and after loading."""
+"""What a posterior warns of: what no simulation is like, seldom else, and after loading too."""
 
 import warnings
 

@@ -26,11 +26,11 @@ from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
 from lfi.inference.online import Fresh
 from lfi.inference.posterior import usable
 from lfi.inference.ratio_posterior import RatioPosterior
-from lfi.inference.ratio_training import Stage, joined, keep, train, weigh
+from lfi.inference.ratio_training import OTHERS, Stage, joined, keep, train, weigh
 from lfi.inference.validity import fit_validity
 from lfi.networks import MeasuredCritic, MixedCritic, PairCritic, ValidCritic
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
-from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, torch_rng
+from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, numpy_rng, torch_rng
 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
@@ -208,7 +208,11 @@ class NeuralRatio:
                     histories.append(history)
                     names.append(stages[i].name + (f" {member + 1}" if self.members > 1 else ""))
                 held = tuple(part.to(device) for part in data[1])
-                kept, weighed = keep(trained, weigh(recovers, trained, held))
+                others = data[0][0][:OTHERS].to(device)
+                if len(theta) == len(simulations):  # else they are the valid ones' law, not this
+                    others = prior.sample(OTHERS, rng=numpy_rng(seed, 4)).to(others)
+                weighed = weigh(recovers, self.penalties, trained, held, others)
+                kept, weighed = keep(trained, weighed)
                 critics += kept
                 weights += [weight / self.members for weight in weighed]
         said = "weights " + ", ".join(
