@@ -1,10 +1,11 @@
-"""Whether fitted ratios are calibrated, and balanced ones cover at least nominally.
+"""Whether fitted posteriors are calibrated, and balanced ratios cover at least nominally.
 
     python tests/benchmarks/calibrated_ratios.py                              # all, 15 minutes
     python tests/benchmarks/calibrated_ratios.py --part uniform --tasks slcp --seeds 1 2
+    python tests/benchmarks/calibrated_ratios.py --part uniform --method flow likelihood default
     python tests/benchmarks/calibrated_ratios.py --part balanced
 
-uniform: `lfi.fit_posterior` with its default ratio on 10,000 simulations, judged by `lfi.check` on
+uniform: a method, `lfi.NeuralRatio()` unless named, on 10,000 simulations, judged by `lfi.check` on
 500 others. Ranks are uniform at the 1% level after correction where the least p-value of D
 parameters is at least 0.01 / D. Printed is D times that least one, and the other tests' p-values.
 
@@ -41,6 +42,13 @@ CANDIDATES = {  # enough for `checks.enough`: posteriors of slcp fill a small pa
     "sir": 2**14,
 }
 HELD_OUT = 500
+PARTS = ("uniform", "balanced")
+METHODS = {
+    "ratio": lfi.NeuralRatio(),
+    "flow": lfi.PosteriorFlow(),
+    "likelihood": lfi.SurrogateLikelihood(),
+    "default": lfi.Pool(),
+}
 
 
 def record(task: str, method: str, n: int, seed: int, found: dict[str, float], s: float) -> None:
@@ -71,15 +79,15 @@ def judged(
     return checks, fitted - begin, time.monotonic() - fitted
 
 
-def uniform(task: str, seed: int) -> None:
-    """Judge the default ratio."""
-    checks, seconds, judging = judged(task, lfi.NeuralRatio(), 10_000, seed, CANDIDATES[task])
+def uniform(task: str, seed: int, name: str) -> None:
+    """Judge a method's posterior."""
+    checks, seconds, judging = judged(task, METHODS[name], 10_000, seed, CANDIDATES[task])
     names = checks.names
     found = {"ranks: least p, corrected": len(names) * min(checks.p_values[n] for n in names)}
     found |= {f"{test}: p": p for test, p in checks.p_values.items() if test not in names}
     found |= {"tests failed at 0.01": len(checks.failed), "effective candidates": checks.ess}
     found |= {f"seconds to check {HELD_OUT}": judging}
-    record(task, "lfi NeuralRatio", 10_000, seed, found, seconds)
+    record(task, f"lfi {type(METHODS[name]).__name__}", 10_000, seed, found, seconds)
 
 
 def balanced(task: str, seed: int) -> None:
@@ -99,17 +107,21 @@ def balanced(task: str, seed: int) -> None:
 def main() -> None:
     """Run what is asked for."""
     torch.set_num_threads(1)
-    parts = {"uniform": uniform, "balanced": balanced}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS)
     three = ["two_moons", "slcp", "gaussian_linear"]
     parser.add_argument("--tasks", nargs="+", choices=CANDIDATES, default=three)
+    parser.add_argument("--method", nargs="+", choices=METHODS, default=["ratio"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     arguments = parser.parse_args()
     for part in arguments.part:
         for task in arguments.tasks:
             for seed in arguments.seeds:
-                parts[part](task, seed)
+                if part == "balanced":
+                    balanced(task, seed)
+                    continue
+                for name in arguments.method:
+                    uniform(task, seed, name)
 
 
 if __name__ == "__main__":
