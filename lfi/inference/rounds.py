@@ -142,8 +142,8 @@ def fit_rounds(
         parameters: The names of those to infer, in the order asked for; the others are integrated
             out, and their prior is never truncated. None infers all.
         settled: If the box of a scouting round keeps more than this share of the mass of the prior
-            before, the last round follows at once and gets all that is left of the budget. 1 always
-            does all rounds.
+            before, the last round follows at once and gets all that is left of the budget. That
+            is so too where a scout has learnt nothing; 1 always does all rounds.
         store: A folder that keeps every round, so that a second call goes on where the first was
             interrupted and ends with the same numbers; None keeps nothing.
         seed: None takes fresh entropy, or the seed that the store has on record.
