@@ -147,6 +147,23 @@ def test_the_mass_of_a_box_is_exact():
     assert mass(whole, whole) == 1.0
 
 
+def test_priors_of_parameters_that_depend_on_each_other_are_truncated_and_reused_too():
+    law = torch.distributions.MultivariateNormal(torch.zeros(2), torch.tensor([[1, 0.8], [0.8, 1]]))
+    exact, plain = Exact(0.5), model(0.5)
+    joint = lfi.Simulator(plain.simulate, prior=law, name="joint")
+    fitted = lfi.fit_rounds(
+        joint, X_OBS, budget=(2_000, 300, 2_000), method=exact, scout=exact, settled=1.0, seed=1
+    )
+    whole, middle, last = (simulations.prior for simulations in exact.given)
+    inside = last.contains(law.sample((100_000,))).double().mean()
+    # of 40,000 draws that estimate each mass and of these: four standard errors of their ratio
+    error = 4 * float((1 - inside) / inside * (1 / 100_000 + 2 / 40_000)) ** 0.5
+    assert mass(whole, middle) * mass(middle, last) == pytest.approx(float(inside), rel=error)
+    assert len(exact.given[-1]) > 2_000
+    assert last.contains(exact.given[-1].theta).all()
+    assert fitted.prior is last
+
+
 def test_earlier_simulations_inside_the_box_are_fitted_along_as_draws_of_the_truncated_prior():
     fitted, given, _ = exact_rounds(1.0, (4_000, 3_000, 2_000), settled=1.0)
     first, second, last = given
@@ -209,6 +226,26 @@ def test_each_kind_fits_the_posterior_of_a_truncated_prior(method, tmp_path):
     again = lfi.load(tmp_path / "posterior.lfi")
     assert torch.equal(again.log_prob(grid, x), fitted.log_prob(grid, x))
     assert torch.equal(again.prior.lower, box.lower)
+
+
+def test_rounds_with_rows_of_earlier_ones_end_with_the_known_posterior():
+    sd, cells = 0.3, 60
+    method = lfi.SurrogateLikelihood(near=None, steps=(300, 1), width=32)
+    fitted = lfi.fit_rounds(
+        model(sd), X_OBS, budget=(1_000, 1_000, 2_000), method=method, scout=method, seed=1
+    )
+    assert "of earlier rounds" in fitted.history[-1].stopped
+    low, high = fitted.prior.lower, fitted.prior.upper
+    middles = (torch.arange(cells) + 0.5) / cells
+    grid = low + torch.cartesian_prod(middles, middles) * (high - low)
+    truth = posterior(X_OBS, sd)
+    assert fitted.prior.contains(truth.sample((1_000,))).all()
+
+    def exact(theta, x):
+        return truth.log_prob(theta)[None]
+
+    # as far off as 200 weights fitted freely to the last 2,000 rows are: 200 / (2 * 2,000)
+    assert kl(fitted, X_OBS[None], exact, grid) < 0.05
 
 
 def interrupting(monkeypatch, name, at):
