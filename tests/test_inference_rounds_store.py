@@ -48,10 +48,6 @@ def test_what_a_file_brings_back_is_welcome(method):
     check_restorable("method", method)
 
 
-class Bespoke:
-    """A method that says nothing of files."""
-
-
 @pytest.mark.parametrize(
     "method",
     [
@@ -65,3 +61,8 @@ class Bespoke:
 def test_networks_that_a_file_cannot_name_are_refused(method):
     with pytest.raises(ValueError, match=f"scout: .*{type(method).__name__}.*without a store"):
         check_restorable("scout", method)
+
+
+def test_a_method_that_says_nothing_of_files_is_refused():
+    with pytest.raises(ValueError, match="method: .*object"):
+        check_restorable("method", object())

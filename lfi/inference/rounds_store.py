@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lfi.inference.files import load
-from lfi.inference.posterior import Method
 from lfi.inference.target_posterior import TargetPosterior
 from lfi.networks import replace_file
 from lfi.simulation import Prior
@@ -59,7 +58,7 @@ class RoundsStore:
         return self.folder / f"round_{number}.lfi"
 
 
-def check_restorable(name: str, method: Method) -> None:
+def check_restorable(name: str, method: object) -> None:
     """Refuse a method whose posteriors a store could not bring back.
 
     Args:
