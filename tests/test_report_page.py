@@ -137,8 +137,8 @@ def test_histories_of_posterior_have_titles(path):
     rounds = (parts.history(), parts.history())
     write_report(path, posterior=PriorAsPosterior(history=rounds), seed=1)
     text = path.read_text()
-    assert "posterior, round 1" in text
-    assert "posterior, round 2" in text
+    assert "posterior, fit 1" in text
+    assert "posterior, fit 2" in text
     assert [attrs["id"] for attrs in Elements(text).all("section")] == ["training", "provenance"]
 
 

@@ -25,7 +25,8 @@ def fit_posterior(
     Draws of an observation that is unlike every simulation come with a warning, `Misspecified`.
 
     Args:
-        simulations: What `lfi.simulate` has returned.
+        simulations: What `lfi.simulate` has returned; its `marginal([names])` gives the posterior
+            of some of the parameters, the others integrated out.
         method: How. By default `lfi.Pool()`: a posterior flow, a surrogate likelihood and a ratio
             are fitted, and pooled with the weights that give the parameters of simulations held
             out the highest posterior density; `posterior.choice` says what was picked and why. By

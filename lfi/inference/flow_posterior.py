@@ -181,6 +181,11 @@ class FlowPosterior(SavedPosterior):
         """Where the network is."""
         return next(self.network.parameters()).device
 
+    def to(self, device: str) -> "FlowPosterior":
+        """Move the network, in place."""
+        self.network.to(device)
+        return self
+
     def proposal(self, x: Float[Tensor, "m ..."]) -> Proposal:
         """Return the flow as a law to draw candidates from, for m observations."""
         with torch.no_grad():

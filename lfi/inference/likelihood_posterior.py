@@ -151,6 +151,13 @@ class LikelihoodPosterior(SavedPosterior):
         """Where the network is."""
         return next(self.network.parameters()).device
 
+    def to(self, device: str) -> "LikelihoodPosterior":
+        """Move the networks, in place."""
+        for part in (self.network, self.near, self.correction, self.validity):
+            if part is not None:
+                part.to(device)
+        return self
+
     def log_likelihood(
         self, theta: Float[Tensor, "n theta_dim"], x_obs: Float[Tensor, "..."]
     ) -> Float[Tensor, "*m n"]:

@@ -86,6 +86,13 @@ class NeuralRatio:
     embedding: nn.Module | None = None
     critic: nn.Module | None = None
 
+    @property
+    def restorable(self) -> bool:
+        """Whether a file alone brings its posteriors back: not with networks of your own."""
+        if self.critic is None:
+            return self.embedding is None
+        return isinstance(self.critic, PairCritic | MeasuredCritic) and bool(self.critic.spec)
+
     def fit(
         self,
         simulations: Simulations,

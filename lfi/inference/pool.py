@@ -62,6 +62,11 @@ class Pool:
     )
     combine: bool = True
 
+    @property
+    def restorable(self) -> bool:
+        """Whether a file alone brings its posteriors back: whether every method's does."""
+        return all(getattr(method, "restorable", False) for method in self.methods)
+
     def fit(
         self,
         simulations: Simulations,
@@ -215,7 +220,8 @@ def pooled(
     )
     rows = [index for index, weight in enumerate(weights.tolist()) if weight > 0]
     members = tuple(fitted[index] for index in rows)
-    return PooledPosterior(members, tuple(float(weights[i]) for i in rows), choice, near)
+    history = tuple(entry for member in members for entry in member.history)
+    return PooledPosterior(members, tuple(float(weights[i]) for i in rows), choice, near, history)
 
 
 def _rows(simulations: Simulations, rows: Tensor) -> Simulations:

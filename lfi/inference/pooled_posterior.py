@@ -81,6 +81,7 @@ class PooledPosterior(SavedPosterior):
         weights: Their weights a_k.
         choice: What they were chosen from, and why.
         near: A flow from which candidates are drawn, perhaps none of the members; None for none.
+        history: How the members were trained, one after the other.
         seen: Simulations by which observations unlike all of them are told.
         normalised: False: `log_prob` lacks the normalising constant.
     """
@@ -89,6 +90,7 @@ class PooledPosterior(SavedPosterior):
     weights: tuple[float, ...]
     choice: Choice
     near: FlowPosterior | None = None
+    history: tuple[History, ...] = field(default=())
     seen: Seen | None = None
     normalised: bool = field(default=False, init=False)
 
@@ -102,10 +104,12 @@ class PooledPosterior(SavedPosterior):
         """The shape of one observation."""
         return self.members[0].x_shape
 
-    @property
-    def history(self) -> tuple[History, ...]:
-        """How the members were trained, one after the other."""
-        return tuple(entry for member in self.members for entry in member.history)
+    def to(self, device: str) -> "PooledPosterior":
+        """Move the members' networks, in place."""
+        for part in (*self.members, self.near):
+            if part is not None:
+                part.to(device)
+        return self
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
@@ -144,6 +148,7 @@ class PooledPosterior(SavedPosterior):
             "near": near,
             "weights": list(self.weights),
             "choice": asdict(self.choice),
+            "history": [history.describe() for history in self.history],
         }
         return spec, tensors
 
@@ -171,4 +176,5 @@ class PooledPosterior(SavedPosterior):
         )
         weights = tuple(spec["weights"])
         near = None if spec["near"] is None else parts[spec["near"]]
-        return cls(tuple(parts[: len(weights)]), weights, choice, near)
+        history = tuple(History.restore(entry) for entry in spec["history"])
+        return cls(tuple(parts[: len(weights)]), weights, choice, near, history)

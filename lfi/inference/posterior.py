@@ -111,7 +111,11 @@ class Posterior(Protocol):
 
 @runtime_checkable
 class Method(Protocol):
-    """A way to get from simulations to a posterior."""
+    """A way to get from simulations to a posterior.
+
+    One whose posteriors `lfi.load` can rebuild from their file alone says so by a true attribute
+    `restorable`; `lfi.fit_rounds` keeps only those in a store.
+    """
 
     def fit(
         self,

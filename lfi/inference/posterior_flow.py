@@ -49,6 +49,11 @@ class PosteriorFlow:
     weight_decay: float = 1e-2
     held_out: float = 0.1
 
+    @property
+    def restorable(self) -> bool:
+        """Whether a file alone brings its posteriors back."""
+        return True
+
     def fit(
         self,
         simulations: Simulations,

@@ -63,6 +63,11 @@ class RatioPosterior(SavedPosterior):
         """Where the critic is."""
         return next(self.critic.parameters()).device
 
+    def to(self, device: str) -> "RatioPosterior":
+        """Move the critic, in place."""
+        self.critic.to(device)
+        return self
+
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event), each embedded once."""
 

@@ -58,6 +58,11 @@ class SurrogateLikelihood:
     correction: int = 0
     held_out: float = 0.1
 
+    @property
+    def restorable(self) -> bool:
+        """Whether a file alone brings its posteriors back."""
+        return True
+
     def fit(
         self,
         simulations: Simulations,

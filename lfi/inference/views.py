@@ -120,8 +120,7 @@ class ConditionalPosterior(TargetPosterior):
                     f"values: {name} = {value:g} is outside the prior's support, "
                     f"({float(prior.lower[i]):g}, {float(prior.upper[i]):g})"
                 )
-        law = Product(tuple(prior.law.marginals[i] for i in free))
-        return cls(base, values, Prior(tuple(prior.names[i] for i in free), law))
+        return cls(base, values, prior.marginal([prior.names[i] for i in free]))
 
     @property
     def x_shape(self) -> tuple[int, ...]:

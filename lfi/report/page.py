@@ -171,9 +171,9 @@ def conclusion(sections: Sequence[Section]) -> Verdict:
 def _histories(posterior: Posterior | None, surrogate: Surrogate | None) -> dict[str, History]:
     """Return every training's history under its title."""
     histories = {}
-    rounds = getattr(posterior, "history", ())  # posteriors that were never trained have none
-    for i, history in enumerate(rounds, start=1):
-        histories[f"posterior, round {i}" if len(rounds) > 1 else "posterior"] = history
+    fits = getattr(posterior, "history", ())  # posteriors that were never trained have none
+    for i, history in enumerate(fits, start=1):  # of rounds, and of a pool's members
+        histories[f"posterior, fit {i}" if len(fits) > 1 else "posterior"] = history
     if surrogate is not None and surrogate.history is not None:
         histories["surrogate"] = surrogate.history
     return histories

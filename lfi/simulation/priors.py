@@ -149,6 +149,36 @@ class Prior:
                 raise ValueError(f"truncate needs lower < upper; for {name} got {low:g}, {high:g}")
         return Prior(self.names, self.law.restrict(*box))
 
+    def marginal(self, names: Sequence[str]) -> "Prior":
+        """Return the prior of some of the parameters, in the order asked for.
+
+        Raises:
+            TypeError: If the names are one string.
+            ValueError: If a name is unknown or repeated, there is none, or the parameters are not
+                independent, so that their marginals are not known.
+
+        Example:
+            >>> from torch.distributions import LogNormal, Uniform
+            >>> prior = as_prior({"rate": LogNormal(0.0, 1.0), "share": Uniform(0.0, 1.0)})
+            >>> prior.marginal(["share"])
+            Prior(share in (0, 1))
+        """
+        if isinstance(names, str):
+            raise TypeError(f"names must be several: give [{names!r}] in place of {names!r}")
+        names = tuple(names)
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise ValueError(f"names: no parameter {unknown[0]!r} among {', '.join(self.names)}")
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"names must be different parameters, at least one; got {names}")
+        if not isinstance(self.law, Product):
+            raise ValueError(
+                "a marginal needs a prior of independent parameters, a dictionary of "
+                "distributions: this one is a joint distribution"
+            )
+        columns = [self.names.index(name) for name in names]
+        return Prior(names, Product(tuple(self.law.marginals[i] for i in columns)))
+
     def describe(self) -> dict[str, Any] | None:
         """Return the prior as JSON can hold it, None where a distribution cannot be named."""
         law = self.law.describe()

@@ -1,5 +1,6 @@
 """Simulations: parameters, data, what became of each row, and the prior they were drawn from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,10 +114,79 @@ class Simulations:
         if not isinstance(rows, slice):
             raise TypeError(f"simulations[...] takes a slice, got {type(rows).__name__}")
         kept = range(len(self))[rows]
-        index = torch.arange(kept.start, kept.stop, kept.step) if kept.step > 0 else list(kept)
-        errors = {new: self.errors[old] for new, old in enumerate(kept) if old in self.errors}
-        parts = self.theta[index], self.x[index], self.codes[index]
+        index = torch.tensor(kept, dtype=torch.long)
+        return self._rows(index, self.prior)
+
+    def __add__(self, other: "Simulations") -> "Simulations":
+        """Return the rows of both, these first.
+
+        Raises:
+            ValueError: If they were drawn from different priors, or their x differ in shape.
+        """
+        if self.prior.fingerprint != other.prior.fingerprint:
+            raise ValueError(
+                f"simulations of {self.prior!r} and of {other.prior!r} do not add up: they were "
+                "drawn from different priors; see Simulations.within"
+            )
+        if self.x.shape[1:] != other.x.shape[1:]:
+            raise ValueError(
+                f"simulations of x of shape {tuple(self.x.shape[1:])} and of "
+                f"{tuple(other.x.shape[1:])} do not add up"
+            )
+        pairs = (self.theta, other.theta), (self.x, other.x), (self.codes, other.codes)
+        errors = self.errors | {len(self) + row: text for row, text in other.errors.items()}
+        parts = [torch.cat(pair) for pair in pairs]
         return Simulations(*parts, self.prior, self.seed, errors, self.source)
+
+    def within(self, prior: Prior) -> "Simulations":
+        """Return the rows inside a narrower prior: this one, truncated.
+
+        Draws of a prior that fall into a box are draws of the prior truncated to that box, and x is
+        drawn given theta, so that these rows are as good as new ones from `prior`.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Uniform(0.0, 1.0)}
+            >>> wrapped = lfi.Simulator(lambda theta: theta + 1, prior=prior)
+            >>> simulations = lfi.simulate(wrapped, 1_000, seed=1)
+            >>> narrow = simulations.prior.truncate([0.25], [0.5])
+            >>> bool((simulations.within(narrow).theta < 0.5).all())
+            True
+        """
+        return self._rows(torch.where(prior.contains(self.theta))[0], prior)
+
+    def marginal(self, names: Sequence[str]) -> "Simulations":
+        """Return the record as one of some of the parameters, in the order asked for.
+
+        The others are not seen any more but have been drawn from their prior, so that what is
+        fitted to the record has them integrated out: posteriors, ratios and likelihoods are those
+        of the parameters named, without a network ever having to tell of the rest.
+
+        Raises:
+            ValueError: If a name is unknown, or the parameters are not independent a priori.
+
+        References:
+            Miller, Cole, Forre, Louppe & Weniger, Truncated marginal neural ratio estimation, 2021.
+            arXiv:2107.01214
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 1_000, seed=1).marginal(["gamma"])
+            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> posterior.names
+            ('gamma',)
+        """
+        prior = self.prior.marginal(names)
+        theta = self.theta[:, [self.names.index(name) for name in prior.names]]
+        theta = theta.to(prior.dtype)
+        return Simulations(theta, self.x, self.codes, prior, self.seed, self.errors, self.source)
+
+    def _rows(self, index: Tensor, prior: Prior) -> "Simulations":
+        """Return some of the rows, as draws of a prior."""
+        errors = {
+            new: self.errors[old] for new, old in enumerate(index.tolist()) if old in self.errors
+        }
+        parts = self.theta[index], self.x[index], self.codes[index]
+        return Simulations(*parts, prior, self.seed, errors, self.source)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Return theta, x, status and names as arrays, failed rows included."""
