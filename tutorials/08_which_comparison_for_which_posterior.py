@@ -79,9 +79,10 @@ for name, loss in losses.items():
 # %% [markdown]
 # ## 3. Who was needed?
 #
-# Up to three kinds of critics are trained: an exponential family, inner products of networks that
-# begin where the family has ended, and a network of both sides together (left out above). Held-out
-# simulations weigh them; a sum below one tempers what is too sure of itself.
+# Up to four kinds of critics are trained: an exponential family, inner products of networks that
+# begin where the family has ended, a network of both sides together (left out above), and a
+# Gaussian of the data whose mean and spread are networks of the parameters. Held-out simulations
+# weigh them; a sum below one tempers what is too sure of itself.
 
 # %%
 posterior, _ = fitted["NREB"]
