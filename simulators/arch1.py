@@ -70,5 +70,33 @@ def summaries(x: Tensor) -> Tensor:
     return torch.cat([mean[:, None], variance[:, None], lags, lags[:, i] * lags[:, j]], dim=1)
 
 
+def weighted_summaries(x: Tensor) -> Tensor:
+    """Return features that know of the changing variance, series (n, t) to (n, 26).
+
+    Sample autocorrelations tell little of theta1 where a few wild values outweigh all others, and
+    hardly anything of theta2. Least squares with each value weighted by its variance, guessed with
+    theta2 = 1/2, is nearly as good as maximum likelihood: theta1 from x_t on x_{t-1}, then theta2
+    from e_t^2 - 0.2 on e_{t-1}^2. To these two and a bounded measure of wildness come their six
+    products of two, and the paper's features with the logarithm of the variance.
+    """
+    y, before = x[:, 1:], x[:, :-1]
+    theta1 = (y * before).sum(dim=1) / before.square().sum(dim=1)
+    for _ in range(2):
+        e = y - theta1[:, None] * before
+        weighted = before[:, 1:] / (floor + 0.5 * e[:, :-1].square())
+        theta1 = (weighted * y[:, 1:]).sum(dim=1) / (weighted * before[:, 1:]).sum(dim=1)
+    squared = (y - theta1[:, None] * before).square()
+    variance = floor + 0.5 * squared[:, :-1]
+    weighted = squared[:, :-1] / variance.square()
+    theta2 = (weighted * (squared[:, 1:] - floor)).sum(dim=1)
+    theta2 = theta2 / (weighted * squared[:, :-1]).sum(dim=1)
+    wild = torch.log1p(squared[:, 1:] / variance).mean(dim=1)
+    found = torch.stack([theta1, theta2, wild], dim=1)
+    i, j = torch.triu_indices(3, 3)
+    known = summaries(x)
+    known = torch.cat([known[:, :1], known[:, 1:2].log(), known[:, 2:]], dim=1)
+    return torch.cat([known, found, found[:, i] * found[:, j]], dim=1)
+
+
 def _log_normal(e: Tensor, variance: Tensor) -> Tensor:
     return -0.5 * (e.square() / variance + variance.log() + math.log(2 * math.pi))

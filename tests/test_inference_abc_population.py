@@ -1,11 +1,14 @@
 """Sequential ABC goes on where it was interrupted, and ends with the same numbers."""
 
+import math
+
 import pytest
 import torch
 from abc_models import NORMAL
 
 import lfi
 from lfi.inference import Local
+from lfi.inference.abc_population import Population
 from lfi.simulation import Simulator
 
 OCTILES = lambda x: x.flatten(1).quantile(torch.arange(1, 8).to(x) / 8, dim=1).T
@@ -37,10 +40,11 @@ def run(function, store=None, **changes):
 
 
 @pytest.mark.parametrize("distance", DISTANCES, ids=["energy", "adaptive", "fixed", "learned"])
-def test_an_interrupted_run_ends_with_the_same_numbers(distance, tmp_path):
+@pytest.mark.parametrize("at", [3, 6])
+def test_an_interrupted_run_ends_with_the_same_numbers(distance, at, tmp_path):
     store, whole = tmp_path / "abc.lfi", run(Interrupting(), discrepancy=distance)
     with pytest.raises(KeyboardInterrupt):
-        run(Interrupting(at=3), store, discrepancy=distance)
+        run(Interrupting(at), store, discrepancy=distance)
     rest = Interrupting()
     resumed = run(rest, store, discrepancy=distance, seed=None)
     for name in ("theta", "weights", "distances", "x"):
@@ -81,3 +85,19 @@ def test_files_of_other_things_and_damaged_ones_are_refused(tmp_path):
     store.write_bytes(b"half of a file")
     with pytest.raises(ValueError, match="damaged"):
         run(Interrupting(), store)
+
+
+def test_data_that_an_earlier_generation_would_have_lost_have_no_distance():
+    x = torch.arange(5.0)[:, None]
+    population = Population(
+        u=x[:2],
+        x=x[:2],
+        distances=torch.tensor([0.0, 3.0]),
+        weights=torch.full((2,), 0.5),
+        measure=lambda x: x[:, 0],
+        gates=((lambda x: (4 - x)[:, 0], 3.0), (lambda x: x[:, 0], 2.5)),
+        sources=(),
+        lessons=(),
+    )
+    # 0 is beyond the first gate, 3 beyond the second; 4 is farther than every particle anyway
+    assert population.distances_of(x).tolist() == [math.inf, 1.0, 2.0, math.inf, 4.0]

@@ -63,15 +63,18 @@ def test_theta_is_exact_given_the_accepted_data(model, discrepancy, simulations)
     ranks = model.ranks(accepted.theta, accepted.x)
     # 16 cases: one in 600 such suites has a p-value below 1e-4 by chance
     assert kstest(ranks.numpy(), "uniform").pvalue > 1e-4
-    exact = model.posterior(model.x_obs[None])
     implied = model.posterior(accepted.x).mean()
     spread = model.posterior(accepted.x).std()
     total = math.sqrt((spread**2).mean() + implied.var())  # of the mixture over accepted data
     error = total / math.sqrt(200)
     assert abs(accepted.mean.item() - implied.mean()) < 5 * error
-    # and the data are close: what they imply misses by a quarter of what all data miss, or less
-    missed = np.square(model.posterior(record.x).mean() - exact.mean()).mean()
-    assert np.square(implied - exact.mean()).mean() < missed / 16
+    # And the data are close. The mean of 10 trials knows half of what the sufficient mean of all
+    # 20 does: a discrepancy of whole samples, of more than half the efficiency of the best, comes
+    # closer than it.
+    exact = model.posterior(model.x_obs[None]).mean()
+    near = (record.x[:, :10].mean(dim=(1, 2)) - model.x_obs.mean()).abs().argsort()[:200]
+    by_half = model.posterior(record.x[near]).mean()
+    assert np.square(implied - exact).mean() < np.square(by_half - exact).mean()
 
 
 def test_the_posterior_of_accepted_means_is_that_of_quadrature(simulations):

@@ -89,6 +89,22 @@ def test_features_are_those_of_a_loop():
         assert features == pytest.approx([row.mean(), row.var(ddof=1), *lags, *pairs])
 
 
+def test_weighted_least_squares_finds_the_parameters(monkeypatch):
+    monkeypatch.setattr(arch1, "length", 20_000)
+    x = draw((0.3, 0.5), 1)
+    found = arch1.weighted_summaries(x)
+    assert found.shape == (1, 26)
+    theta1, theta2 = found[0, 17:19]
+    # its guess of theta2 is right here, so that its errors are those of weighted least squares:
+    # Var theta1 = 1 / sum x^2 / v, and of e^2, whose variance is 2 v^2, 2 / sum e^4 / v^2
+    e = x[:, 1:] - 0.3 * x[:, :-1]
+    v = 0.2 + 0.5 * e[:, :-1].square()
+    assert abs(theta1 - 0.3) < 5 / (x[:, 1:-1].square() / v).sum().sqrt()
+    assert abs(theta2 - 0.5) < 5 * (2 / (e[:, :-1] ** 4 / v.square()).sum()).sqrt()
+    torch.testing.assert_close(found[:, 1], x.var(dim=1).log())
+    torch.testing.assert_close(found[0, 21], theta1 * theta2)
+
+
 def test_gradients_are_those_of_differences():
     theta = torch.tensor(THETA[:2], requires_grad=True)
     assert arch1.differentiable

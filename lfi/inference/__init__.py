@@ -3,7 +3,7 @@
 from lfi.inference.abc_accepted import Accepted, Generation
 from lfi.inference.abc_adjustment import Heteroscedastic, LocalLinear
 from lfi.inference.abc_distances import Distance, FittedRatio, Samples
-from lfi.inference.abc_proposals import Global, Local
+from lfi.inference.abc_proposals import Defensive, Global, Local
 from lfi.inference.abc_rejection import abc_rejection
 from lfi.inference.abc_schedules import DistanceQuantile, Survival
 from lfi.inference.abc_smc import abc_smc
@@ -46,6 +46,7 @@ __all__ = [
     "Choice",
     "ConditionalPosterior",
     "Distance",
+    "Defensive",
     "DistanceQuantile",
     "Draws",
     "Ensemble",

@@ -48,7 +48,7 @@ class Generation:
 
     Attributes:
         tolerance: The largest distance in it.
-        acceptance: Its particles per simulation of the generation.
+        acceptance: The share of the generation's simulations that are in it.
         ess: How many equal weights have the variance of its weights.
         simulations: How many were run, failed ones included.
         failed: How many of them failed.

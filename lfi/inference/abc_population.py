@@ -5,6 +5,7 @@ on with the last whole generation, and ends with the numbers that it would have 
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,15 +15,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.abc_accepted import Generation
-from lfi.inference.abc_distances import Measure
+from lfi.inference.abc_distances import Measure, measured
+from lfi.inference.abc_proposals import Mixture, Source
 from lfi.networks import read, write
 
 KIND = "abc_smc"
+KEPT = ("u", "x", "distances", "weights")
+SOURCE = ("centres", "weights", "roots", "scales")
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Particles, closest first.
+    """Particles, closest first: of all simulations so far, those within the tolerance.
 
     Attributes:
         u: Their parameters in unconstrained coordinates.
@@ -30,8 +34,10 @@ class Population:
         distances: From the observation.
         weights: They sum to 1.
         measure: What measured the distances.
-        lesson: Theta and x of the simulations that the distance learned from; of an adaptive one,
-            those that it will learn from next.
+        gates: What measured them before, and the distances beyond which data were lost by then.
+        sources: What each generation but the first was drawn from.
+        lessons: Theta and x of the simulations that each measure learned from, those of the gates
+            first; of an adaptive distance also those that it will learn from next.
     """
 
     u: Float[Tensor, "n dim"]
@@ -39,7 +45,22 @@ class Population:
     distances: Float[Tensor, " n"]
     weights: Float[Tensor, " n"]
     measure: Measure
-    lesson: tuple[Tensor, Tensor]
+    gates: tuple[tuple[Measure, float], ...]
+    sources: tuple[Source, ...]
+    lessons: tuple[tuple[Tensor, Tensor], ...]
+
+    def distances_of(self, x: Float[Tensor, " n *event"]) -> Float[Tensor, " n"]:
+        """Return distances of new data, infinite where an earlier generation would have lost them.
+
+        All generations are one sample of the particles' neighbourhood only where all of them kept
+        what fell into it (Prangle's nested acceptance).
+        """
+        distances = measured(self.measure, x)
+        for measure, reach in self.gates:
+            near = (distances <= self.distances.max()).nonzero()[:, 0]  # others are lost anyway
+            lost = near[measured(measure, x[near]) > reach]
+            distances[lost] = math.inf
+        return distances
 
 
 def settings(identity: str, x_obs: Tensor, *plain: object) -> str:
@@ -57,10 +78,21 @@ def keep(
     path: str | Path, shared: str, seed: int, population: Population, history: list[Generation]
 ) -> None:
     """Write the state after a generation, in place of the one before."""
-    spec = {"settings": shared, "seed": seed, "history": [asdict(entry) for entry in history]}
-    theta, x = population.lesson
-    tensors = {name: getattr(population, name) for name in ("u", "x", "distances", "weights")}
-    write(path, KIND, spec, tensors | {"lesson_theta": theta, "lesson_x": x})
+    spec = {
+        "settings": shared,
+        "seed": seed,
+        "history": [asdict(entry) for entry in history],
+        "reaches": [reach for _, reach in population.gates],
+        "lessons": len(population.lessons),
+        "sources": [[one.simulations, one.inside] for one in population.sources],
+    }
+    tensors = {name: getattr(population, name) for name in KEPT}
+    for i, (theta, x) in enumerate(population.lessons):
+        tensors |= {f"theta_{i}": theta, f"x_{i}": x}
+    for i, source in enumerate(population.sources):
+        parts = {f"{name}_{i}": getattr(source.mixture, name) for name in SOURCE}
+        tensors |= {name: part for name, part in parts.items() if part is not None}
+    write(path, KIND, spec, tensors)
 
 
 def seed_of(path: str | Path, shared: str, seed: int | None) -> int | None:
@@ -94,7 +126,18 @@ def resume(
     if not Path(path).is_file():
         return None
     contents = read(path)
-    tensors = dict(contents.tensors)
-    lesson = tensors.pop("lesson_theta"), tensors.pop("lesson_x")
-    history = [Generation(**entry) for entry in contents.spec["history"]]
-    return Population(**tensors, measure=towards(*lesson), lesson=lesson), history
+    spec, tensors = contents.spec, contents.tensors
+    history = [Generation(**entry) for entry in spec["history"]]
+    lessons = tuple((tensors[f"theta_{i}"], tensors[f"x_{i}"]) for i in range(spec["lessons"]))
+    gates = tuple(
+        (towards(*lesson), reach)
+        for lesson, reach in zip(lessons[: len(spec["reaches"])], spec["reaches"], strict=True)
+    )
+    sources = tuple(
+        Source(Mixture(*(tensors.get(f"{name}_{i}") for name in SOURCE)), simulations, inside)
+        for i, (simulations, inside) in enumerate(spec["sources"])
+    )
+    kept = {name: tensors[name] for name in KEPT}
+    measure = towards(*lessons[len(gates)])
+    population = Population(**kept, measure=measure, gates=gates, sources=sources, lessons=lessons)
+    return population, history

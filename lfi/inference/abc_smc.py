@@ -2,20 +2,24 @@
 
 The first generation draws from the prior. Each later one proposes around the particles within
 its tolerance, simulates whole batches of proposals, and keeps the closest, as many as asked for,
-of all that it simulated; the weight of a particle is
+of all that were ever simulated. The weight of a particle is
 
-    w proportional to p(theta) / q(theta),
+    w proportional to p(theta) / sum_s n_s q_s(theta),
 
-so that every population is a sample of the posterior at its own tolerance, whatever was proposed.
-A generation ends when it has enough particles within the tolerance that its schedule set, and no
-simulation is wasted: what was simulated beyond that makes it closer yet. When what is left of the
-budget is less than the generation took, it is spent on the same generation, the last.
+where generation s simulated n_s proposals of the density q_s, q_0 being the prior: all generations
+are one sample of that mixture, so that every population is a sample of the posterior at its own
+tolerance, whatever was proposed. A generation ends when enough particles are within the tolerance
+that its schedule set, and no simulation is wasted: survivors of earlier ones need not be simulated
+again, and what was simulated beyond that makes it closer yet. When what is left of the budget is
+less than the generation took, it is spent on the same generation, the last.
 
 References:
     Beaumont, Cornuet, Marin & Robert, Adaptive approximate Bayesian computation, Biometrika, 2009.
         arXiv:0805.2256
     Lenormand, Jabot & Deffuant, Adaptive approximate Bayesian computation for complex models,
         Computational Statistics, 2013. arXiv:1111.1308 (the closest of all)
+    Prangle, Adapting the ABC distance function, Bayesian Analysis, 2017. arXiv:1507.00874 (where
+        distances adapt, later populations lie within earlier ones)
 """
 
 import math
@@ -31,7 +35,7 @@ from lfi.comparison import Discrepancy, effective_sample_size
 from lfi.inference.abc_accepted import Accepted, Generation
 from lfi.inference.abc_distances import Distance, Measure, as_distance, measured
 from lfi.inference.abc_population import Population, keep, resume, seed_of, settings
-from lfi.inference.abc_proposals import Global, Kernel, Mixture
+from lfi.inference.abc_proposals import Defensive, Kernel, Mixture, Source, log_weights
 from lfi.inference.abc_rejection import SCALED, finite
 from lfi.inference.abc_schedules import DistanceQuantile, Schedule
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
@@ -41,7 +45,7 @@ from lfi.training import bar, child, fresh, numpy_rng, torch_rng
 MOST = 2**14  # proposals that are simulated at a time
 LEARN = 20_000  # simulations of a generation that an adaptive distance learns from
 SPARE = 1.1  # proposals per proposal expected to be needed
-HALVES, WIDE = DistanceQuantile(0.5), Global(2.0)  # what is used unless others are asked for
+HALVES, BOTH = DistanceQuantile(0.5), Defensive()  # what is used unless others are asked for
 TRIES = 1_000  # batches of proposals without one inside the prior's support
 
 
@@ -88,7 +92,7 @@ def abc_smc(
     particles: int = 1_000,
     budget: int = 100_000,
     schedule: Schedule = HALVES,
-    kernel: Kernel = WIDE,
+    kernel: Kernel = BOTH,
     tolerance: float = -math.inf,
     least_acceptance: float = 0.0,
     workers: int = 1,
@@ -100,8 +104,8 @@ def abc_smc(
     """Simulate where the posterior is, in populations of shrinking tolerance.
 
     It ends when a population is within `tolerance`, when fewer than `least_acceptance` of a
-    generation's simulations made its population, when the distances cannot shrink, or else when
-    the budget is spent, to the last simulation.
+    generation's simulations came into its population, when the distances cannot shrink, or else
+    when the budget is spent, to the last simulation.
 
     Args:
         simulator: A simulator, or a module with `prior` and `simulate`; it may fail at times.
@@ -111,9 +115,9 @@ def abc_smc(
         particles: How many parameters each population holds.
         budget: The most simulations in all, failed ones included.
         schedule: Chooses the next tolerance from a population.
-        kernel: Perturbs particles: `Global(scale)`, `Local()`.
+        kernel: Perturbs particles: `Defensive()`, `Global(scale)`, `Local()`.
         tolerance: Where to end. With a distance that adapts it is one of the last generation's.
-        least_acceptance: Where to end, as particles per simulation.
+        least_acceptance: Where to end, as new particles per simulation of a generation.
         workers: How many processes simulate.
         timeout: How many seconds one call of the simulator may take.
         store: A file that keeps the latest population, so that a second call goes on where the
@@ -172,7 +176,7 @@ def abc_smc(
             aimed = None if run.ends(history[-1], spent) else _aimed(run, population)
             if aimed is None:  # or nothing is closer than the farthest particle
                 break
-            population, latest = _next(run, len(history), spent, *aimed)
+            population, latest = _next(run, history, *aimed)
             history, spent = [*history, latest], spent + latest.simulations
             advance(latest.simulations, f"tolerance {latest.tolerance:.4g}")
     return Accepted(
@@ -216,16 +220,29 @@ def _first(run: _Run) -> tuple[Population, list[Generation]]:
         raise RuntimeError("fewer simulations of the prior than particles have a distance")
     kept = distances.argsort(stable=True)[: run.particles]
     weights = torch.full((run.particles,), 1 / run.particles, dtype=torch.float64)
-    population = Population(u[kept], x[kept], distances[kept], weights, measure, lesson)
-    return population, [_account(run, population, simulated, simulated - good, began)]
+    population = Population(
+        u[kept], x[kept], distances[kept], weights, measure, gates=(), sources=(), lessons=(lesson,)
+    )
+    account = _account(population, run.particles, simulated, simulated - good, began)
+    return population, [account]
 
 
 def _aimed(run: _Run, before: Population) -> tuple[Population, float] | None:
     """Return the population by the distance as it is now known, and the next tolerance."""
-    if run.distance.adaptive:
-        measure = run.towards(*before.lesson)
+    if len(before.lessons) > len(before.gates) + 1:  # there is more to learn from
+        gate = before.measure, float(before.distances.max())
+        measure = run.towards(*before.lessons[-1])
         distances = measured(measure, before.x)
-        before = replace(before, measure=measure, distances=distances)
+        order = distances.argsort(stable=True)
+        before = replace(
+            before,
+            u=before.u[order],
+            x=before.x[order],
+            distances=distances[order],
+            weights=before.weights[order],
+            measure=measure,
+            gates=(*before.gates, gate),
+        )
     closer = before.distances[before.distances < before.distances.max()]
     if len(closer) == 0 or before.distances.max() <= run.tolerance:
         return None
@@ -234,69 +251,76 @@ def _aimed(run: _Run, before: Population) -> tuple[Population, float] | None:
 
 
 def _next(
-    run: _Run, index: int, spent: int, before: Population, within: float
+    run: _Run, history: list[Generation], before: Population, within: float
 ) -> tuple[Population, Generation]:
-    """Return the closest of simulations around a population's survivors, and what they cost."""
+    """Return the closest of all, with simulations around the survivors, and what these cost."""
     began, near = time.monotonic(), before.distances <= within
+    index, spent = len(history), sum(generation.simulations for generation in history)
     weights = before.weights[near] / before.weights[near].sum()
     mixture = run.kernel.around(before.u[near], weights)
-    pool = before.u[:0], before.x[:0], before.distances[:0]
+    is_new = torch.zeros(run.particles, dtype=torch.bool)
+    pool = before.u, before.x, before.distances, is_new
     lesson: list[tuple[Tensor, Tensor]] = []
-    batch = simulated = failed = close = 0
+    batch = simulated = drawn = failed = arrived = 0
+    lacking = run.particles - int(near.sum())
     while True:
         left = run.budget - spent - simulated
-        if left == 0 or simulated * run.least_acceptance > run.particles:
+        if left == 0 or simulated * run.least_acceptance > lacking:
             break
-        if close >= run.particles:
-            done = pool[2][run.particles - 1] <= run.tolerance
+        if arrived >= lacking:
+            done = pool[2][-1] <= run.tolerance
             if done or left >= simulated:  # or another generation can follow
                 break
             size = left
         else:
-            rate = (close + 1) / (simulated + 2)
-            size = math.ceil(SPARE * (run.particles - close) / rate)
+            rate = (arrived + 1) / (simulated + 2)
+            size = math.ceil(SPARE * (lacking - arrived) / rate)
             size = max(size, run.particles // 10)
             size = min(size, left, 4 * max(simulated, run.particles))
         size = min(size, MOST)
-        u, theta = _proposals(run, mixture, size, index, batch)
+        u, theta, tried = _proposals(run, mixture, size, index, batch)
         block = _simulated(run, theta, index, batch)
         fine = block.codes == OK
-        simulated, failed, batch = simulated + size, failed + int((~fine).sum()), batch + 1
+        simulated, drawn, batch = simulated + size, drawn + tried, batch + 1
+        failed += int((~fine).sum())
         if block.x is None:
             continue
         theta, x = theta[fine], block.x[fine].to(before.x)
-        distances = measured(before.measure, x)
-        close += int((distances <= within).sum())
+        distances = before.distances_of(x)
+        arrived += int((distances <= within).sum())
         if run.distance.adaptive and sum(len(part[0]) for part in lesson) < LEARN:
             lesson.append((theta, x))
-        joined = [torch.cat(pair) for pair in zip(pool, (u[fine], x, distances), strict=True)]
+        new = u[fine], x, distances, torch.ones(len(x), dtype=torch.bool)
+        joined = [torch.cat(pair) for pair in zip(pool, new, strict=True)]
         kept = joined[2].argsort(stable=True)[: run.particles]
-        pool = tuple(part[kept[joined[2][kept].isfinite()]] for part in joined)
-    u, x, distances = pool
-    if len(u) < run.particles:  # too many failed: the population stays what it was
-        account = _account(run, before, simulated, failed, began)
-        return before, replace(account, acceptance=0.0)
+        pool = tuple(part[kept] for part in joined)
+    u, x, distances, is_new = pool
+    sources = (*before.sources, Source(mixture, simulated, simulated / drawn))
     theta, log_jacobian = run.prior.from_unconstrained(u)
-    log_weights = run.prior.log_prob(theta).double() + log_jacobian - mixture.log_prob(u)
-    learned = before.lesson
+    log_prior = run.prior.log_prob(theta).double() + log_jacobian
+    weights = log_weights(log_prior, u, history[0].simulations, sources).softmax(dim=0)
+    lessons = before.lessons
     if lesson:
         learned = tuple(torch.cat(parts)[:LEARN] for parts in zip(*lesson, strict=True))
-    population = Population(u, x, distances, log_weights.softmax(dim=0), before.measure, learned)
-    return population, _account(run, population, simulated, failed, began)
+        lessons = (*lessons, learned)
+    population = replace(
+        before, u=u, x=x, distances=distances, weights=weights, sources=sources, lessons=lessons
+    )
+    return population, _account(population, int(is_new.sum()), simulated, failed, began)
 
 
 def _proposals(
     run: _Run, mixture: Mixture, n: int, index: int, batch: int
-) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n dim"]]:
-    """Return n proposals inside the prior's support, unconstrained and not."""
-    rng, us, missing = torch_rng(run.seed, index, batch), [], n
+) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n dim"], int]:
+    """Return n proposals in the prior's support, unconstrained and not, and how many it took."""
+    rng, us, missing, drawn = torch_rng(run.seed, index, batch), [], n, 0
     for _ in range(TRIES):
-        u = mixture.sample(missing, rng)
+        u, drawn = mixture.sample(missing, rng), drawn + missing
         us.append(u[run.prior.contains(run.prior.from_unconstrained(u)[0])])
         missing -= len(us[-1])
         if missing == 0:
             u = torch.cat(us)
-            return u, run.prior.from_unconstrained(u)[0]
+            return u, run.prior.from_unconstrained(u)[0], drawn
     raise RuntimeError("proposals do not fall inside the prior's support")
 
 
@@ -311,11 +335,11 @@ def _simulated(run: _Run, theta: Tensor, index: int, batch: int) -> Block:
 
 
 def _account(
-    run: _Run, population: Population, simulations: int, failed: int, began: float
+    population: Population, arrived: int, simulations: int, failed: int, began: float
 ) -> Generation:
     return Generation(
         tolerance=float(population.distances.max()),
-        acceptance=run.particles / simulations,
+        acceptance=arrived / simulations,
         ess=float(effective_sample_size(population.weights.log())),
         simulations=simulations,
         failed=failed,
