@@ -75,8 +75,8 @@ def weighted_summaries(x: Tensor) -> Tensor:
 
     Sample autocorrelations tell little of theta1 where a few wild values outweigh all others, and
     hardly anything of theta2. Least squares with each value weighted by its variance, guessed with
-    theta2 = 1/2, is nearly as good as maximum likelihood: theta1 from x_t on x_{t-1}, then theta2
-    from e_t^2 - 0.2 on e_{t-1}^2. To these two and a bounded measure of wildness come their six
+    theta2 = 1/2, tells more of both: it regresses x_t on x_{t-1} for theta1, then for theta2
+    e_t^2 - 0.2 on e_{t-1}^2. To these two and a measure of wildness come their six
     products of two, and the paper's features with the logarithm of the variance.
     """
     y, before = x[:, 1:], x[:, :-1]

@@ -118,7 +118,9 @@ for name, one in (("wide", wide), ("wide, adjusted", moved)):
 # ## 5. Simulate where the posterior is
 #
 # `abc_smc` runs the simulator itself, in populations that come closer and closer: each proposes
-# around the survivors of the last. The budget is kept to the last simulation.
+# around the survivors of the last, and is the closest of all that was ever simulated. *Accepted* is
+# the share of a generation's simulations that came into its population; the rest of the population
+# is of generations before. The budget is kept to the last simulation.
 
 # %%
 populations = lfi.abc_smc(
@@ -167,6 +169,8 @@ for name, mean in (("17 summaries", by_hand.mean), ("learned", learned.mean), ("
 # summaries tells simulations of theta from those of the prior. Its log-odds at the observed data
 # are the log-ratio of likelihood and evidence; no tolerance is left. All regressions are solved at
 # once. A network shares what they learn separately: `lfi.fit_posterior` needs fewer simulations.
+# Neither knows more than the summaries tell: sample autocorrelations say little where a few wild
+# values outweigh the others, and `arch1.weighted_summaries` say more.
 
 # %%
 coarse = grid(*((torch.arange(8) + 0.5) / 8 * width + low for low, width in ((-1, 2), (0, 1))))

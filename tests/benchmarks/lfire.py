@@ -5,7 +5,7 @@
 LFIRE as in the paper: a grid of 25 x 25 parameters, 500 simulations at each, 312,500 in all and 500
 of the prior predictive; one L1-penalised logistic regression on 17 summaries for each. The ratio is
 one network for all parameters, `lfi.fit_posterior` on 52,000 simulations, of the same summaries.
-What those summaries do not tell, neither method can: "weighted" ones tell nearly all.
+What those summaries do not tell, neither method can: "weighted" ones tell more.
 Both give log r on the same grid, the exact posterior there is known, and the mean of 50 more
 observations counts, not only the paper's at theta = (0.3, 0.7): the divergence of the exact
 posterior from the estimated one, in nats, and the root mean square error of posterior means, in
