@@ -1,7 +1,7 @@
 """The posterior of the lynx and hare data against 10,000 draws of the exact one.
 
-    python tests/benchmarks/lynx_hare.py                       # two rounds, 40,000 simulations
-    python tests/benchmarks/lynx_hare.py --budget 10000 --seeds 1 2 3
+    python tests/benchmarks/lynx_hare.py                       # two rounds, 90,000 simulations
+    python tests/benchmarks/lynx_hare.py --budget 10000 30000 --seeds 1 2
 
 `lfi.fit_rounds` with a surrogate likelihood; eight parameters, 21 years of two populations. The
 reference draws are of a long MCMC run of the exact posterior and agree with the published Stan fit.
@@ -32,7 +32,7 @@ def main() -> None:
     """Fit, draw and compare."""
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--budget", type=int, nargs="+", default=[10_000, 30_000])
+    parser.add_argument("--budget", type=int, nargs="+", default=[10_000, 80_000])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--c2st-draws", type=int, default=DRAWS)
     arguments = parser.parse_args()
