@@ -48,8 +48,8 @@ SETTLED = 0.8  # of the prior's mass: a box that keeps more than this ends the s
 
 Whole = TypeVar("Whole", Prior, Simulations)
 
-LAST = NeuralRatio(steps=1_500, depth=None)
-SCOUT = NeuralRatio(steps=600, depth=None)
+LAST = NeuralRatio(steps=1_500, depth=None, measured=False)
+SCOUT = NeuralRatio(steps=600, depth=None, measured=False)
 
 
 def box(theta: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
