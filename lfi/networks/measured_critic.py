@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.pair_critic import inner, size_of
+from lfi.networks.pair_critic import EmbedsSides, inner, size_of
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates, Features
 
@@ -32,7 +32,7 @@ NORMALISER = 32  # the width of the network b(x)
 START = 0.1  # of the last layer: begin close to log r = 0
 
 
-class MeasuredCritic(nn.Module):
+class MeasuredCritic(EmbedsSides):
     """log p(theta, x) / p(theta) p(x) where features of x are Gaussian given theta.
 
     Attributes:
@@ -106,20 +106,8 @@ class MeasuredCritic(nn.Module):
         f = self.features(x)
         return torch.cat([f, f.square(), torch.ones_like(f[..., :1]), self.of_x(f)], dim=-1)
 
-    def embed(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> tuple[Float[Tensor, "*n_size"], Float[Tensor, "*m_size"]]:
-        """Return both embeddings."""
-        return self.embed_theta(theta), self.embed_x(x)
-
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
     ) -> Float[Tensor, "*pairs"]:
         """Return the log ratio of embeddings, broadcasting over leading dimensions."""
         return inner(theta, x)
-
-    def forward(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> Float[Tensor, "*pairs"]:
-        """Return the log ratio of (..., theta_dim) and (..., *event), broadcasting the rest."""
-        return self.pair(*self.embed(theta, x))

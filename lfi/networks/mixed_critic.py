@@ -23,12 +23,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.networks.measured_critic import MeasuredCritic
-from lfi.networks.pair_critic import PairCritic
+from lfi.networks.pair_critic import EmbedsSides, PairCritic
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates
 
 
-class MixedCritic(nn.Module):
+class MixedCritic(EmbedsSides):
     """The weighted sum of several critics of pairs.
 
     Attributes:
@@ -67,12 +67,6 @@ class MixedCritic(nn.Module):
         """Return the members' embeddings of (..., *event) side by side."""
         return self._side_by_side([m.embed_x(x) for m in self.members], 1)
 
-    def embed(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> tuple[Float[Tensor, "*n_size"], Float[Tensor, "*m_size"]]:
-        """Return both embeddings."""
-        return self.embed_theta(theta), self.embed_x(x)
-
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
     ) -> Float[Tensor, "*pairs"]:
@@ -85,12 +79,6 @@ class MixedCritic(nn.Module):
             strict=True,
         )
         return sum(weight * member.pair(t, y) for member, weight, t, y in parts)
-
-    def forward(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> Float[Tensor, "*pairs"]:
-        """Return the log ratio of (..., theta_dim) and (..., *event), broadcasting the rest."""
-        return self.pair(*self.embed(theta, x))
 
     def _side_by_side(self, parts: list[Tensor], side: int) -> Tensor:
         self.widths[side][:] = [part.shape[-1] for part in parts]
@@ -115,7 +103,7 @@ class Validity(nn.Module):
         return F.logsigmoid(self.logit(theta))
 
 
-class ValidCritic(nn.Module):
+class ValidCritic(EmbedsSides):
     """A critic fitted to valid simulations, corrected for those that failed.
 
     Attributes:
@@ -141,23 +129,11 @@ class ValidCritic(nn.Module):
         """Return the critic's embedding."""
         return self.critic.embed_x(x)
 
-    def embed(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> tuple[Float[Tensor, "*n_size"], Float[Tensor, "*m_size"]]:
-        """Return both embeddings."""
-        return self.embed_theta(theta), self.embed_x(x)
-
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
     ) -> Float[Tensor, "*pairs"]:
         """Return the corrected log ratio of embeddings."""
         return self.critic.pair(theta[..., :-1], x) + theta[..., -1]
-
-    def forward(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> Float[Tensor, "*pairs"]:
-        """Return the corrected log ratio of (..., theta_dim) and (..., *event)."""
-        return self.pair(*self.embed(theta, x))
 
 
 def build_critic(spec: dict[str, Any]) -> nn.Module:

@@ -96,7 +96,23 @@ class Family(nn.Module):
         return torch.cat([self.slope(f), curvature, one, self.of_x(f)], dim=-1)
 
 
-class PairCritic(nn.Module):
+class EmbedsSides(nn.Module):
+    """What critics of pairs share that have `embed_theta`, `embed_x` and `pair`."""
+
+    def embed(
+        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
+    ) -> tuple[Float[Tensor, "*n_size"], Float[Tensor, "*m_size"]]:
+        """Return both embeddings."""
+        return self.embed_theta(theta), self.embed_x(x)
+
+    def forward(
+        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Return the log ratio of (..., theta_dim) and (..., *event), broadcasting the rest."""
+        return self.pair(*self.embed(theta, x))
+
+
+class PairCritic(EmbedsSides):
     """log p(theta, x) / p(theta) p(x), standardisation included.
 
     Attributes:
@@ -194,12 +210,6 @@ class PairCritic(nn.Module):
         f = self.features(x)
         return self._joined(self.family.psi(f), self.x_net, f, 1)
 
-    def embed(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> tuple[Float[Tensor, "*n_size"], Float[Tensor, "*m_size"]]:
-        """Return both embeddings."""
-        return self.embed_theta(theta), self.embed_x(x)
-
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
     ) -> Float[Tensor, "*pairs"]:
@@ -208,12 +218,6 @@ class PairCritic(nn.Module):
             return inner(theta, x)
         k = self.products
         return inner(theta[..., :k], x[..., :k]) + self.head(theta[..., k:] + x[..., k:])[..., 0]
-
-    def forward(
-        self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
-    ) -> Float[Tensor, "*pairs"]:
-        """Return the log ratio of (..., theta_dim) and (..., *event), broadcasting the rest."""
-        return self.pair(*self.embed(theta, x))
 
     def _joined(
         self, family: Tensor, tower: Tower | None, given: Tensor, place: int
