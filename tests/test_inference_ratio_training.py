@@ -8,11 +8,11 @@ from torch.nn.functional import logsigmoid
 
 from lfi.comparison import NREB, Balance, Bernoulli, Recovers
 from lfi.inference.ratio_training import (
+    covering_factor,
     held_out_loss,
     held_out_values,
     joined,
     keep,
-    temper,
     weigh,
 )
 from lfi.training import History
@@ -96,8 +96,8 @@ def test_a_balanced_sum_covers_at_least_as_often_as_it_says(factor):
 def test_a_right_ratio_is_hardly_tempered_and_a_wide_one_not_at_all():
     critic, (theta, x), others = ExactCritic(), held_out(2_000), beliefs()
     exact = critic.pair(theta, x), critic.pair(others, x[:, None])
-    assert 0.8 < temper(*exact) <= 1
-    assert temper(*(0.5 * h for h in exact)) == 1
+    assert 0.8 < covering_factor(*exact) <= 1
+    assert covering_factor(*(0.5 * h for h in exact)) == 1
 
 
 def test_critics_of_no_weight_are_dropped():

@@ -235,11 +235,11 @@ def weigh(
     found = minimize(risk, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     if balances:
         weights = torch.from_numpy(found).to(h_p)
-        found *= temper(torch.tensordot(weights, h_p, 1), torch.tensordot(weights, h_q, 1))
+        found *= covering_factor(torch.tensordot(weights, h_p, 1), torch.tensordot(weights, h_q, 1))
     return found
 
 
-def temper(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) -> float:
+def covering_factor(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) -> float:
     """Return the largest factor of log ratios, at most 1, with which their regions are wide enough.
 
     The highest regions that just hold the true parameters have contents spread evenly over (0, 1)
@@ -254,7 +254,7 @@ def temper(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) -> float:
     Example:
         >>> theta, x = torch.randn(500), torch.zeros(500)
         >>> log_ratio = lambda theta: -4.5 * theta.square()  # of N(0, 1/10), and x tells nothing
-        >>> round(temper(log_ratio(theta), log_ratio(torch.randn(500, 999))), 1)
+        >>> round(covering_factor(log_ratio(theta), log_ratio(torch.randn(500, 999))), 1)
         0.0
     """
     higher = others > joint[:, None]
