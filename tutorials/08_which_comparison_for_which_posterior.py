@@ -119,7 +119,8 @@ print({name: f"{worst:+.3f} at worst" for name, worst in coverage.items()})
 # `tests/benchmarks/posterior_tasks.py` measures the default against reference posteriors, beside a
 # peer. Their rows stand in `tests/benchmarks/results.csv`; the table is theirs.
 #
-# On the two crescents of `two_moons`, 10,000 simulations, the same critics for 1,500 steps:
+# On the two crescents of `two_moons`, 10,000 simulations, families and products of networks
+# alone, 1,500 steps (measured before the Gaussian of the data was among the critics):
 #
 # | loss | log posterior density of the truth | C2ST against reference draws |
 # |---|---|---|

@@ -6,8 +6,8 @@
 # lynxes die, and how wrong are the counts? Eight unknowns, 42 numbers, and a simulator.
 #
 # **Answer.** A surrogate likelihood, fitted in two rounds: a few simulations from the prior say
-# where the answer is, and the others are spent there. Sixteen thousand simulations give what a
-# sampler of the exact likelihood gives, and the counts turn out to be off by a quarter.
+# where the answer is, and the others are spent there. Sixteen thousand simulations come within
+# half a standard deviation of the exact posterior, and the counts turn out to be off by a quarter.
 #
 # You need: tutorial 03. You will meet: `fit_rounds`, `SurrogateLikelihood`, `check_observation`,
 # `predictive`.

@@ -45,7 +45,8 @@ class NeuralRatio:
     Attributes:
         loss: Any critic loss that recovers the ratio, at least up to a function of x.
         penalties: What else is asked of the critic; none that moves the optimum. `Balance(100.0)`
-            makes posteriors that are rather too wide than too narrow.
+            makes posteriors that are rather too wide than too narrow,
+            and has their sum tempered until held-out simulations are covered.
         members: How many critics are averaged, each with other simulations held out. Several cost
             as many times the work and are surer of what they know, and less of what they do not.
         rank: Products of networks that the critic of products sums; 0 trains none.
