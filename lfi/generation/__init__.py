@@ -5,7 +5,6 @@ from lfi.generation.annealed import Annealed
 from lfi.generation.fidelity import Fidelity, fidelity
 from lfi.generation.fitting import fit_generator, fit_generators
 from lfi.generation.generator import Generator
-from lfi.generation.imitation import fit_surrogate
 from lfi.generation.learned import LearnedFeatures
 from lfi.generation.least_squares import LeastSquares
 from lfi.generation.paired import Paired
@@ -30,6 +29,7 @@ from lfi.generation.presets import (
 from lfi.generation.regime import Regime
 from lfi.generation.regions import Regions, fidelity_by_region
 from lfi.generation.surrogate import OutsideTraining, Surrogate
+from lfi.generation.surrogate_training import fit_surrogate
 
 __all__ = [
     "Annealed",

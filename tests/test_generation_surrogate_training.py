@@ -1,4 +1,4 @@
-"""Imitation: surrogates that are trained come close, by any comparison, and repeat themselves."""
+"""Training of surrogates: they come close, by any comparison, and repeat themselves."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 import lfi
 from lfi.comparison import KL, R1, Adversarial, Bernoulli
 from lfi.generation import fidelity
-from lfi.generation.imitation import Renewed
+from lfi.generation.surrogate_training import Renewed
 
 
 @pytest.fixture(scope="module")

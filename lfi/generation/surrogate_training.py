@@ -1,4 +1,4 @@
-"""Imitation: how a surrogate is trained, by a critic or by a discrepancy.
+"""Training a surrogate, by a critic or by a discrepancy.
 
 First the Gaussian start, by maximum likelihood; then the generator, on what the start leaves. An
 adversarial comparison tells (theta, e) from (theta, G(z, theta)), each row beside a draw at its own
