@@ -19,6 +19,7 @@ import csv
 import importlib
 import importlib.util
 import multiprocessing
+import queue
 import resource
 import subprocess
 import time
@@ -162,8 +163,8 @@ def run(
         accuracy = lfi.c2st(exact[rows], theta[rows].to(exact), seed=1).statistic
         found = {"C2ST": accuracy}
         if task == "two_moons":
-            along = lambda t: (t[:, 0] + t[:, 1] > 0).double().mean().item()  # noqa: E731
-            found["share of a mode"], found["the reference's"] = along(theta), along(exact)
+            for name, draws in (("share of a mode", theta), ("the reference's", exact)):
+                found[name] = (draws[:, 0] + draws[:, 1] > 0).double().mean().item()
         answers.put((observation, after[0] - before[0], after[1] - before[1], found, memory))
     answers.put(None)
 
@@ -263,7 +264,7 @@ def record(
     while True:
         try:
             answer = answers.get(timeout=5)
-        except Exception:  # noqa: BLE001, S112 (the queue is empty)
+        except queue.Empty:
             if not process.is_alive():
                 raise SystemExit(f"the run of {head[2:]} died") from None
             continue
