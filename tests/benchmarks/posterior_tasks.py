@@ -8,7 +8,8 @@ For each task, method and seed: `--budget` simulations, one fit, 10,000 draws fo
 and C2ST (sbibm's own classifier and settings; 0.5 is perfect) against the reference draws of sbibm
 1.1.0, which must be installed: pip install --no-deps sbibm==1.1.0. Settings are the same for all
 tasks. Both libraries get the same simulations, and one thread. A run has a process of its own, so
-that its peak memory is its own; seconds are of the clock, and of the processor in brackets.
+that its peak memory is its own; seconds are of the processor, and of the clock in brackets.
+Methods in rounds simulate and fit for each observation: their fit is in the seconds of its draws.
 
 Each figure is appended to results.csv as it is reached. A run that stands there, of lfi at this
 commit or of a peer at any, is not repeated: an interrupted table goes on where it was.
@@ -57,6 +58,14 @@ METHODS = {
     "likelihood": lambda: lfi.SurrogateLikelihood(),
     "default": lambda: None,
 }
+ROUNDS = {  # how the last round and those before it are fitted, anew for each observation
+    "rounds": (lfi.Pool(), lfi.SurrogateLikelihood(near=None, steps=(2_000, 500))),
+    "rounds, ratio": (lfi.NeuralRatio(steps=1_500, depth=None), lfi.NeuralRatio(steps=600)),
+    "rounds, likelihood": (
+        lfi.SurrogateLikelihood(),
+        lfi.SurrogateLikelihood(near=None, steps=(2_000, 500)),
+    ),
+}
 PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")
 
 
@@ -76,6 +85,27 @@ def reference(task: str, observation: int) -> torch.Tensor:
 def clocks() -> tuple[float, float]:
     """Return seconds of the clock and of the processor."""
     return time.monotonic(), time.process_time()
+
+
+def fit_in_rounds(
+    task: str, method: str, simulations: lfi.Simulations, seed: int
+) -> tuple[object, str]:
+    """Return a function that simulates, as often in all, and fits in rounds, and draws."""
+    module, (last, scout) = importlib.import_module(f"simulators.{task}"), ROUNDS[method]
+
+    def draw(x: torch.Tensor, seed: int) -> torch.Tensor:
+        posterior = lfi.fit_rounds(
+            module,
+            x,
+            budget=len(simulations),
+            method=last,
+            scout=scout,
+            seed=seed,
+            progress=False,
+        )
+        return posterior.sample(DRAWS, x, seed=seed)
+
+    return draw, ""
 
 
 def fit_lfi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> tuple[object, str]:
@@ -148,7 +178,7 @@ def run(
     module = importlib.import_module(f"simulators.{task}")
     simulations = lfi.simulate(module, budget, seed=seed, progress=False)
     before = clocks()
-    fit = fit_sbi if method in PEERS else fit_lfi
+    fit = fit_sbi if method in PEERS else fit_in_rounds if method in ROUNDS else fit_lfi
     draw, said = fit(task, method, simulations, seed)
     after = clocks()
     answers.put(("fit", after[0] - before[0], after[1] - before[1], said))
@@ -181,7 +211,7 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", choices=[*TASKS, "all"])
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument("--observations", default="1-5", help="such as 1-5 or 6-10")
-    parser.add_argument("--method", nargs="*", default=["ratio"], choices=list(METHODS))
+    parser.add_argument("--method", nargs="*", default=["ratio"], choices=[*METHODS, *ROUNDS])
     parser.add_argument("--peer", nargs="*", default=[], choices=[*PEERS, "sbi"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--c2st-draws", type=int, default=DRAWS)
