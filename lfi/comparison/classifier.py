@@ -3,8 +3,9 @@
 A classifier is trained to tell samples of a from samples of b, and its accuracy on held-out samples
 is the statistic: 0.5 where it cannot (of equal sizes), 1 where it always can. The default is that
 of sbibm, so that figures compare: a network with two hidden layers of 10 x dimension relu units,
-Adam, z-scoring by the first sample, and five shuffled folds. Any classifier of scikit-learn serves.
-A figure means little without the classifier that reached it: `compared` says which.
+Adam, z-scoring by the first sample, and five shuffled folds, whose networks are trained side by
+side (`lfi.comparison.fold_networks`). Any classifier of scikit-learn serves. A figure means little
+without the classifier that reached it: `compared` says which.
 
 p-value. A fold's labels take no part in training what predicts them. Hold its predictions fixed: if
 a and b have the same distribution, every arrangement of the fold's labels among its m points is
@@ -36,6 +37,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from lfi.comparison.fold_networks import predictions
 from lfi.comparison.permutation import TwoSampleTest, permutation_p_value, two_rows
 
 Fold = tuple[np.ndarray, np.ndarray]  # predicted and true labels, True for the second sample
@@ -104,11 +106,14 @@ def c2st(
     scale[scale == 0] = 1
     x = (np.concatenate([a, b]) - a.mean(axis=0)) / scale
     label = np.concatenate([np.zeros(n_a, bool), np.ones(n_b, bool)])
+    parts = _parts(label, folds, state)
     if classifier is None:
-        classifier, words = _network(dim), f"network {dim}-{10 * dim}-{10 * dim}-1"
+        words = f"network {dim}-{10 * dim}-{10 * dim}-1"
+        predicted = predictions(x, label, parts, state)
     else:
         words = " ".join(repr(classifier).split())
-    held_out = _held_out_predictions(seeded(classifier, state), x, label, folds, state)
+        predicted = _predictions(seeded(classifier, state), x, label, parts)
+    held_out = [(said, label[test]) for said, (_, test) in zip(predicted, parts, strict=True)]
 
     accuracy, arranged = _accuracies(held_out, permutations, np.random.default_rng(start))
     return C2ST(
@@ -145,15 +150,6 @@ def seeded(classifier: object, state: int) -> object:
     return copy.set_params(**unseeded)
 
 
-def _network(dim: int) -> object:
-    """Return sbibm's classifier."""
-    from sklearn.neural_network import MLPClassifier
-
-    return MLPClassifier(
-        hidden_layer_sizes=(10 * dim, 10 * dim), activation="relu", solver="adam", max_iter=10_000
-    )
-
-
 @contextmanager
 def patient() -> Iterator[None]:
     """Train without a warning where training ends early: when to stop is the caller's."""
@@ -164,23 +160,33 @@ def patient() -> Iterator[None]:
         yield
 
 
-def _held_out_predictions(
-    classifier: object, x: np.ndarray, label: np.ndarray, folds: int, state: int
-) -> list[Fold]:
-    """Return predicted and true labels of each fold, by classifiers trained on the others."""
+def _parts(label: np.ndarray, folds: int, state: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows that each fold trains on, and those it holds out."""
     from sklearn.model_selection import KFold
 
-    results = []
-    for train, test in KFold(folds, shuffle=True, random_state=state).split(x):
+    parts = list(KFold(folds, shuffle=True, random_state=state).split(label))
+    for train, _ in parts:
         if label[train].all() or not label[train].any():
             raise ValueError(
                 f"a training part has no point of one sample: {len(label) - label.sum()} and "
                 f"{label.sum()} points are too few for {folds} folds"
             )
+    return parts
+
+
+def _predictions(
+    classifier: object,
+    x: np.ndarray,
+    label: np.ndarray,
+    parts: list[tuple[np.ndarray, np.ndarray]],
+) -> list[np.ndarray]:
+    """Return what a classifier, trained on the other parts, says of each."""
+    said = []
+    for train, test in parts:
         with patient():
             classifier.fit(x[train], label[train])
-        results.append((classifier.predict(x[test]).astype(bool), label[test]))
-    return results
+        said.append(classifier.predict(x[test]).astype(bool))
+    return said
 
 
 def _accuracies(
