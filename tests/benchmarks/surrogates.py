@@ -134,7 +134,7 @@ def data(
     simulator = as_simulator(importlib.import_module(f"simulators.{task}"))
     folder = str(store / f"{task}_{n}_{seed}.zarr")
     simulations = lfi.simulate(simulator, n, seed=seed, store=folder, progress=False)
-    theta, kept = central(simulator.prior, THETAS, seed)[:thetas], store / f"{task}_{thetas}.pt"
+    theta, kept = central(simulator.prior, THETAS, seed)[:thetas], store / f"{task}_{thetas}_{seed}.pt"
     if not kept.is_file():
         rows = theta.repeat_interleave(DATA, 0)
         torch.save(replicate(simulator, rows, seed=seed + 2).unflatten(0, (-1, DATA)), kept)
