@@ -8,7 +8,7 @@ For each task, method and seed: `--budget` simulations, one fit, 10,000 draws fo
 and C2ST (sbibm's own classifier and settings; 0.5 is perfect) against the reference draws of sbibm
 1.1.0, which must be installed: pip install --no-deps sbibm==1.1.0. Settings are the same for all
 tasks. Both libraries get the same simulations, and one thread. A run has a process of its own, so
-that its peak memory is its own; seconds are of the processor, and of the clock in brackets.
+that its peak memory is its own; seconds are of the clock, and of the processor in brackets.
 Methods in rounds simulate and fit for each observation: their fit is in the seconds of its draws.
 
 Each figure is appended to results.csv as it is reached. A run that stands there, of lfi at this
