@@ -134,7 +134,8 @@ def data(
     simulator = as_simulator(importlib.import_module(f"simulators.{task}"))
     folder = str(store / f"{task}_{n}_{seed}.zarr")
     simulations = lfi.simulate(simulator, n, seed=seed, store=folder, progress=False)
-    theta, kept = central(simulator.prior, THETAS, seed)[:thetas], store / f"{task}_{thetas}_{seed}.pt"
+    theta = central(simulator.prior, THETAS, seed)[:thetas]
+    kept = store / f"{task}_{thetas}_{seed}.pt"
     if not kept.is_file():
         rows = theta.repeat_interleave(DATA, 0)
         torch.save(replicate(simulator, rows, seed=seed + 2).unflatten(0, (-1, DATA)), kept)
@@ -143,7 +144,8 @@ def data(
 
 def fitted(task: str, method: str, arguments: argparse.Namespace, simulations: Simulations) -> Fit:
     """Fit, or load what was fitted; return draws, and the CPU seconds that it took."""
-    file = arguments.store / f"{task}_{method}_{arguments.steps}_{arguments.seed}.lfi"
+    settings = f"{arguments.steps}_{arguments.start_steps}_{arguments.seed}"
+    file = arguments.store / f"{task}_{method}_{settings}.lfi"
     taken = file.with_suffix(".seconds")
     if method != "flow" and file.is_file():
         surrogate, seconds = lfi.load(file), float(taken.read_text())
