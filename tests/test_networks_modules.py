@@ -42,6 +42,17 @@ def test_columns_that_do_not_vary_stay_finite():
     assert layer(data).abs().max() == 0
 
 
+def test_axes_that_are_alike_share_a_location_and_a_scale():
+    data = single(500, 2, 3, 4) * torch.tensor([1.0, 5.0]).float()[:, None, None]
+    data[:, :, 0] = 0  # pixels that never change
+    layer = Standardise((2, 3, 4))
+    layer.learn(data, alike=2)
+    channels = data.movedim(1, -1).reshape(-1, 2)
+    expected = (data - channels.mean(0)[:, None, None]) / channels.std(0)[:, None, None]
+    torch.testing.assert_close(layer(data), expected, atol=1e-3, rtol=0)
+    assert layer(data)[:, :, 0].std(0).max() == 0
+
+
 def test_the_knee_is_a_quantile_of_what_is_not_zero():
     one_sign = torch.cat([torch.zeros(50), torch.arange(1.0, 101.0)])
     both_signs = torch.cat([torch.zeros(50), torch.arange(1.0, 51.0), -torch.arange(51.0, 101.0)])

@@ -7,6 +7,7 @@ from lfi.networks.embeddings import ImageEmbedding, SeriesEmbedding, SetEmbeddin
 from lfi.networks.files import Contents, load_prefixed, prefixed, read, replace_file, write
 from lfi.networks.flows import ConditionalFlow
 from lfi.networks.generators import MixtureGenerator, VectorGenerator
+from lfi.networks.images import ImageCritic, ImageGenerator, is_image
 from lfi.networks.lipschitz import LipschitzCritic
 from lfi.networks.measured_critic import MeasuredCritic
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
@@ -27,7 +28,9 @@ __all__ = [
     "Coordinates",
     "Copies",
     "Features",
+    "ImageCritic",
     "ImageEmbedding",
+    "ImageGenerator",
     "LipschitzCritic",
     "MeasuredCritic",
     "Members",
@@ -48,6 +51,7 @@ __all__ = [
     "Whiten",
     "build_critic",
     "inverse_root",
+    "is_image",
     "load_prefixed",
     "members",
     "moments",

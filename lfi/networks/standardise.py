@@ -53,10 +53,19 @@ class Standardise(nn.Module):
         self.register_buffer("location", torch.zeros(*shape, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(*shape, dtype=torch.float32))
 
-    def learn(self, data: Float[Tensor, "n ..."]) -> None:
-        """Take location and scale from data, (n, *event)."""
-        self.location.copy_(data.mean(0))
-        self.scale.copy_(spread(data.reshape(len(data), -1)).reshape(self.scale.shape))
+    def learn(self, data: Float[Tensor, "n ..."], *, alike: int = 0) -> None:
+        """Take location and scale from data, (n, *event).
+
+        Args:
+            data: The data.
+            alike: How many of the last axes share a location and a scale, as an image's pixels do:
+                one that hardly ever changes would else count as much as one that always does.
+        """
+        own = data.shape[1 : data.ndim - alike]
+        rows = data.reshape(len(data), *own, -1).movedim(-1, 1).flatten(0, 1)
+        shape = (*own, *[1] * alike)
+        self.location.copy_(rows.mean(0).reshape(shape))
+        self.scale.copy_(spread(rows.reshape(len(rows), -1)).reshape(shape))
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return standardised x."""
