@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lfi.generation.given import Given
 from lfi.networks import (
     Contents,
+    ImageGenerator,
     MixtureGenerator,
     Standardise,
     VectorGenerator,
@@ -20,7 +21,7 @@ from lfi.networks import (
 from lfi.simulation import Prior
 from lfi.training import History, fresh, torch_rng
 
-OURS = {kind.__name__: kind for kind in (MixtureGenerator, VectorGenerator)}
+OURS = {kind.__name__: kind for kind in (ImageGenerator, MixtureGenerator, VectorGenerator)}
 ROWS = 16_384  # samples are drawn in parts of so many
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 
