@@ -2,6 +2,7 @@
 
 from lfi.generation.adversarial import Packed
 from lfi.generation.annealed import Annealed
+from lfi.generation.defaults import IMAGES
 from lfi.generation.fidelity import Fidelity, fidelity
 from lfi.generation.fitting import fit_generator, fit_generators
 from lfi.generation.generator import Generator
@@ -41,6 +42,7 @@ __all__ = [
     "GMMN",
     "Generator",
     "HingeGAN",
+    "IMAGES",
     "LSGAN",
     "LearnedFeatures",
     "LeastSquares",

@@ -6,15 +6,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lfi.comparison import R1, R2, Adversarial, Discrepancy, Energy
+from lfi.comparison import Adversarial, Discrepancy, Energy
 from lfi.generation.adversarial import Packed, duel, match
-from lfi.generation.annealed import Annealed
+from lfi.generation.defaults import (
+    comparison_for,
+    critic_for,
+    generator_for,
+    regime_for,
+    side_for,
+)
 from lfi.generation.generator import Generator
 from lfi.generation.given import Given
-from lfi.generation.learned import LearnedFeatures
-from lfi.generation.paired import Paired
 from lfi.generation.regime import Regime
-from lfi.networks import MixtureGenerator, MultiscaleCritic, Standardise, side_by_side
+from lfi.networks import Standardise, is_image, side_by_side
 from lfi.networks import members as members_of
 from lfi.training import (
     Batch,
@@ -39,13 +43,11 @@ HELD_OUT = 0.1  # the share of rows
 
 Comparison = Adversarial | Packed | Discrepancy
 
-DEFAULT = Adversarial(Paired(), Paired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5)))
-
 
 def fit_generator(
     data: Tensor | tuple[Tensor, Tensor],
     *,
-    comparison: Comparison = DEFAULT,
+    comparison: Comparison | None = None,
     generator: nn.Module | None = None,
     critic: nn.Module | None = None,
     scaled: bool = False,
@@ -58,20 +60,23 @@ def fit_generator(
 ) -> Generator:
     """Train a generator to draw what cannot be told from data.
 
-    The default covers every mode: critic and generator compare pairs (relativistic), both
-    gradient penalties fade, and the noise names one of many codes, so that modes need no bridges.
+    Critic and generator compare pairs (relativistic). By default every mode of vectors is covered:
+    both gradient penalties fade, and the noise names one of many codes, so that modes need no
+    bridges. Data of (n, channels, height, width), of 8 to 64 pixels a side, are images: the pixels
+    of a channel share one scale, default networks are convolutional, and penalties stay.
 
     Args:
         data: (n, *event), or (data, given): one of what is given for each row, classes (whole
             numbers, (n,)) or numbers of any shape.
         comparison: `Adversarial`, `Packed`, or a discrepancy such as `MMD`, which needs no critic.
-            `lfi.generation.presets` has those of the literature by name.
+            `lfi.generation.presets` has those of the literature by name. None is as above.
         generator: A network of your own: `noise(n, rng)`, and (z) or (z, given) to (n, *event).
             It is trained in place. One that simulates, in units of its own, is `scaled`.
         critic: A network of your own: (x) or (x, given) to (n,), of standardised x; under
             `Packed`, x is (n, samples, *event), and under `LearnedFeatures` it returns features.
         scaled: Whether the generator's samples are in the data's units, not standardised.
-        regime: Steps, batch, rates, turns; None for `Regime()`.
+        regime: Steps, batch, rates, turns; None for `Regime()`, and `lfi.generation.IMAGES`, which
+            is brief, for images.
         patience: Stop after so many judgements without improvement, and keep the best weights;
             None takes the last. What judges is the energy distance to held-out data, twenty times.
         checkpoint: Where to keep what an interrupted training goes on from.
@@ -116,7 +121,7 @@ def fit_generators(
     data: Tensor | tuple[Tensor, Tensor],
     members: int = 5,
     *,
-    comparison: Comparison = DEFAULT,
+    comparison: Comparison | None = None,
     generators: Sequence[nn.Module] | None = None,
     critics: Sequence[nn.Module] | None = None,
     scaled: bool = False,
@@ -139,7 +144,7 @@ def fit_generators(
         generators: Networks of your own, one for each member and all of one shape.
         critics: Likewise.
         scaled: Whether the generators' samples are in the data's units, not standardised.
-        regime: Steps, batch, rates, turns; None for `Regime()`.
+        regime: Steps, batch, rates, turns.
         patience: Stop after so many judgements of all members together without improvement.
         checkpoint: Where to keep what an interrupted training goes on from.
         seed: None takes fresh entropy, which the histories record.
@@ -164,22 +169,27 @@ def fit_generators(
         raise ValueError(f"members must be at least 1, got {members}")
     if checkpoint is not None and seed is None:
         raise ValueError("seed: a checkpoint needs the seed that its training goes on with")
-    regime, seed = regime or Regime(), fresh(seed)
     x, given = _checked(data)
-    taken = None if given is None else Given.of(given)
-    size, width = x[0].numel(), 0 if taken is None else taken.size
+    shape, seed = tuple(x.shape[1:]), fresh(seed)
+    regime = regime or regime_for(shape)
+    comparison = comparison_for(shape) if comparison is None else comparison
+    side, taken = 0, None
+    if given is not None:
+        side = side_for(shape, tuple(given.shape[1:]))
+        taken = Given.of(given, alike=2 if side else 0)
+        side = side or taken.size
     with isolated(child(seed, 0)):
         networks = _own("generators", generators, members) or [
-            MixtureGenerator(size, width) for _ in range(members)
+            generator_for(shape, side) for _ in range(members)
         ]
         opponents = _own("critics", critics, members)
         if opponents is None and not isinstance(comparison, Discrepancy):
-            opponents = [_critic(comparison, size, width) for _ in range(members)]
+            opponents = [critic_for(comparison, shape, side) for _ in range(members)]
     if not hasattr(networks[0], "noise"):
         kind = type(networks[0]).__name__
         raise TypeError(f"generator: {kind} has no `noise(n, rng)`, which draws what it maps")
-    standardise = Standardise(x.shape[1:])
-    standardise.learn(x)
+    standardise = Standardise(shape)
+    standardise.learn(x, alike=2 if is_image(shape) else 0)
     columns = (standardise(x),) if taken is None else (standardise(x), taken(given))
     train, held_out = split(columns, HELD_OUT, torch_rng(seed, 1), most=JUDGED)
     rows = min(regime.batch, len(train[0]))
@@ -289,13 +299,3 @@ def _own(name: str, modules: Sequence[nn.Module] | None, members: int) -> list[n
     if modules is not None and len(modules) != members:
         raise ValueError(f"{name}: {len(modules)} networks for {members} members")
     return modules and list(modules)
-
-
-def _critic(comparison: Adversarial | Packed, size: int, given: int) -> nn.Module:
-    """Return the critic that a comparison needs."""
-    samples, loss = 1, comparison
-    if isinstance(comparison, Packed):
-        samples, loss = comparison.samples, comparison.comparison
-    features = loss.critic_loss.features if isinstance(loss.critic_loss, LearnedFeatures) else 0
-    shapes = [(samples * size,)] + [(samples * given,)] * (given > 0)
-    return MultiscaleCritic(shapes, features=features)

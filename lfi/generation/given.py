@@ -31,15 +31,21 @@ class Given(nn.Module):
         self.standardise = Standardise((0 if classes else self.size,))
 
     @classmethod
-    def of(cls, given: Tensor) -> "Given":
+    def of(cls, given: Tensor, *, alike: int = 0) -> "Given":
         """Return the map for what is given with the data, of n rows: whole numbers are classes.
+
+        Args:
+            given: What is given.
+            alike: How many of the last axes of numbers share a location and a scale.
 
         Raises:
             ValueError: If there are negative classes, or classes of more than one number.
         """
         if given.is_floating_point():
             new = cls(tuple(given.shape[1:]))
-            new.standardise.learn(given.reshape(len(given), -1).to(torch.float32))
+            scale = Standardise(new.shape)
+            scale.learn(given.to(torch.float32), alike=alike)
+            new.standardise.load_state_dict({k: v.flatten() for k, v in scale.state_dict().items()})
             return new
         if given.ndim != 1 or given.min() < 0:
             raise ValueError(

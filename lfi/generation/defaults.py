@@ -1,0 +1,82 @@
+"""What is trained where nothing is said: networks, comparison and regime by the kind of data.
+
+    vectors   a mixture that a network bends, waves of several lengths; penalties that fade
+    images    convolutions; penalties that stay, in proportion to the number of pixels
+
+Both compare pairs (relativistic) under R1 and R2. Narrow modes ask for a critic as steep as they
+are narrow, so that the penalties of vectors end near zero. Few images that are many numbers each
+would then be learnt by heart. Between the same images of more pixels, squared distances grow with
+their number, squared gradients of the same critic fall with it, and the weight makes up for that.
+
+References:
+    Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN!, 2025.
+        arXiv:2501.05441
+"""
+
+import math
+
+from torch import nn
+
+from lfi.comparison import R1, R2, Adversarial
+from lfi.generation.adversarial import Packed
+from lfi.generation.annealed import Annealed
+from lfi.generation.learned import LearnedFeatures
+from lfi.generation.paired import Paired
+from lfi.generation.regime import Regime
+from lfi.networks import (
+    ImageCritic,
+    ImageGenerator,
+    MixtureGenerator,
+    MultiscaleCritic,
+    is_image,
+)
+
+VECTORS = Adversarial(Paired(), Paired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5)))
+BY_PIXEL = 0.15  # the weight of both penalties of images, for each number of an image
+IMAGES = Regime(steps=1_000, batch=64, generator_rate=1e-3, critic_rate=1e-3, average=0.99)
+
+Shape = tuple[int, ...]
+
+
+def comparison_for(shape: Shape) -> Adversarial:
+    """Return what compares events of a shape."""
+    if not is_image(shape):
+        return VECTORS
+    weight = BY_PIXEL * math.prod(shape)
+    return Adversarial(Paired(), Paired(), (R1(weight), R2(weight)))
+
+
+def regime_for(shape: Shape) -> Regime:
+    """Return how the game of events of a shape is played."""
+    return IMAGES if is_image(shape) else Regime()
+
+
+def side_for(shape: Shape, given: Shape) -> Shape | None:
+    """Return the shape of what is given where the networks take it for an image; None else.
+
+    Example:
+        >>> side_for((1, 8, 8), (1, 4, 4))
+        (1, 4, 4)
+    """
+    fits = len(given) == 3 and given[1] <= shape[1] and given[2] <= shape[2]
+    return given if is_image(shape) and fits else None
+
+
+def generator_for(shape: Shape, given: int | Shape) -> nn.Module:
+    """Return a generator of events of a shape, from a vector of a size or an image."""
+    if is_image(shape):
+        return ImageGenerator(shape, given)
+    return MixtureGenerator(math.prod(shape), given)
+
+
+def critic_for(comparison: Adversarial | Packed, shape: Shape, given: int | Shape) -> nn.Module:
+    """Return the critic that a comparison needs; packs are events of so many times the numbers."""
+    samples, loss = 1, comparison
+    if isinstance(comparison, Packed):
+        samples, loss = comparison.samples, comparison.comparison
+    features = loss.critic_loss.features if isinstance(loss.critic_loss, LearnedFeatures) else 0
+    side = samples * given if isinstance(given, int) else (samples * given[0], *given[1:])
+    if is_image(shape):
+        return ImageCritic((samples * shape[0], *shape[1:]), side, features=features)
+    shapes = [(samples * math.prod(shape),)] + [(side,)] * (side > 0)
+    return MultiscaleCritic(shapes, features=features)

@@ -1,0 +1,93 @@
+"""What fits where nothing is said: the kind of network, and that images are learnt with it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import lfi
+from lfi.generation import IMAGES
+from lfi.networks import ImageCritic, ImageGenerator, MixtureGenerator
+from simulators import digits
+
+X = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+CLASSES = torch.arange(40) % 4
+BRIEF = replace(IMAGES, steps=2, batch=8)
+
+COMPARISONS = [None, lfi.PacGAN(), lfi.MMDGAN(), lfi.Energy()]
+
+
+def fitted_kinds(data, **options):
+    generator = lfi.fit_generator(data, regime=BRIEF, seed=1, **options)
+    (critic,) = generator._critic
+    return generator, type(generator.network), type(critic)
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS, ids=["default", "pack", "features", "energy"])
+@pytest.mark.parametrize("given", [None, CLASSES, X[:, :, ::2, ::2]], ids=["", "class", "image"])
+def test_images_are_fitted_by_convolutions_whatever_compares(comparison, given):
+    data = X if given is None else (X, given)
+    generator, kind, critic = fitted_kinds(data, comparison=comparison)
+    assert kind is ImageGenerator
+    assert critic is (type(None) if isinstance(comparison, lfi.Energy) else ImageCritic)
+    what = None if given is None else given[:3]
+    assert generator.sample(3, what, seed=1).shape == (3, 1, 8, 8)
+
+
+def test_what_is_no_image_is_fitted_as_a_vector():
+    for data in (X.flatten(1), X.flatten(2), X[..., :7]):
+        assert fitted_kinds(data)[1] is MixtureGenerator
+
+
+def test_a_given_image_is_seen_as_one_unless_it_is_larger():
+    small, _, _ = fitted_kinds((X, X[:, :, :4, :4]))
+    large, _, _ = fitted_kinds((X, torch.rand(40, 1, 9, 8)))
+    assert small.network.spec["given"] == [1, 4, 4]
+    assert large.network.spec["given"] == 72
+
+
+def test_pixels_of_a_channel_share_one_scale():
+    x = torch.cat([X, 9 * X], dim=1)
+    x[:, :, 0, 0] = 0  # a pixel that never changes
+    x[0, :, 0, 0] = 0.1  # hardly ever
+    generator, _, _ = fitted_kinds((x, x[:, :, :4, :4]))
+    for scale in (generator.standardise.scale, generator.given.standardise.scale.reshape(2, 4, 4)):
+        assert len(scale.unique()) == 2
+    torch.testing.assert_close(
+        generator.standardise.scale[1, 3, 3], x[:, 1].std(correction=0).float()
+    )
+
+
+def test_image_generators_train_side_by_side():
+    networks = [ImageGenerator((1, 8, 8), 4, width=4) for _ in range(2)]
+    critics = [ImageCritic((1, 8, 8), 4, width=4) for _ in range(2)]
+    before = [network.last.weight.clone() for network in networks]
+    pair = lfi.fit_generators(
+        (X, CLASSES), 2, generators=networks, critics=critics, regime=BRIEF, seed=1
+    )
+    assert [generator.network for generator in pair] == networks  # trained in place
+    for network, weight in zip(networks, before, strict=True):
+        assert not torch.equal(network.last.weight, weight)
+    one, other = (generator.sample(4, CLASSES[:4], seed=2) for generator in pair)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_digits_are_generated_by_class():
+    # a half of the default's steps; tests/benchmarks/digits.py prints what is asked here
+    from sklearn.svm import SVC
+
+    torch.set_default_dtype(torch.float32)
+    x, labels = digits.images(), digits.labels()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(5))
+    train, test = order[:898], order[898:]
+    generator = lfi.fit_generator(
+        (x[train].unflatten(1, (1, 8, 8)), labels[train]), regime=replace(IMAGES, steps=500), seed=5
+    )
+    made = generator.sample(899, labels[test], seed=5).flatten(1).clamp(0, 1)
+    classifier = SVC(C=10.0).fit(x[train].numpy(), labels[train].numpy())
+    seen = torch.from_numpy(classifier.predict(made.numpy()))
+    assert (seen == labels[test]).float().mean() > 0.9
+    assert len(seen.unique()) == 10
+    assert lfi.support_scores(x[test], made).coverage > 0.7
+    assert lfi.memorisation(made, x[train], x[test]).z < 3
