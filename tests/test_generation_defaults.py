@@ -74,7 +74,7 @@ def test_image_generators_train_side_by_side():
 
 @pytest.mark.slow
 def test_digits_are_generated_by_class():
-    # a half of the default's steps; tests/benchmarks/digits.py prints what is asked here
+    # seven tenths of the default's steps; tests/benchmarks/digits.py prints what is asked here
     from sklearn.svm import SVC
 
     torch.set_default_dtype(torch.float32)
@@ -82,12 +82,12 @@ def test_digits_are_generated_by_class():
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(5))
     train, test = order[:898], order[898:]
     generator = lfi.fit_generator(
-        (x[train].unflatten(1, (1, 8, 8)), labels[train]), regime=replace(IMAGES, steps=500), seed=5
+        (x[train].unflatten(1, (1, 8, 8)), labels[train]), regime=replace(IMAGES, steps=700), seed=5
     )
     made = generator.sample(899, labels[test], seed=5).flatten(1).clamp(0, 1)
     classifier = SVC(C=10.0).fit(x[train].numpy(), labels[train].numpy())
     seen = torch.from_numpy(classifier.predict(made.numpy()))
-    assert (seen == labels[test]).float().mean() > 0.9
+    assert (seen == labels[test]).float().mean() >= 0.95
     assert len(seen.unique()) == 10
-    assert lfi.support_scores(x[test], made).coverage > 0.7
+    assert lfi.support_scores(x[test], made).coverage >= 0.8
     assert lfi.memorisation(made, x[train], x[test]).z < 3
