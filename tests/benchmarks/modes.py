@@ -89,7 +89,7 @@ def figures(task: str, x: Tensor) -> dict[str, float]:
 def main() -> None:
     """Run what is asked for, print a table and append its rows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("tasks", nargs="*", choices=list(TASKS), default=list(TASKS))
+    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(TASKS)}; all of them by default")
     parser.add_argument("--presets", nargs="*", choices=list(PRESETS), default=[])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
@@ -97,6 +97,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for checkpoints")
     parser.add_argument("--quiet", action="store_true", help="append nothing to results.csv")
     arguments = parser.parse_args()
+    if unknown := set(arguments.tasks) - set(TASKS):
+        parser.error(f"there is no task {', '.join(sorted(unknown))}")
     torch.set_num_threads(1)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
@@ -105,7 +107,7 @@ def main() -> None:
         f"{'task':<6}{'comparison':<22}{'seed':>5}{'modes':>6}{'HQ':>8}{'KL':>8}{'spread':>8}"
         f"{'from':>6}{'to':>6}{'s':>6}"
     )
-    for task in arguments.tasks:
+    for task in arguments.tasks or TASKS:
         rng = torch.Generator().manual_seed(arguments.seed)
         data = TASKS[task][0].sample(DATA, rng)
         for name in arguments.presets or ["default"]:
