@@ -122,6 +122,8 @@ class EachItsOwn:
 
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next batch of every source, the first one's rows first."""
+        if len(self.sources) == 1:
+            return self.sources[0].draw(rng)
         parts = zip(*(source.draw(rng) for source in self.sources), strict=True)
         return tuple(torch.cat(tensors) for tensors in parts)
 

@@ -95,6 +95,10 @@ class Move:
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.average = copy.deepcopy(player.module) if player.ema is not None else None
         self.moves = 0
+        # lists, as walking through a module takes a tenth of a small network's step
+        self._now = list(player.module.parameters()), list(player.module.buffers())
+        if self.average is not None:
+            self._mean = list(self.average.parameters()), list(self.average.buffers())
 
     def freeze(self, frozen: bool = True) -> None:
         """Let no gradient reach the parameters, or let it again."""
@@ -114,8 +118,9 @@ class Move:
         """
         self.freeze(False)
         value = self.value(batch, step)
-        self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        for parameter in self.parameters:
+            parameter.grad = None
+        value.backward(inputs=self.parameters)
         self.freeze()
 
     def value(self, batch: Batch, step: Step) -> Tensor:
@@ -152,10 +157,8 @@ class Move:
     def update_average(self) -> None:
         """Let the averaged weights follow, quickly at first and slowly later."""
         decay = min(self.player.ema, self.moves / (self.moves + 10))
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.player.module.parameters()), 1 - decay
-        )
-        for mean, now in zip(self.average.buffers(), self.player.module.buffers(), strict=True):
+        torch._foreach_lerp_(self._mean[0], self._now[0], 1 - decay)
+        for mean, now in zip(self._mean[1], self._now[1], strict=True):
             mean.copy_(now)
 
     @property
