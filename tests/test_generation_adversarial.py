@@ -1,12 +1,21 @@
 """The duel: two players whose objectives are the comparison's."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import nn
 
-from lfi.comparison import R1, Adversarial, Bernoulli, Energy, NonSaturating, Relativistic
+from lfi.comparison import (
+    R1,
+    R2,
+    Adversarial,
+    Bernoulli,
+    Energy,
+    NonSaturating,
+    Penalty,
+    Relativistic,
+)
 from lfi.generation.adversarial import OfEach, Packed, duel, match, packs
 from lfi.generation.annealed import Annealed
 from lfi.generation.regime import Regime
@@ -74,6 +83,75 @@ def test_the_objectives_are_the_losses_of_the_comparison():
     expected = NonSaturating().generator(h_p, h_q)
     torch.testing.assert_close(generator_player.objective((x, given), step), expected)
     assert (critic_player.steps, generator_player.steps) == (5, 1)
+
+
+class Counted(nn.Module):
+    """A curved critic that counts its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)).float()
+        self.calls = 0
+
+    def forward(self, x, given):
+        self.calls += 1
+        return self.layers(x)[..., 0].flatten()
+
+
+def objectives(comparison):
+    """Return both players' gradients on one batch, and how often each evaluated the critic."""
+    torch.manual_seed(1)
+    generator, critic, batch = Shift(), Counted(), data(50)
+    players = duel(generator, critic, generator.draw, comparison, regime=REGIME)
+    counts, gradients = [], []
+    for player in players:
+        step = Step(0, torch.Generator().manual_seed(3), lambda name, value: None)
+        player.objective(batch, step)  # the first call finds out what the loss reads
+        before = critic.calls
+        value = player.objective(batch, step)
+        counts.append(critic.calls - before)
+        gradients.append(torch.autograd.grad(value, list(player.module.parameters())))
+    return counts, gradients
+
+
+@dataclass(frozen=True)
+class Anew:
+    """A penalty that is none of the library's, and so evaluates the critic anew."""
+
+    penalty: Penalty
+    keeps_optimum = False
+    every = 1
+
+    @property
+    def weight(self):
+        return self.penalty.weight
+
+    def __call__(self, critic, values, rng):
+        return self.penalty(critic, replace(values, traced=False), rng)
+
+
+def test_penalties_at_data_and_samples_take_the_values_at_hand():
+    penalties = R1(0.5), Annealed(R2(2.0), 0.1)
+    lean = Adversarial(Bernoulli(), NonSaturating(), penalties)
+    plain = replace(lean, penalty=tuple(Anew(penalty) for penalty in (R1(0.5), R2(2.0))))
+    counts, gradients = objectives(lean)
+    again, expected = objectives(plain)
+    assert (counts, again) == ([2, 1], [4, 1])
+    torch.testing.assert_close(gradients, expected)
+
+
+def test_values_at_the_data_are_computed_for_generators_that_read_them():
+    for loss, calls in ((NonSaturating(), 1), (Relativistic(), 2), (Detached(), 2)):
+        counts, _ = objectives(Adversarial(Bernoulli(), loss))
+        assert counts == [2, calls]
+
+
+@dataclass(frozen=True)
+class Detached:
+    """A generator's loss that reads values at the data and takes no gradient of them."""
+
+    def generator(self, h_p, h_q):
+        return (h_q - h_p.detach().mean()).square().mean()
 
 
 def test_losses_of_members_are_of_each_ones_rows():

@@ -9,7 +9,8 @@
 The first four make training of a generator stable, and no critic under them is log p/q any more;
 the exact log-ratio pays no balance penalty. Norms are of the gradient at *one* sample, of all its
 entries, and the mean is over samples: the critic must treat rows independently. Gradient penalties
-evaluate the critic anew, on detached inputs, and hold `values.given` fixed. With `every = k` a
+evaluate the critic anew, on detached inputs, and hold `values.given` fixed; R1 and R2 differentiate
+the values at hand where these are traced. With `every = k` a
 penalty is charged at every k-th step only, k times over.
 
 References:
@@ -60,7 +61,8 @@ class R1:
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
-        return _squared_norms(critic, values.p, values.given).mean() / 2
+        known = values.h_p if values.traced else None
+        return _squared_norms(critic, values.p, values.given, known).mean() / 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class R2:
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
-        return _squared_norms(critic, values.q, values.given).mean() / 2
+        known = values.h_q if values.traced else None
+        return _squared_norms(critic, values.q, values.given, known).mean() / 2
 
 
 @dataclass(frozen=True)
@@ -205,14 +208,30 @@ def _norms(
     critic: Critic, inputs: tuple[Tensor, ...], given: tuple[Tensor, ...]
 ) -> Float[Tensor, " n"]:
     """Return the norm, over all inputs, of the critic's gradient at each row."""
-    inputs = tuple(x.detach().requires_grad_() for x in inputs)
-    h = critic(*inputs, *(x.detach() for x in given))
-    gradients = torch.autograd.grad(h.sum(), inputs, create_graph=True)
-    rows = torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
-    return torch.linalg.vector_norm(rows, dim=1)  # its gradient at 0 is 0, not nan
+    # the norm's gradient at 0 is 0, not nan
+    return torch.linalg.vector_norm(_gradients(critic, inputs, given), dim=1)
 
 
 def _squared_norms(
-    critic: Critic, inputs: tuple[Tensor, ...], given: tuple[Tensor, ...]
+    critic: Critic,
+    inputs: tuple[Tensor, ...],
+    given: tuple[Tensor, ...],
+    known: Float[Tensor, " n"] | None,
 ) -> Float[Tensor, " n"]:
-    return _norms(critic, inputs, given).square()
+    """Return the square of the norm; `known` are values at inputs that take gradients."""
+    if known is not None and all(x.requires_grad for x in inputs):
+        return _rows(torch.autograd.grad(known.sum(), inputs, create_graph=True)).square().sum(1)
+    return _gradients(critic, inputs, given).square().sum(1)
+
+
+def _gradients(
+    critic: Critic, inputs: tuple[Tensor, ...], given: tuple[Tensor, ...]
+) -> Float[Tensor, "n d"]:
+    """Return the critic's gradient at each row, evaluating it anew."""
+    inputs = tuple(x.detach().requires_grad_() for x in inputs)
+    h = critic(*inputs, *(x.detach() for x in given))
+    return _rows(torch.autograd.grad(h.sum(), inputs, create_graph=True))
+
+
+def _rows(gradients: tuple[Tensor, ...]) -> Float[Tensor, "n d"]:
+    return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)

@@ -103,6 +103,8 @@ class Values:
         q: Samples of q, likewise; where `h_q` has several columns, those of the first.
         given: Inputs that p and q share, which no penalty differentiates.
         contrastive: Whether `h_p` has its sample of p in column 0 only.
+        traced: Whether `h_p` and `h_q` are the critic's own, and can be differentiated in those of
+            `p` and `q` that take gradients: penalties there need not evaluate the critic anew.
     """
 
     h_p: Tensor
@@ -111,6 +113,7 @@ class Values:
     q: tuple[Tensor, ...]
     given: tuple[Tensor, ...] = ()
     contrastive: bool = False
+    traced: bool = False
 
     @property
     def joint(self) -> Float[Tensor, " n"]:

@@ -17,13 +17,15 @@ References:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison import (
+    R1,
+    R2,
     Adversarial,
     Balance,
     Contrast,
@@ -114,20 +116,38 @@ def duel(
                 constraint.project(one)
 
         project(critic)
-    contrast = packs(draw, pack) if pack > 1 else against_generator(draw)
+    at_p, at_q = (charges(rules, kind) for kind in (R1, R2))
+
+    def contrast_of(draw: Draw) -> Contrast:
+        return packs(draw, pack) if pack > 1 else against_generator(draw)
+
+    def frozen(*inputs: Tensor | torch.Generator) -> Tensor:
+        return draw(*inputs).detach().requires_grad_(at_q)
+
+    against_frozen, against = contrast_of(frozen), contrast_of(draw)
     critic_loss = OfEach(rules.critic_loss, members)
     generator_loss = OfEach(rules.generator_loss, members)
 
     def criticise(batch: Batch, step: Step) -> Tensor:
-        values = contrast(critic, batch, step.rng)
+        x, *given = batch
+        x = x.detach().requires_grad_(at_p)
+        values = replace(against_frozen(critic, (x, *given), step.rng), traced=True)
         judged = critic
         if isinstance(rules.critic_loss, LearnedFeatures):
             judged = rules.critic_loss.witness(critic, values, members)
         penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
         return objective(critic_loss, penalties, judged, values, step.rng, step.index)
 
+    reads_p = None  # whether the generator's loss depends on values at the data
+
     def generate(batch: Batch, step: Step) -> Tensor:
-        values = contrast(critic, batch, step.rng)
+        nonlocal reads_p
+        if reads_p is False:
+            h_q = at_samples(critic, draw, pack, batch, step.rng)
+            return generator_loss.generator(torch.full_like(h_q, torch.nan), h_q)
+        values = against(critic, batch, step.rng)
+        if reads_p is None:
+            reads_p = depends_on_p(generator_loss, values)
         return generator_loss.generator(values.h_p, values.h_q)
 
     moves = regime.critic_steps
@@ -209,6 +229,8 @@ class OfEach:
         return self._mean(self.loss.generator, h_p, h_q)
 
     def _mean(self, loss: Callable[[Tensor, Tensor], Tensor], h_p: Tensor, h_q: Tensor) -> Tensor:
+        if self.members == 1:
+            return loss(h_p, h_q)
         pairs = zip(h_p.chunk(self.members), h_q.chunk(self.members), strict=True)
         return torch.stack([loss(p, q) for p, q in pairs]).mean()
 
@@ -216,16 +238,43 @@ class OfEach:
 def packs(draw: Draw, samples: int) -> Contrast:
     """Return the contrast of packs of data with packs of samples."""
 
-    def pack(x: Tensor) -> Tensor:
-        return x.unflatten(0, (-1, samples))
-
     def contrast(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
         x, *given = batch
-        p, q = pack(x), pack(draw(*given, rng))
-        shared = tuple(pack(part) for part in given)
+        p, q = packed(x, samples), packed(draw(*given, rng), samples)
+        shared = tuple(packed(part, samples) for part in given)
         return Values(critic(p, *shared), critic(q, *shared), (p,), (q,), shared)
 
     return contrast
+
+
+def at_samples(
+    critic: Critic, draw: Draw, samples: int, batch: Batch, rng: torch.Generator
+) -> Float[Tensor, "*n"]:
+    """Return the critic's values of a generator's samples alone, in packs of so many."""
+    _, *given = batch
+    x_q = draw(*given, rng)
+    return critic(*(packed(part, samples) for part in (x_q, *given)))
+
+
+def packed(x: Float[Tensor, "n ..."], samples: int) -> Float[Tensor, "packs ..."]:
+    """Return rows in packs of so many, (n / samples, samples, *event), or as they are for 1."""
+    return x.unflatten(0, (-1, samples)) if samples > 1 else x
+
+
+def charges(rules: Adversarial, kind: type) -> bool:
+    """Return whether a penalty is of a kind and of the critic's own values, fading or not."""
+    if isinstance(rules.critic_loss, LearnedFeatures):
+        return False  # they are features
+    plain = (p.penalty if isinstance(p, Annealed) else p for p in rules.penalties)
+    return any(isinstance(penalty, kind) for penalty in plain)
+
+
+def depends_on_p(loss: OfEach, values: Values) -> bool:
+    """Return whether a generator's loss reads values at the data; most do not."""
+    with torch.no_grad():
+        found = loss.generator(values.h_p, values.h_q)
+        blind = loss.generator(torch.full_like(values.h_p, torch.nan), values.h_q)
+    return not torch.equal(found, blind)
 
 
 def penalty_at(penalty: Penalty, step: Step) -> Penalty:
