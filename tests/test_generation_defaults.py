@@ -7,7 +7,14 @@ import torch
 
 import lfi
 from lfi.generation import IMAGES
-from lfi.networks import ImageCritic, ImageGenerator, MixtureGenerator
+from lfi.generation.defaults import VECTOR_RATES, VECTORS, regime_for
+from lfi.networks import (
+    ImageCritic,
+    ImageGenerator,
+    MixtureGenerator,
+    MultiscaleCritic,
+    VectorCritic,
+)
 from simulators import digits
 
 X = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -37,6 +44,21 @@ def test_images_are_fitted_by_convolutions_whatever_compares(comparison, given):
 def test_what_is_no_image_is_fitted_as_a_vector():
     for data in (X.flatten(1), X.flatten(2), X[..., :7]):
         assert fitted_kinds(data)[1] is MixtureGenerator
+
+
+@pytest.mark.parametrize("comparison", [lfi.GAN(), lfi.PacGAN(), lfi.MMDGAN(), lfi.WGANGP()])
+def test_waves_are_for_penalties_that_fade(comparison):
+    assert fitted_kinds(X.flatten(1))[2] is MultiscaleCritic
+    assert fitted_kinds(X.flatten(1), comparison=VECTORS)[2] is MultiscaleCritic
+    assert fitted_kinds(X.flatten(1), comparison=comparison)[2] is VectorCritic
+
+
+def test_rates_suit_the_comparison_unless_they_are_given():
+    own = lfi.Regime(critic_rate=0.1)
+    filled = regime_for(own, (2,), VECTORS)
+    assert (filled.generator_rate, filled.critic_rate) == (VECTOR_RATES[0], 0.1)
+    assert regime_for(own, (2,), lfi.GAN()) == own
+    assert regime_for(None, (1, 8, 8), lfi.GAN()) is IMAGES
 
 
 def test_a_given_image_is_seen_as_one_unless_it_is_larger():

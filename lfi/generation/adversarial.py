@@ -42,7 +42,7 @@ from lfi.comparison import (
 )
 from lfi.generation.annealed import Annealed
 from lfi.generation.learned import LearnedFeatures
-from lfi.generation.regime import Regime
+from lfi.generation.regime import RATE, Regime
 from lfi.networks import members as members_of
 from lfi.training import Batch, Player, Step, adamw
 
@@ -158,7 +158,7 @@ def duel(
             "critic",
             critic,
             criticise,
-            adamw(regime.critic_rate, betas=regime.betas),
+            adamw(regime.critic_rate or RATE, betas=regime.betas),
             steps=moves,
             project=project,
         ),
@@ -199,7 +199,7 @@ def generator_player(
     generator: nn.Module, objective: Callable[[Batch, Step], Tensor], regime: Regime
 ) -> Player:
     """Return the player that moves a generator."""
-    optimiser = adamw(regime.generator_rate, betas=regime.betas)
+    optimiser = adamw(regime.generator_rate or RATE, betas=regime.betas)
     return Player("generator", generator, objective, optimiser, ema=regime.average)
 
 

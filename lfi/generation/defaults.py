@@ -4,9 +4,13 @@
     images    convolutions; penalties that stay, in proportion to the number of pixels
 
 Both compare pairs (relativistic) under R1 and R2. Narrow modes ask for a critic as steep as they
-are narrow, so that the penalties of vectors end near zero. Few images that are many numbers each
-would then be learnt by heart. Between the same images of more pixels, squared distances grow with
-their number, squared gradients of the same critic fall with it, and the weight makes up for that.
+are narrow, so that the penalties of vectors end near zero, and the critic moves faster than the
+generator. Few images that are many numbers each would then be learnt by heart. Between the same
+images of more pixels, squared distances grow with their number, squared gradients of the same
+critic fall with it, and the weight makes up for that.
+
+Any other comparison of vectors has a plain critic, and one rate for both players: where penalties
+stay, or there are none, a critic of waves loses modes that a plain one keeps.
 
 References:
     Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN!, 2025.
@@ -17,7 +21,7 @@ import math
 
 from torch import nn
 
-from lfi.comparison import R1, R2, Adversarial
+from lfi.comparison import R1, R2, Adversarial, Discrepancy
 from lfi.generation.adversarial import Packed
 from lfi.generation.annealed import Annealed
 from lfi.generation.learned import LearnedFeatures
@@ -28,14 +32,17 @@ from lfi.networks import (
     ImageGenerator,
     MixtureGenerator,
     MultiscaleCritic,
+    VectorCritic,
     is_image,
 )
 
 VECTORS = Adversarial(Paired(), Paired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5)))
 BY_PIXEL = 0.15  # the weight of both penalties of images, for each number of an image
-IMAGES = Regime(steps=1_000, batch=64, generator_rate=1e-3, critic_rate=1e-3, average=0.99)
+IMAGES = Regime(steps=1_000, batch=64, average=0.99)
+VECTOR_RATES = 3e-4, 3e-3  # of the generator and of the critic, under VECTORS
 
 Shape = tuple[int, ...]
+Comparison = Adversarial | Packed | Discrepancy
 
 
 def comparison_for(shape: Shape) -> Adversarial:
@@ -46,9 +53,11 @@ def comparison_for(shape: Shape) -> Adversarial:
     return Adversarial(Paired(), Paired(), (R1(weight), R2(weight)))
 
 
-def regime_for(shape: Shape) -> Regime:
-    """Return how the game of events of a shape is played."""
-    return IMAGES if is_image(shape) else Regime()
+def regime_for(regime: Regime | None, shape: Shape, comparison: Comparison) -> Regime:
+    """Return how the game of events of a shape is played, where it is not said or not all."""
+    if regime is None:
+        regime = IMAGES if is_image(shape) else Regime()
+    return regime.at_rates(*VECTOR_RATES) if comparison == VECTORS else regime
 
 
 def side_for(shape: Shape, given: Shape) -> Shape | None:
@@ -79,4 +88,5 @@ def critic_for(comparison: Adversarial | Packed, shape: Shape, given: int | Shap
     if is_image(shape):
         return ImageCritic((samples * shape[0], *shape[1:]), side, features=features)
     shapes = [(samples * math.prod(shape),)] + [(side,)] * (side > 0)
-    return MultiscaleCritic(shapes, features=features)
+    kind = MultiscaleCritic if loss == VECTORS else VectorCritic
+    return kind(shapes, features=features)

@@ -6,9 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lfi.comparison import Adversarial, Discrepancy, Energy
+from lfi.comparison import Discrepancy, Energy
 from lfi.generation.adversarial import Packed, duel, match
 from lfi.generation.defaults import (
+    Comparison,
     comparison_for,
     critic_for,
     generator_for,
@@ -40,8 +41,6 @@ FEWEST = 20  # rows of data
 JUDGED = 1_000  # held-out rows, of which the energy distance is taken
 JUDGEMENTS = 20
 HELD_OUT = 0.1  # the share of rows
-
-Comparison = Adversarial | Packed | Discrepancy
 
 
 def fit_generator(
@@ -76,7 +75,7 @@ def fit_generator(
             `Packed`, x is (n, samples, *event), and under `LearnedFeatures` it returns features.
         scaled: Whether the generator's samples are in the data's units, not standardised.
         regime: Steps, batch, rates, turns; None for `Regime()`, and `lfi.generation.IMAGES`, which
-            is brief, for images.
+            is brief, for images. Rates that it leaves out are chosen to suit the comparison.
         patience: Stop after so many judgements without improvement, and keep the best weights;
             None takes the last. What judges is the energy distance to held-out data, twenty times.
         checkpoint: Where to keep what an interrupted training goes on from.
@@ -171,8 +170,8 @@ def fit_generators(
         raise ValueError("seed: a checkpoint needs the seed that its training goes on with")
     x, given = _checked(data)
     shape, seed = tuple(x.shape[1:]), fresh(seed)
-    regime = regime or regime_for(shape)
     comparison = comparison_for(shape) if comparison is None else comparison
+    regime = regime_for(regime, shape, comparison)
     side, taken = 0, None
     if given is not None:
         side = side_for(shape, tuple(given.shape[1:]))

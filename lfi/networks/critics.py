@@ -17,18 +17,30 @@ class VectorCritic(nn.Module):
 
     Without normalisation layers, so that gradient penalties see the function itself.
 
+    Attributes:
+        features: How many values it returns of each row; 0 for one number, without an axis.
+
     Example:
         >>> critic = VectorCritic([(5,), (2,)], width=16)
         >>> critic(torch.zeros(3, 5).float(), torch.zeros(3, 2).float()).shape
         torch.Size([3])
     """
 
-    def __init__(self, shapes: Sequence[Sequence[int]], *, width: int = 96, depth: int = 2) -> None:
+    def __init__(
+        self,
+        shapes: Sequence[Sequence[int]],
+        *,
+        features: int = 0,
+        width: int = 96,
+        depth: int = 2,
+    ) -> None:
         super().__init__()
+        self.features = features
         size = sum(int(torch.Size(shape).numel()) for shape in shapes)
-        self.first, self.rest = linear(size, width), trunk(width, depth, 1, norm=False)
+        self.first, self.rest = linear(size, width), trunk(width, depth, features or 1, norm=False)
 
-    def forward(self, *inputs: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
-        """Return the log ratio of (n, *event) inputs."""
+    def forward(self, *inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "*values"]:
+        """Return the log ratio of (n, *event) inputs, or features of them, (n, features)."""
         flat = torch.cat([x.flatten(1) for x in inputs], dim=1)
-        return self.rest(self.first(flat)).squeeze(-1)
+        values = self.rest(self.first(flat))
+        return values if self.features else values.squeeze(-1)
