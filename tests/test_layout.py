@@ -41,6 +41,7 @@ DRAWING = {
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "multinomial", "bernoulli"}
 TORCH_DRAWS |= {"poisson", "rand_like", "randn_like", "randint_like", "_standard_gamma"}
 NUMPY_SAFE = {"Generator", "SeedSequence", "default_rng", "PCG64", "BitGenerator"}
+NUMPY_SAFE |= {"RandomState"}  # of a seed, as scikit-learn has it
 
 
 def short(path):

@@ -119,9 +119,9 @@ print({name: f"{worst:+.3f} at worst" for name, worst in coverage.items()})
 # `tests/benchmarks/posterior_tasks.py` measures the default against reference posteriors, beside a
 # peer. Their rows stand in `tests/benchmarks/results.csv`; the table is theirs.
 #
-# 10,000 simulations, families, products of networks and Gaussians of the data, 1,500 steps. First the
-# mean log posterior density of the parameters behind 500 other simulations (of `gaussian_linear` the
-# exact posterior's is .79 on average), then C2ST against 2,000 reference draws, a mean of two
+# 10,000 simulations; families, products of networks and Gaussians of the data; 1,500 steps. First
+# the mean log posterior density of the parameters behind 500 other simulations (that of the exact
+# posterior is .79 for `gaussian_linear`), then C2ST against 2,000 reference draws, a mean of two
 # observations (0.5 is perfect):
 #
 # | loss | gaussian_linear | two_moons | slcp | two_moons, C2ST | slcp, C2ST |
@@ -138,10 +138,10 @@ print({name: f"{worst:+.3f} at worst" for name, worst in coverage.items()})
 # | ReverseKL | .33 | .55 | -7.44 | .951 | .959 |
 #
 # The softmax over a whole batch wins where posteriors are narrow: nothing is spent on the function
-# of x that a posterior does not need. KL and the exponential loss come next; Brier and the spherical
-# loss, flat on either side, later; reverse KL, which weighs by 1/r, last. Balance pays for its
-# safety where simulations are plenty. On a posterior as wide as that of `gaussian_linear` most
-# agree.
+# of x that a posterior does not need. KL and the exponential loss come next; Brier and the
+# spherical loss, flat on either side, later; reverse KL, which weighs by 1/r, last. Balance pays
+# for its safety where simulations are plenty. On a posterior as wide as that of `gaussian_linear`
+# most agree.
 #
 # ## What we have shown
 #
