@@ -5,8 +5,8 @@
 #
 # **Answer.** With endless simulations, no. With ten thousand, little where posteriors are wide, and
 # much where they are narrow: there it is best to contrast one x with many parameters at once, and
-# worst to weigh pairs by 1/r. How free a critic may be is better left to held-out simulations than
-# to taste.
+# worst to weigh pairs by r or 1/r. How free a critic may be is better left to held-out simulations
+# than to taste.
 #
 # You need: tutorial 00. You will meet: `NeuralRatio`, `Balance`, `Recovers`, `check`.
 
@@ -134,14 +134,14 @@ print({name: f"{worst:+.3f} at worst" for name, worst in coverage.items()})
 # | Brier | .62 | 2.19 | -4.77 | .729 | .898 |
 # | Spherical | .60 | 2.12 | -4.79 | .843 | .904 |
 # | Bernoulli, balanced | .62 | 1.80 | -5.20 | .823 | .935 |
-# | LSIF | -.44 | 2.51 | LSIFSLCP | .702 | LSIFC |
+# | LSIF | -.44 | 2.51 | -7.38 | .702 | .968 |
 # | ReverseKL | .33 | .55 | -7.44 | .951 | .959 |
 #
 # The softmax over a whole batch wins where posteriors are narrow: nothing is spent on the function
 # of x that a posterior does not need. KL and the exponential loss come next; Brier and the
-# spherical loss, flat on either side, later; reverse KL, which weighs by 1/r, last. Balance pays
-# for its safety where simulations are plenty. On a posterior as wide as that of `gaussian_linear`
-# most agree.
+# spherical loss, flat on either side, later; reverse KL, which weighs by 1/r, last, and LSIF, which
+# weighs by r, beside it but on `two_moons`. Balance pays for its safety where simulations are
+# plenty. On a posterior as wide as that of `gaussian_linear` most agree.
 #
 # ## What we have shown
 #
