@@ -221,7 +221,8 @@ def main() -> None:
                 f"{fit.seconds:>12.0f}{said}",
                 flush=True,
             )
-            row = [commit.strip(), date.today(), f"surrogate {task}", method, n, seed]
+            trained = f"{method} {arguments.steps} steps"
+            row = [commit.strip(), date.today(), f"surrogate {task}", trained, n, seed]
             with (HERE / "results.csv").open("a", newline="") as file:
                 csv.writer(file).writerows(
                     [*row, metric, f"{value:.4f}", f"{fit.seconds:.1f}"]
