@@ -137,8 +137,10 @@ def main() -> None:
                 if arguments.quiet:
                     continue
                 with (HERE / "results.csv").open("a", newline="") as file:
+                    brief = arguments.steps != lfi.Regime().steps
+                    label = f"{name} at {arguments.steps} steps" if brief else name
                     csv.writer(file).writerows(
-                        [commit, date.today(), f"modes {task}", name, DATA, seed, metric]
+                        [commit, date.today(), f"modes {task}", label, DATA, seed, metric]
                         + [f"{value:.4f}", f"{seconds / arguments.seeds:.1f}"]
                         for metric, value in found.items()
                     )
