@@ -270,6 +270,7 @@ assert said[astray].mean() < said[~astray].mean() - 0.5
 # | `GAN` | 3 of 5 | 62% | .095 | .81 |
 # | `PacGAN` | 1 of 5 | 38% | .130 | 1.10 |
 # | `SlicedWasserstein` | 0 of 5 | 16% | .017 | 1.41 |
+# | `WGAN` | 0 of 5 | 2% | - | - |
 # | `WGANGP` | 0 of 5 | 0% | - | - |
 # | `GANGP` | 0 of 5 | 0% | - | - |
 # | `DRAGANNS` | 0 of 5 | 0% | - | - |
@@ -277,10 +278,10 @@ assert said[astray].mean() < said[~astray].mean() - 0.5
 # Some miss modes, for reasons. Under `WGANGP`, `GANGP` and `DRAGANNS` with their papers' weight of
 # 10 the critic's slope stays near one per deviation of the data, too little to tell a mode a
 # hundredth as wide, and the samples end inside the ring; at a weight of 0.1, `GANGP` comes to 1.5
-# deviations of a mode in the median. `GAN` and `PacGAN` need longer: after 4,000 steps two seeds of
-# two have all modes, 90% and more of their samples near one. Projections of 256 samples
-# (`SlicedWasserstein`) see where modes are, and not how wide: samples are 8 deviations away in the
-# median.
+# deviations of a mode in the median. `WGAN` bounds its weights, and has few samples near one. `GAN`
+# and `PacGAN` need longer: after 4,000 steps two seeds of two have all modes, 90% and more of their
+# samples near one. Projections of 256 samples (`SlicedWasserstein`) see where modes are, and not
+# how wide: samples are 8 deviations away in the median.
 #
 # **Next:** `python tests/benchmarks/modes.py` measures the default on the ring and on a grid of 25
 # modes.
