@@ -37,7 +37,6 @@ def predictions(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     seed: int,
     *,
-    width: int | None = None,
     most_epochs: int = MOST_EPOCHS,
 ) -> list[np.ndarray]:
     """Return what the network of each fold, trained on its first rows, says of its second ones.
@@ -47,7 +46,6 @@ def predictions(
         label: Which rows are of the second sample, (n,).
         folds: For each fold the rows to train on, as many or one fewer in each, and those to label.
         seed: Of the weights and of the order of rows, the same in all folds.
-        width: Of the hidden layers; by default 10 d.
         most_epochs: Where training ends if the loss has not settled.
 
     Example:
@@ -58,8 +56,8 @@ def predictions(
     """
     rows, true = torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(label).float()[:, None]
     streams = [np.random.RandomState(seed) for _ in folds]
-    width = 10 * x.shape[1] if width is None else width
-    weights = _start(streams, (x.shape[1], width, width, 1))
+    dim = x.shape[1]
+    weights = _start(streams, (dim, 10 * dim, 10 * dim, 1))
     order = [train.copy() for train, _ in folds]
     moments = [[torch.zeros_like(w) for w in weights] for _ in range(2)]
     final: list[Weights] = [[] for _ in folds]
