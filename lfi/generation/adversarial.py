@@ -138,16 +138,13 @@ def duel(
         penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
         return objective(critic_loss, penalties, judged, values, step.rng, step.index)
 
-    reads_p = None  # whether the generator's loss depends on values at the data
+    reads_p = depends_on_p(rules.generator_loss)
 
     def generate(batch: Batch, step: Step) -> Tensor:
-        nonlocal reads_p
-        if reads_p is False:
+        if not reads_p:
             h_q = at_samples(critic, draw, pack, batch, step.rng)
             return generator_loss.generator(torch.full_like(h_q, torch.nan), h_q)
         values = against(critic, batch, step.rng)
-        if reads_p is None:
-            reads_p = depends_on_p(generator_loss, values)
         return generator_loss.generator(values.h_p, values.h_q)
 
     moves = regime.critic_steps
@@ -269,12 +266,17 @@ def charges(rules: Adversarial, kind: type) -> bool:
     return any(isinstance(penalty, kind) for penalty in plain)
 
 
-def depends_on_p(loss: OfEach, values: Values) -> bool:
-    """Return whether a generator's loss reads values at the data; most do not."""
-    with torch.no_grad():
-        found = loss.generator(values.h_p, values.h_q)
-        blind = loss.generator(torch.full_like(values.h_p, torch.nan), values.h_q)
-    return not torch.equal(found, blind)
+def depends_on_p(loss: GeneratorLoss) -> bool:
+    """Return whether a generator's loss reads values at the data; most do not.
+
+    Example:
+        >>> depends_on_p(lfi.NonSaturating()), depends_on_p(lfi.Relativistic())
+        (False, True)
+    """
+    if isinstance(loss, LearnedFeatures):
+        return True
+    h = torch.linspace(-1, 1, 8)
+    return not torch.equal(loss.generator(h, h), loss.generator(torch.full_like(h, torch.nan), h))
 
 
 def penalty_at(penalty: Penalty, step: Step) -> Penalty:
