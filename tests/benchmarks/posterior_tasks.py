@@ -32,6 +32,7 @@ import numpy as np
 import torch
 
 import lfi
+from lfi.inference.rounds import LAST, SCOUT
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
@@ -60,11 +61,7 @@ METHODS = {
 }
 ROUNDS = {  # how the last round and those before it are fitted, anew for each observation
     "rounds": (lfi.Pool(), lfi.SurrogateLikelihood(near=None, steps=(2_000, 500))),
-    "rounds, ratio": (lfi.NeuralRatio(steps=1_500, depth=None), lfi.NeuralRatio(steps=600)),
-    "rounds, likelihood": (
-        lfi.SurrogateLikelihood(),
-        lfi.SurrogateLikelihood(near=None, steps=(2_000, 500)),
-    ),
+    "rounds, ratio": (LAST, SCOUT),
 }
 PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")
 
