@@ -84,6 +84,13 @@ def noise() -> float:
     return max(abs(distance(*pair)) for pair in pairs)
 
 
+def circle() -> float:
+    """Return the energy distance of the circle through all modes, evenly filled, to the data."""
+    rng = torch.Generator().manual_seed(0)
+    angle = 2 * math.pi * torch.rand(JUDGED, generator=rng)
+    return distance(ring.sample(JUDGED, rng), torch.stack([angle.cos(), angle.sin()], dim=1))
+
+
 def run(
     critic: str, generator: str, seed: int, steps: int, rate: float, floor: float
 ) -> tuple[dict[str, float], str]:
@@ -170,7 +177,7 @@ def main() -> None:
     slower = "" if arguments.critic_rate == RATE else f", critic's rate {arguments.critic_rate:g}"
     task = f"loss pairs ring{slower}"
     floor = noise()
-    print(f"between two samples of the data: at most {floor:.1e}")
+    print(f"between two samples of the data: at most {floor:.1e}; an even circle: {circle():.4f}")
     found = recorded(commit, task, arguments.seed)
     for critic in arguments.critics:
         for generator in arguments.generators:
