@@ -275,13 +275,13 @@ assert said[astray].mean() < said[~astray].mean() - 0.5
 # | `GANGP` | 0 of 5 | 0% | - | - |
 # | `DRAGANNS` | 0 of 5 | 0% | - | - |
 #
-# Some miss modes, for reasons. Under `WGANGP`, `GANGP` and `DRAGANNS` with their papers' weight of
-# 10 the critic's slope stays near one per deviation of the data, too little to tell a mode a
-# hundredth as wide, and the samples end inside the ring; at a weight of 0.1, `GANGP` comes to 1.5
-# deviations of a mode in the median. `WGAN` bounds its weights, and has few samples near one. `GAN`
-# and `PacGAN` need longer: after 4,000 steps two seeds of two have all modes, 90% and more of their
-# samples near one. Projections of 256 samples (`SlicedWasserstein`) see where modes are, and not
-# how wide: samples are 8 deviations away in the median.
+# Some miss modes, for reasons. `WGANGP`, `GANGP` and `DRAGANNS`, with their papers' weight of 10,
+# ask the critic for a slope of one per deviation of the data, too little to tell a mode a hundredth
+# as wide, and samples stay tens of the modes' deviations away; at a weight of 0.1, `GANGP` covers
+# all modes with both of two seeds, 93% near one. `WGAN` bounds its weights, and has few samples
+# near one. `GAN` and `PacGAN` need longer: after 4,000 steps two seeds of two have all modes, 90%
+# and 99% near one. Projections of 256 samples (`SlicedWasserstein`) see where modes are, and not
+# how wide: the median sample is 9 deviations from a mode.
 #
 # **Next:** `python tests/benchmarks/modes.py` measures the default on the ring and on a grid of 25
 # modes.
