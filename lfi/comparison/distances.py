@@ -49,8 +49,8 @@ def _by_product(x: Tensor, y: Tensor) -> Tensor:
     centre = x.mean(dim=-2, keepdim=True)
     a, b = x - centre, y - centre
     size = a.square().sum(dim=-1)[..., :, None] + b.square().sum(dim=-1)[..., None, :]
-    result = size - 2 * (a @ b.mT)
-    close = result < CLOSE * size
+    result = torch.add(size, a @ b.mT, alpha=-2)
+    close = result < size.mul_(CLOSE)
     pairs = int(close.sum())
     if pairs * 8 > close.numel():
         return _direct(x, y).square_()
@@ -81,8 +81,9 @@ def euclidean_distances(
         >>> euclidean_distances(torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
         tensor([[0., 5.]])
     """
-    if x.shape[-1] <= DIRECT and not torch.is_grad_enabled():
-        return _direct(*_aligned(x, y))
+    if not torch.is_grad_enabled():
+        x, y = _aligned(x, y)
+        return _direct(x, y) if x.shape[-1] <= DIRECT else _by_product(x, y).sqrt_()
     squared = squared_distances(x, y)
     apart = squared > 0
     return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
