@@ -141,6 +141,24 @@ def test_sums_fix_each_bandwidth_and_plain_functions_have_none():
     torch.testing.assert_close(chosen(x, y), Gaussian()(x, y) + x @ y.mT)
 
 
+def test_sums_are_of_their_terms_and_share_what_is_apart():
+    x, y = torch.randn(6, 3), torch.randn(4, 3)
+    many = (*SCALED, Linear(), Gaussian(), Gaussian(torch.tensor([0.5, 2.0])))
+    torch.testing.assert_close(Sum(many)(x, y), sum(kernel(x, y) for kernel in many))
+    calls = []
+    squared = Gaussian.apart
+
+    def counted(x, y):
+        calls.append(len(x))
+        return squared(x, y)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (Gaussian, RationalQuadratic, InverseMultiquadric):
+            patch.setattr(kind, "apart", staticmethod(counted))
+        Sum(many)(x, y)
+    assert calls == [6]
+
+
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan, torch.tensor([1.0, 0.0])], ids=str)
 def test_bandwidths_are_positive(bad):
     with pytest.raises(ValueError, match="bandwidth must be positive and finite, got"):

@@ -28,13 +28,14 @@ def test_the_critic_and_the_generator_want_the_opposite():
 
 
 @each_case
-def test_the_witness_has_the_slope_of_the_difference_of_mean_embeddings(discrepancy, kernel):
+def test_the_witness_is_the_difference_of_mean_embeddings(discrepancy, kernel):
     phi, p, q = features(), torch.randn(20, 2), torch.randn(20, 2) + 1
     values = Values(phi(p), phi(q), (p,), (q,))
     witness = LearnedFeatures(discrepancy, 3).witness(phi, values)
     x = torch.randn(15, 2, requires_grad=True)
-    (slope,) = torch.autograd.grad(witness(x).sum(), x)
     exact = kernel(phi(x), phi(p)).mean(1) - kernel(phi(x), phi(q)).mean(1)
+    torch.testing.assert_close(witness(x), exact)
+    (slope,) = torch.autograd.grad(witness(x).sum(), x)
     (expected,) = torch.autograd.grad(exact.sum(), x)
     torch.testing.assert_close(slope, expected)
 
@@ -53,6 +54,26 @@ def test_members_have_witnesses_of_their_own(discrepancy, kernel):
     everyone, first, second = slice(0, 20), slice(0, 10), slice(10, 20)
     expected = torch.cat([slope(first, 1), slope(second, 1)])
     torch.testing.assert_close(slope(everyone, 2), expected)
+
+
+def test_the_discrepancy_is_how_far_the_witness_tells_both_apart():
+    """|mu_p - mu_q|^2 = E_p w - E_q w, with both samples' own points among the pairs."""
+    p, q = torch.randn(20, 3), torch.randn(30, 3) + 1
+    for discrepancy in (
+        lfi.Energy(lfi.comparison.Biased()),
+        lfi.MMD(KERNEL, lfi.comparison.Biased()),
+    ):
+        told = discrepancy.witness(p, p, q).mean() - discrepancy.witness(q, p, q).mean()
+        torch.testing.assert_close(told, discrepancy(p, q))
+
+
+def test_penalties_need_a_witness():
+    loss = LearnedFeatures(lfi.SlicedWasserstein(), 2)
+    data, quick = torch.randn(200, 2), lfi.Regime(steps=2)
+    lfi.fit_generator(data, comparison=lfi.Adversarial(loss, loss), regime=quick, seed=1)
+    charged = lfi.Adversarial(loss, loss, GradientPenalty(1.0))
+    with pytest.raises(TypeError, match="discrepancy: SlicedWasserstein.* has no `witness`"):
+        lfi.fit_generator(data, comparison=charged, regime=quick, seed=1)
 
 
 def test_gradient_penalties_are_of_the_witness():

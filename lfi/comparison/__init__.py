@@ -4,6 +4,7 @@ from lfi.comparison.adversarial import Adversarial, DirectGenerator, objective, 
 from lfi.comparison.classifier import C2ST, c2st
 from lfi.comparison.classifier_discrepancy import ClassifierDiscrepancy
 from lfi.comparison.classifier_score import ClassifierScore, classifier_score
+from lfi.comparison.composite_kernels import Learned, Sum
 from lfi.comparison.constraints import SpectralNorm, WeightClipping
 from lfi.comparison.contrastive import NREB, NREC, Contrastive, InfoNCE
 from lfi.comparison.contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
@@ -49,11 +50,9 @@ from lfi.comparison.kernels import (
     InverseMultiquadric,
     Kernel,
     Laplace,
-    Learned,
     Linear,
     Quantile,
     RationalQuadratic,
-    Sum,
     fixed,
 )
 from lfi.comparison.margins import Hinge, Misclassification
@@ -77,6 +76,7 @@ from lfi.comparison.types import (
     Discrepancy,
     DivergenceEstimate,
     GeneratorLoss,
+    OfMeans,
     PairCritic,
     Penalty,
     Recovers,
@@ -141,6 +141,7 @@ __all__ = [
     "Moments",
     "NeymanChiSquared",
     "NonSaturating",
+    "OfMeans",
     "PairCritic",
     "PearsonChiSquared",
     "Penalty",

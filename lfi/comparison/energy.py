@@ -66,6 +66,12 @@ class Energy:
             return _by_sorting(self.estimator, x, y, weight_x, weight_y)
         return self.estimator(energy_kernel, x, y, weight_x, weight_y)
 
+    def witness(
+        self, at: Float[Tensor, "*b k d"], x: Float[Tensor, "*c n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc k"]:
+        """Return the mean distance from y less that from x: what tells x from y at a point."""
+        return energy_kernel(at, x).mean(dim=-1) - energy_kernel(at, y).mean(dim=-1)
+
 
 def energy_kernel(
     x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]

@@ -5,8 +5,8 @@
     InverseMultiquadric     (1 + |x - y|^2 / b^2)^(-1/2)
     RationalQuadratic       (1 + |x - y|^2 / (2 a b^2))^(-a)    Gaussians of all bandwidths around b
     Linear                  x . y
-    Sum                     k_1(x, y) + k_2(x, y) + ...
-    Learned                 k(f(x), f(y)) for a network f
+
+Sums of kernels and kernels of learned features are `lfi.comparison.composite_kernels`'s.
 
 The bandwidth b is a number, a tensor, or chosen from the data: a `Quantile` of the distances
 between points of both samples, the median unless another is asked for. A chosen bandwidth is a
@@ -25,7 +25,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from lfi.comparison.distances import (
     euclidean_distances,
@@ -87,7 +87,7 @@ class Quantile:
 
 
 @dataclass(frozen=True)
-class _Scaled(ABC):
+class Scaled(ABC):
     """A kernel of the distance in units of a bandwidth, with k(x, x) = 1.
 
     Attributes:
@@ -107,11 +107,18 @@ class _Scaled(ABC):
         if not ((values > 0) & values.isfinite()).all():
             raise ValueError(f"bandwidth must be positive and finite, got {given}")
 
-    _distance: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(euclidean_distances)
+    # what the kernel is a function of, and the norm of the bandwidths that are chosen
+    apart: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(squared_distances)
+    norm: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(euclidean_distances)
 
     @abstractmethod
-    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
-        """Return the kernel, given a bandwidth of shape (*bc, 1, 1)."""
+    def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
+        """Return the kernel, its bandwidth fixed, of how far apart points are."""
+
+    def unit(self, like: Tensor) -> Float[Tensor, "*bc 1 1"]:
+        """Return the bandwidth, once it is fixed."""
+        unit = torch.as_tensor(self.bandwidth, dtype=like.dtype, device=like.device)
+        return unit[..., None, None]
 
     @abstractmethod
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
@@ -135,7 +142,7 @@ class _Scaled(ABC):
             return self
         rule = self.bandwidth or Quantile()
         chosen = quantile_distances(
-            x, y, (rule.level,), distance=self._distance, weight_x=weight_x, weight_y=weight_y
+            x, y, (rule.level,), distance=self.norm, weight_x=weight_x, weight_y=weight_y
         )[0]
         return replace(self, bandwidth=rule.scale * chosen)
 
@@ -143,12 +150,11 @@ class _Scaled(ABC):
         self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
-        bandwidth = torch.as_tensor(self.fixed(x, y).bandwidth, dtype=x.dtype, device=x.device)
-        return self._of_unit(x, y, bandwidth[..., None, None])
+        return self.fixed(x, y).of(self.apart(x, y))
 
 
 @dataclass(frozen=True)
-class Gaussian(_Scaled):
+class Gaussian(Scaled):
     """exp(-|x - y|^2 / (2 bandwidth^2)).
 
     Attributes:
@@ -159,8 +165,9 @@ class Gaussian(_Scaled):
         tensor([[1.0000, 0.3679]])
     """
 
-    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
-        return torch.exp(squared_distances(x, y) * (-0.5 / bandwidth.square()))
+    def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
+        """Return the kernel of squared distances."""
+        return torch.exp(apart * (-0.5 / self.unit(apart).square()))
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies."""
@@ -168,7 +175,7 @@ class Gaussian(_Scaled):
 
 
 @dataclass(frozen=True)
-class Laplace(_Scaled):
+class Laplace(Scaled):
     """exp(-|x - y|_1 / bandwidth), of the sum of absolute differences; once differentiable.
 
     Attributes:
@@ -179,10 +186,12 @@ class Laplace(_Scaled):
         tensor([[1.0000, 0.3679]])
     """
 
-    _distance: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(manhattan_distances)
+    apart: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(manhattan_distances)
+    norm: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(manhattan_distances)
 
-    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
-        return torch.exp(manhattan_distances(x, y) * (-1 / bandwidth))
+    def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
+        """Return the kernel of Manhattan distances."""
+        return torch.exp(apart * (-1 / self.unit(apart)))
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw Cauchy frequencies, independent in every coordinate."""
@@ -190,7 +199,7 @@ class Laplace(_Scaled):
 
 
 @dataclass(frozen=True)
-class RationalQuadratic(_Scaled):
+class RationalQuadratic(Scaled):
     """(1 + |x - y|^2 / (2 alpha bandwidth^2))^(-alpha): Gaussians of many bandwidths at once.
 
     The precisions of those Gaussians have a gamma distribution of shape alpha: the smaller alpha,
@@ -212,8 +221,9 @@ class RationalQuadratic(_Scaled):
         if not 0 < self.alpha < math.inf:
             raise ValueError(f"alpha must be positive and finite, got {self.alpha}")
 
-    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
-        scaled = squared_distances(x, y) * (0.5 / (self.alpha * bandwidth.square()))
+    def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
+        """Return the kernel of squared distances."""
+        scaled = apart * (0.5 / (self.alpha * self.unit(apart).square()))
         return torch.exp(-self.alpha * torch.log1p(scaled))
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
@@ -224,7 +234,7 @@ class RationalQuadratic(_Scaled):
 
 
 @dataclass(frozen=True)
-class InverseMultiquadric(_Scaled):
+class InverseMultiquadric(Scaled):
     """(1 + |x - y|^2 / bandwidth^2)^(-1/2): `RationalQuadratic` of alpha = 1/2.
 
     Example:
@@ -232,8 +242,9 @@ class InverseMultiquadric(_Scaled):
         tensor([[1.0000, 0.7071]])
     """
 
-    def _of_unit(self, x: Tensor, y: Tensor, bandwidth: Tensor) -> Tensor:
-        return (1 + squared_distances(x, y) / bandwidth.square()).rsqrt()
+    def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
+        """Return the kernel of squared distances."""
+        return (1 + apart / self.unit(apart).square()).rsqrt()
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies with a gamma variance."""
@@ -254,81 +265,6 @@ class Linear:
     ) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
         return x @ y.mT
-
-
-@dataclass(frozen=True)
-class Sum:
-    """A sum of kernels, such as several bandwidths.
-
-    Attributes:
-        kernels: Those that are added.
-
-    Example:
-        >>> kernel = Sum(tuple(Gaussian(Quantile(scale=s)) for s in (0.5, 1.0, 2.0)))
-        >>> kernel(torch.zeros(1, 2), torch.zeros(1, 2))
-        tensor([[3.]])
-    """
-
-    kernels: tuple[Kernel, ...]
-
-    def __post_init__(self) -> None:
-        if not self.kernels:
-            raise ValueError("kernels must have at least one, got none")
-
-    def fixed(
-        self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
-    ) -> Kernel:
-        """Return the sum with every bandwidth fixed."""
-        return Sum(tuple(fixed(kernel, x, y, weight_x, weight_y) for kernel in self.kernels))
-
-    def __call__(
-        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc n m"]:
-        """Return the matrix of k(x_i, y_j)."""
-        total = self.kernels[0](x, y)
-        for kernel in self.kernels[1:]:
-            total = total + kernel(x, y)
-        return total
-
-
-@dataclass(frozen=True)
-class Learned:
-    """A kernel of what a network says of the points; its weights receive gradients.
-
-    Attributes:
-        features: A network, (*b, n, d) to (*b, n, e).
-        kernel: The kernel of its features.
-
-    Example:
-        >>> kernel = Learned(torch.nn.Linear(5, 2), Gaussian())
-        >>> kernel(torch.zeros(3, 5), torch.ones(4, 5)).shape
-        torch.Size([3, 4])
-    """
-
-    features: nn.Module | Callable[[Tensor], Tensor]
-    kernel: Kernel
-
-    def fixed(
-        self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
-    ) -> Kernel:
-        """Return the kernel with the bandwidth that the features ask for."""
-        with torch.no_grad():
-            features = self.features(x), self.features(y)
-            return replace(self, kernel=fixed(self.kernel, *features, weight_x, weight_y))
-
-    def __call__(
-        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc n m"]:
-        """Return the matrix of k(f(x_i), f(y_j))."""
-        return self.kernel(self.features(x), self.features(y))
 
 
 def fixed(

@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.comparison.composite_kernels import Learned
 from lfi.comparison.estimators import Estimator, Unbiased
-from lfi.comparison.kernels import Gaussian, Kernel, Learned, fixed
+from lfi.comparison.kernels import Gaussian, Kernel, fixed
 from lfi.comparison.weighted import check_samples, probabilities
 
 
@@ -73,3 +74,10 @@ class MMD:
             x, y, kernel = kernel.features(x), kernel.features(y), kernel.kernel
         kernel = fixed(kernel, x, y, weight_x, weight_y)
         return self.estimator(kernel, x, y, weight_x, weight_y)
+
+    def witness(
+        self, at: Float[Tensor, "*b k d"], x: Float[Tensor, "*c n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc k"]:
+        """Return the mean of k(at, x_i) less that of k(at, y_j): what tells x from y at a point."""
+        kernel = fixed(self.kernel, x, y)
+        return kernel(at, x).mean(dim=-1) - kernel(at, y).mean(dim=-1)

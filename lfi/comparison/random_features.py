@@ -22,8 +22,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.comparison.composite_kernels import Learned
 from lfi.comparison.estimators import Quadratic, Unbiased
-from lfi.comparison.kernels import Gaussian, Kernel, Learned, fixed
+from lfi.comparison.kernels import Gaussian, Kernel, fixed
 from lfi.comparison.parts import summed
 from lfi.comparison.weighted import check_samples, probabilities
 

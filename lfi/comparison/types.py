@@ -172,4 +172,14 @@ class Discrepancy(Protocol):
         """Return the discrepancy; weights, which need not sum to 1, replace equal ones."""
 
 
+@runtime_checkable
+class OfMeans(Discrepancy, Protocol):
+    """A squared distance of mean embeddings, |mu_x - mu_y|^2 of a kernel k."""
+
+    def witness(
+        self, at: Float[Tensor, "*b k d"], x: Float[Tensor, "*c n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc k"]:
+        """Return <k(at, .), mu_x - mu_y>, which is large where x has more mass than y."""
+
+
 Contrast = Callable[[Critic, Batch, torch.Generator], Values]

@@ -133,7 +133,7 @@ def duel(
         x = x.detach().requires_grad_(at_p)
         values = replace(against_frozen(critic, (x, *given), step.rng), traced=True)
         judged = critic
-        if isinstance(rules.critic_loss, LearnedFeatures):
+        if rules.penalties and isinstance(rules.critic_loss, LearnedFeatures):
             judged = rules.critic_loss.witness(critic, values, members)
         penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
         return objective(critic_loss, penalties, judged, values, step.rng, step.index)

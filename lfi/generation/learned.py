@@ -5,12 +5,8 @@ the generator makes it small:
 
     critic      -D(phi(p), phi(q)) + penalties          generator     D(phi(p), phi(q))
 
-For a squared distance of mean embeddings, such as `Energy` and `MMD` with bandwidths that are
-numbers, what tells p from q at a point x is the witness w(x) = <k(phi(x), .), mu_p - mu_q>, and
-gradient penalties are of its slope. It needs no kernel: of samples x_1, ..., x_n the discrepancies
-give the sum,
-
-    sum_i w(x_i) = n/2 (D(phi(x), phi(q)) - D(phi(x), phi(p))) + const.
+For a squared distance of mean embeddings, such as `Energy` and `MMD`, what tells p from q at a
+point x is the witness w(x) = <k(phi(x), .), mu_p - mu_q>, and gradient penalties are of its slope.
 
 References:
     Li, Chang, Cheng, Yang & Poczos, MMD GAN, 2017. arXiv:1705.08584
@@ -25,7 +21,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison import Critic, Discrepancy, Recovers, Values
+from lfi.comparison import Critic, Discrepancy, OfMeans, Recovers, Values
 
 
 @dataclass(frozen=True)
@@ -61,20 +57,24 @@ class LearnedFeatures:
         return self.discrepancy(h_p, h_q)
 
     def witness(self, critic: Critic, values: Values, members: int = 1) -> Critic:
-        """Return the function whose gradient at every row is the witness's.
+        """Return the witness as a critic of rows.
 
         Args:
             critic: phi.
             values: The features of both samples, of which the witness is made.
             members: How many critics stand side by side, each with its share of the rows.
+
+        Raises:
+            TypeError: If the discrepancy is not of mean embeddings, and so has no witness.
         """
+        if not isinstance(self.discrepancy, OfMeans):
+            raise TypeError(
+                f"discrepancy: {self.discrepancy} has no `witness`, whose gradient penalties "
+                "charge: take Energy or an MMD, or no penalty"
+            )
 
         def share(h: Tensor) -> Tensor:
             return h.unflatten(0, (members, -1))
 
-        def total(*inputs: Tensor) -> Float[Tensor, " members"]:
-            h = share(critic(*inputs))
-            towards = self.discrepancy(h, share(values.h_q))
-            return h.shape[1] / 2 * (towards - self.discrepancy(h, share(values.h_p)))
-
-        return total
+        p, q = share(values.h_p), share(values.h_q)
+        return lambda *inputs: self.discrepancy.witness(share(critic(*inputs)), p, q).flatten()

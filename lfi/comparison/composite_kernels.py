@@ -1,0 +1,96 @@
+"""Kernels made of kernels: sums, and kernels of what a network says of the points.
+
+    Sum                     k_1(x, y) + k_2(x, y) + ...
+    Learned                 k(f(x), f(y)) for a network f
+
+A sum of kernels of one distance, such as Gaussians of several bandwidths, computes it once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.comparison.kernels import Kernel, Scaled, fixed
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of kernels, such as several bandwidths.
+
+    Attributes:
+        kernels: Those that are added.
+
+    Example:
+        >>> kernel = Sum(tuple(Gaussian(Quantile(scale=s)) for s in (0.5, 1.0, 2.0)))
+        >>> kernel(torch.zeros(1, 2), torch.zeros(1, 2))
+        tensor([[3.]])
+    """
+
+    kernels: tuple[Kernel, ...]
+
+    def __post_init__(self) -> None:
+        if not self.kernels:
+            raise ValueError("kernels must have at least one, got none")
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the sum with every bandwidth fixed."""
+        return Sum(tuple(fixed(kernel, x, y, weight_x, weight_y) for kernel in self.kernels))
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(x_i, y_j); distances are computed once for all terms."""
+        apart, terms = {}, []
+        for kernel in self.kernels:
+            if not isinstance(kernel, Scaled):
+                terms.append(kernel(x, y))
+                continue
+            if kernel.apart not in apart:
+                apart[kernel.apart] = kernel.apart(x, y)
+            terms.append(kernel.fixed(x, y).of(apart[kernel.apart]))
+        return sum(terms[1:], start=terms[0])
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A kernel of what a network says of the points; its weights receive gradients.
+
+    Attributes:
+        features: A network, (*b, n, d) to (*b, n, e).
+        kernel: The kernel of its features.
+
+    Example:
+        >>> kernel = Learned(torch.nn.Linear(5, 2), Gaussian())
+        >>> kernel(torch.zeros(3, 5), torch.ones(4, 5)).shape
+        torch.Size([3, 4])
+    """
+
+    features: nn.Module | Callable[[Tensor], Tensor]
+    kernel: Kernel
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the kernel with the bandwidth that the features ask for."""
+        with torch.no_grad():
+            features = self.features(x), self.features(y)
+            return replace(self, kernel=fixed(self.kernel, *features, weight_x, weight_y))
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(f(x_i), f(y_j))."""
+        return self.kernel(self.features(x), self.features(y))
