@@ -158,3 +158,35 @@ def test_the_default_covers_every_mode_of_the_grid():
     assert torch.xlogy(shares, 25 * shares).sum() < 0.08
     spreads = torch.stack([x[good & (mode == k)].std(0).mean() for k in range(25)]) / grid.scale
     assert 0.7 < spreads.median() < 1.2
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_whoever_watches_sees_the_generators_of_the_moment_and_disturbs_nothing(members):
+    data, quick = torch.randn(200, 2), lfi.Regime(steps=40)
+    samples, steps, critic = [], [], []
+
+    def watch(step, generators):
+        steps.append(step)
+        samples.append([one.sample(50, seed=1) for one in generators])
+        critic.append([one.criticise(data) for one in generators])
+
+    watched = lfi.fit_generators(data, members, regime=quick, watch=watch, seed=1)
+    alone = lfi.fit_generators(data, members, regime=quick, seed=1)
+    assert steps == list(range(2, 41, 2))
+    for i in range(members):
+        assert torch.equal(watched[i].sample(50, seed=1), alone[i].sample(50, seed=1))
+        assert torch.equal(samples[-1][i], alone[i].sample(50, seed=1))  # averaged weights too
+        assert torch.equal(critic[-1][i], alone[i].criticise(data))
+        assert not torch.equal(samples[0][i], samples[-1][i])
+
+
+def test_one_generator_is_watched_alone():
+    seen = {}
+    lfi.fit_generator(
+        torch.randn(200, 2),
+        comparison=lfi.Energy(),
+        regime=lfi.Regime(steps=3),
+        watch=lambda step, generator: seen.update({step: generator.sample(5, seed=1)}),
+        seed=1,
+    )
+    assert list(seen) == [1, 2, 3] and seen[3].shape == (5, 2)

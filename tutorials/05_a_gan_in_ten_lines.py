@@ -21,6 +21,7 @@ from torch import nn
 import lfi
 from lfi.comparison import against_generator, objective
 from lfi.networks import VectorCritic
+from lfi.report import samples_plot
 from lfi.training import Player, Shuffled, adamw, fit
 from simulators import parallel_lines, ring
 
@@ -36,7 +37,16 @@ torch.set_num_threads(1)  # small networks run faster so
 
 # %%
 data = ring.sample(10_000, torch.Generator().manual_seed(1))
-generator = lfi.fit_generator(data, regime=lfi.Regime(steps=400), seed=1)
+moments = {}
+
+
+def watch(step, generator):
+    """Keep samples of some moments; it is called twenty times."""
+    if step in (20, 120, 200, 400):
+        moments[f"step {step}"] = generator.sample(1_000, seed=2)
+
+
+generator = lfi.fit_generator(data, regime=lfi.Regime(steps=400), watch=watch, seed=1)
 samples = generator.sample(2_000, seed=2)
 
 
@@ -51,8 +61,11 @@ print("modes covered: {} of 8; near one of them: {:.0%}".format(*modes(samples))
 for step, distance in generator.history.columns["held-out"][::4]:
     print(f"step {step:4}: energy distance to held-out data {distance:.5f}")
 
+samples_plot(data, moments)
+
 # %% [markdown]
-# The energy distance took no part in training: it is an independent judge.
+# The energy distance took no part in training: it is an independent judge. The picture has samples
+# as training went: a cloud, then lumps around the modes and one amid them, which draw together.
 #
 # ## 2. The same game by other rules
 #
@@ -240,6 +253,7 @@ print(f"log p/q at the others: {said[~astray].mean():+.2f}")
 covered, good = modes(samples)
 held_out = [distance for _, distance in generator.history.columns["held-out"]]
 assert covered == 8
+assert list(moments) == ["step 20", "step 120", "step 200", "step 400"]
 assert good > 0.3
 assert held_out[-1] < held_out[0] / 3
 assert min(paths["minimax"]) > 0.9

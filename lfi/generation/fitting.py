@@ -1,6 +1,6 @@
 """Fitting generators to data by any comparison: one loop, from GANs to moment matching."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -25,6 +25,7 @@ from lfi.training import (
     Batch,
     Checkpoint,
     EachItsOwn,
+    History,
     Monitor,
     Shuffled,
     bar,
@@ -52,6 +53,7 @@ def fit_generator(
     scaled: bool = False,
     regime: Regime | None = None,
     patience: int | None = None,
+    watch: Callable[[int, Generator], None] | None = None,
     checkpoint: Checkpoint | None = None,
     seed: int | None = None,
     device: str = "cpu",
@@ -78,6 +80,8 @@ def fit_generator(
             is brief, for images. Rates that it leaves out are chosen to suit the comparison.
         patience: Stop after so many judgements without improvement, and keep the best weights;
             None takes the last. What judges is the energy distance to held-out data, twenty times.
+        watch: Called at each judgement with the steps done and the generator as it is then, such as
+            to keep samples for `lfi.report.samples_plot`; the generator is of that moment only.
         checkpoint: Where to keep what an interrupted training goes on from.
         seed: None takes fresh entropy, which the history records.
         device: Where to train.
@@ -98,6 +102,11 @@ def fit_generator(
         >>> generator = lfi.fit_generator(data, regime=lfi.Regime(steps=5), seed=1)
         >>> generator.sample(3, seed=2).shape
         torch.Size([3, 2])
+        >>> seen = {}
+        >>> keep = lambda step, now: seen.update({f"step {step}": now.sample(9, seed=1)})
+        >>> _ = lfi.fit_generator(data, regime=lfi.Regime(steps=40), watch=keep, seed=1)
+        >>> list(seen)[:2], len(seen)
+        (['step 2', 'step 4'], 20)
     """
     (one,) = fit_generators(
         data,
@@ -108,6 +117,7 @@ def fit_generator(
         scaled=scaled,
         regime=regime,
         patience=patience,
+        watch=None if watch is None else lambda step, generators: watch(step, *generators),
         checkpoint=checkpoint,
         seed=seed,
         device=device,
@@ -126,6 +136,7 @@ def fit_generators(
     scaled: bool = False,
     regime: Regime | None = None,
     patience: int | None = None,
+    watch: Callable[[int, tuple[Generator, ...]], None] | None = None,
     checkpoint: Checkpoint | None = None,
     seed: int | None = None,
     device: str = "cpu",
@@ -145,6 +156,7 @@ def fit_generators(
         scaled: Whether the generators' samples are in the data's units, not standardised.
         regime: Steps, batch, rates, turns.
         patience: Stop after so many judgements of all members together without improvement.
+        watch: Called at each judgement with the steps done and the generators as they are then.
         checkpoint: Where to keep what an interrupted training goes on from.
         seed: None takes fresh entropy, which the histories record.
         device: Where to train.
@@ -207,6 +219,34 @@ def fit_generators(
             regime=regime,
             members=members,
         )
+    dtype = data[0].dtype if isinstance(data, tuple) else data.dtype
+
+    def settle() -> None:
+        """Give every member's networks the weights that the players have now."""
+        for own, player in zip((opponents, networks)[-len(players) :], players, strict=True):
+            for module, trained in zip(own, members_of(player.module), strict=True):
+                module.to(device).load_state_dict(trained.state_dict())
+
+    def members_now(history: History | None) -> tuple[Generator, ...]:
+        return tuple(
+            Generator(
+                network,
+                standardise,
+                taken,
+                critic=opponents and opponents[i],
+                dtype=dtype,
+                scaled=scaled,
+                history=history,
+            )
+            .to(device)
+            .eval()
+            for i, network in enumerate(networks)
+        )
+
+    def shown(step: int) -> None:
+        settle()
+        watch(step, members_now(None))
+
     with bar("training the generator", regime.steps, progress) as advance:
         history = fit(
             players,
@@ -218,6 +258,7 @@ def fit_generators(
                 every=max(1, regime.steps // JUDGEMENTS),
                 patience=patience,
                 chooses=patience is not None,
+                watch=None if watch is None else shown,
             ),
             schedule=regime.schedule,
             seed=child(seed, 2),
@@ -225,24 +266,8 @@ def fit_generators(
             callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
             checkpoint=checkpoint,
         )
-    for own, player in zip((opponents, networks)[-len(players) :], players, strict=True):
-        for module, trained in zip(own, members_of(player.module), strict=True):
-            module.to(device).load_state_dict(trained.state_dict())
-    dtype = data[0].dtype if isinstance(data, tuple) else data.dtype
-    return tuple(
-        Generator(
-            network,
-            standardise,
-            taken,
-            critic=opponents and opponents[i],
-            dtype=dtype,
-            scaled=scaled,
-            history=replace(history, seed=seed),  # the one that repeats the whole fit
-        )
-        .to(device)
-        .eval()
-        for i, network in enumerate(networks)
-    )
+    settle()
+    return members_now(replace(history, seed=seed))  # the one that repeats the whole fit
 
 
 class _Source:

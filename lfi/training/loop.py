@@ -34,6 +34,8 @@ class Monitor:
         name: The column of the history.
         chooses: Whether the modules end with the weights of the best judgement; if not, the
             judgements are only noted.
+        watch: Called after each judgement with the number of steps done, while the modules are as
+            they were judged.
     """
 
     measure: Callable[[Batch], float]
@@ -41,10 +43,11 @@ class Monitor:
     patience: int | None = None
     name: str = "held-out"
     chooses: bool = True
+    watch: Callable[[int], None] | None = None
 
 
 @torch.no_grad()
-def _judge(monitor: Monitor, moves: Sequence[Move], held_out: Batch) -> float:
+def _judge(monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: int) -> float:
     """Measure with the averaged weights in place, and put the players' own back."""
     own = [copy.deepcopy(m.player.module.state_dict()) for m in moves if m.average is not None]
     averaged = [m for m in moves if m.average is not None]
@@ -53,7 +56,10 @@ def _judge(monitor: Monitor, moves: Sequence[Move], held_out: Batch) -> float:
     for move in moves:
         move.player.module.eval()
     try:
-        return float(monitor.measure(held_out))
+        value = float(monitor.measure(held_out))
+        if monitor.watch is not None:
+            monitor.watch(done)
+        return value
     finally:
         for move, state in zip(averaged, own, strict=True):
             move.player.module.load_state_dict(state)
@@ -138,7 +144,7 @@ def fit(
             if done % state.record.every == 0 or done == steps:
                 state.latest |= state.record.close(done)
             if monitor is not None and (done % monitor.every == 0 or done == steps):
-                _note(monitor, _judge(monitor, moves, batches.held_out), state, moves)
+                _note(monitor, _judge(monitor, moves, batches.held_out, done), state, moves)
             for callback in callbacks:
                 callback(done, state.latest)
             state.seconds = time.monotonic() - begin
