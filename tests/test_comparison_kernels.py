@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
@@ -159,10 +160,24 @@ def test_sums_are_of_their_terms_and_share_what_is_apart():
     assert calls == [6]
 
 
+def test_bandwidths_of_a_sum_are_those_of_its_terms():
+    x, y = torch.randn(2, 8, 3), torch.randn(5, 3)
+    many = (Gaussian(), Gaussian(Quantile(0.1, 2.0)), Laplace(Quantile(0.1)), Gaussian(1.5))
+    alone = tuple(fixed(kernel, x, y) for kernel in many)
+    for kernel, one in zip(fixed(Sum(many), x, y).kernels, alone, strict=True):
+        torch.testing.assert_close(kernel.bandwidth, one.bandwidth, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan, torch.tensor([1.0, 0.0])], ids=str)
 def test_bandwidths_are_positive(bad):
     with pytest.raises(ValueError, match="bandwidth must be positive and finite, got"):
         Gaussian(bad)
+
+
+def test_a_bandwidth_may_be_any_real_number():
+    x, y = torch.randn(4, 2), torch.randn(3, 2)
+    for given in (2, np.float32(2)):
+        torch.testing.assert_close(Gaussian(given)(x, y), Gaussian(2.0)(x, y))
 
 
 def test_settings_that_make_no_kernel_are_refused():

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.comparison.distances import quantile_distances
 from lfi.comparison.kernels import Kernel, Scaled, fixed
 
 
@@ -42,8 +43,23 @@ class Sum:
         weight_x: Float[Tensor, "*b n"] | None = None,
         weight_y: Float[Tensor, "*c m"] | None = None,
     ) -> Kernel:
-        """Return the sum with every bandwidth fixed."""
-        return Sum(tuple(fixed(kernel, x, y, weight_x, weight_y) for kernel in self.kernels))
+        """Return the sum with every bandwidth fixed; quantiles in one norm are taken together."""
+        chosen = [k for k in self.kernels if isinstance(k, Scaled) and k.rule is not None]
+        found = {}
+        for norm in dict.fromkeys(kernel.norm for kernel in chosen):
+            levels = tuple(dict.fromkeys(k.rule.level for k in chosen if k.norm is norm))
+            values = quantile_distances(
+                x, y, levels, distance=norm, weight_x=weight_x, weight_y=weight_y
+            )
+            found |= {(norm, level): value for level, value in zip(levels, values, strict=True)}
+
+        def settled(kernel: Kernel) -> Kernel:
+            if not isinstance(kernel, Scaled) or kernel.rule is None:
+                return fixed(kernel, x, y, weight_x, weight_y)
+            unit = kernel.rule.scale * found[kernel.norm, kernel.rule.level]
+            return replace(kernel, bandwidth=unit)
+
+        return Sum(tuple(map(settled, self.kernels)))
 
     def __call__(
         self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]

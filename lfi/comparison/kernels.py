@@ -115,6 +115,13 @@ class Scaled(ABC):
     def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
         """Return the kernel, its bandwidth fixed, of how far apart points are."""
 
+    @property
+    def rule(self) -> Quantile | None:
+        """What chooses the bandwidth; None where it is given."""
+        if self.bandwidth is None:
+            return Quantile()
+        return self.bandwidth if isinstance(self.bandwidth, Quantile) else None
+
     def unit(self, like: Tensor) -> Float[Tensor, "*bc 1 1"]:
         """Return the bandwidth, once it is fixed."""
         unit = torch.as_tensor(self.bandwidth, dtype=like.dtype, device=like.device)
@@ -138,9 +145,9 @@ class Scaled(ABC):
         weight_y: Float[Tensor, "*c m"] | None = None,
     ) -> Kernel:
         """Return the kernel with its bandwidth as a number or a tensor."""
-        if isinstance(self.bandwidth, (int, float, Tensor)):
+        rule = self.rule
+        if rule is None:
             return self
-        rule = self.bandwidth or Quantile()
         chosen = quantile_distances(
             x, y, (rule.level,), distance=self.norm, weight_x=weight_x, weight_y=weight_y
         )[0]
