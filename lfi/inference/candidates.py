@@ -32,6 +32,7 @@ from lfi.inference.targets import Clock, Target
 from lfi.training import child, numpy_rng, torch_rng
 
 NEXT = 2**13  # candidates drawn from each mixture while it is still being fitted
+GROWTH = 1 / 3  # of all candidates, those drawn from one more mixture at the most
 PLENTY = 0.1  # what a draw of a good enough law is worth
 FITTED_TO = 20  # effective points for each dimension, and as many for good measure
 STAGES = 12  # at the most
@@ -246,7 +247,8 @@ def _next(pool: Pool, log_weights: Tensor, wanted: float, room: int, seed: int) 
     share = torch.where(stay, best, last)
     missing = wanted - effective_sample_size(log_weights)
     needed = torch.where(share >= PLENTY / 4, missing / share, 0.0).max()
-    count = min(room, max(NEXT, min(math.ceil(float(needed)), pool.u.shape[1])))
+    few = max(NEXT, int(GROWTH * pool.u.shape[1]))  # a mixture fitted later serves better
+    count = min(room, few, max(NEXT, math.ceil(float(needed))))
     return Law(torch.where(stay, base, MIXTURE), mixture, count)
 
 
