@@ -7,7 +7,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lfi.comparison import MMD, Biased, Block, Energy, LinearTime, Unbiased, energy_kernel
+from lfi.comparison import (
+    MMD,
+    Biased,
+    Block,
+    Energy,
+    LinearTime,
+    Unbiased,
+    energy_kernel,
+    energy_to,
+)
 
 both = pytest.mark.parametrize("estimator", [Unbiased(), Biased()], ids=str)
 
@@ -99,3 +108,10 @@ def test_one_point_each_is_enough_for_the_biased_one():
         Energy()(x, y)
     with pytest.raises(ValueError, match="x must have two points of positive weight, got one"):
         Energy()(x[:, :1], y[:, :1])
+
+
+def test_the_distance_to_one_sample_is_that_of_both():
+    y = torch.randn(40, 3)
+    distance = energy_to(y)
+    for x in (torch.randn(30, 3), torch.randn(50, 3) + 1, y):
+        torch.testing.assert_close(distance(x), Energy()(x, y))

@@ -17,6 +17,7 @@ References:
         statistics in hypothesis testing, 2013. arXiv:1207.6076
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +84,30 @@ def energy_kernel(
         tensor([[-5.]])
     """
     return -euclidean_distances(x, y)
+
+
+def energy_to(y: Float[Tensor, "m d"]) -> Callable[[Float[Tensor, "n d"]], Float[Tensor, ""]]:
+    """Return `Energy()` of a sample and y as a function of the sample, for many against one.
+
+    Distances within y are taken once; matrices are held whole, so neither should be long.
+
+    Example:
+        >>> distance = energy_to(torch.tensor([[2.0], [3.0]]))
+        >>> distance(torch.tensor([[0.0], [1.0]]))
+        tensor(2.)
+    """
+
+    def within(x: Tensor) -> Tensor:
+        n = len(x)
+        return euclidean_distances(x, x).sum(dtype=torch.float64) / (n * (n - 1))
+
+    own = within(y)
+
+    def distance(x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+        across = euclidean_distances(x, y).mean(dtype=torch.float64)
+        return (2 * across - within(x) - own).to(y.dtype)
+
+    return distance
 
 
 def _by_sorting(

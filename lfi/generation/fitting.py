@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lfi.comparison import Discrepancy, Energy
+from lfi.comparison import Discrepancy, energy_to
 from lfi.generation.adversarial import Packed, duel, match
 from lfi.generation.defaults import (
     Comparison,
@@ -254,7 +254,7 @@ def fit_generators(
             steps=regime.steps,
             turn=regime.turn,
             monitor=Monitor(
-                lambda batch: source.distance(batch, torch_rng(seed, 3)),
+                source.judge(sources[0].held_out, seed),
                 every=max(1, regime.steps // JUDGEMENTS),
                 patience=patience,
                 chooses=patience is not None,
@@ -291,14 +291,23 @@ class _Source:
         *given, rng = inputs
         return self.samples(self.rows, rng, *given)
 
-    def distance(self, held_out: Batch, rng: torch.Generator) -> float:
-        """Return the energy distance between held-out data and samples, a mean over members."""
+    @torch.no_grad()
+    def judge(self, held_out: Batch, seed: int) -> Callable[[Batch], float]:
+        """Return the energy distance between held-out data and samples, a mean over members.
+
+        Distances within the data are taken once, not at every judgement.
+        """
         y, *given = held_out
-        made = self.samples(len(y), rng, *(part.repeat(self.members, 1) for part in given))
-        parts = [
-            torch.cat([part.flatten(1), *given], dim=1) for part in (y, *made.chunk(self.members))
-        ]
-        return sum(float(Energy()(parts[0], part)) for part in parts[1:]) / self.members
+        sides = [part.flatten(1) for part in given]
+        distance = energy_to(torch.cat([y.flatten(1), *sides], dim=1))
+
+        def measure(_: Batch) -> float:
+            repeated = (part.repeat(self.members, *[1] * (part.ndim - 1)) for part in given)
+            made = self.samples(len(y), torch_rng(seed, 3), *repeated).chunk(self.members)
+            rows = (torch.cat([part.flatten(1), *sides], dim=1) for part in made)
+            return sum(float(distance(part)) for part in rows) / self.members
+
+        return measure
 
 
 def _checked(data: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
