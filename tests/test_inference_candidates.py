@@ -64,6 +64,13 @@ def test_stages_close_in_on_posteriors_however_narrow(sd):
     assert abs(one.log_evidence) < 5 / math.sqrt(one.ess)
 
 
+@pytest.mark.parametrize("sd", [0.1, 0.7])  # by mixtures, and from the prior alone
+def test_stages_do_not_end_before_what_is_wanted(sd):
+    (one,) = found(gaussian([0.5, 0.0], sd), 300_000, first=2**12, most=2**21)
+    assert one.ess > 300_000
+    assert len(one.u) < 2**20
+
+
 def test_the_evidence_is_that_of_the_likelihood():
     known = conjugate(3)
     for j, one in enumerate(found(known.target, 5_000)):

@@ -2,7 +2,7 @@
 
 The first candidates are drawn from the prior (half of them from the target's proposal, where there
 is one) and weighed by w(theta). Where those are worth too little, a mixture of local Student laws
-is fitted to them, and the next candidates are drawn from it; then again, a few times. A posterior
+is fitted to them, and the next candidates are drawn from it; then again, several times. A posterior
 much narrower than the prior leaves few candidates with weight, so the mixture is fitted to weights
 to a power below one, as large as keeps it fitted to many points. All stages are weighed together,
 
@@ -35,7 +35,7 @@ NEXT = 2**13  # candidates drawn from each mixture while it is still being fitte
 GROWTH = 1 / 3  # of all candidates, those drawn from one more mixture at the most
 PLENTY = 0.1  # what a draw of a good enough law is worth
 FITTED_TO = 20  # effective points for each dimension, and as many for good measure
-STAGES = 12  # at the most
+STAGES = 20  # at the most: from them, a few million candidates
 BEYOND = -1e6  # log prior density below which no weight matters, and a network may overflow
 
 
@@ -247,8 +247,9 @@ def _next(pool: Pool, log_weights: Tensor, wanted: float, room: int, seed: int) 
     share = torch.where(stay, best, last)
     missing = wanted - effective_sample_size(log_weights)
     needed = torch.where(share >= PLENTY / 4, missing / share, 0.0).max()
-    few = max(NEXT, int(GROWTH * pool.u.shape[1]))  # a mixture fitted later serves better
-    count = min(room, few, max(NEXT, math.ceil(float(needed))))
+    # a mixture fitted later serves better, so few from this one
+    few = pool.u.shape[1] * (1.0 if stay.all() else GROWTH)
+    count = min(room, max(NEXT, math.ceil(min(float(needed), few))))
     return Law(torch.where(stay, base, MIXTURE), mixture, count)
 
 
