@@ -1,6 +1,7 @@
 """Kernels: their formulas, their spectra, positive definiteness, and bandwidths from data."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from lfi.comparison import (
     Quantile,
     RationalQuadratic,
     Sum,
+    composite_kernels,
     fixed,
     manhattan_distances,
     median_distance,
@@ -166,6 +168,20 @@ def test_bandwidths_of_a_sum_are_those_of_its_terms():
     alone = tuple(fixed(kernel, x, y) for kernel in many)
     for kernel, one in zip(fixed(Sum(many), x, y).kernels, alone, strict=True):
         torch.testing.assert_close(kernel.bandwidth, one.bandwidth, rtol=0, atol=0)
+    torch.testing.assert_close(Sum(many)(x, y), sum(kernel(x, y) for kernel in many))
+
+
+def test_a_sum_sorts_the_distances_of_one_norm_once(monkeypatch):
+    asked = []
+
+    def counted(x, y, levels, **options):
+        asked.append(levels)
+        return quantile_distances(x, y, levels, **options)
+
+    monkeypatch.setattr(composite_kernels, "quantile_distances", counted)
+    many = (Gaussian(), RationalQuadratic(Quantile(0.1)), Gaussian(Quantile(scale=3.0)), Laplace())
+    Sum(many)(torch.randn(8, 3), torch.randn(5, 3))
+    assert asked == [(0.5, 0.1), (0.5,)]
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan, torch.tensor([1.0, 0.0])], ids=str)
@@ -176,8 +192,13 @@ def test_bandwidths_are_positive(bad):
 
 def test_a_bandwidth_may_be_any_real_number():
     x, y = torch.randn(4, 2), torch.randn(3, 2)
-    for given in (2, np.float32(2)):
+    for given in (2, np.float32(2), Fraction(2)):
         torch.testing.assert_close(Gaussian(given)(x, y), Gaussian(2.0)(x, y))
+
+
+def test_a_kernel_of_distances_needs_its_bandwidth():
+    with pytest.raises(TypeError, match="bandwidth: it is chosen from data; call `fixed"):
+        Gaussian().of(torch.ones(2, 2))
 
 
 def test_settings_that_make_no_kernel_are_refused():

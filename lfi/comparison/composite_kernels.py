@@ -25,6 +25,7 @@ class Sum:
         kernels: Those that are added.
 
     Example:
+        >>> from lfi.comparison import Gaussian, Quantile
         >>> kernel = Sum(tuple(Gaussian(Quantile(scale=s)) for s in (0.5, 1.0, 2.0)))
         >>> kernel(torch.zeros(1, 2), torch.zeros(1, 2))
         tensor([[3.]])
@@ -47,7 +48,7 @@ class Sum:
         chosen = [k for k in self.kernels if isinstance(k, Scaled) and k.rule is not None]
         found = {}
         for norm in dict.fromkeys(kernel.norm for kernel in chosen):
-            levels = tuple(dict.fromkeys(k.rule.level for k in chosen if k.norm is norm))
+            levels = tuple(dict.fromkeys(k.rule.level for k in chosen if k.norm == norm))
             values = quantile_distances(
                 x, y, levels, distance=norm, weight_x=weight_x, weight_y=weight_y
             )
@@ -65,15 +66,20 @@ class Sum:
         self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j); distances are computed once for all terms."""
-        apart, terms = {}, []
-        for kernel in self.kernels:
+        apart = {}
+
+        def term(kernel: Kernel) -> Tensor:
             if not isinstance(kernel, Scaled):
-                terms.append(kernel(x, y))
-                continue
+                return kernel(x, y)
             if kernel.apart not in apart:
                 apart[kernel.apart] = kernel.apart(x, y)
-            terms.append(kernel.fixed(x, y).of(apart[kernel.apart]))
-        return sum(terms[1:], start=terms[0])
+            return kernel.of(apart[kernel.apart])
+
+        first, *others = self.fixed(x, y).kernels
+        total = term(first)
+        for kernel in others:  # one matrix at a time
+            total = total + term(kernel)
+        return total
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Learned:
         kernel: The kernel of its features.
 
     Example:
+        >>> from lfi.comparison import Gaussian
         >>> kernel = Learned(torch.nn.Linear(5, 2), Gaussian())
         >>> kernel(torch.zeros(3, 5), torch.ones(4, 5)).shape
         torch.Size([3, 4])

@@ -68,9 +68,16 @@ class Energy:
         return self.estimator(energy_kernel, x, y, weight_x, weight_y)
 
     def witness(
-        self, at: Float[Tensor, "*b k d"], x: Float[Tensor, "*c n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc k"]:
-        """Return the mean distance from y less that from x: what tells x from y at a point."""
+        self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*abc k"]:
+        """Return the mean distance from y less that from x: what tells x from y at a point.
+
+        Raises:
+            TypeError: If x, y and the points are not of one floating dtype.
+            ValueError: If their shapes do not fit.
+        """
+        check_samples(x, y)
+        check_samples(at, y)
         return energy_kernel(at, x).mean(dim=-1) - energy_kernel(at, y).mean(dim=-1)
 
 
@@ -91,21 +98,30 @@ def energy_to(y: Float[Tensor, "m d"]) -> Callable[[Float[Tensor, "n d"]], Float
 
     Distances within y are taken once; matrices are held whole, so neither should be long.
 
+    Raises:
+        TypeError: If the two are not of one floating dtype.
+        ValueError: If their shapes do not fit, or one has less than two points.
+
     Example:
         >>> distance = energy_to(torch.tensor([[2.0], [3.0]]))
         >>> distance(torch.tensor([[0.0], [1.0]]))
         tensor(2.)
     """
 
-    def within(x: Tensor) -> Tensor:
+    def within(name: str, x: Tensor) -> Tensor:
         n = len(x)
+        if n < 2:
+            raise ValueError(f"{name} must have two points, got one")
         return euclidean_distances(x, x).sum(dtype=torch.float64) / (n * (n - 1))
 
-    own = within(y)
+    check_samples(y, y)
+    own = within("y", y)
 
-    def distance(x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    def distance(x: Float[Tensor, "*b n d"]) -> Float[Tensor, ""]:
+        if check_samples(x, y):
+            raise ValueError(f"x must be one sample, (n, d), got shape {tuple(x.shape)}")
         across = euclidean_distances(x, y).mean(dtype=torch.float64)
-        return (2 * across - within(x) - own).to(y.dtype)
+        return (2 * across - within("x", x) - own).to(y.dtype)
 
     return distance
 

@@ -103,7 +103,7 @@ class Scaled(ABC):
             return
         if not isinstance(given, (Real, Tensor)):
             raise TypeError(f"bandwidth must be a number, tensor, Quantile or None, got {given!r}")
-        values = torch.as_tensor(given)
+        values = given if isinstance(given, Tensor) else torch.tensor(float(given))
         if not ((values > 0) & values.isfinite()).all():
             raise ValueError(f"bandwidth must be positive and finite, got {given}")
 
@@ -123,9 +123,15 @@ class Scaled(ABC):
         return self.bandwidth if isinstance(self.bandwidth, Quantile) else None
 
     def unit(self, like: Tensor) -> Float[Tensor, "*bc 1 1"]:
-        """Return the bandwidth, once it is fixed."""
-        unit = torch.as_tensor(self.bandwidth, dtype=like.dtype, device=like.device)
-        return unit[..., None, None]
+        """Return the bandwidth.
+
+        Raises:
+            TypeError: If it is yet to be chosen.
+        """
+        if self.rule is not None:
+            raise TypeError("bandwidth: it is chosen from data; call `fixed(x, y)` first")
+        unit = self.bandwidth if isinstance(self.bandwidth, Tensor) else float(self.bandwidth)
+        return torch.as_tensor(unit, dtype=like.dtype, device=like.device)[..., None, None]
 
     @abstractmethod
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:

@@ -5,8 +5,8 @@
 
 With a characteristic kernel (Gaussian, Laplace, rational quadratic, inverse multiquadric, and sums
 of them) it is zero only where p = q; with a linear one it compares means. No network is trained.
-`lfi.comparison.estimators` says how the expectations are estimated, `lfi.comparison.kernels` what
-may be compared.
+`lfi.comparison.estimators` says how the expectations are estimated, `lfi.comparison.kernels` and
+`composite_kernels` what makes points alike.
 
 Which kernel. The default, a Gaussian of the median distance, asks for nothing, follows the units of
 the data, and sees best what most problems ask: shifts and changes of scale. It overlooks structure
@@ -76,8 +76,19 @@ class MMD:
         return self.estimator(kernel, x, y, weight_x, weight_y)
 
     def witness(
-        self, at: Float[Tensor, "*b k d"], x: Float[Tensor, "*c n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc k"]:
-        """Return the mean of k(at, x_i) less that of k(at, y_j): what tells x from y at a point."""
-        kernel = fixed(self.kernel, x, y)
+        self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*abc k"]:
+        """Return the mean of k(at, x_i) less that of k(at, y_j): what tells x from y at a point.
+
+        Raises:
+            TypeError: If x, y and the points are not of one floating dtype.
+            ValueError: If their shapes do not fit.
+        """
+        check_samples(x, y)
+        check_samples(at, y)
+        kernel = self.kernel
+        while isinstance(kernel, Learned):
+            at, x, y = (kernel.features(side) for side in (at, x, y))
+            kernel = kernel.kernel
+        kernel = fixed(kernel, x, y)
         return kernel(at, x).mean(dim=-1) - kernel(at, y).mean(dim=-1)

@@ -177,8 +177,8 @@ class OfMeans(Discrepancy, Protocol):
     """A squared distance of mean embeddings, |mu_x - mu_y|^2 of a kernel k."""
 
     def witness(
-        self, at: Float[Tensor, "*b k d"], x: Float[Tensor, "*c n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc k"]:
+        self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*abc k"]:
         """Return <k(at, .), mu_x - mu_y>, which is large where x has more mass than y."""
 
 
