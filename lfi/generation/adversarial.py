@@ -33,6 +33,7 @@ from lfi.comparison import (
     CriticLoss,
     Discrepancy,
     GeneratorLoss,
+    OfMeans,
     Penalty,
     Recovers,
     Values,
@@ -103,11 +104,18 @@ def duel(
     Raises:
         ValueError: If the critic cannot be held to the comparison's constraint, or a penalty is of
             all rows together and there are several members.
+        TypeError: If penalties are to charge learned features whose discrepancy has no witness.
     """
     pack = comparison.samples if isinstance(comparison, Packed) else 1
     rules = comparison.comparison if isinstance(comparison, Packed) else comparison
     if members > 1 and any(isinstance(penalty, Balance) for penalty in rules.penalties):
         raise ValueError("comparison: a balance penalty cannot be charged to members side by side")
+    learned = isinstance(rules.critic_loss, LearnedFeatures)
+    if learned and rules.penalties and not isinstance(rules.critic_loss.discrepancy, OfMeans):
+        raise TypeError(
+            f"comparison: penalties charge the witness of learned features, and "
+            f"{rules.critic_loss.discrepancy} has none: take Energy or MMD, or no penalty"
+        )
     constraint, project = rules.constraint, None
     if constraint is not None:
 
@@ -133,8 +141,8 @@ def duel(
         x = x.detach().requires_grad_(at_p)
         values = replace(against_frozen(critic, (x, *given), step.rng), traced=True)
         judged = critic
-        if rules.penalties and isinstance(rules.critic_loss, LearnedFeatures):
-            judged = rules.critic_loss.witness(critic, values, members)
+        if learned and rules.penalties:
+            judged = rules.critic_loss.critic_of(critic, values, members)
         penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
         return objective(critic_loss, penalties, judged, values, step.rng, step.index)
 

@@ -81,7 +81,9 @@ def fit_generator(
         patience: Stop after so many judgements without improvement, and keep the best weights;
             None takes the last. What judges is the energy distance to held-out data, twenty times.
         watch: Called at each judgement with the steps done and the generator as it is then, such as
-            to keep samples for `lfi.report.samples_plot`; the generator is of that moment only.
+            to keep samples for `lfi.report.samples_plot`. It is the one in training: of that moment
+            only, without history, to be neither changed nor moved. What a checkpoint went on from
+            is not shown again.
         checkpoint: Where to keep what an interrupted training goes on from.
         seed: None takes fresh entropy, which the history records.
         device: Where to train.
@@ -89,7 +91,8 @@ def fit_generator(
 
     Raises:
         ValueError: If the data are too few, not finite, or what is given does not fit them.
-        TypeError: If the generator has no `noise`.
+        TypeError: If the generator has no `noise`, or penalties charge learned features that have
+            no witness.
         Diverged: If a player's objective is no longer finite: which one's, and at which step.
 
     References:
@@ -293,9 +296,10 @@ class _Source:
 
     @torch.no_grad()
     def judge(self, held_out: Batch, seed: int) -> Callable[[Batch], float]:
-        """Return the energy distance between held-out data and samples, a mean over members.
+        """Return the measure of the monitor: the energy distance of samples to what is held out.
 
-        Distances within the data are taken once, not at every judgement.
+        It is a mean over members. Distances within the data are taken once, so the measure ignores
+        the batch that it is handed, which is the same.
         """
         y, *given = held_out
         sides = [part.flatten(1) for part in given]

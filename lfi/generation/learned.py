@@ -21,7 +21,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison import Critic, Discrepancy, OfMeans, Recovers, Values
+from lfi.comparison import Critic, Discrepancy, Recovers, Values
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class LearnedFeatures:
     """A critic's loss and a generator's: a discrepancy of the critic's features.
 
     Attributes:
-        discrepancy: What compares features; a squared distance of mean embeddings if penalties of
-            gradients are to be those of its witness.
+        discrepancy: What compares features; one that has a witness (`Energy`, `MMD`) where there
+            are penalties, which charge the witness's slope.
         features: How many the critic returns, (n, features).
 
     Example:
@@ -56,22 +56,14 @@ class LearnedFeatures:
         """Return the discrepancy, in the features at hand."""
         return self.discrepancy(h_p, h_q)
 
-    def witness(self, critic: Critic, values: Values, members: int = 1) -> Critic:
-        """Return the witness as a critic of rows.
+    def critic_of(self, critic: Critic, values: Values, members: int = 1) -> Critic:
+        """Return the witness as a critic of rows, which penalties can charge.
 
         Args:
             critic: phi.
             values: The features of both samples, of which the witness is made.
             members: How many critics stand side by side, each with its share of the rows.
-
-        Raises:
-            TypeError: If the discrepancy is not of mean embeddings, and so has no witness.
         """
-        if not isinstance(self.discrepancy, OfMeans):
-            raise TypeError(
-                f"discrepancy: {self.discrepancy} has no `witness`, whose gradient penalties "
-                "charge: take Energy or an MMD, or no penalty"
-            )
 
         def share(h: Tensor) -> Tensor:
             return h.unflatten(0, (members, -1))
