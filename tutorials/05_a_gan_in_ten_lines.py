@@ -253,7 +253,8 @@ print(f"log p/q at the others: {said[~astray].mean():+.2f}")
 covered, good = modes(samples)
 held_out = [distance for _, distance in generator.history.columns["held-out"]]
 assert covered == 8
-assert list(moments) == ["step 20", "step 120", "step 200", "step 400"]
+near = [modes(x)[1] for x in moments.values()]
+assert near == sorted(near) and near[0] < 0.1 < 0.3 < near[-1]
 assert good > 0.3
 assert held_out[-1] < held_out[0] / 3
 assert min(paths["minimax"]) > 0.9
