@@ -117,3 +117,17 @@ class Learned:
     ) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(f(x_i), f(y_j))."""
         return self.kernel(self.features(x), self.features(y))
+
+
+def innermost(kernel: Kernel, *samples: Float[Tensor, "..."]) -> tuple[Kernel, *tuple[Tensor, ...]]:
+    """Return the kernel under all networks, and what they say of samples: each point goes once.
+
+    Example:
+        >>> from lfi.comparison import Linear
+        >>> kernel, x = innermost(Learned(lambda x: 2 * x, Linear()), torch.ones(1, 2))
+        >>> kernel, x
+        (Linear(), tensor([[2., 2.]]))
+    """
+    while isinstance(kernel, Learned):
+        samples, kernel = tuple(kernel.features(sample) for sample in samples), kernel.kernel
+    return kernel, *samples

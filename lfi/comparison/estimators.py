@@ -34,7 +34,7 @@ from torch import Tensor
 
 from lfi.comparison.kernels import Kernel
 from lfi.comparison.parts import summed
-from lfi.comparison.weighted import probabilities
+from lfi.comparison.weighted import check_samples, probabilities
 
 ENTRIES = 2**20  # kernel values held at once: 8 MB in float64, of which a few copies are made
 
@@ -180,6 +180,23 @@ class Block:
         parts = [(i, len(first) + i) for i in range(len(first))]
         block_sum = partial(_block_sum, kernel)
         return summed(block_sum, (*first, *second), parts, closed=closed) / count
+
+
+def mean_difference(
+    kernel: Kernel,
+    at: Float[Tensor, "*a k d"],
+    x: Float[Tensor, "*b n d"],
+    y: Float[Tensor, "*c m d"],
+) -> Float[Tensor, "*abc k"]:
+    """Return the mean of k(at, x_i) less that of k(at, y_j), at each point.
+
+    Raises:
+        TypeError: If x, y and the points are not of one floating dtype.
+        ValueError: If their shapes do not fit.
+    """
+    check_samples(x, y)
+    check_samples(at, y)
+    return kernel(at, x).mean(dim=-1) - kernel(at, y).mean(dim=-1)
 
 
 def _block_sum(kernel: Kernel, x: Float[Tensor, "k ..."], y: Float[Tensor, "k ..."]) -> Tensor:

@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.composite_kernels import Learned
-from lfi.comparison.estimators import Estimator, Unbiased
+from lfi.comparison.composite_kernels import innermost
+from lfi.comparison.estimators import Estimator, Unbiased, mean_difference
 from lfi.comparison.kernels import Gaussian, Kernel, fixed
 from lfi.comparison.weighted import check_samples, probabilities
 
@@ -69,9 +69,7 @@ class MMD:
         check_samples(x, y)
         weight_x = None if weight_x is None else probabilities("weight_x", x, weight_x)
         weight_y = None if weight_y is None else probabilities("weight_y", y, weight_y)
-        kernel = self.kernel
-        while isinstance(kernel, Learned):  # each point goes through the network once
-            x, y, kernel = kernel.features(x), kernel.features(y), kernel.kernel
+        kernel, x, y = innermost(self.kernel, x, y)
         kernel = fixed(kernel, x, y, weight_x, weight_y)
         return self.estimator(kernel, x, y, weight_x, weight_y)
 
@@ -84,11 +82,5 @@ class MMD:
             TypeError: If x, y and the points are not of one floating dtype.
             ValueError: If their shapes do not fit.
         """
-        check_samples(x, y)
-        check_samples(at, y)
-        kernel = self.kernel
-        while isinstance(kernel, Learned):
-            at, x, y = (kernel.features(side) for side in (at, x, y))
-            kernel = kernel.kernel
-        kernel = fixed(kernel, x, y)
-        return kernel(at, x).mean(dim=-1) - kernel(at, y).mean(dim=-1)
+        kernel, at, x, y = innermost(self.kernel, at, x, y)
+        return mean_difference(fixed(kernel, x, y), at, x, y)

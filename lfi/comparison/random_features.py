@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.composite_kernels import Learned
+from lfi.comparison.composite_kernels import innermost
 from lfi.comparison.estimators import Quadratic, Unbiased
 from lfi.comparison.kernels import Gaussian, Kernel, fixed
 from lfi.comparison.parts import summed
@@ -69,13 +69,11 @@ class RandomFeatureMMD:
     def __post_init__(self) -> None:
         if self.features < 2 or self.features % 2:
             raise ValueError(f"features must be even and positive, got {self.features}")
-        innermost = self.kernel
-        while isinstance(innermost, Learned):
-            innermost = innermost.kernel
-        if not isinstance(innermost, Spectral):
+        (kernel,) = innermost(self.kernel)
+        if not isinstance(kernel, Spectral):
             raise TypeError(
                 "kernel must have a spectral measure (Gaussian, Laplace, RationalQuadratic or "
-                f"InverseMultiquadric), got {type(innermost).__name__}"
+                f"InverseMultiquadric), got {type(kernel).__name__}"
             )
 
     def __call__(
@@ -94,9 +92,7 @@ class RandomFeatureMMD:
         """
         check_samples(x, y)
         w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
-        kernel = self.kernel
-        while isinstance(kernel, Learned):
-            x, y, kernel = kernel.features(x), kernel.features(y), kernel.kernel
+        kernel, x, y = innermost(self.kernel, x, y)
         kernel = fixed(kernel, x, y, w, v)
         rng = torch.Generator("cpu").manual_seed(self.seed)
         frequencies = kernel.frequencies(self.features // 2, x.shape[-1], rng).to(x)
