@@ -15,6 +15,7 @@ from lfi.comparison import (
     LinearTime,
     Unbiased,
     energy_kernel,
+    energy_to,
 )
 
 both = pytest.mark.parametrize("estimator", [Unbiased(), Biased()], ids=str)
@@ -107,3 +108,24 @@ def test_one_point_each_is_enough_for_the_biased_one():
         Energy()(x, y)
     with pytest.raises(ValueError, match="x must have two points of positive weight, got one"):
         Energy()(x[:, :1], y[:, :1])
+
+
+@pytest.mark.parametrize("d", [1, 3, 20])
+def test_the_distance_to_one_sample_is_that_of_both(d):
+    y = torch.randn(40, d)
+    distance = energy_to(y)
+    for x in (torch.randn(30, d), torch.randn(50, d) + 1, y):
+        torch.testing.assert_close(distance(x), Energy()(x, y))
+        with torch.no_grad():
+            found, exact = energy_to(y.float())(x.float()), Energy()(x, y)
+        # 6e-8 of distances of about sqrt(2 d), in each of some operations
+        torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-6 * d**0.5)
+
+
+def test_the_distance_to_one_sample_asks_for_samples():
+    with pytest.raises(ValueError, match="y must have two points, got one"):
+        energy_to(torch.zeros(1, 2))
+    with pytest.raises(ValueError, match="x must have two points, got one"):
+        energy_to(torch.zeros(3, 2))(torch.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"x must be one sample, \(n, d\), got shape \(4, 3, 2\)"):
+        energy_to(torch.zeros(3, 2))(torch.zeros(4, 3, 2))

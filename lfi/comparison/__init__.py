@@ -39,7 +39,7 @@ from lfi.comparison.divergences import (
     TotalVariation,
     Triangular,
 )
-from lfi.comparison.energy import Energy, energy_kernel
+from lfi.comparison.energy import Energy, energy_kernel, energy_to
 from lfi.comparison.estimators import Biased, Block, Estimator, LinearTime, Unbiased
 from lfi.comparison.f_divergence import FDivergence
 from lfi.comparison.frechet import frechet_distance, frechet_of_gaussians
@@ -176,6 +176,7 @@ __all__ = [
     "effective_sample_size",
     "energy_kernel",
     "energy_test",
+    "energy_to",
     "euclidean_distances",
     "expected_coverage",
     "fixed",

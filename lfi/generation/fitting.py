@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lfi.comparison import Discrepancy, Energy
+from lfi.comparison import Discrepancy, energy_to
 from lfi.generation.adversarial import Packed, duel, match
 from lfi.generation.defaults import (
     Comparison,
@@ -257,7 +257,7 @@ def fit_generators(
             steps=regime.steps,
             turn=regime.turn,
             monitor=Monitor(
-                lambda batch: source.distance(batch, torch_rng(seed, 3)),
+                source.judge(sources[0].held_out, seed),
                 every=max(1, regime.steps // JUDGEMENTS),
                 patience=patience,
                 chooses=patience is not None,
@@ -294,15 +294,24 @@ class _Source:
         *given, rng = inputs
         return self.samples(self.rows, rng, *given)
 
-    def distance(self, held_out: Batch, rng: torch.Generator) -> float:
-        """Return the energy distance between held-out data and samples, a mean over members."""
+    @torch.no_grad()
+    def judge(self, held_out: Batch, seed: int) -> Callable[[Batch], float]:
+        """Return the measure of the monitor: the energy distance of samples to what is held out.
+
+        It is a mean over members. Distances within the data are taken once, so the measure ignores
+        the batch that it is handed, which is the same.
+        """
         y, *given = held_out
-        repeated = (part.repeat(self.members, *[1] * (part.ndim - 1)) for part in given)
-        made = self.samples(len(y), rng, *repeated).unflatten(0, (self.members, -1)).flatten(2)
         sides = [part.flatten(1) for part in given]
-        beside = [part.expand(self.members, *part.shape) for part in sides]
-        data = torch.cat([y.flatten(1), *sides], dim=1)
-        return float(Energy()(torch.cat([made, *beside], dim=2), data).mean())
+        distance = energy_to(torch.cat([y.flatten(1), *sides], dim=1))
+
+        def measure(_: Batch) -> float:
+            repeated = (part.repeat(self.members, *[1] * (part.ndim - 1)) for part in given)
+            made = self.samples(len(y), torch_rng(seed, 3), *repeated).chunk(self.members)
+            rows = (torch.cat([part.flatten(1), *sides], dim=1) for part in made)
+            return sum(float(distance(part)) for part in rows) / self.members
+
+        return measure
 
 
 def _checked(data: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
