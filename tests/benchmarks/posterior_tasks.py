@@ -130,11 +130,13 @@ def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> 
 
         @property
         def support(self) -> torch.distributions.constraints.Constraint:
-            """Return the box of the prior's bounds."""
+            """Return the box of the prior's bounds: all tasks have both, the lower ones or none."""
             constraints = torch.distributions.constraints
-            if not ours.lower.isfinite().any():
+            lower, upper = ours.lower.float(), ours.upper.float()
+            if not lower.isfinite().any():
                 return constraints.real_vector
-            box = constraints.interval(ours.lower.float(), ours.upper.float())
+            bounded = upper.isfinite().all()
+            box = constraints.interval(lower, upper) if bounded else constraints.greater_than(lower)
             return constraints.independent(box, 1)
 
         def sample(self, shape: tuple[int, ...] = ()) -> torch.Tensor:
