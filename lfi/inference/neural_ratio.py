@@ -28,14 +28,15 @@ from lfi.inference.posterior import usable
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.ratio_training import OTHERS, Stage, joined, keep, train, weigh
 from lfi.inference.validity import fit_validity
-from lfi.networks import MeasuredCritic, MixedCritic, PairCritic, ValidCritic
+from lfi.networks import MeasuredCritic, MixedCritic, PairCritic, ScatterCritic, ValidCritic, few
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
 from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, numpy_rng, torch_rng
 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
-MEASURED_RATE = 6e-3  # its scales have far to go
 MOST_HELD_OUT = 2_048  # simulations
+NOISY = {"measured": MeasuredCritic, "scatter": ScatterCritic}  # where simulators end in noise
+RATES = {"measured": 6e-3, "scatter": 1e-2}  # their scales have far to go
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class NeuralRatio:
         width: The width of these networks; those of the head have half of it.
         layers: The residual blocks of these networks.
         depth: The residual blocks of the head; None trains none.
-        measured: Whether a critic of measurements is trained too, for simulators that end in noise.
+        measured: Whether a critic for simulators that end in noise is trained too: of up to 16
+            numbers a `ScatterCritic`, with noise of any shape, of more a `MeasuredCritic`.
         contrasts: Shuffled pairs beside each joint one where the critic has a head, or is your own
             (contrastive losses count the joint one among them). Products compare all pairs.
         dropout: In the networks of the products, while training.
@@ -92,7 +94,8 @@ class NeuralRatio:
         """Whether a file alone brings its posteriors back: not with networks of your own."""
         if self.critic is None:
             return self.embedding is None
-        return isinstance(self.critic, PairCritic | MeasuredCritic) and bool(self.critic.spec)
+        known = PairCritic | MeasuredCritic | ScatterCritic
+        return isinstance(self.critic, known) and bool(self.critic.spec)
 
     def fit(
         self,
@@ -120,7 +123,7 @@ class NeuralRatio:
         """
         recovers = self._recovers()
         n = len(usable(simulations)[0])
-        stages = self._stages(n, EPOCHS * n)
+        stages = self._stages(n, EPOCHS * n, tuple(simulations.x.shape[1:]))
 
         def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
             return Shuffled(*data, size=min(stage.batch_size, len(data[0][0])), device=device)
@@ -160,7 +163,8 @@ class NeuralRatio:
         recovers = self._recovers()
         simulator, seed = as_simulator(simulator), fresh(seed)
         simulations = simulate(simulator, first, seed=child(seed, 4), progress=progress)
-        stages = self._stages(len(usable(simulations)[0]), None)
+        event = tuple(simulations.x.shape[1:])
+        stages = self._stages(len(usable(simulations)[0]), None, event)
 
         def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = stage.batch_size
@@ -236,7 +240,7 @@ class NeuralRatio:
         history = joined(histories, names, said=said, seed=seed)
         return RatioPosterior(critic, prior, recovers, tuple(x.shape[1:]), (history,))
 
-    def _stages(self, n: int, most: int | None) -> list[Stage]:
+    def _stages(self, n: int, most: int | None, event: tuple[int, ...]) -> list[Stage]:
         """Return how each critic is trained on n simulations, seeing `most` rows at the most."""
         size = self.batch_size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
         size = min(size, int(n * (1 - self.held_out)))
@@ -246,7 +250,7 @@ class NeuralRatio:
             if name == "family":
                 steps = max(1, round(FAMILY_SHARE * steps))
                 return Stage(name, contrasts, size, steps, FAMILY_RATE, FAMILY_DECAY)
-            rate = MEASURED_RATE if name == "measured" else self.learning_rate
+            rate = RATES.get(name, self.learning_rate)
             return Stage(name, contrasts, size, steps, rate, self.weight_decay)
 
         if self.critic is not None:
@@ -254,11 +258,12 @@ class NeuralRatio:
         stages = [stage("family", None, size)]
         if self.rank:
             stages.append(stage("products", None, size))
+        half = max(min(size, 64), size // 2)  # where each pair costs more than an inner product
         if self.depth is not None:
-            half = max(min(size, 64), size // 2)  # a head costs its network for each pair
-            contrasts = min(self.contrasts, half - 1)
-            stages.append(stage("head", contrasts, half))
-        if self.measured:
+            stages.append(stage("head", min(self.contrasts, half - 1), half))
+        if self.measured and few(event, self.embedding):
+            stages.append(stage("scatter", None, half))
+        elif self.measured:
             stages.append(stage("measured", None, size))
         return stages
 
@@ -276,9 +281,9 @@ class NeuralRatio:
         for i, stage in enumerate(stages):
             embedding = copy.deepcopy(self.embedding)
             ends = prior.lower.tolist(), prior.upper.tolist(), rows[1].shape[1:]
-            if stage.name == "measured":
+            if stage.name in NOISY:
                 with isolated(child(seed, 1, member, i)):
-                    critic = MeasuredCritic(
+                    critic = NOISY[stage.name](
                         *ends, width=self.width, layers=self.layers, embedding=embedding
                     )
                 critic.learn(*rows)
@@ -312,6 +317,7 @@ class NeuralRatio:
     def _kind(self, critic: nn.Module) -> str:
         if self.critic is not None:
             return "critic"
-        if isinstance(critic, MeasuredCritic):
-            return "measured"
+        for name, kind in NOISY.items():
+            if isinstance(critic, kind):
+                return name
         return "products" if critic.rank else "family" if critic.head is None else "head"

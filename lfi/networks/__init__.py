@@ -15,6 +15,7 @@ from lfi.networks.multiscale import MultiscaleCritic
 from lfi.networks.pair_critic import PairCritic
 from lfi.networks.residual import Block, Tower, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
+from lfi.networks.scatter_critic import ScatterCritic, few
 from lfi.networks.side_by_side import SideBySide, members, side_by_side
 from lfi.networks.standardise import Coordinates, Features, Standardise
 from lfi.networks.whiten import Whiten, inverse_root, moments
@@ -39,6 +40,7 @@ __all__ = [
     "MultiscaleCritic",
     "PairCritic",
     "SampleCritics",
+    "ScatterCritic",
     "SeriesEmbedding",
     "SetEmbedding",
     "SideBySide",
@@ -50,6 +52,7 @@ __all__ = [
     "VectorGenerator",
     "Whiten",
     "build_critic",
+    "few",
     "inverse_root",
     "is_image",
     "load_prefixed",

@@ -32,6 +32,14 @@ NORMALISER = 32  # the width of the network b(x)
 START = 0.1  # of the last layer: begin close to log r = 0
 
 
+@torch.no_grad()
+def start_small(*nets: Tower) -> None:
+    """Make networks begin close to zero."""
+    for net in nets:
+        for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
+            parameter *= START
+
+
 class MeasuredCritic(EmbedsSides):
     """log p(theta, x) / p(theta) p(x) where features of x are Gaussian given theta.
 
@@ -81,10 +89,7 @@ class MeasuredCritic(EmbedsSides):
         self.count = size_of(self.features, x_shape)
         self.moments = Tower(self.coordinates.size, 2 * self.count, width=width, depth=layers)
         self.of_x = Tower(self.count, 1, width=NORMALISER, depth=1)
-        with torch.no_grad():
-            for net in (self.moments, self.of_x):
-                for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
-                    parameter *= START
+        start_small(self.moments, self.of_x)
 
     def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from lfi.networks.measured_critic import MeasuredCritic
 from lfi.networks.pair_critic import EmbedsSides, PairCritic
 from lfi.networks.residual import Tower
+from lfi.networks.scatter_critic import ScatterCritic
 from lfi.networks.standardise import Coordinates
 
 
@@ -150,5 +151,7 @@ def build_critic(spec: dict[str, Any]) -> nn.Module:
         return ValidCritic(build_critic(spec["critic"]), Validity(**spec["validity"]))
     arguments = dict(spec)
     places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
+    if "noise" in arguments:
+        return ScatterCritic(*places, **arguments)
     kind = MeasuredCritic if arguments.pop("measured", False) else PairCritic
     return kind(*places, **arguments)

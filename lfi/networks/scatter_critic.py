@@ -1,0 +1,171 @@
+r"""The critic of data that scatter: a function of the parameters, and noise of one shape.
+
+Many simulators are x = m(theta) + S(theta) noise, or nearly so. Then, for columns f of x,
+
+    log p(x | theta) / p(x)  =  log q(B(theta) (f - m(theta))) + log |B(theta)| + b(x)
+
+with B lower triangular, and q the density of the noise, a mixture of Gaussians that is the same for
+all theta. Each of its parts is Gaussian in f, so that the pairs are a few inner products of natural
+parameters and of the statistics (f f', f, 1), pooled by log-sum-exp; b(x) is counted from 1/N(f).
+
+What such a critic says of x, given theta, is a density whatever its weights are. That is worth
+much where a posterior has several modes: how much of it belongs to each is a matter of what the
+density at one theta is beside that at another, which free networks can only learn by counting
+simulations, and this form gets from the shape of the noise.
+
+References:
+    Bishop, Mixture density networks, 1994
+    Papamakarios, Sterratt & Murray, Sequential neural likelihood, 2019. arXiv:1805.07226 (a density
+    of x given theta, in place of a free ratio)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.networks.columns import Columns
+from lfi.networks.measured_critic import MOST, NORMALISER, start_small
+from lfi.networks.pair_critic import EmbedsSides, inner, size_of
+from lfi.networks.residual import Tower
+from lfi.networks.standardise import LIMIT, Coordinates
+
+FEW = 16  # columns, up to which a full matrix B(theta) is learnt
+APART = 0.5  # how far the parts of the noise begin from each other
+
+
+def few(x_shape: Sequence[int], embedding: nn.Module | None = None) -> bool:
+    """Return whether x, or an embedding of it, is few enough numbers for a `ScatterCritic`.
+
+    Example:
+        >>> few((4, 4)), few((17,)), few((100,), nn.Linear(100, 5).float())
+        (True, False, True)
+    """
+    entries = int(torch.Size(x_shape).numel())
+    return (entries if embedding is None else size_of(embedding, x_shape)) <= FEW
+
+
+class ScatterCritic(EmbedsSides):
+    """log p(theta, x) / p(theta) p(x) where x is a function of theta and noise.
+
+    Attributes:
+        spec: The arguments, to build the same network again; None with an embedding of your own,
+            which a file cannot name.
+
+    Example:
+        >>> critic = ScatterCritic([0.0, 0.0], [1.0, float("inf")], (5,), width=16)
+        >>> critic(torch.rand(3, 2).float(), torch.rand(3, 5).float()).shape
+        torch.Size([3])
+    """
+
+    def __init__(
+        self,
+        lower: Sequence[float],
+        upper: Sequence[float],
+        x_shape: Sequence[int],
+        *,
+        width: int = 128,
+        layers: int = 3,
+        noise: int = 8,
+        embedding: nn.Module | None = None,
+    ) -> None:
+        """Build the critic.
+
+        Args:
+            lower: The parameters' lower bounds, perhaps -inf.
+            upper: Their upper bounds.
+            x_shape: The shape of one x.
+            width: Of the network of theta.
+            layers: Its residual blocks.
+            noise: Of how many Gaussians the noise is a mixture.
+            embedding: A network of x, (n, *event) to (n, k), in place of standardised columns.
+        """
+        super().__init__()
+        self.spec: dict[str, Any] | None = None
+        if embedding is None:
+            self.spec = {
+                "lower": list(lower),
+                "upper": list(upper),
+                "x_shape": list(x_shape),
+                "width": width,
+                "layers": layers,
+                "noise": noise,
+            }
+        self.coordinates = Coordinates(lower, upper)
+        self.rank, self.noise, self.embedding = len(x_shape), noise, embedding
+        d = int(torch.Size(x_shape).numel())
+        self.columns = Columns(d) if embedding is None else None
+        self.count = d = d if embedding is None else size_of(embedding, x_shape)
+        rows, below = torch.tril_indices(d, d, -1)
+        self.register_buffer("place", rows * d + below, persistent=False)
+        self.register_buffer("products", torch.triu_indices(d, d), persistent=False)
+        self.size = self.products.shape[1] + d + 1  # natural parameters of one Gaussian
+        out = 2 * d + len(self.place)
+        self.moments = Tower(self.coordinates.size, out, width=width, depth=layers)
+        self.of_x = Tower(d, 1, width=NORMALISER, depth=1)
+        self.centre = nn.Parameter(APART * torch.randn(noise, d, dtype=torch.float32))
+        self.log_diagonal = nn.Parameter(torch.zeros(noise, d, dtype=torch.float32))
+        self.below = nn.Parameter(torch.zeros(noise, len(self.place), dtype=torch.float32))
+        self.log_share = nn.Parameter(torch.zeros(noise, dtype=torch.float32))
+        start_small(self.moments, self.of_x)
+
+    def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
+        """Take the standardisation from the training split."""
+        self.coordinates.learn(theta)
+        if self.columns is not None:
+            self.columns.learn(x.reshape(len(x), -1))
+        elif hasattr(self.embedding, "learn"):
+            self.embedding.learn(x)
+
+    def features(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_d"]:
+        """Return what is Gaussian in parts, of (..., *event): columns, or the embedding."""
+        if self.columns is None:
+            return self.embedding(x)
+        flat = x.flatten(-self.rank) if self.rank else x[..., None]
+        rows = flat.reshape(-1, self.count)
+        y, _ = self.columns(rows, torch.full_like(rows, 0.5))
+        return y.clamp(-LIMIT, LIMIT).view(flat.shape)
+
+    def triangle(
+        self, below: Float[Tensor, "n p"], log_diagonal: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "n d d"]:
+        """Return lower triangular matrices."""
+        flat = below.new_zeros(len(below), self.count**2).index_copy(1, self.place, below)
+        return flat.view(-1, self.count, self.count) + torch.diag_embed(log_diagonal.exp())
+
+    def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
+        """Return the natural parameters of (..., theta_dim), those of each Gaussian in turn."""
+        out, d = self.moments(self.coordinates(theta)), self.count
+        mean, log_s, below = out.reshape(-1, out.shape[-1]).split([d, d, len(self.place)], dim=1)
+        log_s = MOST * torch.tanh(log_s / MOST)
+        scatter = self.triangle(below, torch.zeros_like(mean)) * torch.exp(-log_s)[:, None]
+        shape = self.triangle(self.below, self.log_diagonal)
+        # a part has the density of shape_k (scatter (f - mean) - centre_k) = slope f - offset
+        slope = (shape.flatten(0, 1) @ scatter).view(len(mean), self.noise, d, d)
+        moved = (scatter @ mean[..., None]).mT + self.centre
+        offset = (shape @ moved[..., None]).squeeze(-1)
+        one = torch.eye(d, dtype=slope.dtype, device=slope.device)
+        precision = slope.mT @ slope - one
+        i, j = self.products
+        squares = -precision[..., i, j] * torch.where(i == j, 0.5, 1.0).to(precision)
+        linear = (slope.mT @ offset[..., None]).squeeze(-1)
+        share = self.log_share.log_softmax(0) + self.log_diagonal.sum(1)
+        constant = share - log_s.sum(1, keepdim=True) - 0.5 * offset.square().sum(-1)
+        parts = torch.cat([squares, linear, constant[..., None]], dim=-1)
+        return parts.reshape(*out.shape[:-1], self.noise * self.size)
+
+    def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
+        """Return the sufficient statistics of (..., *event), and b(x)."""
+        f, (i, j) = self.features(x), self.products
+        one = torch.ones_like(f[..., :1])
+        return torch.cat([f[..., i] * f[..., j], f, one, self.of_x(f)], dim=-1)
+
+    def pair(
+        self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Return the log ratio of embeddings, broadcasting over leading dimensions."""
+        statistics = x[..., : self.size]
+        parts = [inner(part, statistics) for part in theta.split(self.size, dim=-1)]
+        return torch.stack(parts).logsumexp(0) + x[..., self.size]
