@@ -1,0 +1,80 @@
+"""The critic of data that scatter against the mixtures of normal densities that it stands for."""
+
+import pytest
+import torch
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal, Normal
+
+from lfi.networks import ScatterCritic, build_critic
+
+
+def critic(x_shape=(3,), noise=4):
+    torch.manual_seed(0)
+    made = ScatterCritic([0.0, 0.0], [1.0, 1.0], x_shape, width=8, layers=1, noise=noise).eval()
+    with torch.no_grad():  # away from the start, where all parts are alike
+        for parameter in made.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return made
+
+
+def pairs(n=6, x_shape=(3,)):
+    return torch.rand(n, 2, dtype=torch.float32), torch.randn(n, *x_shape, dtype=torch.float32)
+
+
+def noise_of(scatter):
+    """The density of the noise, as torch has it."""
+    inverse = torch.linalg.inv(scatter.triangle(scatter.below, scatter.log_diagonal))
+    # a part has the density of shape_k v - shape_k centre_k: v about centre_k
+    parts = MultivariateNormal(scatter.centre, covariance_matrix=inverse @ inverse.mT)
+    return MixtureSameFamily(Categorical(logits=scatter.log_share), parts)
+
+
+@pytest.mark.parametrize("x_shape", [(3,), (1,), (2, 2), ()])
+def test_it_is_a_density_of_noise_and_a_function_of_x(x_shape):
+    scatter, (theta, x) = critic(x_shape), pairs(x_shape=x_shape)
+    d = scatter.count
+    with torch.no_grad():
+        out = scatter.moments(scatter.coordinates(theta))
+        mean, log_s, below = out.split([d, d, d * (d - 1) // 2], dim=1)
+        log_s = 5 * torch.tanh(log_s / 5)
+        matrix = scatter.triangle(below, torch.zeros_like(mean)) @ torch.diag_embed((-log_s).exp())
+        f = scatter.features(x)
+        v = ((f[:, None] - mean)[..., None, :] @ matrix.mT).squeeze(-2)  # each x with each theta
+        log_density = noise_of(scatter).log_prob(v) + torch.linalg.slogdet(matrix).logabsdet
+        standard = Normal(0.0, 1.0).log_prob(f).sum(1, keepdim=True)
+        expected = log_density - standard + scatter.of_x(f)
+        table = scatter.pair(scatter.embed_theta(theta), scatter.embed_x(x)[:, None])
+        torch.testing.assert_close(table, expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(scatter(theta, x), expected.diagonal(), atol=1e-4, rtol=1e-4)
+
+
+def test_it_begins_near_no_information():
+    torch.manual_seed(0)
+    scatter, (theta, x) = ScatterCritic([0.0, 0.0], [1.0, 1.0], (3,), width=8), pairs(200)
+    table = scatter.pair(scatter.embed_theta(theta), scatter.embed_x(x)[:, None])
+    assert table.std(1).mean() < 0.5
+
+
+def test_it_standardises_what_it_is_given():
+    theta, x = pairs(200)
+    scatter = critic()
+    scatter.learn(theta, 5 + 2 * x)
+    # the means are 0 but for rounding, the deviations 1 but for it
+    assert scatter.features(5 + 2 * x).mean(0).abs().max() < 1e-5
+    assert (scatter.features(5 + 2 * x).std(0, correction=0) - 1).abs().max() < 1e-4
+
+
+def test_it_is_rebuilt_from_its_spec():
+    scatter, (theta, x) = critic(), pairs()
+    again = build_critic(scatter.spec).eval()
+    again.load_state_dict(scatter.state_dict())
+    assert torch.equal(again(theta, x), scatter(theta, x))
+
+
+def test_an_embedding_of_your_own_takes_the_place_of_columns():
+    embedding = torch.nn.Linear(3, 4, dtype=torch.float32)
+    own = ScatterCritic([0.0, 0.0], [1.0, 1.0], (3,), width=8, embedding=embedding)
+    theta, x = pairs()
+    assert own.spec is None and own.count == 4
+    assert own(theta, x).shape == (6,)
+    own(theta, x).sum().backward()
+    assert embedding.weight.grad.abs().sum() > 0
