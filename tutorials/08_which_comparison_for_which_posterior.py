@@ -80,8 +80,8 @@ for name, loss in losses.items():
 # ## 3. Who was needed?
 #
 # Up to four kinds of critics are trained: an exponential family, inner products of networks that
-# begin where the family has ended, a network of both sides together (left out above), and a
-# Gaussian of the data whose mean and spread are networks of the parameters. Held-out simulations
+# begin where the family has ended, a network of both sides together (left out above), and one for
+# data that scatter: a function of the parameters and noise of any one shape. Held-out simulations
 # weigh them; a sum below one tempers what is too sure of itself.
 
 # %%
