@@ -160,6 +160,22 @@ def test_an_embedding_is_trained_along():
     torch.testing.assert_close(fitted.log_ratio(theta, x), turned, atol=1e-4, rtol=1e-4)
 
 
+def test_an_embedding_of_ones_own_is_left_as_it_was():
+    simulations = lfi.simulate(model(), 300, seed=1)
+    lazy = torch.nn.Sequential(
+        torch.nn.BatchNorm1d(2, dtype=torch.float32), torch.nn.LazyLinear(3, dtype=torch.float32)
+    )
+    method = lfi.NeuralRatio(embedding=lazy, steps=5, width=8, rank=0, depth=None)
+    before, counted = torch.get_rng_state(), lazy[0].num_batches_tracked.clone()
+    first = lfi.fit_posterior(simulations, method=method, seed=1)
+    assert torch.equal(before, torch.get_rng_state())
+    assert lazy[0].num_batches_tracked == counted and lazy[1].has_uninitialized_params()
+    torch.manual_seed(5)
+    again = lfi.fit_posterior(simulations, method=method, seed=1)
+    theta = torch.randn(10, 2)
+    assert torch.equal(first.log_ratio(theta, X_OBS), again.log_ratio(theta, X_OBS))
+
+
 def test_a_critic_of_ones_own_is_trained_in_place_of_others():
     class Own(ExactCritic):
         pass

@@ -5,6 +5,7 @@ import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal, Normal
 
 from lfi.networks import ScatterCritic, build_critic
+from lfi.networks.measured_critic import MOST
 
 
 def critic(x_shape=(3,), noise=4):
@@ -35,7 +36,7 @@ def test_it_is_a_density_of_noise_and_a_function_of_x(x_shape):
     with torch.no_grad():
         out = scatter.moments(scatter.coordinates(theta))
         mean, log_s, below = out.split([d, d, d * (d - 1) // 2], dim=1)
-        log_s = 5 * torch.tanh(log_s / 5)
+        log_s = MOST * torch.tanh(log_s / MOST)
         matrix = scatter.triangle(below, torch.zeros_like(mean)) @ torch.diag_embed((-log_s).exp())
         f = scatter.features(x)
         v = ((f[:, None] - mean)[..., None, :] @ matrix.mT).squeeze(-2)  # each x with each theta
@@ -61,6 +62,26 @@ def test_it_standardises_what_it_is_given():
     # the means are 0 but for rounding, the deviations 1 but for it
     assert scatter.features(5 + 2 * x).mean(0).abs().max() < 1e-5
     assert (scatter.features(5 + 2 * x).std(0, correction=0) - 1).abs().max() < 1e-4
+
+
+def test_columns_know_what_values_they_take():
+    theta, x = pairs(200)
+    x = torch.stack([x[:, 0].exp(), torch.arange(200.0).to(x) % 7, x[:, 2]], dim=1)
+    scatter = critic()
+    scatter.learn(theta, x)
+    columns = scatter.features.columns
+    assert columns.positive.tolist() == [True, True, False]
+    assert columns.whole.tolist() == [False, True, False]
+    never = torch.tensor([[-1.0, -3.0, 1e9], [0.0, -1.0, 1e10]], dtype=torch.float32)
+    values = scatter(theta[:1], never)  # taken by no column: finite, and all alike
+    assert values.isfinite().all() and values[0] == values[1]
+
+
+@pytest.mark.parametrize("leading", [(), (4, 5), (0,)])
+def test_leading_axes_are_kept(leading):
+    scatter, (theta, x) = critic(), pairs(1)
+    theta, x = theta[0].expand(*leading, 2), x[0].expand(*leading, 3)
+    assert scatter(theta, x).shape == leading
 
 
 def test_it_is_rebuilt_from_its_spec():

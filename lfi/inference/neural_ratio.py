@@ -28,7 +28,14 @@ from lfi.inference.posterior import usable
 from lfi.inference.ratio_posterior import RatioPosterior
 from lfi.inference.ratio_training import OTHERS, Stage, joined, keep, train, weigh
 from lfi.inference.validity import fit_validity
-from lfi.networks import MeasuredCritic, MixedCritic, PairCritic, ScatterCritic, ValidCritic, few
+from lfi.networks import (
+    MeasuredCritic,
+    MixedCritic,
+    PairCritic,
+    ScatterCritic,
+    ValidCritic,
+    size_of,
+)
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
 from lfi.training import Batch, Batches, Shuffled, bar, child, fresh, isolated, numpy_rng, torch_rng
 
@@ -36,6 +43,7 @@ EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
 MOST_HELD_OUT = 2_048  # simulations
 NOISY = {"measured": MeasuredCritic, "scatter": ScatterCritic}  # where simulators end in noise
+FEW = 16  # numbers, up to which what they have to do with each other is learnt
 RATES = {"measured": 6e-3, "scatter": 1e-2}  # their scales have far to go
 
 
@@ -54,8 +62,9 @@ class NeuralRatio:
         width: The width of these networks; those of the head have half of it.
         layers: The residual blocks of these networks.
         depth: The residual blocks of the head; None trains none.
-        measured: Whether a critic for simulators that end in noise is trained too: of up to 16
-            numbers a `ScatterCritic`, with noise of any shape, of more a `MeasuredCritic`.
+        measured: Whether a critic for simulators that end in noise is trained too: a
+            `ScatterCritic` where x, or its embedding, is at most 16 numbers, whose noise may have
+            any shape, and a `MeasuredCritic` where it is more.
         contrasts: Shuffled pairs beside each joint one where the critic has a head, or is your own
             (contrastive losses count the joint one among them). Products compare all pairs.
         dropout: In the networks of the products, while training.
@@ -261,11 +270,18 @@ class NeuralRatio:
         half = max(min(size, 64), size // 2)  # where each pair costs more than an inner product
         if self.depth is not None:
             stages.append(stage("head", min(self.contrasts, half - 1), half))
-        if self.measured and few(event, self.embedding):
+        if self.measured and self._numbers(event) <= FEW:
             stages.append(stage("scatter", None, half))
         elif self.measured:
             stages.append(stage("measured", None, size))
         return stages
+
+    def _numbers(self, event: tuple[int, ...]) -> int:
+        """Return how many numbers an x, or its embedding, is."""
+        if self.embedding is None:
+            return math.prod(event)
+        with isolated(0):  # a copy tells: the caller's own is left as it is, statistics included
+            return size_of(copy.deepcopy(self.embedding), event)
 
     def _critics(
         self, stages: list[Stage], prior: Prior, rows: Batch, member: int, seed: int

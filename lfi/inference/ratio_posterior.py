@@ -24,7 +24,7 @@ from lfi.networks import Contents, build_critic, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
 
-ROWS_ELSEWHERE = 2**18  # pairs evaluated at a time where there is no cache to keep warm
+ROWS_ELSEWHERE = 2**16  # pairs evaluated at a time where no cache is to be kept warm: 2 GB at most
 
 
 @dataclass(frozen=True, eq=False)

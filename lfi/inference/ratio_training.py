@@ -7,8 +7,8 @@ So four kinds are trained on the same rows,
     family      an exponential family with natural parameters linear in x
     products    the family and inner products of networks, on all pairs of each batch
     head        the family and a network of the two embeddings' sum, on some pairs
-    measured    features of x that are Gaussian given theta, by networks of theta; of few numbers,
-    or scatter  a function of theta and noise of any one shape
+    measured    features of x that are Gaussian given theta, by networks of theta,
+    scatter     or, in its place where x is few numbers, a function of theta and noise of one shape
 
 the second and third beginning where the first ended, and the log ratio is their sum with the
 non-negative weights of least held-out log-loss, a convex problem of four numbers. Weights that sum

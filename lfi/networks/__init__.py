@@ -12,10 +12,10 @@ from lfi.networks.lipschitz import LipschitzCritic
 from lfi.networks.measured_critic import MeasuredCritic
 from lfi.networks.mixed_critic import MixedCritic, ValidCritic, Validity, build_critic
 from lfi.networks.multiscale import MultiscaleCritic
-from lfi.networks.pair_critic import PairCritic
+from lfi.networks.pair_critic import PairCritic, size_of
 from lfi.networks.residual import Block, Tower, trunk
 from lfi.networks.sample_critic import Copies, Members, SampleCritics
-from lfi.networks.scatter_critic import ScatterCritic, few
+from lfi.networks.scatter_critic import ScatterCritic
 from lfi.networks.side_by_side import SideBySide, members, side_by_side
 from lfi.networks.standardise import Coordinates, Features, Standardise
 from lfi.networks.whiten import Whiten, inverse_root, moments
@@ -52,7 +52,6 @@ __all__ = [
     "VectorGenerator",
     "Whiten",
     "build_critic",
-    "few",
     "inverse_root",
     "is_image",
     "load_prefixed",
@@ -62,6 +61,7 @@ __all__ = [
     "read",
     "replace_file",
     "side_by_side",
+    "size_of",
     "trunk",
     "write",
 ]

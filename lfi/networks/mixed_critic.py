@@ -151,7 +151,7 @@ def build_critic(spec: dict[str, Any]) -> nn.Module:
         return ValidCritic(build_critic(spec["critic"]), Validity(**spec["validity"]))
     arguments = dict(spec)
     places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
-    if "noise" in arguments:
-        return ScatterCritic(*places, **arguments)
-    kind = MeasuredCritic if arguments.pop("measured", False) else PairCritic
-    return kind(*places, **arguments)
+    for name, kind in (("measured", MeasuredCritic), ("scatter", ScatterCritic)):
+        if arguments.pop(name, False):
+            return kind(*places, **arguments)
+    return PairCritic(*places, **arguments)

@@ -1,17 +1,19 @@
 r"""The critic of data that scatter: a function of the parameters, and noise of one shape.
 
-Many simulators are x = m(theta) + S(theta) noise, or nearly so. Then, for columns f of x,
+Many simulators are x = m(theta) + S(theta) noise, or nearly so. Then, for columns f of x, or
+bijections of them, in the place of x,
 
     log p(x | theta) / p(x)  =  log q(B(theta) (f - m(theta))) + log |B(theta)| + b(x)
 
 with B lower triangular, and q the density of the noise, a mixture of Gaussians that is the same for
 all theta. Each of its parts is Gaussian in f, so that the pairs are a few inner products of natural
-parameters and of the statistics (f f', f, 1), pooled by log-sum-exp; b(x) is counted from 1/N(f).
+parameters and of the statistics (f f', f, 1), pooled by log-sum-exp. A network gives b(x), and what
+the standard normal density of f adds to it.
 
-What such a critic says of x, given theta, is a density whatever its weights are. That is worth
-much where a posterior has several modes: how much of it belongs to each is a matter of what the
-density at one theta is beside that at another, which free networks can only learn by counting
-simulations, and this form gets from the shape of the noise.
+What such a critic says of f, given theta, is a density whatever its weights are, up to a function
+of x. That is worth much where a posterior has several modes: how much of it belongs to each is a
+matter of what the density at one theta is beside that at another, which free networks can only
+learn by counting simulations, and this form gets from the shape of the noise.
 
 References:
     Bishop, Mixture density networks, 1994
@@ -32,19 +34,34 @@ from lfi.networks.pair_critic import EmbedsSides, inner, size_of
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import LIMIT, Coordinates
 
-FEW = 16  # columns, up to which a full matrix B(theta) is learnt
 APART = 0.5  # how far the parts of the noise begin from each other
 
 
-def few(x_shape: Sequence[int], embedding: nn.Module | None = None) -> bool:
-    """Return whether x, or an embedding of it, is few enough numbers for a `ScatterCritic`.
+class ColumnFeatures(nn.Module):
+    """An event, flattened, as one number of order one for each entry.
 
-    Example:
-        >>> few((4, 4)), few((17,)), few((100,), nn.Linear(100, 5).float())
-        (True, False, True)
+    Beyond ten deviations nothing tells values apart, nor do values that a column never takes, such
+    as negative ones of a column that is positive.
+
+    Attributes:
+        size: How many numbers come out, the event's entries.
     """
-    entries = int(torch.Size(x_shape).numel())
-    return (entries if embedding is None else size_of(embedding, x_shape)) <= FEW
+
+    def __init__(self, x_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.event_rank, self.size = len(x_shape), int(torch.Size(x_shape).numel())
+        self.columns = Columns(self.size)
+
+    def learn(self, x: Float[Tensor, "n ..."]) -> None:
+        """Take kinds and scales of columns from data, (n, *event)."""
+        self.columns.learn(x.reshape(len(x), -1))
+
+    def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
+        """Return the numbers of (..., *event), of shape (..., size)."""
+        flat = x.flatten(-self.event_rank) if self.event_rank else x[..., None]
+        rows = flat.reshape(-1, self.size)
+        y, _ = self.columns(rows, torch.full_like(rows, 0.5))  # the middle of a whole number's step
+        return y.clamp(-LIMIT, LIMIT).view(flat.shape)
 
 
 class ScatterCritic(EmbedsSides):
@@ -92,12 +109,12 @@ class ScatterCritic(EmbedsSides):
                 "width": width,
                 "layers": layers,
                 "noise": noise,
+                "scatter": True,
             }
         self.coordinates = Coordinates(lower, upper)
-        self.rank, self.noise, self.embedding = len(x_shape), noise, embedding
-        d = int(torch.Size(x_shape).numel())
-        self.columns = Columns(d) if embedding is None else None
-        self.count = d = d if embedding is None else size_of(embedding, x_shape)
+        self.features = ColumnFeatures(x_shape) if embedding is None else embedding
+        self.noise = noise
+        self.count = d = size_of(self.features, x_shape)
         rows, below = torch.tril_indices(d, d, -1)
         self.register_buffer("place", rows * d + below, persistent=False)
         self.register_buffer("products", torch.triu_indices(d, d), persistent=False)
@@ -114,24 +131,13 @@ class ScatterCritic(EmbedsSides):
     def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""
         self.coordinates.learn(theta)
-        if self.columns is not None:
-            self.columns.learn(x.reshape(len(x), -1))
-        elif hasattr(self.embedding, "learn"):
-            self.embedding.learn(x)
-
-    def features(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_d"]:
-        """Return what is Gaussian in parts, of (..., *event): columns, or the embedding."""
-        if self.columns is None:
-            return self.embedding(x)
-        flat = x.flatten(-self.rank) if self.rank else x[..., None]
-        rows = flat.reshape(-1, self.count)
-        y, _ = self.columns(rows, torch.full_like(rows, 0.5))
-        return y.clamp(-LIMIT, LIMIT).view(flat.shape)
+        if hasattr(self.features, "learn"):
+            self.features.learn(x)
 
     def triangle(
         self, below: Float[Tensor, "n p"], log_diagonal: Float[Tensor, "n d"]
     ) -> Float[Tensor, "n d d"]:
-        """Return lower triangular matrices."""
+        """Return lower triangular matrices, of what is below the diagonal and of its logarithm."""
         flat = below.new_zeros(len(below), self.count**2).index_copy(1, self.place, below)
         return flat.view(-1, self.count, self.count) + torch.diag_embed(log_diagonal.exp())
 
@@ -140,6 +146,7 @@ class ScatterCritic(EmbedsSides):
         out, d = self.moments(self.coordinates(theta)), self.count
         mean, log_s, below = out.reshape(-1, out.shape[-1]).split([d, d, len(self.place)], dim=1)
         log_s = MOST * torch.tanh(log_s / MOST)
+        # the diagonal of a triangle is 1; its columns are divided by s, which bounds them
         scatter = self.triangle(below, torch.zeros_like(mean)) * torch.exp(-log_s)[:, None]
         shape = self.triangle(self.below, self.log_diagonal)
         # a part has the density of shape_k (scatter (f - mean) - centre_k) = slope f - offset
