@@ -115,16 +115,23 @@ class ScatterCritic(EmbedsSides):
         self.features = ColumnFeatures(x_shape) if embedding is None else embedding
         self.noise = noise
         self.count = d = size_of(self.features, x_shape)
-        rows, below = torch.tril_indices(d, d, -1)
-        self.register_buffer("place", rows * d + below, persistent=False)
-        self.register_buffer("products", torch.triu_indices(d, d), persistent=False)
+        rows, columns = torch.tril_indices(d, d, -1)
+        place = torch.cat([rows * d + columns, torch.arange(d) * (d + 1)])
+        self.register_buffer("place", place, persistent=False)
+        i, j = torch.triu_indices(d, d)
+        self.register_buffer("products", torch.stack([i, j]), persistent=False)
+        where = i * noise * d + j + d * torch.arange(noise)[:, None]  # in (d, noise, d)
+        self.register_buffer("upper", where.flatten(), persistent=False)
+        standard = 0.5 * (i == j).to(torch.float32)  # of the standard normal density
+        self.register_buffer("standard", standard, persistent=False)
+        self.register_buffer("once", 1 - standard, persistent=False)  # a product stands for two
         self.size = self.products.shape[1] + d + 1  # natural parameters of one Gaussian
-        out = 2 * d + len(self.place)
+        out = d + len(self.place)  # means, entries below the diagonal, scales
         self.moments = Tower(self.coordinates.size, out, width=width, depth=layers)
         self.of_x = Tower(d, 1, width=NORMALISER, depth=1)
         self.centre = nn.Parameter(APART * torch.randn(noise, d, dtype=torch.float32))
         self.log_diagonal = nn.Parameter(torch.zeros(noise, d, dtype=torch.float32))
-        self.below = nn.Parameter(torch.zeros(noise, len(self.place), dtype=torch.float32))
+        self.below = nn.Parameter(torch.zeros(noise, len(rows), dtype=torch.float32))
         self.log_share = nn.Parameter(torch.zeros(noise, dtype=torch.float32))
         start_small(self.moments, self.of_x)
 
@@ -138,30 +145,33 @@ class ScatterCritic(EmbedsSides):
         self, below: Float[Tensor, "n p"], log_diagonal: Float[Tensor, "n d"]
     ) -> Float[Tensor, "n d d"]:
         """Return lower triangular matrices, of what is below the diagonal and of its logarithm."""
-        flat = below.new_zeros(len(below), self.count**2).index_copy(1, self.place, below)
-        return flat.view(-1, self.count, self.count) + torch.diag_embed(log_diagonal.exp())
+        entries = torch.cat([below, log_diagonal.exp()], dim=1)
+        flat = entries.new_zeros(len(entries), self.count**2).index_copy(1, self.place, entries)
+        return flat.view(-1, self.count, self.count)
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the natural parameters of (..., theta_dim), those of each Gaussian in turn."""
-        out, d = self.moments(self.coordinates(theta)), self.count
-        mean, log_s, below = out.reshape(-1, out.shape[-1]).split([d, d, len(self.place)], dim=1)
-        log_s = MOST * torch.tanh(log_s / MOST)
+        out, d, parts = self.moments(self.coordinates(theta)), self.count, self.noise
+        mean, log_s, below = out.reshape(-1, out.shape[-1]).split(
+            [d, d, self.below.shape[1]], dim=1
+        )
+        log_s, n = MOST * torch.tanh(log_s / MOST), len(mean)
         # the diagonal of a triangle is 1; its columns are divided by s, which bounds them
         scatter = self.triangle(below, torch.zeros_like(mean)) * torch.exp(-log_s)[:, None]
+        # part k is Gaussian in v = scatter (f - mean), with precision P_k about centre_k
         shape = self.triangle(self.below, self.log_diagonal)
-        # a part has the density of shape_k (scatter (f - mean) - centre_k) = slope f - offset
-        slope = (shape.flatten(0, 1) @ scatter).view(len(mean), self.noise, d, d)
-        moved = (scatter @ mean[..., None]).mT + self.centre
-        offset = (shape @ moved[..., None]).squeeze(-1)
-        one = torch.eye(d, dtype=slope.dtype, device=slope.device)
-        precision = slope.mT @ slope - one
-        i, j = self.products
-        squares = -precision[..., i, j] * torch.where(i == j, 0.5, 1.0).to(precision)
-        linear = (slope.mT @ offset[..., None]).squeeze(-1)
+        precision = shape.mT @ shape
+        side_by_side = precision.movedim(0, 1).reshape(d, parts * d)
+        half = (scatter.mT.reshape(n * d, d) @ side_by_side).view(n, d * parts, d)
+        squares = (half @ scatter).flatten(1).index_select(1, self.upper)
+        squares = self.standard - squares.view(n, parts, len(self.once)) * self.once
+        shift = (scatter @ mean[..., None]).mT + self.centre  # of f = 0 from the centres, negative
+        pulled = (shift.movedim(0, 1) @ precision).movedim(0, 1)
+        linear = pulled @ scatter
         share = self.log_share.log_softmax(0) + self.log_diagonal.sum(1)
-        constant = share - log_s.sum(1, keepdim=True) - 0.5 * offset.square().sum(-1)
-        parts = torch.cat([squares, linear, constant[..., None]], dim=-1)
-        return parts.reshape(*out.shape[:-1], self.noise * self.size)
+        constant = share - log_s.sum(1, keepdim=True) - 0.5 * (pulled * shift).sum(-1)
+        natural = torch.cat([squares, linear, constant[..., None]], dim=-1)
+        return natural.reshape(*out.shape[:-1], parts * self.size)
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
         """Return the sufficient statistics of (..., *event), and b(x)."""

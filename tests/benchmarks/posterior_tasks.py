@@ -51,7 +51,7 @@ TASKS = (
 DRAWS = 10_000
 METHODS = {
     "ratio": lambda: lfi.NeuralRatio(),
-    "ratio, quick": lambda: lfi.NeuralRatio(steps=400, depth=None),
+    "ratio, quick": lambda: lfi.NeuralRatio(steps=800, rank=0, depth=None),
     "ratio, 3 members": lambda: lfi.NeuralRatio(members=3),
     "ratio, NRE-C": lambda: lfi.NeuralRatio(loss=lfi.NREC()),
     "ratio, Bernoulli": lambda: lfi.NeuralRatio(loss=lfi.Bernoulli()),
