@@ -7,8 +7,8 @@ bijections of them, in the place of x,
 
 with B lower triangular, and q the density of the noise, a mixture of Gaussians that is the same for
 all theta. Each of its parts is Gaussian in f, so that the pairs are a few inner products of natural
-parameters and of the statistics (f f', f, 1), pooled by log-sum-exp. A network gives b(x), and what
-the standard normal density of f adds to it.
+parameters and of the statistics (f f', f, 1), pooled by log-sum-exp. A network gives b(x) and
+log N(f; 0, 1) together.
 
 What such a critic says of f, given theta, is a density whatever its weights are, up to a function
 of x. That is worth much where a posterior has several modes: how much of it belongs to each is a
@@ -122,9 +122,8 @@ class ScatterCritic(EmbedsSides):
         self.register_buffer("products", torch.stack([i, j]), persistent=False)
         where = i * noise * d + j + d * torch.arange(noise)[:, None]  # in (d, noise, d)
         self.register_buffer("upper", where.flatten(), persistent=False)
-        standard = 0.5 * (i == j).to(torch.float32)  # of the standard normal density
-        self.register_buffer("standard", standard, persistent=False)
-        self.register_buffer("once", 1 - standard, persistent=False)  # a product stands for two
+        counts = torch.where(i == j, -0.5, -1.0).to(torch.float32)  # a product stands for two
+        self.register_buffer("counts", counts, persistent=False)
         self.size = self.products.shape[1] + d + 1  # natural parameters of one Gaussian
         out = d + len(self.place)  # means, entries below the diagonal, scales
         self.moments = Tower(self.coordinates.size, out, width=width, depth=layers)
@@ -162,22 +161,23 @@ class ScatterCritic(EmbedsSides):
         shape = self.triangle(self.below, self.log_diagonal)
         precision = shape.mT @ shape
         side_by_side = precision.movedim(0, 1).reshape(d, parts * d)
-        half = (scatter.mT.reshape(n * d, d) @ side_by_side).view(n, d * parts, d)
-        squares = (half @ scatter).flatten(1).index_select(1, self.upper)
-        squares = self.standard - squares.view(n, parts, len(self.once)) * self.once
+        left = (scatter.mT.reshape(n * d, d) @ side_by_side).view(n, d * parts, d)
+        squares = (left @ scatter).flatten(1).index_select(1, self.upper)
         shift = (scatter @ mean[..., None]).mT + self.centre  # of f = 0 from the centres, negative
         pulled = (shift.movedim(0, 1) @ precision).movedim(0, 1)
         linear = pulled @ scatter
         share = self.log_share.log_softmax(0) + self.log_diagonal.sum(1)
         constant = share - log_s.sum(1, keepdim=True) - 0.5 * (pulled * shift).sum(-1)
+        squares = squares.view(n, parts, len(self.counts))
         natural = torch.cat([squares, linear, constant[..., None]], dim=-1)
         return natural.reshape(*out.shape[:-1], parts * self.size)
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
-        """Return the sufficient statistics of (..., *event), and b(x)."""
+        """Return the sufficient statistics of (..., *event), and then b(x)."""
         f, (i, j) = self.features(x), self.products
-        one = torch.ones_like(f[..., :1])
-        return torch.cat([f[..., i] * f[..., j], f, one, self.of_x(f)], dim=-1)
+        one, square = torch.ones_like(f[..., :1]), f.square().sum(-1, keepdim=True)
+        products = self.counts * f[..., i] * f[..., j]
+        return torch.cat([products, f, one, self.of_x(f) + 0.5 * square], dim=-1)
 
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
