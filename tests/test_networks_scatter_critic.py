@@ -43,8 +43,11 @@ def test_it_is_a_density_of_noise_and_a_function_of_x(x_shape):
         log_density = noise_of(scatter).log_prob(v) + torch.linalg.slogdet(matrix).logabsdet
         standard = Normal(0.0, 1.0).log_prob(f).sum(1, keepdim=True)
         expected = log_density - standard + scatter.of_x(f)
-        table = scatter.pair(scatter.embed_theta(theta), scatter.embed_x(x)[:, None])
+        embedded = scatter.embed_theta(theta), scatter.embed_x(x)[:, None]
+        table = scatter.pair(*embedded)  # by natural parameters; few x by densities
         torch.testing.assert_close(table, expected, atol=1e-4, rtol=1e-4)
+        few = scatter.pair(embedded[0], embedded[1][:2])
+        torch.testing.assert_close(few, expected[:2], atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(scatter(theta, x), expected.diagonal(), atol=1e-4, rtol=1e-4)
 
 

@@ -72,7 +72,7 @@ HALVINGS = 12  # of the interval in which a temper lies
 ROWS = 16  # held-out x compared at a time: this bounds the memory
 AVERAGE = 0.99  # decay of the averaged weights
 CLIP = 5.0  # the largest norm of a gradient
-NEGLIGIBLE = 0.01  # a kind's weight below which it is dropped
+NEGLIGIBLE = 0.02  # a kind's weight below which it is dropped
 
 
 @dataclass(frozen=True)

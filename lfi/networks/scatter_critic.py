@@ -34,6 +34,7 @@ from lfi.networks.pair_critic import EmbedsSides, inner, size_of
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import LIMIT, Coordinates
 
+FEW = 4  # x to a theta, up to which the density of each pair is computed by itself
 APART = 0.5  # how far the parts of the noise begin from each other
 
 
@@ -149,28 +150,39 @@ class ScatterCritic(EmbedsSides):
         return flat.view(-1, self.count, self.count)
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
-        """Return the natural parameters of (..., theta_dim), those of each Gaussian in turn."""
-        out, d, parts = self.moments(self.coordinates(theta)), self.count, self.noise
-        mean, log_s, below = out.reshape(-1, out.shape[-1]).split(
-            [d, d, self.below.shape[1]], dim=1
-        )
-        log_s, n = MOST * torch.tanh(log_s / MOST), len(mean)
+        """Return B, B m and log |B| of (..., theta_dim), side by side."""
+        out, d = self.moments(self.coordinates(theta)), self.count
+        rows = out.reshape(-1, out.shape[-1])
+        mean, log_s, below = rows.split([d, d, self.below.shape[1]], dim=1)
+        log_s = MOST * torch.tanh(log_s / MOST)
         # the diagonal of a triangle is 1; its columns are divided by s, which bounds them
         scatter = self.triangle(below, torch.zeros_like(mean)) * torch.exp(-log_s)[:, None]
-        # part k is Gaussian in v = scatter (f - mean), with precision P_k about centre_k
+        shift = (scatter * mean[:, None]).sum(-1)
+        embedded = torch.cat([scatter.flatten(1), shift, -log_s.sum(1, keepdim=True)], dim=1)
+        return embedded.reshape(*out.shape[:-1], embedded.shape[1])
+
+    def natural(self, embedded: Float[Tensor, "*n_size"]) -> Float[Tensor, "*n_parameters"]:
+        """Return the natural parameters of embedded theta, those of each Gaussian in turn."""
+        d, parts, rows = self.count, self.noise, embedded.reshape(-1, embedded.shape[-1])
+        scatter, shift, log_det = rows.split([d * d, d, 1], dim=1)
+        scatter, n = scatter.reshape(-1, d, d), len(rows)
+        # part k is Gaussian in v = scatter f - shift, with precision P_k about centre_k
         shape = self.triangle(self.below, self.log_diagonal)
         precision = shape.mT @ shape
         side_by_side = precision.movedim(0, 1).reshape(d, parts * d)
         left = (scatter.mT.reshape(n * d, d) @ side_by_side).view(n, d * parts, d)
         squares = (left @ scatter).flatten(1).index_select(1, self.upper)
-        shift = (scatter @ mean[..., None]).mT + self.centre  # of f = 0 from the centres, negative
-        pulled = (shift.movedim(0, 1) @ precision).movedim(0, 1)
-        linear = pulled @ scatter
-        share = self.log_share.log_softmax(0) + self.log_diagonal.sum(1)
-        constant = share - log_s.sum(1, keepdim=True) - 0.5 * (pulled * shift).sum(-1)
         squares = squares.view(n, parts, len(self.counts))
-        natural = torch.cat([squares, linear, constant[..., None]], dim=-1)
-        return natural.reshape(*out.shape[:-1], parts * self.size)
+        away = shift[:, None] + self.centre
+        pulled = (away.movedim(0, 1) @ precision).movedim(0, 1)
+        constant = self.share + log_det - 0.5 * (pulled * away).sum(-1)
+        found = torch.cat([squares, pulled @ scatter, constant[..., None]], dim=-1)
+        return found.reshape(*embedded.shape[:-1], parts * self.size)
+
+    @property
+    def share(self) -> Float[Tensor, " k"]:
+        """The log shares of the noise's parts, and the log determinants of their shapes."""
+        return self.log_share.log_softmax(0) + self.log_diagonal.sum(1)
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
         """Return the sufficient statistics of (..., *event), and then b(x)."""
@@ -183,6 +195,16 @@ class ScatterCritic(EmbedsSides):
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
     ) -> Float[Tensor, "*pairs"]:
         """Return the log ratio of embeddings, broadcasting over leading dimensions."""
-        statistics = x[..., : self.size]
-        parts = [inner(part, statistics) for part in theta.split(self.size, dim=-1)]
-        return torch.stack(parts).logsumexp(0) + x[..., self.size]
+        many = torch.broadcast_shapes(theta.shape[:-1], x.shape[:-1]).numel()
+        if many > FEW * theta.shape[:-1].numel():  # natural parameters are dear, and then cheap
+            statistics = x[..., : self.size]
+            parts = [inner(p, statistics) for p in self.natural(theta).split(self.size, dim=-1)]
+            return torch.stack(parts).logsumexp(0) + x[..., self.size]
+        d, last = self.count, self.size - 1
+        f, scatter = x[..., last - d : last], theta[..., : d * d].unflatten(-1, (d, d))
+        v = (scatter * f[..., None, :]).sum(-1) - theta[..., d * d : -1]
+        shape = self.triangle(self.below, self.log_diagonal)
+        centre = (shape @ self.centre[..., None]).flatten()
+        u = (v @ shape.flatten(0, 1).T - centre).unflatten(-1, (self.noise, d))
+        density = (self.share - 0.5 * u.square().sum(-1)).logsumexp(-1) + theta[..., -1]
+        return density + x[..., self.size]
