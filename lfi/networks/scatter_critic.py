@@ -129,7 +129,7 @@ class ScatterCritic(EmbedsSides):
         out = d + len(self.place)  # means, entries below the diagonal, scales
         self.moments = Tower(self.coordinates.size, out, width=width, depth=layers)
         self.of_x = Tower(d, 1, width=NORMALISER, depth=1)
-        self.centre = nn.Parameter(APART * torch.randn(noise, d, dtype=torch.float32))
+        self.centre = nn.Parameter(nn.init.normal_(torch.empty(noise, d).float(), std=APART))
         self.log_diagonal = nn.Parameter(torch.zeros(noise, d, dtype=torch.float32))
         self.below = nn.Parameter(torch.zeros(noise, len(rows), dtype=torch.float32))
         self.log_share = nn.Parameter(torch.zeros(noise, dtype=torch.float32))
