@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.pair_critic import EmbedsSides, inner, size_of
+from lfi.networks.pair_critic import LearnsScales, inner, size_of
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates, Features
 
@@ -40,7 +40,7 @@ def start_small(*nets: Tower) -> None:
             parameter *= START
 
 
-class MeasuredCritic(EmbedsSides):
+class MeasuredCritic(LearnsScales):
     """log p(theta, x) / p(theta) p(x) where features of x are Gaussian given theta.
 
     Attributes:
@@ -90,12 +90,6 @@ class MeasuredCritic(EmbedsSides):
         self.moments = Tower(self.coordinates.size, 2 * self.count, width=width, depth=layers)
         self.of_x = Tower(self.count, 1, width=NORMALISER, depth=1)
         start_small(self.moments, self.of_x)
-
-    def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
-        """Take the standardisation from the training split."""
-        self.coordinates.learn(theta)
-        if hasattr(self.features, "learn"):
-            self.features.learn(x)
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the natural parameters of (..., theta_dim), (..., size)."""

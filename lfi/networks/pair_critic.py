@@ -112,7 +112,17 @@ class EmbedsSides(nn.Module):
         return self.pair(*self.embed(theta, x))
 
 
-class PairCritic(EmbedsSides):
+class LearnsScales(EmbedsSides):
+    """What critics of pairs share that have `coordinates` of theta and `features` of x."""
+
+    def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
+        """Take the standardisation from the training split."""
+        self.coordinates.learn(theta)
+        if hasattr(self.features, "learn"):
+            self.features.learn(x)
+
+
+class PairCritic(LearnsScales):
     """log p(theta, x) / p(theta) p(x), standardisation included.
 
     Attributes:
@@ -184,12 +194,6 @@ class PairCritic(EmbedsSides):
                 for net, rows in ((self.theta_net, every), (self.x_net, last)):
                     for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
                         parameter[rows] *= 0.1
-
-    def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
-        """Take the standardisation from the training split."""
-        self.coordinates.learn(theta)
-        if hasattr(self.features, "learn"):
-            self.features.learn(x)
 
     def take(self, other: "PairCritic") -> None:
         """Take over another critic's family and standardisation, and its embedding of x."""

@@ -30,11 +30,11 @@ from torch import Tensor, nn
 
 from lfi.networks.columns import Columns
 from lfi.networks.measured_critic import MOST, NORMALISER, start_small
-from lfi.networks.pair_critic import EmbedsSides, inner, size_of
+from lfi.networks.pair_critic import LearnsScales, inner, size_of
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import LIMIT, Coordinates
 
-FEW = 4  # x to a theta, up to which the density of each pair is computed by itself
+DIRECT = 4  # x to a theta, up to which the density of each pair is computed by itself
 APART = 0.5  # how far the parts of the noise begin from each other
 
 
@@ -65,7 +65,7 @@ class ColumnFeatures(nn.Module):
         return y.clamp(-LIMIT, LIMIT).view(flat.shape)
 
 
-class ScatterCritic(EmbedsSides):
+class ScatterCritic(LearnsScales):
     """log p(theta, x) / p(theta) p(x) where x is a function of theta and noise.
 
     Attributes:
@@ -135,12 +135,6 @@ class ScatterCritic(EmbedsSides):
         self.log_share = nn.Parameter(torch.zeros(noise, dtype=torch.float32))
         start_small(self.moments, self.of_x)
 
-    def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
-        """Take the standardisation from the training split."""
-        self.coordinates.learn(theta)
-        if hasattr(self.features, "learn"):
-            self.features.learn(x)
-
     def triangle(
         self, below: Float[Tensor, "n p"], log_diagonal: Float[Tensor, "n d"]
     ) -> Float[Tensor, "n d d"]:
@@ -167,8 +161,7 @@ class ScatterCritic(EmbedsSides):
         scatter, shift, log_det = rows.split([d * d, d, 1], dim=1)
         scatter, n = scatter.reshape(-1, d, d), len(rows)
         # part k is Gaussian in v = scatter f - shift, with precision P_k about centre_k
-        shape = self.triangle(self.below, self.log_diagonal)
-        precision = shape.mT @ shape
+        precision = self.shape.mT @ self.shape
         side_by_side = precision.movedim(0, 1).reshape(d, parts * d)
         left = (scatter.mT.reshape(n * d, d) @ side_by_side).view(n, d * parts, d)
         squares = (left @ scatter).flatten(1).index_select(1, self.upper)
@@ -178,6 +171,11 @@ class ScatterCritic(EmbedsSides):
         constant = self.share + log_det - 0.5 * (pulled * away).sum(-1)
         found = torch.cat([squares, pulled @ scatter, constant[..., None]], dim=-1)
         return found.reshape(*embedded.shape[:-1], parts * self.size)
+
+    @property
+    def shape(self) -> Float[Tensor, "k d d"]:
+        """The roots of the precisions of the noise's parts."""
+        return self.triangle(self.below, self.log_diagonal)
 
     @property
     def share(self) -> Float[Tensor, " k"]:
@@ -196,14 +194,14 @@ class ScatterCritic(EmbedsSides):
     ) -> Float[Tensor, "*pairs"]:
         """Return the log ratio of embeddings, broadcasting over leading dimensions."""
         many = torch.broadcast_shapes(theta.shape[:-1], x.shape[:-1]).numel()
-        if many > FEW * theta.shape[:-1].numel():  # natural parameters are dear, and then cheap
+        if many > DIRECT * theta.shape[:-1].numel():  # natural parameters are dear, and then cheap
             statistics = x[..., : self.size]
             parts = [inner(p, statistics) for p in self.natural(theta).split(self.size, dim=-1)]
             return torch.stack(parts).logsumexp(0) + x[..., self.size]
         d, last = self.count, self.size - 1
         f, scatter = x[..., last - d : last], theta[..., : d * d].unflatten(-1, (d, d))
         v = (scatter * f[..., None, :]).sum(-1) - theta[..., d * d : -1]
-        shape = self.triangle(self.below, self.log_diagonal)
+        shape = self.shape
         centre = (shape @ self.centre[..., None]).flatten()
         u = (v @ shape.flatten(0, 1).T - centre).unflatten(-1, (self.noise, d))
         density = (self.share - 0.5 * u.square().sum(-1)).logsumexp(-1) + theta[..., -1]
