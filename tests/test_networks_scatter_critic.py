@@ -23,7 +23,7 @@ def pairs(n=6, x_shape=(3,)):
 
 def noise_of(scatter):
     """The density of the noise, as torch has it."""
-    inverse = torch.linalg.inv(scatter.triangle(scatter.below, scatter.log_diagonal))
+    inverse = torch.linalg.inv(scatter.shape)
     # a part has the density of shape_k v - shape_k centre_k: v about centre_k
     parts = MultivariateNormal(scatter.centre, covariance_matrix=inverse @ inverse.mT)
     return MixtureSameFamily(Categorical(logits=scatter.log_share), parts)
@@ -43,6 +43,7 @@ def test_it_is_a_density_of_noise_and_a_function_of_x(x_shape):
         log_density = noise_of(scatter).log_prob(v) + torch.linalg.slogdet(matrix).logabsdet
         standard = Normal(0.0, 1.0).log_prob(f).sum(1, keepdim=True)
         expected = log_density - standard + scatter.of_x(f)
+        # float32, of values of some tens: their rounding is 1e-5
         embedded = scatter.embed_theta(theta), scatter.embed_x(x)[:, None]
         table = scatter.pair(*embedded)  # by natural parameters; few x by densities
         torch.testing.assert_close(table, expected, atol=1e-4, rtol=1e-4)
@@ -55,7 +56,8 @@ def test_it_begins_near_no_information():
     torch.manual_seed(0)
     scatter, (theta, x) = ScatterCritic([0.0, 0.0], [1.0, 1.0], (3,), width=8), pairs(200)
     table = scatter.pair(scatter.embed_theta(theta), scatter.embed_x(x)[:, None])
-    assert table.std(1).mean() < 0.5
+    # over five seeds 0.04 to 0.06, and 0.39 or more where last layers are not made small
+    assert table.std(1).mean() < 0.1
 
 
 def test_it_standardises_what_it_is_given():
