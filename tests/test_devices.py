@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conjugate import model
+from support.conjugate import model
 
 import lfi
 

@@ -21,7 +21,7 @@ from torch.distributions import Normal
 
 import lfi
 from lfi.comparison import Divergence, joint_among, two_samples
-from lfi.comparison.divergence import exp
+from lfi.comparison.losses.divergence import exp
 from lfi.networks import PairCritic, VectorCritic
 from lfi.training import Player, Shuffled, Together, adamw, fit, one_cycle
 

@@ -88,8 +88,8 @@ print(next(iter(simulations.errors.values())))
 # ## 3. A program in C
 #
 # Parameters and seed stand in the command line in braces; the numbers that the program prints are
-# the data. Files, JSON, CSV and `.npy` have readers in `lfi.simulation.readers`. A program with a
-# long start can stay and answer line by line: `stays=True`.
+# the data. Files, JSON, CSV and `.npy` have readers in `lfi.simulation.simulators.readers`. A
+# program with a long start can stay and answer line by line: `stays=True`.
 
 # %%
 program = r"""

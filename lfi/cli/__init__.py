@@ -1,5 +1,9 @@
 """The command line: `lfi list`, `lfi run`."""
 
-from lfi.cli.app import main
+from lfi.cli.app import (
+    main,
+)
 
-__all__ = ["main"]
+__all__ = [
+    "main",
+]

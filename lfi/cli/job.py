@@ -17,11 +17,11 @@ from torch import Tensor
 
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
-from lfi.inference import Draws, fit_rounds, inference_data, load, plan
-from lfi.networks import replace_file
+from lfi.inference import Draws, fit_rounds, inference_data, plan
+from lfi.loading import load
 from lfi.report import write_report
+from lfi.runtime import child, numpy_rng, replace_file
 from lfi.simulation import Prior, Simulations, Simulator, simulate
-from lfi.training import child, numpy_rng
 
 HELD_OUT, CANDIDATES = 400, 4_096  # simulations that calibration is checked on; see `lfi.check`
 PARAMETERS, SAMPLES = 8, 1_000  # where and with how many samples the surrogate is tested

@@ -1,25 +1,83 @@
 """Comparison: the mathematics of two samples, tensors in, numbers out, no training loop."""
 
-from lfi.comparison.adversarial import Adversarial, DirectGenerator, objective, recovered
-from lfi.comparison.classifier import C2ST, c2st
-from lfi.comparison.classifier_discrepancy import ClassifierDiscrepancy
-from lfi.comparison.classifier_score import ClassifierScore, classifier_score
-from lfi.comparison.composite_kernels import Learned, Sum
-from lfi.comparison.constraints import SpectralNorm, WeightClipping
-from lfi.comparison.contrastive import NREB, NREC, Contrastive, InfoNCE
-from lfi.comparison.contrasts import against_generator, joint_among, joint_vs_marginals, two_samples
-from lfi.comparison.copying import Memorisation, memorisation, nearest
-from lfi.comparison.density_difference import LSDD
-from lfi.comparison.difference_tests import lsdd_test
-from lfi.comparison.distances import (
-    euclidean_distances,
-    manhattan_distances,
-    median_distance,
-    quantile_distances,
-    squared_distances,
+from lfi.comparison.adversarial import (
+    Adversarial,
+    DirectGenerator,
+    objective,
+    recovered,
 )
-from lfi.comparison.divergence import Divergence, WithPrior
-from lfi.comparison.divergences import (
+from lfi.comparison.contrasts import (
+    against_generator,
+    joint_among,
+    joint_vs_marginals,
+    two_samples,
+)
+from lfi.comparison.discrepancies.classifier import (
+    ClassifierDiscrepancy,
+)
+from lfi.comparison.discrepancies.energy import (
+    Energy,
+    energy_kernel,
+    energy_to,
+)
+from lfi.comparison.discrepancies.lsdd import (
+    LSDD,
+)
+from lfi.comparison.discrepancies.mmd import (
+    MMD,
+)
+from lfi.comparison.discrepancies.mmd_estimators import (
+    Biased,
+    Block,
+    Estimator,
+    LinearTime,
+    Unbiased,
+)
+from lfi.comparison.discrepancies.moments import (
+    Moments,
+)
+from lfi.comparison.discrepancies.random_features import (
+    RandomFeatureMMD,
+)
+from lfi.comparison.discrepancies.sinkhorn import (
+    Sinkhorn,
+)
+from lfi.comparison.discrepancies.wasserstein import (
+    SlicedWasserstein,
+    Wasserstein1D,
+)
+from lfi.comparison.kernels.composite import (
+    Learned,
+    Sum,
+)
+from lfi.comparison.kernels.stationary import (
+    Gaussian,
+    InverseMultiquadric,
+    Kernel,
+    Laplace,
+    Linear,
+    Quantile,
+    RationalQuadratic,
+    fixed,
+)
+from lfi.comparison.losses.contrastive import (
+    NREB,
+    NREC,
+    Contrastive,
+    InfoNCE,
+)
+from lfi.comparison.losses.custom import (
+    FDivergence,
+)
+from lfi.comparison.losses.decision import (
+    Hinge,
+    Misclassification,
+)
+from lfi.comparison.losses.divergence import (
+    Divergence,
+    WithPrior,
+)
+from lfi.comparison.losses.divergences import (
     KL,
     KLIEP,
     LSIF,
@@ -39,34 +97,80 @@ from lfi.comparison.divergences import (
     TotalVariation,
     Triangular,
 )
-from lfi.comparison.energy import Energy, energy_kernel, energy_to
-from lfi.comparison.estimators import Biased, Block, Estimator, LinearTime, Unbiased
-from lfi.comparison.f_divergence import FDivergence
-from lfi.comparison.frechet import frechet_distance, frechet_of_gaussians
-from lfi.comparison.kernel_distance import KernelDistance, Polynomial, kernel_distance
-from lfi.comparison.kernel_tests import energy_test, mmd_test
-from lfi.comparison.kernels import (
-    Gaussian,
-    InverseMultiquadric,
-    Kernel,
-    Laplace,
-    Linear,
-    Quantile,
-    RationalQuadratic,
-    fixed,
+from lfi.comparison.losses.learned_features import (
+    LearnedFeatures,
 )
-from lfi.comparison.margins import Hinge, Misclassification
-from lfi.comparison.mmd import MMD
-from lfi.comparison.modes import ModeScores, mode_scores
-from lfi.comparison.moments import Moments
-from lfi.comparison.ms_ssim import Diversity, diversity, ms_ssim
-from lfi.comparison.penalties import DRAGAN, R1, R2, Balance, GradientPenalty
-from lfi.comparison.permutation import TwoSampleTest
-from lfi.comparison.random_features import RandomFeatureMMD
-from lfi.comparison.relative import DonskerVaradhan, Relativistic, Wasserstein
-from lfi.comparison.sinkhorn import Sinkhorn
-from lfi.comparison.support import SupportScores, expected_coverage, support_scores
-from lfi.comparison.transport import SlicedWasserstein, Wasserstein1D
+from lfi.comparison.losses.least_squares import (
+    LeastSquares,
+)
+from lfi.comparison.losses.paired import (
+    Paired,
+)
+from lfi.comparison.losses.relativistic import (
+    DonskerVaradhan,
+    Relativistic,
+    Wasserstein,
+)
+from lfi.comparison.penalties.annealed import (
+    Annealed,
+)
+from lfi.comparison.penalties.constraints import (
+    SpectralNorm,
+    WeightClipping,
+)
+from lfi.comparison.penalties.gradient import (
+    DRAGAN,
+    R1,
+    R2,
+    Balance,
+    GradientPenalty,
+)
+from lfi.comparison.scores.classifier_score import (
+    ClassifierScore,
+    classifier_score,
+)
+from lfi.comparison.scores.frechet import (
+    frechet_distance,
+    frechet_of_gaussians,
+)
+from lfi.comparison.scores.kernel_distance import (
+    KernelDistance,
+    Polynomial,
+    kernel_distance,
+)
+from lfi.comparison.scores.memorisation import (
+    Memorisation,
+    memorisation,
+    nearest,
+)
+from lfi.comparison.scores.mode_coverage import (
+    ModeScores,
+    mode_scores,
+)
+from lfi.comparison.scores.ms_ssim import (
+    Diversity,
+    diversity,
+    ms_ssim,
+)
+from lfi.comparison.scores.precision_recall import (
+    SupportScores,
+    expected_coverage,
+    support_scores,
+)
+from lfi.comparison.two_sample.c2st import (
+    C2ST,
+    c2st,
+)
+from lfi.comparison.two_sample.kernel_tests import (
+    energy_test,
+    mmd_test,
+)
+from lfi.comparison.two_sample.lsdd_test import (
+    lsdd_test,
+)
+from lfi.comparison.two_sample.permutation import (
+    TwoSampleTest,
+)
 from lfi.comparison.types import (
     Batch,
     Constraint,
@@ -82,28 +186,18 @@ from lfi.comparison.types import (
     Recovers,
     Values,
 )
-from lfi.comparison.weights import effective_sample_size, pareto_smooth
 
 __all__ = [
-    "C2ST",
-    "DRAGAN",
-    "KL",
-    "KLIEP",
-    "LSDD",
-    "LSIF",
-    "MMD",
-    "NREB",
-    "NREC",
-    "R1",
-    "R2",
     "Adversarial",
     "AlphaDivergence",
+    "Annealed",
     "Balance",
     "Batch",
     "Bernoulli",
     "Biased",
     "Block",
     "Brier",
+    "C2ST",
     "ClassifierDiscrepancy",
     "ClassifierScore",
     "Constraint",
@@ -111,6 +205,7 @@ __all__ = [
     "Contrastive",
     "Critic",
     "CriticLoss",
+    "DRAGAN",
     "DirectGenerator",
     "Discrepancy",
     "Divergence",
@@ -129,25 +224,37 @@ __all__ = [
     "InverseMultiquadric",
     "Jeffreys",
     "JensenShannon",
+    "KL",
+    "KLIEP",
     "Kernel",
     "KernelDistance",
+    "LSDD",
+    "LSIF",
     "Laplace",
     "Learned",
+    "LearnedFeatures",
+    "LeastSquares",
     "Linear",
     "LinearTime",
+    "MMD",
     "Memorisation",
     "Misclassification",
     "ModeScores",
     "Moments",
+    "NREB",
+    "NREC",
     "NeymanChiSquared",
     "NonSaturating",
     "OfMeans",
     "PairCritic",
+    "Paired",
     "PearsonChiSquared",
     "Penalty",
     "Polynomial",
     "PowerDivergence",
     "Quantile",
+    "R1",
+    "R2",
     "RandomFeatureMMD",
     "RationalQuadratic",
     "Recovers",
@@ -173,11 +280,9 @@ __all__ = [
     "c2st",
     "classifier_score",
     "diversity",
-    "effective_sample_size",
     "energy_kernel",
     "energy_test",
     "energy_to",
-    "euclidean_distances",
     "expected_coverage",
     "fixed",
     "frechet_distance",
@@ -186,18 +291,13 @@ __all__ = [
     "joint_vs_marginals",
     "kernel_distance",
     "lsdd_test",
-    "manhattan_distances",
-    "median_distance",
     "memorisation",
     "mmd_test",
     "mode_scores",
     "ms_ssim",
     "nearest",
     "objective",
-    "pareto_smooth",
-    "quantile_distances",
     "recovered",
-    "squared_distances",
     "support_scores",
     "two_samples",
 ]

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.divergence import LIMIT, Divergence
+from lfi.comparison.losses.divergence import LIMIT, Divergence
 from lfi.comparison.types import (
     Constraint,
     Critic,

@@ -50,10 +50,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.diagnostics.candidates import Checkable, candidates_of, scope_of, valid_rows
 from lfi.diagnostics.scores import predict_left_out, scores_among
+from lfi.diagnostics.weighted_posterior import Checkable, candidates_of, scope_of, valid_rows
+from lfi.runtime.seeds import child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
-from lfi.training.seeds import child, fresh, numpy_rng, torch_rng
 
 LEAST = 10  # effective candidates, for however few observations
 PRIOR_SAMPLE = 1024  # draws that fix the coordinates of distances
@@ -185,14 +185,14 @@ def check(
 
     Example:
         >>> from torch.distributions import Normal
-        >>> from lfi.inference.posterior import Weighted
+        >>> from lfi.inference.types import Weighted
         >>> class Exact:  # x = theta + noise: theta given x is N(x / 2, 1 / 2)
         ...     prior = lfi.simulation.as_prior({"theta": Normal(0.0, 1.0)})
         ...     names, x_shape = ("theta",), (1,)
         ...     def log_ratio(self, theta, x):
         ...         return -(x - theta).square().sum(-1) / 2
         ...     def weighted(self, x, candidates, *, seed):
-        ...         theta = self.prior.sample(candidates, rng=lfi.training.seeds.numpy_rng(seed))
+        ...         theta = self.prior.sample(candidates, rng=lfi.runtime.seeds.numpy_rng(seed))
         ...         return Weighted(theta, self.log_ratio(theta, x[:, None]))
         >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1),
         ...                           prior=Exact.prior)

@@ -48,16 +48,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.diagnostics.candidates import (
+from lfi.diagnostics.local_critic import Kernel, fits, hidden, moments_of, place
+from lfi.diagnostics.weighted_posterior import (
     Checkable,
     candidates_of,
     observations,
     scope_of,
     valid_rows,
 )
-from lfi.diagnostics.local_critic import Kernel, fits, hidden, moments_of, place
+from lfi.runtime.seeds import child, fresh, torch_rng
 from lfi.simulation import Simulations
-from lfi.training.seeds import child, fresh, torch_rng
 
 SET = 16  # draws of the posterior that hide each true parameter
 AT_OBSERVATION = 256  # draws of the posterior that the critic is read at

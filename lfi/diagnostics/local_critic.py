@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.comparison.novelty import robust_coordinates
-from lfi.diagnostics.candidates import SHARING, Candidates
+from lfi.comparison.two_sample.outlier_test import robust_coordinates
+from lfi.diagnostics.weighted_posterior import SHARING, Candidates
 
 CENTRES = 256  # points of the pool that the kernel's features are taken at
 COMPONENTS = 10  # principal components of x

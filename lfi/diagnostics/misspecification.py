@@ -6,11 +6,11 @@ says so: calibration is over simulations, and the predictive check sees only wha
 reaches. So the observation itself is looked at, before any posterior is.
 
 *Overall*, its distances to simulations are ranked among those of simulations held out
-(`lfi.comparison.novelty`): to nearest neighbours, by covariance and by the farthest entry, in x
-and, where it is given, in the embedding of a posterior's network. The p-value is at most alpha
-with probability alpha or less for an observation that the simulator has made, at any dimension. It
-is over the prior: an observation at the edge of the prior is rare among simulations, and is told
-as such.
+(`lfi.comparison.two_sample.outlier_test`): to nearest neighbours, by covariance and by the
+farthest entry, in x and, where it is given, in the embedding of a posterior's network. The p-value
+is at most alpha with probability alpha or less for an observation that the simulator has made, at
+any dimension. It is over the prior: an observation at the edge of the prior is rare among
+simulations, and is told as such.
 
 *Each entry* has a two-sided p-value from its mid-rank among the n simulated values and itself,
 2 min(F, 1 - F). It shows where a misfit is; among many entries some are small.
@@ -30,11 +30,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.novelty import Novelty
-from lfi.diagnostics.candidates import observations
-from lfi.inference.seen import Misspecified
+from lfi.comparison.two_sample.outlier_test import Novelty
+from lfi.diagnostics.weighted_posterior import observations
+from lfi.inference.training_reference import Misspecified
+from lfi.runtime.seeds import fresh, torch_rng
 from lfi.simulation import Simulations
-from lfi.training.seeds import fresh, torch_rng
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,8 +41,8 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from lfi.diagnostics.scores import normal_scores
+from lfi.runtime.seeds import child, fresh, torch_rng
 from lfi.simulation import Simulator, as_simulator, replicate
-from lfi.training.seeds import child, fresh, torch_rng
 
 Statistic = Callable[[Tensor], Tensor]
 Discrepancy = Callable[[Tensor, Tensor], Tensor]

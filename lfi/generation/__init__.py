@@ -1,14 +1,18 @@
 """Generators: whoever draws q, and how it is trained."""
 
-from lfi.generation.adversarial import Packed
-from lfi.generation.annealed import Annealed
-from lfi.generation.defaults import IMAGES
-from lfi.generation.fidelity import Fidelity, fidelity
-from lfi.generation.fitting import fit_generator, fit_generators
-from lfi.generation.generator import Generator
-from lfi.generation.learned import LearnedFeatures
-from lfi.generation.least_squares import LeastSquares
-from lfi.generation.paired import Paired
+from lfi.generation.defaults import (
+    IMAGES,
+)
+from lfi.generation.fit import (
+    fit_generator,
+    fit_generators,
+)
+from lfi.generation.generator import (
+    Generator,
+)
+from lfi.generation.objectives import (
+    Packed,
+)
 from lfi.generation.presets import (
     DRAGANNS,
     GAN,
@@ -27,13 +31,26 @@ from lfi.generation.presets import (
     bGAN,
     fGAN,
 )
-from lfi.generation.regime import Regime
-from lfi.generation.regions import Regions, fidelity_by_region
-from lfi.generation.surrogate import OutsideTraining, Surrogate
-from lfi.generation.surrogate_training import fit_surrogate
+from lfi.generation.settings import (
+    Regime,
+)
+from lfi.generation.surrogates.fidelity import (
+    Fidelity,
+    fidelity,
+)
+from lfi.generation.surrogates.fidelity_by_region import (
+    Regions,
+    fidelity_by_region,
+)
+from lfi.generation.surrogates.fit import (
+    fit_surrogate,
+)
+from lfi.generation.surrogates.surrogate import (
+    OutsideTraining,
+    Surrogate,
+)
 
 __all__ = [
-    "Annealed",
     "CramerGAN",
     "DRAGANNS",
     "Fidelity",
@@ -44,14 +61,11 @@ __all__ = [
     "HingeGAN",
     "IMAGES",
     "LSGAN",
-    "LearnedFeatures",
-    "LeastSquares",
     "MMDGAN",
     "NonSaturatingGAN",
     "OutsideTraining",
     "PacGAN",
     "Packed",
-    "Paired",
     "R3GAN",
     "Regime",
     "Regions",

@@ -22,11 +22,11 @@ import math
 from torch import nn
 
 from lfi.comparison import R1, R2, Adversarial, Discrepancy
-from lfi.generation.adversarial import Packed
-from lfi.generation.annealed import Annealed
-from lfi.generation.learned import LearnedFeatures
-from lfi.generation.paired import Paired
-from lfi.generation.regime import Regime
+from lfi.comparison.losses.learned_features import LearnedFeatures
+from lfi.comparison.losses.paired import Paired
+from lfi.comparison.penalties.annealed import Annealed
+from lfi.generation.objectives import Packed
+from lfi.generation.settings import Regime
 from lfi.networks import (
     ImageCritic,
     ImageGenerator,

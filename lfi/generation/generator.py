@@ -7,19 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.generation.given import Given
-from lfi.networks import (
-    Contents,
-    ImageGenerator,
-    MixtureGenerator,
-    Standardise,
-    VectorGenerator,
-    load_prefixed,
-    prefixed,
-    write,
-)
+from lfi.generation.conditioning import Given
+from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator
+from lfi.runtime import Contents, fresh, load_prefixed, prefixed, torch_rng, write
 from lfi.simulation import Prior
-from lfi.training import History, fresh, torch_rng
+from lfi.training import History
 
 OURS = {kind.__name__: kind for kind in (ImageGenerator, MixtureGenerator, VectorGenerator)}
 ROWS = 16_384  # samples are drawn in parts of so many

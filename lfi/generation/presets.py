@@ -27,10 +27,10 @@ from lfi.comparison import (
     Wasserstein,
     WeightClipping,
 )
-from lfi.generation.adversarial import Packed
-from lfi.generation.learned import LearnedFeatures
-from lfi.generation.least_squares import LeastSquares
-from lfi.generation.paired import Paired
+from lfi.comparison.losses.learned_features import LearnedFeatures
+from lfi.comparison.losses.least_squares import LeastSquares
+from lfi.comparison.losses.paired import Paired
+from lfi.generation.objectives import Packed
 
 
 def GAN() -> Adversarial:

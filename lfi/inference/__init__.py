@@ -1,44 +1,123 @@
 """Inference: posteriors over a simulator's parameters, and their draws."""
 
-from lfi.inference.abc_accepted import Accepted, Generation
-from lfi.inference.abc_adjustment import Heteroscedastic, LocalLinear
-from lfi.inference.abc_distances import Distance, FittedRatio, Samples
-from lfi.inference.abc_proposals import Defensive, Global, Local
-from lfi.inference.abc_rejection import abc_rejection
-from lfi.inference.abc_schedules import DistanceQuantile, Survival
-from lfi.inference.abc_smc import abc_smc
-from lfi.inference.abc_summaries import (
+from lfi.inference.abc.accepted import (
+    Accepted,
+    Generation,
+)
+from lfi.inference.abc.adjustment import (
+    Heteroscedastic,
+    LocalLinear,
+)
+from lfi.inference.abc.distances import (
+    Distance,
+    FittedRatio,
+    Samples,
+)
+from lfi.inference.abc.proposals import (
+    Defensive,
+    Global,
+    Local,
+)
+from lfi.inference.abc.rejection import (
+    abc_rejection,
+)
+from lfi.inference.abc.schedules import (
+    DistanceQuantile,
+    Survival,
+)
+from lfi.inference.abc.smc import (
+    abc_smc,
+)
+from lfi.inference.abc.summaries import (
     SemiAutomatic,
     Summaries,
     combined_deviation,
     deviation,
     prudent_deviation,
 )
-from lfi.inference.annealed import SMC
-from lfi.inference.automatic import Automatic
-from lfi.inference.ensemble import Ensemble
-from lfi.inference.export import inference_data
-from lfi.inference.files import load
-from lfi.inference.fit import fit_posterior
-from lfi.inference.flow_posterior import FlowPosterior
-from lfi.inference.hamiltonian import HMC
-from lfi.inference.importance import Importance
-from lfi.inference.lfire import LFIREPosterior, fit_lfire, grid
-from lfi.inference.likelihood_posterior import LikelihoodPosterior
-from lfi.inference.neural_ratio import NeuralRatio
-from lfi.inference.nuts import NUTS
-from lfi.inference.pool import Pool
-from lfi.inference.pooled_posterior import Choice, PooledPosterior
-from lfi.inference.posterior import Draws, Method, Posterior, Weighted
-from lfi.inference.posterior_flow import PosteriorFlow
-from lfi.inference.ratio_posterior import RatioPosterior
-from lfi.inference.rounds import fit_rounds, plan
-from lfi.inference.sbi_bridge import from_sbi, to_sbi
-from lfi.inference.surrogate_likelihood import SurrogateLikelihood
-from lfi.inference.target_posterior import TargetPosterior
-from lfi.inference.targets import Proposal, Sampler, Target
-from lfi.inference.variational import Variational
-from lfi.inference.views import ConditionalPosterior, TrialsPosterior
+from lfi.inference.arviz import (
+    inference_data,
+)
+from lfi.inference.fit import (
+    fit_posterior,
+)
+from lfi.inference.lfire.lfire import (
+    LFIREPosterior,
+    fit_lfire,
+    grid,
+)
+from lfi.inference.methods.neural_ratio import (
+    NeuralRatio,
+)
+from lfi.inference.methods.pool import (
+    Pool,
+)
+from lfi.inference.methods.posterior_flow import (
+    PosteriorFlow,
+)
+from lfi.inference.methods.surrogate_likelihood import (
+    SurrogateLikelihood,
+)
+from lfi.inference.posteriors.base import (
+    TargetPosterior,
+)
+from lfi.inference.posteriors.conditional import (
+    ConditionalPosterior,
+    TrialsPosterior,
+)
+from lfi.inference.posteriors.flow import (
+    FlowPosterior,
+)
+from lfi.inference.posteriors.likelihood import (
+    LikelihoodPosterior,
+)
+from lfi.inference.posteriors.pooled import (
+    Choice,
+    PooledPosterior,
+)
+from lfi.inference.posteriors.ratio import (
+    RatioPosterior,
+)
+from lfi.inference.posteriors.sbi import (
+    from_sbi,
+    to_sbi,
+)
+from lfi.inference.rounds.fit import (
+    fit_rounds,
+    plan,
+)
+from lfi.inference.samplers.automatic import (
+    Automatic,
+)
+from lfi.inference.samplers.differential_evolution import (
+    Ensemble,
+)
+from lfi.inference.samplers.hmc import (
+    HMC,
+)
+from lfi.inference.samplers.importance import (
+    Importance,
+)
+from lfi.inference.samplers.nuts import (
+    NUTS,
+)
+from lfi.inference.samplers.smc import (
+    SMC,
+)
+from lfi.inference.samplers.target import (
+    Proposal,
+    Sampler,
+    Target,
+)
+from lfi.inference.samplers.variational import (
+    Variational,
+)
+from lfi.inference.types import (
+    Draws,
+    Method,
+    Posterior,
+    Weighted,
+)
 
 __all__ = [
     "Accepted",
@@ -92,7 +171,6 @@ __all__ = [
     "from_sbi",
     "grid",
     "inference_data",
-    "load",
     "plan",
     "prudent_deviation",
     "to_sbi",

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from lfi.comparison import CriticLoss
-from lfi.inference.neural_ratio import NeuralRatio
-from lfi.inference.pool import Pool
-from lfi.inference.posterior import Method, Posterior
-from lfi.inference.saved_posterior import SavedPosterior
-from lfi.inference.seen import Seen
+from lfi.inference.methods.neural_ratio import NeuralRatio
+from lfi.inference.methods.pool import Pool
+from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.training_reference import Seen
+from lfi.inference.types import Method, Posterior
 from lfi.simulation import Simulations
 
 

@@ -1,15 +1,43 @@
 """Ratio: density ratios from two samples, by networks, kernels and telescopes."""
 
-from lfi.ratio.calibration import Affine, Beta, Calibration, Isotonic
-from lfi.ratio.critic_ratio import CriticRatio
-from lfi.ratio.density import RatioDensity, fit_density
-from lfi.ratio.information import mutual_information
-from lfi.ratio.kernel_ratio import KernelRatio
-from lfi.ratio.neural import fit_ratio
-from lfi.ratio.ratio import Estimate, ImportanceWeights, Ratio
-from lfi.ratio.reference import WideT
-from lfi.ratio.telescoping import TelescopingRatio
-from lfi.ratio.wasserstein import Potential, WassersteinEstimate, wasserstein_distance
+from lfi.ratio.density.density import (
+    RatioDensity,
+    fit_density,
+)
+from lfi.ratio.density.reference import (
+    WideT,
+)
+from lfi.ratio.kernel.kernel_ratio import (
+    KernelRatio,
+)
+from lfi.ratio.mutual_information import (
+    mutual_information,
+)
+from lfi.ratio.neural.calibration import (
+    Affine,
+    Beta,
+    Calibration,
+    Isotonic,
+)
+from lfi.ratio.neural.critic_ratio import (
+    CriticRatio,
+)
+from lfi.ratio.neural.fit import (
+    fit_ratio,
+)
+from lfi.ratio.telescoping.telescoping import (
+    TelescopingRatio,
+)
+from lfi.ratio.types import (
+    Estimate,
+    ImportanceWeights,
+    Ratio,
+)
+from lfi.ratio.wasserstein_distance import (
+    Potential,
+    WassersteinEstimate,
+    wasserstein_distance,
+)
 
 __all__ = [
     "Affine",

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
 from lfi.generation import Surrogate
-from lfi.generation.fidelity import Fidelity
+from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws, Posterior
-from lfi.networks import replace_file
 from lfi.report.provenance import provenance_section
 from lfi.report.sections import (
     Section,
@@ -30,8 +29,9 @@ from lfi.report.sections import (
     training_section,
 )
 from lfi.report.tables import Verdict
+from lfi.runtime import child, fresh, replace_file
 from lfi.simulation import Prior
-from lfi.training import History, child, fresh
+from lfi.training import History
 
 drawn = 10_000  # posterior draws that the report takes itself where it is given none
 

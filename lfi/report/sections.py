@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
-from lfi.generation.fidelity import Fidelity
+from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
-from lfi.report.check_plots import coverage_plot, rank_plot
-from lfi.report.data_plots import most_thetas, predictive_plot, surrogate_plot
-from lfi.report.observation_plots import local_plot, observation_plot
-from lfi.report.posterior_plots import most_parameters, pair_plot, prior_draws
-from lfi.report.style import number, styled
+from lfi.report.plots.calibration import coverage_plot, rank_plot
+from lfi.report.plots.observation import local_plot, observation_plot
+from lfi.report.plots.posterior import most_parameters, pair_plot, prior_draws
+from lfi.report.plots.predictive import most_thetas, predictive_plot, surrogate_plot
+from lfi.report.plots.style import number, styled
+from lfi.report.plots.training import training_plot
 from lfi.report.tables import (
     Table,
     Verdict,
@@ -31,9 +32,9 @@ from lfi.report.tables import (
     predictive_table,
     sampler_table,
 )
-from lfi.report.training_plots import training_plot
+from lfi.runtime import child, numpy_rng
 from lfi.simulation import Prior
-from lfi.training import History, child, numpy_rng
+from lfi.training import History
 
 dpi = 150  # sharp on screens of high density and in print
 

@@ -19,10 +19,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
-from lfi.generation.fidelity import Fidelity
+from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
-from lfi.report.densities import highest_density_interval
-from lfi.report.style import number
+from lfi.report.plots.densities import highest_density_interval
+from lfi.report.plots.style import number
 
 interval_mass = 0.94
 good_khat, bad_khat = 0.7, 1.0

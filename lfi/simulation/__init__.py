@@ -1,21 +1,40 @@
 """Simulation: named priors, simulators, the runner and its store."""
 
-from lfi.simulation.adapters import as_simulator, simulator
-from lfi.simulation.priors import Prior, as_prior
-from lfi.simulation.replicates import replicate, simulate_at
-from lfi.simulation.run import simulate
-from lfi.simulation.sampled import sampled_prior
-from lfi.simulation.simulations import Simulations
-from lfi.simulation.simulator import Simulator
-from lfi.simulation.streams import Streamed
+from lfi.simulation.priors.prior import (
+    Prior,
+    as_prior,
+)
+from lfi.simulation.priors.sampled import (
+    sampled_prior,
+)
+from lfi.simulation.records.simulations import (
+    Simulations,
+)
+from lfi.simulation.records.streamed import (
+    Streamed,
+)
+from lfi.simulation.running.replicate import (
+    replicate,
+    simulate_at,
+)
+from lfi.simulation.running.simulate import (
+    simulate,
+)
+from lfi.simulation.simulators.simulator import (
+    Simulator,
+)
+from lfi.simulation.simulators.wrap import (
+    as_simulator,
+    simulator,
+)
 
 __all__ = [
     "Prior",
     "Simulations",
     "Simulator",
+    "Streamed",
     "as_prior",
     "as_simulator",
-    "Streamed",
     "replicate",
     "sampled_prior",
     "simulate",

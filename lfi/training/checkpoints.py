@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lfi.networks import load_prefixed, prefixed, read, write
+from lfi.runtime import load_prefixed, prefixed, read, write
+from lfi.runtime.seeds import fresh
 from lfi.training.batches import Batches
 from lfi.training.history import Recorder
 from lfi.training.players import Move
-from lfi.training.seeds import fresh
 
 KIND = "Checkpoint"
 

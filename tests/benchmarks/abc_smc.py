@@ -158,7 +158,7 @@ def exact(task: str) -> torch.Tensor:
             :DRAWS
         ]
     import lfi
-    from lfi.inference.ensemble import walk
+    from lfi.inference.samplers.differential_evolution import walk
     from simulators import g_and_k
 
     kept = Path(tempfile.gettempdir()) / f"lfi_exact_{task}.npy"

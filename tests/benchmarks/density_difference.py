@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 import lfi
-from lfi.comparison.density_difference import RIDGES, WIDTHS, gaussian, spectrum
-from lfi.comparison.distances import median_distance
-from lfi.comparison.permutation import permutation_p_value, pool
+from lfi.comparison.discrepancies.lsdd import RIDGES, WIDTHS, gaussian, spectrum
+from lfi.comparison.two_sample.permutation import permutation_p_value, pool
+from lfi.numerics.distances import median_distance
 
 HERE = Path(__file__).parent
 DISTANCES = ((1, 1.0), (1, 0.3), (2, 1.0), (5, 1.0))  # dimension, shift of every coordinate

@@ -43,7 +43,7 @@ import torch  # noqa: E402
 from torch.distributions import Normal  # noqa: E402
 
 import lfi  # noqa: E402
-from lfi.ratio.least_squares import Quadratic  # noqa: E402
+from lfi.ratio.kernel.lsif import Quadratic  # noqa: E402
 
 HERE = Path(__file__).parent
 ALPHAS = (0.0, 0.1, 0.5, 0.7)

@@ -27,7 +27,7 @@ import torch
 
 import lfi
 from lfi.inference import grid
-from lfi.inference.abc_summaries import Summary
+from lfi.inference.abc.summaries import Summary
 from simulators import arch1
 
 HERE = Path(__file__).parent

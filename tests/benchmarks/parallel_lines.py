@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 import lfi
 from lfi.comparison import GeneratorLoss
-from lfi.generation.adversarial import duel
+from lfi.generation.objectives import duel
 from lfi.networks import VectorCritic, side_by_side
 from lfi.networks import members as members_of
 from lfi.training import EachItsOwn, Shuffled, fit

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 import lfi
-from lfi.inference.rounds import LAST, SCOUT
+from lfi.inference.rounds.fit import LAST, SCOUT
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"

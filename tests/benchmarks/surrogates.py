@@ -32,11 +32,11 @@ from torch import Tensor
 import lfi
 from lfi.comparison import R1, R2, Adversarial, Bernoulli, NonSaturating, Relativistic
 from lfi.generation import Surrogate
-from lfi.generation.columns import Columns
-from lfi.generation.fidelity import compare
+from lfi.generation.surrogates.fidelity import compare
 from lfi.networks import Coordinates
+from lfi.networks.data_transforms import Columns
+from lfi.runtime.seeds import numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, replicate
-from lfi.training.seeds import numpy_rng, torch_rng
 from simulators import influenza
 
 HERE = Path(__file__).parent

@@ -29,19 +29,14 @@ import numpy as np
 import torch
 
 import lfi
-from lfi.comparison import (
-    Gaussian,
-    Laplace,
-    euclidean_distances,
-    kernel_tests,
-    manhattan_distances,
-    quantile_distances,
-)
-from lfi.comparison.permutation import TwoSampleTest, pool
+from lfi.comparison import Gaussian, Laplace
+from lfi.comparison.two_sample import kernel_tests
+from lfi.comparison.two_sample.permutation import TwoSampleTest, pool
+from lfi.numerics import euclidean_distances, manhattan_distances, quantile_distances
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from two_samples import PAIRS  # noqa: E402
+from support.two_samples import PAIRS  # noqa: E402
 
 SIZES = {"checkerboard": 200, "bump": 200, "shift": 100, "scale": 100}
 

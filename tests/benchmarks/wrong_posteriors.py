@@ -26,7 +26,7 @@ import torch
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from exact_posterior import GaussianDraws, GaussianFlow, GaussianPosterior, held_out  # noqa: E402
+from support.exact_posterior import GaussianDraws, GaussianFlow, GaussianPosterior, held_out  # noqa: E402
 
 import lfi  # noqa: E402
 

@@ -1,0 +1,282 @@
+"""Estimators of a kernel's discrepancy from two samples.
+
+For a kernel k and distributions p and q,
+
+    MMD^2 = E k(x, x') - 2 E k(x, y) + E k(y, y'),        x, x' ~ p and y, y' ~ q independent,
+
+and k(x, y) = -|x - y| gives the energy distance. From samples x_i, y_j with weights that sum to 1:
+
+    Biased      sum_ij w_i w_j k(x_i, x_j) - ...    V-statistic: never negative, zero if x = y;
+                                                    in excess by about (k(x, x) - E k)(1/n + 1/m)
+    Unbiased    sums over i != j, divided by        U-statistic: unbiased, and so is its gradient;
+                1 - sum_i w_i^2                     negative about half of the time where p = q
+    Block       the U-statistic in blocks of both   unbiased, O(n^1.5), noisier
+    LinearTime  the same of one pair each           unbiased, O(n), noisiest
+
+The first two cost O((n + m)^2) kernel values, never held at once: pairs are taken in tiles, which a
+gradient computes a second time instead of keeping them, so that memory grows as n + m.
+
+References:
+    Gretton, Borgwardt, Rasch, Schoelkopf & Smola, A Kernel Two-Sample Test, JMLR 2012.
+    Zaremba, Gretton & Blaschko, B-tests, 2013. arXiv:1307.1954
+"""
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.comparison.discrepancies.chunked_sums import summed
+from lfi.comparison.kernels.stationary import Kernel
+from lfi.numerics.weighted_samples import check_samples, probabilities
+
+ENTRIES = 2**20  # kernel values held at once: 8 MB in float64, of which a few copies are made
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """How the three expectations are estimated."""
+
+    def __call__(
+        self,
+        kernel: Kernel,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None,
+        weight_y: Float[Tensor, "*c m"] | None,
+    ) -> Float[Tensor, "*bc"]:
+        """Return the estimate; weights need not sum to 1."""
+
+
+class Quadratic(ABC):
+    """An estimator that looks at every pair."""
+
+    @abstractmethod
+    def within(self, name: str, total: Tensor, diagonal: Tensor | float, squares: Tensor) -> Tensor:
+        """Return the estimate of E k(x, x').
+
+        Args:
+            name: What the sample is called where an error is raised.
+            total: sum_ij w_i w_j k(x_i, x_j), weights summing to 1.
+            diagonal: sum_i w_i^2 k(x_i, x_i).
+            squares: sum_i w_i^2.
+        """
+
+    def __call__(
+        self,
+        kernel: Kernel,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Float[Tensor, "*bc"]:
+        """Return the estimate from every pair, in memory that grows as n + m."""
+        w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+        lead, closed = _probe(kernel, x, y)
+        rows, columns = _cut(x, w, lead), _cut(y, v, lead)
+        total_x, diagonal_x = _total(kernel, rows, closed)
+        total_y, diagonal_y = _total(kernel, columns, closed)
+        across = _across(kernel, rows, columns, closed)
+        within_x = self.within("x", total_x, diagonal_x, w.double().square().sum(dim=-1))
+        within_y = self.within("y", total_y, diagonal_y, v.double().square().sum(dim=-1))
+        return (within_x - 2 * across + within_y).to(x.dtype)
+
+
+@dataclass(frozen=True)
+class Biased(Quadratic):
+    """The V-statistic: all pairs, a point with itself too. Never negative."""
+
+    def within(self, name: str, total: Tensor, diagonal: Tensor | float, squares: Tensor) -> Tensor:
+        """Return the sum over all pairs."""
+        return total
+
+
+@dataclass(frozen=True)
+class Unbiased(Quadratic):
+    """The U-statistic: all pairs of different points. On average right, and negative at times.
+
+    Weights are importance weights, whose self-normalised estimate this is, rather than counts: a
+    row that was repeated meets itself, one of weight 2 does not.
+    """
+
+    def within(self, name: str, total: Tensor, diagonal: Tensor | float, squares: Tensor) -> Tensor:
+        """Return the mean over pairs of different points."""
+        if (squares > 1 - 1e-12).any():
+            raise ValueError(f"{name} must have two points of positive weight, got one")
+        return (total - diagonal) / (1 - squares)
+
+
+@dataclass(frozen=True)
+class LinearTime:
+    """The mean over disjoint pairs, in time that grows as n.
+
+    A pair (x_1, y_1), (x_2, y_2) gives k(x_1, x_2) + k(y_1, y_2) - k(x_1, y_2) - k(x_2, y_1).
+    Neighbours make the pairs, so the samples must stand in random order; of the longer sample the
+    rows beyond the shorter one's length are not used. Takes no weights.
+    """
+
+    def __call__(
+        self,
+        kernel: Kernel,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Float[Tensor, "*bc"]:
+        """Return the estimate from floor(min(n, m) / 2) pairs."""
+        _refuse_weights(self, weight_x, weight_y)
+        pairs = min(x.shape[-2], y.shape[-2]) // 2
+        if pairs == 0:
+            raise ValueError(f"{_sizes(x, y)}; a pair needs two of each")
+        lead, _ = _probe(kernel, x, y)
+        (x_1, x_2), (y_1, y_2) = (_blocks(side, pairs, 2, lead).split(1, dim=-2) for side in (x, y))
+        values = kernel(x_1, x_2) + kernel(y_1, y_2) - kernel(x_1, y_2) - kernel(x_2, y_1)
+        return values[..., 0, 0].mean(dim=0)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The mean of the U-statistics of disjoint blocks.
+
+    Neighbours make the blocks, so the samples must stand in random order. Both are cut into equally
+    many blocks of equal lengths, as many as have `size` rows of the shorter sample; fewer rows of
+    either than there are blocks are left over and not used. Takes no weights.
+
+    Attributes:
+        size: Least rows of a block; the square root of the shorter sample's by default.
+    """
+
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 2:
+            raise ValueError(f"size must be at least 2, got {self.size}")
+
+    def __call__(
+        self,
+        kernel: Kernel,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Float[Tensor, "*bc"]:
+        """Return the estimate, in memory that grows as n + m."""
+        _refuse_weights(self, weight_x, weight_y)
+        n, m = x.shape[-2], y.shape[-2]
+        size = max(2, math.isqrt(min(n, m))) if self.size is None else self.size
+        count = min(n, m) // size
+        if count == 0:
+            raise ValueError(f"{_sizes(x, y)}; a block has {size} of each")
+        lead, closed = _probe(kernel, x, y)
+        blocks = _blocks(x, count, n // count, lead), _blocks(y, count, m // count, lead)
+        at_once = max(1, ENTRIES // (math.prod(lead) * (n // count) * (m // count)))
+        first, second = (side.split(at_once) for side in blocks)
+        parts = [(i, len(first) + i) for i in range(len(first))]
+        block_sum = partial(_block_sum, kernel)
+        return summed(block_sum, (*first, *second), parts, closed=closed) / count
+
+
+def mean_difference(
+    kernel: Kernel,
+    at: Float[Tensor, "*a k d"],
+    x: Float[Tensor, "*b n d"],
+    y: Float[Tensor, "*c m d"],
+) -> Float[Tensor, "*abc k"]:
+    """Return the mean of k(at, x_i) less that of k(at, y_j), at each point.
+
+    Raises:
+        TypeError: If x, y and the points are not of one floating dtype.
+        ValueError: If their shapes do not fit.
+    """
+    check_samples(x, y)
+    check_samples(at, y)
+    return kernel(at, x).mean(dim=-1) - kernel(at, y).mean(dim=-1)
+
+
+def _block_sum(kernel: Kernel, x: Float[Tensor, "k ..."], y: Float[Tensor, "k ..."]) -> Tensor:
+    """Return the sum of the U-statistics of k blocks, (k, *bc, n, d) and (k, *bc, m, d)."""
+    value = -2 * kernel(x, y).mean(dim=(-2, -1))
+    for side in (x, y):
+        matrix = kernel(side, side)
+        n = side.shape[-2]
+        off = matrix.sum(dim=(-2, -1)) - matrix.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+        value = value + off / (n * (n - 1))
+    return value.sum(dim=0)
+
+
+def _blocks(
+    sample: Float[Tensor, "*b n d"], count: int, size: int, lead: torch.Size
+) -> Float[Tensor, "count ... size d"]:
+    """Return disjoint blocks of neighbouring rows, in front of the leading dimensions."""
+    rows = sample[..., : count * size, :].unflatten(-2, (count, size))
+    return rows.expand(*lead, *rows.shape[-3:]).movedim(-3, 0)
+
+
+def _probe(kernel: Kernel, x: Tensor, y: Tensor) -> tuple[torch.Size, bool]:
+    """Return the leading dimensions of the result, and whether only points take gradients."""
+    value = kernel(x[..., :1, :].detach(), y[..., :1, :].detach())
+    return value.shape[:-2], not value.requires_grad
+
+
+def _cut(sample: Tensor, weight: Tensor, lead: torch.Size) -> list[tuple[Tensor, Tensor]]:
+    """Return rows and their weights, so many that two such make a tile."""
+    side = max(16, math.isqrt(ENTRIES // max(1, math.prod(lead))))
+    return list(zip(sample.split(side, dim=-2), weight.split(side, dim=-1), strict=True))
+
+
+def _across(
+    kernel: Kernel,
+    rows: list[tuple[Tensor, Tensor]],
+    columns: list[tuple[Tensor, Tensor]],
+    closed: bool,
+) -> Float[Tensor, "..."]:
+    """Return sum_ij w_i v_j k(x_i, y_j) in float64."""
+    tensors = list(itertools.chain(*rows, *columns))
+    places = range(0, 2 * len(rows), 2), range(2 * len(rows), len(tensors), 2)
+    parts = [(i, i + 1, j, j + 1) for i, j in itertools.product(*places)]
+    return summed(partial(_tile, kernel), tensors, parts, closed=closed)
+
+
+def _total(
+    kernel: Kernel, rows: list[tuple[Tensor, Tensor]], closed: bool
+) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+    """Return sum_ij w_i w_j k(x_i, x_j) and sum_i w_i^2 k(x_i, x_i) in float64."""
+    tensors = list(itertools.chain(*rows))
+    places = range(0, len(tensors), 2)
+    own = [(i, i + 1) for i in places]
+    total, diagonal = summed(partial(_own_tile, kernel), tensors, own, closed=closed)
+    if len(rows) == 1:
+        return total, diagonal
+    pairs = [(i, i + 1, j, j + 1) for i, j in itertools.combinations(places, 2)]
+    return total + 2 * summed(partial(_tile, kernel), tensors, pairs, closed=closed), diagonal
+
+
+def _tile(kernel: Kernel, x: Tensor, w: Tensor, y: Tensor, v: Tensor) -> Tensor:
+    return _weighted(kernel(x, y), w, v)
+
+
+def _own_tile(kernel: Kernel, x: Tensor, w: Tensor) -> Tensor:
+    matrix = kernel(x, x)
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1) * w.square()
+    return torch.stack([_weighted(matrix, w, w), diagonal.sum(dim=-1).double()])
+
+
+def _weighted(matrix: Tensor, w: Tensor, v: Tensor) -> Tensor:
+    return ((matrix @ v[..., None])[..., 0] * w).sum(dim=-1).double()
+
+
+def _refuse_weights(estimator: Estimator, weight_x: Tensor | None, weight_y: Tensor | None) -> None:
+    if weight_x is not None or weight_y is not None:
+        raise ValueError(
+            f"{type(estimator).__name__} takes no weights; use Unbiased or Biased, or resample"
+        )
+
+
+def _sizes(x: Tensor, y: Tensor) -> str:
+    return f"x and y are too short, got {x.shape[-2]} and {y.shape[-2]} points"

@@ -1,0 +1,201 @@
+"""Optimal transport on a line, exact by sorting, and along random lines in any dimension.
+
+The cheapest way to carry the mass of p to that of q at |x - y|^k a unit, k >= 1, costs W_k^k, the
+k-th power of the Wasserstein distance. On a line nothing overtakes, so that points of equal rank
+are matched: with the quantile functions of both,
+
+    W_k^k = int_0^1 |F_p^-1(u) - F_q^-1(u)|^k du.
+
+The quantile functions of two weighted samples are steps. They jump at the cumulative weights,
+which are merged, and between two neighbours both are constant: the integral is a finite sum, exact
+for unequal sizes and any weights, in O((n + m) log(n + m)). In more dimensions the sliced distance
+is the mean of W_k^k over projections onto directions t on the unit sphere,
+
+    SW_k^k = E_t W_k^k(t . x, t . y),
+
+a metric of its own, not larger than W_k^k, zero only where p = q. Here the directions are fixed by
+a seed: the same for all pairs of samples, so that it is one function of its arguments, and sums of
+squares over finitely many directions are still nonnegative, symmetric, zero at equal samples.
+
+**All discrepancies of transport here return W_k^k, without the root**: the cost, a mean over the
+mass, differentiable where samples coincide. Take `value ** (1 / order)` for the metric. Of N(a, I)
+and N(b, I) in d dimensions W_2^2 is |a - b|^2, and SW_2^2 is |a - b|^2 / d.
+
+References:
+    Bonneel, Rabin, Peyre & Pfister, Sliced and Radon Wasserstein Barycenters of Measures, Journal
+        of Mathematical Imaging and Vision, 2015. doi:10.1007/s10851-014-0506-3
+    Bernton, Jacob, Gerber & Robert, Approximate Bayesian computation with the Wasserstein
+        distance, JRSS B, 2019. arXiv:1905.03747
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.numerics.weighted_samples import check_samples, probabilities
+
+
+def _check_order(order: float) -> None:
+    if not 1 <= order < math.inf:
+        raise ValueError(f"order must be at least 1 and finite, got {order}")
+
+
+@dataclass(frozen=True)
+class Wasserstein1D:
+    """W_k^k of samples of numbers, exact; the root is not taken.
+
+    Differentiable in points and weights almost everywhere: where two points of a sample change
+    places, or two cumulative weights meet, one-sided derivatives may differ.
+
+    Attributes:
+        order: k, the power of the distance that mass is carried; at least 1.
+
+    Example:
+        >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [5.0], [8.0], [5.0]])
+        >>> Wasserstein1D()(x, y)
+        tensor(4.5000)
+    """
+
+    order: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_order(self.order)
+
+    def __call__(
+        self,
+        x: Float[Tensor, "*b n 1"],
+        y: Float[Tensor, "*c m 1"],
+        *,
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Float[Tensor, "*bc"]:
+        """Return the least cost of carrying x to y.
+
+        Raises:
+            ValueError: If the samples have several dimensions, their shapes do not fit, or weights
+                are negative.
+        """
+        check_samples(x, y)
+        if x.shape[-1] != 1:
+            raise ValueError(
+                f"x and y must be samples of numbers, (*batch, n, 1), got {tuple(x.shape)} and "
+                f"{tuple(y.shape)}: in more dimensions take SlicedWasserstein or Sinkhorn"
+            )
+        given = weight_x is not None or weight_y is not None
+        return _along_lines(
+            x.mT,
+            y.mT,
+            probabilities("weight_x", x, weight_x)[..., None, :] if given else None,
+            probabilities("weight_y", y, weight_y)[..., None, :] if given else None,
+            self.order,
+        )[..., 0]
+
+
+@dataclass(frozen=True)
+class SlicedWasserstein:
+    """Mean of W_k^k over projections onto random directions; the root is not taken.
+
+    Of d-dimensional samples it takes memory and time for `projections` times as many numbers. Its
+    directions are a function of seed and dimension, drawn on the CPU whatever the device. In one
+    dimension it is W_k^k itself. As an estimate of the mean over all directions it has a standard
+    error, which falls as 1 / sqrt(projections).
+
+    Attributes:
+        projections: How many directions.
+        order: k, the power of the distance that mass is carried; at least 1.
+        seed: Of the directions.
+
+    Example:
+        >>> x = torch.randn(100, 3, generator=torch.Generator().manual_seed(1))
+        >>> shift = SlicedWasserstein(projections=2000)(x, x + torch.tensor([3.0, 0.0, 0.0]))
+        >>> 2.8 < shift < 3.2  # 3^2 / 3
+        tensor(True)
+    """
+
+    projections: int = 100
+    order: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_order(self.order)
+        if self.projections < 1:
+            raise ValueError(f"projections must be at least 1, got {self.projections}")
+
+    def directions(self, dim: int) -> Float[Tensor, "dim k"]:
+        """Return unit vectors, uniform on the sphere, as columns: one of one dimension."""
+        if dim == 1:
+            return torch.ones(1, 1, dtype=torch.float64)
+        rng = torch.Generator().manual_seed(self.seed)
+        normal = torch.randn(dim, self.projections, generator=rng, dtype=torch.float64)
+        return normal / normal.norm(dim=0)
+
+    def __call__(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        *,
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Float[Tensor, "*bc"]:
+        """Return the mean cost of carrying the projections of x to those of y.
+
+        Raises:
+            ValueError: If the shapes do not fit, or weights are negative.
+        """
+        check_samples(x, y)
+        directions = self.directions(x.shape[-1]).to(x)
+        given = weight_x is not None or weight_y is not None
+        return _along_lines(
+            (x @ directions).mT,
+            (y @ directions).mT,
+            probabilities("weight_x", x, weight_x)[..., None, :] if given else None,
+            probabilities("weight_y", y, weight_y)[..., None, :] if given else None,
+            self.order,
+        ).mean(dim=-1)
+
+
+def _along_lines(
+    x: Float[Tensor, "*b k n"],
+    y: Float[Tensor, "*c k m"],
+    weight_x: Float[Tensor, "*b 1 n"] | None,
+    weight_y: Float[Tensor, "*c 1 m"] | None,
+    order: float,
+) -> Float[Tensor, "*bc k"]:
+    """Return W^order of each line; weights sum to 1, or are equal (None) in both samples."""
+    x, place_x = x.sort(dim=-1)
+    y, place_y = y.sort(dim=-1)
+    if weight_x is None or weight_y is None:
+        if x.shape[-1] == y.shape[-1]:
+            return (x - y).abs().pow(order).mean(dim=-1)
+        up_to_x, up_to_y = _steps(x), _steps(y)
+    else:
+        up_to_x = _cumulative(weight_x.expand_as(x).gather(-1, place_x))
+        up_to_y = _cumulative(weight_y.expand_as(y).gather(-1, place_y))
+    lead = torch.broadcast_shapes(up_to_x.shape[:-1], up_to_y.shape[:-1])  # () if none is weighted
+    up_to_x, up_to_y = up_to_x.expand(*lead, -1), up_to_y.expand(*lead, -1)
+    jumps = torch.cat([up_to_x, up_to_y], dim=-1).sort(dim=-1).values
+    mass = jumps.diff(dim=-1, prepend=jumps.new_zeros(*lead, 1))
+    moved = _quantiles(x, up_to_x, jumps) - _quantiles(y, up_to_y, jumps)
+    return (mass * moved.abs().pow(order)).sum(dim=-1)
+
+
+def _steps(x: Float[Tensor, "*b n"]) -> Float[Tensor, " n"]:
+    """Return the cumulative weights of n equal ones."""
+    n = x.shape[-1]
+    return torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n
+
+
+def _cumulative(weight: Float[Tensor, "*b n"]) -> Float[Tensor, "*b n"]:
+    """Return cumulative weights that end at 1 exactly."""
+    total = weight.cumsum(dim=-1)
+    return total / total[..., -1:]
+
+
+def _quantiles(x: Float[Tensor, "*b n"], up_to: Tensor, u: Tensor) -> Float[Tensor, "*bc k"]:
+    """Return the least sorted x whose cumulative weight, (*bc, n) or (n,), is at least u."""
+    index = torch.searchsorted(up_to.detach().contiguous(), u.detach().contiguous())
+    lead = torch.broadcast_shapes(x.shape[:-1], index.shape[:-1])
+    return x.expand(*lead, -1).gather(-1, index.expand(*lead, -1))

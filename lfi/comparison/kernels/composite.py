@@ -1,0 +1,133 @@
+"""Kernels made of kernels: sums, and kernels of what a network says of the points.
+
+    Sum                     k_1(x, y) + k_2(x, y) + ...
+    Learned                 k(f(x), f(y)) for a network f
+
+A sum of kernels of one distance, such as Gaussians of several bandwidths, computes it once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.comparison.kernels.stationary import Kernel, Scaled, fixed
+from lfi.numerics.distances import quantile_distances
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of kernels, such as several bandwidths.
+
+    Attributes:
+        kernels: Those that are added.
+
+    Example:
+        >>> from lfi.comparison import Gaussian, Quantile
+        >>> kernel = Sum(tuple(Gaussian(Quantile(scale=s)) for s in (0.5, 1.0, 2.0)))
+        >>> kernel(torch.zeros(1, 2), torch.zeros(1, 2))
+        tensor([[3.]])
+    """
+
+    kernels: tuple[Kernel, ...]
+
+    def __post_init__(self) -> None:
+        if not self.kernels:
+            raise ValueError("kernels must have at least one, got none")
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the sum with every bandwidth fixed; quantiles in one norm are taken together."""
+        chosen = [k for k in self.kernels if isinstance(k, Scaled) and k.rule is not None]
+        found = {}
+        for norm in dict.fromkeys(kernel.norm for kernel in chosen):
+            levels = tuple(dict.fromkeys(k.rule.level for k in chosen if k.norm == norm))
+            values = quantile_distances(
+                x, y, levels, distance=norm, weight_x=weight_x, weight_y=weight_y
+            )
+            found |= {(norm, level): value for level, value in zip(levels, values, strict=True)}
+
+        def settled(kernel: Kernel) -> Kernel:
+            if not isinstance(kernel, Scaled) or kernel.rule is None:
+                return fixed(kernel, x, y, weight_x, weight_y)
+            unit = kernel.rule.scale * found[kernel.norm, kernel.rule.level]
+            return replace(kernel, bandwidth=unit)
+
+        return Sum(tuple(map(settled, self.kernels)))
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(x_i, y_j); distances are computed once for all terms."""
+        apart = {}
+
+        def term(kernel: Kernel) -> Tensor:
+            if not isinstance(kernel, Scaled):
+                return kernel(x, y)
+            if kernel.apart not in apart:
+                apart[kernel.apart] = kernel.apart(x, y)
+            return kernel.of(apart[kernel.apart])
+
+        first, *others = self.fixed(x, y).kernels
+        total = term(first)
+        for kernel in others:  # one matrix at a time
+            total = total + term(kernel)
+        return total
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A kernel of what a network says of the points; its weights receive gradients.
+
+    Attributes:
+        features: A network, (*b, n, d) to (*b, n, e).
+        kernel: The kernel of its features.
+
+    Example:
+        >>> from lfi.comparison import Gaussian
+        >>> kernel = Learned(torch.nn.Linear(5, 2), Gaussian())
+        >>> kernel(torch.zeros(3, 5), torch.ones(4, 5)).shape
+        torch.Size([3, 4])
+    """
+
+    features: nn.Module | Callable[[Tensor], Tensor]
+    kernel: Kernel
+
+    def fixed(
+        self,
+        x: Float[Tensor, "*b n d"],
+        y: Float[Tensor, "*c m d"],
+        weight_x: Float[Tensor, "*b n"] | None = None,
+        weight_y: Float[Tensor, "*c m"] | None = None,
+    ) -> Kernel:
+        """Return the kernel with the bandwidth that the features ask for."""
+        with torch.no_grad():
+            features = self.features(x), self.features(y)
+            return replace(self, kernel=fixed(self.kernel, *features, weight_x, weight_y))
+
+    def __call__(
+        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
+    ) -> Float[Tensor, "*bc n m"]:
+        """Return the matrix of k(f(x_i), f(y_j))."""
+        return self.kernel(self.features(x), self.features(y))
+
+
+def innermost(kernel: Kernel, *samples: Float[Tensor, "..."]) -> tuple[Kernel, *tuple[Tensor, ...]]:
+    """Return the kernel under all networks, and what they say of samples: each point goes once.
+
+    Example:
+        >>> from lfi.comparison import Linear
+        >>> kernel, x = innermost(Learned(lambda x: 2 * x, Linear()), torch.ones(1, 2))
+        >>> kernel, x
+        (Linear(), tensor([[2., 2.]]))
+    """
+    while isinstance(kernel, Learned):
+        samples, kernel = tuple(kernel.features(sample) for sample in samples), kernel.kernel
+    return kernel, *samples

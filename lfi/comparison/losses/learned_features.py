@@ -1,0 +1,72 @@
+"""Discrepancies in features that a critic learns: MMD-GAN, Cramer GAN.
+
+The critic is a map phi to some features. It makes the discrepancy of both samples' features large,
+the generator makes it small:
+
+    critic      -D(phi(p), phi(q)) + penalties          generator     D(phi(p), phi(q))
+
+For a squared distance of mean embeddings, such as `Energy` and `MMD`, what tells p from q at a
+point x is the witness w(x) = <k(phi(x), .), mu_p - mu_q>, and gradient penalties are of its slope.
+
+References:
+    Li, Chang, Cheng, Yang & Poczos, MMD GAN, 2017. arXiv:1705.08584
+    Binkowski, Sutherland, Arbel & Gretton, Demystifying MMD GANs, 2018. arXiv:1801.01401
+    Bellemare et al., The Cramer distance as a solution to biased Wasserstein gradients, 2017.
+        arXiv:1705.10743
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.comparison.types import Critic, Discrepancy, Recovers, Values
+
+
+@dataclass(frozen=True)
+class LearnedFeatures:
+    """A critic's loss and a generator's: a discrepancy of the critic's features.
+
+    Attributes:
+        discrepancy: What compares features; one that has a witness (`Energy`, `MMD`) where there
+            are penalties, which charge the witness's slope.
+        features: How many the critic returns, (n, features).
+
+    Example:
+        >>> loss = LearnedFeatures(lfi.Energy(), features=2)
+        >>> p, q = torch.randn(50, 2), torch.randn(50, 2) + 3
+        >>> bool(loss.generator(p, q) == -loss(p, q))
+        True
+    """
+
+    discrepancy: Discrepancy
+    features: int = 16
+    recovers: ClassVar[Recovers] = Recovers.NOTHING
+
+    def __call__(self, h_p: Float[Tensor, "n e"], h_q: Float[Tensor, "m e"]) -> Float[Tensor, ""]:
+        """Return minus the discrepancy of the features."""
+        return -self.discrepancy(h_p, h_q)
+
+    def generator(self, h_p: Float[Tensor, "n e"], h_q: Float[Tensor, "m e"]) -> Float[Tensor, ""]:
+        """Return the discrepancy of the features."""
+        return self.discrepancy(h_p, h_q)
+
+    def value(self, h_p: Float[Tensor, "n e"], h_q: Float[Tensor, "m e"]) -> Float[Tensor, ""]:
+        """Return the discrepancy, in the features at hand."""
+        return self.discrepancy(h_p, h_q)
+
+    def critic_of(self, critic: Critic, values: Values, members: int = 1) -> Critic:
+        """Return the witness as a critic of rows, which penalties can charge.
+
+        Args:
+            critic: phi.
+            values: The features of both samples, of which the witness is made.
+            members: How many critics stand side by side, each with its share of the rows.
+        """
+
+        def share(h: Tensor) -> Tensor:
+            return h.unflatten(0, (members, -1))
+
+        p, q = share(values.h_p), share(values.h_q)
+        return lambda *inputs: self.discrepancy.witness(share(critic(*inputs)), p, q).flatten()

@@ -1,0 +1,108 @@
+"""Copying: are generated points closer to the training data than new data are?
+
+Each generated point is handed its nearest training points, to be looked at, and the distances are
+compared with those of held-out data. With U the share of pairs of a generated and a held-out point
+of which the generated one is closer to the training data (ties count half),
+
+    z = (U - 1/2) / sqrt((m + h + 1) / (12 m h))
+
+is Mann and Whitney's statistic for m generated and h held-out points: where both have the same
+distribution, U is 1/2 and z standard normal, given the training data, whatever they are. A large z
+says that the generator copies. A very negative one says that it is off the data altogether, and
+nothing about copying. Copies of few training points hide among many good points: compare regions
+apart where that is to be feared.
+
+Reference:
+    Meehan, Chaudhuri & Dasgupta, A non-parametric test to detect data-copying in generative models,
+    AISTATS 2020. arXiv:2004.05675
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lfi.numerics.distances import squared_distances
+from lfi.numerics.weighted_samples import check_samples
+
+ENTRIES = 2**22  # distances held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Memorisation:
+    """What `memorisation` has found.
+
+    Attributes:
+        distance: From each generated point to its k nearest training points, (m, k).
+        index: Which training points these are, (m, k).
+        share: How often a generated point is closer to the training data than a held-out one.
+        z: The same in standard errors: above 3, it copies.
+    """
+
+    distance: Float[Tensor, "m k"]
+    index: Int[Tensor, "m k"]
+    share: float
+    z: float
+
+
+@torch.no_grad()
+def nearest(
+    x: Float[Tensor, "m d"], training: Float[Tensor, "n e"], *, k: int = 1
+) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
+    """Return distances to the k nearest training points, nearest first, and which they are.
+
+    Raises:
+        TypeError: If x and the training data are not of one floating dtype.
+        ValueError: If shapes do not fit, or k is not between 1 and the number of training points.
+
+    Example:
+        >>> distance, index = nearest(torch.tensor([[1.2]]), torch.tensor([[0.0], [1.0], [2.0]]))
+        >>> round(distance.item(), 3), index.item()
+        (0.2, 1)
+    """
+    check_samples(x, training)
+    if not 1 <= k <= len(training):
+        raise ValueError(f"k must lie between 1 and {len(training)} training points, got {k}")
+    found = [
+        squared_distances(rows, training).topk(k, dim=1, largest=False)
+        for rows in x.split(max(1, ENTRIES // len(training)))
+    ]
+    squares, index = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return squares.sqrt(), index
+
+
+def memorisation(
+    generated: Float[Tensor, "m d"],
+    training: Float[Tensor, "n e"],
+    held_out: Float[Tensor, "h f"],
+    *,
+    k: int = 1,
+) -> Memorisation:
+    """Compare how close generated and held-out points are to the training data.
+
+    Args:
+        generated: The generator's points, or features of them.
+        training: What it was trained on.
+        held_out: Data of the same distribution that it was not.
+        k: How many training points to show for each generated one.
+
+    Raises:
+        TypeError: If the samples are not of one floating dtype.
+        ValueError: If shapes do not fit, or k is not between 1 and the number of training points.
+
+    Example:
+        >>> training, held_out = torch.randn(500, 2), torch.randn(200, 2)
+        >>> copies = training[:200] + 1e-3 * torch.randn(200, 2)
+        >>> memorisation(copies, training, held_out).z > 10
+        True
+    """
+    distance, index = nearest(generated, training, k=k)
+    other, _ = nearest(held_out, training)
+    m, h = len(generated), len(held_out)
+    ordered, own = other[:, 0].sort().values, distance[:, 0].contiguous()
+    farther = h - torch.searchsorted(ordered, own, right=True)
+    no_closer = h - torch.searchsorted(ordered, own, right=False)
+    share = (farther + no_closer).double().mean().item() / (2 * h)
+    z = (share - 0.5) / ((m + h + 1) / (12 * m * h)) ** 0.5
+    return Memorisation(distance, index, share, z)

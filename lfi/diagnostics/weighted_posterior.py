@@ -1,0 +1,307 @@
+"""The truth among candidates: posteriors of many observations, in the one form that checks take.
+
+A simulation is (theta*, x). The posterior of x is known as candidates theta_1..k with weights w_i:
+
+    known by    candidates                                     weights
+    its ratio   draws from the prior, shared by observations   p(x | theta_i) / p(x)
+    its draws   draws from the posterior of x                  all equal
+
+Add theta* as theta_0. If the posterior is right then, given x and the set {theta_0..k}, each member
+is the one that made x with probability proportional to its weight: theta* is a draw from the
+weighted set itself. This holds exactly, for every k, and needs independent draws in the second
+case: of those that repeat each other, `ess` counts the different ones.
+
+A posterior known by draws alone has no density. What is asked of one is only to order candidates,
+and any order that treats theta* like the others is as exact, so each is judged by its distance to
+its nearest neighbours in the set, coordinates divided by their deviation in the set.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.inference.types import Weighted
+from lfi.runtime.seeds import child
+from lfi.simulation import Prior, Simulations
+
+PER_OBSERVATION = 128  # candidates for each of the observations that share them
+SHARING = 64  # observations treated together at most: this bounds the memory
+DRAWS = 256  # of each observation, where a posterior is known by draws
+
+
+@runtime_checkable
+class GivesDraws(Protocol):
+    """A posterior of any observation, known by draws: what a check needs at least.
+
+    Where it has a `log_prob(theta, x_obs)` of (n, D) and one observation too, that is its density.
+    """
+
+    prior: Prior
+
+    def sample(self, n: int, x_obs: Tensor, *, seed: int | None = None) -> Tensor:
+        """Return draws given one observation, (n, D), or given a batch of m, (m, n, D)."""
+        ...
+
+
+@runtime_checkable
+class HasDensity(Protocol):
+    """A posterior with a log density, perhaps up to a function of the observation."""
+
+    def log_prob(self, theta: Tensor, x_obs: Tensor) -> Tensor:
+        """Return the log density of theta, (n, D), given one observation, (n,)."""
+        ...
+
+
+@runtime_checkable
+class WeighsCandidates(Protocol):
+    """A posterior of any observation, known by its ratio to the prior."""
+
+    prior: Prior
+    x_shape: tuple[int, ...]
+
+    def log_ratio(self, theta: Tensor, x: Tensor) -> Tensor:
+        """Return log p(theta | x) / p(theta) up to a function of x, row by row."""
+        ...
+
+    def weighted(self, x: Tensor, candidates: int, *, seed: int) -> Weighted:
+        """Return shared candidates from the prior with their log-ratios, up to one of x."""
+        ...
+
+
+Checkable = WeighsCandidates | GivesDraws
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Weighted candidates of m posteriors, the truth in front where there is one.
+
+    Attributes:
+        truth: The parameters that made each observation, (m, D); None where none are known.
+        others: Candidates that all observations share, (k, D), or of each one, (m, k, D).
+        weights: Of the truth, if known, and the others, (m, [1 +] k); each row adds up to one.
+        log_density: The posterior's log density at the same, each row up to a constant; None where
+            none was asked for.
+        ess: How many candidates the weights are worth, (m,).
+    """
+
+    truth: Float[Tensor, "m d"] | None
+    others: Float[Tensor, "*m k d"]
+    weights: Float[Tensor, "m c"]
+    log_density: Float[Tensor, "m c"] | None
+    ess: Float[Tensor, " m"]
+
+    def of(self, coordinates: Callable[[Tensor], Tensor]) -> Float[Tensor, "m c *e"]:
+        """Return coordinates of all candidates, which shared ones have computed once."""
+        m = len(self.weights)
+        others = coordinates(self.others)
+        others = others.expand(m, *others.shape) if self.others.ndim == 2 else others
+        if self.truth is None:
+            return others
+        return torch.cat([coordinates(self.truth)[:, None], others], dim=1)
+
+    @property
+    def theta(self) -> Float[Tensor, "m c d"]:
+        """The candidates."""
+        return self.of(lambda theta: theta)
+
+    def resampled(self, n: int, rng: torch.Generator) -> Float[Tensor, "m n d"]:
+        """Return n draws from each weighted set; a truth comes back as often as it weighs."""
+        rows = torch.multinomial(self.weights, n, replacement=True, generator=rng)
+        return self.theta.gather(1, rows[..., None].expand(-1, -1, self.others.shape[-1]))
+
+
+def candidates_of(
+    posterior: object,
+    theta: Float[Tensor, "m d"] | None,
+    x: Float[Tensor, "m ..."],
+    *,
+    candidates: int,
+    draws: int | None,
+    seed: int,
+    density: bool = True,
+) -> Iterator[Candidates]:
+    """Represent the posteriors of observations, a part of them at a time.
+
+    Args:
+        posterior: A posterior of any observation.
+        theta: What made the observations; None where that is not known.
+        x: The observations, (m, *event).
+        candidates: Draws from the prior, where the posterior weighs them.
+        draws: Draws of each posterior; None prefers weighing, and takes 256 where that cannot be.
+        seed: Of candidates and draws.
+        density: Whether to compute their densities.
+
+    Raises:
+        ValueError: If the ratios are not finite, or draws or densities have wrong shapes.
+        TypeError: If the posterior neither weighs candidates nor gives draws.
+    """
+    if draws is None and isinstance(posterior, WeighsCandidates):
+        sharing = min(max(candidates // PER_OBSERVATION, 1), SHARING)
+    elif isinstance(posterior, GivesDraws):
+        sharing, draws = SHARING, DRAWS if draws is None else draws
+    else:
+        raise TypeError(
+            "posterior: needs a `prior` and `sample(n, x_obs, seed=)`, or `log_ratio` and "
+            f"`weighted`, got {type(posterior).__name__}"
+        )
+    for chunk, rows in enumerate(torch.arange(len(x)).split(sharing)):
+        truth = None if theta is None else theta[rows].double()
+        if draws is None:
+            weighted = posterior.weighted(x[rows], candidates=candidates, seed=child(seed, chunk))
+            yield _by_ratio(posterior, truth, x[rows], weighted)
+        else:
+            drawn = drawn_for(posterior, draws, x[rows], seed=child(seed, chunk)).double()
+            yield _by_draws(posterior, truth, x[rows], drawn, density)
+
+
+def drawn_for(
+    posterior: GivesDraws, n: int, x: Float[Tensor, "m ..."], *, seed: int
+) -> Float[Tensor, "m n d"]:
+    """Return n draws for each observation, at once where the posterior takes a batch of them.
+
+    Raises:
+        ValueError: If it returns another shape than (n, D) for one observation.
+    """
+    shape = (n, posterior.prior.dim)
+    if len(x) > 1:
+        try:
+            drawn = posterior.sample(n, x, seed=seed)
+        except (ValueError, TypeError, RuntimeError, NotImplementedError):
+            drawn = None  # it takes one at a time; what else is wrong is raised below
+        if drawn is not None and drawn.shape == (len(x), *shape):
+            return drawn
+    parts = [posterior.sample(n, row, seed=child(seed, i)) for i, row in enumerate(x)]
+    for part in parts:
+        if part.shape != shape:
+            raise ValueError(
+                f"posterior: sample({n}, x_obs) returned {tuple(part.shape)}, expected {shape}"
+            )
+    return torch.stack(parts)
+
+
+def _by_ratio(
+    posterior: WeighsCandidates, truth: Tensor | None, x: Tensor, weighted: Weighted
+) -> Candidates:
+    log_weights, log_prior = weighted.log_weights.double(), posterior.prior.log_prob(weighted.theta)
+    log_prior = log_prior.double().expand_as(log_weights)
+    if truth is not None:
+        theta = truth.to(weighted.theta.dtype)
+        log_weight, best = log_weights.max(dim=1)  # perhaps normalised, which the ratio is not
+        gain = posterior.log_ratio(theta, x) - posterior.log_ratio(weighted.theta[best], x)
+        log_weights = torch.cat([(log_weight + gain.double())[:, None], log_weights], dim=1)
+        own = posterior.prior.log_prob(theta).double()
+        log_prior = torch.cat([own[:, None], log_prior], dim=1)
+    if not log_weights.max(dim=1).values.isfinite().all():  # NaN, infinite, or no weight at all
+        raise ValueError("posterior gives no finite log-ratios at some of the x")
+    weights = log_weights.softmax(dim=1)
+    ess = 1 / weights.square().sum(dim=1)
+    return Candidates(truth, weighted.theta.double(), weights, log_weights + log_prior, ess)
+
+
+def _by_draws(
+    posterior: GivesDraws,
+    truth: Tensor | None,
+    x: Tensor,
+    drawn: Float[Tensor, "m n d"],
+    density: bool,
+) -> Candidates:
+    theta = drawn if truth is None else torch.cat([truth[:, None], drawn], dim=1)
+    log_density = None
+    if density and isinstance(posterior, HasDensity):
+        dtype = posterior.prior.dtype
+        densities = [posterior.log_prob(t.to(dtype), row) for t, row in zip(theta, x, strict=True)]
+        log_density = torch.stack(densities).double()
+        if log_density.shape != theta.shape[:2] or log_density.isnan().any():
+            raise ValueError(
+                f"posterior: log_prob returned shape {tuple(densities[0].shape)} or values that "
+                f"are no numbers, expected ({theta.shape[1]},) log densities"
+            )
+    elif density:
+        log_density = -_neighbour_distance(theta)
+    weights = theta.new_full(theta.shape[:2], 1 / theta.shape[1])
+    return Candidates(truth, drawn, weights, log_density, 1 / _shares(theta).square().sum(1))
+
+
+def _neighbour_distance(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
+    """Return each candidate's distance to the sqrt(k)-th nearest other of its set."""
+    scale = theta.std(dim=1, keepdim=True)
+    z = theta / torch.where(scale > 0, scale, 1.0)
+    nearest = 1 + max(1, min(int(theta.shape[1] ** 0.5), theta.shape[1] - 1))  # itself is first
+    return torch.stack([torch.cdist(part, part).kthvalue(nearest, dim=1).values for part in z])
+
+
+def _shares(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
+    """Return the shares of different candidates among each set's, and zeros."""
+    directions = torch.linspace(1, 2, theta.shape[2], dtype=theta.dtype)
+    ordered = (theta * directions).sum(dim=2).sort(dim=1).values
+    new = (ordered[:, 1:] != ordered[:, :-1]).long().cumsum(dim=1)
+    group = torch.cat([new.new_zeros(len(new), 1), new], dim=1)
+    count = torch.zeros_like(ordered).scatter_add_(1, group, torch.ones_like(ordered))
+    return count / theta.shape[1]
+
+
+def valid_rows(posterior: Checkable, held_out: Simulations) -> tuple[Tensor, Tensor]:
+    """Return the valid (theta, x), once they are simulations of the posterior's own kind.
+
+    Raises:
+        ValueError: If names or shapes differ, nothing is valid, or the priors do not agree.
+    """
+    prior = posterior.prior
+    if held_out.names != prior.names:
+        raise ValueError(
+            f"held_out has the parameters {held_out.names}, the posterior {prior.names}"
+        )
+    theta, x = held_out.ok()
+    if len(theta) == 0:
+        raise ValueError(f"held_out has no valid simulation among {len(held_out)}")
+    if isinstance(posterior, WeighsCandidates) and x.shape[1:] != tuple(posterior.x_shape):
+        raise ValueError(
+            f"held_out has x of shape {tuple(x.shape[1:])}, the posterior takes "
+            f"{tuple(posterior.x_shape)}"
+        )
+    outside = int((~prior.contains(theta)).sum())
+    if outside:
+        raise ValueError(
+            f"{outside} of {len(theta)} held-out parameters lie outside the posterior's prior "
+            f"({scope_of(prior)}): simulate them with `prior=posterior.prior`"
+        )
+    lower, upper = held_out.prior.lower.double(), held_out.prior.upper.double()
+    inside = (lower > prior.lower) & ~torch.isclose(lower, prior.lower.double())
+    inside |= (upper < prior.upper) & ~torch.isclose(upper, prior.upper.double())
+    if inside.any():
+        raise ValueError(
+            f"held_out comes from a narrower prior ({scope_of(held_out.prior)}) than the "
+            f"posterior's ({scope_of(prior)}): simulate it with `prior=posterior.prior`"
+        )
+    return theta, x
+
+
+def observations(x_obs: object, shape: tuple[int, ...]) -> Float[Tensor, "m ..."]:
+    """Return one observation or many as many, (m, *event).
+
+    Raises:
+        ValueError: If they have another shape than one simulation's x, or are not finite.
+    """
+    x = torch.as_tensor(x_obs).detach().cpu()
+    x = x[None] if tuple(x.shape) == shape else x
+    if tuple(x.shape[1:]) != shape or len(x) == 0 or x.ndim == 0:
+        raise ValueError(
+            f"x_obs has shape {tuple(x.shape)}, expected one observation {shape} or many, "
+            f"(m, {', '.join(map(str, shape))})"
+        )
+    if not x.isfinite().all():
+        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} values that are not finite")
+    return x
+
+
+def scope_of(prior: Prior) -> str:
+    """Say in words which parameters a verdict is about."""
+    if not prior.truncated:
+        return "over the prior"
+    bounds = zip(prior.names, prior.lower.tolist(), prior.upper.tolist(), strict=True)
+    box = ", ".join(f"{name} in [{lower:.3g}, {upper:.3g}]" for name, lower, upper in bounds)
+    return f"over the prior truncated to {box}"

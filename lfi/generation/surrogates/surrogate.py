@@ -1,0 +1,238 @@
+"""Surrogates: a generator x = G(z, theta) that stands in for a simulator.
+
+It is trained by any comparison on (theta, x) against (theta, G(z, theta)), each x beside a draw at
+its own theta; is differentiable in theta whatever the simulator was; and goes wherever a simulator
+goes: it has a `prior` and a `simulate`.
+
+Three maps make it. `Columns` take each entry of x to a scale of its own and back into its support;
+a Gaussian fitted to each theta by maximum likelihood (`GaussianStart`) takes out location, scale
+and correlation; and a network bends what is left,
+
+    x = columns^-1(m(theta) + P(theta)^-1 e),    e = net(z, theta) + exp(s(theta)) z.
+
+The critic compares e, given theta. As each map can be undone, that is the comparison of x itself.
+
+It knows only what it was trained on. Where theta leaves the prior's support, or by more than a
+tenth the range of the training simulations, it warns; `fidelity` and `fidelity_by_region` say how
+well it does inside.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from lfi.generation.surrogates.gaussian_start import GaussianStart
+from lfi.networks import Coordinates, VectorGenerator
+from lfi.networks.data_transforms import Bounds, Columns
+from lfi.runtime import Contents, fresh, load_prefixed, numpy_rng, prefixed, torch_rng, write
+from lfi.simulation import Prior
+from lfi.training import History
+
+ROWS = 4_096  # mapped at once
+MARGIN = 0.1  # of the range of the training simulations, on either side
+
+
+class OutsideTraining(UserWarning):
+    """A surrogate was asked for data where it has learnt nothing."""
+
+
+class Surrogate(nn.Module):
+    """A generator of a simulator's data: x = G(z, theta).
+
+    Attributes:
+        prior: The prior of the simulations it was trained on: where it may be used.
+        x_shape: The shape of one x.
+        history: How it was trained.
+        generator: The network that turns noise and theta into e.
+        differentiable: True: gradients flow from x to theta.
+    """
+
+    differentiable = True
+
+    def __init__(
+        self,
+        prior: Prior,
+        x_shape: tuple[int, ...],
+        *,
+        generator: nn.Module | None = None,
+        width: int = 128,
+        start: bool = True,
+        history: History | None = None,
+    ) -> None:
+        super().__init__()
+        size = int(torch.Size(x_shape).numel())
+        self.prior, self.x_shape, self.history = prior, tuple(x_shape), history
+        self.spec = {"width": width, "start": start, "own": generator is not None}
+        self.coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
+        self.columns = Columns(size)
+        given = self.coordinates.size
+        self.start = GaussianStart(size, given, width=width) if start else None
+        if generator is None:
+            generator = VectorGenerator(size, given, width=width)
+            if start:  # what the Gaussian leaves has unit spread
+                nn.init.zeros_(generator.log_scale[-1].bias)
+        self.generator = generator
+        for name in ("least", "most"):
+            self.register_buffer(name, torch.zeros(given, dtype=torch.float32))
+
+    def learn(
+        self,
+        theta: Float[Tensor, "n theta_dim"],
+        x: Float[Tensor, "n d"],
+        *,
+        lower: Bounds = None,
+        upper: Bounds = None,
+    ) -> None:
+        """Take scales, kinds of entries and the trained range from simulations, x flat."""
+        self.coordinates.learn(theta)
+        self.columns.learn(x, lower=lower, upper=upper)
+        given = self.coordinates(theta)
+        self.least.copy_(given.amin(0))
+        self.most.copy_(given.amax(0))
+
+    @torch.no_grad()
+    def left(
+        self, x: Float[Tensor, "n d"], given: Float[Tensor, "n given"], rng: torch.Generator
+    ) -> Float[Tensor, "n d"]:
+        """Return e of flat data at standardised parameters: what the start leaves to be learnt."""
+        y = self.columns.encode(x, rng)
+        if self.start is None:
+            return y
+        parts = zip(y.split(ROWS), given.split(ROWS), strict=True)
+        return torch.cat([self.start.whiten(rows, at) for rows, at in parts])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names."""
+        return self.prior.names
+
+    def forward(
+        self, theta: Float[Tensor, "n theta_dim"], *, seed: int | None = None
+    ) -> Float[Tensor, "n ..."]:
+        """Return one x for each theta, (n, *event), differentiable in theta.
+
+        Args:
+            theta: Parameters, (n, theta_dim).
+            seed: Names the noise: equal seeds give equal noise; None takes fresh entropy.
+        """
+        return self.simulate(theta, torch_rng(fresh(seed)))
+
+    def simulate(
+        self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
+    ) -> Float[Tensor, "n ..."]:
+        """Return one x for each theta, with the generator that a simulator is handed.
+
+        Warns:
+            OutsideTraining: If a theta is where nothing was learnt.
+
+        Raises:
+            ValueError: If theta has another number of columns than the prior.
+        """
+        if theta.ndim != 2 or theta.shape[1] != self.prior.dim:
+            raise ValueError(
+                f"theta has shape {tuple(theta.shape)}, expected (n, {self.prior.dim}): "
+                f"{', '.join(self.names)}"
+            )
+        outside = int((~self.trusts(theta)).sum())
+        if outside:
+            warnings.warn(
+                f"{outside} of {len(theta)} parameter vectors are outside the prior's support or "
+                "the range of the training simulations: the surrogate has learnt nothing there",
+                OutsideTraining,
+                stacklevel=2,
+            )
+        device = self.columns.knee.device
+        z = self.generator.noise(len(theta), rng).to(device)
+        x = self.transform(theta.to(device, torch.float32), z)
+        return x.to(theta)
+
+    def transform(
+        self, theta: Float[Tensor, "n theta_dim"], z: Float[Tensor, "n ..."]
+    ) -> Float[Tensor, "n ..."]:
+        """Return x of given noise, in float32: the function that `export` exports."""
+        given = self.coordinates(theta)
+        e = self.generator(z, given)
+        y = e if self.start is None else self.start.colour(e, given)
+        return self.columns.decode(y).reshape(-1, *self.x_shape)
+
+    def trusts(self, theta: Float[Tensor, "n theta_dim"]) -> Bool[Tensor, " n"]:
+        """Return where it has learnt something: in the prior's support, among the training data."""
+        theta = theta.detach()
+        given = self.coordinates(theta.to(self.least.device, torch.float32))
+        room = MARGIN * (self.most - self.least)
+        within = ((given >= self.least - room) & (given <= self.most + room)).all(dim=1)
+        return within.to(theta.device) & self.prior.contains(theta)
+
+    def export(self) -> torch.export.ExportedProgram:
+        """Return `transform` as a program without lfi: theta and noise in, x out, any number.
+
+        `torch.export.save` writes it, and a program in C++ or on a device runs it. The noise is
+        what the generator's `noise` draws: standard normal, of as many entries as x.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 200, seed=1)
+            >>> surrogate = lfi.fit_surrogate(simulations, steps=2, width=8, seed=1)
+            >>> program = surrogate.export().module()
+            >>> program(torch.ones(5, 3).float(), torch.randn(5, 14).float()).shape
+            torch.Size([5, 14])
+        """
+        self.eval()
+        example = torch.Generator().manual_seed(0)
+        device = self.columns.knee.device
+        z = self.generator.noise(3, example).to(device)
+        theta = self.prior.sample(3, rng=numpy_rng(0)).to(device, torch.float32)
+        rows = torch.export.Dim("n")
+        return torch.export.export(
+            _Transform(self), (theta, z), dynamic_shapes={"theta": {0: rows}, "z": {0: rows}}
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the surrogate to a file that `lfi.load` reads: safetensors and JSON."""
+        spec = {
+            "prior": self.prior.describe(),
+            "x_shape": list(self.x_shape),
+            **self.spec,
+            "history": self.history and self.history.describe(),
+        }
+        write(path, "Surrogate", spec, prefixed("surrogate", self))
+
+    @classmethod
+    def restore(
+        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
+    ) -> "Surrogate":
+        """Build the surrogate from a file's contents; see `lfi.load`."""
+        spec = contents.spec
+        if prior is None and spec["prior"] is None:
+            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
+        if spec["own"] and "generator" not in modules:
+            raise ValueError(
+                "the file's generator is a network of your own: give one like it with "
+                "load(path, modules={'generator': network})"
+            )
+        surrogate = cls(
+            Prior.restore(spec["prior"]) if prior is None else prior,
+            tuple(spec["x_shape"]),
+            generator=modules["generator"] if spec["own"] else None,
+            width=spec["width"],
+            start=spec["start"],
+            history=spec["history"] and History.restore(spec["history"]),
+        )
+        load_prefixed("surrogate", surrogate, contents.tensors)
+        return surrogate.eval()
+
+
+class _Transform(nn.Module):
+    """A surrogate's `transform` as a module, which is what can be exported."""
+
+    def __init__(self, surrogate: Surrogate) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+
+    def forward(self, theta: Tensor, z: Tensor) -> Tensor:
+        """Return x."""
+        return self.surrogate.transform(theta, z)

@@ -1,0 +1,109 @@
+"""Rejection: of simulations from the prior, keep those whose data are closest to the observed.
+
+The plainest way to a posterior, and one that any number of distances and observations share the
+simulations of: nothing is simulated here.
+
+References:
+    Pritchard, Seielstad, Perez-Lezaun & Feldman, Population growth of human Y chromosomes, 1999.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.comparison import Discrepancy
+from lfi.inference.abc.accepted import Accepted
+from lfi.inference.abc.distances import Distance, as_distance, measured
+from lfi.inference.abc.summaries import Summaries
+from lfi.simulation import Simulations
+
+SCALED = Summaries()  # the distance unless another is asked for
+
+
+def abc_rejection(
+    simulations: Simulations,
+    x_obs: Float[Tensor, "*shape"],
+    *,
+    discrepancy: Discrepancy | Distance = SCALED,
+    quantile: float | None = None,
+    tolerance: float | None = None,
+    number: int | None = None,
+) -> Accepted:
+    """Return the parameters whose data are closest to the observation.
+
+    Exactly one of quantile, tolerance and number says how many. Failed simulations count as
+    simulations and are never accepted.
+
+    Args:
+        simulations: Draws from the prior and their data.
+        x_obs: The observation, (*event); for a discrepancy of samples (m, *event), any m.
+        discrepancy: A discrepancy of samples, for data (n, trials, *event), such as `lfi.MMD()`;
+            or a distance: `lfi.Summaries()`, `lfi.SemiAutomatic()`, `lfi.FittedRatio(posterior)`.
+        quantile: The share of all simulations to accept, rounded to a whole number of at least 1.
+        tolerance: The largest distance to accept.
+        number: How many to accept. Of equal distances, earlier simulations come first.
+
+    Raises:
+        ValueError: If not one of the three is given, or nothing, or not enough, can be accepted.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 3.0)}
+        >>> noisy = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1), prior=prior,
+        ...     trials=25)
+        >>> simulations = lfi.simulate(noisy, 2_000, seed=1)
+        >>> x_obs = 2 + torch.randn(25, 1, generator=torch.Generator().manual_seed(1))
+        >>> accepted = lfi.abc_rejection(simulations, x_obs, discrepancy=lfi.MMD(), quantile=0.02)
+        >>> len(accepted), bool((accepted.mean - x_obs.mean()).abs() < 0.3)
+        (40, True)
+    """
+    given = {"quantile": quantile, "tolerance": tolerance, "number": number}
+    if sum(value is not None for value in given.values()) != 1:
+        raise ValueError(f"give exactly one of quantile, tolerance and number, got {given}")
+    theta, x = simulations.ok()
+    if len(theta) == 0:
+        raise ValueError(f"simulations: none of {len(simulations)} succeeded")
+    observed = finite(x_obs).to(x)
+    distances = measured(as_distance(discrepancy).towards(observed, theta, x), x)
+    order = distances.argsort(stable=True)
+    near = int(distances.isfinite().sum())
+    if tolerance is not None:
+        count = int((distances <= tolerance).sum())
+        if not math.isfinite(tolerance) or count == 0:
+            raise ValueError(
+                f"tolerance must be a finite distance, and the closest data are at "
+                f"{float(distances[order[0]]):.4g}; got {tolerance}"
+            )
+    else:
+        count = number if quantile is None else max(1, round(quantile * len(simulations)))
+        if not 0 < count <= near or (quantile is not None and not 0 < quantile <= 1):
+            name, value = ("number", number) if quantile is None else ("quantile", quantile)
+            raise ValueError(
+                f"{name} must be positive and ask for no more than the {near} of "
+                f"{len(simulations)} simulations that have a distance, got {value}"
+            )
+    kept = order[:count]
+    return Accepted(
+        theta=theta[kept],
+        weights=torch.full((count,), 1 / count, dtype=torch.float64),
+        distances=distances[kept],
+        tolerance=float(distances[kept[-1]]) if tolerance is None else tolerance,
+        x=x[kept],
+        x_obs=observed,
+        prior=simulations.prior,
+        simulations=len(simulations),
+        failed=len(simulations) - len(theta),
+    )
+
+
+def finite(x_obs: object) -> Float[Tensor, "*shape"]:
+    """Return the observation as a tensor.
+
+    Raises:
+        ValueError: If it holds non-finite values.
+    """
+    x = torch.as_tensor(x_obs).detach().to("cpu")
+    if not x.isfinite().all():
+        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} non-finite values")
+    return x

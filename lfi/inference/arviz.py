@@ -1,0 +1,86 @@
+"""Export to ArviZ: posterior, prior, predictive and observed data in one InferenceData."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.inference.types import Draws
+
+if TYPE_CHECKING:
+    import arviz
+
+
+def columns(
+    theta: Float[Tensor, "*m n theta_dim"], names: tuple[str, ...]
+) -> dict[str, Float[np.ndarray, "1 n *m"]]:
+    """Return each parameter's draws by name, as one chain; observations are the last dimension."""
+    values = np.moveaxis(theta.numpy(force=True), -2, 0)
+    return {name: values[None, ..., i] for i, name in enumerate(names)}
+
+
+def account(draws: Draws) -> dict[str, object]:
+    """Return what is to be known of the draws."""
+    facts = {
+        "sampler": draws.sampler,
+        "ess": draws.ess,
+        "unique_draws": draws.unique,
+        "pareto_k": draws.khat,
+        "candidates": draws.candidates,
+        "seed": draws.seed,
+        "r_hat": None if draws.r_hat is None else draws.r_hat.tolist(),
+        "acceptance": draws.acceptance,
+        "log_evidence": draws.log_evidence,
+        "timed_out": int(draws.timed_out),  # files know no booleans
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def inference_data(
+    draws: Draws | tuple[Draws, ...],
+    prior: Float[Tensor, "n theta_dim"],
+    x_obs: Float[Tensor, "..."],
+    predictive: Float[Tensor, "..."] | None = None,
+) -> "arviz.InferenceData":
+    """Return draws and what they belong to as ArviZ's InferenceData.
+
+    The draws are independent, or the last places of as many walkers, and so stand as one chain; how
+    far to trust them is in the attributes of the group `posterior`.
+
+    Args:
+        draws: The posterior's draws, of one observation or of each of m. Many are a dimension
+            `observation` of every variable, and every attribute is a list.
+        prior: Draws of the prior.
+        x_obs: The observation, or all of them, (m, *event).
+        predictive: Data simulated at the posterior's draws, (n, *event) or (m, n, *event).
+    """
+    with warnings.catch_warnings():  # ArviZ announces its next major version on import
+        warnings.simplefilter("ignore", FutureWarning)
+        import arviz
+
+    many = isinstance(draws, tuple)
+    accounts = [account(each) for each in (draws if many else (draws,))]
+    names = draws[0].names if many else draws.names
+    theta = torch.stack([each.theta for each in draws]) if many else draws.theta
+    facts = accounts[0] | {"inference_library": "lfi"}
+    if many:
+        shared = set.intersection(*map(set, accounts)) - {"r_hat"}
+        facts = {name: [each[name] for each in accounts] for name in sorted(shared)}
+        facts |= {"inference_library": "lfi"}
+    dims = {name: ["observation"] for name in (*names, "x")} if many else None
+    groups = {}
+    if predictive is not None:
+        x = predictive.numpy(force=True)
+        groups["posterior_predictive"] = {"x": (np.moveaxis(x, 1, 0) if many else x)[None]}
+    data = arviz.from_dict(
+        posterior=columns(theta, names),
+        observed_data={"x": x_obs.numpy(force=True)},
+        posterior_attrs=facts,
+        dims=dims,
+        **groups,
+    )
+    data.extend(arviz.from_dict(prior=columns(prior, names)))
+    return data

@@ -1,0 +1,81 @@
+"""Simulations on line: batches of pairs that are made while a critic trains, each seen once.
+
+Where a simulator is fast, nothing beats new simulations: there is no overfitting to what has not
+been seen before. They are made by whole chunks, in the simulator's own batches, and only the valid
+ones are kept.
+"""
+
+import torch
+from torch import Tensor
+
+from lfi.runtime import child, numpy_rng
+from lfi.simulation import Simulator, replicate
+from lfi.training import Batch
+
+CHUNK = 32  # batches that are simulated at a time
+FEWEST = 0.01  # the share of valid simulations below which a chunk is given up
+
+
+class Fresh:
+    """Batches of simulations that nobody has seen.
+
+    Attributes:
+        held_out: What training never draws.
+        made: How many simulations were made so far.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> simulator = lfi.Simulator(lambda theta: theta + 1, prior={"a": Normal(0.0, 1.0)})
+        >>> batches = Fresh(simulator, None, size=8, seed=1)
+        >>> theta, x = batches.draw(torch.Generator())
+        >>> torch.allclose(x, theta + 1), batches.made
+        (True, 256)
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        held_out: Batch | None,
+        *,
+        size: int,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        self.simulator, self.size, self.seed, self.device = simulator, size, seed, device
+        self.held_out = held_out and tuple(tensor.to(device) for tensor in held_out)
+        self.rows: Batch = (torch.empty(0), torch.empty(0))
+        self.position = self.made = self.chunks = 0
+
+    def draw(self, rng: torch.Generator) -> Batch:
+        """Return the next `size` valid simulations, in float32.
+
+        Raises:
+            RuntimeError: If fewer than one in a hundred simulations is valid.
+        """
+        while self.position + self.size > len(self.rows[0]):
+            left = tuple(tensor[self.position :] for tensor in self.rows)
+            theta, x = self._chunk()
+            new = theta.to(self.device), x.to(self.device)
+            self.rows = (
+                new
+                if len(left[0]) == 0
+                else tuple(torch.cat(pair) for pair in zip(left, new, strict=True))
+            )
+            self.position = 0
+        rows = slice(self.position, self.position + self.size)
+        self.position += self.size
+        return tuple(tensor[rows] for tensor in self.rows)
+
+    def _chunk(self) -> tuple[Tensor, Tensor]:
+        """Return the valid ones of a chunk of new simulations."""
+        n = CHUNK * self.size
+        theta = self.simulator.prior.sample(n, rng=numpy_rng(self.seed, self.chunks))
+        x = replicate(self.simulator, theta, seed=child(self.seed, 0, self.chunks))
+        self.chunks, self.made = self.chunks + 1, self.made + n
+        valid = x.flatten(1).isfinite().all(1)
+        if valid.double().mean() < FEWEST:
+            raise RuntimeError(
+                f"{self.simulator.name}: {int(valid.sum())} of {n} simulations were valid, too few "
+                "to train on line: simulate first, and narrow the prior to where it runs"
+            )
+        return theta[valid].to(torch.float32), x[valid].to(torch.float32)

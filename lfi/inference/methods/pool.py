@@ -1,0 +1,235 @@
+"""The default: every method is fitted, and held-out simulations say what to make of them.
+
+Of a simulation (theta, x) that no method has seen, the pool's log posterior density is
+
+    log p_a(theta | x) = log p(theta) + sum_k a_k log w_k(theta, x) - log Z_a(x),
+    Z_a(x) = E_{p(theta)}[ prod_k w_k(theta, x)^{a_k} ],
+
+concave in the weights a >= 0. Ratios and likelihoods are known up to a function of x, so Z is
+estimated by importance sampling, from a flow of theta given x and from the prior in halves. Among
+the candidates stands the true theta: as a draw from the posterior it raises Z where the others have
+missed its mass, so that what has to be normalised is not flattered. The weights maximise the mean
+over held-out simulations; a method whose weight is next to nothing is left out.
+
+References:
+    Yao, Vehtari, Simpson & Gelman, Using stacking to average Bayesian predictive distributions,
+    Bayesian Analysis 2018. arXiv:1704.02030
+    Yao, Regaldo-Saint Blancard & Domke, Simulation-based stacking, AISTATS 2024. arXiv:2310.17009
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.inference.methods.neural_ratio import NeuralRatio
+from lfi.inference.methods.posterior_flow import PosteriorFlow
+from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
+from lfi.inference.posteriors.base import TargetPosterior
+from lfi.inference.posteriors.flow import FlowPosterior
+from lfi.inference.posteriors.pooled import Choice, PooledPosterior
+from lfi.inference.types import Method, usable
+from lfi.runtime import child, fresh, numpy_rng, torch_rng
+from lfi.simulation import Simulations
+
+SHARE = 0.05  # of the simulations, on which methods are judged
+FEWEST, MOST = 50, 500  # simulations held out
+CANDIDATES = 256  # parameters over which the normalising constant of one x is summed
+SLIGHT = 0.05  # weights below it are left out
+HEAVIEST = 2.0  # of the weights
+LOWEST = -1e4  # log w of a candidate that a member excludes
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A log-linear pool of methods, weighed by held-out log posterior density.
+
+    Attributes:
+        methods: What to fit; the first posterior flow among them is also what candidates are drawn
+            from.
+        combine: False takes the single best instead.
+    """
+
+    methods: tuple[Method, ...] = (
+        PosteriorFlow(),
+        SurrogateLikelihood(near=None),
+        NeuralRatio(),
+    )
+    combine: bool = True
+
+    @property
+    def restorable(self) -> bool:
+        """Whether a file alone brings its posteriors back: whether every method's does."""
+        return all(getattr(method, "restorable", False) for method in self.methods)
+
+    def fit(
+        self,
+        simulations: Simulations,
+        *,
+        x_obs: Tensor | None = None,
+        seed: int | None = None,
+        device: str = "cpu",
+        progress: bool = True,
+    ) -> PooledPosterior:
+        """Return the posterior for any observation; `x_obs` is not needed.
+
+        Args:
+            simulations: At least 200 valid ones.
+            x_obs: Ignored: the members are amortised.
+            seed: None takes fresh entropy, which the histories record.
+            device: Where to train.
+            progress: Show bars on a terminal.
+
+        Raises:
+            ValueError: If there are too few simulations.
+
+        Example:
+            >>> import lfi
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 400, seed=1)
+            >>> flow = lfi.PosteriorFlow(steps=(10, 2), width=8)
+            >>> pool = lfi.Pool((flow, lfi.NeuralRatio(steps=10)))
+            >>> posterior = lfi.fit_posterior(simulations, method=pool, seed=1)
+            >>> posterior.choice.names
+            ('PosteriorFlow', 'NeuralRatio')
+        """
+        usable(simulations)
+        seed, valid = fresh(seed), torch.where(simulations.valid)[0]
+        held = min(MOST, max(FEWEST, int(SHARE * len(valid))))
+        order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
+        failed = torch.where(~simulations.valid)[0]
+        seen = _rows(simulations, torch.cat([order[held:], failed]))
+        unseen = _rows(simulations, order[:held])
+        fitted, seconds = [], []
+        for index, method in enumerate(self.methods):
+            begin = time.monotonic()
+            fitted.append(
+                method.fit(seen, seed=child(seed, 1, index), device=device, progress=progress)
+            )
+            seconds.append(time.monotonic() - begin)
+        near = next((member for member in fitted if isinstance(member, FlowPosterior)), None)
+        table = score_table(fitted, near, unseen, child(seed, 2))
+        names = tuple(type(method).__name__ for method in self.methods)
+        return pooled(fitted, names, table, near, tuple(seconds), self.combine)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What held-out simulations say of K methods.
+
+    Attributes:
+        log_weights: log w_k of each simulation's candidates, the true parameter first, (K, m, c).
+        base: log prior over proposal density of the candidates, (m, c); of the true one too.
+        log_prior: log p of the true parameters, (m,).
+    """
+
+    log_weights: Float[Tensor, "k m c"]
+    base: Float[Tensor, "m c"]
+    log_prior: Float[Tensor, " m"]
+
+    def densities(self, weights: Float[Tensor, " k"]) -> Float[Tensor, " m"]:
+        """Return log p_a(theta | x) of the held-out simulations."""
+        joint = torch.einsum("k,kmc->mc", weights, self.log_weights)
+        log_z = (joint + self.base).logsumexp(1) - math.log(joint.shape[1])
+        return self.log_prior + joint[:, 0] - log_z
+
+
+@torch.no_grad()
+def score_table(
+    fitted: list[TargetPosterior], near: FlowPosterior | None, unseen: Simulations, seed: int
+) -> Table:
+    """Weigh candidates of held-out simulations by every method.
+
+    Args:
+        fitted: The methods' posteriors.
+        near: What half of the candidates are drawn from; None draws all from the prior.
+        unseen: Simulations that no method was fitted to.
+        seed: Of the candidates.
+    """
+    prior, theta, x = unseen.prior, unseen.theta, unseen.x.float()
+    m = len(theta)
+    half = CANDIDATES // 2
+    count = CANDIDATES if near is None else CANDIDATES - half
+    drawn = prior.sample(m * count, rng=numpy_rng(seed, 0)).view(m, count, -1)
+    rows = [theta[:, None], drawn]
+    if near is not None:
+        proposal = near.proposal(x)
+        rows.append(proposal.draw(half, proposal.x, torch_rng(seed, 1)).to(theta))
+    candidates = torch.cat(rows, 1)
+    log_prior = prior.log_prob(candidates)
+    base = torch.zeros_like(log_prior)
+    if near is not None:
+        log_q = proposal.log_density(candidates, proposal.x[:, None]).to(log_prior)
+        share = math.log(half / CANDIDATES)
+        base = log_prior - torch.logaddexp(log_prior + math.log1p(-math.exp(share)), log_q + share)
+    values = [member.target(x).log_weight(candidates) for member in fitted]
+    table = torch.stack(values).double().nan_to_num(nan=LOWEST, neginf=LOWEST).clamp_min(LOWEST)
+    return Table(table, base.double(), log_prior[:, 0].double())
+
+
+def best_weights(table: Table) -> Float[Tensor, " k"]:
+    """Return the weights of the highest mean log density."""
+
+    def objective(a: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = torch.tensor(a, dtype=torch.float64, requires_grad=True)
+        value = -table.densities(weights).mean()
+        (slope,) = torch.autograd.grad(value, weights)
+        return float(value.detach()), slope.numpy()
+
+    k = len(table.log_weights)
+    start = np.full(k, 1 / k)
+    found = scipy.optimize.minimize(
+        objective, start, jac=True, method="L-BFGS-B", bounds=[(0, HEAVIEST)] * k
+    )
+    return torch.from_numpy(found.x)
+
+
+def pooled(
+    fitted: list[TargetPosterior],
+    names: tuple[str, ...],
+    table: Table,
+    near: FlowPosterior | None,
+    seconds: tuple[float, ...],
+    combine: bool,
+) -> PooledPosterior:
+    """Return the pool of the methods that earn a weight, or the best alone."""
+    corners = torch.eye(len(fitted), dtype=torch.float64)
+    single = torch.stack([table.densities(corner) for corner in corners])
+    weights = corners[single.mean(1).argmax()]
+    if combine:
+        found = best_weights(table)
+        kept = found >= SLIGHT
+        if kept.any():  # or else all are worse than the prior, and the best has to do
+            part = Table(table.log_weights[kept], table.base, table.log_prior)
+            weights = torch.zeros_like(weights).masked_scatter(kept, best_weights(part))
+    pool = table.densities(weights)
+    difference = pool - single
+    choice = Choice(
+        names,
+        tuple(single.mean(1).tolist()),
+        tuple((difference.std(1) / math.sqrt(len(pool))).tolist()),
+        tuple(weights.tolist()),
+        float(pool.mean()),
+        len(pool),
+        seconds,
+    )
+    rows = [index for index, weight in enumerate(weights.tolist()) if weight > 0]
+    members = tuple(fitted[index] for index in rows)
+    history = tuple(entry for member in members for entry in member.history)
+    return PooledPosterior(members, tuple(float(weights[i]) for i in rows), choice, near, history)
+
+
+def _rows(simulations: Simulations, rows: Tensor) -> Simulations:
+    return Simulations(
+        simulations.theta[rows],
+        simulations.x[rows],
+        simulations.codes[rows],
+        simulations.prior,
+        simulations.seed,
+        source=simulations.source,
+    )

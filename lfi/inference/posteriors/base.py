@@ -1,0 +1,313 @@
+"""The face of every posterior that can state its target: draws, densities, modes, predictions.
+
+A kind of posterior says what is known of an observation (`target`), and has the rest from here. A
+posterior is a function of x, so all methods take one observation, (*event), or many of them,
+(m, *event), which then share one call of the network.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.inference.arviz import inference_data
+from lfi.inference.samplers.automatic import Automatic
+from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.maximum import modes
+from lfi.inference.samplers.target import Clock, Sampler, Target
+from lfi.inference.training_reference import Seen
+from lfi.inference.types import Draws, Weighted, observations
+from lfi.runtime import child, fresh, numpy_rng
+from lfi.simulation import Prior, as_simulator, replicate
+
+if TYPE_CHECKING:
+    import arviz
+
+    from lfi.inference.posteriors.conditional import ConditionalPosterior, TrialsPosterior
+
+AUTOMATIC = Automatic()
+NORMALISE = Importance(worth=4.0)  # what estimates a normalising constant, for
+NORMALISED_AS = 10_000  # so many draws
+PAIRS = 2**18  # of observations and candidates that are weighed at a time
+
+
+class TargetPosterior(ABC):
+    """A posterior known up to its normalising constant, for any observation.
+
+    Attributes:
+        prior: What the posterior is relative to.
+        x_shape: The shape of one simulation's x.
+        seen: Simulations by which observations unlike all of them are told; None where unknown.
+    """
+
+    prior: Prior
+    x_shape: tuple[int, ...]
+    seen: Seen | None = None
+
+    @abstractmethod
+    def target(self, x: Float[Tensor, "m ..."]) -> Target:
+        """Return the posteriors of m observations, (m, *event), for samplers."""
+
+    def watch(self, x: Float[Tensor, "m ..."]) -> None:
+        """Warn with `Misspecified` of observations that are unlike every simulation."""
+        if self.seen is not None:
+            self.seen.warn(x)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names."""
+        return self.prior.names
+
+    def observations(self, x_obs: object) -> tuple[Float[Tensor, "m ..."], bool]:
+        """Return observations in float32, (m, *event), and whether it was a single one.
+
+        Raises:
+            ValueError: If the shape is neither that of one observation nor of many, or if values
+                are not finite.
+        """
+        return observations(x_obs, self.x_shape)
+
+    def sample(
+        self,
+        n: int,
+        x_obs: Float[Tensor, "..."],
+        *,
+        seed: int | None = None,
+        sampler: Sampler = AUTOMATIC,
+    ) -> Float[Tensor, "*m n theta_dim"]:
+        """Return n draws inside the prior's support, in random order.
+
+        Args:
+            n: How many, of each observation.
+            x_obs: One observation, (*event), or many, (m, *event).
+            seed: None takes fresh entropy.
+            sampler: How; see `draw`.
+
+        Returns:
+            (n, theta_dim) for one observation, (m, n, theta_dim) for many.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 2_000, seed=1)
+            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=50), seed=1)
+            >>> posterior.sample(100, influenza.x_obs, seed=2).shape
+            torch.Size([100, 3])
+            >>> posterior.sample(100, simulations.x[:5], seed=2).shape
+            torch.Size([5, 100, 3])
+        """
+        drawn = self.draw(n, x_obs, seed=seed, sampler=sampler)
+        if isinstance(drawn, Draws):
+            return drawn.theta
+        return torch.stack([draws.theta for draws in drawn])
+
+    def draw(
+        self,
+        n: int,
+        x_obs: Float[Tensor, "..."],
+        *,
+        seed: int | None = None,
+        sampler: Sampler = AUTOMATIC,
+    ) -> Draws | tuple[Draws, ...]:
+        """Return n draws with the account of how they were made, one account an observation.
+
+        Args:
+            n: How many, of each observation.
+            x_obs: One observation, (*event), or many, (m, *event).
+            seed: None takes fresh entropy, which the draws record.
+            sampler: `lfi.Automatic()` weighs candidates, and sends chains from them where Pareto k
+                is above 0.7 or the candidates are worth less than twice n. Others by name:
+                `lfi.Importance`, `lfi.Ensemble`, `lfi.HMC`, `lfi.SMC`, `lfi.NUTS`,
+                `lfi.Variational`. Each has a `time_limit`.
+
+        Raises:
+            ValueError: If n is not positive or the observation does not fit.
+            TimeoutError: If the time limit strikes before there is anything to return.
+        """
+        if n < 1:
+            raise ValueError(f"n must be positive, got {n}")
+        x, single = self.observations(x_obs)
+        self.watch(x)
+        drawn = sampler(self.target(x), n, seed=fresh(seed))
+        return drawn[0] if single else drawn
+
+    @torch.no_grad()
+    def log_ratio(
+        self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "..."]
+    ) -> Float[Tensor, " n"]:
+        """Return the log of posterior over prior, up to a function of x: log p(x | theta) + c(x).
+
+        Args:
+            theta: Parameters, (n, theta_dim).
+            x: One observation, (*event), or one for each parameter, (n, *event).
+
+        Raises:
+            ValueError: If a shape does not fit.
+        """
+        self.check_theta(theta)
+        if tuple(x.shape) == self.x_shape:
+            return self.target(x[None]).log_weight(theta[None])[0]
+        if tuple(x.shape) != (len(theta), *self.x_shape):
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, expected one observation {self.x_shape} "
+                f"or one for each parameter {(len(theta), *self.x_shape)}"
+            )
+        return self.target(x).log_weight(theta[:, None])[:, 0]
+
+    @torch.no_grad()
+    def weighted(
+        self, x: Float[Tensor, "m ..."], candidates: int = 4096, *, seed: int | None = None
+    ) -> Weighted:
+        """Weigh the same prior draws for many observations at once, as calibration needs.
+
+        Args:
+            x: Observations, (m, *event).
+            candidates: How many prior draws to weigh.
+            seed: None takes fresh entropy.
+        """
+        theta = self.prior.sample(candidates, rng=numpy_rng(fresh(seed)))
+        parts = x.split(max(1, PAIRS // candidates))
+        values = [self.target(part).log_weight(theta[None]) for part in parts]
+        return Weighted(theta, torch.cat(values).double().log_softmax(-1))
+
+    def log_prob(
+        self,
+        theta: Float[Tensor, "n theta_dim"],
+        x_obs: Float[Tensor, "..."],
+        *,
+        normalise: bool = False,
+    ) -> Float[Tensor, "*m n"]:
+        """Return the log density of parameters, minus infinity outside the prior's support.
+
+        Args:
+            theta: Parameters, (n, theta_dim).
+            x_obs: One observation, (*event), or many, (m, *event), each with all parameters.
+            normalise: Subtract the log of the integral, estimated by importance sampling (in a
+                fixed stream, so that values can be compared).
+
+        Returns:
+            (n,) for one observation, (m, n) for many.
+        """
+        self.check_theta(theta)
+        x, single = self.observations(x_obs)
+        target = self.target(x)
+        with torch.no_grad():
+            value = target.log_density(theta[None])
+        if normalise:
+            found = NORMALISE.weigh(target, NORMALISED_AS, seed=0, clock=Clock.start(600.0))
+            value = value - value.new_tensor([each.log_evidence for each in found])[:, None]
+        return value[0] if single else value
+
+    def mode(
+        self, x_obs: Float[Tensor, "..."], *, starts: int = 8, seed: int | None = None
+    ) -> Float[Tensor, "*m theta_dim"]:
+        """Return the parameters of largest posterior density: gradient ascent from the best draws.
+
+        Args:
+            x_obs: One observation, (*event), or many, (m, *event).
+            starts: How many ascents there are; the best end is returned.
+            seed: None takes fresh entropy.
+
+        Returns:
+            (theta_dim,) for one observation, (m, theta_dim) for many.
+        """
+        x, single = self.observations(x_obs)
+        best = modes(self.target(x), starts=starts, seed=fresh(seed))
+        return best[0] if single else best
+
+    def predictive(
+        self,
+        n: int,
+        x_obs: Float[Tensor, "..."],
+        simulator: object,
+        *,
+        seed: int | None = None,
+        sampler: Sampler = AUTOMATIC,
+    ) -> Float[Tensor, "..."]:
+        """Return data simulated at n posterior draws, NaN in rows that raised.
+
+        Returns:
+            (n, *event) for one observation, (m, n, *event) for many.
+        """
+        seed, simulator = fresh(seed), as_simulator(simulator)
+        theta = self.sample(n, x_obs, seed=child(seed, 0), sampler=sampler)
+        x = replicate(simulator, theta.reshape(-1, self.prior.dim), seed=child(seed, 1))
+        return x.reshape(*theta.shape[:-1], *x.shape[1:])
+
+    def to_arviz(
+        self,
+        x_obs: Float[Tensor, "..."],
+        *,
+        draws: int = 2_000,
+        simulator: object = None,
+        sampler: Sampler = AUTOMATIC,
+        seed: int | None = None,
+    ) -> "arviz.InferenceData":
+        """Return draws as ArviZ's InferenceData: posterior, prior and observed data.
+
+        Args:
+            x_obs: One observation, (*event), or many, (m, *event), which then are a dimension
+                `observation` of every variable.
+            draws: How many, of each observation.
+            simulator: Adds data simulated at the posterior's draws, `posterior_predictive`.
+            sampler: How the draws are made; see `draw`.
+            seed: None takes fresh entropy, which the group `posterior` records.
+        """
+        seed = fresh(seed)
+        x, single = self.observations(x_obs)
+        self.watch(x)
+        drawn = sampler(self.target(x), draws, seed=child(seed, 0))
+        drawn = tuple(replace(each, seed=seed) for each in drawn)
+        prior, predictive = self.prior.sample(draws, rng=numpy_rng(seed, 1)), None
+        if simulator is not None:
+            theta = torch.cat([each.theta for each in drawn])
+            predictive = replicate(as_simulator(simulator), theta, seed=child(seed, 2))
+            predictive = predictive.unflatten(0, (len(drawn), draws))
+        if single:
+            return inference_data(
+                drawn[0], prior, x[0], None if predictive is None else predictive[0]
+            )
+        return inference_data(drawn, prior, x, predictive)
+
+    def given(self, values: Mapping[str, float]) -> "ConditionalPosterior":
+        """Return the posterior of the other parameters, given the values of some.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
+            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> posterior.given({"beta": 1.8}).names
+            ('gamma', 'phi_inv')
+        """
+        from lfi.inference.posteriors.conditional import ConditionalPosterior
+
+        return ConditionalPosterior.of(self, values)
+
+    def trials(self) -> "TrialsPosterior":
+        """Return the posterior given several independent draws of x: see `TrialsPosterior`.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
+            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> posterior.trials().sample(10, simulations.x[:4], seed=1).shape  # four outbreaks
+            torch.Size([10, 3])
+        """
+        from lfi.inference.posteriors.conditional import TrialsPosterior
+
+        return TrialsPosterior(self)
+
+    def check_theta(self, theta: Tensor) -> None:
+        """Refuse parameters of the wrong shape.
+
+        Raises:
+            ValueError: If theta is not (n, theta_dim).
+        """
+        if theta.ndim != 2 or theta.shape[1] != self.prior.dim:
+            raise ValueError(
+                f"theta has shape {tuple(theta.shape)}, expected (n, {self.prior.dim}): "
+                f"{', '.join(self.names)}"
+            )

@@ -1,0 +1,152 @@
+"""Posteriors seen from another side: of several trials, or with some parameters given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.inference.posteriors.base import TargetPosterior
+from lfi.inference.samplers.target import Target
+from lfi.inference.types import finite
+from lfi.simulation import Prior
+from lfi.simulation.priors.joint import Product
+
+
+@dataclass(frozen=True, eq=False)
+class TrialsPosterior(TargetPosterior):
+    """The posterior given k independent draws of x at the same theta.
+
+    The simulator makes one trial x; what is observed are k of them, (k, *event), or m observations
+    of k trials, (m, k, *event). Trials are independent given theta, so their likelihoods multiply:
+
+        log p(theta | x_1..k) = log p(theta) + sum_i log w(theta, x_i) + constant.
+
+    The errors of a fitted log w add just so. Their random part grows with sqrt(k), but what they
+    have in common grows with k, as fast as the information does: the posterior narrows with
+    1 / sqrt(k) around a value whose bias stays. With many trials, fit a posterior to simulations
+    of all of them (`lfi.Simulator(..., trials=k)`).
+
+    Attributes:
+        base: The posterior given one trial.
+    """
+
+    base: TargetPosterior
+    normalised: bool = field(default=False, init=False)
+
+    @property
+    def prior(self) -> Prior:
+        """The prior."""
+        return self.base.prior
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """The shape of one trial."""
+        return self.base.x_shape
+
+    def observations(self, x_obs: object) -> tuple[Float[Tensor, "m k ..."], bool]:
+        """Return observations in float32, (m, k, *event), and whether it was a single one."""
+        x, event = finite(x_obs), self.x_shape
+        single = x.ndim == 1 + len(event)
+        if (
+            x.ndim not in (1 + len(event), 2 + len(event))
+            or x.shape[x.ndim - len(event) :] != event
+        ):
+            raise ValueError(
+                f"x_obs has shape {tuple(x.shape)}, expected trials of shape {event}: "
+                f"(k, *{event}), or (m, k, *{event}) for many observations"
+            )
+        if 0 in x.shape:
+            raise ValueError(f"x_obs has shape {tuple(x.shape)}: there is no trial")
+        return (x[None] if single else x), single
+
+    def watch(self, x: Float[Tensor, "m k ..."]) -> None:
+        """Warn of trials that are unlike every simulation."""
+        self.base.watch(x.flatten(0, 1))
+
+    def target(self, x: Float[Tensor, "m k ..."]) -> Target:
+        """Return the posteriors of m observations, (m, k, *event)."""
+        m, k = x.shape[:2]
+        base = self.base.target(x.flatten(0, 1))
+
+        def pair(theta: Tensor, parts: Tensor) -> Tensor:
+            """Sum the trials' weights, theta (m, n, D) with parts (m, 1, k, ...)."""
+            terms = [base.pair(theta, part) for part in parts.unbind(2)]
+            return torch.stack(terms).sum(0)
+
+        return Target(self.prior, base.x.unflatten(0, (m, k)), pair, rows=base.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionalPosterior(TargetPosterior):
+    """The posterior of some parameters, given the values of the others.
+
+    Attributes:
+        base: The posterior of all.
+        values: What is given, by name.
+        prior: That of the free parameters.
+    """
+
+    base: TargetPosterior
+    values: dict[str, float]
+    prior: Prior
+    normalised: bool = field(default=False, init=False)
+
+    @classmethod
+    def of(cls, base: TargetPosterior, values: Mapping[str, float]) -> "ConditionalPosterior":
+        """Return the posterior given some parameters' values.
+
+        Raises:
+            ValueError: If a name is unknown, a value is outside the prior's support, nothing is
+                left free, or the prior is not one of independent parameters.
+        """
+        prior, values = base.prior, {name: float(value) for name, value in values.items()}
+        unknown = [name for name in values if name not in prior.names]
+        if unknown:
+            raise ValueError(f"values: no parameter {unknown[0]!r} among {', '.join(prior.names)}")
+        if not isinstance(prior.law, Product):
+            raise ValueError(
+                "given needs a prior of independent parameters, a dictionary of distributions: "
+                "this one is a joint distribution"
+            )
+        free = [i for i, name in enumerate(prior.names) if name not in values]
+        if not free:
+            raise ValueError("values: all parameters are given, none is left")
+        for name, value in values.items():
+            i = prior.names.index(name)
+            if not float(prior.lower[i]) < value < float(prior.upper[i]):
+                raise ValueError(
+                    f"values: {name} = {value:g} is outside the prior's support, "
+                    f"({float(prior.lower[i]):g}, {float(prior.upper[i]):g})"
+                )
+        return cls(base, values, prior.marginal([prior.names[i] for i in free]))
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """The shape of one simulation's x."""
+        return self.base.x_shape
+
+    def observations(self, x_obs: object) -> tuple[Float[Tensor, "m ..."], bool]:
+        """Return observations as the posterior of all parameters takes them."""
+        return self.base.observations(x_obs)
+
+    def watch(self, x: Float[Tensor, "m ..."]) -> None:
+        """Warn of observations that are unlike every simulation."""
+        self.base.watch(x)
+
+    def target(self, x: Float[Tensor, "m ..."]) -> Target:
+        """Return the posteriors of m observations."""
+        base = self.base.target(x)
+        names = self.base.prior.names
+        columns = torch.tensor([names.index(name) for name in self.prior.names])
+        whole = torch.tensor(
+            [self.values.get(name, 0.0) for name in names], dtype=self.base.prior.dtype
+        )
+
+        def pair(theta: Tensor, parts: Tensor) -> Tensor:
+            full = whole.to(theta).expand(*theta.shape[:-1], -1)
+            full = full.index_copy(-1, columns.to(theta.device), theta)
+            return base.pair(full, parts)
+
+        return Target(self.prior, base.x, pair, rows=base.rows)

@@ -1,0 +1,297 @@
+"""The posterior of a flow: exact density, independent draws, nothing outside the support.
+
+The flow's coordinates are free of the support's edges, column by column, by what bounds there are:
+
+    none, or one          v = u, with the prior's own bijection theta = T(u)
+    a below, b above      theta = a + (b - a) Phi(v), Phi the normal distribution function,
+
+so that a uniform prior is a normal one in v, and log q(theta | x) = log q(v | x) - log |dtheta/dv|.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.samplers.target import Proposal, Sampler, Target
+from lfi.inference.training_reference import Seen
+from lfi.inference.types import Draws
+from lfi.networks import ConditionalFlow, Features, Standardise
+from lfi.runtime import Contents, fresh, load_prefixed, prefixed, torch_rng
+from lfi.simulation import Prior
+from lfi.training import History
+
+if TYPE_CHECKING:
+    import arviz
+
+ROWS = 2**13  # rows that the flow sees at a time
+
+
+class ThetaGivenX(nn.Module):
+    """q(v | x): features of x, a flow, and v standardised.
+
+    Attributes:
+        spec: The arguments, to build the same network again.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        x_shape: Sequence[int],
+        *,
+        width: int = 64,
+        depth: int = 2,
+        layers: int = 4,
+        bins: int = 8,
+    ) -> None:
+        super().__init__()
+        shape = {"width": width, "depth": depth, "layers": layers, "bins": bins}
+        self.spec = {"dim": dim, "x_shape": list(x_shape), **shape}
+        self.features = Features(x_shape)
+        self.standardise = Standardise((dim,))
+        self.flow = ConditionalFlow(dim, self.features.size, **shape)
+
+    def learn(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
+        """Take the standardisation and the linear start from the training split."""
+        self.features.learn(x)
+        self.standardise.learn(v)
+        self.flow.learn(self.standardise(v), self.features(x))
+
+    def embed(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n embedded"]:
+        """Return what the flow needs of observations, to be used for many v."""
+        return self.flow.embed(self.features(x))
+
+    def log_density(
+        self, v: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]
+    ) -> Float[Tensor, " n"]:
+        """Return log q(v | x)."""
+        y = self.standardise(v)
+        return self.flow.log_density(y, embedded) - self.standardise.scale.log().sum()
+
+    def generate(
+        self, z: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]
+    ) -> Float[Tensor, "n dim"]:
+        """Return v of noise."""
+        return self.standardise.inverse(self.flow.generate(z, embedded))
+
+
+def free(
+    prior: Prior, theta: Float[Tensor, "*n dim"]
+) -> tuple[Float[Tensor, "*n dim"], Float[Tensor, "*n"]]:
+    """Return v and log |dtheta/dv|, in float64.
+
+    Example:
+        >>> prior = lfi.simulation.as_prior({"share": torch.distributions.Uniform(0.0, 2.0)})
+        >>> v, log_slope = free(prior, torch.tensor([[1.0]]))
+        >>> abs(v.item()), round(log_slope.exp().item(), 3)  # twice the normal density at zero
+        (0.0, 0.798)
+    """
+    u = prior.to_unconstrained(theta).double()
+    log_slope = prior.from_unconstrained(u.to(prior.dtype))[1].double()
+    boxed = _boxed(prior)
+    tail = torch.special.ndtri(torch.sigmoid(-u.abs()))
+    v = torch.where(boxed, -tail * u.sign(), u)
+    normal = -v.square() / 2 - math.log(2 * math.pi) / 2
+    per_column = torch.where(boxed, normal - logsigmoid(u) - logsigmoid(-u), 0.0)
+    return v, log_slope + per_column.sum(-1)
+
+
+def bound(prior: Prior, v: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n dim"]:
+    """Return theta of v, in the prior's dtype, inside its support."""
+    v = v.double()
+    u = torch.special.log_ndtr(v) - torch.special.log_ndtr(-v)
+    u = torch.where(_boxed(prior), u, v)
+    return prior.from_unconstrained(u.to(prior.dtype))[0]
+
+
+def _boxed(prior: Prior) -> Tensor:
+    return prior.lower.isfinite() & prior.upper.isfinite()
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Independent draws from a target's own proposal, where that is the posterior itself."""
+
+    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
+        """Return n draws of each observation's posterior; see `Sampler`.
+
+        Raises:
+            ValueError: If the target has no proposal.
+        """
+        if target.proposal is None:
+            raise ValueError("target: there is no proposal to draw from")
+        seed, begin = fresh(seed), time.monotonic()
+        theta = target.proposal.draw(n, target.proposal.x, torch_rng(seed))
+        return tuple(
+            Draws(
+                theta=rows,
+                names=target.prior.names,
+                sampler="flow",
+                ess=float(n),
+                unique=len(torch.unique(rows, dim=0)),
+                khat=None,
+                r_hat=None,
+                acceptance=None,
+                candidates=n,
+                seconds=time.monotonic() - begin,
+                seed=seed,
+            )
+            for rows in theta
+        )
+
+
+DIRECT = Direct()
+
+
+@dataclass(frozen=True, eq=False)
+class FlowPosterior(SavedPosterior):
+    """A posterior by a fitted flow of theta given x.
+
+    Attributes:
+        network: The flow.
+        prior: The prior that the simulations were drawn from.
+        x_shape: The shape of one simulation's x.
+        history: How each stage was trained.
+        seen: Simulations by which observations unlike all of them are told.
+        normalised: True: `log_prob` integrates to one as it comes.
+    """
+
+    network: ThetaGivenX
+    prior: Prior
+    x_shape: tuple[int, ...]
+    history: tuple[History, ...] = field(default=())
+    seen: Seen | None = None
+    normalised: bool = field(default=True, init=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: str) -> "FlowPosterior":
+        """Move the network, in place."""
+        self.network.to(device)
+        return self
+
+    def proposal(self, x: Float[Tensor, "m ..."]) -> Proposal:
+        """Return the flow as a law to draw candidates from, for m observations."""
+        with torch.no_grad():
+            embedded = self.network.embed(x.to(self.device, torch.float32))
+        return Proposal(embedded, self._draw, self._density)
+
+    def target(self, x: Float[Tensor, "m ..."]) -> Target:
+        """Return the posteriors of m observations, for samplers."""
+        proposal = self.proposal(x)
+
+        def pair(theta: Tensor, embedded: Tensor) -> Tensor:
+            return self._pairs(theta, embedded) - self.prior.log_prob(theta)
+
+        return Target(self.prior, proposal.x, pair, proposal, ROWS)
+
+    def log_prob(
+        self,
+        theta: Float[Tensor, "n theta_dim"],
+        x_obs: Float[Tensor, "..."],
+        *,
+        normalise: bool = False,
+    ) -> Float[Tensor, "*m n"]:
+        """Return log q(theta | x_obs), minus infinity outside the prior's support.
+
+        Args:
+            theta: Parameters, (n, theta_dim).
+            x_obs: One observation, (*event), or many, (m, *event), each with all parameters.
+            normalise: Nothing to do: the density is normalised.
+        """
+        return super().log_prob(theta, x_obs)
+
+    def sample(
+        self,
+        n: int,
+        x_obs: Float[Tensor, "..."],
+        *,
+        seed: int | None = None,
+        sampler: Sampler = DIRECT,
+    ) -> Float[Tensor, "*m n theta_dim"]:
+        """Return n independent draws; see `TargetPosterior.sample`."""
+        return super().sample(n, x_obs, seed=seed, sampler=sampler)
+
+    def draw(
+        self,
+        n: int,
+        x_obs: Float[Tensor, "..."],
+        *,
+        seed: int | None = None,
+        sampler: Sampler = DIRECT,
+    ) -> Draws | tuple[Draws, ...]:
+        """Return n independent draws and their account; see `TargetPosterior.draw`."""
+        return super().draw(n, x_obs, seed=seed, sampler=sampler)
+
+    def to_arviz(
+        self,
+        x_obs: Float[Tensor, "..."],
+        *,
+        draws: int = 2_000,
+        simulator: object = None,
+        sampler: Sampler = DIRECT,
+        seed: int | None = None,
+    ) -> "arviz.InferenceData":
+        """Return independent draws as ArviZ's InferenceData; see `TargetPosterior.to_arviz`."""
+        return super().to_arviz(x_obs, draws=draws, simulator=simulator, sampler=sampler, seed=seed)
+
+    def describe(self) -> tuple[dict[str, object], dict[str, Tensor]]:
+        """Return what a file holds: plain values, and tensors."""
+        spec = {
+            "prior": self.prior.describe(),
+            "network": self.network.spec,
+            "history": [history.describe() for history in self.history],
+        }
+        return spec, prefixed("flow", self.network)
+
+    @classmethod
+    def restore(
+        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
+    ) -> "FlowPosterior":
+        """Build the posterior from a file's contents; see `lfi.load`."""
+        spec = contents.spec
+        if prior is None and spec["prior"] is None:
+            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
+        network = ThetaGivenX(**spec["network"])
+        load_prefixed("flow", network, contents.tensors)
+        return cls(
+            network.eval().requires_grad_(False),
+            Prior.restore(spec["prior"]) if prior is None else prior,
+            tuple(spec["network"]["x_shape"]),
+            tuple(History.restore(entry) for entry in spec["history"]),
+        )
+
+    @torch.no_grad()
+    def _density(self, theta: Tensor, embedded: Tensor) -> Tensor:
+        """Return log q of theta, (m, n, D), and m embedded observations, in chunks."""
+        size = max(1, ROWS // max(1, len(embedded)))
+        return torch.cat([self._pairs(part, embedded) for part in theta.split(size, dim=1)], 1)
+
+    def _pairs(self, theta: Tensor, embedded: Tensor) -> Tensor:
+        """Return log q of theta, (k, n, D), and m embedded observations, (m, 1, ...)."""
+        v, log_slope = free(self.prior, theta)
+        m, n = len(embedded), theta.shape[1]
+        v = v.to(self.device, torch.float32).expand(m, n, -1).reshape(m * n, -1)
+        given = embedded.expand(m, n, -1).reshape(m * n, -1)
+        return self.network.log_density(v, given).view(m, n).to(log_slope) - log_slope
+
+    @torch.no_grad()
+    def _draw(self, n: int, embedded: Tensor, rng: torch.Generator) -> Tensor:
+        """Return n draws given each of m embedded observations, (m, n, D)."""
+        m, rows = len(embedded), []
+        for first in range(0, m * n, ROWS):
+            index = torch.arange(first, min(first + ROWS, m * n)) // n
+            z = self.network.flow.noise(len(index), rng).to(self.device)
+            v = self.network.generate(z, embedded[index.to(self.device)])
+            rows.append(bound(self.prior, v.cpu()))
+        return torch.cat(rows).view(m, n, -1)

@@ -1,0 +1,180 @@
+"""A log-linear pool: log p(theta | x) = log p(theta) + sum_k a_k log w_k(theta, x) + c(x).
+
+Members are known by their ratio w_k to the prior, up to a function of x. One member with weight one
+is that member; weights between average the errors of members that err apart; a sum below one draws
+an overconfident pool towards the prior. What c(x) is need not be known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.inference.posteriors.base import TargetPosterior
+from lfi.inference.posteriors.flow import FlowPosterior
+from lfi.inference.posteriors.likelihood import LikelihoodPosterior
+from lfi.inference.posteriors.ratio import RatioPosterior
+from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.samplers.target import Proposal, Target
+from lfi.inference.training_reference import Seen
+from lfi.runtime import Contents
+from lfi.simulation import Prior
+from lfi.training import History
+
+KINDS = {kind.__name__: kind for kind in (FlowPosterior, LikelihoodPosterior, RatioPosterior)}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a pool was chosen from, and why.
+
+    Attributes:
+        names: The candidates.
+        scores: Each one's mean log posterior density of the parameters of held-out simulations, a
+            lower bound where it has to be normalised.
+        errors: The standard errors of the differences to the pool's.
+        weights: Their weights in the pool; 0 where one was left out.
+        score: The pool's mean log posterior density.
+        held_out: How many simulations it was judged on.
+        seconds: How long each took to fit.
+    """
+
+    names: tuple[str, ...]
+    scores: tuple[float, ...]
+    errors: tuple[float, ...]
+    weights: tuple[float, ...]
+    score: float
+    held_out: int
+    seconds: tuple[float, ...]
+
+    def describe(self) -> list[str]:
+        """Return lines for people.
+
+        Example:
+            >>> choice = Choice(("ratio", "flow"), (1.0, 0.4), (0.1, 0.1), (1.0, 0.0), 1.0, 500,
+            ...                 (60.0, 20.0))
+            >>> print(choice.describe()[0])
+            ratio, by 500 held-out simulations
+        """
+        kept = [name for name, weight in zip(self.names, self.weights, strict=True) if weight]
+        width = max(map(len, self.names))
+        rows = zip(self.names, self.weights, self.scores, self.errors, self.seconds, strict=True)
+        return [
+            f"{' with '.join(kept)}, by {self.held_out} held-out simulations",
+            *(
+                f"  {name:<{width}}  weight {weight:.2f}  log density {score:.3f}, "
+                f"{self.score - score:.3f} +- {error:.3f} below the pool's, {seconds:.0f} s"
+                for name, weight, score, error, seconds in rows
+            ),
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class PooledPosterior(SavedPosterior):
+    """A posterior pooled of several.
+
+    Attributes:
+        members: Those with a weight.
+        weights: Their weights a_k.
+        choice: What they were chosen from, and why.
+        near: A flow from which candidates are drawn, perhaps none of the members; None for none.
+        history: How the members were trained, one after the other.
+        seen: Simulations by which observations unlike all of them are told.
+        normalised: False: `log_prob` lacks the normalising constant.
+    """
+
+    members: tuple[TargetPosterior, ...]
+    weights: tuple[float, ...]
+    choice: Choice
+    near: FlowPosterior | None = None
+    history: tuple[History, ...] = field(default=())
+    seen: Seen | None = None
+    normalised: bool = field(default=False, init=False)
+
+    @property
+    def prior(self) -> Prior:
+        """The members' prior."""
+        return self.members[0].prior
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """The shape of one observation."""
+        return self.members[0].x_shape
+
+    def to(self, device: str) -> "PooledPosterior":
+        """Move the members' networks, in place."""
+        for part in (*self.members, self.near):
+            if part is not None:
+                part.to(device)
+        return self
+
+    def target(self, x: Float[Tensor, "m ..."]) -> Target:
+        """Return the posteriors of m observations, for samplers."""
+        parts = [member.target(x) for member in self.members]
+        shapes = [part.x.shape[1:] for part in parts]
+        sizes = [shape.numel() for shape in shapes]
+
+        def pair(theta: Tensor, x: Tensor) -> Tensor:
+            value = 0.0
+            packed = x.split(sizes, dim=-1)
+            for weight, part, shape, own in zip(self.weights, parts, shapes, packed, strict=True):
+                value = value + weight * part.pair(theta, own.unflatten(-1, shape)).to(theta)
+            return value
+
+        packed = torch.cat([part.x.flatten(1) for part in parts], dim=1)
+        rows = min(part.rows for part in parts)
+        return Target(self.prior, packed, pair, self.proposal(x), rows)
+
+    def proposal(self, x: Float[Tensor, "m ..."]) -> Proposal | None:
+        """Return a law to draw candidates from, for m observations."""
+        return None if self.near is None else self.near.proposal(x)
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what a file holds: plain values, and tensors."""
+        specs, tensors = [], {}
+        extra = () if self.near is None or self.near in self.members else (self.near,)
+        for index, member in enumerate((*self.members, *extra)):
+            spec, own = member.describe()
+            specs.append({"kind": type(member).__name__, "spec": spec})
+            tensors |= {f"{index}.{name}": tensor for name, tensor in own.items()}
+        near = None
+        if self.near is not None:
+            near = len(self.members) if extra else self.members.index(self.near)
+        spec = {
+            "members": specs,
+            "near": near,
+            "weights": list(self.weights),
+            "choice": asdict(self.choice),
+            "history": [history.describe() for history in self.history],
+        }
+        return spec, tensors
+
+    @classmethod
+    def restore(
+        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
+    ) -> "PooledPosterior":
+        """Build the posterior from a file's contents; see `lfi.load`."""
+        spec: dict[str, Any] = contents.spec
+        parts = []
+        for index, entry in enumerate(spec["members"]):
+            start = f"{index}."
+            own = {
+                name.removeprefix(start): tensor
+                for name, tensor in contents.tensors.items()
+                if name.startswith(start)
+            }
+            inner = Contents(entry["kind"], entry["spec"], own)
+            parts.append(KINDS[entry["kind"]].restore(inner, prior=prior, modules=modules))
+        choice = Choice(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in spec["choice"].items()
+            }
+        )
+        weights = tuple(spec["weights"])
+        near = None if spec["near"] is None else parts[spec["near"]]
+        history = tuple(History.restore(entry) for entry in spec["history"])
+        return cls(tuple(parts[: len(weights)]), weights, choice, near, history)

@@ -1,0 +1,122 @@
+"""The posterior of a ratio: p(theta | x) = p(theta) r(theta, x), r = p(theta, x) / p(theta) p(x).
+
+The ratio is a network, so it is cheap in bulk, and its samplers evaluate it for all chains and all
+observations at once. What a posterior does with it is `TargetPosterior`'s.
+
+References:
+    Hermans, Begy & Louppe, Likelihood-free MCMC with amortized approximate ratio estimators, 2020.
+    arXiv:1903.04057
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.comparison import Recovers
+from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.samplers.target import ROWS, Target
+from lfi.inference.training_reference import Seen
+from lfi.networks import build_critic
+from lfi.runtime import Contents, load_prefixed, prefixed
+from lfi.simulation import Prior
+from lfi.training import History
+
+ROWS_ELSEWHERE = 2**16  # pairs evaluated at a time where no cache is to be kept warm: 2 GB at most
+
+
+@dataclass(frozen=True, eq=False)
+class RatioPosterior(SavedPosterior):
+    """A posterior by a fitted log ratio.
+
+    Attributes:
+        critic: log r(theta, x), with `embed_theta`, `embed_x` and `pair`, as
+            `lfi.networks.PairCritic` has them.
+        prior: The prior that the simulations were drawn from; truncated where rounds truncated it.
+        recovers: What the critic tells. A ratio up to a function of x is enough for a posterior.
+        x_shape: The shape of one simulation's x.
+        history: How the critic was trained, one entry for each round.
+        seen: Simulations by which observations unlike all of them are told.
+        normalised: False: `log_prob` lacks the normalising constant.
+    """
+
+    critic: nn.Module
+    prior: Prior
+    recovers: Recovers
+    x_shape: tuple[int, ...]
+    history: tuple[History, ...] = field(default=())
+    seen: Seen | None = None
+    normalised: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse a critic from whose values no posterior follows."""
+        if self.recovers < Recovers.UP_TO_X:
+            raise ValueError(
+                f"a critic that recovers {self.recovers.name} of the ratio gives no posterior: "
+                "train it with a loss that recovers the ratio and no penalty that moves its optimum"
+            )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the critic is."""
+        return next(self.critic.parameters()).device
+
+    def to(self, device: str) -> "RatioPosterior":
+        """Move the critic, in place."""
+        self.critic.to(device)
+        return self
+
+    def target(self, x: Float[Tensor, "m ..."]) -> Target:
+        """Return the posteriors of m observations, (m, *event), each embedded once."""
+
+        def pair(theta: Tensor, embedded: Tensor) -> Tensor:
+            theta = theta.to(self.device, torch.float32)
+            return self.critic.pair(self.critic.embed_theta(theta), embedded)
+
+        rows = ROWS if self.device.type == "cpu" else ROWS_ELSEWHERE
+        return Target(self.prior, self._embedded(x), pair, rows=rows)
+
+    @torch.no_grad()
+    def _embedded(self, x: Tensor) -> Tensor:
+        x = x.to(self.device, torch.float32)
+        return torch.cat([self.critic.embed_x(part) for part in x.split(ROWS)])
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what a file holds: plain values, and tensors."""
+        spec = {
+            "prior": self.prior.describe(),
+            "names": list(self.names),
+            "critic": getattr(self.critic, "spec", None) and self.critic.spec,
+            "recovers": self.recovers.name,
+            "x_shape": list(self.x_shape),
+            "history": [history.describe() for history in self.history],
+        }
+        return spec, prefixed("critic", self.critic)
+
+    @classmethod
+    def restore(
+        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
+    ) -> "RatioPosterior":
+        """Build the posterior from a file's contents; see `lfi.load`."""
+        spec: dict[str, Any] = contents.spec
+        if prior is None and spec["prior"] is None:
+            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
+        critic = modules.get("critic")
+        if critic is None:
+            if spec["critic"] is None:
+                raise ValueError(
+                    "the file cannot name its critic: give a network of the same shape with "
+                    "load(path, modules={'critic': ...})"
+                )
+            critic = build_critic(spec["critic"])
+        load_prefixed("critic", critic, contents.tensors)
+        return cls(
+            critic.eval(),
+            Prior.restore(spec["prior"]) if prior is None else prior,
+            Recovers[spec["recovers"]],
+            tuple(spec["x_shape"]),
+            tuple(History.restore(entry) for entry in spec["history"]),
+        )

@@ -1,0 +1,118 @@
+"""The folder of rounds: what they are of, their simulations and their fits, so that all can go on.
+
+    rounds.json         the call's settings and its seed
+    round_1.zarr        the simulations of a round
+    round_1.lfi         its posterior, once fitted
+
+The last round bears the number that was planned for it, also where rounds before it were left out.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lfi.inference.posteriors.base import TargetPosterior
+from lfi.inference.posteriors.restore import restore_posterior
+from lfi.runtime import fresh, read, replace_file
+from lfi.simulation import Prior
+
+
+@dataclass(frozen=True)
+class RoundsStore:
+    """Where rounds are kept, if anywhere.
+
+    Attributes:
+        folder: None keeps nothing.
+
+    Example:
+        >>> RoundsStore(Path("epidemic")).simulations(2).name, RoundsStore(None).simulations(2)
+        ('round_2.zarr', None)
+    """
+
+    folder: Path | None
+
+    def simulations(self, number: int) -> Path | None:
+        """Return where a round's simulations are."""
+        return None if self.folder is None else self.folder / f"round_{number}.zarr"
+
+    def load(self, number: int, prior: Prior, device: str) -> TargetPosterior | None:
+        """Return a round's posterior, or None where it is not there yet.
+
+        Raises:
+            ValueError: If its file is damaged.
+        """
+        if self.folder is None or not self._fit(number).is_file():
+            return None
+        try:
+            return restore_posterior(read(self._fit(number)), prior, {}).to(device)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"store: {error}: delete it and call again to fit it anew") from error
+
+    def save(self, number: int, posterior: TargetPosterior) -> None:
+        """Keep a round's posterior."""
+        if self.folder is not None:
+            posterior.save(self._fit(number))
+
+    def _fit(self, number: int) -> Path:
+        return self.folder / f"round_{number}.lfi"
+
+
+def check_restorable(name: str, method: object) -> None:
+    """Refuse a method whose posteriors a store could not bring back.
+
+    Args:
+        name: Of the argument.
+        method: The method, which says so by an attribute `restorable`.
+
+    Raises:
+        ValueError: If it does not say that they can be brought back.
+
+    Example:
+        >>> check_restorable("scout", lfi.PosteriorFlow())
+        >>> check_restorable("scout", lfi.NeuralRatio(embedding=torch.nn.Flatten()))
+        Traceback (most recent call last):
+        ValueError: scout: a file alone does not bring back what this NeuralRatio fits: ...
+    """
+    if not getattr(method, "restorable", False):
+        raise ValueError(
+            f"{name}: a file alone does not bring back what this {type(method).__name__} fits: "
+            "call without a store, or take a method without networks of your own"
+        )
+
+
+def settle(store: Path, settings: dict[str, object], seed: int | None) -> int:
+    """Write down what a folder's rounds are of, or check that they are of the same, once written.
+
+    Args:
+        store: The folder, made if need be.
+        settings: What must be the same, plain values.
+        seed: None takes the seed on record.
+
+    Returns:
+        The seed.
+
+    Raises:
+        ValueError: If the folder holds rounds of another call.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    record = store / "rounds.json"
+    if not record.exists():
+        if any(store.glob("round_*")):
+            raise ValueError(
+                f"store: {store} holds rounds without their record: use another folder"
+            )
+        settings = {**settings, "seed": fresh(seed)}
+        replace_file(record, lambda part: part.write_text(json.dumps(settings, indent=1)))
+        return settings["seed"]
+    try:
+        known = json.loads(record.read_text())
+        wanted = {**settings, "seed": known["seed"] if seed is None else fresh(seed)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"store: {record} is damaged ({error}): use another folder") from error
+    differ = sorted(name for name in wanted if known.get(name) != wanted[name])
+    if differ:
+        raise ValueError(
+            f"store: {store} holds rounds of a call with another {', '.join(differ)}: "
+            "use another folder, or the same arguments"
+        )
+    return wanted["seed"]

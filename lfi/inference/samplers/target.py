@@ -1,0 +1,222 @@
+"""What samplers are given: posteriors of many observations as one batched density.
+
+A posterior is a prior times a weight. For observation j of m,
+
+    p(theta | x_j)  ∝  p(theta) w_j(theta),
+
+where w_j is a ratio p(x_j | theta) / p(x_j), a likelihood p(x_j | theta), or either times any
+constant. A `Target` holds the prior, the m observations and log w as a function of pairs, so that
+one call serves all observations and all chains at once. In unconstrained coordinates,
+theta = T(u) with the prior's bijection T, the density of u is p(theta) w_j(theta) |det dT/du|:
+nothing that moves in u ever leaves the support.
+
+A `Sampler` turns a target into draws. All have the same face, and say the same about their draws.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lfi.inference.types import Draws
+from lfi.simulation import Prior
+
+ROWS = 2**11  # pairs evaluated at a time: keeps memory flat, and the cache warm
+
+Pairs = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A law nearer to the posteriors than the prior is, such as a fitted flow.
+
+    Attributes:
+        x: What the functions are given of each observation, (m, ...).
+        draw: draw(n, x, rng) returns n parameters for each observation, (m, n, D), with torch's
+            generator `rng`; they may lie outside the prior's support.
+        log_density: log_density(theta, x) returns the log density of (m, n, D), (m, n). Exact.
+    """
+
+    x: Float[Tensor, "m ..."]
+    draw: Callable[[int, Tensor, torch.Generator], Tensor]
+    log_density: Pairs
+
+    def select(self, rows: Int[Tensor, " k"]) -> "Proposal":
+        """Return the proposal for some of the observations."""
+        return replace(self, x=self.x[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The posteriors of m observations.
+
+    Attributes:
+        prior: Its support and bijection hold for all of them.
+        x: What `pair` is given of each observation, (m, ...): the observation or its embedding.
+        pair: pair(theta, x) returns log w of theta, (m, n, D), or (1, n, D) where all observations
+            share them, and x, (m, 1, ...); the result is (m, n), differentiable in theta, on any
+            device and in any precision. theta comes on the CPU in the prior's dtype.
+        proposal: Something nearer than the prior to draw candidates from, if there is.
+        rows: How many pairs are evaluated at a time.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> prior = lfi.simulation.as_prior({"mean": Normal(0.0, 1.0)})
+        >>> pair = lambda theta, x: Normal(theta, 1.0).log_prob(x).sum(-1)
+        >>> target = Target(prior, torch.tensor([[-1.0], [0.5]]), pair)
+        >>> target.log_weight(torch.zeros(1, 5, 1)).shape
+        torch.Size([2, 5])
+    """
+
+    prior: Prior
+    x: Float[Tensor, "m ..."]
+    pair: Pairs
+    proposal: Proposal | None = None
+    rows: int = ROWS
+
+    def __len__(self) -> int:
+        """Return how many observations there are."""
+        return len(self.x)
+
+    @property
+    def anchor(self) -> Float[Tensor, " d"]:
+        """A point of the support, whatever the weight is there."""
+        return self.prior.from_unconstrained(torch.zeros(self.prior.dim))[0]
+
+    def select(self, rows: Int[Tensor, " k"]) -> "Target":
+        """Return the posteriors of some of the observations."""
+        proposal = self.proposal and self.proposal.select(rows)
+        return replace(self, x=self.x[rows], proposal=proposal)
+
+    def log_weight(self, theta: Float[Tensor, "k n d"]) -> Float[Tensor, "m n"]:
+        """Return log w_j(theta), in chunks, on the CPU in theta's dtype.
+
+        Args:
+            theta: Parameters of each observation, (m, n, D), or shared by all, (1, n, D).
+        """
+        values = theta.new_empty(len(self), theta.shape[1])
+        for first, last in self._chunks(theta.shape[1]):
+            values[first, last] = self._part(theta, first, last)
+        return values
+
+    def log_density(self, theta: Float[Tensor, "k n d"]) -> Float[Tensor, "m n"]:
+        """Return log p(theta) + log w_j(theta), minus infinity outside the support."""
+        log_prior = self.prior.log_prob(theta)
+        inside = torch.where(log_prior.isfinite()[..., None], theta, self.anchor.to(theta))
+        return torch.where(log_prior.isfinite(), log_prior + self.log_weight(inside), -math.inf)
+
+    def unconstrained(
+        self, u: Float[Tensor, "m n d"]
+    ) -> tuple[Float[Tensor, "m n"], Float[Tensor, "m n"]]:
+        """Return what the prior says of u and log w_j: their sum is the log density of u.
+
+        The two come apart because annealing raises only the weight to a power.
+        """
+        theta, log_jacobian = self.prior.from_unconstrained(u)
+        return self.prior.log_prob(theta) + log_jacobian, self.log_weight(theta)
+
+    def slope(
+        self, u: Float[Tensor, "m n d"], *, jacobian: bool = True
+    ) -> tuple[Float[Tensor, "m n"], Float[Tensor, "m n d"]]:
+        """Return the log density of u and its gradient, chunk by chunk so that memory is flat.
+
+        Args:
+            u: Unconstrained points.
+            jacobian: False takes the density of theta in place of that of u.
+
+        Raises:
+            ValueError: If torch cannot differentiate it.
+        """
+        density, gradient = u.new_empty(u.shape[:2]), torch.empty_like(u)
+        for first, last in self._chunks(u.shape[1]):
+            part = u[first, last].detach().requires_grad_()
+            with torch.enable_grad():
+                theta, log_jacobian = self.prior.from_unconstrained(part)
+                weight = self.pair(theta, self.x[first, None]).to(theta)
+                value = self.prior.log_prob(theta) + weight + (log_jacobian if jacobian else 0)
+                if not weight.requires_grad:
+                    raise ValueError(
+                        "the target is not differentiable: take a sampler without gradients, such "
+                        "as lfi.Ensemble"
+                    )
+                (gradient[first, last],) = torch.autograd.grad(value.sum(), part)
+            density[first, last] = value.detach()
+        return density, gradient
+
+    def _chunks(self, n: int) -> Iterator[tuple[slice, slice]]:
+        """Yield slices of observations and of parameters that make at most `rows` pairs."""
+        across = min(len(self), self.rows)
+        along = max(1, self.rows // across)
+        for i in range(0, len(self), across):
+            for j in range(0, n, along):
+                yield slice(i, i + across), slice(j, j + along)
+
+    def _part(self, theta: Tensor, first: slice, last: slice) -> Tensor:
+        mine = theta[:, last] if len(theta) == 1 else theta[first, last]
+        return self.pair(mine, self.x[first, None]).to(theta)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When a sampler began, and when it must stop.
+
+    Attributes:
+        begin: In seconds of `time.monotonic`.
+        limit: How many seconds there are.
+
+    Example:
+        >>> Clock.start(60.0).struck
+        False
+    """
+
+    begin: float
+    limit: float
+
+    @classmethod
+    def start(cls, limit: float) -> "Clock":
+        """Return a clock that begins now.
+
+        Raises:
+            ValueError: If there is no time at all.
+        """
+        if not limit > 0:
+            raise ValueError(f"time_limit must be positive, got {limit}")
+        return cls(time.monotonic(), limit)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return time.monotonic() - self.begin
+
+    @property
+    def left(self) -> float:
+        """How long there is to go, negative once the time is over."""
+        return self.limit - self.seconds
+
+    @property
+    def struck(self) -> bool:
+        """Whether the time is over."""
+        return self.left <= 0
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A way from a target to draws. Implementations are frozen dataclasses of their settings."""
+
+    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
+        """Return n draws of each observation's posterior.
+
+        Args:
+            target: The posteriors of m observations.
+            n: How many draws of each.
+            seed: None takes fresh entropy, which the draws record.
+
+        Raises:
+            TimeoutError: If the time limit strikes before there is anything to return.
+        """
+        ...

@@ -1,0 +1,297 @@
+"""Density ratios by kernels: convex problems, solved to the optimum, and no network to train.
+
+    loss          objective                                 chosen by         r = p/q is
+    LSIF()        E_q[r^2]/2 - E_p[r] + ridge |r|^2 / 2     leave-one-out     a sum of kernels
+    KLIEP()       -E_p[log r],  where E_q[r] = 1            held-out value    a mixture of them
+    MMD(kernel)   MMD^2(p, r q) + ridge / ESS(r)            the kernel        within [0, bound]
+
+The first two minimise, over functions made of kernels at centres, the very losses that a critic
+minimises over networks (`lfi.fit_ratio(loss=lfi.LSIF())`); the third matches moments and is
+unusual in that its kernel is the user's, like the discrepancy's.
+
+**Relative ratios.** p/q is unbounded where q is thin, and weights like that are worth few points.
+With alpha > 0 least squares estimates r_alpha = p / (alpha p + (1 - alpha) q) instead, which stays
+below 1/alpha and is easier to estimate; p/q follows from it,
+
+    p/q = (1 - alpha) r_alpha / (1 - alpha r_alpha),
+
+and is as sensitive as it was to begin with where r_alpha comes near 1/alpha. An estimate there says
+no more than that r is large: it is held to m, the size of the sample of q, above which no weight of
+mean 1 can be.
+
+Coordinates are divided by their standard deviations in p (not for MMD, whose kernel is given in the
+user's units); computation is in float64.
+
+References:
+    Sugiyama, Suzuki & Kanamori, Density Ratio Estimation in Machine Learning, 2012.
+    and those of the modules `least_squares`, `maximum_likelihood` and `mean_matching`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor
+
+from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
+from lfi.numerics.arrays import Sample, as_sample, floating, two_samples
+from lfi.numerics.distances import median_distance
+from lfi.ratio.estimator import UNCHANGED, Estimator
+from lfi.ratio.kernel.kliep import FOLDS, MaximumLikelihood, fit_maximum_likelihood
+from lfi.ratio.kernel.kmm import MeanMatching, match_means
+from lfi.ratio.kernel.lsif import LeastSquares, fit_least_squares
+from lfi.ratio.types import Ratio
+from lfi.runtime import fresh, torch_rng
+
+LEAST = 2 * FOLDS  # rows of either sample
+OCTAVES = (-3.0, 2.0)  # of the median distance, between which widths are tried
+RIDGES = 10  # between 1/min(n, m), which theory asks for, and 1
+
+
+class KernelRatio(Estimator, Ratio):
+    """A density ratio by kernels: uLSIF, RuLSIF, KLIEP or kernel mean matching.
+
+    An estimator as scikit-learn has them: the constructor only keeps its arguments, `fit` sets what
+    ends in an underscore and returns the estimator, `sklearn.base.clone` copies it unfitted.
+
+    Args:
+        loss: `LSIF()` (uLSIF, RuLSIF), `KLIEP()`, or `MMD(kernel)`, whose kernel's moments match;
+            `fit` refuses others.
+        alpha: For LSIF: 0 estimates p/q, values in (0, 1) the relative ratio, bounded by 1/alpha.
+        centres: How many kernels, at points of p drawn at random; as many as there are at most.
+            MMD has none.
+        widths: Of the kernels, in standard deviations of p, to choose from. None: every half octave
+            (KLIEP: every octave) from 1/8 to 4 times the median distance. MMD takes none.
+        ridges: For LSIF to choose from; None: ten between 1/min(n, m) and 1. For MMD, the one to
+            take; None: 1. KLIEP has none.
+        bound: For MMD: the largest weight.
+        seed: Of the centres and folds; None takes fresh entropy.
+
+    Attributes:
+        model_: What was fitted: `LeastSquares`, `MaximumLikelihood` or `MeanMatching`.
+        width_: The chosen width, in standard deviations of p (not MMD).
+        ridge_: The ridge (not KLIEP).
+        widths_: Those it was chosen from (not MMD).
+        ridges_: Likewise (LSIF).
+        scores_: Leave-one-out loss of each width and ridge, (widths, ridges) (LSIF: the least was
+            chosen), or held-out bound of KL(p || q) of each width (KLIEP: the greatest).
+        pearson_: Estimates of the relative Pearson divergence (LSIF).
+        weights_: Matched weights of the sample of q, of mean 1 (MMD).
+        alpha_: The alpha that was fitted with.
+        q_size_: m, the size of the sample of q.
+        scale_: What coordinates are divided by, (d,).
+        event_shape_: The shape of one event.
+        n_features_in_: Its number of entries.
+        seed_: The seed, the drawn one where none was given.
+
+    Example:
+        >>> p, q = torch.randn(500) + 1, torch.randn(500)
+        >>> ratio = lfi.KernelRatio(seed=1).fit(p, q)
+        >>> ratio.log_ratio(torch.tensor([0.5])).abs() < 0.3  # exactly 0
+        tensor([True])
+        >>> relative = lfi.KernelRatio(alpha=0.5, seed=1).fit(p, q)
+        >>> bool(relative.relative_ratio(q).max() <= 2)
+        True
+        >>> matched = lfi.KernelRatio(loss=lfi.MMD(), seed=1).fit(p, q)
+        >>> bool(abs(matched.weights_ @ q / 500 - p.mean()) < abs(q.mean() - p.mean()) / 10)
+        True
+    """
+
+    def __init__(
+        self,
+        loss: CriticLoss | Discrepancy = LSIF(),  # noqa: B008
+        alpha: float = 0.0,
+        centres: int = 100,
+        widths: Sequence[float] | None = None,
+        ridges: Sequence[float] | None = None,
+        bound: float = 1000.0,
+        seed: int | None = None,
+    ) -> None:
+        self.loss = loss
+        self.alpha = alpha
+        self.centres = centres
+        self.widths = widths
+        self.ridges = ridges
+        self.bound = bound
+        self.seed = seed
+
+    def set_params(
+        self,
+        *,
+        loss: object = UNCHANGED,
+        alpha: object = UNCHANGED,
+        centres: object = UNCHANGED,
+        widths: object = UNCHANGED,
+        ridges: object = UNCHANGED,
+        bound: object = UNCHANGED,
+        seed: object = UNCHANGED,
+    ) -> "KernelRatio":
+        """Change arguments of the constructor; they act at the next `fit`."""
+        self.change((loss, alpha, centres, widths, ridges, bound, seed))
+        return self
+
+    @torch.no_grad()
+    def fit(self, p_samples: Sample, q_samples: Sample) -> "KernelRatio":
+        """Fit the ratio p/q.
+
+        Args:
+            p_samples: Samples of p, (n,) or (n, *event), NumPy or torch.
+            q_samples: Samples of q, (m,) or (m, *event).
+
+        Raises:
+            TypeError: If a sample is not an array of numbers, or the loss is none of the three.
+            ValueError: If a row is not finite, a sample has fewer than 10 rows, the events differ
+                in shape, or an argument of the constructor is out of range or of no use to the
+                loss.
+        """
+        self._check()
+        p, q = two_samples(p_samples, q_samples, LEAST)
+        self.seed_, self.event_shape_ = fresh(self.seed), tuple(p.shape[1:])
+        rows = [x.reshape(len(x), -1) for x in (p, q)]
+        self.n_features_in_ = rows[0].shape[1]
+        self._forget()
+        if isinstance(self.loss, MMD):
+            self._match(*rows)
+        else:
+            self._choose(*(x.to(torch.float64) for x in rows))
+        return self
+
+    def relative_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+        """Return p / (alpha p + (1 - alpha) q), held to what it can be: from 0 to 1/alpha.
+
+        On the sample of q these are bounded importance weights. With alpha = 0 it is p/q.
+
+        Args:
+            x: Where, (n, *event).
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before `fit`.
+            ValueError: If the events have another shape than those fitted to, or are not finite.
+        """
+        rows, like = self._rows(x)
+        if isinstance(self.model_, MaximumLikelihood):
+            return self.model_.log_ratio(rows).exp().to(like)
+        r = self.model_.ratio(rows).clamp(min=0)
+        return (r.clamp(max=1 / self.alpha_) if self.alpha_ else r).to(like)
+
+    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+        """Return log p(x)/q(x), -inf where the fitted ratio is not positive.
+
+        With alpha > 0 it is at most log m, as the module says. KLIEP's is finite everywhere.
+
+        Args:
+            x: Where, (n, *event); NumPy or torch. A tensor gets gradients, and an answer of its
+                dtype on its device.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before `fit`.
+            ValueError: If the events have another shape than those fitted to, or are not finite.
+        """
+        rows, like = self._rows(x)
+        if isinstance(self.model_, MaximumLikelihood):
+            return self.model_.log_ratio(rows).to(like)
+        r = self.model_.ratio(rows)
+        positive = r > 0
+        r = torch.where(positive, r, 1.0)
+        if self.alpha_:
+            largest = self.q_size_ / (1 - self.alpha_ + self.alpha_ * self.q_size_)
+            r = r.clamp(max=largest)
+            h = r.log() + math.log1p(-self.alpha_) - torch.log1p(-self.alpha_ * r)
+        else:
+            h = r.log()
+        return torch.where(positive, h, -math.inf).to(like)
+
+    def _choose(self, p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]) -> None:
+        """Fit by least squares or maximum likelihood."""
+        self.scale_ = _scale(p, q)
+        x_p, x_q = p / self.scale_, q / self.scale_
+        # Random pairs are left out together, and centres are the first of p, in whatever order the
+        # samples come.
+        order = torch.randperm(len(p), generator=torch_rng(self.seed_, 0))
+        x_p = x_p[order.to(p.device)]
+        centres = x_p[: self.centres]
+        likelihood = isinstance(self.loss, KLIEP)
+        if self.widths is None:
+            steps = int(OCTAVES[1] - OCTAVES[0]) * (1 if likelihood else 2) + 1
+            octaves = torch.linspace(*OCTAVES, steps, dtype=torch.float64, device=p.device)
+            self.widths_ = median_distance(x_p, x_q) * 2**octaves
+        else:
+            self.widths_ = p.new_tensor(list(self.widths))
+        if likelihood:
+            folds_q = torch.randperm(len(q), generator=torch_rng(self.seed_, 1)) % FOLDS
+            folds = torch.arange(len(p), device=p.device) % FOLDS, folds_q.to(p.device)
+            model = fit_maximum_likelihood(x_p, x_q, centres, self.widths_, *folds)
+        else:
+            if self.ridges is None:
+                least = -math.log10(min(len(p), len(q)))
+                self.ridges_ = torch.logspace(
+                    least, 0, RIDGES, dtype=torch.float64, device=p.device
+                )
+            else:
+                self.ridges_ = p.new_tensor(list(self.ridges))
+            model = fit_least_squares(x_p, x_q, centres, self.widths_, self.ridges_, self.alpha)
+            self.ridge_, self.pearson_ = model.ridge, model.pearson
+        self.width_, self.scores_ = model.width, model.scores
+        self._set(model, len(q))
+
+    def _match(self, p: Num[Tensor, "n d"], q: Num[Tensor, "m d"]) -> None:
+        """Fit by mean matching, in the samples' own units and floating dtype."""
+        dtype = floating(torch.promote_types(p.dtype, q.dtype))
+        self.ridge_ = 1.0 if self.ridges is None else float(self.ridges[0])
+        model = match_means(
+            p.to(dtype), q.to(dtype), self.loss.kernel, ridge=self.ridge_, bound=self.bound
+        )
+        self.scale_ = torch.ones(p.shape[1], dtype=dtype, device=p.device)
+        self.weights_ = model.weights
+        self._set(model, len(q))
+
+    def _set(self, model: LeastSquares | MaximumLikelihood | MeanMatching, q_size: int) -> None:
+        self.model_, self.alpha_, self.q_size_ = model, self.alpha, q_size
+
+    def _forget(self) -> None:
+        """Remove what an earlier fit with another loss may have left."""
+        for name in ("widths_", "ridges_", "width_", "ridge_", "scores_", "pearson_", "weights_"):
+            self.__dict__.pop(name, None)
+
+    def _rows(self, x: Sample) -> tuple[Float[Tensor, "n d"], Tensor]:
+        """Return points as the model takes them, and an example of what is wanted back."""
+        self.check_fitted("model_", "fit(p_samples, q_samples)")
+        x = as_sample("x", x, self.event_shape_)
+        like = torch.empty(0, dtype=floating(x.dtype), device=x.device)
+        return x.reshape(len(x), -1).to(self.scale_) / self.scale_, like
+
+    def _check(self) -> None:
+        """Check the constructor's arguments, all of them."""
+        if not isinstance(self.loss, (LSIF, KLIEP, MMD)):
+            raise TypeError(
+                f"loss must be LSIF(), KLIEP() or MMD(kernel), got {self.loss!r}; others are "
+                "fitted by lfi.fit_ratio"
+            )
+        kind = type(self.loss).__name__
+        if not isinstance(self.centres, int) or self.centres < 1:
+            raise ValueError(f"centres must be a whole number above 0, got {self.centres!r}")
+        if not 0 <= self.alpha < 1:
+            raise ValueError(f"alpha must lie in [0, 1), got {self.alpha}")
+        if self.alpha and not isinstance(self.loss, LSIF):
+            raise ValueError(f"alpha is for LSIF only: {kind} takes 0, got {self.alpha}")
+        for name, given in (("widths", self.widths), ("ridges", self.ridges)):
+            bad = given is not None and not all(0 < float(v) < math.inf for v in given)
+            if bad or (given is not None and len(given) == 0):
+                raise ValueError(f"{name} must be positive and finite, got {given}")
+        if isinstance(self.loss, KLIEP) and self.ridges is not None:
+            raise ValueError(f"KLIEP has no ridge: ridges must be None, got {self.ridges}")
+        if isinstance(self.loss, MMD):
+            if self.widths is not None:
+                raise ValueError(f"MMD's kernel has its bandwidth: got widths {self.widths}")
+            if self.ridges is not None and len(self.ridges) != 1:
+                raise ValueError(f"MMD takes one ridge, got {self.ridges}")
+            if not self.bound > 1:
+                raise ValueError(f"bound must be above 1, got {self.bound}")
+
+
+def _scale(p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]) -> Float[Tensor, " d"]:
+    """Return standard deviations in p; where p is constant, in q; where both are, 1."""
+    of_p, of_q = p.std(0), q.std(0)
+    either = torch.where(of_p > 0, of_p, of_q)
+    return torch.where(either > 0, either, 1.0)

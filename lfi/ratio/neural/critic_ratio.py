@@ -1,0 +1,124 @@
+"""The ratio that trained critics say: the mean of their log ratios.
+
+Averaging log r rather than r makes the ensemble for (q, p) the reciprocal of that for (p, q), and
+lets the members' errors cancel on the scale on which they are made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lfi.networks import Copies, Members, SampleCritics
+from lfi.numerics.arrays import Sample, as_sample, floating
+from lfi.ratio.neural.calibration import Calibrated, restore
+from lfi.ratio.types import Ratio
+from lfi.runtime import Contents, load_prefixed, prefixed, write
+from lfi.training import History
+
+ROWS = 2**13  # samples that the critics see at a time: keeps memory flat
+
+
+@dataclass(frozen=True, eq=False)
+class CriticRatio(Ratio):
+    """A density ratio by critics, as `lfi.fit_ratio` returns it.
+
+    Attributes:
+        critics: The members, side by side.
+        shape: The shape of one event.
+        history: How they were trained, one entry for each of their levels.
+        calibrated: What corrects each member's value; empty for values as they are.
+    """
+
+    critics: Members
+    shape: tuple[int, ...]
+    history: tuple[History, ...] = ()
+    calibrated: tuple[Calibrated, ...] = ()
+
+    def members(self, x: Sample) -> Float[Tensor, "members n"]:
+        """Return each member's log ratio; their scatter is a part of the error.
+
+        Args:
+            x: Where, (n, *event); NumPy or torch.
+        """
+        x = as_sample("x", x, self.shape)
+        device, members = self.critics.weights.device, self.critics.members
+        values = []
+        for part in x.split(ROWS):
+            rows = part.to(device, torch.float32)
+            rows = rows.unsqueeze(1).expand(-1, members, *self.shape)
+            values.append(self.critics(rows).to(x.device, floating(x.dtype)))
+        h = torch.cat(values).T
+        if self.calibrated:
+            pairs = zip(self.calibrated, h, strict=True)
+            h = torch.stack([calibrated(row) for calibrated, row in pairs])
+        return h
+
+    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+        """Return log p(x)/q(x), on the device and in the dtype of x, with gradients.
+
+        Args:
+            x: Where, (n, *event); NumPy or torch.
+
+        Raises:
+            ValueError: If the events have another shape than those fitted to, or are not finite.
+        """
+        return self.members(x).mean(0)
+
+    def save(self, path: str | Path) -> None:
+        """Write the ratio to a file that `lfi.load` reads: safetensors and JSON.
+
+        Critics of your own are saved by their weights; `lfi.load` asks for the network.
+        """
+        write(path, "CriticRatio", *self.describe())
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return plain values that JSON can hold, and tensors by name."""
+        own = isinstance(self.critics, Copies)
+        spec = {
+            "shape": list(self.shape),
+            "members": self.critics.members,
+            "critics": None if own else self.critics.spec,
+            "history": [history.describe() for history in self.history],
+            "calibrated": [calibrated.describe() for calibrated in self.calibrated],
+        }
+        return spec, prefixed("critics", self.critics)
+
+    @classmethod
+    def restore(
+        cls, contents: Contents, *, prior: object = None, modules: Mapping[str, nn.Module]
+    ) -> "CriticRatio":
+        """Build the ratio from a file's contents; see `lfi.load`.
+
+        Args:
+            contents: What the file holds.
+            prior: Not used: a ratio has none.
+            modules: {"critic": network} where the critic is one of your own.
+
+        Raises:
+            ValueError: If the network is needed and not given, or does not fit.
+        """
+        spec = contents.spec
+        if spec["critics"] is not None:
+            own = spec["critics"]
+            critics: Members = SampleCritics(
+                own["shape"], own["members"], width=own["width"], depth=own["depth"]
+            )
+        elif "critic" in modules:
+            critics = Copies(modules["critic"], spec["members"])
+        else:
+            raise ValueError(
+                "the file holds the weights of a critic of your own: give the network with "
+                'load(path, modules={"critic": network})'
+            )
+        load_prefixed("critics", critics, contents.tensors)
+        return cls(
+            critics.eval().requires_grad_(False),
+            tuple(spec["shape"]),
+            tuple(History.restore(history) for history in spec["history"]),
+            tuple(restore(calibrated) for calibrated in spec["calibrated"]),
+        )

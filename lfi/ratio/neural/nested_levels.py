@@ -1,0 +1,197 @@
+"""Training critics side by side, level after level, each member on rows of its own.
+
+Members are trained by one player on the mean of their objectives. No gradient passes from one to
+another; they share the batches' order, the limit on the gradient's norm and the step whose weights
+are kept. Each holds other rows out. With as many members as there are such parts, every row is held
+out once, and the mean of the members' held-out log-losses, by which that step is chosen for each
+level, is the cross-validated one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lfi.comparison import (
+    Bernoulli,
+    Contrastive,
+    Critic,
+    CriticLoss,
+    Divergence,
+    Penalty,
+    Recovers,
+    Values,
+    objective,
+    recovered,
+    two_samples,
+)
+from lfi.networks import Members
+from lfi.runtime import Advance, held_out_note, torch_rng
+from lfi.training import (
+    Batch,
+    History,
+    Monitor,
+    Player,
+    Shuffled,
+    Step,
+    Together,
+    adamw,
+    fit,
+    one_cycle,
+)
+from lfi.training.stacking import stack
+
+SHARES = (0.3, 0.5)  # of the last level's steps, for the levels before it
+SMOOTH_RATE = 0.05  # their learning rate: they have few weights, and most losses are convex in them
+JUDGEMENTS = 20  # how often a level is judged on what is held out
+MOST_HELD_OUT = 10_000  # rows of a sample that a member holds out
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A sample with the rows that each member trains on and those that it holds out.
+
+    Attributes:
+        x: The sample, (n, *event).
+        train: Rows, (n_train, members).
+        held: The other rows, (n_held, members).
+    """
+
+    x: Float[Tensor, "n ..."]
+    train: Int[Tensor, "train members"]
+    held: Int[Tensor, "held members"]
+
+    def batches(self, size: int, device: str) -> Shuffled:
+        """Return a source of batches of rows, (size, members)."""
+        size = min(size, len(self.train))
+        return Shuffled((self.train,), (self.held,), size=size, device=device)
+
+
+def split_folds(
+    x: Float[Tensor, "n ..."], members: int, share: float, rng: torch.Generator
+) -> Split:
+    """Return a sample of which each member holds another part out.
+
+    The parts follow one another in one random order, and begin again at its start where there are
+    more members than parts.
+    """
+    held = min(max(1, int(len(x) * share)), MOST_HELD_OUT)
+    order = torch.randperm(len(x), generator=rng)
+    orders = torch.stack([order.roll(-member * held) for member in range(members)], dim=1)
+    return Split(x, orders[held:], orders[:held])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How critics are trained; `lfi.fit_ratio` says what each part means."""
+
+    loss: CriticLoss
+    penalties: tuple[Penalty, ...]
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+
+    def lengths(self, levels: int) -> list[int]:
+        """Return the steps of each level."""
+        return [max(1, round(self.steps * share)) for share in (*SHARES[: levels - 1], 1.0)]
+
+    def risk(self, critics: Critic, values: Values, step: Step) -> Float[Tensor, ""]:
+        """Return the mean of the members' objectives."""
+        if isinstance(self.loss, Divergence) and not self.penalties:
+            return self.loss(values.h_p, values.h_q)  # a mean of means over as many rows each
+        members, total = values.h_p.shape[1], values.h_p.new_zeros(())
+        for i in range(members):
+
+            def alone(x: Tensor, i: int = i) -> Tensor:
+                return critics(x.unsqueeze(1).expand(-1, members, *x.shape[1:]))[:, i]
+
+            p, q = values.p[0][:, i], values.q[0][:, i]
+            own = Values(values.h_p[:, i], values.h_q[:, i], (p,), (q,))
+            total = total + objective(self.loss, self.penalties, alone, own, step.rng, step.index)
+        return total / members
+
+
+def train(
+    critics: Members,
+    p: Split,
+    q: Split,
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    device: str,
+    advance: Advance,
+) -> tuple[History, ...]:
+    """Train the levels one after the other, and weigh them.
+
+    Args:
+        critics: The members, on the device.
+        p: Samples of p.
+        q: Samples of q.
+        recipe: How.
+        seeds: One for each level.
+        device: Where.
+        advance: Told of every step.
+    """
+    critics.learn(torch.cat([p.x[p.train], q.x[q.train]]))
+    histories = []
+    for level, length in enumerate(recipe.lengths(len(critics.levels))):
+        critics.begin(level)
+        at = partial(critics.at, level)
+
+        def values(batch: Batch, rng: torch.Generator, at: Critic = at) -> Values:
+            return two_samples(at, (p.x[batch[0]], q.x[batch[1]]), rng)
+
+        def risk(batch: Batch, step: Step, at: Critic = at) -> Tensor:
+            return recipe.risk(at, values(batch, step.rng), step)
+
+        def log_loss(held: Batch) -> float:
+            judged = values(held, torch_rng(0))
+            return float(Bernoulli()(judged.h_p, judged.h_q))
+
+        last = level == len(critics.levels) - 1
+        rate = recipe.learning_rate if last else SMOOTH_RATE
+        optimiser = adamw(rate, weight_decay=recipe.weight_decay)
+        history = fit(
+            [Player("critic", critics.levels[level], risk, optimiser, ema=0.98, clip=1.0)],
+            Together(*(sample.batches(recipe.batch_size, device) for sample in (p, q))),
+            steps=length,
+            monitor=Monitor(log_loss, every=max(1, length // JUDGEMENTS)),
+            schedule=one_cycle(),
+            seed=seeds[level],
+            device=device,
+            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
+        )
+        histories.append(history)
+    critics.eval().requires_grad_(False)
+    if len(critics.levels) > 1:
+        levels = range(len(critics.levels))
+        h_p, h_q = (
+            torch.stack([critics.at(k, s.x[s.held]).flatten() for k in levels]).cpu()
+            for s in (p, q)
+        )
+        critics.weights.copy_(stack(h_p, h_q))
+    return tuple(histories)
+
+
+def check_loss(loss: CriticLoss, penalties: tuple[Penalty, ...] = ()) -> None:
+    """Refuse losses, and penalties with them, that do not give the ratio of two samples.
+
+    Raises:
+        ValueError: If they recover less, or compare rows of pairs.
+    """
+    recovers = recovered(loss, penalties)
+    if recovers != Recovers.RATIO:
+        under = f" under {penalties}" if penalties else ""
+        raise ValueError(
+            f"loss: {loss}{under} recovers {recovers.name}, and a density ratio needs RATIO: take "
+            "a strictly proper loss, such as Bernoulli(), and no penalty that moves its optimum"
+        )
+    if isinstance(loss, Contrastive):
+        raise ValueError(
+            f"loss: {loss} looks for a joint pair (theta, x) among shuffled ones, and two samples "
+            "hold no pairs: take a loss such as Bernoulli()"
+        )

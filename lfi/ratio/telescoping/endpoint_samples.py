@@ -1,0 +1,154 @@
+"""The two ends of a telescope: where its samples of p and q come from, and in what coordinates.
+
+`two_ends` takes samples of p and of q, which are paired at random anew in every epoch; `pair_ends`
+takes pairs (x, y), where p is their joint distribution and q the product of its marginals, and
+pairs x with the y of another row. Both whiten what they are given: two samples with the same weight
+for either, pairs x and y apart, so that mixing one of them leaves the other alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lfi.networks import Whiten, moments
+from lfi.numerics.arrays import Sample, as_sample, floating
+from lfi.runtime import torch_rng
+from lfi.training import Batch, Batches, Shuffled, Together, split
+
+MOST_HELD_OUT = 4_096  # rows of either sample
+
+Moments = tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """What bridges are trained on.
+
+    Attributes:
+        whiten: Whitens flat events, (n, d).
+        batches: Draw whitened samples (x_0, x_1) of p and q, and hold as many of both out.
+        mixed: Which entries waymarks mix; None for all.
+        of_p: Mean and covariance of whitened p.
+        of_q: Mean and covariance of whitened q.
+    """
+
+    whiten: Whiten
+    batches: Batches
+    mixed: Bool[Tensor, " d"] | None
+    of_p: Moments
+    of_q: Moments
+
+
+def two_ends(
+    p: Float[Tensor, "n d"],
+    q: Float[Tensor, "m d"],
+    *,
+    share: float,
+    size: int,
+    seed: int,
+    device: str = "cpu",
+) -> Ends:
+    """Return the ends of two samples.
+
+    Args:
+        p: Samples of p, in float32 on the CPU.
+        q: Samples of q, likewise.
+        share: Of the rows, to hold out.
+        size: Of a batch.
+        seed: Of the split.
+        device: Where batches are wanted.
+    """
+    pools = [_split(x, share, seed, i) for i, x in enumerate((p, q))]
+    (mean_p, cov_p), (mean_q, cov_q) = (moments(train) for train, _ in pools)
+    whiten, half = Whiten(len(mean_p)), (mean_p - mean_q) / 2
+    whiten.learn((mean_p + mean_q) / 2, (cov_p + cov_q) / 2 + half[:, None] * half)
+    (p, held_p), (q, held_q) = ((whiten(x) for x in pool) for pool in pools)
+    held = min(len(held_p), len(held_q))
+    batches = Together(
+        Shuffled((p,), (held_p[:held],), size=min(size, len(p), len(q)), device=device),
+        Shuffled((q,), (held_q[:held],), size=min(size, len(p), len(q)), device=device),
+    )
+    return Ends(whiten, batches, None, moments(p), moments(q))
+
+
+def pair_ends(
+    pairs: Float[Tensor, "n d"],
+    of_x: int,
+    *,
+    share: float,
+    size: int,
+    seed: int,
+    device: str = "cpu",
+) -> Ends:
+    """Return the ends of a joint distribution and the product of its marginals.
+
+    Args:
+        pairs: Rows of x and y side by side, in float32 on the CPU.
+        of_x: How many entries of a row are x.
+        share: Of the rows, to hold out.
+        size: Of a batch.
+        seed: Of the split.
+        device: Where batches are wanted.
+    """
+    is_y = torch.arange(pairs.shape[1]) >= of_x
+    same_side = is_y[:, None] == is_y
+    train, held = _split(pairs, share, seed, 0)
+    mean, covariance = moments(train)
+    whiten = Whiten(len(mean))
+    whiten.learn(mean, covariance * same_side)
+    train, held = whiten(train), whiten(held)
+    mean, covariance = moments(train)
+    batches = Repaired(Shuffled((train,), (held,), size=min(size, len(train)), device=device), of_x)
+    return Ends(whiten, batches, is_y, (mean, covariance), (mean, covariance * same_side))
+
+
+def side_by_side(x: Sample, y: Sample) -> tuple[Float[Tensor, "n d"], int]:
+    """Return rows of x and y, flattened, and how many entries are x.
+
+    Raises:
+        TypeError: If one is not an array of numbers.
+        ValueError: If a row is not finite, or x and y differ in their numbers of rows.
+
+    Example:
+        >>> side_by_side(torch.zeros(3), torch.ones(3, 2))
+        (tensor([[0., 1., 1.],
+                [0., 1., 1.],
+                [0., 1., 1.]]), 1)
+    """
+    x, y = as_sample("x", x), as_sample("y", y)
+    if len(x) != len(y):
+        raise ValueError(f"x and y are pairs, one in a row of either: got {len(x)} and {len(y)}")
+    x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
+    common = floating(torch.promote_types(x.dtype, y.dtype))
+    return torch.cat([x.to(common), y.to(common)], dim=1), x.shape[1]
+
+
+class Repaired:
+    """Pairs (x, y) against (x, y of another pair): the joint, and the product of its marginals.
+
+    Attributes:
+        held_out: As many of both; None where the pairs hold nothing out.
+    """
+
+    def __init__(self, pairs: Shuffled, size: int) -> None:
+        """Take rows (x, y), of which x are the first `size` entries."""
+        self.pairs, self.size = pairs, size
+        self.held_out = None if pairs.held_out is None else self._both(*pairs.held_out)
+
+    def _both(self, pairs: Float[Tensor, "n d"]) -> Batch:
+        x, y = pairs[:, : self.size], pairs[:, self.size :]
+        return pairs, torch.cat([x, y.roll(1, 0)], dim=1)
+
+    def draw(self, rng: torch.Generator) -> Batch:
+        """Return the next batch: rows of either distribution, which share x."""
+        return self._both(*self.pairs.draw(rng))
+
+
+def _split(
+    x: Float[Tensor, "n d"], share: float, seed: int, key: int
+) -> tuple[Float[Tensor, "t d"], Float[Tensor, "h d"]]:
+    """Return the rows to train on and those to hold out."""
+    (train,), (held,) = split((x,), share, torch_rng(seed, 0, key), most=MOST_HELD_OUT)
+    return train, held

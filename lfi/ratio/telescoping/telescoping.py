@@ -1,0 +1,280 @@
+"""Telescoping ratios: where p and q are too far apart for one classifier.
+
+A classifier that tells p from q without a mistake has learnt that log p/q is large, and no more: by
+its log-loss it hardly matters how large. So the way is cut into bridges between waymarks
+p = p_0, p_1, ..., p_K = q, each close to the next,
+
+    log p/q = log p_0/p_1 + log p_1/p_2 + ... + log p_{K-1}/p_K,
+
+and every bridge is an easy classification. All bridges are heads of one network, learnt together
+in batches of coupled waymarks (`lfi.ratio.telescoping.waymarks`, `lfi.networks.Bridges`).
+
+What remains hard: the sum is wanted at samples of p, of which late bridges have seen none. They
+reach there by their shape, which is why each has a quadratic form. And waymarks of discrete data
+are told apart by whether they lie on the lattice: add noise to such data first. In pairs (x, y)
+only y is mixed, and x may be anything.
+
+References:
+    Rhodes, Xu & Gutmann, Telescoping density-ratio estimation, 2020. arXiv:2006.12204
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.comparison import Bernoulli, CriticLoss
+from lfi.networks import Bridges
+from lfi.numerics.arrays import Sample, as_sample, floating, two_samples
+from lfi.ratio.estimator import UNCHANGED, Estimator
+from lfi.ratio.neural.nested_levels import check_loss
+from lfi.ratio.telescoping.bridge_training import Trained, train_bridges
+from lfi.ratio.telescoping.endpoint_samples import Ends, pair_ends, side_by_side, two_ends
+from lfi.ratio.telescoping.waymarks import Waymarks, even_levels, respaced
+from lfi.ratio.types import Ratio
+from lfi.runtime import bar, child, fresh, isolated
+
+LEAST = 100  # rows of either sample
+PILOT = 16  # bridges of the short fit that places the waymarks
+LEAST_PILOT = 100  # of its steps, which are a tenth of the others
+LARGEST_FORM = 512  # entries of an event up to which bridges have a quadratic form
+ROWS = 2_048  # samples that the network sees at a time: keeps memory flat
+
+
+class TelescopingRatio(Estimator, Ratio):
+    """A density ratio as a sum of bridges between waymarks.
+
+    An estimator as scikit-learn has them: the constructor only keeps its arguments, `fit` sets what
+    ends in an underscore and returns the estimator.
+
+    Args:
+        bridges: How many. None: as many as a short pilot fit finds parts of the way of a Jeffreys
+            divergence of about 2 nats; one, if p and q are closer than that.
+        levels: The waymarks' levels, increasing from 0 to 1, instead of the pilot's. See
+            `lfi.ratio.telescoping.waymarks`.
+        loss: Any loss that recovers the ratio, applied to every bridge.
+        width: The trunk's width.
+        depth: The number of its residual blocks.
+        quadratic: Give each bridge a quadratic form of the event. None: where the event has 512
+            entries or fewer.
+        steps: How many steps to train; the pilot takes a tenth of that, or 100, in addition.
+        batch_size: Rows of either sample in a batch.
+        learning_rate: Its peak; a one-cycle schedule. Linear and quadratic forms have multiples of
+            it, see `lfi.ratio.telescoping.bridge_training`.
+        weight_decay: AdamW's.
+        held_out: The share of rows on which the best weights are chosen, by log-loss.
+
+    Attributes:
+        levels_: The levels of the waymarks, (bridges + 1,).
+        separation_: For each bridge, the held-out bound of the Jensen-Shannon divergence of its two
+            waymarks, as a share of log 2: at 1 they are told apart without a mistake, and the
+            bridge's ratio is a guess. More bridges help.
+        network_: The bridges, of whitened events.
+        whiten_: What whitens.
+        history_: How they were trained; its seed repeats the whole fit.
+        event_shape_: The shape of one event.
+        n_features_in_: Its number of entries.
+
+    Example:
+        >>> p, q = 4 + torch.randn(2_000), torch.randn(2_000)
+        >>> ratio = lfi.TelescopingRatio(steps=200, batch_size=128).fit(p, q, seed=1)
+        >>> len(ratio.separation_) > 1
+        True
+        >>> ratio.log_ratio(torch.tensor([2.0])).abs() < 1  # exactly 0
+        tensor([True])
+    """
+
+    def __init__(
+        self,
+        bridges: int | None = None,
+        levels: Sequence[float] | None = None,
+        loss: CriticLoss = Bernoulli(),  # noqa: B008
+        width: int = 64,
+        depth: int = 1,
+        quadratic: bool | None = None,
+        steps: int = 3_000,
+        batch_size: int = 512,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-4,
+        held_out: float = 0.1,
+    ) -> None:
+        self.bridges = bridges
+        self.levels = levels
+        self.loss = loss
+        self.width = width
+        self.depth = depth
+        self.quadratic = quadratic
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.held_out = held_out
+
+    def set_params(
+        self,
+        *,
+        bridges: object = UNCHANGED,
+        levels: object = UNCHANGED,
+        loss: object = UNCHANGED,
+        width: object = UNCHANGED,
+        depth: object = UNCHANGED,
+        quadratic: object = UNCHANGED,
+        steps: object = UNCHANGED,
+        batch_size: object = UNCHANGED,
+        learning_rate: object = UNCHANGED,
+        weight_decay: object = UNCHANGED,
+        held_out: object = UNCHANGED,
+    ) -> "TelescopingRatio":
+        """Change arguments of the constructor; they act at the next `fit`."""
+        given = (bridges, levels, loss, width, depth, quadratic, steps, batch_size)
+        given += (learning_rate, weight_decay, held_out)
+        self.change(given)
+        return self
+
+    def fit(
+        self,
+        p_samples: Sample,
+        q_samples: Sample,
+        *,
+        seed: int | None = None,
+        device: str = "cpu",
+        progress: bool = True,
+    ) -> "TelescopingRatio":
+        """Fit the ratio p/q.
+
+        Args:
+            p_samples: Samples of p, (n,) or (n, *event), NumPy or torch.
+            q_samples: Samples of q, (m,) or (m, *event), independent of them.
+            seed: None takes fresh entropy, which the history records.
+            device: Where to train, such as "cuda".
+            progress: Show a bar on a terminal.
+
+        Raises:
+            TypeError: If a sample is not an array of numbers.
+            ValueError: If a row is not finite, a sample has fewer than 100 rows, the events differ
+                in shape, or an argument of the constructor is out of range.
+        """
+        self._check()
+        p, q = two_samples(p_samples, q_samples, LEAST)
+        seed, shape = fresh(seed), tuple(p.shape[1:])
+        p, q = (x.detach().reshape(len(x), -1).to("cpu", torch.float32) for x in (p, q))
+        ends = two_ends(p, q, share=self.held_out, size=self.batch_size, seed=seed, device=device)
+        return self._fit(ends, shape, seed, device, progress)
+
+    def fit_pairs(
+        self,
+        x: Sample,
+        y: Sample,
+        *,
+        seed: int | None = None,
+        device: str = "cpu",
+        progress: bool = True,
+    ) -> "TelescopingRatio":
+        """Fit p(x, y) / p(x) p(y), whose mean log over pairs is the mutual information.
+
+        Only y is mixed, with the y of other pairs: x stays in its row and may be discrete. The
+        fitted ratio takes rows of x and y, flattened, side by side.
+
+        Args:
+            x: (n,) or (n, *event), NumPy or torch.
+            y: (n,) or (n, *event), the other halves of the pairs.
+            seed: None takes fresh entropy, which the history records.
+            device: Where to train, such as "cuda".
+            progress: Show a bar on a terminal.
+
+        Raises:
+            TypeError: If x or y is not an array of numbers.
+            ValueError: If a row is not finite, there are fewer than 100, x and y have different
+                numbers of them, or an argument of the constructor is out of range.
+        """
+        self._check()
+        pairs, of_x = side_by_side(x, y)
+        if len(pairs) < LEAST:
+            raise ValueError(f"x, y: {len(pairs)} pairs are too few, need at least {LEAST}")
+        seed, shape = fresh(seed), tuple(pairs.shape[1:])
+        pairs = pairs.detach().to("cpu", torch.float32)
+        ends = pair_ends(
+            pairs, of_x, share=self.held_out, size=self.batch_size, seed=seed, device=device
+        )
+        return self._fit(ends, shape, seed, device, progress)
+
+    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+        """Return log p(x)/q(x), (n,), on the device and in the dtype of x, with gradients.
+
+        Args:
+            x: Where, (n, *event); NumPy or torch.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before `fit`.
+            ValueError: If the events have another shape than those fitted to, or are not finite.
+        """
+        return self.bridge_log_ratios(x).sum(0)
+
+    def bridge_log_ratios(self, x: Sample) -> Float[Tensor, "bridges n"]:
+        """Return each bridge's log ratio, of which `log_ratio` is the sum, in order from p to q."""
+        self.check_fitted("network_", "fit or fit_pairs")
+        x = as_sample("x", x, self.event_shape_)
+        device = self.whiten_.mean.device
+        rows = x.reshape(len(x), -1).split(ROWS)
+        h = [self.network_(self.whiten_(part.to(device, torch.float32))) for part in rows]
+        return torch.cat(h, dim=1).to(x.device, floating(x.dtype))
+
+    def _fit(
+        self, ends: Ends, shape: tuple[int, ...], seed: int, device: str, progress: bool
+    ) -> "TelescopingRatio":
+        """Place the waymarks and train the bridges."""
+        levels = self._given_levels()
+        pilot = 0 if levels is not None else max(min(self.steps, LEAST_PILOT), self.steps // 10)
+        with bar("fitting the bridges", pilot + self.steps, progress) as advance:
+
+            def train(levels: Tensor, steps: int, key: int) -> Trained:
+                return train_bridges(
+                    self._network(len(ends.of_p[0]), len(levels) - 1, child(seed, key, 0)),
+                    Waymarks(levels.to(torch.float32), ends.mixed),
+                    ends,
+                    self.loss,
+                    steps=steps,
+                    learning_rate=self.learning_rate,
+                    weight_decay=self.weight_decay,
+                    seed=child(seed, key, 1),
+                    device=device,
+                    advance=advance,
+                )
+
+            if levels is None:
+                even = even_levels(PILOT)
+                levels = respaced(even, train(even, pilot, 1).divergences, self.bridges)
+            trained = train(levels, self.steps, 2)
+        self.levels_, self.network_, self.whiten_ = levels, trained.network, ends.whiten.to(device)
+        self.separation_ = torch.tensor(trained.divergences) / math.log(2)
+        self.history_ = replace(trained.history, seed=seed)  # the one that repeats the whole fit
+        self.event_shape_, self.n_features_in_ = shape, math.prod(shape)
+        return self
+
+    def _given_levels(self) -> Tensor | None:
+        """Return the levels that need no pilot."""
+        if self.levels is not None:
+            return torch.tensor(self.levels, dtype=torch.float64)
+        return even_levels(1) if self.bridges == 1 else None
+
+    def _network(self, size: int, bridges: int, seed: int) -> Bridges:
+        quadratic = size <= LARGEST_FORM if self.quadratic is None else self.quadratic
+        with isolated(seed):
+            return Bridges(size, bridges, width=self.width, depth=self.depth, quadratic=quadratic)
+
+    def _check(self) -> None:
+        """Check the constructor's arguments."""
+        check_loss(self.loss)
+        if self.bridges is not None and self.levels is not None:
+            raise ValueError("give bridges or levels, not both: k bridges have k + 1 levels")
+        if self.levels is not None:
+            Waymarks(torch.tensor(self.levels))
+        for name in ("bridges", "width", "steps", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if not 0 < self.held_out < 1:
+            raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")

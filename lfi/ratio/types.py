@@ -1,0 +1,121 @@
+"""What every fitted density ratio gives: log r, importance weights, divergences.
+
+A fitted ratio is one function, `log_ratio(x)` = log p(x)/q(x), however it was learnt. Two things
+follow from it. Samples of q, weighed by r, stand for p:
+
+    E_p[g] = E_q[r g]                               `importance_weights`
+
+and, for a convex f with f-GAN terms f'(r) and r f'(r) - f(r),
+
+    D_f(p || q) >= E_p[f'(r)] - E_q[r f'(r) - f(r)] - f(1)        `divergence`
+
+with equality where the ratio is right: on samples it was not fitted to, the estimate is on average
+a lower bound. KL(p || q) = E_p[log r] needs no samples of q, and no bound holds for it: `kl`.
+
+References:
+    Sugiyama, Suzuki & Kanamori, Density Ratio Estimation in Machine Learning, 2012.
+    Nowozin, Cseke & Tomioka, f-GAN, 2016. arXiv:1606.00709
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.comparison import Divergence
+from lfi.numerics import effective_sample_size, pareto_smooth
+from lfi.numerics.arrays import Sample
+
+ZERO = -1e4  # what log r of a ratio of zero counts as: as far as divergences are finite
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over samples.
+
+    Attributes:
+        value: The estimate.
+        standard_error: Its standard error, from the scatter of the samples it was given; the
+            error of the fitted ratio is not in it.
+    """
+
+    value: float
+    standard_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class ImportanceWeights:
+    """Weights that turn samples of q into samples of p.
+
+    Attributes:
+        log_weights: Logarithms of Pareto-smoothed weights that sum to 1, (n,).
+        khat: The Pareto shape of the largest weights: below 0.7 means are dependable.
+    """
+
+    log_weights: Float[Tensor, " n"]
+    khat: float
+
+    @property
+    def weights(self) -> Float[Tensor, " n"]:
+        """Weights of mean 1, as regressions take them."""
+        return torch.exp(self.log_weights) * len(self.log_weights)
+
+    @property
+    def effective_sample_size(self) -> float:
+        """How many equal weights have the variance of these, between 1 and n."""
+        return float(effective_sample_size(self.log_weights))
+
+
+class Ratio(ABC):
+    """A fitted density ratio r = p/q. Whoever fits one defines `log_ratio` and no more."""
+
+    @abstractmethod
+    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+        """Return log p(x)/q(x), on the device of x and in its floating dtype.
+
+        It is -inf where a model of the ratio itself is not positive.
+        """
+
+    def importance_weights(self, x_q: Sample) -> ImportanceWeights:
+        """Return the weights of samples of q that make them stand for p.
+
+        Args:
+            x_q: Samples of q, (n, *event); those that the ratio was fitted to will do.
+
+        Raises:
+            ValueError: If the ratio is zero at every sample.
+        """
+        log_weights, khat = pareto_smooth(self.log_ratio(x_q))
+        return ImportanceWeights(log_weights, float(khat))
+
+    @torch.no_grad()
+    def divergence(self, divergence: Divergence, x_p: Sample, x_q: Sample) -> Estimate:
+        """Return an f-divergence of p from q: on samples not fitted to, a lower bound on average.
+
+        Where the fitted ratio is zero, log r counts as -10^4.
+
+        Args:
+            divergence: Which one, such as `lfi.KL()`.
+            x_p: Samples of p, (n, *event).
+            x_q: Samples of q, (m, *event).
+        """
+        slope = divergence.slope(self.log_ratio(x_p).clamp(min=ZERO))
+        conjugate = divergence.conjugate(self.log_ratio(x_q).clamp(min=ZERO))
+        at_equality = divergence.f(slope.new_zeros(()))
+        variance = slope.var() / len(slope) + conjugate.var() / len(conjugate)
+        return Estimate(
+            float(slope.mean() - conjugate.mean() - at_equality), math.sqrt(float(variance))
+        )
+
+    @torch.no_grad()
+    def kl(self, x_p: Sample) -> Estimate:
+        """Return KL(p || q) as the mean of log r over samples of p, in nats.
+
+        Where p is a joint distribution and q the product of its marginals, it is their mutual
+        information.
+        """
+        h = self.log_ratio(x_p)
+        return Estimate(float(h.mean()), float(h.std()) / math.sqrt(len(h)))

@@ -1,0 +1,123 @@
+"""Calibration in pictures: is the posterior right on average, over held-out simulations?
+
+If theta* is drawn from the prior and x from the simulator, then the rank of theta* among posterior
+draws given x is uniform on (0, 1) for a right posterior, in every parameter, and so is the
+credibility of theta*, the posterior mass of all points that are denser. So n of either have an
+empirical distribution function F_n that lies in the band
+
+    |F_n(u) - u| <= k(alpha, n) for all u at once, with probability 1 - alpha,
+
+where k is Kolmogorov's quantile for n draws. The curve leaves the band exactly where the
+Kolmogorov-Smirnov test of uniformity has a p-value below alpha: figure and table say the same.
+
+References:
+    Talts et al., Validating Bayesian Inference Algorithms with Simulation-Based Calibration, 2018.
+        arXiv:1804.06788
+    Lemos et al., Sampling-Based Accuracy Testing of Posterior Estimators, 2023. arXiv:2302.03026
+"""
+
+import math
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from lfi.diagnostics import Checks
+from lfi.report.plots.style import PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain, styled
+
+band_alpha = 0.01  # the bands hold 99% of the curves of right posteriors
+
+
+def uniform_band(n: int, alpha: float = band_alpha) -> float:
+    """Return k(alpha, n), the half-width of the simultaneous band of n uniform numbers.
+
+    Example:
+        >>> round(uniform_band(1000) * 1000**0.5, 1)  # Kolmogorov's asymptotic 1.63
+        1.6
+    """
+    return float(scipy.stats.kstwo.ppf(1 - alpha, n))
+
+
+def rank_plot(checks: Checks) -> Figure:
+    """Draw, per parameter, how far the ranks' distribution function is from the uniform one.
+
+    A curve above zero on the left and below on the right means a posterior too narrow, the
+    reverse one too wide; a curve above zero everywhere, one that lies too high.
+    """
+    ranks = checks.ranks.double().numpy()
+    n, dim = ranks.shape
+    columns = min(dim, 3)
+    rows = math.ceil(dim / columns)
+    alone, strict = uniform_band(n), uniform_band(n, checks.alpha / max(len(checks.p_values), 1))
+    with styled():
+        figure = new_figure(PAGE if columns > 1 else 4.6, 0.4 + 2.1 * rows)
+        panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, name, column in zip(panels.flat, checks.names, ranks.T, strict=False):
+            axes.axhspan(-strict, strict, color=RULE, alpha=0.45, linewidth=0)
+            axes.axhspan(-alone, alone, color=RULE, linewidth=0)
+            axes.axhline(0, color=PRIOR, linewidth=0.8)
+            axes.plot(*_excess(column), color=POSTERIOR, linewidth=1.2)
+            p_value = checks.p_values.get(name)
+            axes.set_title(plain(name if p_value is None else f"{name}: p = {p_value:.2g}"))
+            axes.set_xlim(0, 1)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+            axes.label_outer()
+        for axes in list(panels.flat)[dim:]:
+            axes.set_visible(False)
+        for axes in list(panels.flat)[max(0, dim - columns) : dim]:
+            axes.tick_params(labelbottom=True)
+        largest = max(abs(axes.get_ylim()[i]) for axes in panels.flat for i in (0, 1))
+        panels[0, 0].set_ylim(-largest, largest)
+        figure.supxlabel("rank of the true parameter in the posterior", fontsize=9)
+        figure.supylabel("share below, less expected", fontsize=9)
+    return figure
+
+
+def _excess(values: ndarray) -> tuple[Float[ndarray, " k"], Float[ndarray, " k"]]:
+    """Return the corners of F_n(u) - u, its jumps included."""
+    ordered, n = np.sort(values), len(values)
+    u = np.concatenate([[0.0], np.repeat(ordered, 2), [1.0]])
+    jumps = np.stack([np.arange(n), np.arange(1, n + 1)], axis=1).ravel() / n
+    return u, np.concatenate([[0.0], jumps, [1.0]]) - u
+
+
+def coverage_plot(checks: Checks) -> Figure:
+    """Draw the coverage found against the level promised, for densest regions and both TARPs."""
+    levels = checks.levels.double().numpy()
+    curves = (
+        ("densest regions", "coverage", checks.coverage),
+        ("balls around prior draws", "TARP", checks.tarp_coverage),
+        ("balls around predictions", "TARP given x", checks.tarp_given_x_coverage),
+    )
+    with styled():
+        figure = new_figure(PAGE, 3.0)
+        panels = figure.subplots(1, len(curves), sharex=True, sharey=True)
+        for axes, (title, test, coverage) in zip(panels, curves, strict=True):
+            _coverage(axes, levels, coverage.double().numpy(), checks.n)
+            p_value = checks.p_values.get(test)
+            axes.set_title(title if p_value is None else f"{title}\n{test}: p = {p_value:.2g}")
+            axes.set_xlabel("level of the region")
+        panels[0].set_ylabel("share that holds the truth")
+        panels[0].text(0.05, 0.95, "too wide", va="top", color=PRIOR, fontsize=8.5)
+        panels[0].text(0.95, 0.05, "too narrow", ha="right", color=PRIOR, fontsize=8.5)
+    return figure
+
+
+def _coverage(axes: Axes, levels: ndarray, coverage: ndarray, n: int) -> None:
+    """Draw one curve over its band: at each level, 99% of the binomial counts."""
+    fine = np.linspace(0, 1, 201)
+    low, high = (
+        scipy.stats.binom.ppf(q, n, fine) / n for q in (band_alpha / 2, 1 - band_alpha / 2)
+    )
+    axes.fill_between(fine, np.maximum(low, 0), high, color=RULE, linewidth=0)
+    axes.plot([0, 1], [0, 1], color=PRIOR, linewidth=0.8)
+    axes.plot(
+        levels, coverage, color=POSTERIOR, marker="o", markersize=3 if len(levels) < 40 else 0
+    )
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -1,0 +1,79 @@
+"""Observations in pictures: is the posterior right there, and is x like what was simulated?
+
+A local test compares its statistic with those of refits to draws named true at random: a right
+posterior's lies among them. An observation is compared with the simulations from the prior, entry
+by entry: one far outside all of them asks a network for what it has never seen.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lfi.diagnostics import LocalChecks, ObservationChecks
+from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, styled
+
+most_observations = 40
+most_entries = 200
+
+
+def local_plot(checks: LocalChecks) -> Figure:
+    """Draw each observation's statistic over the central part of its refits'.
+
+    The bar reaches to where a right posterior's statistic stays with probability 1 - alpha. Of more
+    than forty observations the first are shown.
+    """
+    shown = min(len(checks.statistic), most_observations)
+    statistic, null = checks.statistic[:shown].numpy(), checks.null[:, :shown].numpy()
+    limit, middle = np.quantile(null, [1 - checks.alpha, 0.5], axis=0)
+    failed = np.isin(np.arange(shown), checks.failed)
+    index = np.arange(shown)
+    with styled():
+        figure = new_figure(PAGE, 2.8)
+        axes = figure.subplots()
+        axes.bar(index, limit, 0.6, color=RULE, label=f"{1 - checks.alpha:.0%} of refits")
+        axes.hlines(middle, index - 0.3, index + 0.3, color=PRIOR, label="median of refits")
+        look = {"linestyle": "none", "marker": "o", "markersize": 5.0, "zorder": 3}
+        if not failed.all():
+            axes.plot(index[~failed], statistic[~failed], color=POSTERIOR, label="found", **look)
+        if failed.any():
+            axes.plot(index[failed], statistic[failed], color=DATA, label="found, fails", **look)
+        axes.set(xlabel="observation", ylabel="divergence from the truth", xlim=(-0.7, shown - 0.3))
+        axes.set_ylim(bottom=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
+
+
+def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
+    """Draw an observation's entries over the simulations' ranges and central 90%.
+
+    Entries are in units of the half-width of that central part, from its middle, since each may
+    have its own unit; beyond ten of them the axis is logarithmic. Of more than two hundred entries
+    the first are shown.
+    """
+    low, high, least, most, x = (
+        t.double().flatten()[:most_entries].numpy()
+        for t in (*checks.central, checks.lower, checks.upper, checks.x_obs[observation])
+    )
+    middle, half = (low + high) / 2, (high - low) / 2
+    half = np.where(half > 0, half, np.maximum(np.abs(middle), 1.0))
+    bottom, top, x = ((values - middle) / half for values in (least, most, x))
+    outside = np.isin(np.arange(len(x)), checks.outside(observation))
+    index = np.arange(len(x))
+    with styled():
+        figure = new_figure(PAGE, 2.8)
+        axes = figure.subplots()
+        axes.bar(index, top - bottom, 0.7, bottom, color=RULE, label="all simulations")
+        axes.hlines([-1, 1], -0.5, len(x) - 0.5, color=PRIOR, linewidth=0.8, label="their 90%")
+        look = {"linestyle": "none", "marker": "o", "color": DATA, "zorder": 3}
+        size = 5.0 if len(x) <= 60 else 2.5
+        inside = index[~outside], x[~outside]
+        axes.plot(*inside, markerfacecolor="white", markersize=size, label="data", **look)
+        if outside.any():
+            axes.plot(index[outside], x[outside], markersize=size, label="data outside", **look)
+        axes.set_yscale("symlog", linthresh=10)
+        axes.set(xlabel="index of x", ylabel="half-widths", xlim=(-0.7, len(x) - 0.3))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure

@@ -1,0 +1,238 @@
+"""The pair plot: what is known about each parameter, and about each two of them.
+
+On the diagonal stands each parameter's marginal density with the prior's beside it, below it each
+pair's highest-density regions of 50, 80 and 95%. What the data taught is the difference between
+the two curves; a region that leans is a combination of parameters that the data fix better than
+either of the two alone.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy import ndarray
+from torch import Tensor
+
+from lfi.report.plots.densities import density, joint_density, region_levels, window
+from lfi.report.plots.style import (
+    DATA,
+    FILLS,
+    INK,
+    PAGE,
+    POSTERIOR,
+    PRIOR,
+    RULE,
+    new_figure,
+    number,
+    plain,
+    power_of_ten,
+    scaled_ticks,
+    styled,
+    with_unit,
+)
+from lfi.runtime import fresh, numpy_rng
+from lfi.simulation import Prior
+
+prior_draws = 50_000  # for the prior's curves: their error is below a line's width
+most_parameters = 10  # of more, the first are shown: smaller panels cannot be read
+fewest_for_regions = 200  # fewer distinct draws than this are shown as points
+
+
+def pair_plot(
+    theta: Float[Tensor, "n D"],
+    names: Sequence[str],
+    *,
+    prior: Prior | None = None,
+    units: Mapping[str, str] | None = None,
+    reference: Float[Tensor, "m D"] | None = None,
+    truth: Float[Tensor, " D"] | None = None,
+    seed: int | None = None,
+) -> Figure:
+    """Draw every marginal and every pair of parameters, the lower triangle of a D by D grid.
+
+    Of more than ten parameters the first ten are shown.
+
+    Args:
+        theta: Draws of the posterior.
+        names: The parameters' names, in the order of the columns.
+        prior: What was known before: drawn as a grey curve beside each marginal.
+        units: The parameters' units by name; a parameter without one, or in "1", shows none.
+        reference: Draws of another posterior to compare with, drawn as dashed lines.
+        truth: The parameters that made the data, where they are known.
+        seed: For the draws of the prior that its curve is made of.
+
+    Raises:
+        ValueError: If the number of names is not that of the columns, or there are no draws.
+
+    Example:
+        >>> theta = torch.randn(500, 2)
+        >>> figure = pair_plot(theta, ["rate", "size"], units={"rate": "1/day"})
+        >>> [axes.get_xlabel() for axes in figure.axes]
+        ['', 'rate (1/day)', 'size']
+    """
+    if len(names) != theta.shape[1] or len(theta) == 0:
+        raise ValueError(
+            f"names must name the columns of theta, and there must be draws: got "
+            f"{len(names)} names and theta of shape {tuple(theta.shape)}"
+        )
+    draws = theta.double().numpy()
+    dim = min(len(names), most_parameters)
+    bounds = [(-np.inf, np.inf)] * dim
+    before = None
+    if prior is not None:
+        bounds = list(zip(prior.lower.tolist(), prior.upper.tolist(), strict=True))
+        rng = numpy_rng(fresh(seed), 0)
+        before = prior.sample(prior_draws, rng=rng).double().numpy()
+    other = None if reference is None else reference.double().numpy()
+    true = None if truth is None else truth.double().numpy()
+    windows = [_range(draws, other, true, i, bounds[i]) for i in range(dim)]
+    exponents = [power_of_ten(*ends) for ends in windows]
+
+    with styled():
+        side = min(max(PAGE, 1.15 * dim), 11.0) if dim > 1 else 4.6
+        figure = new_figure(side, side if dim > 1 else 3.2, arranged=False)
+        grid = figure.add_gridspec(dim, dim, wspace=0.10, hspace=0.10 if dim > 4 else 0.16)
+        height = figure.get_figheight()
+        figure.subplots_adjust(  # inches for tick labels and names, and for the title
+            left=0.72 / side, bottom=0.6 / height, right=1 - 0.12 / side, top=1 - 0.28 / height
+        )
+        ticks = 5 if dim < 4 else 4 if dim < 7 else 3
+        small = 8.0 if dim < 7 else 6.5
+        for row in range(dim):
+            for column in range(row + 1):
+                axes = figure.add_subplot(grid[row, column])
+                axes.set_xlim(windows[column])
+                if row == column:
+                    _marginal(axes, draws, before, other, row, bounds[row])
+                    _title(axes, draws[:, row], exponents[row], dim)
+                else:
+                    axes.set_ylim(windows[row])
+                    _pair(axes, draws[:, column], draws[:, row], windows[column], windows[row])
+                    if other is not None:
+                        _outline(axes, other[:, column], other[:, row])
+                if true is not None:
+                    axes.axvline(true[column], color=DATA, linewidth=1.1)
+                    if row != column:
+                        axes.axhline(true[row], color=DATA, linewidth=1.1)
+                power = scaled_ticks(axes.xaxis, exponents[column], ticks)
+                axes.tick_params(labelsize=small, length=2.5)
+                if row == dim - 1:
+                    axes.set_xlabel(_label(names[column], units, power))
+                    axes.tick_params(axis="x", rotation=40 if dim > 4 else 0)
+                else:
+                    axes.tick_params(axis="x", labelbottom=False)
+                if row != column:
+                    power = scaled_ticks(axes.yaxis, exponents[row], ticks)
+                    if column == 0:
+                        axes.set_ylabel(_label(names[row], units, power))
+                    else:
+                        axes.tick_params(axis="y", labelleft=False)
+        figure.align_labels()
+        _legend(figure, dim, before is not None, other is not None, true is not None)
+    return figure
+
+
+def _range(
+    draws: ndarray,
+    other: ndarray | None,
+    true: ndarray | None,
+    i: int,
+    bounds: tuple[float, float],
+) -> tuple[float, float]:
+    """Return what parameter i's axis shows: the draws, the reference and the truth."""
+    low, high = window(draws[:, i], *bounds)
+    if other is not None:
+        second = window(other[:, i], *bounds)
+        low, high = min(low, second[0]), max(high, second[1])
+    if true is not None:
+        pad = 0.05 * (high - low)
+        low, high = min(low, true[i] - pad), max(high, true[i] + pad)
+    return float(low), float(high)
+
+
+def _label(name: str, units: Mapping[str, str] | None, power: str) -> str:
+    """Return the axis's label: the name, its unit, and the power of ten its numbers are in."""
+    unit = (units or {}).get(name)
+    unit = None if unit == "1" else unit
+    return plain(with_unit(name, " ".join(part for part in (power, unit) if part)))
+
+
+def _title(axes: Axes, values: ndarray, exponent: int, dim: int) -> None:
+    """Write mean and standard deviation above a marginal, in the units of its ticks."""
+    mean, sd = values.mean() / 10.0**exponent, values.std() / 10.0**exponent
+    text = f"{number(mean, sd)} ± {number(sd, sd)}".replace("-", "\N{MINUS SIGN}")
+    axes.set_title(text, fontsize=9.0 if dim < 5 else 6.5, fontweight="normal", pad=3)
+
+
+def _marginal(
+    axes: Axes,
+    draws: ndarray,
+    before: ndarray | None,
+    other: ndarray | None,
+    i: int,
+    bounds: tuple[float, float],
+) -> None:
+    """Draw parameter i's density over the axes' range, the prior's and the reference's."""
+    low, high = axes.get_xlim()
+    grid = np.linspace(low, high, 301)
+    curve = density(draws[:, i], grid, lower=bounds[0], upper=bounds[1])
+    axes.fill_between(grid, curve, color=FILLS[0], linewidth=0)
+    axes.plot(grid, curve, color=POSTERIOR)
+    if before is not None:
+        known = density(before[:, i], grid, lower=bounds[0], upper=bounds[1])
+        axes.plot(grid, known, color=PRIOR, linewidth=1.4)
+    if other is not None:
+        second = density(other[:, i], grid, lower=bounds[0], upper=bounds[1])
+        axes.plot(grid, second, color=INK, linestyle=(0, (4, 2)), linewidth=1.1)
+    axes.set_ylim(bottom=0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+
+
+def _pair(
+    axes: Axes, x: ndarray, y: ndarray, x_window: tuple[float, float], y_window: tuple[float, float]
+) -> None:
+    """Fill the regions that hold 95, 80 and 50% of the draws, or show few draws as points."""
+    axes.grid(color=RULE, linewidth=0.5)
+    levels = []
+    if len(np.unique(x)) >= fewest_for_regions:
+        across, up, cells = joint_density(x, y, x_window, y_window)
+        levels = [*region_levels(cells), 1.01 * float(cells.max())]
+    if levels and all(low < high for low, high in zip(levels, levels[1:], strict=False)):
+        axes.contourf(across, up, cells, levels=levels, colors=FILLS)
+        axes.contour(across, up, cells, levels=levels[:-1], colors=POSTERIOR, linewidths=0.6)
+    else:
+        shown = slice(None, None, max(1, len(x) // 2000))
+        axes.plot(x[shown], y[shown], ".", color=POSTERIOR, markersize=3, alpha=0.5)
+
+
+def _outline(axes: Axes, x: ndarray, y: ndarray) -> None:
+    """Draw the reference's regions as dashed lines."""
+    across, up, cells = joint_density(x, y, axes.get_xlim(), axes.get_ylim())
+    levels = sorted(set(region_levels(cells)))
+    axes.contour(across, up, cells, levels=levels, colors=INK, linewidths=0.9, linestyles="dashed")
+
+
+def _legend(figure: Figure, dim: int, prior: bool, reference: bool, truth: bool) -> None:
+    """Say what is what in the empty upper triangle, or above a single panel."""
+    entries = [(Line2D([], [], color=POSTERIOR), "posterior")]
+    if prior:
+        entries.append((Line2D([], [], color=PRIOR), "prior"))
+    if reference:
+        entries.append((Line2D([], [], color=INK, linestyle=(0, (4, 2))), "reference"))
+    if truth:
+        entries.append((Line2D([], [], color=DATA), "truth"))
+    if dim > 1:
+        entries += [
+            (Patch(facecolor=fill), f"{share}% of the draws")
+            for fill, share in zip(FILLS[::-1], (50, 80, 95), strict=True)
+        ]
+    handles, labels = zip(*entries, strict=True)
+    if dim > 1:
+        figure.legend(handles, labels, loc="upper right", bbox_to_anchor=(0.99, 0.985))
+    elif len(entries) > 1:
+        figure.axes[0].legend(handles, labels, loc="upper right")

@@ -1,0 +1,164 @@
+"""Samples in pictures: beside the data, under the eyes of a critic, and images in a grid."""
+
+from collections.abc import Callable, Mapping
+
+import matplotlib
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lfi.report.plots.style import DATA, PAGE, POSTERIOR, new_figure, styled
+
+most_points = 5_000  # of a sample: more would be a blot
+most_columns = 4  # panels side by side
+cells = 80  # of the critic's landscape, in each direction
+margin = 0.1  # of the data's range around them
+
+
+def samples_plot(data: Float[Tensor, "n 2"], samples: Mapping[str, Float[Tensor, "_ 2"]]) -> Figure:
+    """Draw samples in the plane, each beside the data: as training goes, or of several generators.
+
+    Args:
+        data: The data.
+        samples: Generated points, by what stands above them.
+
+    Raises:
+        ValueError: If there are no samples, or points are not of two entries.
+
+    Example:
+        >>> data = torch.randn(100, 2)
+        >>> figure = samples_plot(data, {"step 10": data + 1, "step 100": data})
+        >>> len(figure.axes)
+        2
+    """
+    if not samples:
+        raise ValueError("samples must hold at least one, got none")
+    for name, points in {"data": data, **samples}.items():
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
+    real = _some(data)
+    (left, low), (right, high) = _window(real)
+    columns = min(most_columns, len(samples))
+    rows = -(-len(samples) // columns)
+    with styled():
+        figure = new_figure(PAGE, 0.4 + rows * PAGE / columns)
+        panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
+        for axes, (name, points) in zip(panels, samples.items(), strict=False):
+            axes.plot(*real.T, ".", color=DATA, markersize=2, label="data")
+            axes.plot(*_some(points).T, ".", color=POSTERIOR, markersize=2, label="generated")
+            axes.set(title=name, xlim=(left, right), ylim=(low, high))
+        for axes in figure.axes[len(samples) :]:  # panels of the last row that stay empty
+            axes.remove()
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, markerscale=4)
+    return figure
+
+
+def critic_plot(
+    critic: Callable[[Tensor], Tensor],
+    data: Float[Tensor, "n 2"],
+    samples: Float[Tensor, "m 2"] | None = None,
+) -> Figure:
+    """Draw what a critic says in the plane, with the data and generated points on it.
+
+    Args:
+        critic: A function of (k, 2) to (k,), such as a network or a ratio's `log_ratio`; it is
+            called without gradients, in float32.
+        data: The data, around which the landscape is drawn.
+        samples: Generated points, if any.
+
+    Raises:
+        ValueError: If points are not of two entries, or the critic does not return one number each.
+
+    Example:
+        >>> figure = critic_plot(lambda x: x[:, 0], torch.randn(100, 2))
+        >>> len(figure.axes)  # the landscape, and the bar of its colours
+        2
+    """
+    for name, points in (("data", data), ("samples", data if samples is None else samples)):
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
+    real = _some(data)
+    (left, low), (right, high) = _window(real)
+    x, y = (np.linspace(a, b, cells) for a, b in ((left, right), (low, high)))
+    places = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1)).reshape(-1, 2).float()
+    with torch.no_grad():
+        value = critic(places)
+    if value.shape != (len(places),):
+        raise ValueError(
+            f"critic: maps {tuple(places.shape)} to {tuple(value.shape)}, expected "
+            f"one number for each point, ({len(places)},)"
+        )
+    height = value.double().numpy(force=True).reshape(cells, cells)
+    most = max(float(np.abs(height).max()), 1e-12)
+    with styled():
+        figure = new_figure(0.7 * PAGE, 0.58 * PAGE)
+        axes = figure.subplots()
+        colours = matplotlib.colormaps["RdBu"]
+        shown = axes.pcolormesh(x, y, height, cmap=colours, vmin=-most, vmax=most, rasterized=True)
+        axes.contour(x, y, height, levels=8, colors="white", linewidths=0.5)
+        figure.colorbar(shown, ax=axes, label="critic")
+        axes.plot(*real.T, ".", color=DATA, markersize=2, label="data")
+        if samples is not None:
+            axes.plot(*_some(samples).T, ".", color=POSTERIOR, markersize=2, label="generated")
+        axes.set(xlim=(left, right), ylim=(low, high))
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, markerscale=4)
+    return figure
+
+
+def image_grid(
+    images: Float[Tensor, "n channels height width"],
+    *,
+    columns: int = 10,
+    span: float | None = None,
+) -> Figure:
+    """Draw images in rows, as they come: one channel in grey, three in colour.
+
+    Args:
+        images: The images, from 0 to `span`.
+        columns: How many stand in a row.
+        span: The largest value; by default that of the images.
+
+    Raises:
+        ValueError: If images are not of one channel or three, or there is no column.
+
+    Example:
+        >>> figure = image_grid(torch.rand(25, 1, 8, 8), columns=5)
+        >>> figure.axes[0].images[0].get_array().shape  # one pixel between two images
+        (44, 44, 3)
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
+        raise ValueError(f"images must be (n, 1 or 3, height, width), got {tuple(images.shape)}")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    n, _, height, width = images.shape
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    top = float(images.max()) if span is None else span
+    pixels = (images.double() / (top or 1.0)).clamp(0, 1).expand(-1, 3, -1, -1)
+    sheet = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, 3))
+    for i, image in enumerate(pixels.permute(0, 2, 3, 1).numpy(force=True)):
+        down, across = i // columns * (height + 1), i % columns * (width + 1)
+        sheet[down : down + height, across : across + width] = image
+    with styled():
+        figure = new_figure(PAGE, max(0.5, PAGE * sheet.shape[0] / sheet.shape[1]))
+        axes = figure.subplots()
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_axis_off()
+    return figure
+
+
+def _some(points: Float[Tensor, "n 2"]) -> np.ndarray:
+    """Return at most `most_points` evenly spaced rows."""
+    step = -(-len(points) // most_points)
+    return points[::step].double().numpy(force=True)
+
+
+def _window(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of a window around the data."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = margin * np.where(high > low, high - low, 1.0)
+    return low - room, high + room

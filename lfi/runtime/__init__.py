@@ -1,0 +1,41 @@
+"""What every room runs on: seeds, progress bars, files."""
+
+from lfi.runtime.files import (
+    Contents,
+    load_prefixed,
+    prefixed,
+    read,
+    replace_file,
+    write,
+)
+from lfi.runtime.progress import (
+    Advance,
+    bar,
+    held_out_note,
+)
+from lfi.runtime.seeds import (
+    child,
+    fresh,
+    isolated,
+    numpy_rng,
+    reseed,
+    torch_rng,
+)
+
+__all__ = [
+    "Advance",
+    "Contents",
+    "bar",
+    "child",
+    "fresh",
+    "held_out_note",
+    "isolated",
+    "load_prefixed",
+    "numpy_rng",
+    "prefixed",
+    "read",
+    "replace_file",
+    "reseed",
+    "torch_rng",
+    "write",
+]

@@ -1,0 +1,111 @@
+"""Distribution functions and their inverses, in float64, for truncated sampling.
+
+Torch's distributions mostly lack an inverse, and compute `1 + erf` where a tail needs `erfc`, so
+laws that SciPy also has are handed to SciPy; others use their own `cdf` and `icdf` if they can.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import scipy
+import torch
+from torch.distributions import Distribution
+
+from lfi.simulation.priors.serialisation import Frozen, torch_class
+
+
+@runtime_checkable
+class Quantiles(Protocol):
+    """A distribution function with its inverse, from below and from above, in float64."""
+
+    def cdf(self, t: float) -> float:
+        """Return the probability of a value up to t."""
+        ...
+
+    def sf(self, t: float) -> float:
+        """Return the probability of a value above t."""
+        ...
+
+    def ppf(self, u: np.ndarray) -> np.ndarray:
+        """Return the values whose probability up to them is u."""
+        ...
+
+    def isf(self, u: np.ndarray) -> np.ndarray:
+        """Return the values whose probability above them is u."""
+        ...
+
+
+def quantiles_of(distribution: Distribution, unvalidated: Distribution) -> Quantiles | None:
+    """Return a scalar torch distribution's quantiles, None where neither SciPy nor torch has them.
+
+    Args:
+        distribution: The distribution.
+        unvalidated: The same one, that takes values outside its support.
+
+    Example:
+        >>> law = torch.distributions.Exponential(2.0)
+        >>> float(quantiles_of(law, law).cdf(math.log(2)))
+        0.75
+    """
+    equivalent = EQUIVALENTS.get(torch_class(distribution))
+    if equivalent is not None:
+        return equivalent(_Numbers(distribution))
+    own = _TorchQuantiles(unvalidated)
+    try:
+        own.cdf(float(own.ppf(np.array(0.5))))
+    except NotImplementedError:
+        return None
+    return own
+
+
+class _Numbers:
+    """The parameters of a scalar distribution as Python floats."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        self.distribution = distribution
+
+    def __getattr__(self, name: str) -> float:
+        return float(getattr(self.distribution, name))
+
+
+class _TorchQuantiles:
+    """A torch distribution's own cdf and icdf, for laws that SciPy does not have."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        self.distribution = distribution
+
+    def cdf(self, t: float) -> float:
+        return float(self.distribution.cdf(torch.tensor(t, dtype=torch.float64)))
+
+    def sf(self, t: float) -> float:
+        return 1 - self.cdf(t)
+
+    def ppf(self, u: np.ndarray) -> np.ndarray:
+        return self.distribution.icdf(torch.as_tensor(u, dtype=torch.float64)).numpy()
+
+    def isf(self, u: np.ndarray) -> np.ndarray:
+        return self.ppf(1 - u)
+
+
+_torch = torch.distributions
+EQUIVALENTS: dict[type[Distribution] | None, Callable[[Any], Frozen]] = {
+    _torch.Beta: lambda d: scipy.stats.beta(d.concentration1, d.concentration0),
+    _torch.Cauchy: lambda d: scipy.stats.cauchy(d.loc, d.scale),
+    _torch.Chi2: lambda d: scipy.stats.chi2(d.df),
+    _torch.Exponential: lambda d: scipy.stats.expon(scale=1 / d.rate),
+    _torch.FisherSnedecor: lambda d: scipy.stats.f(d.df1, d.df2),
+    _torch.Gamma: lambda d: scipy.stats.gamma(d.concentration, scale=1 / d.rate),
+    _torch.Gumbel: lambda d: scipy.stats.gumbel_r(d.loc, d.scale),
+    _torch.HalfCauchy: lambda d: scipy.stats.halfcauchy(scale=d.scale),
+    _torch.HalfNormal: lambda d: scipy.stats.halfnorm(scale=d.scale),
+    _torch.InverseGamma: lambda d: scipy.stats.invgamma(d.concentration, scale=d.rate),
+    _torch.Laplace: lambda d: scipy.stats.laplace(d.loc, d.scale),
+    _torch.LogNormal: lambda d: scipy.stats.lognorm(s=d.scale, scale=math.exp(d.loc)),
+    _torch.Normal: lambda d: scipy.stats.norm(d.loc, d.scale),
+    _torch.Pareto: lambda d: scipy.stats.pareto(d.alpha, scale=d.scale),
+    _torch.StudentT: lambda d: scipy.stats.t(d.df, d.loc, d.scale),
+    _torch.Uniform: lambda d: scipy.stats.uniform(d.low, d.high - d.low),
+    _torch.Weibull: lambda d: scipy.stats.weibull_min(d.concentration, scale=d.scale),
+}

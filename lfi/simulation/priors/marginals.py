@@ -1,0 +1,199 @@
+"""One-dimensional priors behind one face: scalar distributions of torch, of Pyro and of SciPy.
+
+A marginal is a continuous distribution on an open interval (lower, upper), with draws, log density,
+and, where one is known, a distribution function with its inverse in float64.
+"""
+
+import copy
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from lfi.simulation.priors.cdf import Quantiles, quantiles_of
+from lfi.simulation.priors.serialisation import Frozen, describe_scipy, describe_torch, dtype_name
+
+
+@runtime_checkable
+class Marginal(Protocol):
+    """A continuous distribution of one number between `lower` and `upper`."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of draws."""
+        ...
+
+    @property
+    def lower(self) -> float:
+        """The lower end of the support."""
+        ...
+
+    @property
+    def upper(self) -> float:
+        """The upper end of the support."""
+        ...
+
+    @property
+    def quantiles(self) -> Quantiles | None:
+        """The distribution function and its inverse, None where not known."""
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
+        """Draw n values; called where torch's global state is seeded already."""
+        ...
+
+    def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the log density at values between the bounds."""
+        ...
+
+    def describe(self) -> dict[str, Any] | None:
+        """Return what JSON can hold, None where that is not possible."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ScipyMarginal:
+    """A frozen distribution of `scipy.stats`; its numbers are handed over in `dtype`.
+
+    Example:
+        >>> import scipy.stats
+        >>> ScipyMarginal(scipy.stats.expon(), torch.float32).log_prob(torch.tensor([2.0]))
+        tensor([-2.], dtype=torch.float32)
+    """
+
+    frozen: Frozen
+    dtype: torch.dtype
+
+    @cached_property
+    def lower(self) -> float:
+        """The left end of the support."""
+        return float(self.frozen.support()[0])
+
+    @cached_property
+    def upper(self) -> float:
+        """The right end of the support."""
+        return float(self.frozen.support()[1])
+
+    @property
+    def quantiles(self) -> Quantiles:
+        """The frozen distribution itself."""
+        return self.frozen
+
+    def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
+        """Draw n values with NumPy's generator."""
+        return torch.from_numpy(np.asarray(self.frozen.rvs(size=n, random_state=rng))).to(
+            self.dtype
+        )
+
+    def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the log density, computed in float64; its gradient is a central difference."""
+        points = t.detach().double().numpy()
+        values = torch.as_tensor(self.frozen.logpdf(points), dtype=self.dtype)
+        if not (t.requires_grad and torch.is_grad_enabled()):
+            return values
+        step = 1e-6 * self.frozen.std() if np.isfinite(self.frozen.std()) else 1e-6
+        with np.errstate(invalid="ignore"):  # beyond the edges
+            ends = self.frozen.logpdf(points + step) - self.frozen.logpdf(points - step)
+        slope = torch.as_tensor(ends / (2 * step), dtype=t.dtype)
+        slope = slope.nan_to_num(0.0, 0.0, 0.0)
+        return values + (slope * (t - t.detach())).to(self.dtype)  # zero, but for the gradient
+
+    def describe(self) -> dict[str, Any] | None:
+        """Return name, arguments and dtype."""
+        description = describe_scipy(self.frozen)
+        return description and {**description, "dtype": dtype_name(self.dtype)}
+
+
+@dataclass(frozen=True, eq=False)
+class TorchMarginal:
+    """A scalar distribution of torch or Pyro."""
+
+    distribution: Distribution
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """The dtype of its draws."""
+        with torch.random.fork_rng(devices=[]):
+            return self.distribution.sample().dtype
+
+    @cached_property
+    def lower(self) -> float:
+        """The left end of the support."""
+        return float(torch_bounds(self.distribution)[0])
+
+    @cached_property
+    def upper(self) -> float:
+        """The right end of the support."""
+        return float(torch_bounds(self.distribution)[1])
+
+    @cached_property
+    def quantiles(self) -> Quantiles | None:
+        """SciPy's distribution of the same law, or torch's own cdf and icdf where it has them."""
+        return quantiles_of(self.distribution, unvalidated(self.distribution))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
+        """Draw n values with torch's global generator, which the caller has seeded."""
+        return self.distribution.sample((n,))
+
+    def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the log density."""
+        return quiet_log_prob(self.distribution, t)
+
+    def describe(self) -> dict[str, Any] | None:
+        """Return class name and parameters."""
+        return describe_torch(self.distribution)
+
+
+def unvalidated(distribution: Distribution) -> Distribution:
+    """Return a copy that computes log densities without checking values first."""
+    twin = copy.copy(distribution)
+    for name, value in vars(distribution).items():
+        if isinstance(value, Distribution):
+            vars(twin)[name] = unvalidated(value)
+    vars(twin)["_validate_args"] = False
+    return twin
+
+
+def quiet_log_prob(distribution: Distribution, t: Float[Tensor, "*n"]) -> Tensor:
+    """Return the log density, minus infinity where the distribution knows none; never raises."""
+    values = unvalidated(distribution).log_prob(t)
+    return torch.where(values.isnan(), -math.inf, values)
+
+
+def torch_bounds(distribution: Distribution, name: str | None = None) -> tuple[Tensor, Tensor]:
+    """Return the ends of a distribution's support, one each for every number of an event.
+
+    Args:
+        distribution: The distribution.
+        name: What errors call it; its class if None.
+
+    Raises:
+        TypeError: If the support is not a continuous interval or box.
+    """
+    name = name or type(distribution).__name__
+    plain = type(distribution).__name__ == "TransformedDistribution"  # subclasses know better
+    if plain and not distribution.event_shape:
+        low, high = torch_bounds(distribution.base_dist, name)
+        with suppress(NotImplementedError):  # of a transform that is not monotonic
+            for transform in distribution.transforms:
+                ends = transform(low), transform(high)
+                low, high = ends if transform.sign > 0 else ends[::-1]
+            return low, high
+    support = distribution.support
+    while hasattr(support, "base_constraint"):  # of independent ones and of mixtures
+        support = support.base_constraint
+    if support.is_discrete:
+        raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
+    low = getattr(support, "lower_bound", None)
+    high = getattr(support, "upper_bound", None)
+    if low is None and high is None and support is not constraints.real:
+        raise TypeError(f"prior: {name} has support {support}, which is no interval and no box")
+    ends = (-math.inf if low is None else low), (math.inf if high is None else high)
+    return tuple(torch.as_tensor(end).detach().expand(distribution.event_shape) for end in ends)

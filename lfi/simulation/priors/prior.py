@@ -1,0 +1,332 @@
+"""Named priors: one face for dictionaries of distributions and for joint ones.
+
+A prior is a law inside the open box (lower, upper), the bounds of its support. Its bijection
+theta = T(u) carries unconstrained u into the box, column by column, by what bounds there are:
+
+    none              theta = u
+    a below           theta = a + exp(u)
+    b above           theta = b - exp(-u)
+    a below, b above  theta = a + (b - a) / (1 + exp(-u))
+
+Draws lie strictly inside the box, whatever rounding does. The edges, of probability zero, count as
+outside.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.nn.functional import logsigmoid
+
+from lfi.runtime.seeds import numpy_rng
+from lfi.simulation.priors.joint import Law, Product, joint
+from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_bounds
+from lfi.simulation.priors.serialisation import (
+    is_scalar,
+    named_dtype,
+    restore_scipy,
+    restore_torch,
+)
+from lfi.simulation.priors.truncation import truncate
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is believed of the parameters before data; made by `as_prior`.
+
+    Attributes:
+        names: The parameters' names, in the order of theta's columns.
+        law: Their distribution.
+
+    Example:
+        >>> from torch.distributions import LogNormal, Uniform
+        >>> prior = as_prior({"rate": LogNormal(0.0, 1.0), "share": Uniform(0.0, 1.0)})
+        >>> prior.sample(3, rng=np.random.default_rng(0)).shape
+        torch.Size([3, 2])
+        >>> prior.truncate([0.0, 0.2], [2.0, 0.4])
+        Prior(rate in (0, 2), share in (0.2, 0.4), truncated)
+    """
+
+    names: tuple[str, ...]
+    law: Law
+
+    @property
+    def dim(self) -> int:
+        """The number of parameters, D."""
+        return len(self.names)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of theta."""
+        return self.law.dtype
+
+    @property
+    def lower(self) -> Float[Tensor, " dim"]:
+        """The lower bounds of the support, minus infinity where there are none."""
+        return self.law.lower
+
+    @property
+    def upper(self) -> Float[Tensor, " dim"]:
+        """The upper bounds of the support, infinity where there are none."""
+        return self.law.upper
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the prior is restricted to a box inside its original support."""
+        return self.law.truncated
+
+    def __repr__(self) -> str:
+        bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
+        parts = [f"{name} in ({low:.4g}, {high:.4g})" for name, low, high in bounds]
+        return f"Prior({', '.join(parts + ['truncated'] * self.truncated)})"
+
+    def sample(self, n: int, *, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
+        """Draw n parameter vectors; the global state of random numbers is left as it was."""
+        return self._inside(self.law.sample(n, rng))
+
+    def log_prob(self, theta: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
+        """Return the log density, minus infinity outside the support."""
+        inside = self._within(theta)
+        rows = theta.to("cpu", self.dtype).reshape(-1, self.dim)
+        rows = torch.where(inside.to("cpu").reshape(-1, 1), rows, self._anchor())
+        values = self.law.log_prob(rows).reshape(theta.shape[:-1]).to(theta.device)
+        return torch.where(inside, values, -math.inf)
+
+    def contains(self, theta: Float[Tensor, "*batch dim"]) -> Bool[Tensor, "*batch"]:
+        """Return which vectors lie in the support."""
+        if isinstance(self.law, Product):
+            return self._within(theta)
+        return self.log_prob(theta) > -math.inf
+
+    def to_unconstrained(self, theta: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+        """Return u = T^-1(theta); not finite where theta is outside the support."""
+        theta = theta.to(self.dtype)
+        low, high, below, above = self._bounds(theta)
+        u = torch.where(below, torch.log(torch.where(below, theta - low, 1.0)), 0.0)
+        u = u - torch.where(above, torch.log(torch.where(above, high - theta, 1.0)), 0.0)
+        return torch.where(below | above, u, theta)
+
+    def from_unconstrained(
+        self, u: Float[Tensor, "*batch dim"]
+    ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch"]]:
+        """Return theta = T(u) and log |det dT/du|."""
+        u = u.to(self.dtype)
+        low, high, below, above = self._bounds(u)
+        width = torch.where(below & above, high - low, 1.0)
+        scale = torch.where(below, torch.exp(torch.where(above, 0.0, u)), 0.0)
+        theta = torch.where(below, low + scale, u)
+        theta = torch.where(above, high - torch.exp(-torch.where(below | ~above, 0.0, u)), theta)
+        theta = torch.where(below & above, low + width * torch.sigmoid(u), theta)
+        slope = torch.where(below, u, torch.where(above, -u, 0.0))
+        slope = torch.where(below & above, width.log() + logsigmoid(u) + logsigmoid(-u), slope)
+        return self._inside(theta), slope.sum(-1)
+
+    def truncate(
+        self,
+        lower: Tensor | np.ndarray | Sequence[float],
+        upper: Tensor | np.ndarray | Sequence[float],
+    ) -> "Prior":
+        """Return the prior given that theta lies between `lower` and `upper`.
+
+        Boxes intersect when a prior is truncated again. Bounds may be infinite.
+
+        Raises:
+            ValueError: If the box has the wrong shape, is empty, or has no prior mass.
+        """
+        box = [torch.as_tensor(edge).detach().to("cpu", self.dtype) for edge in (lower, upper)]
+        for name, edge in zip(("lower", "upper"), box, strict=True):
+            if edge.shape != (self.dim,):
+                raise ValueError(
+                    f"truncate needs {name} of shape ({self.dim},), one bound for each of "
+                    f"{', '.join(self.names)}; got {tuple(edge.shape)}"
+                )
+        for name, low, high in zip(self.names, *(edge.tolist() for edge in box), strict=True):
+            if not low < high:
+                raise ValueError(f"truncate needs lower < upper; for {name} got {low:g}, {high:g}")
+        return Prior(self.names, self.law.restrict(*box))
+
+    def marginal(self, names: Sequence[str]) -> "Prior":
+        """Return the prior of some of the parameters, in the order asked for.
+
+        Raises:
+            TypeError: If the names are one string.
+            ValueError: If a name is unknown or repeated, there is none, or the parameters are not
+                independent, so that their marginals are not known.
+
+        Example:
+            >>> from torch.distributions import LogNormal, Uniform
+            >>> prior = as_prior({"rate": LogNormal(0.0, 1.0), "share": Uniform(0.0, 1.0)})
+            >>> prior.marginal(["share"])
+            Prior(share in (0, 1))
+        """
+        if isinstance(names, str):
+            raise TypeError(f"names must be several: give [{names!r}] in place of {names!r}")
+        names = tuple(names)
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise ValueError(f"names: no parameter {unknown[0]!r} among {', '.join(self.names)}")
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"names must be different parameters, at least one; got {names}")
+        if not isinstance(self.law, Product):
+            raise ValueError(
+                "a marginal needs a prior of independent parameters, a dictionary of "
+                "distributions: this one is a joint distribution"
+            )
+        columns = [self.names.index(name) for name in names]
+        return Prior(names, Product(tuple(self.law.marginals[i] for i in columns)))
+
+    def describe(self) -> dict[str, Any] | None:
+        """Return the prior as JSON can hold it, None where a distribution cannot be named."""
+        law = self.law.describe()
+        return law and {"names": list(self.names), **law}
+
+    @staticmethod
+    def restore(description: Mapping[str, Any]) -> "Prior":
+        """Return the prior that `describe` described; nothing in it is executed.
+
+        Raises:
+            ValueError: If the description is damaged or names something unknown.
+
+        Example:
+            >>> prior = as_prior({"rate": torch.distributions.Exponential(2.0)})
+            >>> Prior.restore(prior.describe())
+            Prior(rate in (0, inf))
+        """
+        try:
+            names = tuple(description["names"])
+            if "product" in description:
+                law = Product(tuple(_restore_marginal(part) for part in description["product"]))
+                return Prior(names, law)
+            prior = Prior(names, joint(restore_torch(description["joint"])))
+            if "lower" in description:
+                return prior.truncate(description["lower"], description["upper"])
+            return prior
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"description of a prior is damaged: {error!r}") from error
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the description, or of 16 draws where the prior has none."""
+        description = self.describe()
+        if description is not None:
+            content = json.dumps(description, sort_keys=True).encode()
+        else:
+            content = self.sample(16, rng=numpy_rng(0)).numpy().tobytes()
+        return hashlib.sha256("/".join(self.names).encode() + content).hexdigest()
+
+    def _within(self, theta: Tensor) -> Tensor:
+        if theta.shape[-1:] != (self.dim,):
+            raise ValueError(
+                f"theta must have {self.dim} columns ({', '.join(self.names)}), "
+                f"got shape {tuple(theta.shape)}"
+            )
+        theta = theta.to(self.dtype)
+        low, high = self.lower.to(theta.device), self.upper.to(theta.device)
+        return ((theta > low) & (theta < high)).all(dim=-1)
+
+    def _bounds(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return finite bounds, zero where there are none, and which columns have them."""
+        low, high = self.lower.to(theta.device), self.upper.to(theta.device)
+        below, above = low.isfinite(), high.isfinite()
+        return low.nan_to_num(0, 0, 0), high.nan_to_num(0, 0, 0), below, above
+
+    def _anchor(self) -> Tensor:
+        """Return a point inside the box."""
+        return self.from_unconstrained(torch.zeros(self.dim, dtype=self.dtype))[0]
+
+    def _inside(self, theta: Tensor) -> Tensor:
+        low, high = self.lower.to(theta.device), self.upper.to(theta.device)
+        first, last = torch.nextafter(low, high), torch.nextafter(high, low)
+        return torch.minimum(torch.maximum(theta, first), last)
+
+
+def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
+    """Return the prior that an object describes.
+
+    Args:
+        obj: A dictionary from parameter names to continuous scalar distributions (of torch, of
+            Pyro, or frozen ones of `scipy.stats`); a torch distribution of a vector, with
+            event_shape (D,); or a Prior.
+        names: The parameters' names of a distribution of a vector; theta_0, theta_1, ... if None.
+            What has names already must have these.
+
+    Raises:
+        TypeError: If something is not a continuous distribution.
+        ValueError: If a distribution has the wrong shape, there are no parameters, or names do not
+            fit.
+    """
+    named = tuple(obj.names if isinstance(obj, Prior) else obj if isinstance(obj, Mapping) else ())
+    if named and names is not None and tuple(names) != named:
+        raise ValueError(f"prior: names {tuple(names)} were given, and the prior names {named}")
+    if isinstance(obj, Prior):
+        return obj
+    if isinstance(obj, Mapping):
+        if not obj:
+            raise ValueError("prior is an empty dictionary: name at least one parameter")
+        for name in obj:
+            if not isinstance(name, str) or not name:
+                raise TypeError(f"prior: parameter names must be non-empty strings, got {name!r}")
+        return Prior(tuple(obj), Product(tuple(_marginal(*item) for item in obj.items())))
+    if not isinstance(obj, Distribution):
+        raise TypeError(
+            "prior must be a dictionary of names and distributions, a torch distribution of a "
+            f"vector, or a Prior; got {_kind(obj)}"
+        )
+    if obj.batch_shape or len(obj.event_shape) != 1:
+        raise ValueError(
+            "prior: one distribution must be of a vector, with batch_shape () and event_shape "
+            f"(D,); got batch_shape {tuple(obj.batch_shape)} and event_shape "
+            f"{tuple(obj.event_shape)}. torch.distributions.Independent(d, 1) makes a batch a "
+            "vector; a dictionary names scalar distributions"
+        )
+    numbered = [f"theta_{i}" for i in range(obj.event_shape[0])]
+    names = tuple(numbered if names is None else names)
+    if len(names) != obj.event_shape[0]:
+        raise ValueError(f"prior: {len(names)} names for event_shape {tuple(obj.event_shape)}")
+    return Prior(names, joint(obj))
+
+
+def _marginal(name: str, obj: object) -> Marginal:
+    if isinstance(obj, Distribution):
+        if obj.batch_shape or obj.event_shape:
+            raise ValueError(
+                f"prior: {name} must be a scalar distribution; got {type(obj).__name__} of "
+                f"batch_shape {tuple(obj.batch_shape)} and event_shape {tuple(obj.event_shape)}. "
+                "Give its parameters as plain numbers"
+            )
+        torch_bounds(obj, name)  # raises where there are none
+        return TorchMarginal(obj)
+    if not isinstance(obj, scipy.stats.distributions.rv_frozen):
+        raise TypeError(
+            f"prior: {name} must be a torch or Pyro distribution or a frozen distribution of "
+            f"scipy.stats, such as scipy.stats.norm(0, 1); got {_kind(obj)}"
+        )
+    if not isinstance(obj.dist, scipy.stats.rv_continuous):
+        raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
+    if not is_scalar(obj):
+        raise ValueError(f"prior: {name} must be a scalar distribution; its parameters are arrays")
+    if math.isnan(obj.support()[0]):
+        raise ValueError(f"prior: {name} has impossible parameters {obj.args} {obj.kwds}")
+    return ScipyMarginal(obj, torch.get_default_dtype())
+
+
+def _restore_marginal(description: Mapping[str, Any]) -> Marginal:
+    if "truncated" in description:
+        whole = _restore_marginal(description["truncated"])
+        return truncate(whole, float(description["lower"]), float(description["upper"]))
+    if "torch" in description:
+        return TorchMarginal(restore_torch(description))
+    return ScipyMarginal(restore_scipy(description), named_dtype(description["dtype"]))
+
+
+def _kind(obj: object) -> str:
+    return obj.__name__ if isinstance(obj, type) else f"a {type(obj).__name__}"

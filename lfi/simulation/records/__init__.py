@@ -1,0 +1,13 @@
+"""Records of simulations, in memory and on disk."""
+
+from lfi.simulation.records.simulations import (
+    Simulations,
+)
+from lfi.simulation.records.streamed import (
+    Streamed,
+)
+
+__all__ = [
+    "Simulations",
+    "Streamed",
+]

@@ -1,0 +1,216 @@
+"""Simulations: parameters, data, what became of each row, and the prior they were drawn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from lfi.simulation.priors.prior import Prior, as_prior
+from lfi.simulation.records.results import OK, STATUS, as_x, whole
+
+
+@dataclass(frozen=True, eq=False)
+class Simulations:
+    """The record of a run; rows that failed stay in it.
+
+    Attributes:
+        theta: Parameters, in the prior's dtype.
+        x: Data; NaN in rows that raised.
+        codes: The rows' status, an index into ok, nonfinite, error, timeout.
+        prior: What theta was drawn from.
+        seed: The run's seed.
+        errors: The messages of rows that raised, by row.
+        source: What made them: the simulator's name.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> wrapped = lfi.Simulator(lambda theta: theta.log(), prior=prior, name="log")
+        >>> simulations = lfi.simulate(wrapped, 2_000, seed=1)
+        >>> set(simulations[:100].status.tolist()) == {"ok", "nonfinite"}
+        True
+    """
+
+    theta: Float[Tensor, "n dim"]
+    x: Float[Tensor, " n *event"]
+    codes: UInt8[Tensor, " n"]
+    prior: Prior
+    seed: int = 0
+    errors: dict[int, str] = field(default_factory=dict)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.theta.shape[1:] != (self.prior.dim,):
+            raise ValueError(
+                f"theta must have {self.prior.dim} columns ({', '.join(self.names)}), "
+                f"got shape {tuple(self.theta.shape)}"
+            )
+
+    @staticmethod
+    def from_arrays(theta: object, x: object, *, prior: object) -> "Simulations":
+        """Return a record of simulations made elsewhere, theta (n, D) and x (n, *event).
+
+        Raises:
+            ValueError: If the shapes do not belong together.
+        """
+        prior = as_prior(prior)
+        theta = as_x(theta, prior.dtype).to(prior.dtype)
+        if theta.ndim != 2:
+            raise ValueError(f"theta must have shape (n, {prior.dim}), got {tuple(theta.shape)}")
+        outcome = whole(as_x(x, prior.dtype))
+        if len(outcome) != len(theta):
+            raise ValueError(
+                f"theta and x must have as many rows as each other; got shapes "
+                f"{tuple(theta.shape)} and {tuple(outcome.x.shape)}"
+            )
+        return Simulations(theta, outcome.x, outcome.codes, prior, source="arrays")
+
+    @staticmethod
+    def open(path: str | Path, *, prior: object = None) -> "Simulations":
+        """Return what a store holds, read into memory.
+
+        Args:
+            path: The folder that `simulate(..., store=path)` wrote.
+            prior: The prior, where the store could not name it.
+
+        Raises:
+            StoreError: If there is no such store, or it is damaged.
+        """
+        from lfi.simulation.records.store import Store  # zarr is imported where it is used
+
+        return Store.open(path).simulations(prior=prior)
+
+    @property
+    def status(self) -> np.ndarray:
+        """The rows' status in words: ok, nonfinite, error or timeout."""
+        return np.array(STATUS)[self.codes.numpy()]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names."""
+        return self.prior.names
+
+    @property
+    def valid(self) -> Bool[Tensor, " n"]:
+        """Which rows are ok."""
+        return self.codes == OK
+
+    def ok(self) -> tuple[Float[Tensor, "m dim"], Float[Tensor, " m *event"]]:
+        """Return theta and x of the rows that are ok."""
+        return self.theta[self.valid], self.x[self.valid]
+
+    def __len__(self) -> int:
+        return len(self.theta)
+
+    def __getitem__(self, rows: slice) -> "Simulations":
+        """Return a part of the record.
+
+        Raises:
+            TypeError: If `rows` is not a slice.
+        """
+        if not isinstance(rows, slice):
+            raise TypeError(f"simulations[...] takes a slice, got {type(rows).__name__}")
+        kept = range(len(self))[rows]
+        index = torch.tensor(kept, dtype=torch.long)
+        return self._rows(index, self.prior)
+
+    def __add__(self, other: "Simulations") -> "Simulations":
+        """Return the rows of both, these first.
+
+        Raises:
+            ValueError: If they were drawn from different priors, or their x differ in shape.
+        """
+        if self.prior.fingerprint != other.prior.fingerprint:
+            raise ValueError(
+                f"simulations of {self.prior!r} and of {other.prior!r} do not add up: they were "
+                "drawn from different priors; see Simulations.within"
+            )
+        if self.x.shape[1:] != other.x.shape[1:]:
+            raise ValueError(
+                f"simulations of x of shape {tuple(self.x.shape[1:])} and of "
+                f"{tuple(other.x.shape[1:])} do not add up"
+            )
+        pairs = (self.theta, other.theta), (self.x, other.x), (self.codes, other.codes)
+        errors = self.errors | {len(self) + row: text for row, text in other.errors.items()}
+        parts = [torch.cat(pair) for pair in pairs]
+        return Simulations(*parts, self.prior, self.seed, errors, self.source)
+
+    def within(self, prior: Prior) -> "Simulations":
+        """Return the rows inside a narrower prior: this one, truncated.
+
+        Draws of a prior that fall into a box are draws of the prior truncated to that box, and x is
+        drawn given theta, so that these rows are as good as new ones from `prior`.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Uniform(0.0, 1.0)}
+            >>> wrapped = lfi.Simulator(lambda theta: theta + 1, prior=prior)
+            >>> simulations = lfi.simulate(wrapped, 1_000, seed=1)
+            >>> narrow = simulations.prior.truncate([0.25], [0.5])
+            >>> bool((simulations.within(narrow).theta < 0.5).all())
+            True
+        """
+        return self._rows(torch.where(prior.contains(self.theta))[0], prior)
+
+    def marginal(self, names: Sequence[str]) -> "Simulations":
+        """Return the record as one of some of the parameters, in the order asked for.
+
+        The others are not seen any more but have been drawn from their prior, so that what is
+        fitted to the record has them integrated out: posteriors, ratios and likelihoods are those
+        of the parameters named, without a network ever having to tell of the rest.
+
+        Raises:
+            ValueError: If a name is unknown, or the parameters are not independent a priori.
+
+        References:
+            Miller, Cole, Forre, Louppe & Weniger, Truncated marginal neural ratio estimation, 2021.
+            arXiv:2107.01214
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 1_000, seed=1).marginal(["gamma"])
+            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> posterior.names
+            ('gamma',)
+        """
+        prior = self.prior.marginal(names)
+        theta = self.theta[:, [self.names.index(name) for name in prior.names]]
+        theta = theta.to(prior.dtype)
+        return Simulations(theta, self.x, self.codes, prior, self.seed, self.errors, self.source)
+
+    def _rows(self, index: Tensor, prior: Prior) -> "Simulations":
+        """Return some of the rows, as draws of a prior."""
+        errors = {
+            new: self.errors[old] for new, old in enumerate(index.tolist()) if old in self.errors
+        }
+        parts = self.theta[index], self.x[index], self.codes[index]
+        return Simulations(*parts, prior, self.seed, errors, self.source)
+
+    def to_numpy(self) -> dict[str, np.ndarray]:
+        """Return theta, x, status and names as arrays, failed rows included."""
+        from lfi.simulation.records.exports import to_numpy
+
+        return to_numpy(self)
+
+    def to_xarray(self) -> object:
+        """Return an `xarray.Dataset` along `sample`: each parameter, x and status."""
+        from lfi.simulation.records.exports import to_xarray
+
+        return to_xarray(self)
+
+    def to_arviz(self) -> object:
+        """Return the valid rows as ArviZ's groups prior and prior_predictive."""
+        from lfi.simulation.records.exports import to_arviz
+
+        return to_arviz(self)
+
+    def summary(self) -> str:
+        """Return one line: how many, of what, how many failed."""
+        counts = torch.bincount(self.codes.long(), minlength=len(STATUS)).tolist()
+        failed = [f"{n:,} {name}" for n, name in zip(counts, STATUS, strict=True) if n]
+        return (
+            f"{len(self):,} simulations of {self.source} ({', '.join(failed)}), "
+            f"theta {tuple(self.theta.shape)}, x {tuple(self.x.shape)}, seed {self.seed}"
+        )

@@ -1,0 +1,106 @@
+"""Batches from a store that is larger than memory.
+
+The rows of a store lie in chunks of 1,024. A pool of some chunks, in an order drawn anew for each
+pass, is in memory at a time; batches are drawn from it without replacement, and the next pool
+follows when it is used up. Rows near each other in the store are no more alike than others, so a
+pool is a random sample; every valid row is drawn once a pass.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lfi.simulation.records.results import BLOCK, OK
+from lfi.training.batches import Batch
+
+
+class Streamed:
+    """A source of batches (theta, x) for `lfi.training.fit`, read from a store as they are needed.
+
+    Attributes:
+        held_out: Rows that are never drawn, from the last chunks; None if none are asked for.
+        rows: How many rows of the store count.
+
+    Example:
+        >>> import tempfile
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> noisy = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     simulations = lfi.simulate(noisy, 5_000, seed=1, store=folder + "/runs")
+        ...     batches = Streamed(folder + "/runs", size=256, held_out=500)
+        ...     theta, x = batches.draw(torch.Generator().manual_seed(0))
+        >>> theta.shape, x.shape, len(batches.held_out[0])
+        (torch.Size([256, 1]), torch.Size([256, 3]), 500)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size: int,
+        held_out: int = 0,
+        pool: int = 64,
+        device: str = "cpu",
+    ) -> None:
+        """Open a store.
+
+        Args:
+            path: The store's folder.
+            size: Rows of a batch.
+            held_out: How many rows to hold out.
+            pool: How many chunks of 1,024 rows to keep in memory.
+            device: Where batches go.
+
+        Raises:
+            StoreError: If there is no such store, or it is damaged.
+            ValueError: If it has too few valid rows.
+        """
+        from lfi.simulation.records.store import Store  # zarr is imported where it is used
+
+        self.store = Store.open(path)
+        self.rows, self.size, self.device = self.store.finished, size, device
+        chunks = list(range(-(-self.rows // BLOCK)))
+        held: list[Batch] = []
+        while sum(len(part[0]) for part in held) < held_out and chunks:
+            held.append(self._read(chunks.pop()))
+        joined = tuple(torch.cat(parts) for parts in zip(*held, strict=True))
+        self.held_out: Batch | None = tuple(t[:held_out].to(device) for t in joined) or None
+        self.spare: Batch = tuple(t[held_out:] for t in joined)  # of the last chunk held out
+        self.chunks, self.pool_chunks = torch.tensor(chunks), pool
+        self.order, self.pool, self.position = torch.empty(0, dtype=torch.long), None, 0
+        if size < 1 or self.rows - held_out < size or not chunks:
+            raise ValueError(
+                f"size: a batch of {size} cannot be drawn from {self.rows:,} rows of which "
+                f"{held_out:,} are held out"
+            )
+
+    def draw(self, rng: torch.Generator) -> Batch:
+        """Return the next batch."""
+        empty = 0
+        while self.pool is None or self.position + self.size > len(self.pool[0]):
+            before = None if self.pool is None else tuple(t[self.position :] for t in self.pool)
+            self._refill(rng, before)
+            empty += 1
+            if empty > 2 * len(self.chunks) + 2:
+                raise ValueError(f"{self.store.path} has fewer than {self.size} valid rows")
+        rows = slice(self.position, self.position + self.size)
+        self.position += self.size
+        return tuple(tensor[rows].to(self.device) for tensor in self.pool)
+
+    def _refill(self, rng: torch.Generator, before: Batch | None) -> None:
+        """Read the next chunks, and shuffle their rows with those that are left."""
+        parts = [] if before is None else [before]
+        if len(self.order) == 0:  # another pass
+            self.order = self.chunks[torch.randperm(len(self.chunks), generator=rng)]
+            parts += [self.spare] if self.spare else []
+        now, self.order = self.order[: self.pool_chunks], self.order[self.pool_chunks :]
+        parts += [self._read(int(chunk)) for chunk in now]
+        joined = tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        mixed = torch.randperm(len(joined[0]), generator=rng)
+        self.pool, self.position = tuple(tensor[mixed] for tensor in joined), 0
+
+    def _read(self, chunk: int) -> tuple[Tensor, Tensor]:
+        """Return theta and x of the valid rows of a chunk."""
+        theta, x, codes = self.store.part(chunk * BLOCK, min((chunk + 1) * BLOCK, self.rows))
+        return theta[codes == OK], x[codes == OK]

@@ -1,0 +1,242 @@
+"""Running a simulator many times: in parallel, resumable, with the same numbers every time.
+
+Rows are numbered in blocks of 1,024. A batched function is called on whole blocks, of which the
+first n rows are kept, so that 20,000 simulations extend 10,000; a function of one vector is called
+on exactly the rows asked for. Results are recorded in order, whoever computed them.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from lfi.runtime.progress import bar
+from lfi.runtime.seeds import fresh
+from lfi.simulation.priors.prior import Prior, as_prior
+from lfi.simulation.records.results import BLOCK, OK, Block, Rows
+from lfi.simulation.records.simulations import Simulations
+from lfi.simulation.running.engines import in_executor, in_process, in_workers
+from lfi.simulation.running.tasks import Pace, Piece, pieces
+from lfi.simulation.running.worker_process import Beat, portable_error
+from lfi.simulation.simulators.simulator import Simulator
+from lfi.simulation.simulators.wrap import as_simulator
+
+NUMPY_HINT = ". A function that computes with NumPy says so: def simulate(theta: np.ndarray)"
+
+
+def simulate(
+    simulator: object,
+    n: int,
+    *,
+    seed: int | None = None,
+    workers: int = 1,
+    timeout: float | None = None,
+    executor: Executor | None = None,
+    store: str | Path | None = None,
+    progress: bool = True,
+    prior: object = None,
+) -> Simulations:
+    """Draw n parameter vectors from the prior and simulate data for each.
+
+    Equal seeds give equal numbers, bit for bit, for any number of workers and however often a run
+    was interrupted. A row whose simulation raises or is not finite stays in the record, with its
+    status. A batched function runs on one core as a whole; `workers` runs blocks side by side.
+
+    Args:
+        simulator: A `Simulator`, or a module with `prior` and `simulate`.
+        n: How many simulations.
+        seed: Names the random numbers; None takes fresh ones, or those of the store to resume.
+        workers: How many processes compute. A simulator that ends its process (a segmentation
+            fault) is recorded as an error where there are workers, and ends yours where there
+            are none. To start them takes seconds, so that they stay for a minute, empty, and the
+            next run finds them ready.
+        timeout: How many seconds one call of the simulator may take before it is killed and its row
+            recorded as timeout; a batched function is then tried row by row. It runs in worker
+            processes, be it one.
+        executor: Where pieces are computed, in place of workers: any `concurrent.futures.Executor`,
+            such as those of Dask, MPI, Parsl and loky. `workers` then says how many it has.
+        store: A folder that keeps the results as they come. A run that was interrupted goes on
+            where it was; one that is longer is extended; of a shorter one the first n are returned.
+        progress: Whether to show a bar on a terminal.
+        prior: Draws theta in place of the simulator's prior, such as a truncated one.
+
+    Raises:
+        ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
+        StoreError: If the store belongs to another run, is damaged, in use, or cannot be written.
+        RuntimeError: If no simulation of the first block succeeds, or a worker process dies.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> wrapped = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
+        >>> simulations = lfi.simulate(wrapped, 1_500, seed=1)
+        >>> simulations.x.shape
+        torch.Size([1500, 3])
+        >>> longer = lfi.simulate(wrapped, 2_500, seed=1)
+        >>> torch.equal(longer.x[:1_500], simulations.x)
+        True
+    """
+    simulator = as_simulator(simulator)
+    prior = simulator.prior if prior is None else as_prior(prior)
+    _check(simulator, prior, n, workers, timeout, executor)
+    if store is None:
+        record = _Memory(simulator, prior, fresh(seed))
+    else:
+        from lfi.simulation.running.writer import Writer  # zarr is imported where it is used
+
+        record = Writer(store, simulator, prior, seed)
+    with record:
+        if record.finished < n:
+            _fill(record, simulator, prior, n, workers, timeout, executor, progress)
+        return record.simulations(n)
+
+
+class _Memory:
+    """The record of a run that no store keeps."""
+
+    finished = 0
+
+    def __init__(self, simulator: Simulator, prior: Prior, seed: int) -> None:
+        self.simulator, self.prior, self.seed = simulator, prior, seed
+        self.rows = Rows()
+
+    def __enter__(self) -> "_Memory":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.rows.clear()
+
+    def add(self, theta: Tensor, block: Block) -> None:
+        """Append rows."""
+        self.rows.add(theta, block)
+
+    def simulations(self, n: int) -> Simulations:
+        """Return the first n rows."""
+        parts = (part[:n] for part in self.rows.joined())
+        errors = {i: text for i, text in self.rows.errors.items() if i < n}
+        return Simulations(*parts, self.prior, self.seed, errors, self.simulator.name)
+
+
+@runtime_checkable
+class Record(Protocol):
+    """Where the rows of a run go."""
+
+    seed: int
+    finished: int
+    rows: Rows
+
+    def add(self, theta: Tensor, block: Block) -> None:
+        """Append rows."""
+        ...
+
+
+def _check(
+    simulator: Simulator,
+    prior: Prior,
+    n: int,
+    workers: int,
+    timeout: float | None,
+    executor: Executor | None,
+) -> None:
+    for name, value in (("n", n), ("workers", workers)):
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise TypeError(f"{name} must be a whole number, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be a positive number of seconds, got {timeout}")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(
+            "executor must be a concurrent.futures.Executor (a Dask client gives one by "
+            f"client.get_executor()), got a {type(executor).__name__}"
+        )
+    if prior.names != simulator.names:
+        raise ValueError(
+            f"prior names {', '.join(prior.names)}, the simulator takes "
+            f"{', '.join(simulator.names)}"
+        )
+
+
+def engine(
+    simulator: Simulator,
+    tasks: Iterator[Piece],
+    workers: int,
+    timeout: float | None,
+    executor: Executor | None,
+) -> Iterator[tuple[Piece, Block]]:
+    """Return the outcomes of pieces, from where they are computed."""
+    origin = simulator.simulate
+    if executor is not None:
+        in_flight = 2 * (workers if workers > 1 else os.cpu_count() or 1)
+        task = _Task(simulator, travels=True)
+        return in_executor(executor, task, tasks, in_flight, timeout=timeout, origin=origin)
+    if workers == 1 and timeout is None:
+        return in_process(_Task(simulator, travels=False), tasks)
+    return in_workers(
+        _Task(simulator, travels=True), tasks, workers, timeout=timeout, origin=origin
+    )
+
+
+def _fill(
+    record: Record,
+    simulator: Simulator,
+    prior: Prior,
+    n: int,
+    workers: int,
+    timeout: float | None,
+    executor: Executor | None,
+    progress: bool,
+) -> None:
+    """Simulate from the first row that is missing and put the rows into the record."""
+    pace = Pace()
+    tasks = pieces(simulator, prior, record.seed, record.finished, n, pace)
+    results = engine(simulator, tasks, workers, timeout, executor)
+    began, done, failed = time.monotonic(), 0, 0
+    title = f"simulating {simulator.name}"
+    with closing(results), bar(title, n, show=progress) as advance:
+        advance(record.finished)
+        unsuccessful = record.finished == 0
+        for piece, block in results:
+            pace.saw(len(block), block.seconds)
+            unsuccessful = unsuccessful and not (block.codes == OK).any()
+            if unsuccessful and (piece.start + len(block)) in (BLOCK, n):
+                cause = record.rows.cause or block.cause
+                raise RuntimeError(
+                    f"{simulator.name} returned no finite x in its first "
+                    f"{piece.start + len(block):,} simulations"
+                    + (f"; it raised {cause!r}" if cause else "")
+                    + NUMPY_HINT * (isinstance(cause, TypeError) and "numpy" in str(cause))
+                ) from cause
+            record.add(torch.from_numpy(piece.theta), block)
+            done, failed = done + len(block), failed + int((block.codes != OK).sum())
+            rate = done / max(time.monotonic() - began, 1e-9)
+            advance(min(len(block), n), f"{rate:,.0f}/s" + f", {failed:,} failed" * bool(failed))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is done with a piece, wherever that is."""
+
+    simulator: Simulator
+    travels: bool
+
+    def __call__(self, piece: Piece, beat: Beat) -> Block:
+        began = time.monotonic()
+        block = self.simulator.run_block(
+            torch.from_numpy(piece.theta),
+            piece.seed,
+            piece.block,
+            piece.start,
+            singly=piece.singly,
+            beat=beat,
+        )
+        if self.travels and block.cause is not None:
+            block = replace(block, cause=portable_error(block.cause))
+        return replace(block, seconds=time.monotonic() - began)

@@ -1,0 +1,202 @@
+"""Writing a store of simulations so that it survives whatever stops the run.
+
+Rows are written first and counted afterwards, by renaming a new finished.json over the old one, and
+Zarr renames its files into place too. So a process that is killed at any moment leaves a store that
+reads as before its last write, and whose run goes on from there to the same numbers. One process
+writes at a time; the lock goes with the process that holds it.
+"""
+
+import json
+import os
+import time
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import filelock
+import numpy as np
+import torch
+import zarr
+import zarr.codecs
+from torch import Tensor
+
+import lfi
+from lfi.runtime.seeds import fresh
+from lfi.simulation.priors.prior import Prior
+from lfi.simulation.priors.serialisation import dtype_name
+from lfi.simulation.records.results import BLOCK, Block
+from lfi.simulation.records.simulations import Simulations
+from lfi.simulation.records.store import FORMAT, Store, StoreError
+from lfi.simulation.simulators.simulator import Simulator
+
+FLUSH_SECONDS = 1.0  # the most work, besides a piece, that a killed run loses
+FLUSH_ROWS = 64 * BLOCK
+WRITE_ALL = {"array.write_empty_chunks": True}  # so that a chunk that is missing is damage
+
+
+class Writer:
+    """The store of a run: a new one, or one to go on with.
+
+    Used as a context manager: it holds the store's lock, and writes what is left at the end.
+
+    Raises:
+        StoreError: If the store belongs to another run, is damaged, in use, or cannot be written.
+    """
+
+    def __init__(
+        self, path: str | Path, simulator: Simulator, prior: Prior, seed: int | None
+    ) -> None:
+        self.path, self.prior = Path(path), prior
+        self.finished, self.errors_size, self.broken = 0, 0, False
+        self.lock = filelock.FileLock(self.path / "lock")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            new = not (self.path / "finished.json").exists()
+            if new and not self._is_blank():
+                raise StoreError(f"{path} exists and is not a store of simulations: choose another")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._acquire()
+        try:
+            if not (self.path / "finished.json").exists():  # another may have made it meanwhile
+                self._create(simulator, fresh(seed))
+            store = Store.open(path)
+            self._check(store, simulator, seed)
+            self.rows = store.rows()
+        except BaseException:
+            self.lock.release()
+            raise
+        self.seed: int = store.attributes["seed"]
+        self.finished, self.errors_size = store.finished, store.errors_size
+        self.flushed = time.monotonic()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            with suppress(StoreError) if kind else nullcontext():
+                self._flush()
+        finally:
+            self.lock.release()
+
+    def add(self, theta: Tensor, block: Block) -> None:
+        """Append rows; those of a second, or of 64 blocks, are written together.
+
+        Raises:
+            StoreError: If they cannot be written.
+            ValueError: If x has another shape than before.
+        """
+        self.rows.add(theta, block)
+        if time.monotonic() - self.flushed > FLUSH_SECONDS or len(self.rows) >= FLUSH_ROWS:
+            self._flush()
+
+    def simulations(self, n: int) -> Simulations:
+        """Return the first n rows, read back from the store."""
+        self._flush()
+        return Store.open(self.path).simulations(n, prior=self.prior)
+
+    def _flush(self) -> None:
+        """Write the rows, then count them."""
+        if self.rows.event is None or not self.rows.parts or self.broken:
+            return
+        parts = dict(zip(("theta", "x", "status"), self.rows.joined(), strict=True))
+        total = self.finished + len(self.rows)
+        lines = "".join(json.dumps([row, text]) + "\n" for row, text in self.rows.errors.items())
+        try:
+            if self.finished == 0:
+                self._create_array("x", self.rows.event, self.rows.dtype)
+            with zarr.config.set(WRITE_ALL):
+                for name, part in parts.items():
+                    array = zarr.open_array(self.path / name, mode="r+", zarr_format=3)
+                    array.resize((total, *part.shape[1:]))
+                    array[self.finished : total] = part.numpy()
+            if lines:
+                with open(self.path / "errors.jsonl", "r+b") as file:
+                    file.truncate(self.errors_size)  # lines of rows that were never counted
+                    file.seek(self.errors_size)
+                    self.errors_size += file.write(lines.encode())
+            self._count(total)
+        except OSError as error:
+            self.broken = True
+            raise self._unwritable(error) from error
+        self.finished = total
+        self.rows.clear()
+        self.flushed = time.monotonic()
+
+    def _count(self, finished: int) -> None:
+        """Say how many rows count, in one step."""
+        fresh_file = self.path / "finished.json.partial"
+        fresh_file.write_text(json.dumps({"finished": finished, "errors_size": self.errors_size}))
+        os.replace(fresh_file, self.path / "finished.json")
+
+    def _is_blank(self) -> bool:
+        """Return whether the folder holds nothing but what a killed creation may have left."""
+        left = {entry.name for entry in self.path.iterdir() if entry.suffix != ".partial"}
+        ours = {"lock", "zarr.json", "theta", "status", "errors.jsonl"}
+        return left <= ours and not (self.path / "theta" / "c").exists()
+
+    def _acquire(self) -> None:
+        try:
+            self.lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise StoreError(
+                f"store {self.path} is being written by another process: wait for it, or choose "
+                "another folder"
+            ) from error
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"store {self.path} cannot be written ({error.strerror or error}): make room or choose "
+            f"another folder, and run again; {self.finished:,} finished simulations are safe"
+        )
+
+    def _create(self, simulator: Simulator, seed: int) -> None:
+        """Make an empty store; the count comes last and makes it one."""
+        attributes = {
+            "format": FORMAT,
+            "name": simulator.name,
+            "seed": seed,
+            "names": list(self.prior.names),
+            "prior": self.prior.describe(),
+            "prior_fingerprint": self.prior.fingerprint,
+            "simulator": simulator.identity,
+            "block": BLOCK,
+            "versions": {module.__name__: module.__version__ for module in (lfi, torch, np, zarr)},
+        }
+        try:
+            zarr.open_group(
+                self.path, mode="a", zarr_format=3, attributes={"lfi": attributes}
+            ).attrs.put({"lfi": attributes})
+            self._create_array("theta", (self.prior.dim,), self.prior.dtype)
+            self._create_array("status", (), torch.uint8)
+            (self.path / "errors.jsonl").write_bytes(b"")
+            self._count(0)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _create_array(self, name: str, event: tuple[int, ...], dtype: torch.dtype) -> None:
+        zarr.open_group(self.path, mode="r+", zarr_format=3).create_array(
+            name,
+            shape=(0, *event),
+            chunks=(BLOCK, *event),
+            dtype=dtype_name(dtype),
+            compressors=[zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()],
+            overwrite=True,
+        )
+
+    def _check(self, store: Store, simulator: Simulator, seed: int | None) -> None:
+        """Refuse the store of another run."""
+        said = store.attributes
+        if said["prior_fingerprint"] != self.prior.fingerprint:
+            what = "drawn from another prior"
+        elif said["simulator"] != simulator.identity:
+            what = f"made by another simulator (or another version of {said['name']})"
+        elif seed is not None and said["seed"] != seed:
+            what = f"made with seed {said['seed']}, not {seed}"
+        elif said.get("block") != BLOCK:
+            what = f"made in blocks of {said.get('block')}, not {BLOCK}"
+        else:
+            return
+        raise StoreError(f"store {self.path} was {what}: choose another folder, or delete this one")

@@ -1,0 +1,95 @@
+"""Calls: how a scientist's function becomes rows of data.
+
+It is called with a generator, or after the global state was seeded; once for a batch, or for one
+vector; as often as there are trials; and what it returns is checked and summarised.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lfi.runtime.seeds import child, numpy_rng, reseed, torch_rng
+from lfi.simulation.records.results import Misshapen, as_x
+from lfi.simulation.simulators.signature import Signature
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A function and how to call it; see `Simulator`, whose attributes these are."""
+
+    simulate: Callable[..., Any]
+    signature: Signature
+    batched: bool
+    trials: int | None
+    summary: Callable[[Tensor], Tensor] | None
+    name: str
+
+    def batch(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
+        """Return x of a batch, (n, D) to (n, *event), by one call of a batched function."""
+        called = theta if self.trials is None else theta.repeat_interleave(self.trials, 0)
+        call = self._bound(called.clone(), seed, *key)  # the function may write to theta
+        x = self._checked(theta, as_x(call(), theta.dtype, graph=graph))
+        return x if self.summary is None else self._summarised(x, graph)
+
+    def row(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
+        """Return x of one vector, (D,) to (*event); the function may write to theta."""
+        if self.batched:
+            return self.batch(theta[None], graph, seed, *key)[0]
+        call = self._bound(theta, seed, *key)
+        if self.trials is None:
+            x = as_x(call(), theta.dtype, graph=graph)
+        else:
+            x = torch.stack([as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)])
+        return x if self.summary is None else self._summarised(x[None], graph)[0]
+
+    def _summarised(self, x: Tensor, graph: bool) -> Tensor:
+        """Return the summaries of a batch."""
+        summaries = as_x(self.summary(x), x.dtype, graph=graph)
+        if summaries.shape[:1] != x.shape[:1]:
+            raise Misshapen(
+                f"summary returned shape {tuple(summaries.shape)} for x of shape "
+                f"{tuple(x.shape)}: it takes a batch and must keep its rows"
+            )
+        return summaries
+
+    def _checked(self, theta: Tensor, x: Tensor) -> Tensor:
+        """Return x of a batch, with an axis for trials where there are any."""
+        rows = len(theta) * (self.trials or 1)
+        if x.shape[:1] != (rows,):
+            called = f"theta of shape ({rows}, {theta.shape[1]})"
+            raise Misshapen(
+                f"{self.name} returned x of shape {tuple(x.shape)} for {called}: "
+                f"expected {rows} rows"
+                + ("; batched=False wraps a function of one vector" if x.shape[:1] != (1,) else "")
+            )
+        return x if self.trials is None else x.reshape(len(theta), self.trials, *x.shape[1:])
+
+    def _bound(self, theta: Tensor, seed: int, *key: int) -> Callable[[], Any]:
+        """Return the function with theta and the random numbers of its key.
+
+        They are those of a generator, or of the global state, which is seeded here.
+        """
+        argument = theta.detach().numpy() if self.signature.numpy_theta else theta
+        if not self.signature.rng:
+            reseed(child(seed, *key))
+            return partial(self.simulate, argument)
+        rng = (torch_rng if self.signature.torch_rng else numpy_rng)(seed, *key)
+        if self.signature.keyword is None:
+            return partial(self.simulate, argument, rng)
+        return partial(self.simulate, argument, **{self.signature.keyword: rng})
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One function after another."""
+
+    first: Callable[[Tensor], Tensor]
+    then: Callable[[Tensor], Tensor]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return then(first(x))."""
+        return self.then(self.first(x))

@@ -1,0 +1,311 @@
+"""Simulators: a function of theta with its prior, and the one way in which rows are simulated.
+
+Row i of a run belongs to block b = i // 1024. Random numbers come from the run's seed by
+
+    theta of block b                              key (0, b)
+    one call of a batched function, on a block    key (1, b)
+    one call for a single vector, row i           key (2, i)
+
+so that no row depends on how many others are simulated, where, or in which order.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from lfi.runtime.seeds import fresh, isolated
+from lfi.simulation.priors.prior import Prior, as_prior
+from lfi.simulation.records.results import BLOCK, Block, Misshapen, as_x, collected, whole
+from lfi.simulation.simulators.calls import Calls, Composed
+from lfi.simulation.simulators.checkup import Checkup
+from lfi.simulation.simulators.readers import Reader, numbers
+from lfi.simulation.simulators.signature import Signature, signature_of, source_of
+
+
+class Simulator:
+    """A stochastic simulator and the prior of its parameters.
+
+    Attributes:
+        simulate: The function: parameters in, data out, with an optional second argument `rng`.
+        prior: The named prior.
+        batched: Whether the function takes n vectors, (n, D) to (n, *event), or a single one,
+            (D,) to (*event).
+        name: What reports call it.
+        units: The parameters' units, by name.
+        x_obs: Real data, (*event), if there are any; summarised, where there are summaries.
+        trials: How many independent draws x holds for each theta, x then being (n, trials, *event);
+            None where it holds one, (n, *event).
+        summary: What x is reduced to, a function from (n, ...) to (n, *event).
+        differentiable: Whether gradients flow from x to theta where random numbers are fixed.
+        identity: A hash of name, source and prior, by which a store knows its simulator again.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> prior = {"mean": Normal(0.0, 1.0)}
+        >>> coin = Simulator(lambda theta, rng: rng.normal(theta), prior=prior, name="coin")
+        >>> coin(torch.zeros(3, 1), seed=1).shape
+        torch.Size([3, 1])
+    """
+
+    def __init__(
+        self,
+        simulate: Callable[..., Any],
+        *,
+        prior: object,
+        batched: bool = True,
+        name: str | None = None,
+        units: Mapping[str, str] | None = None,
+        x_obs: object = None,
+        trials: int | None = None,
+        summary: Callable[[Tensor], Tensor] | None = None,
+        differentiable: bool = False,
+    ) -> None:
+        if trials is not None and trials < 1:
+            raise ValueError(
+                f"trials must be at least 1, or None for x without that axis: {trials}"
+            )
+        self.signature: Signature = signature_of(simulate)
+        self.trials, self.summary, self.differentiable = trials, summary, differentiable
+        self.simulate = simulate
+        self.prior: Prior = as_prior(prior)
+        self.batched = batched
+        self.name = name or getattr(simulate, "__name__", type(simulate).__name__)
+        self._calls = Calls(simulate, self.signature, batched, trials, summary, self.name)
+        self.units: Mapping[str, str] = dict(units or {})
+        unknown = set(self.units) - set(self.prior.names)
+        if unknown:
+            raise ValueError(f"units of {sorted(unknown)}: the prior names {self.prior.names}")
+        self.x_obs: Tensor | None = None if x_obs is None else as_x(x_obs, self.prior.dtype)
+        parts = [self.name, f"{batched} {trials}", source_of(simulate), self.prior.fingerprint]
+        parts += [] if summary is None else [source_of(summary)]
+        self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        self.__doc__ = getattr(simulate, "__doc__", None)
+
+    def __repr__(self) -> str:
+        return f"Simulator({self.name}, {self.prior})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names."""
+        return self.prior.names
+
+    @staticmethod
+    def from_command(
+        command: str | Sequence[str],
+        *,
+        prior: object,
+        stdin: str | None = None,
+        read: Reader = numbers,
+        stays: bool = False,
+        name: str | None = None,
+        units: Mapping[str, str] | None = None,
+        x_obs: object = None,
+        trials: int | None = None,
+    ) -> "Simulator":
+        """Wrap a program in any language.
+
+        Args:
+            command: Program and arguments, started without a shell where the caller stands. {beta}
+                becomes the parameter beta, {seed} a number from the run's seed, {folder} an empty
+                folder, deleted afterwards.
+            prior: The named prior.
+            stdin: What the program gets as standard input, with the same places.
+            read: Makes data of what it leaves: `lfi.simulation.simulators.readers.numbers` of
+                standard output, `csv(...)`, `json(...)`, `npy(...)`, or a function of a `Finished`.
+            stays: Start the program once in each process; `stdin` is then the line that asks for a
+                simulation, and it answers each with one line of standard output.
+            name: What reports call it; by default the program's name.
+            units: The parameters' units, by name.
+            x_obs: Real data, if there are any.
+            trials: How many runs x holds for each theta.
+
+        Raises:
+            ValueError: If a place is unknown, or a parameter has none.
+
+        Example:
+            >>> prior = {"top": torch.distributions.Uniform(1.0, 9.0)}
+            >>> awk = "BEGIN { srand({seed}); print {top} * rand(), {top} }"
+            >>> simulator = Simulator.from_command(["awk", awk], prior=prior)
+            >>> simulator(torch.tensor([[2.0], [8.0]]), seed=1)[:, 1]
+            tensor([2., 8.])
+        """
+        from lfi.simulation.simulators.command import Command, Dialogue, split
+
+        arguments, prior = split(command), as_prior(prior)
+        if stays:
+            if stdin is None:
+                raise ValueError("stays=True needs stdin, the line that asks for a simulation")
+            program = Dialogue(arguments, prior.names, stdin, read)
+        else:
+            program = Command(arguments, prior.names, stdin, read)
+        return Simulator(
+            program,
+            prior=prior,
+            batched=False,
+            name=name or Path(arguments[0]).name,
+            units=units,
+            x_obs=x_obs,
+            trials=trials,
+        )
+
+    @staticmethod
+    def from_pyro(
+        model: Callable[[], object],
+        *,
+        observed: str | Sequence[str],
+        name: str | None = None,
+        units: Mapping[str, str] | None = None,
+        x_obs: object = None,
+    ) -> "Simulator":
+        """Wrap a Pyro model: its latent sites are the parameters, its observed sites the data.
+
+        Args:
+            model: A function without arguments (bind them with functools.partial) that samples
+                everything; the observed sites are drawn, also where it gives them `obs`.
+            observed: The site of the data, or several, which are flattened and laid end to end.
+            name: What reports call it; by default the model's name.
+            units: The parameters' units, by name.
+            x_obs: Real data, if there are any.
+
+        Raises:
+            ValueError: If a site is missing, discrete, or its number of values changes.
+
+        Example:
+            >>> import pyro
+            >>> from pyro.distributions import LogNormal, Normal
+            >>> def weighing():
+            ...     weight = pyro.sample("weight", LogNormal(0.0, 1.0))
+            ...     pyro.sample("x", Normal(weight, 0.1).expand([3]).to_event(1))
+            >>> Simulator.from_pyro(weighing, observed="x")
+            Simulator(weighing, Prior(weight in (0, inf)))
+        """
+        from lfi.simulation.simulators.pyro import PyroModel, prior_of
+
+        sites = (observed,) if isinstance(observed, str) else tuple(observed)
+        prior, shapes = prior_of(model, sites)
+        return Simulator(
+            PyroModel(model, sites, shapes),
+            prior=prior,
+            batched=False,
+            name=name or getattr(model, "__name__", type(model).__name__),
+            units=units,
+            x_obs=x_obs,
+        )
+
+    def check(self, *, seed: int | None = None) -> Checkup:
+        """Run it a few times and say in words what is wrong: print what is returned.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> print(Simulator(lambda theta: theta, prior=prior).check(seed=1))
+            problem: other seeds give the same data: ...
+        """
+        from lfi.simulation.simulators.examine import check_up
+
+        return check_up(self, seed=seed)
+
+    def with_summary(
+        self, summary: Callable[[Tensor], Tensor], *, name: str | None = None
+    ) -> "Simulator":
+        """Return this simulator with x reduced to summaries; `x_obs` is reduced too.
+
+        Args:
+            summary: A function of a batch, (n, *event) to (n, *summaries); it may be a module, and
+                is applied after the summaries that there are already.
+            name: What reports call it; by default this simulator's name.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> many = Simulator(lambda theta: theta + torch.randn(len(theta), 50), prior=prior)
+            >>> few = many.with_summary(lambda x: torch.stack([x.mean(1), x.var(1)], 1))
+            >>> few(torch.zeros(3, 1), seed=1).shape
+            torch.Size([3, 2])
+        """
+        x_obs = None if self.x_obs is None else summary(self.x_obs[None])[0]
+        before = self.summary
+        return Simulator(
+            self.simulate,
+            prior=self.prior,
+            batched=self.batched,
+            name=name or self.name,
+            units=self.units,
+            x_obs=x_obs,
+            trials=self.trials,
+            summary=summary if before is None else Composed(before, summary),
+            differentiable=self.differentiable,
+        )
+
+    def __call__(
+        self, theta: Float[Tensor, "n dim"], seed: int | None = None
+    ) -> Shaped[Tensor, " n *event"]:
+        """Return x for every row of theta; what the function raises is raised.
+
+        Gradients flow to a theta that requires them, where the function is of torch and lets them;
+        equal seeds fix the random numbers.
+
+        Raises:
+            ValueError: If theta has the wrong number of columns, or x the wrong number of rows.
+        """
+        if theta.shape[1] != self.prior.dim:
+            raise ValueError(
+                f"theta must have {self.prior.dim} columns ({', '.join(self.names)}), "
+                f"got shape {tuple(theta.shape)}"
+            )
+        seed = fresh(seed)
+        graph = theta.requires_grad
+        with isolated(seed):
+            if self.batched:
+                return self._calls.batch(theta, graph, seed, 1, 0)
+            own = theta.clone()  # the function may write to it
+            return torch.stack(
+                [self._calls.row(t, graph, seed, 2, i) for i, t in enumerate(own.unbind())]
+            )
+
+    def run_block(
+        self,
+        theta: Float[Tensor, "n dim"],
+        seed: int,
+        block: int = 0,
+        start: int = 0,
+        *,
+        singly: bool = False,
+        beat: Callable[[int], None] = lambda row: None,
+    ) -> Block:
+        """Simulate rows start, start + 1, ... of a block; failures of the function are recorded.
+
+        Args:
+            theta: Their parameters. A batched function is called on whole blocks, from row 0.
+            seed: The run's seed.
+            block: The block's number.
+            start: The first row's number inside the block.
+            singly: Call a batched function row by row, as where its call for all has failed.
+            beat: Told what begins: a row, counted from `start`, or -1 for a call for all.
+
+        Raises:
+            ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
+        """
+        first = block * BLOCK + start
+        with isolated(seed):
+            if self.batched and not singly:
+                beat(-1)
+                try:
+                    return whole(self._calls.batch(theta, False, seed, 1, block))
+                except Misshapen:
+                    raise
+                except Exception:  # of whatever kind: rows are tried one by one
+                    pass
+            rows: list[Tensor | Exception] = []
+            for i, t in enumerate(theta.clone().unbind()):  # the function may write to it
+                beat(i)
+                try:
+                    rows.append(self._calls.row(t, False, seed, 2, first + i))
+                except Misshapen:
+                    raise
+                except Exception as error:  # of whatever kind: it goes into the record
+                    rows.append(error)
+        return collected(rows, first)

@@ -1,0 +1,265 @@
+"""The command line: what it lists, runs and refuses, and how it ends."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import lfi
+from lfi.cli import main
+from lfi.cli.sources import at_hand, data_at_hand, find, read_observation
+from lfi.inference.methods import ratio_training
+from lfi.runtime import read
+
+USER_FILE = '''
+"""A simulator of the user's own."""
+import torch
+from torch.distributions import Normal
+prior = {"mean": Normal(0.0, 1.0)}
+x_obs = torch.tensor([0.5, 0.7])
+def simulate(theta, rng: torch.Generator):
+    return theta + torch.randn(len(theta), 2, generator=rng)
+class Other:
+    prior = prior
+    simulate = staticmethod(simulate)
+other = Other()
+'''
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Call the command line; return its exit code, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lfi", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return run
+
+
+def entries(folder):
+    """Every file below a folder, with its content."""
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+# What it says.
+
+
+def test_the_list_names_each_simulator_with_its_first_line(call):
+    code, out, _ = call("list")
+    assert code == 0
+    entries, _, others = out.partition("\n\n")
+    assert re.search("^influenza +An influenza outbreak", entries, re.MULTILINE)
+    assert [line.split()[0] for line in entries.splitlines()] == list(at_hand())
+    assert [line.split()[0] for line in others.splitlines()[2:]] == list(data_at_hand())
+
+
+def test_the_version_is_that_of_the_package(call):
+    assert call("--version")[:2] == (0, f"lfi {lfi.__version__}\n")
+
+
+def test_help_names_every_option(call):
+    code, out, _ = call("run", "--help")
+    assert code == 0
+    for option in (
+        "--out",
+        "--budget",
+        "--rounds",
+        "--draws",
+        "--seed",
+        "--observation",
+        "--quiet",
+    ):
+        assert option in out
+
+
+# Wrong calls: one line that says what to do, exit code 2, nothing damaged.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "measles", "--out", "OUT"], "no simulator 'measles': give .*influenza"),
+        (["run", "ring", "--out", "OUT"], "'ring' is data for generators .*: give .*influenza"),
+        (["run", "absent.py", "--out", "OUT"], "no file absent.py"),
+        (
+            ["run", "influenza", "--out", "OUT", "--budget", "-5"],
+            "budget: -5 .* need at least 2400",
+        ),
+        (["run", "influenza", "--out", "OUT", "--budget", "many"], "--budget.*integer"),
+        (["run", "influenza", "--out", "OUT", "--seed", "-1"], "seed must not be negative"),
+        (["run", "influenza", "--out", "OUT", "--rounds", "0"], "rounds must be from 1 to 7"),
+        (["run", "influenza", "--out", "OUT", "--draws", "5"], "draws: 5 are too few"),
+        (["run", "influenza"], "--out"),
+        (["run", "influenza", "--out", "OUT", "--observation", "absent.csv"], "no file absent.csv"),
+        (["dance"], "dance"),
+        ([], "[Mm]issing command"),
+        (["run", "influenza", "--out", "OUT", "--device", "abacus"], "--device: abacus"),
+    ],
+    ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
+)
+def test_wrong_calls_are_refused_in_one_line_and_write_nothing(arguments, said, call, tmp_path):
+    out = tmp_path / "out"
+    code, _, err = call(*(str(out) if word == "OUT" else word for word in arguments))
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert re.search(said, err), err
+    assert not out.exists()
+
+
+def test_an_observation_of_the_wrong_length_is_refused(call, tmp_path):
+    (tmp_path / "x.csv").write_text("day,in_bed\n1,3\n2,8\n3,26\n")
+    np.savetxt(tmp_path / "short.txt", [3, 8, 26])
+    code, _, err = call(
+        "run", "influenza", "--out", tmp_path / "out", "--observation", tmp_path / "short.txt"
+    )
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "x_obs has shape (3,), but one simulation's x has (14,)" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(call, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, _, err = call("run", "influenza", "--out", tmp_path / "file" / "out")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "file" in err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.fixture
+def interrupted(call, tmp_path, monkeypatch):
+    """A job that was interrupted in its first fit: its simulations are there."""
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ratio_training, "fit", interrupt)
+        code, _, err = call("run", "influenza", "--out", tmp_path / "out", "--budget", 2_400)
+    assert code == 130
+    assert "goes on" in err
+    return tmp_path / "out"
+
+
+def test_a_damaged_store_is_refused_and_left_alone(call, interrupted):
+    chunks = [path for path in (interrupted / "rounds").rglob("x/c/*") if path.is_file()]
+    chunks += [path for path in (interrupted / "rounds").rglob("x/c/*/*") if path.is_file()]
+    chunks[0].write_bytes(chunks[0].read_bytes()[:-7])
+    before = entries(interrupted)
+    code, _, err = call("run", "influenza", "--out", interrupted, "--budget", 2_400)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "round_1.zarr" in err
+    assert entries(interrupted) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--budget", 4_800), ("--seed", 2), ("--rounds", 2)], ids=str
+)
+def test_a_folder_of_another_job_is_refused_and_left_alone(option, value, call, interrupted):
+    before = entries(interrupted)
+    arguments = {"--budget": 2_400} | {option: value}
+    flat = [word for pair in arguments.items() for word in pair]
+    code, _, err = call("run", "influenza", "--out", interrupted, *flat)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert f"another {option[2:]}" in err
+    assert entries(interrupted) == before
+
+
+def test_a_simulator_that_always_fails_ends_with_its_own_words(call, tmp_path):
+    (tmp_path / "bad.py").write_text(
+        USER_FILE.replace("    return theta", "    raise OSError('no disk')\n    return theta")
+    )
+    code, _, err = call("run", tmp_path / "bad.py", "--out", tmp_path / "out", "--budget", 2_400)
+    assert code == 1
+    assert "no disk" in err
+
+
+# What it takes.
+
+
+def test_a_users_file_and_an_object_in_it_are_simulators(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(USER_FILE)
+    assert find(str(path)).name == "mine"
+    assert find(f"{path}:other").names == ("mean",)
+    with pytest.raises(ValueError, match="nothing called 'absent'"):
+        find(f"{path}:absent")
+
+
+def test_a_users_file_that_does_not_run_is_named(tmp_path):
+    (tmp_path / "broken.py").write_text("import nothing_of_this_name")
+    with pytest.raises(ValueError, match=r"broken\.py cannot be imported: ModuleNotFoundError"):
+        find(str(tmp_path / "broken.py"))
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2,3\n", "1\n2\n3\n", "# comment\nday\n1\n2\n3\n", "1 2 3", "1.0\t2e0\t3\n\n"]
+)
+def test_observations_are_read_from_text(text, tmp_path):
+    (tmp_path / "x.txt").write_text(text)
+    assert read_observation(tmp_path / "x.txt").tolist() == [1.0, 2.0, 3.0]
+
+
+def test_observations_are_read_from_arrays(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(6).reshape(2, 3))
+    assert read_observation(tmp_path / "x.npy").shape == (2, 3)
+
+
+@pytest.mark.parametrize("text", ["a,b\nc,d\n", "1,2\n3\n", ""])
+def test_what_is_no_table_of_numbers_is_refused(text, tmp_path):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match="no table of numbers"):
+        read_observation(tmp_path / "x.csv")
+
+
+# The whole job, as a person runs it.
+
+
+def job(out, *arguments):
+    command = [sys.executable, "-c", "from lfi.cli import main; main()", "run", "influenza"]
+    command += ["--out", str(out), "--budget", "2400", "--quiet", *arguments]
+
+    def listen():  # a shell that starts things in the background lets them ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=listen)
+
+
+def results(out):
+    return json.loads((out / "summary.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_job_killed_again_and_again_ends_with_the_same_numbers(tmp_path):
+    """Killed at moments spread over the whole job, by both signals, and called again each time."""
+    begin = time.monotonic()
+    assert job(tmp_path / "whole").wait() == 0
+    seconds = time.monotonic() - begin
+    out, interruptions = tmp_path / "killed", 0
+    for i, share in enumerate((0.15, 0.25, 0.4, 0.6)):
+        process = job(out)
+        try:
+            process.wait(timeout=share * seconds)
+        except subprocess.TimeoutExpired:
+            interruptions += 1
+            process.send_signal(signal.SIGKILL if i % 2 else signal.SIGINT)
+            assert process.wait(timeout=60) in (130, -signal.SIGKILL, -signal.SIGINT)
+    assert job(out).wait() == 0
+    assert interruptions >= 3
+    assert results(out) == results(tmp_path / "whole")
+    for name in ("posterior.lfi", "surrogate.lfi"):
+        ours, theirs = (read(folder / name).tensors for folder in (out, tmp_path / "whole"))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    files = {"posterior.lfi", "posterior.nc", "report.html", "surrogate.lfi", "summary.json"}
+    assert files <= set(os.listdir(out))

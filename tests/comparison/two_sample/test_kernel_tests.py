@@ -1,0 +1,219 @@
+"""MMD and energy tests: against relabelling one by one, their level and what they see."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from support.two_samples import PAIRS
+
+from lfi.comparison import (
+    MMD,
+    Energy,
+    Gaussian,
+    Laplace,
+    Learned,
+    Linear,
+    Quantile,
+    RationalQuadratic,
+    TwoSampleTest,
+    energy_kernel,
+    energy_test,
+    mmd_test,
+)
+from lfi.comparison.two_sample import kernel_tests
+from lfi.comparison.two_sample.permutation import pool
+
+KERNELS = [Gaussian(0.7), Laplace(1.2), RationalQuadratic(), Linear(), energy_kernel]
+both = pytest.mark.parametrize("test", [mmd_test, energy_test])
+
+
+def every_relabelling(n, m):
+    columns = [
+        [float(i in chosen) for i in range(n + m)]
+        for chosen in itertools.combinations(range(n + m), n)
+    ]
+    return torch.tensor(columns).T
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@pytest.mark.parametrize("n, m", [(3, 4), (2, 2), (4, 2)])
+def test_statistics_are_squared_mmds_and_their_deviation_is_that_of_all_relabellings(kernel, n, m):
+    pooled = torch.randn(n + m, 2)
+    labels = every_relabelling(n, m)
+    kernel = kernel.fixed(pooled, pooled) if hasattr(kernel, "fixed") else kernel
+    values, deviation = kernel_tests._squared_mmd(kernel, pooled, n, labels)
+    chosen = labels.T > 0
+    expected = torch.stack([MMD(kernel)(pooled[a], pooled[~a]) for a in chosen])
+    torch.testing.assert_close(values[0], expected)
+    torch.testing.assert_close(deviation, values.std(dim=1, correction=0), rtol=1e-9, atol=0)
+    torch.testing.assert_close(values.mean(dim=1), torch.zeros(1), rtol=0, atol=1e-13)
+
+
+def test_rows_at_a_time_make_no_difference(monkeypatch):
+    pooled, kernel = torch.randn(300, 2), Gaussian(torch.tensor([0.1, 1.0]))
+    labels = pool(pooled[:100], pooled[100:], standardise=False, seed=1).relabellings(20)
+    found = []
+    for entries in (2**21, 2 * 300 * 7):  # seven rows
+        monkeypatch.setattr(kernel_tests, "ENTRIES", entries)
+        found.append(kernel_tests._squared_mmd(kernel, pooled, 100, labels))
+    for whole, rows in zip(*found, strict=True):
+        torch.testing.assert_close(rows, whole, rtol=1e-9, atol=1e-14)
+
+
+def test_of_one_kernel_the_statistic_is_its_mmd_in_deviations():
+    a, b = torch.randn(30, 2), torch.randn(20, 2) + 1
+    kernel = Gaussian(0.8)
+    result = mmd_test(a, b, kernels=(kernel,), standardise=False, permutations=999, seed=1)
+    pooled = torch.cat([a, b])
+    labels = torch.cat([torch.ones(30, 1), torch.zeros(20, 1)])
+    _, deviation = kernel_tests._squared_mmd(kernel, pooled, 30, labels)
+    assert result.statistic == pytest.approx(float(MMD(kernel)(a, b) / deviation), rel=1e-10)
+    assert result.p_value == 0.001
+    assert result.compared == "MMD, Gaussian"
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_the_energy_statistic_is_the_energy_distance(d):
+    a, b = torch.randn(30, d), torch.randn(20, d) + 1
+    result = energy_test(a, b, standardise=False, permutations=99, seed=1)
+    assert result.statistic == pytest.approx(float(Energy()(a, b)), rel=1e-10)
+
+
+def test_on_a_line_sorting_gives_the_statistics_of_pairs():
+    pooled = torch.randint(0, 9, (40, 1)).double()
+    labels = pool(pooled[:15], pooled[15:], standardise=False, seed=1).relabellings(50)
+    by_pairs, _ = kernel_tests._squared_mmd(energy_kernel, pooled, 15, labels)
+    sorted_ = kernel_tests._sorted_energy(pooled[:, 0], 15, labels)
+    torch.testing.assert_close(sorted_, by_pairs[0], rtol=1e-11, atol=1e-13)
+
+
+@both
+@pytest.mark.parametrize("d", [1, 2])
+def test_few_relabellings_count_equal_ones_as_equal(test, d):
+    """Of 3 against 3 points all 20 relabellings come up, two of them as extreme as the truth."""
+    a, b = torch.zeros(3, d) + 0.1 * torch.randn(3, d), 5 + 0.1 * torch.randn(3, d)
+    result = test(a, b, permutations=20_000, seed=1)
+    # a share of 2 in 20, of 20,000 draws
+    assert abs(result.p_value - 0.1) < 5 * (0.09 / 20_000) ** 0.5
+
+
+@both
+def test_samples_of_equal_points_say_nothing(test):
+    for d in (1, 2):
+        assert test(torch.ones(5, d), torch.ones(4, d), seed=1, permutations=50).p_value == 1
+
+
+def rejections(test, draw, repetitions, level=0.05):
+    found = [test(*draw(np.random.default_rng((7, r))), r).p_value for r in range(repetitions)]
+    return np.array([p <= level for p in found])
+
+
+def normal(rng):
+    return rng.normal(size=(20, 2)), rng.normal(size=(15, 2))
+
+
+def line(rng):
+    return rng.exponential(size=(12, 1)), rng.exponential(size=(30, 1))
+
+
+def counts(rng):
+    return rng.poisson(2, size=(20, 1)), rng.poisson(2, size=(15, 1))
+
+
+@pytest.mark.parametrize(
+    "test, draw",
+    [
+        pytest.param(mmd_test, normal, marks=pytest.mark.slow),
+        (energy_test, normal),
+        (energy_test, line),
+    ],
+    ids=lambda value: value.__name__,
+)
+def test_of_equal_distributions_one_in_twenty_is_rejected(test, draw):
+    run = lambda a, b, seed: test(a, b, permutations=99, seed=seed)
+    rate = rejections(run, draw, 1000).mean()
+    assert abs(rate - 0.05) < 5 * (0.05 * 0.95 / 1000) ** 0.5
+
+
+@both
+def test_of_equal_counts_at_most_one_in_twenty_is_rejected(test):
+    run = lambda a, b, seed: test(a, b, permutations=99, seed=seed)
+    assert rejections(run, counts, 200).mean() < 0.05 + 5 * (0.05 * 0.95 / 200) ** 0.5
+
+
+def differences(name, repetitions):
+    """How often the aggregated test rejects, less how often the median bandwidth's does."""
+    draw = lambda rng: PAIRS[name](rng, 200)
+    many = lambda a, b, seed: mmd_test(a, b, permutations=99, seed=seed)
+    median = lambda a, b, seed: mmd_test(a, b, kernels=(Gaussian(),), permutations=99, seed=seed)
+    many, median = (rejections(test, draw, repetitions).astype(float) for test in (many, median))
+    return many - median
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["checkerboard", "bump"])
+def test_many_bandwidths_see_what_the_median_is_too_wide_for(name):
+    """Measured over 60 pairs of samples: tests/benchmarks/two_sample_tests.py has more."""
+    gain = differences(name, 60)
+    assert gain.mean() > 5 * gain.std() / 60**0.5
+
+
+@both
+def test_units_do_not_matter_unless_they_are_to(test):
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + [0.9, 0]
+    units = np.array([1.0, 1000.0])
+    same = (
+        test(a, b, seed=1, permutations=199),
+        test(a * units, b * units, seed=1, permutations=199),
+    )
+    assert same[0].p_value == same[1].p_value == 0.005
+    hidden = test(a * units, b * units, seed=1, permutations=199, standardise=False)
+    assert hidden.p_value > 0.05
+
+
+@both
+def test_results_say_what_was_done(test):
+    a, b = torch.randn(10, 2, 3), np.random.default_rng(1).normal(size=(8, 2, 3))
+    result = test(a, b, permutations=19, seed=5)
+    assert isinstance(result, TwoSampleTest)
+    assert (result.n_a, result.n_b, result.permutations, result.seed) == (10, 8, 19, 5)
+    assert result == test(a, b, permutations=19, seed=5)
+    assert round(result.p_value * 20) == pytest.approx(result.p_value * 20)
+    fresh = test(a, b, permutations=19)
+    assert fresh == test(a, b, permutations=19, seed=fresh.seed)
+    expected = {
+        mmd_test: "MMD, 6 Gaussian and 6 Laplace kernels, coordinates over their deviations",
+        energy_test: "energy distance, coordinates over their deviations",
+    }
+    assert result.compared == expected[test]
+
+
+def test_kernels_are_the_users_choice():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 1
+    learned = Learned(torch.nn.Linear(2, 1, dtype=torch.float64), Gaussian(Quantile(0.2)))
+    kernels = (Gaussian(torch.tensor([0.5, 1.0])), learned, lambda x, y: x @ y.mT)
+    result = mmd_test(a, b, kernels=kernels, permutations=99, seed=1)
+    assert result.p_value == 0.01
+    assert result.compared.startswith("MMD, Gaussian, Learned, function, coordinates")
+
+
+@both
+def test_samples_that_cannot_be_compared_are_refused(test):
+    a = torch.randn(5, 2)
+    for bad, message in [
+        (torch.randn(5, 3), r"a and b must have equal events, got \(2,\) and \(3,\)"),
+        (torch.randn(1, 2), "b must have at least 2 samples, got 1"),
+        (torch.full((3, 2), torch.nan), "b must be finite, got 3 of 3 samples that are not"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            test(a, bad)
+    with pytest.raises(ValueError, match="permutations must be at least 1, got 0"):
+        test(a, a, permutations=0)
+
+
+def test_no_kernels_are_refused():
+    with pytest.raises(ValueError, match="kernels must have at least one, got none"):
+        mmd_test(torch.randn(5, 2), torch.randn(5, 2), kernels=())

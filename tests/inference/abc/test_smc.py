@@ -1,0 +1,242 @@
+"""Sequential ABC: populations, budgets and tolerances to the letter, and weights that are right."""
+
+import math
+
+import pytest
+import torch
+from support.abc_models import EXPONENTIAL, MODELS, NORMAL, counted, fails
+from torch.distributions import Normal, Uniform
+
+import lfi
+from lfi.inference import Defensive, DistanceQuantile, Global, Local, Survival
+
+MEAN = lfi.Summaries(
+    lambda x: x.mean(dim=1), spread=lambda s, s_obs: torch.ones_like(s_obs), adaptive=False
+)
+each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+
+
+def run(model, **changes):
+    arguments = {"discrepancy": lfi.Energy(), "particles": 300, "budget": 4_000, "seed": 1}
+    return lfi.abc_smc(model, NORMAL.x_obs, **(arguments | changes))
+
+
+def assert_ranks_are_uniform(model, accepted):
+    """Theta given its own data is exact: weighted ranks have mean 1/2 and mean square 1/3."""
+    ranks, weights = model.ranks(accepted.theta, accepted.x), accepted.weights
+    for power, exact in ((1, 1 / 2), (2, 1 / 3), (4, 1 / 5)):
+        value = ranks**power
+        error = (weights.square() @ (value - exact).square()).sqrt()
+        assert abs(weights @ value - exact) < 5 * error
+
+
+@pytest.mark.parametrize("budget", [300, 599, 900, 2_501, 4_000])
+def test_the_budget_is_spent_to_the_last_simulation(budget):
+    simulator, counts = counted(NORMAL)
+    accepted = run(simulator, budget=budget)
+    # every call is of 20 trials for each parameter vector
+    assert sum(counts) == 20 * budget
+    assert accepted.simulations == budget
+    assert sum(generation.simulations for generation in accepted.history) == budget
+
+
+def test_populations_and_tolerances_are_as_they_say():
+    accepted = run(NORMAL.simulator)
+    assert len(accepted) == 300
+    assert accepted.distances.max() == accepted.tolerance == accepted.history[-1].tolerance
+    assert (accepted.distances.diff() >= 0).all()
+    tolerances = [generation.tolerance for generation in accepted.history]
+    assert len(tolerances) > 3
+    assert tolerances == sorted(set(tolerances), reverse=True)
+    assert accepted.history[0].acceptance == 300 / accepted.history[0].simulations
+    for generation in accepted.history:
+        came = generation.acceptance * generation.simulations  # the others survive from before
+        assert came == pytest.approx(round(came)) and 0 < came <= 300.001
+        assert 1 <= generation.ess <= 300.001
+        assert generation.seconds > 0
+    again = lfi.Energy()(accepted.x, NORMAL.x_obs.to(accepted.x))
+    torch.testing.assert_close(again.double(), accepted.distances)
+    assert accepted.weights.sum().item() == pytest.approx(1)
+    assert accepted.ess == pytest.approx(accepted.history[-1].ess)
+
+
+@pytest.mark.parametrize("schedule", [DistanceQuantile(0.3), DistanceQuantile(0.7), Survival(0.4)])
+def test_no_population_is_wider_than_its_schedule_asked(schedule):
+    seen = []
+
+    class Spy:
+        def __call__(self, distances, weights):
+            seen.append(schedule(distances, weights))
+            return seen[-1]
+
+    accepted = run(NORMAL.simulator, schedule=Spy())
+    found = [generation.tolerance for generation in accepted.history[1:]]
+    # all but the last, which ends with the budget
+    assert all(t <= asked for t, asked in list(zip(found, seen, strict=True))[:-1])
+
+
+def test_it_ends_within_the_tolerance_and_not_before():
+    accepted = run(NORMAL.simulator, tolerance=0.05, budget=50_000)
+    *before, last = [generation.tolerance for generation in accepted.history]
+    assert last <= 0.05 < min(before)
+    assert accepted.simulations < 50_000
+
+
+def test_it_ends_where_too_few_are_accepted():
+    accepted = run(NORMAL.simulator, least_acceptance=0.3, budget=50_000)
+    *before, last = [generation.acceptance for generation in accepted.history]
+    assert last < 0.3 <= min(before)
+    assert accepted.acceptance == last
+    assert accepted.simulations < 50_000
+
+
+def test_it_ends_where_distances_cannot_shrink():
+    same = lfi.Simulator(lambda theta: torch.ones(len(theta), 1), prior={"a": Normal(0.0, 1.0)})
+    accepted = lfi.abc_smc(same, torch.zeros(1), particles=50, budget=1_000, seed=1)
+    assert len(accepted.history) == 1
+    assert accepted.simulations == 50
+
+
+def test_equal_seeds_give_equal_numbers():
+    one, two, other = (run(NORMAL.simulator, budget=1_500, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.theta, two.theta)
+    assert torch.equal(one.weights, two.weights)
+    assert not torch.equal(one.theta, other.theta)
+
+
+def test_the_global_random_state_is_left_alone():
+    before = torch.get_rng_state()
+    run(NORMAL.simulator, budget=900)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@each_model
+@pytest.mark.parametrize("kernel", [Defensive(), Global(), Local()], ids=repr)
+@pytest.mark.parametrize(
+    "discrepancy",
+    [lfi.MMD(), lfi.Wasserstein1D(), lfi.Moments(covariances=True), lfi.ClassifierDiscrepancy()],
+    ids=lambda discrepancy: type(discrepancy).__name__,
+)
+def test_theta_is_exact_given_the_accepted_data(model, kernel, discrepancy):
+    accepted = lfi.abc_smc(
+        model.simulator,
+        model.x_obs,
+        discrepancy=discrepancy,
+        kernel=kernel,
+        particles=500,
+        budget=5_000,
+        seed=1,
+    )
+    assert_ranks_are_uniform(model, accepted)
+
+
+@each_model
+def test_the_posterior_is_exact_as_the_tolerance_vanishes(model):
+    """The tolerance is one of the mean, which is sufficient: what it costs has a bound."""
+    x_obs = model.x_obs[:20] * model.x_obs.mean() / model.x_obs[:20].mean()  # 20 trials
+    accepted = lfi.abc_smc(
+        model.simulator, x_obs, discrepancy=MEAN, particles=500, budget=20_000, seed=1
+    )
+    at = lambda mean: model.posterior(mean.expand(1, 20, 1))
+    exact = at(x_obs.mean())
+    # Theta is a mixture of posteriors given means within the tolerance. Their means and
+    # distribution functions are monotone in the mean of the data: the ends are the extremes.
+    ends = [at(x_obs.mean() + sign * accepted.tolerance) for sign in (-1, 1)]
+    shift = max(abs(end.mean().item() - exact.mean().item()) for end in ends)
+    theta, weights = accepted.theta[:, 0].double(), accepted.weights
+    away = theta - exact.mean().item()
+    error = (weights.square() @ away.square()).sqrt()  # of a weighted mean
+    assert abs(weights @ away) < 5 * error + shift
+    # bounded functions in place of the variance, whose estimate by few weights is not normal
+    ranks = torch.as_tensor(exact.cdf(theta.numpy()))
+    moved = max(abs(torch.as_tensor(end.cdf(theta.numpy())) - ranks).max() for end in ends)
+    for power in (1, 2, 4):
+        value, expected = ranks**power, 1 / (power + 1)
+        error = (weights.square() @ (value - expected).square()).sqrt()
+        assert abs(weights @ value - expected) < 5 * error + power * moved
+    # It does vanish: of the last n proposals, at most 3 posterior variances wide and with data of
+    # one more, a mean has a density of 0.2 / sd at the observed, and 500 within e of it are 0.4 n
+    # e / sd; their number has a relative error of 500^(-1/2).
+    n = accepted.history[-1].simulations
+    assert shift / exact.std().item() < 500 / (0.4 * n) * (1 + 5 / math.sqrt(500))
+
+
+def test_a_scale_that_adapts_keeps_the_weights_right():
+    summary = lambda x: torch.stack([x.mean(dim=(1, 2)), x.std(dim=(1, 2))], dim=1)
+    x_obs = NORMAL.x_obs[:20]
+    for distance in (lfi.Summaries(summary), lfi.SemiAutomatic(summary, adaptive=True)):
+        accepted = lfi.abc_smc(
+            NORMAL.simulator, x_obs, discrepancy=distance, particles=500, budget=5_000, seed=1
+        )
+        assert_ranks_are_uniform(NORMAL, accepted)
+
+
+def test_both_modes_are_kept():
+    def simulate(theta, rng: torch.Generator):
+        return theta.abs() + 0.2 * torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
+
+    two = lfi.Simulator(simulate, prior={"a": Normal(0.0, 3.0)})
+    for kernel in (Defensive(), Global(), Local()):
+        accepted = lfi.abc_smc(two, torch.tensor([2.0]), kernel=kernel, budget=10_000, seed=1)
+        right = (accepted.theta[:, 0] > 0).double()
+        # survivors are resampled ten times: their share walks, as if of ess / 10 draws
+        error = math.sqrt(0.25 / (accepted.ess / len(accepted.history)))
+        assert abs(accepted.weights @ right - 0.5) < 5 * error
+
+
+def test_particles_stay_in_the_prior_and_pile_at_its_edge():
+    def simulate(theta, rng: torch.Generator):
+        return theta + 0.3 * torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
+
+    edge = lfi.Simulator(simulate, prior={"a": Uniform(0.0, 1.0)})
+    accepted = lfi.abc_smc(edge, torch.tensor([0.0]), budget=20_000, seed=1)
+    assert ((accepted.theta > 0) & (accepted.theta < 1)).all()
+    theta = (torch.arange(10_000) + 0.5) / 10_000  # the exact posterior, by quadrature
+    near = torch.special.ndtr((accepted.tolerance - theta) / 0.3)
+    near = near - torch.special.ndtr((-accepted.tolerance - theta) / 0.3)
+    # the distance is in units of its spread, which is at least a tenth and at most one
+    mean = lambda w: (w * theta).sum() / w.sum()
+    exact = mean(torch.exp(-theta.square() / 0.18))
+    error = (accepted.weights.square() @ (accepted.theta[:, 0] - exact).square().double()).sqrt()
+    assert abs(accepted.mean - exact) < 5 * error + abs(mean(near) - exact)
+
+
+def test_failures_are_rejected_and_counted():
+    simulator = lfi.Simulator(fails, prior={"p": Uniform(0.0, 1.0)})
+    accepted = lfi.abc_smc(simulator, torch.zeros(1), particles=2_000, budget=30_000, seed=1)
+    assert accepted.failed > 1_000
+    assert len(accepted) == 2_000
+    assert abs(accepted.mean.item() - 1 / 3) < 5 * math.sqrt(1 / 18 / 2_000)
+
+
+def test_too_many_failures_are_said():
+    simulator = lfi.Simulator(fails, prior={"p": Uniform(0.9, 1.0)})
+    with pytest.raises(RuntimeError, match="simulations of fails succeeded"):
+        lfi.abc_smc(simulator, torch.zeros(1), particles=100, budget=200, seed=1)
+
+
+@pytest.mark.parametrize(("particles", "budget"), [(1, 100), (200, 100)])
+def test_too_few_particles_or_simulations_are_refused(particles, budget):
+    with pytest.raises(ValueError, match="particles must be more than"):
+        run(NORMAL.simulator, particles=particles, budget=budget)
+
+
+def test_a_simulator_of_one_vector_that_raises_is_served():
+    def one(theta, rng):
+        if theta[0] > 1:
+            raise ValueError("too large")
+        return theta + rng.normal()
+
+    simulator = lfi.Simulator(one, prior={"a": Normal(0.0, 1.0)}, batched=False)
+    accepted = lfi.abc_smc(simulator, torch.ones(1), particles=100, budget=600, seed=1)
+    assert accepted.simulations == 600
+    assert accepted.failed > 0
+    assert (accepted.theta <= 1).all()
+
+
+@pytest.mark.slow  # two fresh Pythons for every batch
+def test_workers_change_nothing():
+    arguments = {"particles": 50, "budget": 150}
+    alone, two = (run(EXPONENTIAL.simulator, workers=n, **arguments) for n in (1, 2))
+    assert torch.equal(alone.theta, two.theta)
+    assert torch.equal(alone.x, two.x)

@@ -1,0 +1,128 @@
+"""Training by stages: judges against chance, weights against brute force."""
+
+import numpy as np
+import pytest
+import torch
+from support.conjugate import ExactCritic
+from torch.nn.functional import logsigmoid
+
+from lfi.comparison import NREB, Balance, Bernoulli, Recovers
+from lfi.inference.methods.ratio_training import (
+    covering_factor,
+    held_out_loss,
+    held_out_values,
+    joined,
+    keep,
+    weigh,
+)
+from lfi.training import History
+
+
+class Scaled(ExactCritic):
+    """The exact log ratio of the conjugate model times a constant, plus noise of its own."""
+
+    def __init__(self, factor, noise=0.0):
+        super().__init__()
+        self.factor, self.noise = factor, noise
+
+    def pair(self, theta, x):
+        h = self.factor * super().pair(theta, x)
+        return h + self.noise * torch.sin(37 * theta.sum(-1) + 11 * x.sum(-1))
+
+
+def held_out(n=1_024):
+    theta = torch.randn(n, 2)
+    return theta, theta + torch.randn(n, 2)
+
+
+def beliefs(n=2_048):
+    return torch.randn(n, 2, generator=torch.Generator().manual_seed(1))
+
+
+def test_the_values_of_held_out_rows_are_those_of_all_pairs_of_a_part():
+    critic, (theta, x) = ExactCritic(), held_out(300)  # two parts of 128, the rest is left
+    parts = held_out_values(Recovers.RATIO, critic, (theta, x))
+    assert len(parts) == 2
+    assert parts[1].h_q.shape == (128, 127)
+    table = critic(theta[128:256], x[128:256, None])
+    torch.testing.assert_close(parts[1].h_p, table.diagonal())
+    others = table[~torch.eye(128, dtype=bool)].reshape(128, 127)
+    torch.testing.assert_close(parts[1].h_q.sort(1).values, others.sort(1).values)
+
+
+@pytest.mark.parametrize("recovers", [Recovers.RATIO, Recovers.UP_TO_X], ids=lambda r: r.name)
+def test_weights_are_those_of_least_held_out_loss(recovers):
+    critics, (theta, x), others = [Scaled(0.5), Scaled(1.0, noise=3.0)], held_out(512), beliefs()
+    weights = weigh(recovers, (), critics, (theta, x), others)
+
+    def loss(w):
+        def mixed(theta, x):
+            return sum(v * critic.pair(theta, x) for v, critic in zip(w, critics, strict=True))
+
+        joint, shuffled = mixed(theta, x), mixed(others, x[:, None])
+        if recovers == Recovers.RATIO:
+            return (-logsigmoid(joint)).mean() - logsigmoid(-shuffled).mean()
+        return (torch.cat([joint[:, None], shuffled[:, :-1]], 1).logsumexp(1) - joint).mean()
+
+    best = loss(weights)
+    for step in (np.array([0.05, 0.0]), np.array([0.0, 0.05])):
+        assert best < loss(weights + step)
+        assert best < loss(weights - step)
+
+
+def test_a_critic_that_exaggerates_is_tempered():
+    (weight,) = weigh(Recovers.UP_TO_X, (), [Scaled(2.0)], held_out(4_096), beliefs())
+    # the loss is flat to 1/2 var h (w - 1/2)^2 with 4,096 rows: a standard error of about .01
+    assert weight == pytest.approx(0.5, abs=0.05)
+
+
+def contents(factor, n=4_000):
+    """What the highest regions that hold the truth contain, by the exact ratio's power."""
+    critic, (theta, x), others = Scaled(factor), held_out(n), beliefs()
+    joint, shuffled = critic.pair(theta, x), critic.pair(others, x[:, None])
+    return ((shuffled.softmax(1)) * (shuffled > joint[:, None])).sum(1)
+
+
+@pytest.mark.parametrize("factor", [2.0, 4.0])
+def test_a_balanced_sum_covers_at_least_as_often_as_it_says(factor):
+    (weight,) = weigh(Recovers.RATIO, (Balance(100.0),), [Scaled(factor)], held_out(400), beliefs())
+    assert weight * factor < 1
+    # 400 held out: a margin of 1 / (4 sqrt 400) and 0.6 / sqrt 400 of chance; 4,000 add 0.01
+    found, place = contents(weight * factor).sort().values, torch.arange(1, 4_001) / 4_000
+    assert (found - place).max() < (0.25 + 0.6) / 400**0.5 + 0.01
+    assert weight * factor > 0.3  # and not as wide as the prior
+
+
+def test_a_right_ratio_is_hardly_tempered_and_a_wide_one_not_at_all():
+    critic, (theta, x), others = ExactCritic(), held_out(2_000), beliefs()
+    exact = critic.pair(theta, x), critic.pair(others, x[:, None])
+    assert 0.8 < covering_factor(*exact) <= 1
+    assert covering_factor(*(0.5 * h for h in exact)) == 1
+
+
+def test_critics_of_no_weight_are_dropped():
+    critics = [Scaled(1.0), Scaled(2.0), Scaled(3.0)]
+    kept, weights = keep(critics, np.array([0.004, 0.6, 0.5]))
+    assert kept == critics[1:]
+    assert weights == [0.6, 0.5]
+
+
+def test_histories_are_joined_one_after_the_other():
+    one = History({"family": ((1, 2.0),), "held-out": ((2, 1.5),)}, 2, 2, 1.0, "done", 0)
+    two = History({"head": ((1, 1.0),), "held-out": ((3, 0.5),)}, 3, 3, 2.0, "done", 0)
+    history = joined([one, two], ["family", "head"], said="weights family 1.00", seed=7)
+    assert history.columns == {
+        "family": ((1, 2.0),),
+        "family, held-out": ((2, 1.5),),
+        "head": ((3, 1.0),),
+        "head, held-out": ((5, 0.5),),
+    }
+    assert (history.steps, history.seconds, history.seed) == (5, 3.0, 7)
+
+
+@pytest.mark.parametrize("loss", [Bernoulli(), NREB()], ids=repr)
+def test_the_held_out_loss_of_an_undecided_critic_is_that_of_chance(loss):
+    judge = held_out_loss(loss.recovers, Scaled(0.0))
+    # among the 49 columns that 50 rows allow
+    chance = {Bernoulli(): 2 * torch.tensor(2.0).log(), NREB(): torch.tensor(49.0).log()}[loss]
+    assert judge(held_out(50)) == pytest.approx(chance.item())

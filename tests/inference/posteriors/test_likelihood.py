@@ -1,0 +1,134 @@
+"""Posteriors through a likelihood: probabilities that add to one, slopes, trials, files."""
+
+import math
+
+import pytest
+import torch
+from support.conjugate import model, posterior, prior
+
+import lfi
+from lfi.inference import LikelihoodPosterior
+from lfi.inference.posteriors.likelihood import XGivenTheta
+from lfi.runtime import isolated, numpy_rng, torch_rng
+from lfi.simulation import as_prior
+
+X_OBS = torch.tensor([0.8, -0.5])
+# at the linear start, which is the truth here: one step of training is left out, as it is no better
+LINEAR = lfi.SurrogateLikelihood(
+    steps=(1, 1), width=8, near=lfi.PosteriorFlow(steps=(1, 1), width=8)
+)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return lfi.fit_posterior(lfi.simulate(model(), 5_000, seed=1), method=LINEAR, seed=1)
+
+
+def bent(x, theta, scale=0.2, seed=0):
+    """A surrogate that learnt the columns of x and is otherwise anything."""
+    with isolated(seed):
+        network = XGivenTheta([-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4)
+    network.learn(theta, x, torch_rng(seed))
+    with isolated(seed):
+        for parameter in network.parameters():
+            parameter.data += scale * torch.randn(parameter.shape)
+    return LikelihoodPosterior(network.eval().requires_grad_(False), as_prior(prior))
+
+
+def single(*shape):
+    return torch.randn(*shape, dtype=torch.float32)
+
+
+def test_the_linear_start_is_the_conjugate_posterior(fitted):
+    theta, truth = fitted.sample(10_000, X_OBS, seed=2), posterior(X_OBS.double())
+    # coefficients of a regression on 4,500 rows are off by 1/67 of a residual sd; five of them,
+    # and of Monte Carlo errors of 1/100
+    assert ((theta.mean(0) - truth.mean) / truth.stddev).abs().max() < 5 / 100 + 5 / 67
+    assert (theta.std(0) / truth.stddev - 1).abs().max() < 5 / 141 + 5 / 67
+
+
+def test_the_density_normalises_on_request(fitted):
+    theta = posterior(X_OBS.double()).sample((200,))
+    error = fitted.log_prob(theta, X_OBS, normalise=True) - posterior(X_OBS.double()).log_prob(
+        theta
+    )
+    assert error.abs().mean() < 0.05
+    assert not fitted.normalised
+
+
+def test_likelihoods_of_trials_add(fitted):
+    theta, x = torch.randn(6, 2), torch.randn(3, 2)
+    together = fitted.trials().target(x[None]).log_weight(theta[None])[0]
+    alone = sum(fitted.log_likelihood(theta, row) for row in x)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+    draws = fitted.trials().sample(2_000, X_OBS.expand(8, 2), seed=1)
+    # variance 1 / (1 + 8), its relative Monte Carlo error 0.03, and that of the fitted scale 0.02
+    assert (draws.var(0) * 9 - 1).abs().max() < 5 * (0.03**2 + 0.02**2) ** 0.5
+
+
+def test_the_likelihood_is_differentiable_in_theta():
+    network = bent(single(500, 3), single(500, 2)).network.double()
+    fitted = LikelihoodPosterior(network, as_prior(prior))
+    seen = network.see(torch.randn(1, 3))
+    theta = torch.randn(4, 2, requires_grad=True)
+    value = lambda theta: network.log_density(seen.expand(4, 1, -1), network.embed(theta))
+    assert torch.autograd.gradcheck(value, (theta,))
+    fitted.network.float()
+    fitted.log_likelihood(theta, torch.randn(3)).sum().backward()
+    assert theta.grad.isfinite().all()
+
+
+def test_a_density_of_positive_numbers_integrates_to_one():
+    fitted = bent(single(500, 1).exp(), single(500, 2))
+    logs = torch.linspace(-25, 25, 50_001)
+    theta = torch.tensor([[0.3, -0.4]]).expand(len(logs), -1)
+    density = fitted.log_ratio(theta, logs.exp()[:, None]).exp() * logs.exp()
+    # float32 networks: each of the values is right to about 1e-6
+    assert torch.trapezoid(density, logs).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_probabilities_of_counts_add_to_one():
+    """Eight points of each interval leave an error where the density is steep."""
+    x = torch.poisson(torch.full((500, 1), 4.0, dtype=torch.float32))
+    fitted = bent(x, single(500, 2), scale=0.05)
+    counts = torch.arange(400.0)[:, None]
+    theta = torch.tensor([[0.3, -0.4]]).expand(len(counts), -1)
+    assert fitted.network.columns.discrete
+    assert fitted.log_ratio(theta, counts).exp().sum().item() == pytest.approx(1, abs=0.02)
+
+
+def test_the_surrogate_simulates_what_it_finds_likely(fitted):
+    theta = torch.tensor([[0.5, -1.0]]).expand(20_000, -1)
+    x = fitted.simulate(theta, torch_rng(1))
+    assert (x.mean(0) - theta[0]).abs().max() < 5 / 141 + 5 / 67
+    assert (x.std(0) - 1).abs().max() < 5 / 200 + 5 / 67
+
+
+def test_candidates_come_from_the_flow_that_is_near(fitted):
+    assert fitted.target(X_OBS[None]).proposal is not None
+    assert LikelihoodPosterior(fitted.network, fitted.prior).target(X_OBS[None]).proposal is None
+
+
+def test_the_log_ratio_is_the_log_likelihood_row_by_row(fitted):
+    theta, x = torch.randn(7, 2), torch.randn(7, 2)
+    rows = fitted.log_ratio(theta, x)
+    torch.testing.assert_close(
+        rows, fitted.log_likelihood(theta, x).diagonal(), rtol=1e-5, atol=1e-5
+    )
+    weighted = fitted.weighted(x, 50, seed=1)
+    expected = fitted.log_likelihood(weighted.theta, x).log_softmax(1)
+    torch.testing.assert_close(weighted.log_weights, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_saved_posterior_is_the_same(fitted, tmp_path):
+    fitted.save(tmp_path / "likelihood.lfi")
+    again = lfi.load(tmp_path / "likelihood.lfi")
+    theta = fitted.prior.sample(20, rng=numpy_rng(0))
+    assert torch.equal(again.log_prob(theta, X_OBS), fitted.log_prob(theta, X_OBS))
+    assert torch.equal(again.sample(9, X_OBS, seed=1), fitted.sample(9, X_OBS, seed=1))
+    assert again.history == fitted.history
+
+
+def test_theta_of_another_width_is_refused(fitted):
+    with pytest.raises(ValueError, match=r"theta has shape \(4, 1\)"):
+        fitted.log_likelihood(torch.zeros(4, 1), X_OBS)

@@ -1,0 +1,140 @@
+"""Candidates: weighed in stages, worth what they say they are worth."""
+
+import math
+
+import pytest
+import torch
+from support.known_targets import conjugate, two_modes
+from torch.distributions import Independent, Normal
+
+from lfi.inference.samplers.adaptive_importance import temper, weigh
+from lfi.inference.samplers.target import Clock, Proposal, Target
+from lfi.numerics import effective_sample_size
+from lfi.simulation import as_prior
+
+PRIOR = as_prior(
+    {"a": Normal(torch.zeros((), dtype=torch.float64), 1.0)}
+    | {"b": Normal(torch.zeros((), dtype=torch.float64), 1.0)}
+)
+
+
+def gaussian(mean, sd, proposal=None):
+    """The target whose posterior is N(mean, sd^2 I), with the weight of an exact ratio."""
+    law = Independent(Normal(torch.as_tensor(mean, dtype=torch.float64), sd), 1)
+    pair = lambda theta, x: law.log_prob(theta) - PRIOR.log_prob(theta)
+    return Target(PRIOR, torch.zeros(1, 1), pair, proposal)
+
+
+def found(target, wanted, first=2**14, most=2**18):
+    return weigh(target, wanted, first=first, most=most, seed=1, clock=Clock.start(60.0))
+
+
+def moments(candidates):
+    weights = candidates.log_weights.exp()
+    mean = weights @ candidates.u
+    return mean, weights @ (candidates.u - mean).square()
+
+
+def test_a_wide_posterior_takes_the_first_candidates_alone():
+    (one,) = found(gaussian([0.5, 0.0], 0.7), 2_000)
+    assert len(one.u) == 2**14
+    assert one.khat < 0.7
+
+
+def test_the_effective_sample_size_is_what_theory_says():
+    # posterior N(0, s^2 I) from N(0, I): E[w^2] / E[w]^2 = 1 / (s^4 (2 / s^2 - 1)) per two columns
+    sd = 0.5
+    (one,) = found(gaussian([0.0, 0.0], sd), 100, first=2**16)
+    share = sd**4 * (2 / sd**2 - 1)
+    # the weights are bounded (by 1 / s^2 = 4), so the estimate's error is some 1 / sqrt(65,536)
+    assert one.ess / len(one.u) == pytest.approx(share, rel=0.03)
+
+
+@pytest.mark.parametrize("sd", [0.1, 1e-2, 1e-3, 1e-4])
+def test_stages_close_in_on_posteriors_however_narrow(sd):
+    """Down to a hundred millionth of the prior's mass, where no first candidate falls."""
+    (one,) = found(gaussian([0.5, -1.0], sd), 5_000)
+    assert one.ess > 5_000
+    assert one.khat < 0.7
+    assert len(one.u) < 2**17
+    mean, variance = moments(one)
+    assert ((mean - torch.tensor([0.5, -1.0])).abs() / sd).max() < 5 / math.sqrt(one.ess)
+    assert (variance / sd**2 - 1).abs().max() < 5 * math.sqrt(2 / one.ess)
+    # the ratio is exact, so its integral is 1: the mean weight errs by 1 / sqrt(ess) at the most
+    assert abs(one.log_evidence) < 5 / math.sqrt(one.ess)
+
+
+@pytest.mark.parametrize("sd", [0.1, 0.7])  # by mixtures, and from the prior alone
+def test_stages_do_not_end_before_what_is_wanted(sd):
+    (one,) = found(gaussian([0.5, 0.0], sd), 300_000, first=2**12, most=2**21)
+    assert one.ess > 300_000
+    assert len(one.u) < 2**20
+
+
+def test_the_evidence_is_that_of_the_likelihood():
+    known = conjugate(3)
+    for j, one in enumerate(found(known.target, 5_000)):
+        assert abs(one.log_evidence - known.log_evidence[j]) < 5 / math.sqrt(one.ess)
+
+
+def test_both_modes_keep_their_share_in_a_hundredth_of_the_prior():
+    (one,) = found(two_modes(0.3, sd=0.01), 5_000)
+    share = one.log_weights.exp()[one.u.sum(1) > 0].sum()
+    assert abs(share - 0.3) < 5 * math.sqrt(0.21 / one.ess)
+
+
+def test_a_good_proposal_is_drawn_from_and_a_bad_one_does_no_harm():
+    def near(offset):
+        law = Independent(Normal(torch.full((2,), offset, dtype=torch.float64), 0.02), 1)
+        draw = lambda n, x, rng: (
+            offset + 0.02 * torch.randn(len(x), n, 2, generator=rng, dtype=torch.float64)
+        )
+        return Proposal(torch.zeros(1, 1), draw, lambda theta, x: law.log_prob(theta))
+
+    (good,) = found(gaussian([0.0, 0.0], 0.015, near(0.0)), 3_000)
+    assert len(good.u) == 2**14
+    (bad,) = found(gaussian([0.0, 0.0], 0.015, near(2.0)), 3_000)
+    for one in (good, bad):
+        assert one.ess > 3_000
+        mean, variance = moments(one)
+        assert (mean.abs() / 0.015).max() < 5 / math.sqrt(one.ess)
+        assert (variance / 0.015**2 - 1).abs().max() < 5 * math.sqrt(2 / one.ess)
+
+
+def test_draws_of_a_proposal_outside_the_support_weigh_nothing():
+    target = two_modes()
+    wide = Independent(Normal(torch.zeros(2, dtype=torch.float64), 2.0), 1)
+    draw = lambda n, x, rng: 2 * torch.randn(len(x), n, 2, generator=rng, dtype=torch.float64)
+    proposal = Proposal(torch.zeros(1, 1), draw, lambda theta, x: wide.log_prob(theta))
+    (one,) = found(Target(target.prior, target.x, target.pair, proposal), 3_000)
+    share = one.log_weights.exp()[one.u.sum(1) > 0].sum()
+    assert abs(share - 0.3) < 5 * math.sqrt(0.21 / one.ess)
+
+
+def test_observations_that_are_done_at_different_stages_keep_their_places():
+    """The weights of x are of a posterior N(x, |x|^2): wide first, narrow in the middle."""
+    x = torch.tensor([[1.0], [0.01], [0.5]], dtype=torch.float64)
+
+    def pair(theta, x):
+        return Independent(Normal(x, x.abs()), 1).log_prob(theta) - PRIOR.log_prob(theta)
+
+    parts = found(Target(PRIOR, x, pair), 2_000)
+    assert len({len(one.u) for one in parts}) > 1
+    for place, one in zip(x, parts, strict=True):
+        mean, _ = moments(one)
+        assert ((mean - place).abs() / place).max() < 5 / math.sqrt(one.ess)
+
+
+def test_an_impossible_observation_is_refused_by_its_number():
+    target = conjugate(2).target
+    lost = lambda theta, x: torch.where(x[..., 0] < 0, -torch.inf, target.pair(theta, x))
+    with pytest.raises(ValueError, match="observation 1 is zero at all of 4096"):
+        found(Target(target.prior, target.x, lost), 10, first=4096)
+
+
+def test_the_power_of_tempered_weights_makes_them_worth_what_is_asked():
+    log_weights = -torch.linspace(0, 100, 2_000)[None]
+    power = temper(log_weights, 500.0)
+    assert effective_sample_size(power[:, None] * log_weights).item() == pytest.approx(
+        500, rel=1e-3
+    )

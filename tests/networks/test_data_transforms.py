@@ -1,0 +1,132 @@
+"""Columns: kinds are seen, what is encoded comes back, and nothing leaves its support."""
+
+import math
+
+import pytest
+import torch
+
+from lfi.networks.data_transforms import Columns
+
+INF = math.inf
+
+
+def single(*shape):
+    return torch.randn(*shape, dtype=torch.float32)
+
+
+def rng():
+    return torch.Generator().manual_seed(0)
+
+
+def mixed(n=1_000):
+    """Real, positive, counts, real with zeros, between bounds, whole of any sign."""
+    z = single(n, 6)
+    return torch.stack(
+        [
+            100 * z[:, 0],
+            z[:, 1].exp(),
+            torch.poisson(torch.full((n,), 3.0, dtype=torch.float32)),
+            z[:, 3].clamp_min(0.0),
+            torch.sigmoid(z[:, 4]),
+            (5 * z[:, 5]).round(),
+        ],
+        dim=1,
+    )
+
+
+LOWER = torch.tensor([-INF, 0.0, 0.0, 0.0, 0.0, -INF])
+UPPER = torch.tensor([INF, INF, INF, INF, 1.0, INF])
+
+
+def learnt(x, lower=LOWER, upper=UPPER):
+    columns = Columns(x.shape[1])
+    columns.learn(x, lower=lower, upper=upper)
+    return columns
+
+
+def test_each_entry_has_a_kind_of_its_own():
+    columns = learnt(mixed())
+    assert columns.whole.tolist() == [False, False, True, False, False, True]
+    assert columns.inside.tolist() == [False, True, False, False, True, False]
+
+
+def test_bounds_that_nobody_states_are_found():
+    x = mixed()
+    columns = learnt(x, lower=None, upper=None)
+    assert columns.lower.tolist() == [-INF, 0.0, 0.0, 0.0, 0.0, -INF]
+    assert columns.upper.tolist() == [INF] * 6
+
+
+def test_decoding_undoes_encoding_entry_by_entry():
+    x = mixed()
+    columns = learnt(x)
+    back = columns.decode(columns.encode(x, rng()))
+    # a relative error of 1e-7 of the argument of sinh or exp, times that argument
+    real = ~columns.whole
+    torch.testing.assert_close(back[:, real], x[:, real], rtol=1e-4, atol=1e-4)
+    # rounding of sinh may cross a whole number where the noise was within 1e-5 of one
+    assert (back != x)[:, columns.whole].double().mean() < 0.005
+
+
+def test_what_networks_see_is_of_order_one():
+    y = learnt(mixed()).encode(mixed(), rng())
+    assert y.isfinite().all()
+    assert y.mean(0).abs().max() < 0.3
+    assert ((y.std(0) > 0.7) & (y.std(0) < 1.5)).all()
+
+
+def test_whole_numbers_are_spread_anew_each_time():
+    x = mixed()
+    columns, generator = learnt(x), rng()
+    a, b = columns.encode(x, generator), columns.encode(x, generator)
+    assert torch.equal(a[:, 0], b[:, 0])
+    assert (a[:, 2] != b[:, 2]).double().mean() > 0.99
+
+
+def test_whatever_a_network_says_stays_in_the_support():
+    x = mixed()
+    columns = learnt(x)
+    wild = columns.decode(30 * single(5_000, 6))
+    assert wild.isfinite().all()
+    assert (wild[:, 1] > 0).all()
+    assert (wild[:, 2] >= 0).all() and (wild[:, 3] >= 0).all()
+    assert (wild[:, 3] == 0).any()  # an atom that the data have
+    assert ((wild[:, 4] > 0) & (wild[:, 4] < 1)).all()
+    assert torch.equal(wild[:, columns.whole], wild[:, columns.whole].floor())
+    assert wild[:, 0].abs().max() < 100 * x[:, 0].abs().max()
+
+
+def test_an_upper_bound_alone_is_kept():
+    x = 3 - single(500, 1).exp()
+    columns = learnt(x, lower=-INF, upper=3.0)
+    assert columns.inside.all()
+    torch.testing.assert_close(columns.decode(columns.encode(x, rng())), x, rtol=1e-4, atol=1e-4)
+    assert (columns.decode(100 * single(500, 1)) < 3).all()
+
+
+def test_counts_with_an_upper_bound_never_pass_it():
+    x = torch.randint(0, 11, (500, 1)).float()
+    columns = learnt(x, lower=0.0, upper=10.0)
+    wild = columns.decode(10 * single(500, 1))
+    assert (wild.amin(), wild.amax()) == (0, 10)
+
+
+def test_entries_that_do_not_vary_stay():
+    x = torch.tensor([[0.0, 5.5]]).float().expand(200, 2)
+    columns = learnt(x, lower=None, upper=None)
+    back = columns.decode(columns.encode(x, rng()))
+    torch.testing.assert_close(back, x)
+
+
+def test_gradients_pass_through_rounding():
+    columns = learnt(mixed())
+    y = torch.zeros(4, 6, dtype=torch.float32, requires_grad=True)
+    columns.decode(y).sum().backward()
+    assert (y.grad > 0).all()
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="entry 0 of x reaches from -1 to 1, beyond its bounds"):
+        learnt(torch.tensor([[-1.0], [1.0]]).float(), lower=0.0, upper=None)
+    with pytest.raises(ValueError, match="upper must be a number or one for each of 2 entries"):
+        learnt(torch.zeros(3, 2).float(), lower=None, upper=torch.ones(3))

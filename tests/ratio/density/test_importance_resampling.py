@@ -1,0 +1,53 @@
+"""Importance resampling from any density that can be drawn from."""
+
+import math
+
+import pytest
+import torch
+
+from lfi.ratio.density.importance_resampling import BATCH, MOST, resample, weigh
+
+
+def normal(batch, index):
+    return torch.randn(batch, generator=torch.Generator().manual_seed(index))
+
+
+def narrow(sd):
+    """The log ratio of N(0, sd^2) to N(0, 1)."""
+    return lambda x: -(x**2) / 2 * (1 / sd**2 - 1) - math.log(sd)
+
+
+def test_samples_of_q_become_samples_of_p():
+    candidates = weigh(narrow(0.5), normal, 2_000)
+    assert len(candidates.x) == BATCH
+    # E[w]^2 / E[w^2] = sd^2 sqrt(2/sd^2 - 1), and weights below 2 err by some 1/sqrt(BATCH)
+    assert candidates.ess / BATCH == pytest.approx(0.25 * math.sqrt(7), rel=0.03)
+    assert candidates.khat < 0.7
+    x = resample(candidates, 2_000, seed=1)
+    assert abs(x.mean()) < 5 * 0.5 / math.sqrt(2_000)
+    assert abs(x.var() / 0.25 - 1) < 5 * math.sqrt(2 / 2_000)
+
+
+def test_a_constant_in_the_ratio_changes_nothing():
+    plain, shifted = (weigh(lambda x, c=c: narrow(0.5)(x) + c, normal, 100) for c in (0, 300))
+    torch.testing.assert_close(plain.log_weights, shifted.log_weights)
+
+
+def test_candidates_are_added_until_they_suffice_or_there_are_a_million():
+    some = weigh(narrow(0.05), normal, 3_000)
+    assert BATCH < len(some.x) < MOST
+    assert some.ess > 0.9 * 4 * 3_000
+    lost = weigh(narrow(1e-4), normal, 3_000)
+    assert len(lost.x) == MOST
+    assert lost.ess < 3_000
+
+
+def test_equal_seeds_draw_equal_samples():
+    candidates = weigh(narrow(0.5), normal, 10)
+    assert torch.equal(resample(candidates, 10, seed=3), resample(candidates, 10, seed=3))
+    assert not torch.equal(resample(candidates, 10, seed=3), resample(candidates, 10, seed=4))
+
+
+def test_a_ratio_that_is_nowhere_finite_is_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        weigh(lambda x: torch.full((len(x),), -torch.inf), normal, 10)

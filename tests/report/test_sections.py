@@ -1,0 +1,93 @@
+"""Sections: what was found, in words, and whether it is well."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+import torch
+from support import report_parts as parts
+
+from lfi.report.plots.style import new_figure
+from lfi.report.sections import (
+    calibration_section,
+    embed,
+    estimates,
+    local_section,
+    observation_section,
+    posterior_section,
+    predictive_section,
+    surrogate_section,
+)
+
+
+def posterior(draws, prior=None):
+    return posterior_section(draws, prior=prior, units={}, seed=1)
+
+
+def test_figures_are_png_of_their_size():
+    image = embed(new_figure(2.0, 1.0), "alt", "caption")
+    data = base64.b64decode(image.source.removeprefix("data:image/png;base64,"))
+    assert data.startswith(b"\x89PNG")
+    assert (image.width, image.height) == (192, 96)  # CSS pixels: 96 to the inch
+
+
+def test_equal_figures_are_equal_bytes():
+    draws = parts.draws(300)
+    first, again = (posterior(draws, parts.prior()).blocks[1].source for _ in range(2))
+    assert first == again
+
+
+def test_estimates_are_read_as_a_sentence():
+    draws = parts.draws(3, theta=torch.tensor([[1.0, 0.0, 0.5], [2.0, 0.0, 0.5], [3.0, 0.0, 0.5]]))
+    text = estimates(draws, parts.units)
+    assert text == "shift = 2.00 ± 0.82 m, drift = 0 ± 0 m/s and noise = 0.5 ± 0"
+    assert estimates(draws, {}, most=1) == "shift = 2.00 ± 0.82 and 2 more parameters"
+
+
+def test_the_truncated_prior_is_named():
+    prior = parts.prior().truncate([-2.0, -1.0, 0.0], [2.0, 1.0, 1.0])
+    caption = posterior(parts.draws(300), prior).blocks[1].caption
+    assert "truncated to shift in [-2, 2], drift in [-1, 1], noise in [0, 1]" in caption
+
+
+@pytest.mark.parametrize(
+    "section, good",
+    [
+        (lambda: posterior(parts.draws(500)), True),
+        (lambda: posterior(parts.draws(500, khat=0.9)), False),
+        (lambda: posterior(parts.draws(500, ess=30.0)), False),
+        (lambda: calibration_section(parts.checks()), True),
+        (lambda: calibration_section(parts.checks(ranks=torch.rand(500, 3) ** 3)), False),
+        (lambda: calibration_section(replace(parts.checks(), ess=2.0)), False),
+        (lambda: local_section(parts.local()), True),
+        (lambda: local_section(parts.local(failed=[1])), False),
+        (lambda: local_section(parts.local(ess=3.0)), False),
+        (lambda: observation_section(parts.observation()), True),
+        (lambda: observation_section(parts.observation(failed=[0])), False),
+        (lambda: predictive_section(parts.predictive()), True),
+        (lambda: predictive_section(parts.predictive(p_value=0.001)), False),
+        (lambda: surrogate_section(parts.fidelity(2, statistic=0.55)), True),
+        (lambda: surrogate_section(parts.fidelity(2, statistic=0.7)), None),
+        (lambda: surrogate_section(parts.fidelity(2, statistic=0.9)), False),
+    ],
+)
+def test_verdicts(section, good):
+    assert section().verdict.good is good
+
+
+def test_calibration_says_over_which_parameters():
+    finding = calibration_section(parts.checks()).finding
+    assert finding.startswith(
+        "The posterior is calibrated, over the prior truncated to shift in [-2, 2]: 6 tests"
+    )
+
+
+def test_observations_that_fail_are_counted_and_named():
+    section = local_section(parts.local(m=5, failed=[1, 4]))
+    assert section.finding.startswith("The posterior is wrong at 2 of 5 observations, by 500")
+    assert [row[0] for row in section.blocks[1].rows if row[-1].good is False] == ["1", "4"]
+    section = observation_section(parts.observation(m=3, failed=[2]))
+    assert section.finding == "1 of 3 observations are unlike what was simulated (least p = 0.001)."
+    assert section.blocks[1].rows[2][2] == "3, 4"
+    one = observation_section(parts.observation())
+    assert one.finding.startswith("The data are like what was simulated")

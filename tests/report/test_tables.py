@@ -1,0 +1,125 @@
+"""Tables: the right numbers, and verdicts that follow the rules they cite."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from support import report_parts as parts
+
+from lfi.report.tables import (
+    checks_table,
+    fidelity_table,
+    judge_c2st,
+    judge_ess,
+    judge_khat,
+    judge_r_hat,
+    judge_unique,
+    marginal_table,
+    predictive_table,
+    sampler_table,
+)
+
+
+def column(table, name):
+    return [row[table.header.index(name)] for row in table.rows]
+
+
+def verdicts(table):
+    return [row[-1].good for row in table.rows]
+
+
+def test_marginals_are_those_of_the_draws():
+    theta = torch.tensor([[0.0, 10.0], [1.0, 10.5], [2.0, 11.0]])
+    table = marginal_table(theta, ["a", "b"])
+    assert column(table, "parameter") == ["a", "b"]
+    assert column(table, "mean") == ["1.00", "10.50"]
+    assert column(table, "sd") == ["0.82", "0.41"]
+    assert column(table, "94% interval") == ["0.00 to 2.00", "10.00 to 11.00"]
+
+
+def test_optional_columns_appear_where_there_is_something_in_them():
+    draws = parts.draws()
+    bare = marginal_table(draws.theta, draws.names)
+    full = marginal_table(
+        draws.theta,
+        draws.names,
+        prior_theta=10 * draws.theta,
+        units={"shift": "m"},
+        r_hat=torch.tensor([1.0, 1.001, 1.02]),
+    )
+    assert set(full.header) - set(bare.header) == {
+        "prior mean",
+        "prior sd",
+        "sd / prior sd",
+        "R-hat",
+        "unit",
+    }
+    assert column(full, "sd / prior sd") == ["0.1"] * 3
+    assert column(full, "R-hat") == ["1.000", "1.001", "1.020"]
+    assert column(full, "unit") == ["m", "", ""]
+
+
+def test_equal_draws_have_a_row():
+    table = marginal_table(torch.ones(5, 1), ["a"], prior_theta=torch.ones(5, 1))
+    assert table.rows[0][:4] == ("a", "1", "0", "1 to 1")
+
+
+@pytest.mark.parametrize("khat, chains, good", [(0.69, 0, True), (0.8, 0, False), (1.2, 0, False)])
+def test_pareto_k_is_judged_at_0_7(khat, chains, good):
+    assert judge_khat(parts.draws(khat=khat)).good is good
+
+
+def test_chains_excuse_a_high_pareto_k():
+    assert judge_khat(parts.draws(khat=1.5, r_hat=torch.ones(3))).good is None
+
+
+def test_rules_of_thumb_have_their_limits_where_they_say():
+    assert [judge_ess(ess).good for ess in (400.0, 399.0, 0.0)] == [True, False, False]
+    assert [judge_r_hat(r_hat).good for r_hat in (1.0, 1.009, 1.011)] == [True, True, False]
+    assert judge_r_hat(float("nan")).good is False
+    assert [judge_unique(n, 100).good for n in (100, 90, 60, 10)] == [True, True, None, False]
+    assert [judge_c2st(c).good for c in (0.5, 0.6, 0.7, 0.9)] == [True, True, None, False]
+
+
+def test_chains_have_rows_of_their_own():
+    bare = column(sampler_table(parts.draws()), "sampling")
+    chains = column(
+        sampler_table(parts.draws(r_hat=torch.ones(3), acceptance=0.4, sampler="ensemble")),
+        "sampling",
+    )
+    assert set(chains) - set(bare) == {"largest R-hat", "acceptance"}
+
+
+def test_draws_without_weights_show_no_pareto_k():
+    rows = column(sampler_table(parts.draws(sampler="smc", khat=None)), "sampling")
+    assert "effective sample size" in rows
+    assert "Pareto k-hat" not in rows
+
+
+def test_checks_fail_in_the_table_where_they_fail():
+    checks = parts.checks(ranks=torch.rand(500, 3) ** torch.tensor([1.0, 2.0, 1.0]))
+    table = checks_table(checks)
+    failed = [
+        name for name, good in zip(checks.p_values, verdicts(table), strict=False) if not good
+    ]
+    assert tuple(failed) == checks.failed
+    assert "drift" in failed
+    assert "0.01 shared by 6 tests" in table.caption
+
+
+def test_too_few_candidates_are_not_a_pass():
+    assert verdicts(checks_table(replace(parts.checks(), ess=3.0)))[-1] is False
+
+
+def test_predictive_table_repeats_the_verdict():
+    assert verdicts(predictive_table(parts.predictive(p_value=0.4)))[0] is True
+    assert verdicts(predictive_table(parts.predictive(p_value=0.001)))[0] is False
+    assert "3 simulations failed" in predictive_table(parts.predictive()).caption
+
+
+def test_fidelity_has_a_row_per_parameter_vector_and_their_mean():
+    fidelity = parts.fidelity(5)
+    table = fidelity_table(fidelity)
+    assert column(table, "C2ST") == ["0.530"] * 6
+    assert column(table, "shift") == [f"{v:.3g}" for v in fidelity.theta[:, 0].tolist()] + ["mean"]
+    assert {len(row) for row in table.rows} == {len(table.header)}

@@ -1,0 +1,366 @@
+"""Engines: crashes and hangs cost one row, and the numbers are the same wherever they are made."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from multiprocessing import get_context
+
+import cloudpickle
+import numpy as np
+import pytest
+import torch
+from support.records import assert_same, batched, of_one, prior
+
+from lfi.simulation.records.results import BLOCK
+from lfi.simulation.running.engines import Worker, in_executor, in_workers
+from lfi.simulation.running.simulate import _Task, simulate
+from lfi.simulation.running.tasks import WHOLE, Died, Piece, resilient
+from lfi.simulation.running.worker_process import SLOW, Beginning
+from lfi.simulation.simulators.simulator import Simulator
+
+LIMIT = 1.0  # seconds for one call
+
+
+# What is lost: one row, however it goes.
+
+
+def scripted(deaths, piece):
+    """Run a piece in a process that dies as scripted: by row, how often."""
+    left, calls = dict(deaths), []
+
+    def run(part):
+        calls.append((part.start, len(part), part.singly))
+        if not part.singly and WHOLE in left:
+            return Died(WHOLE, None, 1)
+        for i in range(len(part)):
+            if left.get(part.start + i, 0) > 0:
+                left[part.start + i] -= 1
+                return Died(i, None, -11)
+        x = torch.arange(part.start, part.start + len(part))[:, None].double()
+        return Simulator(lambda theta: x, prior=prior()).run_block(torch.from_numpy(part.theta), 0)
+
+    return resilient(run, piece), calls
+
+
+@pytest.mark.parametrize("whole", [{}, {WHOLE: 1}], ids=["of one", "batched"])
+def test_a_row_that_crashes_twice_is_lost_and_no_other(whole):
+    piece = Piece(2, 100, np.zeros((20, 2)), seed=1)
+    block, _ = scripted(whole | {100: 2, 107: 1, 119: 9}, piece)
+    lost = [0, 19]
+    assert block.codes.nonzero().flatten().tolist() == lost
+    assert set(block.errors) == {2 * BLOCK + 100 + i for i in lost}
+    assert "SIGSEGV" in block.errors[2 * BLOCK + 100]
+    kept = [i for i in range(20) if i not in lost]
+    assert block.x[kept, 0].tolist() == [100 + i for i in kept]
+
+
+def test_rows_may_all_be_lost():
+    block, calls = scripted({i: 9 for i in range(3)}, Piece(0, 0, np.zeros((3, 2)), seed=1))
+    assert block.x is None and block.codes.tolist() == [2, 2, 2]
+    assert len(calls) <= 9
+
+
+def test_deaths_are_told_in_words():
+    assert str(Died(3, 2.5)) == "no result within 2.5 s"
+    assert "SIGKILL, out of memory?" in str(Died(3, None, -9))
+    assert str(Died(3, None, 7)) == "the process ended with exit code 7"
+
+
+def nasty(theta, rng):
+    if theta[0] < 0.04:
+        time.sleep(1_000)
+    return deadly(theta, rng)
+
+
+def deadly(theta, rng):
+    a = float(theta[0])
+    if a < 0.08:
+        os._exit(3)
+    if a < 0.12:
+        ctypes.string_at(0)
+    if a < 0.16:
+        raise ValueError("a is too small")
+    return a + rng.normal(size=2) if a > 0.2 else [np.nan, np.nan]
+
+
+def test_a_simulator_may_hang_crash_raise_and_return_nonsense():
+    simulate(of_one(), 60, seed=1, workers=2)  # so that the clock does not count two Pythons' start
+    seconds = []
+    for function in (deadly, nasty):  # without hangs, and with them
+        wrapped = Simulator(function, prior=prior(), batched=False)
+        began = time.monotonic()
+        simulations = simulate(wrapped, 60, seed=4, workers=2, timeout=LIMIT)
+        seconds.append(time.monotonic() - began)
+    a = simulations.theta[:, 0].contiguous()
+    kinds = torch.bucketize(a, torch.tensor([0.04, 0.12, 0.16, 0.2]).to(a))
+    words = np.array(["timeout", "error", "error", "nonfinite", "ok"])[kinds.numpy()]
+    assert (simulations.status == words).all() and set(words) == {*words, "timeout", "ok"}
+    hangs = (words == "timeout").sum()
+    assert hangs and seconds[1] < 2 * seconds[0] + hangs * (LIMIT + 1)  # twice: a busy machine
+    crashed = [
+        simulations.errors[i] for i in ((a > 0.04) & (a < 0.12)).nonzero().flatten().tolist()
+    ]
+    assert all("exit code 3" in text or "SIGSEGV" in text for text in crashed)
+    alone = simulate(wrapped, 60, seed=4, timeout=LIMIT)  # one worker: the same record
+    assert_same(alone, simulations)
+
+
+@pytest.mark.slow
+def test_a_batched_function_that_hangs_is_tried_row_by_row():
+    def stuck(theta, rng: torch.Generator):
+        if (theta[:, 0] < 0.002).any():
+            time.sleep(1_000)
+        return theta + torch.randn(theta.shape, generator=rng)
+
+    wrapped = Simulator(stuck, prior=prior())
+    simulations = simulate(wrapped, 2 * BLOCK, seed=1, workers=2, timeout=LIMIT)
+    assert ((simulations.status == "timeout") == (simulations.theta[:, 0] < 0.002).numpy()).all()
+    assert (simulations.status == "timeout").any()
+    kept = simulations.valid
+    assert simulations.x[kept].isfinite().all() and simulations.x[~kept].isnan().all()
+
+
+@pytest.mark.slow
+def test_what_a_hanging_simulator_has_started_ends_with_it(tmp_path):
+    note = tmp_path / "pid"
+
+    def starter(theta):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+        note.write_text(str(child.pid))
+        time.sleep(1_000)
+
+    wrapped = Simulator(starter, prior=prior(), batched=False)
+    with pytest.raises(RuntimeError, match="no finite x"):
+        simulate(wrapped, 1, seed=1, timeout=LIMIT)
+    for _ in range(100):  # a moment for the system to take it down
+        try:
+            os.kill(int(note.read_text()), 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the simulator's process outlived its simulator")
+
+
+@pytest.mark.slow
+def test_a_simulator_that_always_dies_is_an_error():
+    wrapped = Simulator(lambda theta: os._exit(3), prior=prior(), batched=False)
+    with pytest.raises(RuntimeError, match="exit code 3"):
+        simulate(wrapped, 3, seed=1, workers=2)
+
+
+def test_a_time_limit_is_positive():
+    with pytest.raises(ValueError, match="timeout must be a positive number"):
+        simulate(batched(), 10, seed=1, timeout=0.0)
+
+
+# Executors.
+
+
+@pytest.mark.parametrize("make, n", [(batched, 5_000), (of_one, 60)], ids=["batched", "of one"])
+def test_threads_compute_the_same_bits(make, n):
+    with ThreadPoolExecutor(1) as executor:  # the global state is one for all threads
+        simulations = simulate(make(), n, seed=1, executor=executor)
+    assert_same(simulations, simulate(make(), n, seed=1))
+
+
+@pytest.mark.slow
+def test_a_process_pool_computes_the_same_bits_and_keeps_time():
+    expected = simulate(of_one(), 60, seed=1)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        assert_same(simulate(of_one(), 60, seed=1, executor=executor), expected)
+        assert_same(simulate(of_one(), 60, seed=1, executor=executor, timeout=20.0), expected)
+
+
+@pytest.mark.slow
+def test_a_time_limit_holds_also_where_the_simulator_was_without_one_before():
+    def stuck(theta, rng):
+        time.sleep(1_000 if theta[0] > 0.8 else 0)
+        return rng.normal(size=2)
+
+    wrapped = Simulator(stuck, prior=prior(), batched=False)
+    with ThreadPoolExecutor(1) as executor:
+        assert simulate(wrapped, 1, seed=1, executor=executor).valid.all()
+        limited = simulate(wrapped, 8, seed=1, executor=executor, timeout=LIMIT)
+    assert ((limited.status == "timeout") == (limited.theta[:, 0] > 0.8).numpy()).all()
+    assert (limited.status == "timeout").any()
+
+
+def test_results_come_in_order_and_tasks_are_taken_as_needed():
+    taken = []
+
+    def tasks():
+        for i in range(20):
+            taken.append(i)
+            yield Piece(0, i, np.zeros((1, 2)), seed=1)
+
+    def slow_at_first(piece, beat):
+        time.sleep(0.05 if piece.start == 0 else 0.0)
+        return Simulator(lambda theta: theta, prior=prior()).run_block(torch.zeros(1, 2), 0)
+
+    with ThreadPoolExecutor(3) as executor:
+        results = in_executor(executor, slow_at_first, tasks(), in_flight=4)
+        assert [next(results)[0].start for _ in range(3)] == [0, 1, 2]
+        assert len(taken) < 9
+        results.close()
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_that_loses_a_worker_computes_the_same_bits():
+    distributed = pytest.importorskip("distributed")
+
+    def slow(theta, rng):
+        time.sleep(0.01)
+        return theta.numpy() + rng.normal(size=2)
+
+    wrapped = Simulator(slow, prior=prior(), batched=False)
+    expected = simulate(wrapped, 400, seed=1)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert cluster.scheduler_address.startswith("tcp://")
+        pids = list(client.run(os.getpid).values())
+        threading.Timer(1.0, os.kill, (pids[0], signal.SIGKILL)).start()
+        simulations = simulate(wrapped, 400, seed=1, workers=2, executor=client.get_executor())
+        assert pids[0] not in client.run(os.getpid).values()
+    assert_same(simulations, expected)
+
+
+# Worker processes.
+
+
+@pytest.mark.parametrize(
+    "make, n",
+    [
+        pytest.param(batched, 5_000, id="batched"),
+        pytest.param(of_one, 1_100, id="of one", marks=pytest.mark.slow),
+    ],
+)
+def test_workers_compute_the_same_bits(make, n):
+    assert_same(simulate(make(), n, seed=1, workers=2), simulate(make(), n, seed=1))
+
+
+@pytest.mark.slow
+def test_errors_travel_from_workers():
+    class Odd(Exception):
+        def __init__(self, a, b):
+            super().__init__(f"{a} and {b}")
+
+    def broken(theta):
+        raise Odd(1, 2)
+
+    with pytest.raises(RuntimeError, match="1 and 2") as caught:
+        simulate(Simulator(broken, prior=prior(), batched=False), 9, seed=1, workers=2)
+    assert "in broken" in "".join(caught.value.__cause__.__notes__)
+
+
+@pytest.mark.slow
+def test_wrong_shapes_in_workers_are_value_errors():
+    wrapped = Simulator(lambda theta: theta[:3], prior=prior())
+    with pytest.raises(ValueError, match="expected 1024 rows"):
+        simulate(wrapped, 2_000, seed=1, workers=2)
+
+
+@pytest.mark.slow
+def test_a_script_needs_no_main_guard_and_may_print(tmp_path):
+    (tmp_path / "script.py").write_text(
+        """
+import lfi, torch
+from torch.distributions import Normal
+
+@lfi.simulator(prior={"a": Normal(0.0, 1.0)})
+def shouting(theta):
+    print("hello")
+    return theta + offset
+
+offset = 1
+simulations = lfi.simulate(shouting, 2_000, seed=1, workers=2)
+assert torch.equal(simulations.x, simulations.theta + 1)
+"""
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "" and set(done.stderr.split()) == {"hello"}
+
+
+@pytest.mark.slow
+def test_a_file_that_only_this_process_can_import_travels(tmp_path, monkeypatch):
+    path = tmp_path / "my_sim.py"
+    path.write_text("offset = 2\ndef simulate(theta):\n    return theta + offset\n")
+    spec = spec_from_file_location("my_sim", path)
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "my_sim", module)
+    spec.loader.exec_module(module)
+    simulations = simulate(Simulator(module.simulate, prior=prior()), 10, seed=1, workers=2)
+    assert torch.equal(simulations.x, simulations.theta + 2)
+
+
+# Workers stay for the next run.
+
+
+def whereabouts(theta):
+    return torch.tensor([os.getppid(), os.getpid()], dtype=torch.float64)  # of the keeper, its own
+
+
+def keeper_and_child():
+    wrapped = Simulator(whereabouts, prior=prior(), batched=False)
+    rows = simulate(wrapped, 3, seed=1, timeout=100.0).x.unique(dim=0).long()
+    assert len(rows) == 1  # one worker served all rows
+    return rows[0].tolist()
+
+
+def test_the_next_run_finds_workers_that_know_nothing_of_the_last(monkeypatch):
+    keeper, child = keeper_and_child()
+    again, other = keeper_and_child()
+    assert again == keeper and other != child
+    with pytest.raises(ProcessLookupError):  # nothing of the simulator has stayed
+        os.kill(other, 0)
+    os.kill(keeper, signal.SIGKILL)
+    replaced, _ = keeper_and_child()
+    assert replaced != keeper
+    monkeypatch.setenv("A_NAME_THAT_A_SIMULATOR_MAY_READ", "1")
+    assert keeper_and_child()[0] != replaced
+
+
+def test_a_run_that_is_given_up_takes_its_workers_with_it():
+    function = _Task(Simulator(whereabouts, prior=prior(), batched=False), travels=True)
+    tasks = (Piece(0, i, np.zeros((1, 2)), seed=1) for i in range(9))
+    results = in_workers(function, tasks, 1)
+    keeper = int(next(results)[1].x[0, 0])
+    results.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(keeper, 0)
+
+
+@pytest.mark.slow
+def test_a_worker_without_work_ends_after_its_rest():
+    task = _Task(Simulator(whereabouts, prior=prior(), batched=False), travels=True)
+    worker = Worker(replace(Beginning.here(cloudpickle.dumps(task), None), rest=1))
+    worker.run(Piece(0, 0, np.zeros((1, 2)), seed=1))
+    worker.rest()
+    assert worker.process.wait(60) == -signal.SIGALRM
+    assert not worker.begin(Beginning.here(b"", None))
+
+
+def test_what_starting_a_worker_does_not_import():
+    slow = f"{SLOW + ('zarr', 'pandas')}"
+    module = "lfi.simulation.running.worker_process"
+    code = f"import sys, {module}; print([m for m in {slow} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
