@@ -30,6 +30,10 @@ from lfi.training.schedules import (
     linear_decay,
     one_cycle,
 )
+from lfi.training.train_one import (
+    TrainSettings,
+    train_one,
+)
 from lfi.training.turns import (
     Turn,
     alternating,
@@ -51,6 +55,7 @@ __all__ = [
     "Shuffled",
     "Step",
     "Together",
+    "TrainSettings",
     "Turn",
     "adamw",
     "alternating",
@@ -62,4 +67,5 @@ __all__ = [
     "one_cycle",
     "simultaneous",
     "split",
+    "train_one",
 ]

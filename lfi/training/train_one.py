@@ -1,0 +1,173 @@
+"""Training one network: settings that methods share, and the one loop with a single player."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lfi.runtime.progress import Advance, held_out_note, silent
+from lfi.training.batches import Batch, Batches
+from lfi.training.history import History
+from lfi.training.loop import Monitor, fit
+from lfi.training.players import Player, Step, adamw
+from lfi.training.schedules import Schedule, one_cycle
+
+VALIDATIONS = 20  # of one training, spread evenly over its steps
+
+Risk = Callable[[Batch, Step], Tensor]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained. What is None is left to the method.
+
+    Attributes:
+        steps: The most optimiser steps.
+        batch_size: Rows of a batch; never more than there are.
+        learning_rate: Its peak.
+        weight_decay: AdamW's.
+        average: The decay of the exponential moving average of the weights, which is validated and
+            which training ends with; 0 for no averaging.
+        clip: The largest norm of the gradient; `math.inf` for no limit.
+        patience: Stop after so many validations without improvement.
+        held_out: The share of rows held out for validation.
+
+    Raises:
+        TypeError: If a value is not a number.
+        ValueError: If a value is out of its range.
+
+    Example:
+        >>> TrainSettings(steps=100).over(TrainSettings(steps=3_000, clip=5.0))
+        TrainSettings(steps=100, clip=5.0)
+    """
+
+    steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    average: float | None = None
+    clip: float | None = None
+    patience: int | None = None
+    held_out: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "patience"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise TypeError(f"{name} must be a whole number, got {value!r}")
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name, inside, wanted in (
+            ("learning_rate", lambda v: 0 < v < math.inf, "positive"),
+            ("weight_decay", lambda v: 0 <= v < math.inf, "at least 0"),
+            ("average", lambda v: 0 <= v < 1, "in [0, 1)"),
+            ("clip", lambda v: v > 0, "positive"),
+            ("held_out", lambda v: 0 < v < 1, "between 0 and 1"),
+        ):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise TypeError(f"{name} must be a number, got {value!r}")
+            if not inside(value):
+                raise ValueError(f"{name} must be {wanted}, got {value}")
+
+    def __repr__(self) -> str:
+        said = ((field.name, getattr(self, field.name)) for field in fields(self))
+        inside = ", ".join(f"{name}={value!r}" for name, value in said if value is not None)
+        return f"{type(self).__name__}({inside})"
+
+    def over(self, defaults: "TrainSettings") -> "TrainSettings":
+        """Return these settings, with those of `defaults` where they are None."""
+        missing = [field.name for field in fields(defaults) if getattr(self, field.name) is None]
+        return replace(self, **{name: getattr(defaults, name) for name in missing})
+
+
+DEFAULTS = TrainSettings(
+    steps=1_000,
+    batch_size=256,
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    average=0.99,
+    clip=5.0,
+    patience=VALIDATIONS,
+    held_out=0.1,
+)
+
+
+def train_one(
+    network: nn.Module,
+    risk: Risk,
+    batches: Batches,
+    settings: TrainSettings,
+    *,
+    validate: Callable[[Batch], float] | None = None,
+    validations: int = VALIDATIONS,
+    name: str = "loss",
+    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+    schedule: Schedule | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    advance: Advance = silent,
+) -> History:
+    """Train one network in place; it ends with the averaged weights of the best validation.
+
+    Args:
+        network: Whose parameters move.
+        risk: What is minimised, a scalar of a batch and the step.
+        batches: What is drawn from, and held out.
+        settings: How; `DEFAULTS` where they are None. `batch_size` and `held_out` are those of
+            whoever makes the batches.
+        validate: The risk of held-out rows; None trains all steps without validation.
+        validations: How many times it is taken.
+        name: The risk's column of the history.
+        optimiser: Makes the optimiser; None for AdamW.
+        schedule: Of the learning rate; None for one cycle.
+        seed: None takes fresh entropy, which the history records.
+        device: Where to train.
+        advance: Told of every step, of those that early stopping saves too.
+
+    Raises:
+        Diverged: If the risk is no longer finite.
+
+    Example:
+        >>> from lfi.training import Shuffled, TrainSettings, train_one
+        >>> line = torch.nn.Linear(1, 1, dtype=torch.float32)
+        >>> x = torch.linspace(-1, 1, 64, dtype=torch.float32)[:, None]
+        >>> risk = lambda batch, step: (line(batch[0]) - 3 * batch[0]).square().mean()
+        >>> settings = TrainSettings(steps=300, learning_rate=0.1, weight_decay=0.0)
+        >>> history = train_one(line, risk, Shuffled((x,), size=64), settings, seed=1)
+        >>> round(line.weight.item(), 1)
+        3.0
+    """
+    settings = settings.over(DEFAULTS)
+    steps = settings.steps
+    player = Player(
+        name,
+        network,
+        risk,
+        optimiser or adamw(settings.learning_rate, weight_decay=settings.weight_decay),
+        ema=settings.average or None,
+        clip=None if settings.clip == math.inf else settings.clip,
+    )
+    monitor = validate and Monitor(
+        validate, every=max(1, steps // validations), patience=settings.patience
+    )
+    history = fit(
+        [player],
+        batches,
+        steps=steps,
+        monitor=monitor,
+        schedule=schedule or one_cycle(),
+        seed=seed,
+        device=device,
+        callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
+    )
+    if history.steps < steps:
+        advance(steps - history.steps)
+    return history

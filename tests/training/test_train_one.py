@@ -1,0 +1,99 @@
+"""Training one network: settings, and that it is the one loop with one player."""
+
+import math
+
+import pytest
+import torch
+
+from lfi.training import Monitor, Player, Shuffled, TrainSettings, adamw, fit, one_cycle, train_one
+
+
+def line():
+    torch.manual_seed(1)
+    return torch.nn.Linear(2, 1)
+
+
+def data(n=64):
+    x = torch.randn(n, 2)
+    return x, x @ torch.tensor([[1.0], [-2.0]]) + 0.1 * torch.randn(n, 1)
+
+
+def risk_of(network):
+    return lambda batch, step: (network(batch[0]) - batch[1]).square().mean()
+
+
+def test_it_is_the_loop_with_one_player_to_the_last_bit():
+    rows, held = data(), data(20)
+    settings = TrainSettings(
+        steps=50, learning_rate=0.05, weight_decay=0.1, average=0.9, clip=1.0, patience=4
+    )
+    ours, loop = line(), line()
+    validate = lambda network: lambda batch: float(risk_of(network)(batch, None))
+    found = train_one(
+        ours,
+        risk_of(ours),
+        Shuffled(rows, held, size=16),
+        settings,
+        validate=validate(ours),
+        seed=3,
+    )
+    expected = fit(
+        [Player("loss", loop, risk_of(loop), adamw(0.05, weight_decay=0.1), ema=0.9, clip=1.0)],
+        Shuffled(rows, held, size=16),
+        steps=50,
+        monitor=Monitor(validate(loop), every=2, patience=4),
+        schedule=one_cycle(),
+        seed=3,
+    )
+    assert torch.equal(ours.weight, loop.weight)
+    assert found.columns == expected.columns
+
+
+def test_every_step_is_told_also_those_that_early_stopping_saves():
+    told, network, rows = [], line(), data()
+    history = train_one(
+        network,
+        risk_of(network),
+        Shuffled(rows, rows, size=16),
+        TrainSettings(steps=100, patience=1),
+        validate=lambda batch: 1.0,  # never better than the first
+        seed=1,
+        advance=lambda n, note="": told.append(n),
+    )
+    assert history.steps == 10
+    assert sum(told) == 100
+
+
+def test_without_validation_the_weights_are_the_last_ones():
+    network, rows = line(), data()
+    plain = TrainSettings(steps=5, average=0.0, clip=math.inf)
+    history = train_one(network, risk_of(network), Shuffled(rows, size=16), plain, seed=1)
+    assert history.best_step is None
+    assert history.stopped == "all steps done"
+
+
+def test_settings_fill_what_is_none_and_keep_what_is_zero():
+    found = TrainSettings(average=0.0).over(TrainSettings(average=0.9, steps=7))
+    assert (found.average, found.steps) == (0.0, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("steps", 0, ValueError),
+        ("steps", 1.5, TypeError),
+        ("steps", True, TypeError),
+        ("batch_size", -1, ValueError),
+        ("learning_rate", 0.0, ValueError),
+        ("learning_rate", math.nan, ValueError),
+        ("learning_rate", "fast", TypeError),
+        ("weight_decay", -0.1, ValueError),
+        ("average", 1.0, ValueError),
+        ("clip", 0.0, ValueError),
+        ("patience", 0, ValueError),
+        ("held_out", 1.0, ValueError),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(name, value, error):
+    with pytest.raises(error, match=name):
+        TrainSettings(**{name: value})
