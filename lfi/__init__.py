@@ -141,6 +141,7 @@ _rooms = {
         "fit_posterior",
         "fit_rounds",
     ),
+    "training": ("TrainSettings",),
     "loading": ("load",),
     "diagnostics": (
         "check",

@@ -22,7 +22,7 @@ from lfi.generation.settings import Regime
 from lfi.networks import Standardise, is_image, side_by_side
 from lfi.networks import members as members_of
 from lfi.runtime import bar, child, fresh, held_out_note, isolated, torch_rng
-from lfi.training import Batch, Checkpoint, EachItsOwn, History, Monitor, Shuffled, fit, split
+from lfi.training import Batch, Checkpoint, EachItsOwn, History, Monitor, Shuffled, fit, hold_out
 
 FEWEST = 20  # rows of data
 JUDGED = 1_000  # held-out rows, of which the energy distance is taken
@@ -191,7 +191,7 @@ def fit_generators(
     standardise = Standardise(shape)
     standardise.learn(x, alike=2 if is_image(shape) else 0)
     columns = (standardise(x),) if taken is None else (standardise(x), taken(given))
-    train, held_out = split(columns, HELD_OUT, torch_rng(seed, 1), most=JUDGED)
+    train, held_out = hold_out(columns, HELD_OUT, torch_rng(seed, 1), max_held_out=JUDGED)
     rows = min(regime.batch, len(train[0]))
     if isinstance(comparison, Packed):
         rows -= rows % comparison.samples

@@ -21,9 +21,9 @@ from lfi.ratio.telescoping.endpoint_samples import side_by_side
 from lfi.ratio.telescoping.telescoping import LEAST, TelescopingRatio
 from lfi.ratio.types import Estimate
 from lfi.runtime import child, fresh, torch_rng
-from lfi.training import split
+from lfi.training import hold_out
 
-MOST_JUDGED = 20_000  # pairs
+MAX_HELD_OUT = 20_000  # pairs
 
 
 def mutual_information(
@@ -31,7 +31,7 @@ def mutual_information(
     y: Sample,
     *,
     method: TelescopingRatio | None = None,
-    judged: float = 0.2,
+    held_out: float = 0.2,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -42,15 +42,15 @@ def mutual_information(
         x: (n,) or (n, *event), NumPy or torch; may be discrete.
         y: (n,) or (n, *event), the other halves of the pairs; continuous.
         method: How the ratio is fitted; `TelescopingRatio()` by default. It stays unfitted.
-        judged: The share of pairs, 20,000 at most, that the ratio does not see and whose mean log
+        held_out: The share of pairs, 20,000 at most, that the ratio does not see and whose mean log
             ratio is returned.
         seed: None takes fresh entropy.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.
 
     Returns:
-        The estimate; its standard error is that of the mean over the judged pairs, and the error of
-        the fitted ratio is not in it.
+        The estimate; its standard error is that of the mean over the held-out pairs, which leaves
+        out the error of the fitted ratio.
 
     Raises:
         TypeError: If x or y is not an array of numbers.
@@ -66,13 +66,13 @@ def mutual_information(
         True
     """
     pairs, of_x = side_by_side(x, y)
-    if len(pairs) * (1 - judged) < LEAST:
+    if len(pairs) * (1 - held_out) < LEAST:
         raise ValueError(
-            f"x, y: of {len(pairs)} pairs, a share of {1 - judged:g} is left to fit to, and at "
+            f"x, y: of {len(pairs)} pairs, a share of {1 - held_out:g} is left to fit to, and at "
             f"least {LEAST} pairs are needed"
         )
     seed = fresh(seed)
-    (train,), (test,) = split((pairs,), judged, torch_rng(seed, 0), most=MOST_JUDGED)
+    (train,), (test,) = hold_out((pairs,), held_out, torch_rng(seed, 0), max_held_out=MAX_HELD_OUT)
     ratio = copy.copy(TelescopingRatio() if method is None else method)
     ratio.fit_pairs(
         train[:, :of_x], train[:, of_x:], seed=child(seed, 1), device=device, progress=progress

@@ -36,8 +36,8 @@ from lfi.training import (
     Together,
     adamw,
     fit,
+    hold_out,
     linear_decay,
-    split,
 )
 
 LEAST = 50  # rows of either sample
@@ -121,7 +121,7 @@ def wasserstein_distance(
     seed = fresh(seed)
     rng = torch_rng(seed, 0)
     (train_p, test_p), (train_q, test_q) = (
-        tuple(part[0] for part in split((x,), held_out, rng, most=len(x))) for x in (p, q)
+        tuple(part[0] for part in hold_out((x,), held_out, rng, max_held_out=None)) for x in (p, q)
     )
     pooled = torch.cat([train_p, train_q])
     centre = pooled.mean(0)

@@ -4,9 +4,11 @@ from lfi.training.batches import (
     Batch,
     Batches,
     EachItsOwn,
+    Fold,
     Shuffled,
     Together,
-    split,
+    folds,
+    hold_out,
 )
 from lfi.training.checkpoints import (
     Checkpoint,
@@ -48,6 +50,7 @@ __all__ = [
     "Checkpoint",
     "Diverged",
     "EachItsOwn",
+    "Fold",
     "History",
     "Monitor",
     "Move",
@@ -63,9 +66,10 @@ __all__ = [
     "constant",
     "extragradient",
     "fit",
+    "folds",
+    "hold_out",
     "linear_decay",
     "one_cycle",
     "simultaneous",
-    "split",
     "train_one",
 ]

@@ -4,10 +4,14 @@ Data that fit in memory are shuffled and sliced as whole tensors; there are no w
 and no loop over samples.
 """
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
+
+MAX_HELD_OUT = 10_000  # rows: more do not validate better
 
 Batch = tuple[Tensor, ...]
 
@@ -150,28 +154,71 @@ def _go_to(sources: tuple[Batches, ...], position: dict[str, Tensor]) -> None:
         source.go_to({n[len(start) :]: t for n, t in position.items() if n.startswith(start)})
 
 
-def split(
-    tensors: Batch, share: float, rng: torch.Generator, *, most: int = 10_000
-) -> tuple[Batch, Batch]:
-    """Split rows at random into those to train on and those to hold out.
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """The rows to train on and those to hold out.
+
+    Attributes:
+        train: Row numbers.
+        held_out: All others.
+    """
+
+    train: Int[Tensor, " train"]
+    held_out: Int[Tensor, " held_out"]
+
+    def split(self, tensors: Batch) -> tuple[Batch, Batch]:
+        """Return the training rows and the held-out rows of tensors of n rows each."""
+        return tuple(t[self.train] for t in tensors), tuple(t[self.held_out] for t in tensors)
+
+
+def folds(
+    n: int,
+    share: float,
+    rng: torch.Generator,
+    *,
+    number: int = 1,
+    min_held_out: int = 1,
+    max_held_out: int | None = MAX_HELD_OUT,
+) -> list[Fold]:
+    """Split n rows at random into those to train on and those to hold out, once or several times.
+
+    The held-out rows of the folds follow one another in one random order, and begin again at its
+    start where there are more folds than parts: 5 folds that hold a fifth out hold every row out
+    once.
 
     Args:
-        tensors: Tensors of n rows each.
+        n: The number of rows.
         share: The share of rows to hold out, in (0, 1).
-        rng: Draws the rows.
-        most: Never hold out more rows than this.
-
-    Returns:
-        The training tensors and the held-out ones.
+        rng: Draws the order.
+        number: How many folds.
+        min_held_out: Never hold out fewer rows than this.
+        max_held_out: Nor more; None for no limit.
 
     Raises:
-        ValueError: If the share is out of range or leaves a side empty.
+        ValueError: If the share is out of range or leaves no rows to train on.
+
+    Example:
+        >>> pair = folds(5, 0.4, torch.Generator().manual_seed(0), number=2)
+        >>> [(len(fold.train), len(fold.held_out)) for fold in pair]
+        [(3, 2), (3, 2)]
     """
-    n = len(tensors[0])
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, got {share}")
-    held = min(int(n * share), most)
-    if held == 0 or held == n:
-        raise ValueError(f"share: {share} of {n} rows leaves one side of the split empty")
+    held = max(int(n * share), min_held_out)
+    held = held if max_held_out is None else min(held, max_held_out)
+    if held >= n:
+        raise ValueError(f"share: {share} of {n} rows, at least {min_held_out}, leaves none")
     order = torch.randperm(n, generator=rng)
-    return tuple(t[order[held:]] for t in tensors), tuple(t[order[:held]] for t in tensors)
+    orders = (order.roll(-k * held) for k in range(number))
+    return [Fold(rows[held:], rows[:held]) for rows in orders]
+
+
+def hold_out(
+    tensors: Batch, share: float, rng: torch.Generator, *, max_held_out: int | None = MAX_HELD_OUT
+) -> tuple[Batch, Batch]:
+    """Split the rows of tensors at random into those to train on and those to hold out.
+
+    See `folds`, of which this is one, applied.
+    """
+    (fold,) = folds(len(tensors[0]), share, rng, max_held_out=max_held_out)
+    return fold.split(tensors)

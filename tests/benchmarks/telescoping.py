@@ -85,7 +85,7 @@ def information(nats: int, seed: int, device: str) -> Iterator[Row]:
         begin = time.monotonic()
         method = lfi.TelescopingRatio(steps=steps, bridges=bridges)
         estimate = lfi.mutual_information(
-            x, y, method=method, judged=JUDGED / n, seed=seed, device=device
+            x, y, method=method, held_out=JUDGED / n, seed=seed, device=device
         )
         yield row(name, estimate, begin)
     p = torch.cat([x, y], dim=1)

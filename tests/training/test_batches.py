@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lfi.training import Batches, Shuffled, Together, split
+from lfi.training import Batches, Shuffled, Together, folds, hold_out
 
 
 def test_an_epoch_draws_every_row_once_and_keeps_rows_together():
@@ -42,25 +42,35 @@ def test_a_batch_that_cannot_be_drawn_is_refused(size):
 
 def test_a_split_shares_no_row_and_loses_none():
     x = torch.arange(100)
-    (train,), (held,) = split((x,), 0.2, torch.Generator().manual_seed(0))
+    (train,), (held,) = hold_out((x,), 0.2, torch.Generator().manual_seed(0))
     assert len(held) == 20
     assert torch.cat([train, held]).sort().values.equal(x)
 
 
-def test_a_split_holds_out_no_more_than_the_most():
-    _, (held,) = split((torch.arange(100),), 0.5, torch.Generator().manual_seed(0), most=7)
-    assert len(held) == 7
+@pytest.mark.parametrize(("share", "held"), [(0.5, 7), (0.06, 6), (0.01, 5)])
+def test_a_split_holds_out_what_its_limits_allow(share, held):
+    (fold,) = folds(100, share, torch.Generator(), min_held_out=5, max_held_out=7)
+    assert len(fold.held_out) == held
+
+
+def test_as_many_folds_as_parts_hold_every_row_out_once():
+    rng = torch.Generator().manual_seed(0)
+    five = folds(10, 0.2, rng, number=5)
+    held = torch.cat([fold.held_out for fold in five])
+    assert held.sort().values.tolist() == list(range(10))
+    for fold in folds(10, 0.2, rng, number=7):
+        assert torch.cat([fold.train, fold.held_out]).sort().values.tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
 def test_shares_out_of_range_are_refused(share):
     with pytest.raises(ValueError, match="share"):
-        split((torch.arange(10),), share, torch.Generator())
+        hold_out((torch.arange(10),), share, torch.Generator())
 
 
-def test_a_split_that_holds_nothing_out_is_refused():
-    with pytest.raises(ValueError, match="empty"):
-        split((torch.arange(3),), 0.1, torch.Generator())
+def test_a_split_that_leaves_nothing_to_train_on_is_refused():
+    with pytest.raises(ValueError, match="leaves none"):
+        hold_out((torch.arange(1),), 0.1, torch.Generator())
 
 
 def test_sources_of_unequal_sizes_are_drawn_side_by_side():

@@ -25,7 +25,7 @@ from lfi.networks import VectorCritic
 from lfi.networks.data_transforms import Bounds
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import Batch, History, Shuffled, fit, split
+from lfi.training import Batch, History, Shuffled, fit, hold_out
 
 DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1, every=4))
 LEAST = 100  # simulations
@@ -142,7 +142,7 @@ def fit_surrogate(
         callbacks = [lambda done, latest: advance(1)]
         if surrogate.start is not None:
             rng = torch_rng(seed, 1)
-            train, held_out = split((surrogate.columns.encode(x, rng), given), HELD_OUT, rng)
+            train, held_out = hold_out((surrogate.columns.encode(x, rng), given), HELD_OUT, rng)
             columns = fit_start(
                 surrogate.start,
                 Shuffled(train, held_out, size=batch_size, device=device),

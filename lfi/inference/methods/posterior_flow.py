@@ -21,7 +21,7 @@ from lfi.inference.posteriors.flow import FlowPosterior, ThetaGivenX, free
 from lfi.inference.types import usable
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import Batch, split
+from lfi.training import Batch, hold_out
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class PosteriorFlow:
                 bins=self.bins,
             )
         v = free(prior, theta)[0].to(torch.float32)
-        train, held = split((v, x), self.held_out, torch_rng(seed, 1), most=MOST_HELD_OUT)
+        train, held = hold_out(
+            (v, x), self.held_out, torch_rng(seed, 1), max_held_out=MOST_HELD_OUT
+        )
         network.learn(*train)
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:

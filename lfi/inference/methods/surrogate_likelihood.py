@@ -24,7 +24,7 @@ from lfi.inference.posteriors.likelihood import LikelihoodPosterior, XGivenTheta
 from lfi.inference.types import usable
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import Batch, split
+from lfi.training import Batch, hold_out
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class SurrogateLikelihood:
                 bins=self.bins,
             )
         rows = theta.to(torch.float32), x.reshape(len(x), -1)
-        train, held = split(rows, self.held_out, torch_rng(seed, 2), most=MOST_HELD_OUT)
+        train, held = hold_out(rows, self.held_out, torch_rng(seed, 2), max_held_out=MOST_HELD_OUT)
         network.learn(*train, torch_rng(seed, 3))
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:

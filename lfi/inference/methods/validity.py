@@ -12,7 +12,7 @@ from torch import Tensor
 from lfi.networks import Validity
 from lfi.runtime import child, isolated, torch_rng
 from lfi.simulation import Prior
-from lfi.training import Batch, Monitor, Player, Shuffled, Step, adamw, fit, one_cycle, split
+from lfi.training import Batch, Monitor, Player, Shuffled, Step, adamw, fit, hold_out, one_cycle
 
 STEPS, SIZE, RATE = 1_500, 256, 5e-3
 HELD_OUT = 0.2
@@ -37,7 +37,7 @@ def fit_validity(
         device: Where to train.
     """
     data = theta.to(torch.float32), valid.to(torch.float32)
-    train, held = split(data, HELD_OUT, torch_rng(seed, 0))
+    train, held = hold_out(data, HELD_OUT, torch_rng(seed, 0))
     with isolated(child(seed, 1)):
         validity = Validity(prior.lower.tolist(), prior.upper.tolist())
     validity.coordinates.learn(train[0])

@@ -41,7 +41,7 @@ from lfi.networks import Copies, Members, SampleCritics
 from lfi.numerics.arrays import Sample, two_samples
 from lfi.ratio.neural.calibration import Calibrated, Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
-from lfi.ratio.neural.nested_levels import Recipe, check_loss, split_folds, train
+from lfi.ratio.neural.nested_levels import FoldedSample, Recipe, check_loss, train
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 
 LEAST = 50  # rows of either sample
@@ -122,7 +122,9 @@ def fit_ratio(
     samples = two_samples(p_samples, q_samples, LEAST)
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)
     p, q = (
-        split_folds(x.detach().to(device, torch.float32), members, held_out, torch_rng(seed, 0, i))
+        FoldedSample.of(
+            x.detach().to(device, torch.float32), members, held_out, torch_rng(seed, 0, i)
+        )
         for i, x in enumerate(samples)
     )
     with isolated(child(seed, 1)):
@@ -145,7 +147,7 @@ def fit_ratio(
         )
     calibrated: tuple[Calibrated, ...] = ()
     if calibration is not None:
-        pairs = zip(*(critics(s.x[s.held]).cpu().T for s in (p, q)), strict=True)
+        pairs = zip(*(critics(s.x[s.held_out]).cpu().T for s in (p, q)), strict=True)
         calibrated = tuple(calibration.fit(h_p, h_q) for h_p, h_q in pairs)
     histories = tuple(replace(history, seed=seed) for history in histories)  # repeats the whole fit
     return CriticRatio(critics, shape, histories, calibrated)

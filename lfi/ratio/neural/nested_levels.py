@@ -40,6 +40,7 @@ from lfi.training import (
     Together,
     adamw,
     fit,
+    folds,
     one_cycle,
 )
 from lfi.training.stacking import stack
@@ -47,41 +48,35 @@ from lfi.training.stacking import stack
 SHARES = (0.3, 0.5)  # of the last level's steps, for the levels before it
 SMOOTH_RATE = 0.05  # their learning rate: they have few weights, and most losses are convex in them
 JUDGEMENTS = 20  # how often a level is judged on what is held out
-MOST_HELD_OUT = 10_000  # rows of a sample that a member holds out
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class FoldedSample:
     """A sample with the rows that each member trains on and those that it holds out.
 
     Attributes:
         x: The sample, (n, *event).
         train: Rows, (n_train, members).
-        held: The other rows, (n_held, members).
+        held_out: The other rows, (n_held, members).
     """
 
     x: Float[Tensor, "n ..."]
     train: Int[Tensor, "train members"]
-    held: Int[Tensor, "held members"]
+    held_out: Int[Tensor, "held members"]
+
+    @classmethod
+    def of(
+        cls, x: Float[Tensor, "n ..."], members: int, share: float, rng: torch.Generator
+    ) -> "FoldedSample":
+        """Return a sample of which each member holds another part out."""
+        parts = folds(len(x), share, rng, number=members)
+        train = torch.stack([fold.train for fold in parts], dim=1)
+        return cls(x, train, torch.stack([fold.held_out for fold in parts], dim=1))
 
     def batches(self, size: int, device: str) -> Shuffled:
         """Return a source of batches of rows, (size, members)."""
         size = min(size, len(self.train))
-        return Shuffled((self.train,), (self.held,), size=size, device=device)
-
-
-def split_folds(
-    x: Float[Tensor, "n ..."], members: int, share: float, rng: torch.Generator
-) -> Split:
-    """Return a sample of which each member holds another part out.
-
-    The parts follow one another in one random order, and begin again at its start where there are
-    more members than parts.
-    """
-    held = min(max(1, int(len(x) * share)), MOST_HELD_OUT)
-    order = torch.randperm(len(x), generator=rng)
-    orders = torch.stack([order.roll(-member * held) for member in range(members)], dim=1)
-    return Split(x, orders[held:], orders[:held])
+        return Shuffled((self.train,), (self.held_out,), size=size, device=device)
 
 
 @dataclass(frozen=True)
@@ -117,8 +112,8 @@ class Recipe:
 
 def train(
     critics: Members,
-    p: Split,
-    q: Split,
+    p: FoldedSample,
+    q: FoldedSample,
     recipe: Recipe,
     *,
     seeds: Sequence[int],
@@ -170,7 +165,7 @@ def train(
     if len(critics.levels) > 1:
         levels = range(len(critics.levels))
         h_p, h_q = (
-            torch.stack([critics.at(k, s.x[s.held]).flatten() for k in levels]).cpu()
+            torch.stack([critics.at(k, s.x[s.held_out]).flatten() for k in levels]).cpu()
             for s in (p, q)
         )
         critics.weights.copy_(stack(h_p, h_q))

@@ -15,9 +15,9 @@ from torch import Tensor
 from lfi.networks import Whiten, moments
 from lfi.numerics.arrays import Sample, as_sample, floating
 from lfi.runtime import torch_rng
-from lfi.training import Batch, Batches, Shuffled, Together, split
+from lfi.training import Batch, Batches, Shuffled, Together, hold_out
 
-MOST_HELD_OUT = 4_096  # rows of either sample
+MAX_HELD_OUT = 4_096  # rows of either sample
 
 Moments = tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]
 
@@ -150,5 +150,5 @@ def _split(
     x: Float[Tensor, "n d"], share: float, seed: int, key: int
 ) -> tuple[Float[Tensor, "t d"], Float[Tensor, "h d"]]:
     """Return the rows to train on and those to hold out."""
-    (train,), (held,) = split((x,), share, torch_rng(seed, 0, key), most=MOST_HELD_OUT)
+    (train,), (held,) = hold_out((x,), share, torch_rng(seed, 0, key), max_held_out=MAX_HELD_OUT)
     return train, held

@@ -7,8 +7,9 @@ from torch import nn
 import lfi
 from lfi.comparison import Values
 from lfi.networks import Copies
-from lfi.ratio.neural.nested_levels import MOST_HELD_OUT, Recipe, split_folds, train
+from lfi.ratio.neural.nested_levels import FoldedSample, Recipe, train
 from lfi.training import Step
+from lfi.training.batches import MAX_HELD_OUT
 
 STEP = Step(0, torch.Generator(), lambda name, value: None)
 
@@ -18,26 +19,26 @@ def recipe(loss, penalties=(), steps=20):
 
 
 def folds(n=103, members=5, share=0.2):
-    return split_folds(torch.arange(float(n)), members, share, torch.Generator().manual_seed(1))
+    return FoldedSample.of(torch.arange(float(n)), members, share, torch.Generator().manual_seed(1))
 
 
 def test_every_row_is_held_out_once_by_as_many_members_as_parts():
     split = folds(100)
     assert split.train.shape == (80, 5)
-    assert split.held.flatten().sort().values.tolist() == list(range(100))
+    assert split.held_out.flatten().sort().values.tolist() == list(range(100))
 
 
 @pytest.mark.parametrize(("members", "share"), [(1, 0.1), (3, 0.5), (7, 0.2), (2, 0.001)])
 def test_no_member_trains_on_what_it_holds_out(members, share):
     split = folds(members=members, share=share)
-    for train_rows, held in zip(split.train.T, split.held.T, strict=True):
+    for train_rows, held in zip(split.train.T, split.held_out.T, strict=True):
         together = torch.cat([train_rows, held])
         assert together.sort().values.tolist() == list(range(103))
-    assert split.held.shape[0] == max(1, int(103 * share))
+    assert split.held_out.shape[0] == max(1, int(103 * share))
 
 
 def test_large_samples_hold_no_more_out_than_judges_them():
-    assert len(folds(100_000).held) == MOST_HELD_OUT
+    assert len(folds(100_000).held_out) == MAX_HELD_OUT
 
 
 def test_the_risk_is_the_mean_of_the_members_own():
@@ -86,7 +87,7 @@ def test_a_user_s_critic_has_one_level_and_all_steps():
 def test_training_tells_of_every_step_and_leaves_nothing_to_train():
     copies = Copies(nn.Sequential(nn.Linear(1, 1, dtype=torch.float32), nn.Flatten(0)), 2)
     samples = [
-        split_folds(m + torch.randn(90, 1, dtype=torch.float32), 2, 0.5, torch.Generator())
+        FoldedSample.of(m + torch.randn(90, 1, dtype=torch.float32), 2, 0.5, torch.Generator())
         for m in (1, 0)
     ]
     told = []
