@@ -1,5 +1,8 @@
-"""What every room runs on: seeds, progress bars, files."""
+"""What every room runs on: seeds, progress bars, files, the display of results."""
 
+from lfi.runtime.display import (
+    Described,
+)
 from lfi.runtime.files import (
     Contents,
     load_prefixed,
@@ -25,6 +28,7 @@ from lfi.runtime.seeds import (
 __all__ = [
     "Advance",
     "Contents",
+    "Described",
     "bar",
     "child",
     "fresh",
