@@ -67,13 +67,13 @@ wrong_p, wrong_q = 0.7 * log_r(x_p) + 0.2, 0.7 * log_r(x_q) + 0.2
 
 d_p, d_q = torch.sigmoid(wrong_p), torch.sigmoid(wrong_q)
 cross_entropy = -d_p.log().mean() - (1 - d_q).log().mean()
-print("classification:", lfi.Bernoulli()(wrong_p, wrong_q).item(), "=", cross_entropy.item())
+print("classification:", lfi.losses.Bernoulli()(wrong_p, wrong_q).item(), "=", cross_entropy.item())
 
 squares = wrong_q.exp().square().mean() - 2 * wrong_p.exp().mean()  # E_q u^2 - 2 E_p u
-print("ratio matching:", lfi.LSIF()(wrong_p, wrong_q).item(), "=", squares.item() + 1)
+print("ratio matching:", lfi.losses.LSIF()(wrong_p, wrong_q).item(), "=", squares.item() + 1)
 
-right = lfi.KL().value(log_r(x_p), log_r(x_q)).item()
-wrong = lfi.KL().value(wrong_p, wrong_q).item()
+right = lfi.losses.KL().value(log_r(x_p), log_r(x_q)).item()
+wrong = lfi.losses.KL().value(wrong_p, wrong_q).item()
 print(f"f-GAN bound of KL = 0.5: {right:.3f} by the true ratio, {wrong:.3f} by the wrong one")
 
 # %% [markdown]
@@ -84,22 +84,22 @@ print(f"f-GAN bound of KL = 0.5: {right:.3f} by the true ratio, {wrong:.3f} by t
 
 # %%
 losses = {
-    "Bernoulli (logistic, GAN)": lfi.Bernoulli(),
-    "Brier (least-squares classifier)": lfi.Brier(),
-    "exponential (boosting)": lfi.Exponential(),
-    "spherical": lfi.Spherical(),
-    "KL (KLIEP)": lfi.KL(),
-    "reverse KL": lfi.ReverseKL(),
-    "Pearson (LSIF)": lfi.LSIF(),
-    "Neyman": lfi.NeymanChiSquared(),
-    "squared Hellinger": lfi.SquaredHellinger(),
-    "Jensen-Shannon": lfi.JensenShannon(),
-    "Jeffreys": lfi.Jeffreys(),
-    "triangular": lfi.Triangular(),
-    "alpha = 1.5": lfi.AlphaDivergence(1.5),
-    "power, b = 0.5": lfi.PowerDivergence(0.5),
-    "non-saturating": lfi.NonSaturating(),
-    "Bernoulli, 1 in 5 from p": lfi.WithPrior(lfi.Bernoulli(), 0.2),
+    "Bernoulli (logistic, GAN)": lfi.losses.Bernoulli(),
+    "Brier (least-squares classifier)": lfi.losses.Brier(),
+    "exponential (boosting)": lfi.losses.Exponential(),
+    "spherical": lfi.losses.Spherical(),
+    "KL (KLIEP)": lfi.losses.KL(),
+    "reverse KL": lfi.losses.ReverseKL(),
+    "Pearson (LSIF)": lfi.losses.LSIF(),
+    "Neyman": lfi.losses.NeymanChiSquared(),
+    "squared Hellinger": lfi.losses.SquaredHellinger(),
+    "Jensen-Shannon": lfi.losses.JensenShannon(),
+    "Jeffreys": lfi.losses.Jeffreys(),
+    "triangular": lfi.losses.Triangular(),
+    "alpha = 1.5": lfi.losses.AlphaDivergence(1.5),
+    "power, b = 0.5": lfi.losses.PowerDivergence(0.5),
+    "non-saturating": lfi.losses.NonSaturating(),
+    "Bernoulli, 1 in 5 from p": lfi.losses.WithPrior(lfi.losses.Bernoulli(), 0.2),
 }
 
 
@@ -127,20 +127,20 @@ for name, loss in losses.items():
 
 # %%
 for loss in (
-    lfi.Bernoulli(),
-    lfi.NREC(),
-    lfi.DonskerVaradhan(),
-    lfi.Relativistic(),
-    lfi.NREB(),
-    lfi.Hinge(),
-    lfi.Misclassification(),
-    lfi.TotalVariation(),
-    lfi.Wasserstein(),
+    lfi.losses.Bernoulli(),
+    lfi.losses.NREC(),
+    lfi.losses.DonskerVaradhan(),
+    lfi.losses.Relativistic(),
+    lfi.losses.NREB(),
+    lfi.losses.Hinge(),
+    lfi.losses.Misclassification(),
+    lfi.losses.TotalVariation(),
+    lfi.losses.Wasserstein(),
 ):
     print(f"{type(loss).__name__:18} {loss.recovers.name}")
 
 try:
-    ratio_of(lfi.Hinge())
+    ratio_of(lfi.losses.Hinge())
 except ValueError as error:
     refusal = str(error)
     print("refused:", refusal)
@@ -177,20 +177,22 @@ def trained(loss, constraint=None):
 
 
 offsets, scatters = {}, {}
-for loss in (lfi.DonskerVaradhan(), lfi.Relativistic()):
+for loss in (lfi.losses.DonskerVaradhan(), lfi.losses.Relativistic()):
     off = torch.cat(trained(loss)) - log_r(both)
     offsets[type(loss).__name__], scatters[type(loss).__name__] = off.mean(), off.std()
     print(f"{type(loss).__name__:18} log r {off.mean():+.2f}, scatter {off.std():.3f}")
 
-hinge_p, hinge_q = trained(lfi.Hinge())
-accuracy = lfi.Misclassification().accuracy(hinge_p, hinge_q)
-best = lfi.Misclassification().accuracy(log_r(x_p), log_r(x_q))
+hinge_p, hinge_q = trained(lfi.losses.Hinge())
+accuracy = lfi.losses.Misclassification().accuracy(hinge_p, hinge_q)
+best = lfi.losses.Misclassification().accuracy(log_r(x_p), log_r(x_q))
 largest = torch.cat([hinge_p, hinge_q]).abs().quantile(0.9)
 print(
     f"hinge: right in {accuracy:.3f} of decisions, as log r in {best:.3f}; |h| up to {largest:.1f}"
 )
 
-distance = lfi.Wasserstein().value(*trained(lfi.Wasserstein(), lfi.SpectralNorm()))
+distance = lfi.losses.Wasserstein().value(
+    *trained(lfi.losses.Wasserstein(), lfi.penalties.SpectralNorm())
+)
 print(f"Wasserstein distance {distance:.2f}, exactly 1")
 
 # %% [markdown]
@@ -224,7 +226,7 @@ def contrasted(loss):
 
 
 contrastive = {}
-for loss in (lfi.NREC(), lfi.NREB()):
+for loss in (lfi.losses.NREC(), lfi.losses.NREB()):
     off, other = contrasted(loss)
     typical = off.abs().median(), (off - other).abs().median()
     contrastive[type(loss).__name__] = typical
@@ -240,12 +242,12 @@ for loss in (lfi.NREC(), lfi.NREB()):
 # checked on the spot.
 
 # %%
-own = lfi.FDivergence(lambda u: u * u.atan() - (1 + u**2).log() / 2)
+own = lfi.losses.FDivergence(lambda u: u * u.atan() - (1 + u**2).log() / 2)
 errors["my own f"] = (ratio_of(own).log_ratio(both) - log_r(both)).square().mean().sqrt().item()
 print(f"my own f: {errors['my own f']:.3f} nats")
 
 try:
-    lfi.FDivergence(lambda u: u * (3 - u))
+    lfi.losses.FDivergence(lambda u: u * (3 - u))
 except ValueError as error:
     not_convex = str(error)
     print("refused:", not_convex)
@@ -268,7 +270,7 @@ class HalfSquare(Divergence):
 
 
 three_lines = HalfSquare().value(wrong_p, wrong_q)
-print(three_lines.item(), "=", lfi.LSIF().value(wrong_p, wrong_q).item() / 2)
+print(three_lines.item(), "=", lfi.losses.LSIF().value(wrong_p, wrong_q).item() / 2)
 
 # %% [markdown]
 # ## 5. The second use: what a generator feels
@@ -279,7 +281,7 @@ print(three_lines.item(), "=", lfi.LSIF().value(wrong_p, wrong_q).item() / 2)
 # $r \ll 1$. How strongly is *such a sample* moved?
 
 # %%
-lfi.plot_losses()
+lfi.plots.plot_losses()
 
 # %% [markdown]
 # At $r = 10^{-4}$ the choices differ by 12 orders of magnitude. Under the minimax GAN or KL a
@@ -293,10 +295,10 @@ lfi.plot_losses()
 gradients = {}
 for mean in (1.0, 5.0):
     for name, loss in {
-        "KL": lfi.KL(),
-        "minimax GAN": lfi.Bernoulli(),
-        "reverse KL": lfi.ReverseKL(),
-        "non-saturating GAN": lfi.NonSaturating(),
+        "KL": lfi.losses.KL(),
+        "minimax GAN": lfi.losses.Bernoulli(),
+        "reverse KL": lfi.losses.ReverseKL(),
+        "non-saturating GAN": lfi.losses.NonSaturating(),
     }.items():
         at = torch.tensor(mean, requires_grad=True)
         drawn = at + torch.randn(1_000, generator=rng)
@@ -314,7 +316,7 @@ for mean in (1.0, 5.0):
 
 # %%
 try:
-    lfi.DirectGenerator(lfi.KL())
+    lfi.losses.DirectGenerator(lfi.losses.KL())
 except ValueError as error:
     backwards = str(error)
     print("refused:", backwards)
@@ -325,8 +327,8 @@ except ValueError as error:
 # These lines run in the test suite: if the prose above stops being true, the build fails.
 
 # %%
-assert torch.isclose(lfi.Bernoulli()(wrong_p, wrong_q), cross_entropy)
-assert torch.isclose(lfi.LSIF()(wrong_p, wrong_q), squares + 1)
+assert torch.isclose(lfi.losses.Bernoulli()(wrong_p, wrong_q), cross_entropy)
+assert torch.isclose(lfi.losses.LSIF()(wrong_p, wrong_q), squares + 1)
 assert wrong < right
 assert (
     abs(right - 0.5) < 5 * log_r(x_p).std() / 5_000**0.5 + 5 * log_r(x_q).exp().std() / 5_000**0.5
@@ -340,7 +342,7 @@ assert 0.95 < distance / (x_p.mean() - x_q.mean()) <= 1.001
 assert contrastive["NREC"][0] < 0.15
 assert contrastive["NREB"][1] < 0.15
 assert "strictly convex" in not_convex
-assert torch.isclose(three_lines, lfi.LSIF().value(wrong_p, wrong_q) / 2, rtol=1e-4)
+assert torch.isclose(three_lines, lfi.losses.LSIF().value(wrong_p, wrong_q) / 2, rtol=1e-4)
 assert gradients["KL", 5.0] < 0.5 < 4.5 < gradients["reverse KL", 5.0]
 assert gradients["minimax GAN", 5.0] < 0.5 < 4.5 < gradients["non-saturating GAN", 5.0]
 assert "away from the data" in backwards

@@ -73,12 +73,12 @@ samples_plot(data, moments)
 # critic. The papers' names are short for such values, and any loss goes with any other.
 
 # %%
-print(lfi.GAN())
-print(lfi.WGANGP())
-print(lfi.R3GAN())
-mine = lfi.Adversarial(lfi.SquaredHellinger(), lfi.ReverseKL(), lfi.R1(0.1))
+print(lfi.gans.GAN())
+print(lfi.gans.WGANGP())
+print(lfi.gans.R3GAN())
+mine = lfi.Adversarial(lfi.losses.SquaredHellinger(), lfi.losses.ReverseKL(), lfi.penalties.R1(0.1))
 quick = lfi.Regime(steps=10)
-for comparison in (mine, lfi.Energy()):  # a pair of one's own, and no critic at all
+for comparison in (mine, lfi.discrepancies.Energy()):  # a pair of one's own, and no critic at all
     other = lfi.fit_generator(data, comparison=comparison, regime=quick, seed=1)
     print(comparison, "plays", sorted(set(other.history.columns) - {"held-out"}))
 
@@ -161,12 +161,14 @@ def play(comparison, ahead=200, steps=600):
 
 
 paths = {
-    "minimax": play(lfi.GAN()),
-    "non-saturating": play(lfi.NonSaturatingGAN()),
-    "non-saturating, R1": play(lfi.NonSaturatingGAN(r1=1.0)),
+    "minimax": play(lfi.gans.GAN()),
+    "non-saturating": play(lfi.gans.NonSaturatingGAN()),
+    "non-saturating, R1": play(lfi.gans.NonSaturatingGAN(r1=1.0)),
     "non-saturating, slopes up to 1": play(
         lfi.Adversarial(
-            lfi.Bernoulli(), lfi.NonSaturating(), lfi.GradientPenalty(10.0, one_sided=True)
+            lfi.losses.Bernoulli(),
+            lfi.losses.NonSaturating(),
+            lfi.penalties.GradientPenalty(10.0, one_sided=True),
         )
     ),
 }
@@ -213,8 +215,8 @@ plt.show()
 # cost the ratio: the default's critic says which way is up, and no more.
 
 # %%
-print("GAN, no penalty:", lfi.GAN().recovers.name)
-print("R3GAN:          ", lfi.R3GAN().recovers.name)
+print("GAN, no penalty:", lfi.gans.GAN().recovers.name)
+print("R3GAN:          ", lfi.gans.R3GAN().recovers.name)
 
 line = torch.linspace(-1.5, 1.5, 120)
 plane = torch.cartesian_prod(line, line)
@@ -259,7 +261,7 @@ assert good > 0.3
 assert held_out[-1] < held_out[0] / 3
 assert min(paths["minimax"]) > 0.9
 assert all(min(path) < 0.1 for name, path in paths.items() if name != "minimax")
-assert lfi.R3GAN().recovers is lfi.Recovers.NOTHING
+assert lfi.gans.R3GAN().recovers is lfi.comparison.Recovers.NOTHING
 assert said[astray].mean() < said[~astray].mean() - 0.5
 
 # %% [markdown]

@@ -5,9 +5,10 @@
 # parameters could have made the sample that was observed, if we want to train no network?
 #
 # **Answer.** Those whose samples are close to it. *Close* may be any discrepancy of two samples:
-# the same objects that train generators (`lfi.MMD`, `lfi.Wasserstein1D`), or how well a classifier
-# tells the two apart. This is approximate Bayesian computation (ABC). What it costs is known
-# exactly, and a regression takes most of it back.
+# the same objects that train generators (`lfi.discrepancies.MMD`,
+# `lfi.discrepancies.Wasserstein1D`), or how well a classifier tells the two apart. This is
+# approximate Bayesian computation (ABC). What it costs is known exactly, and a regression takes
+# most of it back.
 #
 # You need: nothing. You will meet: `abc_rejection`, `abc_smc`, `LocalLinear`, `Summaries`,
 # `SemiAutomatic`, `fit_lfire`.
@@ -58,11 +59,11 @@ print(f"exact posterior: mean {exact.mean:.3f}, sd {exact.stddev:.3f}")
 
 # %%
 discrepancies = {
-    "MMD": lfi.MMD(),
-    "energy": lfi.Energy(),
-    "Wasserstein": lfi.Wasserstein1D(),
-    "moments": lfi.Moments(),
-    "classifier": lfi.ClassifierDiscrepancy(),
+    "MMD": lfi.discrepancies.MMD(),
+    "energy": lfi.discrepancies.Energy(),
+    "Wasserstein": lfi.discrepancies.Wasserstein1D(),
+    "moments": lfi.discrepancies.Moments(),
+    "classifier": lfi.discrepancies.ClassifierDiscrepancy(),
 }
 accepted = {}
 for name, discrepancy in discrepancies.items():
@@ -109,8 +110,8 @@ for name, one in accepted.items():
 
 # %%
 mean_wait = lambda x: x.mean(dim=1).log()
-wide = lfi.abc_rejection(simulations, x_obs, discrepancy=lfi.Energy(), quantile=0.3)
-moved = wide.adjust(lfi.LocalLinear(mean_wait))
+wide = lfi.abc_rejection(simulations, x_obs, discrepancy=lfi.discrepancies.Energy(), quantile=0.3)
+moved = wide.adjust(lfi.abc.LocalLinear(mean_wait))
 for name, one in (("wide", wide), ("wide, adjusted", moved)):
     print(f"{name:<16} mean {one.mean.item():.3f}, sd {one.sd.item():.3f}, worth {one.ess:.0f}")
 
@@ -124,7 +125,13 @@ for name, one in (("wide", wide), ("wide, adjusted", moved)):
 
 # %%
 populations = lfi.abc_smc(
-    simulator, x_obs, discrepancy=lfi.Energy(), particles=500, budget=10_000, seed=1, progress=False
+    simulator,
+    x_obs,
+    discrepancy=lfi.discrepancies.Energy(),
+    particles=500,
+    budget=10_000,
+    seed=1,
+    progress=False,
 )
 for i, generation in enumerate(populations.history):
     print(
@@ -150,9 +157,11 @@ from simulators import arch1  # noqa: E402
 
 series = arch1.simulate(torch.tensor([arch1.theta_true]), torch.Generator().manual_seed(3))[0]
 runs = lfi.simulate(arch1, 20_000, seed=1, progress=False)
-by_hand = lfi.abc_rejection(runs, series, discrepancy=lfi.Summaries(arch1.summaries), quantile=0.01)
+by_hand = lfi.abc_rejection(
+    runs, series, discrepancy=lfi.abc.Summaries(arch1.summaries), quantile=0.01
+)
 learned = lfi.abc_rejection(
-    runs, series, discrepancy=lfi.SemiAutomatic(arch1.summaries), quantile=0.01
+    runs, series, discrepancy=lfi.abc.SemiAutomatic(arch1.summaries), quantile=0.01
 )
 cells = (torch.arange(50) + 0.5) / 50
 points = grid(2 * cells - 1, cells)

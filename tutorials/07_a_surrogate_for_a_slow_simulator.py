@@ -52,7 +52,7 @@ print(held_out.x[0].tolist())
 # where the surrogate is perfect.
 
 # %%
-regions = lfi.fidelity_by_region(surrogate, held_out, parts=2, most=0.65, seed=4)
+regions = lfi.generation.fidelity_by_region(surrogate, held_out, parts=2, most=0.65, seed=4)
 print("\n".join(regions.describe()))
 
 # %% [markdown]

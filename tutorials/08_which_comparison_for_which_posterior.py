@@ -61,13 +61,13 @@ def divergence(posterior) -> float:
 
 # %%
 losses = {
-    "NREB": lfi.NREB(),
-    "NREC": lfi.NREC(),
-    "Bernoulli": lfi.Bernoulli(),
-    "Brier": lfi.Brier(),
-    "Spherical": lfi.Spherical(),
-    "KL": lfi.KL(),
-    "LSIF": lfi.LSIF(),
+    "NREB": lfi.losses.NREB(),
+    "NREC": lfi.losses.NREC(),
+    "Bernoulli": lfi.losses.Bernoulli(),
+    "Brier": lfi.losses.Brier(),
+    "Spherical": lfi.losses.Spherical(),
+    "KL": lfi.losses.KL(),
+    "LSIF": lfi.losses.LSIF(),
 }
 fitted = {}
 for name, loss in losses.items():
@@ -97,10 +97,10 @@ print(posterior.history[0].stopped)
 
 # %%
 few, held_out = simulations[:300], lfi.simulate(simulator, 500, seed=2)
-kinds = {"plain": (), "balanced": (lfi.Balance(100.0),)}
+kinds = {"plain": (), "balanced": (lfi.penalties.Balance(100.0),)}
 coverage = {}
 for name, penalties in kinds.items():
-    method = lfi.NeuralRatio(loss=lfi.Bernoulli(), penalties=penalties, width=32, rank=16)
+    method = lfi.NeuralRatio(loss=lfi.losses.Bernoulli(), penalties=penalties, width=32, rank=16)
     posterior = lfi.fit_posterior(few, method=method, seed=1)
     checks = lfi.check(posterior, held_out, seed=3)
     coverage[name] = float((checks.coverage - checks.levels).min())

@@ -65,7 +65,8 @@ class Packed:
         ValueError: If a pack holds less than one sample.
 
     Example:
-        >>> Packed(lfi.Adversarial(lfi.Bernoulli(), lfi.NonSaturating()), samples=2).samples
+        >>> usual = lfi.Adversarial(lfi.losses.Bernoulli(), lfi.losses.NonSaturating())
+        >>> Packed(usual, samples=2).samples
         2
     """
 
@@ -278,7 +279,7 @@ def depends_on_p(loss: GeneratorLoss) -> bool:
     """Return whether a generator's loss reads values at the data; most do not.
 
     Example:
-        >>> depends_on_p(lfi.NonSaturating()), depends_on_p(lfi.Relativistic())
+        >>> depends_on_p(lfi.losses.NonSaturating()), depends_on_p(lfi.losses.Relativistic())
         (False, True)
     """
     if isinstance(loss, LearnedFeatures):

@@ -98,7 +98,7 @@ class Ratio(ABC):
         Where the fitted ratio is zero, log r counts as -10^4.
 
         Args:
-            divergence: Which one, such as `lfi.KL()`.
+            divergence: Which one, such as `lfi.losses.KL()`.
             x_p: Samples of p, (n, *event).
             x_q: Samples of q, (m, *event).
         """

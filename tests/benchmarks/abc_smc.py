@@ -65,7 +65,7 @@ def run_lfi(
     accepted = lfi.abc_smc(
         simulator,
         observation(task),
-        discrepancy=lfi.Summaries(lambda x: summaries(task, x)),
+        discrepancy=lfi.abc.Summaries(lambda x: summaries(task, x)),
         kernel=Local() if "local" in method else Defensive(),
         particles=particles,
         budget=budget,
@@ -73,7 +73,7 @@ def run_lfi(
         progress=False,
     )
     if "adjusted" in method:
-        accepted = accepted.adjust(lfi.LocalLinear(lambda x: summaries(task, x)))
+        accepted = accepted.adjust(lfi.abc.LocalLinear(lambda x: summaries(task, x)))
     return accepted.theta.numpy(), accepted.weights.numpy(), accepted.simulations
 
 

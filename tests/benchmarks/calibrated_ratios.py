@@ -92,8 +92,8 @@ def uniform(task: str, seed: int, name: str) -> None:
 
 def balanced(task: str, seed: int) -> None:
     """Judge a balanced ratio beside a plain one."""
-    for name, penalties in (("Balance(100)", (lfi.Balance(100.0),)), ("plain", ())):
-        method = lfi.NeuralRatio(loss=lfi.Bernoulli(), penalties=penalties)
+    for name, penalties in (("Balance(100)", (lfi.penalties.Balance(100.0),)), ("plain", ())):
+        method = lfi.NeuralRatio(loss=lfi.losses.Bernoulli(), penalties=penalties)
         checks, seconds, judging = judged(task, method, 1_000, seed, 2**12)  # wide posteriors
         rarely = scipy.stats.kstest(checks.credibility.numpy(), "uniform", alternative="less")
         found = {

@@ -100,7 +100,7 @@ def cross_validated(x: torch.Tensor, y: torch.Tensor, seed: int) -> float:
 
 TESTS = {
     "lfi lsdd_test": lambda x, y, seed: (
-        lfi.lsdd_test(x, y, permutations=PERMUTATIONS, seed=seed).p_value
+        lfi.comparison.lsdd_test(x, y, permutations=PERMUTATIONS, seed=seed).p_value
     ),
     "cross-validated": cross_validated,
     "lfi mmd_test": lambda x, y, seed: (
@@ -131,7 +131,7 @@ def main() -> None:
             begin = time.monotonic()
             rngs = [torch.Generator().manual_seed(i) for i in range(arguments.draws)]
             pairs = [torch.randn(2, n, d, generator=rng) for rng in rngs]
-            values = torch.stack([lfi.LSDD()(x, y + mu) for x, y in pairs])
+            values = torch.stack([lfi.discrepancies.LSDD()(x, y + mu) for x, y in pairs])
             seconds = (time.monotonic() - begin) / len(rngs)
             bias, deviation = float(values.mean() / exact - 1), float(values.std() / exact)
             print(f"{n:>5} points, {d} dimensions, shift {mu}: {bias:+.1%} +- {deviation:.1%}")

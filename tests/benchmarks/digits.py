@@ -89,8 +89,8 @@ def by_class(halves: Halves, seed: int) -> tuple[dict[str, dict[str, float]], li
     made = generator.sample(len(halves.test), halves.truth, seed=seed).clamp(0, 1)
     flat, train, test = made.flatten(1), halves.x.flatten(1), halves.test.flatten(1)
     right = halves.seen(made) == halves.truth
-    copying = lfi.memorisation(flat, train, test)
-    others = lfi.memorisation(test, train, flat).distance[:, 0]
+    copying = lfi.scores.memorisation(flat, train, test)
+    others = lfi.scores.memorisation(test, train, flat).distance[:, 0]
     found = {
         "recognised": share(right),
         "worst class": min(share(right[halves.truth == digit]) for digit in range(10)),
@@ -107,7 +107,7 @@ def by_class(halves: Halves, seed: int) -> tuple[dict[str, dict[str, float]], li
 
 def support(test: Tensor, x: Tensor) -> dict[str, float]:
     """Return coverage and its kin."""
-    scores = lfi.support_scores(test, x, k=5)
+    scores = lfi.scores.support_scores(test, x, k=5)
     names = ("coverage", "density", "precision", "recall")
     return {name: getattr(scores, name).item() for name in names}
 

@@ -205,8 +205,8 @@ def accuracy(table: Table, seeds: int, n: int) -> None:
     methods: dict[str, Callable[[torch.Tensor, torch.Tensor, int], object]] = {
         "lfi uLSIF": lambda p, q, seed: lfi.KernelRatio(seed=seed).fit(p, q),
         "lfi RuLSIF 0.1": lambda p, q, seed: lfi.KernelRatio(alpha=0.1, seed=seed).fit(p, q),
-        "lfi KLIEP": lambda p, q, seed: lfi.KernelRatio(lfi.KLIEP(), seed=seed).fit(p, q),
-        "lfi KMM": lambda p, q, seed: lfi.KernelRatio(lfi.MMD(), seed=seed).fit(p, q),
+        "lfi KLIEP": lambda p, q, seed: lfi.KernelRatio(lfi.losses.KLIEP(), seed=seed).fit(p, q),
+        "lfi KMM": lambda p, q, seed: lfi.KernelRatio(lfi.discrepancies.MMD(), seed=seed).fit(p, q),
         f"{PEER} uLSIF": lambda p, q, seed: peer_fit(p, q, 0.0, seed),
         f"{PEER} KLIEP": peer_kliep,
     }

@@ -26,13 +26,13 @@ from lfi.comparison import Biased, Block, LinearTime
 HERE = Path(__file__).parent
 DIMENSIONS, MEAN = 10, 0.1
 PIECES = {  # what it is, how many points, whether the gradient of x is taken too
-    "MMD": (lfi.MMD(), 100_000, False),
-    "MMD and gradient": (lfi.MMD(), 20_000, True),
-    "MMD, blocks": (lfi.MMD(estimator=Block()), 1_000_000, False),
-    "MMD, linear time": (lfi.MMD(estimator=LinearTime()), 1_000_000, False),
-    "random features": (lfi.RandomFeatureMMD(), 1_000_000, False),
-    "random features and gradient": (lfi.RandomFeatureMMD(), 1_000_000, True),
-    "energy": (lfi.Energy(Biased()), 100_000, False),
+    "MMD": (lfi.discrepancies.MMD(), 100_000, False),
+    "MMD and gradient": (lfi.discrepancies.MMD(), 20_000, True),
+    "MMD, blocks": (lfi.discrepancies.MMD(estimator=Block()), 1_000_000, False),
+    "MMD, linear time": (lfi.discrepancies.MMD(estimator=LinearTime()), 1_000_000, False),
+    "random features": (lfi.discrepancies.RandomFeatureMMD(), 1_000_000, False),
+    "random features and gradient": (lfi.discrepancies.RandomFeatureMMD(), 1_000_000, True),
+    "energy": (lfi.discrepancies.Energy(Biased()), 100_000, False),
 }
 
 

@@ -40,33 +40,33 @@ from simulators import ring
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
 DATA, JUDGED, WIDTH, RATE = 10_000, 5_000, 64, 3e-3
-PENALTY = lfi.R1(1.0)
+PENALTY = lfi.penalties.R1(1.0)
 CRITICS = {
-    "Bernoulli": lfi.Bernoulli(),
-    "Brier": lfi.Brier(),
-    "Exponential": lfi.Exponential(),
-    "Spherical": lfi.Spherical(),
-    "KL": lfi.KL(),
-    "ReverseKL": lfi.ReverseKL(),
-    "Pearson": lfi.PearsonChiSquared(),
-    "Neyman": lfi.NeymanChiSquared(),
-    "Jeffreys": lfi.Jeffreys(),
-    "Hinge": lfi.Hinge(),
-    "Wasserstein": lfi.Wasserstein(),
+    "Bernoulli": lfi.losses.Bernoulli(),
+    "Brier": lfi.losses.Brier(),
+    "Exponential": lfi.losses.Exponential(),
+    "Spherical": lfi.losses.Spherical(),
+    "KL": lfi.losses.KL(),
+    "ReverseKL": lfi.losses.ReverseKL(),
+    "Pearson": lfi.losses.PearsonChiSquared(),
+    "Neyman": lfi.losses.NeymanChiSquared(),
+    "Jeffreys": lfi.losses.Jeffreys(),
+    "Hinge": lfi.losses.Hinge(),
+    "Wasserstein": lfi.losses.Wasserstein(),
 }
 GENERATORS = {
-    "Bernoulli": lfi.Bernoulli(),
-    "NonSaturating": lfi.NonSaturating(),
-    "KL": lfi.KL(),
-    "ReverseKL": lfi.ReverseKL(),
-    "SquaredHellinger": lfi.SquaredHellinger(),
-    "Relativistic": lfi.Relativistic(),
+    "Bernoulli": lfi.losses.Bernoulli(),
+    "NonSaturating": lfi.losses.NonSaturating(),
+    "KL": lfi.losses.KL(),
+    "ReverseKL": lfi.losses.ReverseKL(),
+    "SquaredHellinger": lfi.losses.SquaredHellinger(),
+    "Relativistic": lfi.losses.Relativistic(),
 }
 
 
 def distance(x: Tensor, y: Tensor) -> float:
     """Return the energy distance."""
-    return float(lfi.Energy()(x.double(), y.double()))
+    return float(lfi.discrepancies.Energy()(x.double(), y.double()))
 
 
 def pulls(loss: GeneratorLoss, h_p: Tensor, h_q: Tensor) -> tuple[float, float]:

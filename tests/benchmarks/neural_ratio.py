@@ -142,14 +142,14 @@ def cases() -> dict[str, Case]:
 LOSSES = {
     type(loss).__name__: loss
     for loss in (
-        lfi.Bernoulli(),
-        lfi.Brier(),
-        lfi.Spherical(),
-        lfi.Exponential(),
-        lfi.KL(),
-        lfi.ReverseKL(),
-        lfi.LSIF(),
-        lfi.NeymanChiSquared(),
+        lfi.losses.Bernoulli(),
+        lfi.losses.Brier(),
+        lfi.losses.Spherical(),
+        lfi.losses.Exponential(),
+        lfi.losses.KL(),
+        lfi.losses.ReverseKL(),
+        lfi.losses.LSIF(),
+        lfi.losses.NeymanChiSquared(),
     )
 }
 

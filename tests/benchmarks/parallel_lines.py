@@ -46,17 +46,23 @@ HERE = Path(__file__).parent
 MOVES = ("plain", "adam")
 ROWS, BATCH = 20_000, 128
 RATE, AHEAD = 3e-3, 200  # the generator's rate, and the critic's moves before the game
-ONE_SIDED = lfi.GradientPenalty(10.0, one_sided=True)
+ONE_SIDED = lfi.penalties.GradientPenalty(10.0, one_sided=True)
 GAMES = {
-    "minimax": lfi.GAN(),
-    "NS": lfi.NonSaturatingGAN(),
-    "NS R1": lfi.NonSaturatingGAN(r1=1.0),
-    "NS DRAGAN": lfi.DRAGANNS(),
-    "NS GP": lfi.GANGP(),
-    "NS GP one-sided": lfi.Adversarial(lfi.Bernoulli(), lfi.NonSaturating(), ONE_SIDED),
-    "minimax R1": lfi.Adversarial(lfi.Bernoulli(), lfi.Bernoulli(), lfi.R1(1.0)),
-    "WGAN-GP": lfi.WGANGP(),
-    "WGAN-GP one-sided": lfi.Adversarial(lfi.Wasserstein(), lfi.Wasserstein(), ONE_SIDED),
+    "minimax": lfi.gans.GAN(),
+    "NS": lfi.gans.NonSaturatingGAN(),
+    "NS R1": lfi.gans.NonSaturatingGAN(r1=1.0),
+    "NS DRAGAN": lfi.gans.DRAGANNS(),
+    "NS GP": lfi.gans.GANGP(),
+    "NS GP one-sided": lfi.Adversarial(
+        lfi.losses.Bernoulli(), lfi.losses.NonSaturating(), ONE_SIDED
+    ),
+    "minimax R1": lfi.Adversarial(
+        lfi.losses.Bernoulli(), lfi.losses.Bernoulli(), lfi.penalties.R1(1.0)
+    ),
+    "WGAN-GP": lfi.gans.WGANGP(),
+    "WGAN-GP one-sided": lfi.Adversarial(
+        lfi.losses.Wasserstein(), lfi.losses.Wasserstein(), ONE_SIDED
+    ),
 }
 
 

@@ -26,16 +26,16 @@ import lfi
 
 TASKS = ("gaussian_linear", "two_moons", "slcp")
 LOSSES = {
-    "NREB": lfi.NREB(),
-    "NREC": lfi.NREC(),
-    "Bernoulli": lfi.Bernoulli(),
-    "Bernoulli, balanced": lfi.Bernoulli(),
-    "Brier": lfi.Brier(),
-    "Spherical": lfi.Spherical(),
-    "Exponential": lfi.Exponential(),
-    "KL": lfi.KL(),
-    "ReverseKL": lfi.ReverseKL(),
-    "LSIF": lfi.LSIF(),
+    "NREB": lfi.losses.NREB(),
+    "NREC": lfi.losses.NREC(),
+    "Bernoulli": lfi.losses.Bernoulli(),
+    "Bernoulli, balanced": lfi.losses.Bernoulli(),
+    "Brier": lfi.losses.Brier(),
+    "Spherical": lfi.losses.Spherical(),
+    "Exponential": lfi.losses.Exponential(),
+    "KL": lfi.losses.KL(),
+    "ReverseKL": lfi.losses.ReverseKL(),
+    "LSIF": lfi.losses.LSIF(),
 }
 STEPS, BUDGET, HELD_OUT, CANDIDATES, DRAWS = 1_500, 10_000, 500, 8_192, 2_000
 
@@ -53,7 +53,7 @@ def log_density(posterior: object, simulations: lfi.Simulations, seed: int) -> f
 def measure(task: str, name: str, seed: int) -> dict[str, float]:
     """Return the figures of one loss on one task, and the seconds of the processor to fit."""
     module = importlib.import_module(f"simulators.{task}")
-    penalties = (lfi.Balance(100.0),) if name.endswith("balanced") else ()
+    penalties = (lfi.penalties.Balance(100.0),) if name.endswith("balanced") else ()
     method = lfi.NeuralRatio(loss=LOSSES[name], penalties=penalties, depth=None, steps=STEPS)
     simulations = lfi.simulate(module, BUDGET, seed=seed, progress=False)
     before = time.process_time()

@@ -34,7 +34,13 @@ TASKS = (
     "gaussian_linear",
     "gaussian_linear_uniform",
 )
-SAMPLERS = (lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), lfi.HMC(), lfi.SMC())
+SAMPLERS = (
+    lfi.samplers.Automatic(),
+    lfi.samplers.Importance(),
+    lfi.samplers.Ensemble(),
+    lfi.samplers.HMC(),
+    lfi.samplers.SMC(),
+)
 BY_NAME = {type(sampler).__name__: sampler for sampler in SAMPLERS}
 
 

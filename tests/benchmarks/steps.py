@@ -60,7 +60,7 @@ def by_lfi(task: str, plain: bool, steps: int) -> float:
     begin = time.process_time()
     lfi.fit_generator(
         data,
-        comparison=lfi.NonSaturatingGAN(r1=0.0 if plain else GAMMA),
+        comparison=lfi.gans.NonSaturatingGAN(r1=0.0 if plain else GAMMA),
         generator=generator,
         critic=critic,
         regime=lfi.Regime(

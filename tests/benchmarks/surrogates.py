@@ -59,8 +59,8 @@ COMPARISONS = {
     "relativistic": Adversarial(
         Relativistic(), Relativistic(), (R1(0.1, every=4), R2(0.1, every=4))
     ),
-    "energy": lfi.Energy(),
-    "mmd": lfi.MMD(),
+    "energy": lfi.discrepancies.Energy(),
+    "mmd": lfi.discrepancies.MMD(),
 }
 
 

@@ -58,11 +58,11 @@ def compare(n: int) -> list[tuple[str, str, float, float]]:
 
     add(
         "transport on a line",
-        lambda: lfi.Wasserstein1D(2.0)(x[:, :1], fewer[:, :1]),
+        lambda: lfi.discrepancies.Wasserstein1D(2.0)(x[:, :1], fewer[:, :1]),
         {"POT": lambda: ot.wasserstein_1d(arrays[0][:, 0], arrays[2][:, 0], p=2)},
     )
     for name, other, array in (("equal", y, arrays[1]), ("unequal", fewer, arrays[2])):
-        sliced = lfi.SlicedWasserstein(projections=100)
+        sliced = lfi.discrepancies.SlicedWasserstein(projections=100)
         directions = sliced.directions(DIM).numpy()
         add(
             f"sliced transport, {name} sizes",
@@ -75,7 +75,7 @@ def compare(n: int) -> list[tuple[str, str, float, float]]:
         )
     a, cost = np.full(n, 1 / n), ot.dist(arrays[0], arrays[1])
     for relative in (0.05, 0.01):
-        ours = lfi.Sinkhorn(relative=relative, tolerance=TOLERANCE, steps=5000)
+        ours = lfi.discrepancies.Sinkhorn(relative=relative, tolerance=TOLERANCE, steps=5000)
         epsilon = float(ours._epsilon(x, y, torch.from_numpy(a), torch.from_numpy(a)))
         scaled = {"numItermax": 100_000, "stopThr": TOLERANCE}
         add(
@@ -91,7 +91,11 @@ def compare(n: int) -> list[tuple[str, str, float, float]]:
         add(f"divergence, relative {relative}", lambda ours=ours: ours(x, y), {})
     if n <= 2000:
         emd = {"POT emd2": lambda: ot.emd2(a, a, cost, numItermax=10**7)}
-        add("exact transport", lambda: lfi.Sinkhorn(relative=0.002, steps=5000)(x, y), emd)
+        add(
+            "exact transport",
+            lambda: lfi.discrepancies.Sinkhorn(relative=0.002, steps=5000)(x, y),
+            emd,
+        )
     print(f"{n:>6}  {'of the distributions':<32}{'closed form':<18}{EXACT:>12.6f}")
     return rows
 

@@ -21,7 +21,7 @@ X = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(40) % 4
 BRIEF = replace(IMAGES, steps=2, batch=8)
 
-COMPARISONS = [None, lfi.PacGAN(), lfi.MMDGAN(), lfi.Energy()]
+COMPARISONS = [None, lfi.gans.PacGAN(), lfi.gans.MMDGAN(), lfi.discrepancies.Energy()]
 
 
 def fitted_kinds(data, **options):
@@ -36,7 +36,9 @@ def test_images_are_fitted_by_convolutions_whatever_compares(comparison, given):
     data = X if given is None else (X, given)
     generator, kind, critic = fitted_kinds(data, comparison=comparison)
     assert kind is ImageGenerator
-    assert critic is (type(None) if isinstance(comparison, lfi.Energy) else ImageCritic)
+    assert critic is (
+        type(None) if isinstance(comparison, lfi.discrepancies.Energy) else ImageCritic
+    )
     what = None if given is None else given[:3]
     assert generator.sample(3, what, seed=1).shape == (3, 1, 8, 8)
 
@@ -46,7 +48,9 @@ def test_what_is_no_image_is_fitted_as_a_vector():
         assert fitted_kinds(data)[1] is MixtureGenerator
 
 
-@pytest.mark.parametrize("comparison", [lfi.GAN(), lfi.PacGAN(), lfi.MMDGAN(), lfi.WGANGP()])
+@pytest.mark.parametrize(
+    "comparison", [lfi.gans.GAN(), lfi.gans.PacGAN(), lfi.gans.MMDGAN(), lfi.gans.WGANGP()]
+)
 def test_waves_are_for_penalties_that_fade(comparison):
     assert fitted_kinds(X.flatten(1))[2] is MultiscaleCritic
     assert fitted_kinds(X.flatten(1), comparison=VECTORS)[2] is MultiscaleCritic
@@ -57,8 +61,8 @@ def test_rates_suit_the_comparison_unless_they_are_given():
     own = lfi.Regime(critic_rate=0.1)
     filled = regime_for(own, (2,), VECTORS)
     assert (filled.generator_rate, filled.critic_rate) == (VECTOR_RATES[0], 0.1)
-    assert regime_for(own, (2,), lfi.GAN()) == own
-    assert regime_for(None, (1, 8, 8), lfi.GAN()) is IMAGES
+    assert regime_for(own, (2,), lfi.gans.GAN()) == own
+    assert regime_for(None, (1, 8, 8), lfi.gans.GAN()) is IMAGES
 
 
 def test_a_given_image_is_seen_as_one_unless_it_is_larger():
@@ -111,5 +115,5 @@ def test_digits_are_generated_by_class():
     seen = torch.from_numpy(classifier.predict(made.numpy()))
     assert (seen == labels[test]).float().mean() >= 0.95
     assert len(seen.unique()) == 10
-    assert lfi.support_scores(x[test], made).coverage >= 0.8
-    assert lfi.memorisation(made, x[train], x[test]).z < 3
+    assert lfi.scores.support_scores(x[test], made).coverage >= 0.8
+    assert lfi.scores.memorisation(made, x[train], x[test]).z < 3

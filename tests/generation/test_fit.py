@@ -46,7 +46,7 @@ def test_equal_seeds_are_equal_generators_and_leave_the_global_state_alone():
 
 
 @pytest.mark.parametrize(
-    "comparison", [lfi.R3GAN(), lfi.Energy()], ids=["with a critic", "without"]
+    "comparison", [lfi.gans.R3GAN(), lfi.discrepancies.Energy()], ids=["with a critic", "without"]
 )
 def test_an_interrupted_fit_ends_as_an_uninterrupted_one(tmp_path, comparison, monkeypatch):
     checkpoint = Checkpoint(tmp_path / "fit.lfi", every=2)
@@ -76,14 +76,16 @@ def test_a_member_learns_what_it_would_alone():
 @pytest.mark.parametrize("turn", [simultaneous, extragradient, consensus(0.1)], ids=str)
 def test_other_turns_train_too(turn):
     regime = lfi.Regime(steps=2, batch=16, turn=turn)
-    generator = lfi.fit_generator(DATA, comparison=lfi.GAN(), regime=regime, seed=1)
+    generator = lfi.fit_generator(DATA, comparison=lfi.gans.GAN(), regime=regime, seed=1)
     assert generator.sample(5, seed=2).isfinite().all()
 
 
 def test_patience_keeps_the_best_weights_by_the_energy_distance():
     # the rate is so high that later is worse
     wild = lfi.Regime(steps=200, batch=16, generator_rate=1.0)
-    generator = lfi.fit_generator(DATA, comparison=lfi.Energy(), regime=wild, patience=3, seed=1)
+    generator = lfi.fit_generator(
+        DATA, comparison=lfi.discrepancies.Energy(), regime=wild, patience=3, seed=1
+    )
     judged = dict(generator.history.columns["held-out"])
     assert generator.history.best_step == min(judged, key=judged.get)
     assert generator.history.steps < 200
@@ -94,7 +96,12 @@ def test_a_simulator_is_a_generator_whose_network_is_science():
     x = 40 + 10 * torch.randn(400, 1)
     regime = lfi.Regime(steps=400, batch=200, generator_rate=0.3, average=None)
     fitted = lfi.fit_generator(
-        x, comparison=lfi.Energy(), generator=Shift(), scaled=True, regime=regime, seed=1
+        x,
+        comparison=lfi.discrepancies.Energy(),
+        generator=Shift(),
+        scaled=True,
+        regime=regime,
+        seed=1,
     )
     # the mean of 360 rows to train on, within 4 standard errors of all rows' mean
     assert fitted.network.mean.item() == pytest.approx(x.mean().item(), abs=4 * 10 / 360**0.5)
@@ -102,10 +109,10 @@ def test_a_simulator_is_a_generator_whose_network_is_science():
 
 def test_the_critic_says_more_of_data_than_of_what_is_far_away():
     regime = lfi.Regime(steps=60, batch=64, generator_rate=1e-5)
-    generator = lfi.fit_generator(DATA, comparison=lfi.GAN(), regime=regime, seed=1)
+    generator = lfi.fit_generator(DATA, comparison=lfi.gans.GAN(), regime=regime, seed=1)
     h = generator.criticise(torch.cat([DATA, DATA + 1000]))
     assert h.shape == (160,)
-    without = lfi.fit_generator(DATA, comparison=lfi.Energy(), regime=QUICK, seed=1)
+    without = lfi.fit_generator(DATA, comparison=lfi.discrepancies.Energy(), regime=QUICK, seed=1)
     with pytest.raises(ValueError, match="no critic"):
         without.criticise(DATA)
 
@@ -137,7 +144,9 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
         lfi.fit_generator(DATA, checkpoint=Checkpoint(tmp_path / "fit.lfi"))
     with pytest.raises(ValueError, match="batch must be positive, got 0"):
         lfi.Regime(batch=0)
-    balanced = lfi.Adversarial(lfi.Bernoulli(), lfi.NonSaturating(), lfi.Balance())
+    balanced = lfi.Adversarial(
+        lfi.losses.Bernoulli(), lfi.losses.NonSaturating(), lfi.penalties.Balance()
+    )
     with pytest.raises(ValueError, match="balance penalty"):
         lfi.fit_generators(DATA, 2, comparison=balanced, regime=QUICK)
 
@@ -184,7 +193,7 @@ def test_one_generator_is_watched_alone():
     seen = {}
     lfi.fit_generator(
         torch.randn(200, 2),
-        comparison=lfi.Energy(),
+        comparison=lfi.discrepancies.Energy(),
         regime=lfi.Regime(steps=3),
         watch=lambda step, generator: seen.update({step: generator.sample(5, seed=1)}),
         seed=1,

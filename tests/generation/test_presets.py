@@ -11,27 +11,29 @@ DATA = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(64) % 3
 QUICK = lfi.Regime(steps=3, batch=16)
 PRESETS = {
-    "GAN": lfi.GAN(),
-    "NonSaturatingGAN": lfi.NonSaturatingGAN(),
-    "NonSaturatingGAN R1": lfi.NonSaturatingGAN(r1=0.1),
-    "LSGAN": lfi.LSGAN(),
-    "fGAN": lfi.fGAN(lfi.KL()),
-    "bGAN": lfi.bGAN(lfi.PearsonChiSquared()),
-    "HingeGAN": lfi.HingeGAN(),
-    "WGAN": lfi.WGAN(),
-    "WGANGP": lfi.WGANGP(),
-    "DRAGANNS": lfi.DRAGANNS(),
-    "GANGP": lfi.GANGP(),
-    "R3GAN": lfi.R3GAN(),
-    "GMMN": lfi.GMMN(),
-    "CramerGAN": lfi.CramerGAN(),
-    "MMDGAN": lfi.MMDGAN(),
-    "SinkhornGAN": lfi.SinkhornGAN(),
-    "PacGAN": lfi.PacGAN(),
-    "Energy": lfi.Energy(),
-    "SlicedWasserstein": lfi.SlicedWasserstein(),
-    "Moments": lfi.Moments(),
-    "spectral norm": lfi.Adversarial(lfi.Hinge(), lfi.Hinge(), constraint=lfi.SpectralNorm()),
+    "GAN": lfi.gans.GAN(),
+    "NonSaturatingGAN": lfi.gans.NonSaturatingGAN(),
+    "NonSaturatingGAN R1": lfi.gans.NonSaturatingGAN(r1=0.1),
+    "LSGAN": lfi.gans.LSGAN(),
+    "fGAN": lfi.gans.fGAN(lfi.losses.KL()),
+    "bGAN": lfi.gans.bGAN(lfi.losses.PearsonChiSquared()),
+    "HingeGAN": lfi.gans.HingeGAN(),
+    "WGAN": lfi.gans.WGAN(),
+    "WGANGP": lfi.gans.WGANGP(),
+    "DRAGANNS": lfi.gans.DRAGANNS(),
+    "GANGP": lfi.gans.GANGP(),
+    "R3GAN": lfi.gans.R3GAN(),
+    "GMMN": lfi.gans.GMMN(),
+    "CramerGAN": lfi.gans.CramerGAN(),
+    "MMDGAN": lfi.gans.MMDGAN(),
+    "SinkhornGAN": lfi.gans.SinkhornGAN(),
+    "PacGAN": lfi.gans.PacGAN(),
+    "Energy": lfi.discrepancies.Energy(),
+    "SlicedWasserstein": lfi.discrepancies.SlicedWasserstein(),
+    "Moments": lfi.discrepancies.Moments(),
+    "spectral norm": lfi.Adversarial(
+        lfi.losses.Hinge(), lfi.losses.Hinge(), constraint=lfi.penalties.SpectralNorm()
+    ),
 }
 each_preset = pytest.mark.parametrize("comparison", PRESETS.values(), ids=PRESETS)
 
@@ -48,16 +50,18 @@ def test_every_preset_trains_with_classes_side_by_side(comparison):
 
 def test_presets_are_values_of_one_formula():
     assert (
-        lfi.GAN() == lfi.fGAN(lfi.Bernoulli()) == lfi.Adversarial(lfi.Bernoulli(), lfi.Bernoulli())
+        lfi.gans.GAN()
+        == lfi.gans.fGAN(lfi.losses.Bernoulli())
+        == lfi.Adversarial(lfi.losses.Bernoulli(), lfi.losses.Bernoulli())
     )
-    assert lfi.NonSaturatingGAN() == lfi.bGAN(lfi.Bernoulli())
-    assert lfi.PacGAN(3) == lfi.Packed(lfi.NonSaturatingGAN(), 3)
-    assert lfi.GAN().recovers is lfi.PacGAN().recovers is Recovers.RATIO
-    assert lfi.WGAN().recovers is lfi.MMDGAN().recovers is Recovers.NOTHING
+    assert lfi.gans.NonSaturatingGAN() == lfi.gans.bGAN(lfi.losses.Bernoulli())
+    assert lfi.gans.PacGAN(3) == lfi.gans.Packed(lfi.gans.NonSaturatingGAN(), 3)
+    assert lfi.gans.GAN().recovers is lfi.gans.PacGAN().recovers is Recovers.RATIO
+    assert lfi.gans.WGAN().recovers is lfi.gans.MMDGAN().recovers is Recovers.NOTHING
 
 
 def test_a_clipped_critic_stays_clipped_for_every_member():
-    pair = lfi.fit_generators(DATA, 2, comparison=lfi.WGAN(0.02), regime=QUICK, seed=1)
+    pair = lfi.fit_generators(DATA, 2, comparison=lfi.gans.WGAN(0.02), regime=QUICK, seed=1)
     for generator in pair:
         (critic,) = generator._critic
         assert max(p.abs().max() for p in critic.parameters()) <= 0.02
@@ -76,11 +80,11 @@ def test_wasserstein_critics_move_five_times_and_others_once():
         lfi.fit_generator(DATA, comparison=counted, regime=QUICK, seed=1)
         return len(points) / QUICK.steps
 
-    assert rounds(lfi.WGAN()) == 5
-    assert rounds(lfi.GAN()) == 1
+    assert rounds(lfi.gans.WGAN()) == 5
+    assert rounds(lfi.gans.GAN()) == 1
 
 
 def test_a_run_that_blows_up_says_who_and_when():
     huge = lfi.Regime(steps=300, batch=16, critic_rate=1e9)
     with pytest.raises(Diverged, match=r"the objective of critic became \S+ at step \d+"):
-        lfi.fit_generator(DATA, comparison=lfi.WGANGP(), regime=huge, seed=1)
+        lfi.fit_generator(DATA, comparison=lfi.gans.WGANGP(), regime=huge, seed=1)

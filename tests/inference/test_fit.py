@@ -40,8 +40,8 @@ def noting(asked):
 def test_a_loss_is_short_for_a_ratio_with_that_loss(simulations, monkeypatch):
     asked = []
     monkeypatch.setattr(lfi.NeuralRatio, "fit", noting(asked))
-    lfi.fit_posterior(simulations, loss=lfi.Bernoulli(), seed=1)
-    assert asked == [lfi.NeuralRatio(loss=lfi.Bernoulli())]
+    lfi.fit_posterior(simulations, loss=lfi.losses.Bernoulli(), seed=1)
+    assert asked == [lfi.NeuralRatio(loss=lfi.losses.Bernoulli())]
 
 
 def test_the_default_pools_all_three(simulations, monkeypatch):
@@ -54,7 +54,7 @@ def test_the_default_pools_all_three(simulations, monkeypatch):
 
 def test_a_method_and_a_loss_together_are_refused(simulations):
     with pytest.raises(ValueError, match="method or a loss"):
-        lfi.fit_posterior(simulations, method=lfi.NeuralRatio(), loss=lfi.Bernoulli())
+        lfi.fit_posterior(simulations, method=lfi.NeuralRatio(), loss=lfi.losses.Bernoulli())
 
 
 def correlated():

@@ -13,16 +13,16 @@ from lfi.ratio import Estimate, Ratio
 
 P, Q = Normal(1.0, 1.0), Normal(0.0, 1.0)
 DIVERGENCES = [
-    lfi.KL(),
-    lfi.ReverseKL(),
-    lfi.Bernoulli(),
-    lfi.Brier(),
-    lfi.Spherical(),
-    lfi.Exponential(),
-    lfi.JensenShannon(),
-    lfi.PearsonChiSquared(),
-    lfi.AlphaDivergence(0.3),
-    lfi.SquaredHellinger(),
+    lfi.losses.KL(),
+    lfi.losses.ReverseKL(),
+    lfi.losses.Bernoulli(),
+    lfi.losses.Brier(),
+    lfi.losses.Spherical(),
+    lfi.losses.Exponential(),
+    lfi.losses.JensenShannon(),
+    lfi.losses.PearsonChiSquared(),
+    lfi.losses.AlphaDivergence(0.3),
+    lfi.losses.SquaredHellinger(),
 ]
 
 
@@ -67,7 +67,7 @@ def test_an_exact_ratio_gives_the_divergence(divergence):
 
 def test_a_divergences_standard_error_is_that_of_repetitions():
     estimates = [
-        Linear().divergence(lfi.KL(), P.sample((500,)), Q.sample((200,))) for _ in range(400)
+        Linear().divergence(lfi.losses.KL(), P.sample((500,)), Q.sample((200,))) for _ in range(400)
     ]
     values = torch.tensor([estimate.value for estimate in estimates])
     claimed = torch.tensor([estimate.standard_error for estimate in estimates])
@@ -136,7 +136,7 @@ def test_arrays_are_samples_too():
     x = np.random.default_rng(0).normal(size=500)
     assert FromArrays().kl(x).standard_error > 0
     assert len(FromArrays().importance_weights(x).log_weights) == 500
-    assert FromArrays().divergence(lfi.KL(), 1 + x, x).value > 0
+    assert FromArrays().divergence(lfi.losses.KL(), 1 + x, x).value > 0
 
 
 def test_a_ratio_without_a_log_ratio_is_none():

@@ -9,7 +9,7 @@ from lfi.ratio.wasserstein_distance import wasserstein_distance
 
 def test_on_a_line_it_is_the_exact_distance():
     p, q = torch.randn(4_000, 1), 2 * torch.randn(3_000, 1) + 0.5
-    exact = lfi.Wasserstein1D()(p, q)
+    exact = lfi.discrepancies.Wasserstein1D()(p, q)
     found = wasserstein_distance(p, q, steps=120, seed=1)
     # the exact distance of the samples is off by 1/sqrt(n) and so is the held-out value
     assert abs(found.value - exact) < 5 * found.error + 0.05 * exact

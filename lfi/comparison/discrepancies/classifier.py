@@ -56,7 +56,7 @@ class ClassifierDiscrepancy:
     Example:
         >>> x = torch.randn(1000, 2)
         >>> y = torch.randn(3, 1000, 2) * torch.tensor([1.5, 4.0, 9.0])[:, None, None]
-        >>> [round(value, 1) for value in lfi.ClassifierDiscrepancy()(x, y).tolist()]
+        >>> [round(value, 1) for value in lfi.discrepancies.ClassifierDiscrepancy()(x, y).tolist()]
         [0.3, 0.8, 0.9]
     """
 

@@ -45,7 +45,7 @@ class Energy:
 
     Example:
         >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [3.0]])
-        >>> lfi.Energy()(x, y)  # 2 x 2 - 1 - 1
+        >>> lfi.discrepancies.Energy()(x, y)  # 2 x 2 - 1 - 1
         tensor(2.)
     """
 

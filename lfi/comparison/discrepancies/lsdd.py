@@ -62,7 +62,7 @@ class LSDD:
 
     Example:
         >>> x, y = torch.randn(1000, 1), torch.randn(1000, 1) + 1
-        >>> abs(lfi.LSDD()(x, y).item() - 0.1248) < 0.05  # (1 - exp(-1/4)) / sqrt(pi)
+        >>> abs(lfi.discrepancies.LSDD()(x, y).item() - 0.1248) < 0.05  # (1 - exp(-1/4)) / sqrt(pi)
         True
     """
 

@@ -41,10 +41,10 @@ class MMD:
 
     Example:
         >>> x, y = torch.randn(500, 2), torch.randn(400, 2) + 1
-        >>> bool(lfi.MMD()(x, y) > 0.1)
+        >>> bool(lfi.discrepancies.MMD()(x, y) > 0.1)
         True
         >>> many = torch.randn(10, 500, 2)  # ten samples against one
-        >>> lfi.MMD()(many, y).shape
+        >>> lfi.discrepancies.MMD()(many, y).shape
         torch.Size([10])
     """
 

@@ -56,7 +56,7 @@ class RandomFeatureMMD:
 
     Example:
         >>> x, y = torch.randn(5_000, 2), torch.randn(4_000, 2) + 1
-        >>> exact, quick = lfi.MMD()(x, y), lfi.RandomFeatureMMD()(x, y)
+        >>> exact, quick = lfi.discrepancies.MMD()(x, y), lfi.discrepancies.RandomFeatureMMD()(x, y)
         >>> bool((quick / exact - 1).abs() < 0.2)
         True
     """

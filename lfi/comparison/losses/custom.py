@@ -88,7 +88,7 @@ class FDivergence(Divergence):
     Example:
         >>> le_cam = FDivergence(lambda u: (u - 1) ** 2 / (u + 1))
         >>> h_p, h_q = torch.tensor([1.0, 2.0]), torch.tensor([-1.0, 0.5])
-        >>> torch.isclose(le_cam(h_p, h_q), lfi.Triangular()(h_p, h_q))
+        >>> torch.isclose(le_cam(h_p, h_q), lfi.losses.Triangular()(h_p, h_q))
         tensor(True)
         >>> FDivergence(lambda u: u * (3 - u))
         Traceback (most recent call last):

@@ -34,7 +34,7 @@ class LearnedFeatures:
         features: How many the critic returns, (n, features).
 
     Example:
-        >>> loss = LearnedFeatures(lfi.Energy(), features=2)
+        >>> loss = LearnedFeatures(lfi.discrepancies.Energy(), features=2)
         >>> p, q = torch.randn(50, 2), torch.randn(50, 2) + 3
         >>> bool(loss.generator(p, q) == -loss(p, q))
         True

@@ -1,6 +1,6 @@
 """Relativistic losses of pairs: each row of data against one sample.
 
-`lfi.Relativistic` compares all n m pairs of a batch. Rows of data and of samples are drawn
+`lfi.losses.Relativistic` compares all n m pairs of a batch. Rows of data and of samples are drawn
 independently, so the n pairs in which they already stand have the same expectation, in O(n).
 
     critic      E softplus(-(h_p - h_q))         generator   E softplus(h_p - h_q)

@@ -17,8 +17,8 @@ Wasserstein is a difference of means: without a bound on the slope of h (`Weight
 `SpectralNorm`, `GradientPenalty`) it has no minimum, and with one it says where to move, not what r
 is.
 
-Donsker-Varadhan's bound is tighter than KL's own, `lfi.KL`, for any critic. The logarithm of a
-batch's mean is biased: averaged over batches of n samples of q, the loss is too small by the
+Donsker-Varadhan's bound is tighter than KL's own, `lfi.losses.KL`, for any critic. The logarithm
+of a batch's mean is biased: averaged over batches of n samples of q, the loss is too small by the
 variance of r over 2n, and so are gradients off.
 
 References:

@@ -27,7 +27,7 @@ class Annealed:
         ValueError: If a weight is not positive.
 
     Example:
-        >>> Annealed(lfi.R1(1.0), last=0.01).at(0.5).weight
+        >>> Annealed(lfi.penalties.R1(1.0), last=0.01).at(0.5).weight
         0.1
     """
 

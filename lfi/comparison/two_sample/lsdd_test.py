@@ -67,7 +67,7 @@ def lsdd_test(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> a, b = rng.normal(0, 1, (100, 2)), rng.normal(0, 2, (80, 2))
-        >>> lfi.lsdd_test(a, b, permutations=199, seed=1).p_value
+        >>> lfi.comparison.lsdd_test(a, b, permutations=199, seed=1).p_value
         0.005
     """
     if permutations < 1:

@@ -84,7 +84,7 @@ def fit_surrogate(
         simulations: What `lfi.simulate` has returned; failed ones are left out, and the surrogate
             says what x is where there is one.
         comparison: The critic's loss, the generator's and the penalties; or a discrepancy, such as
-            `lfi.Energy()`, which needs no critic.
+            `lfi.discrepancies.Energy()`, which needs no critic.
         generator: A network of your own with `noise(n, rng)` and `forward(z, given)`, from noise
             and standardised parameters (n, D) to (n, entries of x).
         critic: A network of your own, of (n, entries of x) and (n, D) to (n,).

@@ -84,7 +84,7 @@ class Accepted:
         >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
         >>> noisy = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 20), prior=prior)
         >>> accepted = lfi.abc_rejection(lfi.simulate(noisy, 2_000, seed=1), torch.ones(20) / 2,
-        ...     discrepancy=lfi.Energy(), number=100)
+        ...     discrepancy=lfi.discrepancies.Energy(), number=100)
         >>> accepted.sample(5, seed=1).shape, accepted.acceptance
         (torch.Size([5, 1]), 0.05)
     """
@@ -149,7 +149,7 @@ class Accepted:
         lowest. Theta is moved in unconstrained coordinates and so stays in the prior's box.
 
         Args:
-            adjustment: `lfi.LocalLinear()` or `lfi.Heteroscedastic()`.
+            adjustment: `lfi.abc.LocalLinear()` or `lfi.abc.Heteroscedastic()`.
 
         Raises:
             ValueError: If they were adjusted before, or too few to regress.
@@ -159,7 +159,7 @@ class Accepted:
             >>> noisy = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1), prior=prior)
             >>> simulations = lfi.simulate(noisy, 2_000, seed=1)
             >>> rough = lfi.abc_rejection(simulations, torch.ones(1), quantile=0.5)
-            >>> fine = rough.adjust(lfi.LocalLinear())  # the posterior is N(1/2, 1/2)
+            >>> fine = rough.adjust(lfi.abc.LocalLinear())  # the posterior is N(1/2, 1/2)
             >>> bool((fine.mean - 0.5).abs() < (rough.mean - 0.5).abs())
             True
         """

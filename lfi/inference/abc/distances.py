@@ -72,11 +72,12 @@ class Samples:
     ignored.
 
     Attributes:
-        discrepancy: `lfi.MMD()`, `lfi.Energy()`, `lfi.ClassifierDiscrepancy()`, any.
+        discrepancy: `lfi.discrepancies.MMD()`, `lfi.discrepancies.Energy()`,
+            `lfi.discrepancies.ClassifierDiscrepancy()`, any.
 
     Example:
         >>> x_obs, x = torch.zeros(30, 2), torch.stack([torch.zeros(20, 2), torch.ones(20, 2)])
-        >>> Samples(lfi.Moments()).towards(x_obs, torch.zeros(2, 1), x)(x)
+        >>> Samples(lfi.discrepancies.Moments()).towards(x_obs, torch.zeros(2, 1), x)(x)
         tensor([0., 2.])
     """
 
@@ -184,8 +185,8 @@ def as_distance(obj: object) -> Distance:
         return obj
     if isinstance(obj, type) or not isinstance(obj, Discrepancy):
         raise TypeError(
-            "discrepancy must be a discrepancy of samples such as lfi.MMD(), or a distance such as "
-            f"lfi.Summaries(); got {obj!r}"
+            "discrepancy must be a discrepancy of samples such as lfi.discrepancies.MMD(), or a "
+            f"distance such as lfi.abc.Summaries(); got {obj!r}"
         )
     return Samples(obj)
 

@@ -39,8 +39,9 @@ def abc_rejection(
     Args:
         simulations: Draws from the prior and their data.
         x_obs: The observation, (*event); for a discrepancy of samples (m, *event), any m.
-        discrepancy: A discrepancy of samples, for data (n, trials, *event), such as `lfi.MMD()`;
-            or a distance: `lfi.Summaries()`, `lfi.SemiAutomatic()`, `lfi.FittedRatio(posterior)`.
+        discrepancy: A discrepancy of samples, for data (n, trials, *event), such as
+            `lfi.discrepancies.MMD()`; or a distance: `lfi.abc.Summaries()`,
+            `lfi.abc.SemiAutomatic()`, `lfi.abc.FittedRatio(posterior)`.
         quantile: The share of all simulations to accept, rounded to a whole number of at least 1.
         tolerance: The largest distance to accept.
         number: How many to accept. Of equal distances, earlier simulations come first.
@@ -54,7 +55,8 @@ def abc_rejection(
         ...     trials=25)
         >>> simulations = lfi.simulate(noisy, 2_000, seed=1)
         >>> x_obs = 2 + torch.randn(25, 1, generator=torch.Generator().manual_seed(1))
-        >>> accepted = lfi.abc_rejection(simulations, x_obs, discrepancy=lfi.MMD(), quantile=0.02)
+        >>> mmd = lfi.discrepancies.MMD()
+        >>> accepted = lfi.abc_rejection(simulations, x_obs, discrepancy=mmd, quantile=0.02)
         >>> len(accepted), bool((accepted.mean - x_obs.mean()).abs() < 0.3)
         (40, True)
     """

@@ -111,8 +111,9 @@ def abc_smc(
     Args:
         simulator: A simulator, or a module with `prior` and `simulate`; it may fail at times.
         x_obs: The observation, (*event); for a discrepancy of samples (m, *event), any m.
-        discrepancy: A discrepancy of samples, for data (n, trials, *event), such as `lfi.MMD()`;
-            or a distance: `lfi.Summaries()`, `lfi.SemiAutomatic()`, `lfi.FittedRatio(posterior)`.
+        discrepancy: A discrepancy of samples, for data (n, trials, *event), such as
+            `lfi.discrepancies.MMD()`; or a distance: `lfi.abc.Summaries()`,
+            `lfi.abc.SemiAutomatic()`, `lfi.abc.FittedRatio(posterior)`.
         particles: How many parameters each population holds.
         budget: The most simulations in all, failed ones included.
         schedule: Chooses the next tolerance from a population.

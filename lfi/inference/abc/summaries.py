@@ -143,8 +143,8 @@ class SemiAutomatic:
     def learn(self, theta: Float[Tensor, "n dim"], x: Float[Tensor, " n *event"]) -> Summary:
         """Return the learned summaries as a function of data.
 
-        With `lfi.Summaries(learned)` a regression on many simulations serves `abc_smc`, whose first
-        generation is small.
+        With `lfi.abc.Summaries(learned)` a regression on many simulations serves `abc_smc`, whose
+        first generation is small.
 
         Raises:
             ValueError: If no simulation has finite summaries.

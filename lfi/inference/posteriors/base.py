@@ -118,10 +118,11 @@ class TargetPosterior(ABC):
             n: How many, of each observation.
             x_obs: One observation, (*event), or many, (m, *event).
             seed: None takes fresh entropy, which the draws record.
-            sampler: `lfi.Automatic()` weighs candidates, and sends chains from them where Pareto k
-                is above 0.7 or the candidates are worth less than twice n. Others by name:
-                `lfi.Importance`, `lfi.Ensemble`, `lfi.HMC`, `lfi.SMC`, `lfi.NUTS`,
-                `lfi.Variational`. Each has a `time_limit`.
+            sampler: `lfi.samplers.Automatic()` weighs candidates, and sends chains from them where
+                Pareto k is above 0.7 or the candidates are worth less than twice n. Others by name:
+                `lfi.samplers.Importance`, `lfi.samplers.Ensemble`, `lfi.samplers.HMC`,
+                `lfi.samplers.SMC`, `lfi.samplers.NUTS`, `lfi.samplers.Variational`. Each has a
+                `time_limit`.
 
         Raises:
             ValueError: If n is not positive or the observation does not fit.

@@ -103,8 +103,8 @@ def to_sbi(
 
     The result has `sample((n,), x=...)`, `sample_batched`, `log_prob` (unnormalised), `potential`
     and `map`, a `prior`, and `potential_fn` and `theta_transform` for sbi's other posteriors. Its
-    draws are those of `lfi.Automatic`, seeded from torch's global generator as sbi's are. Several
-    observations given to `set_x` are independent trials, as sbi has it, unless it is told
+    draws are those of `lfi.samplers.Automatic`, seeded from torch's global generator as sbi's are.
+    Several observations given to `set_x` are independent trials, as sbi has it, unless it is told
     otherwise.
 
     Args:

@@ -94,7 +94,7 @@ class HMC:
             if clock.struck:
                 raise TimeoutError(
                     f"time_limit: {clock.limit:g} seconds were over after {i} of {self.warmup} "
-                    "moves of HMC's warm-up: raise it, or take lfi.Importance"
+                    "moves of HMC's warm-up: raise it, or take lfi.samplers.Importance"
                 )
             herd = herd.moved(target, self.leapfrogs, rng).adapted(self.acceptance)
             if i in (self.warmup // 3, 2 * self.warmup // 3):

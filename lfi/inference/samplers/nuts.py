@@ -101,7 +101,7 @@ class NUTS:
         if not chains:
             raise TimeoutError(
                 f"time_limit: {clock.limit:g} seconds were over before NUTS had warmed up: raise "
-                "it, or take a batched sampler such as lfi.HMC"
+                "it, or take a batched sampler such as lfi.samplers.HMC"
             )
         r_hat, worth = _judge(chains)
         every = torch.cat(chains)

@@ -142,7 +142,7 @@ class Target:
                 if not weight.requires_grad:
                     raise ValueError(
                         "the target is not differentiable: take a sampler without gradients, such "
-                        "as lfi.Ensemble"
+                        "as lfi.samplers.Ensemble"
                     )
                 (gradient[first, last],) = torch.autograd.grad(value.sum(), part)
             density[first, last] = value.detach()

@@ -6,7 +6,7 @@
     MMD(kernel)   MMD^2(p, r q) + ridge / ESS(r)            the kernel        within [0, bound]
 
 The first two minimise, over functions made of kernels at centres, the very losses that a critic
-minimises over networks (`lfi.fit_ratio(loss=lfi.LSIF())`); the third matches moments and is
+minimises over networks (`lfi.fit_ratio(loss=lfi.losses.LSIF())`); the third matches moments and is
 unusual in that its kernel is the user's, like the discrepancy's.
 
 **Relative ratios.** p/q is unbounded where q is thin, and weights like that are worth few points.
@@ -93,7 +93,7 @@ class KernelRatio(Estimator, Ratio):
         >>> relative = lfi.KernelRatio(alpha=0.5, seed=1).fit(p, q)
         >>> bool(relative.relative_ratio(q).max() <= 2)
         True
-        >>> matched = lfi.KernelRatio(loss=lfi.MMD(), seed=1).fit(p, q)
+        >>> matched = lfi.KernelRatio(loss=lfi.discrepancies.MMD(), seed=1).fit(p, q)
         >>> bool(abs(matched.weights_ @ q / 500 - p.mean()) < abs(q.mean() - p.mean()) / 10)
         True
     """

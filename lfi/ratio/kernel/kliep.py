@@ -17,10 +17,10 @@ The width is the one of the greatest value held out, over five folds of *both* s
 
     E_p[log r] - E_q[r] + 1  <=  KL(p || q),
 
-the bound that the loss is (`lfi.KLIEP().value`). Sugiyama et al. hold out p alone, where E_q[r] = 1
-by construction; but a kernel at the edge of q has an E_q[phi_k] of a few points or none, and a
-ratio there of any size, which held-out points of p reward. Held-out points of q see it. The
-objective has no ridge.
+the bound that the loss is (`lfi.losses.KLIEP().value`). Sugiyama et al. hold out p alone, where
+E_q[r] = 1 by construction; but a kernel at the edge of q has an E_q[phi_k] of a few points or
+none, and a ratio there of any size, which held-out points of p reward. Held-out points of q see
+it. The objective has no ridge.
 
 References:
     Sugiyama, Nakajima, Kashima, von Buenau & Kawanabe, Direct Importance Estimation with Model

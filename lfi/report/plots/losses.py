@@ -77,15 +77,16 @@ def plot_losses(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
     the power of r that it is at the smallest r.
 
     Args:
-        losses: What to draw, by name, each a loss of generators such as `lfi.KL()`; by default the
-            divergences of the source and the usual GAN. Losses that compare samples of q with ones
-            of p (`lfi.Relativistic`) are shown one at which the critic says 0.
+        losses: What to draw, by name, each a loss of generators such as `lfi.losses.KL()`; by
+            default the divergences of the source and the usual GAN. Losses that compare samples of
+            q with ones of p (`lfi.losses.Relativistic`) are shown one at which the critic says 0.
 
     Raises:
         ValueError: If there is no loss, or one is flat.
 
     Example:
-        >>> figure = plot_losses({"GAN": lfi.Bernoulli(), "usual GAN": lfi.NonSaturating()})
+        >>> losses = {"GAN": lfi.losses.Bernoulli(), "usual GAN": lfi.losses.NonSaturating()}
+        >>> figure = plot_losses(losses)
         >>> [axes.get_title() for axes in figure.axes]
         ['objective of a sample', 'size of its gradient in log r']
     """

@@ -19,9 +19,9 @@ from lfi.comparison import (
 NETWORK = nn.Linear(3, 2, dtype=torch.float64)
 KERNEL = Sum((Gaussian(1.0), Linear()))
 CASES = {
-    "energy": (lfi.Energy(), energy_kernel),
-    "mmd": (lfi.MMD(KERNEL), KERNEL),
-    "learned": (lfi.MMD(Learned(NETWORK, KERNEL)), Learned(NETWORK, KERNEL)),
+    "energy": (lfi.discrepancies.Energy(), energy_kernel),
+    "mmd": (lfi.discrepancies.MMD(KERNEL), KERNEL),
+    "learned": (lfi.discrepancies.MMD(Learned(NETWORK, KERNEL)), Learned(NETWORK, KERNEL)),
 }
 each_case = pytest.mark.parametrize("discrepancy, kernel", CASES.values(), ids=CASES)
 
@@ -32,9 +32,9 @@ def features():
 
 def test_the_critic_and_the_generator_want_the_opposite():
     h_p, h_q = torch.randn(30, 4), torch.randn(20, 4) + 1
-    loss = LearnedFeatures(lfi.Energy(), 4)
-    assert loss(h_p, h_q) == -lfi.Energy()(h_p, h_q)
-    assert loss.generator(h_p, h_q) == loss.value(h_p, h_q) == lfi.Energy()(h_p, h_q)
+    loss = LearnedFeatures(lfi.discrepancies.Energy(), 4)
+    assert loss(h_p, h_q) == -lfi.discrepancies.Energy()(h_p, h_q)
+    assert loss.generator(h_p, h_q) == loss.value(h_p, h_q) == lfi.discrepancies.Energy()(h_p, h_q)
 
 
 @each_case
@@ -70,8 +70,8 @@ def test_the_discrepancy_is_how_far_the_witness_tells_both_apart():
     """|mu_p - mu_q|^2 = E_p w - E_q w, with both samples' own points among the pairs."""
     p, q = torch.randn(20, 3), torch.randn(30, 3) + 1
     for discrepancy in (
-        lfi.Energy(lfi.comparison.Biased()),
-        lfi.MMD(KERNEL, lfi.comparison.Biased()),
+        lfi.discrepancies.Energy(lfi.comparison.Biased()),
+        lfi.discrepancies.MMD(KERNEL, lfi.comparison.Biased()),
     ):
         told = discrepancy.witness(p, p, q).mean() - discrepancy.witness(q, p, q).mean()
         torch.testing.assert_close(told, discrepancy(p, q))
@@ -81,16 +81,16 @@ def test_a_witness_chooses_its_bandwidth_from_both_samples():
     at, p, q = torch.randn(5, 3), torch.randn(2, 20, 3), torch.randn(30, 3) + 1
     kernel = lfi.comparison.fixed(Gaussian(), p, q)
     exact = kernel(at, p).mean(-1) - kernel(at, q).mean(-1)
-    found = lfi.MMD().witness(at, p, q)
+    found = lfi.discrepancies.MMD().witness(at, p, q)
     assert found.shape == (2, 5)
     torch.testing.assert_close(found, exact)
-    for discrepancy in (lfi.MMD(), lfi.Energy()):
+    for discrepancy in (lfi.discrepancies.MMD(), lfi.discrepancies.Energy()):
         with pytest.raises(TypeError, match="x and y must be of one dtype"):
             discrepancy.witness(at.float(), p, q)
 
 
 def test_penalties_need_a_witness():
-    loss = LearnedFeatures(lfi.SlicedWasserstein(), 2)
+    loss = LearnedFeatures(lfi.discrepancies.SlicedWasserstein(), 2)
     data, quick = torch.randn(200, 2), lfi.Regime(steps=2)
     lfi.fit_generator(data, comparison=lfi.Adversarial(loss, loss), regime=quick, seed=1)
     charged = lfi.Adversarial(loss, loss, GradientPenalty(1.0))
@@ -106,6 +106,6 @@ def test_gradient_penalties_are_of_the_witness():
     phi, rng = (lambda x: 3 * x), torch.Generator().manual_seed(0)
     p, q = torch.full((10, 1), -1e6), torch.full((10, 1), 1e6)
     values = Values(phi(p), phi(q), (p,), (q,))
-    witness = LearnedFeatures(lfi.Energy(), 1).critic_of(phi, values)
+    witness = LearnedFeatures(lfi.discrepancies.Energy(), 1).critic_of(phi, values)
     penalty = GradientPenalty(1.0)(witness, values, rng)
     torch.testing.assert_close(penalty, torch.tensor(25.0))  # (6 - 1)^2

@@ -28,7 +28,12 @@ def test_a_surrogate_learns_mean_and_spread_of_a_known_simulator():
 
 def test_a_discrepancy_trains_without_a_critic(simulations):
     surrogate = lfi.fit_surrogate(
-        simulations, comparison=lfi.Energy(), steps=20, start_steps=150, width=16, seed=1
+        simulations,
+        comparison=lfi.discrepancies.Energy(),
+        steps=20,
+        start_steps=150,
+        width=16,
+        seed=1,
     )
     theta = torch.tensor([[0.5, -1.0]]).repeat(2_000, 1)
     assert (surrogate(theta, seed=2).mean(0) - theta[0]).abs().max() < 0.25
@@ -162,6 +167,8 @@ def test_mistakes_are_named(simulations):
     with pytest.raises(ValueError, match="50 valid ones are too few"):
         lfi.fit_surrogate(lfi.simulate(model(), 50, seed=1))
     with pytest.raises(ValueError, match="compares without one"):
-        lfi.fit_surrogate(simulations, comparison=lfi.Energy(), critic=nn.Linear(4, 1))
+        lfi.fit_surrogate(
+            simulations, comparison=lfi.discrepancies.Energy(), critic=nn.Linear(4, 1)
+        )
     with pytest.raises(ValueError, match="beyond its bounds"):
         lfi.fit_surrogate(simulations, lower=0.0)

@@ -74,8 +74,10 @@ def test_adjusted_draws_stay_in_the_support_of_the_prior():
     record = lfi.simulate(EXPONENTIAL.simulator, 2_000, seed=1)
     mean = lambda x: x.mean(dim=1)
     slow = 4 * EXPONENTIAL.x_obs
-    accepted = lfi.abc_rejection(record, slow, discrepancy=lfi.Moments(), quantile=0.9)
-    adjusted = accepted.adjust(lfi.LocalLinear(mean))
+    accepted = lfi.abc_rejection(
+        record, slow, discrepancy=lfi.discrepancies.Moments(), quantile=0.9
+    )
+    adjusted = accepted.adjust(lfi.abc.LocalLinear(mean))
     assert (adjusted.theta > 0).all()
     # in the plain coordinate, the same regression would leave it
     s, theta = mean(accepted.x)[:, 0], accepted.theta[:, 0]
@@ -89,10 +91,12 @@ def test_adjustment_takes_out_what_a_wide_tolerance_lets_in():
     # The posterior of 20 trials whose mean is 1, the observed one; theta given the mean is linear
     # and homoscedastic in this model, so that the adjusted law is exact at any tolerance.
     exact = NORMAL.posterior(torch.full((1, 20, 1), 1.0))
-    wide = lfi.abc_rejection(record, NORMAL.x_obs, discrepancy=lfi.Moments(), quantile=0.5)
+    wide = lfi.abc_rejection(
+        record, NORMAL.x_obs, discrepancy=lfi.discrepancies.Moments(), quantile=0.5
+    )
     error = exact.std() / math.sqrt(wide.ess)
     assert abs(wide.mean.item() - exact.mean()) > 20 * error
-    for adjustment in (lfi.LocalLinear(mean), lfi.Heteroscedastic(mean)):
+    for adjustment in (lfi.abc.LocalLinear(mean), lfi.abc.Heteroscedastic(mean)):
         adjusted = wide.adjust(adjustment)
         error = exact.std() / math.sqrt(adjusted.ess)
         assert abs(adjusted.mean.item() - exact.mean()) < 5 * error
@@ -101,7 +105,9 @@ def test_adjustment_takes_out_what_a_wide_tolerance_lets_in():
 
 def test_export_has_posterior_prior_and_data():
     record = lfi.simulate(NORMAL.simulator, 500, seed=1)
-    accepted = lfi.abc_rejection(record, NORMAL.x_obs, discrepancy=lfi.Energy(), number=50)
+    accepted = lfi.abc_rejection(
+        record, NORMAL.x_obs, discrepancy=lfi.discrepancies.Energy(), number=50
+    )
     data = accepted.to_arviz(draws=40, simulator=NORMAL.simulator, seed=2)
     assert data.posterior["mean"].shape == (1, 40)
     assert data.prior["mean"].shape == (1, 40)

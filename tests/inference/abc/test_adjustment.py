@@ -25,14 +25,14 @@ def test_parameters_move_along_the_weighted_regression():
     u, s, s_obs, weights = setting()
     design = torch.cat([torch.ones(N, 1), s], dim=1) * weights.sqrt()[:, None]
     fitted = np.linalg.lstsq(design.numpy(), (u * weights.sqrt()[:, None]).numpy(), rcond=None)[0]
-    moved = lfi.LocalLinear(ridge=0.0)(u, s, s_obs, weights)
+    moved = lfi.abc.LocalLinear(ridge=0.0)(u, s, s_obs, weights)
     torch.testing.assert_close(moved, u - (s - s_obs) @ torch.from_numpy(fitted[1:]))
 
 
 def test_units_of_summaries_do_not_matter():
     u, s, s_obs, weights = setting()
     scale = torch.tensor([1e-4, 1.0, 1e4])
-    for adjustment in (lfi.LocalLinear(), lfi.Heteroscedastic()):
+    for adjustment in (lfi.abc.LocalLinear(), lfi.abc.Heteroscedastic()):
         torch.testing.assert_close(
             adjustment(u, s, s_obs, weights), adjustment(u, s * scale, s_obs * scale, weights)
         )
@@ -41,7 +41,7 @@ def test_units_of_summaries_do_not_matter():
 def test_an_exact_line_is_taken_out_whatever_the_weights():
     _, s, s_obs, weights = setting()
     u = 2 * s[:, :2] + 1
-    for adjustment in (lfi.LocalLinear(ridge=0.0), lfi.Heteroscedastic(ridge=0.0)):
+    for adjustment in (lfi.abc.LocalLinear(ridge=0.0), lfi.abc.Heteroscedastic(ridge=0.0)):
         moved = adjustment(u, s, s_obs, weights)
         torch.testing.assert_close(moved, (2 * s_obs[:2] + 1).expand(N, 2))
 
@@ -52,8 +52,8 @@ def test_what_is_left_is_scaled_to_the_spread_at_the_observation():
     u = s + torch.exp(0.8 * s) * z  # the sd at s is exp(0.8 s)
     weights = torch.full((N,), 1 / N)
     for observed in (-1.0, 0.0):
-        moved = lfi.Heteroscedastic()(u, s, torch.tensor([observed]), weights)
-        plain = lfi.LocalLinear()(u, s, torch.tensor([observed]), weights)
+        moved = lfi.abc.Heteroscedastic()(u, s, torch.tensor([observed]), weights)
+        plain = lfi.abc.LocalLinear()(u, s, torch.tensor([observed]), weights)
         # The slope of log residual^2 on s is 1.6 with standard error (4.93 / sum s^2)^(1/2), 4.93
         # being the variance of the log of a chi-square variable; the level's is (4.93 / N)^(1/2).
         # Half of that is an error of the log sd. So is the sample's, (1 / 2N)^(1/2).
@@ -65,7 +65,7 @@ def test_what_is_left_is_scaled_to_the_spread_at_the_observation():
 def test_a_summary_reduces_data_of_any_shape():
     x, weights = torch.randn(N, 20, 2), torch.full((N,), 1 / N)
     u, x_obs = x.mean(dim=1), torch.randn(20, 2)
-    moved = lfi.LocalLinear(lambda x: x.mean(dim=1), ridge=0.0)(u, x, x_obs, weights)
+    moved = lfi.abc.LocalLinear(lambda x: x.mean(dim=1), ridge=0.0)(u, x, x_obs, weights)
     torch.testing.assert_close(moved, x_obs.mean(dim=0).expand(N, 2))
 
 
@@ -74,13 +74,14 @@ def test_a_summary_that_never_varies_moves_nothing():
     constant = torch.cat([s, torch.ones(N, 1)], dim=1)
     observed = torch.cat([s_obs, torch.ones(1)])
     torch.testing.assert_close(
-        lfi.LocalLinear()(u, constant, observed, weights), lfi.LocalLinear()(u, s, s_obs, weights)
+        lfi.abc.LocalLinear()(u, constant, observed, weights),
+        lfi.abc.LocalLinear()(u, s, s_obs, weights),
     )
 
 
 def test_too_few_parameters_or_broken_summaries_are_refused():
     u, s, s_obs, weights = setting()
     with pytest.raises(ValueError, match="4 accepted simulations are too few"):
-        lfi.LocalLinear()(u[:4], s[:4], s_obs, weights[:4])
+        lfi.abc.LocalLinear()(u[:4], s[:4], s_obs, weights[:4])
     with pytest.raises(ValueError, match="not finite"):
-        lfi.LocalLinear(torch.log)(u, s, s_obs, weights)
+        lfi.abc.LocalLinear(torch.log)(u, s, s_obs, weights)

@@ -26,26 +26,30 @@ def test_a_discrepancy_is_taken_of_every_data_set(case, monkeypatch):
 
 def test_events_are_flattened_and_numbers_are_vectors_of_one():
     x, x_obs = torch.randn(6, 9, 2, 3), torch.randn(12, 2, 3)
-    found = Samples(lfi.Energy()).towards(x_obs, THETA, x)(x)
-    flat = lfi.Energy()(x.flatten(2), x_obs.flatten(1))
+    found = Samples(lfi.discrepancies.Energy()).towards(x_obs, THETA, x)(x)
+    flat = lfi.discrepancies.Energy()(x.flatten(2), x_obs.flatten(1))
     torch.testing.assert_close(found, flat)
     x, x_obs = torch.randn(6, 9), torch.randn(12)
-    found = Samples(lfi.Wasserstein1D()).towards(x_obs, THETA, x)(x)
-    torch.testing.assert_close(found, lfi.Wasserstein1D()(x[..., None], x_obs[:, None]))
+    found = Samples(lfi.discrepancies.Wasserstein1D()).towards(x_obs, THETA, x)(x)
+    torch.testing.assert_close(
+        found, lfi.discrepancies.Wasserstein1D()(x[..., None], x_obs[:, None])
+    )
 
 
 def test_gradients_are_not_kept():
     x = torch.randn(6, 9, 2, requires_grad=True)
-    assert not Samples(lfi.MMD()).towards(torch.randn(9, 2), THETA, x)(x).requires_grad
+    assert (
+        not Samples(lfi.discrepancies.MMD()).towards(torch.randn(9, 2), THETA, x)(x).requires_grad
+    )
 
 
 @pytest.mark.parametrize("shape", [(9, 3), (2,), ()])
 def test_observations_of_other_events_are_refused(shape):
     with pytest.raises(ValueError, match="compares samples"):
-        Samples(lfi.MMD()).towards(torch.zeros(shape), THETA, torch.zeros(6, 9, 2))
+        Samples(lfi.discrepancies.MMD()).towards(torch.zeros(shape), THETA, torch.zeros(6, 9, 2))
 
 
-@pytest.mark.parametrize("wrong", ["mmd", 1, lfi.MMD])
+@pytest.mark.parametrize("wrong", ["mmd", 1, lfi.discrepancies.MMD])
 def test_other_things_are_no_distances(wrong):
     with pytest.raises(TypeError, match="discrepancy must be"):
         as_distance(wrong)
@@ -53,9 +57,9 @@ def test_other_things_are_no_distances(wrong):
 
 def test_every_distance_has_the_face_of_one():
     for distance in (
-        lfi.Summaries(),
-        lfi.SemiAutomatic(),
-        Samples(lfi.MMD()),
+        lfi.abc.Summaries(),
+        lfi.abc.SemiAutomatic(),
+        Samples(lfi.discrepancies.MMD()),
         FittedRatio(GaussianPosterior()),
     ):
         assert isinstance(distance, Distance)

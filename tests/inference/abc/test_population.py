@@ -13,10 +13,10 @@ from lfi.simulation import Simulator
 
 OCTILES = lambda x: x.flatten(1).quantile(torch.arange(1, 8).to(x) / 8, dim=1).T
 DISTANCES = (
-    lfi.Energy(),
-    lfi.Summaries(OCTILES),
-    lfi.Summaries(OCTILES, adaptive=False),
-    lfi.SemiAutomatic(OCTILES),
+    lfi.discrepancies.Energy(),
+    lfi.abc.Summaries(OCTILES),
+    lfi.abc.Summaries(OCTILES, adaptive=False),
+    lfi.abc.SemiAutomatic(OCTILES),
 )
 
 
@@ -35,7 +35,12 @@ class Interrupting:
 
 def run(function, store=None, **changes):
     simulator = Simulator(function, prior=NORMAL.simulator.prior, trials=20, name="normal")
-    arguments = {"discrepancy": lfi.Energy(), "particles": 100, "budget": 900, "seed": 1}
+    arguments = {
+        "discrepancy": lfi.discrepancies.Energy(),
+        "particles": 100,
+        "budget": 900,
+        "seed": 1,
+    }
     return lfi.abc_smc(simulator, NORMAL.x_obs[:20], store=store, **(arguments | changes))
 
 
@@ -65,7 +70,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(distance, at, tmp_path):
         {"budget": 1_000},
         {"particles": 90},
         {"kernel": Local()},
-        {"discrepancy": lfi.MMD()},
+        {"discrepancy": lfi.discrepancies.MMD()},
         {"tolerance": 0.1},
     ],
     ids=str,

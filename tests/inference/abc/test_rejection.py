@@ -17,14 +17,14 @@ from lfi.inference import RatioPosterior
 from lfi.simulation import Simulations, as_prior
 
 DISCREPANCIES = (
-    lfi.MMD(),
-    lfi.Energy(),
-    lfi.Wasserstein1D(),
-    lfi.SlicedWasserstein(),
-    lfi.Sinkhorn(relative=0.3),
-    lfi.Moments(covariances=True),
-    lfi.ClassifierDiscrepancy(),
-    lfi.LSDD(width=1.0, ridge=0.01),
+    lfi.discrepancies.MMD(),
+    lfi.discrepancies.Energy(),
+    lfi.discrepancies.Wasserstein1D(),
+    lfi.discrepancies.SlicedWasserstein(),
+    lfi.discrepancies.Sinkhorn(relative=0.3),
+    lfi.discrepancies.Moments(covariances=True),
+    lfi.discrepancies.ClassifierDiscrepancy(),
+    lfi.discrepancies.LSDD(width=1.0, ridge=0.01),
 )
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 each_discrepancy = pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_theta_is_exact_given_the_accepted_data(model, discrepancy, simulations)
 def test_the_posterior_of_accepted_means_is_that_of_quadrature(simulations):
     """d <= e says |mean - mean_obs| <= sqrt(e): the ABC posterior is a closed form."""
     accepted = lfi.abc_rejection(
-        simulations["normal"], NORMAL.x_obs, discrepancy=lfi.Moments(), tolerance=1.0
+        simulations["normal"], NORMAL.x_obs, discrepancy=lfi.discrepancies.Moments(), tolerance=1.0
     )
     theta = torch.linspace(-12, 14, 20_001)
     near = torch.special.ndtr((2.0 - theta) * 20**0.5) - torch.special.ndtr((0.0 - theta) * 20**0.5)
@@ -122,7 +122,7 @@ def test_a_fitted_ratio_accepts_what_its_posterior_cannot_tell_apart():
     ratio = RatioPosterior(ExactCritic(), as_prior(conjugate.prior), Recovers.RATIO, (2,))
     record = lfi.simulate(conjugate.model(), 4_000, seed=1)
     x_obs = torch.tensor([0.6, -0.4])
-    accepted = lfi.abc_rejection(record, x_obs, discrepancy=lfi.FittedRatio(ratio), number=200)
+    accepted = lfi.abc_rejection(record, x_obs, discrepancy=lfi.abc.FittedRatio(ratio), number=200)
     # Jeffreys' divergence is 2 |x / 2 - x_obs / 2|^2: the closest data are the accepted ones, but
     # for 512 draws of the prior in place of all. They are well within the closest 300.
     away = (record.x - x_obs).norm(dim=1)
@@ -186,6 +186,9 @@ def test_a_record_of_failures_only_is_refused():
 def test_the_global_random_state_is_left_alone(simulations):
     before = torch.get_rng_state()
     lfi.abc_rejection(
-        simulations["normal"], NORMAL.x_obs, discrepancy=lfi.SlicedWasserstein(), number=5
+        simulations["normal"],
+        NORMAL.x_obs,
+        discrepancy=lfi.discrepancies.SlicedWasserstein(),
+        number=5,
     )
     assert torch.equal(before, torch.get_rng_state())

@@ -10,14 +10,19 @@ from torch.distributions import Normal, Uniform
 import lfi
 from lfi.inference import Defensive, DistanceQuantile, Global, Local, Survival
 
-MEAN = lfi.Summaries(
+MEAN = lfi.abc.Summaries(
     lambda x: x.mean(dim=1), spread=lambda s, s_obs: torch.ones_like(s_obs), adaptive=False
 )
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 
 
 def run(model, **changes):
-    arguments = {"discrepancy": lfi.Energy(), "particles": 300, "budget": 4_000, "seed": 1}
+    arguments = {
+        "discrepancy": lfi.discrepancies.Energy(),
+        "particles": 300,
+        "budget": 4_000,
+        "seed": 1,
+    }
     return lfi.abc_smc(model, NORMAL.x_obs, **(arguments | changes))
 
 
@@ -54,7 +59,7 @@ def test_populations_and_tolerances_are_as_they_say():
         assert came == pytest.approx(round(came)) and 0 < came <= 300.001
         assert 1 <= generation.ess <= 300.001
         assert generation.seconds > 0
-    again = lfi.Energy()(accepted.x, NORMAL.x_obs.to(accepted.x))
+    again = lfi.discrepancies.Energy()(accepted.x, NORMAL.x_obs.to(accepted.x))
     torch.testing.assert_close(again.double(), accepted.distances)
     assert accepted.weights.sum().item() == pytest.approx(1)
     assert accepted.ess == pytest.approx(accepted.history[-1].ess)
@@ -114,7 +119,12 @@ def test_the_global_random_state_is_left_alone():
 @pytest.mark.parametrize("kernel", [Defensive(), Global(), Local()], ids=repr)
 @pytest.mark.parametrize(
     "discrepancy",
-    [lfi.MMD(), lfi.Wasserstein1D(), lfi.Moments(covariances=True), lfi.ClassifierDiscrepancy()],
+    [
+        lfi.discrepancies.MMD(),
+        lfi.discrepancies.Wasserstein1D(),
+        lfi.discrepancies.Moments(covariances=True),
+        lfi.discrepancies.ClassifierDiscrepancy(),
+    ],
     ids=lambda discrepancy: type(discrepancy).__name__,
 )
 def test_theta_is_exact_given_the_accepted_data(model, kernel, discrepancy):
@@ -164,7 +174,7 @@ def test_the_posterior_is_exact_as_the_tolerance_vanishes(model):
 def test_a_scale_that_adapts_keeps_the_weights_right():
     summary = lambda x: torch.stack([x.mean(dim=(1, 2)), x.std(dim=(1, 2))], dim=1)
     x_obs = NORMAL.x_obs[:20]
-    for distance in (lfi.Summaries(summary), lfi.SemiAutomatic(summary, adaptive=True)):
+    for distance in (lfi.abc.Summaries(summary), lfi.abc.SemiAutomatic(summary, adaptive=True)):
         accepted = lfi.abc_smc(
             NORMAL.simulator, x_obs, discrepancy=distance, particles=500, budget=5_000, seed=1
         )

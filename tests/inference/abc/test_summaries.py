@@ -35,12 +35,12 @@ def test_one_summary_that_is_off_is_counted_less_and_many_are_not():
 
 def test_the_distance_is_the_scaled_euclidean_one():
     x, x_obs = torch.randn(101, 3), torch.randn(3)
-    found = lfi.Summaries(spread=deviation).towards(x_obs, THETA, x)(x)
+    found = lfi.abc.Summaries(spread=deviation).towards(x_obs, THETA, x)(x)
     scaled = (x - x_obs) / torch.from_numpy(median_abs_deviation(x.numpy(), axis=0))
     torch.testing.assert_close(found, scaled.square().sum(dim=1).sqrt())
 
 
-@pytest.mark.parametrize("distance", [lfi.Summaries(), lfi.SemiAutomatic()], ids=repr)
+@pytest.mark.parametrize("distance", [lfi.abc.Summaries(), lfi.abc.SemiAutomatic()], ids=repr)
 def test_units_and_origins_of_x_do_not_matter(distance):
     theta = torch.randn(101, 2)
     x = theta @ torch.randn(2, 3) + 0.3 * torch.randn(101, 3)
@@ -56,18 +56,18 @@ def test_units_and_origins_of_x_do_not_matter(distance):
 
 def test_a_summary_that_never_varies_divides_by_nothing():
     x = torch.cat([torch.randn(101, 1), torch.ones(101, 1)], dim=1)
-    found = lfi.Summaries().towards(torch.tensor([0.0, 1.0]), THETA, x)(x)
+    found = lfi.abc.Summaries().towards(torch.tensor([0.0, 1.0]), THETA, x)(x)
     assert found.isfinite().all()
 
 
 def test_simulations_without_finite_summaries_are_far_and_teach_nothing():
     x = torch.randn(101, 2).abs()
     broken = torch.cat([x, -x[:5]])
-    distance = lfi.Summaries(torch.log)
+    distance = lfi.abc.Summaries(torch.log)
     measure = distance.towards(torch.ones(2), torch.zeros(106, 1), broken)
     torch.testing.assert_close(measure(x), distance.towards(torch.ones(2), THETA, x)(x))
     assert measure(broken)[101:].isnan().all()
-    learned = lfi.SemiAutomatic(torch.log)
+    learned = lfi.abc.SemiAutomatic(torch.log)
     theta = torch.randn(106, 1)
     torch.testing.assert_close(
         learned.towards(torch.ones(2), theta, broken)(x),
@@ -80,7 +80,7 @@ def test_simulations_without_finite_summaries_are_far_and_teach_nothing():
 def test_learned_summaries_by_linear_regression_are_those_of_least_squares():
     theta, x = torch.randn(101, 2), torch.randn(101, 3)
     x[:, :2] += theta
-    by_name = lfi.SemiAutomatic(regression=LinearRegression()).learn(theta, x)(x)
+    by_name = lfi.abc.SemiAutomatic(regression=LinearRegression()).learn(theta, x)(x)
     design = torch.cat([x, torch.ones(101, 1)], dim=1)
     fitted = design @ torch.linalg.lstsq(design, theta).solution
     torch.testing.assert_close(by_name, fitted)
@@ -94,21 +94,21 @@ def test_the_default_regression_is_ridge_on_robust_features_and_squares():
     augmented = torch.cat([z, (101 * 0.5) ** 0.5 * torch.eye(4)])
     target = torch.cat([theta - theta.mean(), torch.zeros(4, 1)])
     expected = z @ torch.linalg.lstsq(augmented, target).solution
-    torch.testing.assert_close(lfi.SemiAutomatic(ridge=0.5).learn(theta, x)(x), expected)
+    torch.testing.assert_close(lfi.abc.SemiAutomatic(ridge=0.5).learn(theta, x)(x), expected)
 
 
 def test_regressors_of_one_output_and_nonlinear_ones_are_taken():
     theta = torch.linspace(-1, 1, 101)[:, None]
-    tree = lfi.SemiAutomatic(regression=DecisionTreeRegressor(random_state=0))
+    tree = lfi.abc.SemiAutomatic(regression=DecisionTreeRegressor(random_state=0))
     torch.testing.assert_close(tree.learn(theta, theta.sin())(theta.sin()), theta)
 
 
 def test_estimates_of_the_parameter_are_what_counts():
     theta = torch.randn(2_000, 1)
     x = torch.cat([theta + 0.1 * torch.randn(2_000, 1), 100 * torch.randn(2_000, 9)], dim=1)
-    distances = lfi.SemiAutomatic().towards(torch.zeros(10), theta, x)(x)
+    distances = lfi.abc.SemiAutomatic().towards(torch.zeros(10), theta, x)(x)
     near = theta[distances.argsort()[:50], 0].std()
-    blind = theta[lfi.Summaries().towards(torch.zeros(10), theta, x)(x).argsort()[:50], 0].std()
+    blind = theta[lfi.abc.Summaries().towards(torch.zeros(10), theta, x)(x).argsort()[:50], 0].std()
     assert near < 0.2 < blind
 
 
@@ -116,6 +116,6 @@ def test_summaries_that_lose_rows_or_observations_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="must keep the rows"):
         summarised(lambda x: x.mean(dim=0)[None], torch.zeros(5, 2))
     with pytest.raises(ValueError, match="x_obs has shape"):
-        lfi.Summaries().towards(torch.zeros(3), THETA, torch.zeros(101, 2))
+        lfi.abc.Summaries().towards(torch.zeros(3), THETA, torch.zeros(101, 2))
     with pytest.raises(ValueError, match="not finite"):
-        lfi.Summaries(torch.log).towards(-torch.ones(2), THETA, torch.ones(101, 2))
+        lfi.abc.Summaries(torch.log).towards(-torch.ones(2), THETA, torch.ones(101, 2))

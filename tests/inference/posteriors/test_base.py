@@ -25,7 +25,9 @@ def assert_exact(draws, x, sd=1.0):
 
 
 @pytest.mark.parametrize(
-    "sampler", [lfi.Automatic(), lfi.Ensemble(least=20)], ids=["Automatic", "Ensemble"]
+    "sampler",
+    [lfi.samplers.Automatic(), lfi.samplers.Ensemble(least=20)],
+    ids=["Automatic", "Ensemble"],
 )
 def test_many_observations_have_each_its_own_posterior_as_one_by_one(sampler):
     drawn = exact(0.2).draw(1_000, X, seed=1, sampler=sampler)
@@ -90,7 +92,7 @@ def test_many_observations_are_a_dimension_of_the_export(tmp_path):
 
 
 def test_the_sampler_is_whatever_is_asked_for():
-    draws = exact().draw(50, X[0], seed=1, sampler=lfi.SMC())
+    draws = exact().draw(50, X[0], seed=1, sampler=lfi.samplers.SMC())
     assert draws.sampler == "smc"
     # of an exact ratio the integral is 1: five errors of some 10 stages of 1,024 particles
     assert abs(draws.log_evidence) < 5 * math.sqrt(10 / 1_024)

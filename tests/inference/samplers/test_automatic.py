@@ -15,7 +15,7 @@ SCARCE = Importance(most=2**12)  # candidates that cannot be worth the draws ask
 
 def test_chains_go_on_where_candidates_are_worth_too_little():
     known = conjugate(1, sd=0.02)
-    (draws,) = lfi.Automatic(importance=SCARCE)(known.target, 3_000, seed=1)
+    (draws,) = lfi.samplers.Automatic(importance=SCARCE)(known.target, 3_000, seed=1)
     assert draws.sampler == "ensemble"
     assert draws.candidates == 2**12
     assert draws.unique > 2_950
@@ -38,13 +38,13 @@ def test_each_observation_goes_its_own_way():
             else narrow.pair(theta, x)
         ),
     )
-    drawn = lfi.Automatic(importance=SCARCE)(target, 500, seed=1)
+    drawn = lfi.samplers.Automatic(importance=SCARCE)(target, 500, seed=1)
     assert [draws.sampler for draws in drawn] == ["importance", "ensemble", "importance"]
 
 
 def test_other_chains_take_over_if_they_are_asked_to():
-    brief = lfi.HMC(chains=64, warmup=10, moves=5, most=10, leapfrogs=3)
-    (draws,) = lfi.Automatic(importance=SCARCE, chains=brief)(
+    brief = lfi.samplers.HMC(chains=64, warmup=10, moves=5, most=10, leapfrogs=3)
+    (draws,) = lfi.samplers.Automatic(importance=SCARCE, chains=brief)(
         conjugate(1, sd=0.02).target, 1_500, seed=1
     )
     assert draws.sampler == "hmc"
@@ -52,7 +52,7 @@ def test_other_chains_take_over_if_they_are_asked_to():
 
 
 def test_candidates_are_returned_and_marked_where_the_chains_ran_out_of_time():
-    late = lfi.Automatic(importance=SCARCE, chains=lfi.HMC(), time_limit=1e-9)
+    late = lfi.samplers.Automatic(importance=SCARCE, chains=lfi.samplers.HMC(), time_limit=1e-9)
     (draws,) = late(conjugate(1, sd=0.02).target, 3_000, seed=1)
     assert draws.timed_out
     assert draws.sampler == "importance"
@@ -67,7 +67,7 @@ def test_chains_get_the_time_that_weighing_has_left():
             assert 0 < clock.left < 100
             raise TimeoutError("time_limit")
 
-    (draws,) = lfi.Automatic(importance=SCARCE, chains=Asks(), time_limit=100)(
+    (draws,) = lfi.samplers.Automatic(importance=SCARCE, chains=Asks(), time_limit=100)(
         conjugate(1, sd=0.02).target, 3_000, seed=1
     )
     assert draws.timed_out

@@ -12,11 +12,23 @@ import lfi
 from lfi.inference import Sampler
 
 N = 1_000
-BRIEF = lfi.HMC(chains=128, warmup=40, moves=10, leapfrogs=5)
-FLOW = lfi.Variational(steps=60, batch=128, transforms=1, width=16)
-SAMPLERS = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), BRIEF, lfi.SMC(), FLOW]
+BRIEF = lfi.samplers.HMC(chains=128, warmup=40, moves=10, leapfrogs=5)
+FLOW = lfi.samplers.Variational(steps=60, batch=128, transforms=1, width=16)
+SAMPLERS = [
+    lfi.samplers.Automatic(),
+    lfi.samplers.Importance(),
+    lfi.samplers.Ensemble(),
+    BRIEF,
+    lfi.samplers.SMC(),
+    FLOW,
+]
 each = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: type(s).__name__)
-MULTIMODAL = [lfi.Automatic(), lfi.Importance(), lfi.Ensemble(), lfi.SMC()]
+MULTIMODAL = [
+    lfi.samplers.Automatic(),
+    lfi.samplers.Importance(),
+    lfi.samplers.Ensemble(),
+    lfi.samplers.SMC(),
+]
 
 
 def assert_moments(draws, mean, covariance, n):

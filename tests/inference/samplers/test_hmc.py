@@ -36,7 +36,7 @@ def test_small_steps_are_nearly_always_accepted():
 
 def test_chains_learn_the_scales_and_the_step():
     scales = torch.tensor([1e-3, 0.1, 0.9])
-    (draws,) = lfi.HMC(chains=128, warmup=60, moves=10)(gaussian(scales), 1_000, seed=1)
+    (draws,) = lfi.samplers.HMC(chains=128, warmup=60, moves=10)(gaussian(scales), 1_000, seed=1)
     assert draws.acceptance == pytest.approx(0.8, abs=0.15)
     assert (draws.theta.std(0) / scales - 1).abs().max() < 5 / math.sqrt(2 * draws.ess)
     assert (draws.theta.mean(0) / scales).abs().max() < 5 / math.sqrt(draws.ess)
@@ -46,9 +46,9 @@ def test_a_target_without_gradient_is_refused():
     target = conjugate().target
     rounded = replace(target, pair=lambda theta, x: target.pair(theta.detach(), x))
     with pytest.raises(ValueError, match="not differentiable"):
-        lfi.HMC()(rounded, 100, seed=1)
+        lfi.samplers.HMC()(rounded, 100, seed=1)
 
 
 def test_the_time_limit_says_that_the_warmup_is_not_over():
     with pytest.raises(TimeoutError, match="time_limit: 1e-09 seconds were over after 0 of 50"):
-        lfi.HMC(time_limit=1e-9)(conjugate().target, 100, seed=1)
+        lfi.samplers.HMC(time_limit=1e-9)(conjugate().target, 100, seed=1)

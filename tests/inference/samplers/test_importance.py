@@ -14,19 +14,21 @@ from lfi.inference.samplers.target import Clock
 @pytest.mark.parametrize(("n", "first"), [(10, 2**12), (2_000, 8_000), (5_000, 2**14)])
 def test_candidates_from_the_prior_are_four_for_each_draw_between_bounds(n, first):
     wide = conjugate(sd=5.0).target  # hardly narrower than its prior
-    (draws,) = lfi.Importance()(wide, n, seed=1)
+    (draws,) = lfi.samplers.Importance()(wide, n, seed=1)
     assert draws.candidates == first
 
 
 def test_candidates_repeat_only_where_their_weight_is_above_one_draw():
-    (found,) = lfi.Importance().weigh(conjugate().target, 5_000, seed=1, clock=Clock.start(60.0))
+    (found,) = lfi.samplers.Importance().weigh(
+        conjugate().target, 5_000, seed=1, clock=Clock.start(60.0)
+    )
     draws = found.resample(5_000, torch.Generator().manual_seed(0))
     heavy = (found.log_weights + math.log(5_000) > 0).sum()
     assert len(torch.unique(draws, dim=0)) >= 5_000 - heavy
 
 
 def test_candidates_end_where_they_must():
-    (draws,) = lfi.Importance(most=2**12)(conjugate(sd=1e-3).target, 5_000, seed=1)
+    (draws,) = lfi.samplers.Importance(most=2**12)(conjugate(sd=1e-3).target, 5_000, seed=1)
     assert draws.candidates == 2**12
     assert draws.ess < 5_000
 
@@ -35,7 +37,7 @@ def test_many_observations_are_dealt_with_in_parts():
     """Two at a time or all at once: the same law, other random numbers."""
     known = conjugate(3)
     target = replace(known.target, rows=64)
-    drawn = lfi.Importance(most=2**20)(target, 500, seed=1)
+    drawn = lfi.samplers.Importance(most=2**20)(target, 500, seed=1)
     for draws, mean, covariance in zip(drawn, known.mean, known.covariance, strict=True):
         sd = covariance.diagonal().sqrt()
         assert ((draws.theta.mean(0) - mean).abs() / sd).max() < 5 / math.sqrt(draws.ess)

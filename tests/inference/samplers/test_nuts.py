@@ -14,7 +14,7 @@ import lfi
 @pytest.mark.parametrize("trajectory", [None, 1.5])
 def test_chains_have_the_posteriors_mean_and_covariance(trajectory):
     known, n = conjugate(2), 600
-    sampler = lfi.NUTS(chains=2, warmup=100, trajectory=trajectory, time_limit=3_600)
+    sampler = lfi.samplers.NUTS(chains=2, warmup=100, trajectory=trajectory, time_limit=3_600)
     drawn = sampler(known.target, n, seed=1)
     for draws, mean, covariance in zip(drawn, known.mean, known.covariance, strict=True):
         sd = covariance.diagonal().sqrt()
@@ -29,7 +29,7 @@ def test_chains_have_the_posteriors_mean_and_covariance(trajectory):
 
 def test_chains_repeat_themselves_and_leave_the_global_state_alone():
     target, state = conjugate().target, torch.get_rng_state()
-    brief = lfi.NUTS(chains=1, warmup=5)
+    brief = lfi.samplers.NUTS(chains=1, warmup=5)
     first, again, other = (brief(target, 5, seed=seed)[0] for seed in (3, 3, 4))
     assert torch.equal(first.theta, again.theta)
     assert not torch.equal(first.theta, other.theta)
@@ -40,7 +40,7 @@ def test_chains_repeat_themselves_and_leave_the_global_state_alone():
 
 def test_the_time_limit_returns_what_there_is_or_says_that_there_is_nothing():
     target = conjugate().target
-    quick = lfi.NUTS(chains=1, warmup=0, time_limit=0.5)
+    quick = lfi.samplers.NUTS(chains=1, warmup=0, time_limit=0.5)
     (draws,) = quick(target, 100_000, seed=1)
     assert draws.timed_out
     assert draws.seconds < 10  # one trajectory more than allowed, on a busy machine

@@ -15,7 +15,7 @@ from lfi.inference.samplers.smc import families_ess
 @pytest.mark.parametrize("known", [conjugate(3), edge()], ids=["conjugate", "edge"])
 def test_the_evidence_is_that_of_the_likelihood(known):
     """Over 4 seeds the mean is within its standard error, and that is small."""
-    runs = [lfi.SMC()(known.target, 1_000, seed=seed) for seed in range(4)]
+    runs = [lfi.samplers.SMC()(known.target, 1_000, seed=seed) for seed in range(4)]
     values = torch.tensor([[draws.log_evidence for draws in run] for run in runs])
     error = values.std(0) / math.sqrt(4)
     assert (error < 0.05).all()
@@ -26,7 +26,7 @@ def test_the_evidence_is_that_of_the_likelihood(known):
 @pytest.mark.slow
 def test_far_narrow_modes_are_found_by_particles_that_prior_draws_would_miss():
     """Each mode is a hundred thousandth of the prior's square; SMC has 2,000 particles."""
-    (draws,) = lfi.SMC()(two_modes(0.3, sd=2e-3), 2_000, seed=1)
+    (draws,) = lfi.samplers.SMC()(two_modes(0.3, sd=2e-3), 2_000, seed=1)
     share = (draws.theta.sum(1) > 0).double().mean()
     assert abs(share - 0.3) < 5 * math.sqrt(0.21 / draws.ess)
     assert (draws.theta.abs() - 0.5).std() == pytest.approx(2e-3, rel=0.1)
@@ -51,4 +51,4 @@ def test_the_time_limit_says_how_far_it_came():
         return target.pair(theta, x)
 
     with pytest.raises(TimeoutError, match=r"time_limit: 0.1 seconds were over at power \d"):
-        lfi.SMC(time_limit=0.1)(replace(target, pair=slow), 2_000, seed=1)
+        lfi.samplers.SMC(time_limit=0.1)(replace(target, pair=slow), 2_000, seed=1)

@@ -192,4 +192,4 @@ def test_data_without_a_density_are_refused():
     with pytest.raises(ValueError, match="at least 50, got 10"):
         lfi.fit_density(torch.randn(60), reference_samples=10)
     with pytest.raises(ValueError, match="recovers SIGN"):
-        lfi.fit_density(torch.randn(60), loss=lfi.Hinge())
+        lfi.fit_density(torch.randn(60), loss=lfi.losses.Hinge())

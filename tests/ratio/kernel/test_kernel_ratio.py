@@ -14,8 +14,8 @@ from lfi.ratio import KernelRatio
 RATIOS = {
     "uLSIF": KernelRatio(centres=30, seed=1),
     "RuLSIF": KernelRatio(alpha=0.3, centres=30, seed=1),
-    "KLIEP": KernelRatio(loss=lfi.KLIEP(), centres=30, widths=(0.3, 0.6, 1.2), seed=1),
-    "KMM": KernelRatio(loss=lfi.MMD(), seed=1),
+    "KLIEP": KernelRatio(loss=lfi.losses.KLIEP(), centres=30, widths=(0.3, 0.6, 1.2), seed=1),
+    "KMM": KernelRatio(loss=lfi.discrepancies.MMD(), seed=1),
 }
 each = pytest.mark.parametrize("ratio", RATIOS.values(), ids=RATIOS)
 without_units = pytest.mark.parametrize("name", ["uLSIF", "RuLSIF", "KLIEP"])
@@ -63,7 +63,7 @@ def test_parameters_set_after_the_fit_wait_for_the_next(samples):
 def test_another_loss_leaves_nothing_of_the_first(samples):
     ratio = KernelRatio(seed=1).fit(*samples)
     assert ratio.pearson_.value > 0
-    ratio.set_params(loss=lfi.KLIEP()).fit(*samples)
+    ratio.set_params(loss=lfi.losses.KLIEP()).fit(*samples)
     assert not {"pearson_", "ridge_", "ridges_"} & set(vars(ratio))
 
 
@@ -179,7 +179,7 @@ def test_zero_ratios_are_said_and_divergences_stay_finite():
     p, q = torch.rand(300), 10 * torch.rand(300)
     ratio = KernelRatio(seed=1).fit(p, q)
     assert (ratio.log_ratio(q) == -math.inf).any()
-    assert ratio.divergence(lfi.PearsonChiSquared(), p, q).value > 0
+    assert ratio.divergence(lfi.losses.PearsonChiSquared(), p, q).value > 0
     weights = ratio.importance_weights(q)
     assert weights.effective_sample_size < 100
 
@@ -202,7 +202,9 @@ def test_a_nonpositive_ratio_has_a_gradient_of_zero():
 
 def test_the_kernel_of_the_discrepancy_is_the_one_that_is_matched(samples):
     p, q = samples
-    ratio = KernelRatio(loss=lfi.MMD(Laplace(2.0)), ridges=(0.1,), bound=3.0, seed=1).fit(p, q)
+    ratio = KernelRatio(
+        loss=lfi.discrepancies.MMD(Laplace(2.0)), ridges=(0.1,), bound=3.0, seed=1
+    ).fit(p, q)
     assert ratio.weights_.max() <= 3
     assert ratio.ridge_ == 0.1
     torch.testing.assert_close(ratio.relative_ratio(q), ratio.weights_)
@@ -229,21 +231,21 @@ def test_the_estimate_of_the_divergence_is_within_its_error():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"loss": lfi.Bernoulli()}, TypeError, "fit_ratio"),
-        ({"loss": lfi.Energy()}, TypeError, "loss must be"),
+        ({"loss": lfi.losses.Bernoulli()}, TypeError, "fit_ratio"),
+        ({"loss": lfi.discrepancies.Energy()}, TypeError, "loss must be"),
         ({"alpha": 1.0}, ValueError, r"\[0, 1\)"),
         ({"alpha": -0.1}, ValueError, r"\[0, 1\)"),
-        ({"alpha": 0.5, "loss": lfi.KLIEP()}, ValueError, "LSIF only"),
-        ({"alpha": 0.5, "loss": lfi.MMD()}, ValueError, "LSIF only"),
+        ({"alpha": 0.5, "loss": lfi.losses.KLIEP()}, ValueError, "LSIF only"),
+        ({"alpha": 0.5, "loss": lfi.discrepancies.MMD()}, ValueError, "LSIF only"),
         ({"centres": 0}, ValueError, "centres"),
         ({"widths": (1.0, 0.0)}, ValueError, "widths"),
         ({"widths": ()}, ValueError, "widths"),
         ({"ridges": (-1.0,)}, ValueError, "ridges"),
         ({"ridges": (math.nan,)}, ValueError, "ridges"),
-        ({"ridges": (1.0,), "loss": lfi.KLIEP()}, ValueError, "no ridge"),
-        ({"ridges": (1.0, 2.0), "loss": lfi.MMD()}, ValueError, "one ridge"),
-        ({"widths": (1.0,), "loss": lfi.MMD()}, ValueError, "bandwidth"),
-        ({"bound": 1.0, "loss": lfi.MMD()}, ValueError, "bound"),
+        ({"ridges": (1.0,), "loss": lfi.losses.KLIEP()}, ValueError, "no ridge"),
+        ({"ridges": (1.0, 2.0), "loss": lfi.discrepancies.MMD()}, ValueError, "one ridge"),
+        ({"widths": (1.0,), "loss": lfi.discrepancies.MMD()}, ValueError, "bandwidth"),
+        ({"bound": 1.0, "loss": lfi.discrepancies.MMD()}, ValueError, "bound"),
     ],
 )
 def test_arguments_out_of_range_are_named(arguments, error, match):

@@ -84,7 +84,7 @@ def test_the_width_is_chosen_and_is_not_the_first(samples, order):
     sign = torch.where(torch.rand(20_000, 1) < 0.5, -1.0, 1.0)
     p, q = sign + torch.randn(20_000, 1) / 5, torch.randn(20_000, 1)
     models = [fitted(samples, widths[i : i + 1]) for i in range(3)]
-    bounds = [lfi.KLIEP().value(model.log_ratio(p), model.log_ratio(q)) for model in models]
+    bounds = [lfi.losses.KLIEP().value(model.log_ratio(p), model.log_ratio(q)) for model in models]
     assert max(range(3), key=bounds.__getitem__) == 1
 
 

@@ -35,7 +35,7 @@ def test_weights_are_in_the_box_and_have_mean_one(samples, kernel, bound):
 @kernels
 def test_weighted_moments_are_far_closer_than_unweighted(samples, kernel):
     p, q = samples
-    discrepancy = lfi.MMD(fixed(kernel, p, q), Biased())
+    discrepancy = lfi.discrepancies.MMD(fixed(kernel, p, q), Biased())
     weights = matched(samples, kernel).weights
     # Narrow kernels also see how either sample scatters, which no weights remove.
     margin = 5 if kernel in (Gaussian(0.5), Laplace()) else 30
@@ -44,7 +44,7 @@ def test_weighted_moments_are_far_closer_than_unweighted(samples, kernel):
 
 def test_the_smaller_the_ridge_the_closer_the_moments_and_the_fewer_the_points(samples):
     p, q = samples
-    discrepancy = lfi.MMD(fixed(Gaussian(), p, q), Biased())
+    discrepancy = lfi.discrepancies.MMD(fixed(Gaussian(), p, q), Biased())
     weights = [matched(samples, ridge=ridge).weights for ridge in (1.0, 0.1, 0.01, 0.001)]
     distance = torch.stack([discrepancy(p, q, weight_y=w) for w in weights])
     sizes = torch.stack([1 / w.square().mean() for w in weights])

@@ -23,13 +23,13 @@ def exact_values(n=N, shift=1.0):
 
 
 def log_loss(h_p, h_q):
-    return float(lfi.Bernoulli()(h_p, h_q))
+    return float(lfi.losses.Bernoulli()(h_p, h_q))
 
 
 def log_loss_error(h_p, h_q):
     """The standard error of the log-loss of exact values, from its scatter."""
-    terms = lfi.Bernoulli().slope(h_p).var() / len(h_p)
-    return math.sqrt(terms + lfi.Bernoulli().conjugate(h_q).var() / len(h_q))
+    terms = lfi.losses.Bernoulli().slope(h_p).var() / len(h_p)
+    return math.sqrt(terms + lfi.losses.Bernoulli().conjugate(h_q).var() / len(h_q))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=repr)

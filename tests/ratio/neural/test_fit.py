@@ -12,13 +12,13 @@ from lfi.ratio import Affine, Beta, Isotonic
 QUICK = {"members": 2, "steps": 100, "seed": 1, "progress": False}
 TINY = {**QUICK, "steps": 10}
 LOSSES = (
-    lfi.Bernoulli(),
-    lfi.Brier(),
-    lfi.Spherical(),
-    lfi.Exponential(),
-    lfi.KL(),
-    lfi.ReverseKL(),
-    lfi.WithPrior(lfi.Bernoulli(), 0.2),
+    lfi.losses.Bernoulli(),
+    lfi.losses.Brier(),
+    lfi.losses.Spherical(),
+    lfi.losses.Exponential(),
+    lfi.losses.KL(),
+    lfi.losses.ReverseKL(),
+    lfi.losses.WithPrior(lfi.losses.Bernoulli(), 0.2),
 )
 
 
@@ -63,15 +63,15 @@ CASES = {
 @pytest.mark.parametrize(
     ("case", "loss", "bound"),
     [
-        ("shift", lfi.Bernoulli(), 0.15),
-        ("shift", lfi.LSIF(), 0.35),
-        ("gamma", lfi.Brier(), 0.15),
-        ("gamma", lfi.ReverseKL(), 0.15),
-        ("shift 2-D", lfi.KL(), 0.15),
-        ("shift 2-D", lfi.Exponential(), 0.15),
-        ("shift 5-D", lfi.Spherical(), 0.2),
-        ("shift 5-D", lfi.KL(), 0.2),
-        ("scale", lfi.Bernoulli(), 0.15),
+        ("shift", lfi.losses.Bernoulli(), 0.15),
+        ("shift", lfi.losses.LSIF(), 0.35),
+        ("gamma", lfi.losses.Brier(), 0.15),
+        ("gamma", lfi.losses.ReverseKL(), 0.15),
+        ("shift 2-D", lfi.losses.KL(), 0.15),
+        ("shift 2-D", lfi.losses.Exponential(), 0.15),
+        ("shift 5-D", lfi.losses.Spherical(), 0.2),
+        ("shift 5-D", lfi.losses.KL(), 0.2),
+        ("scale", lfi.losses.Bernoulli(), 0.15),
     ],
     ids=str,
 )
@@ -116,7 +116,7 @@ def test_samples_of_unequal_sizes_need_no_class_prior():
 @pytest.mark.slow
 def test_a_prior_of_the_loss_moves_nothing():
     p, q = 1 + torch.randn(3_000), torch.randn(600)
-    for loss in (lfi.Bernoulli(), lfi.WithPrior(lfi.Bernoulli(), 5 / 6)):
+    for loss in (lfi.losses.Bernoulli(), lfi.losses.WithPrior(lfi.losses.Bernoulli(), 5 / 6)):
         ratio = lfi.fit_ratio(p, q, loss=loss, **QUICK)
         # an offset's standard error is 1/sqrt(600 * .2) = .09; log 5 is 1.6
         assert abs(ratio.log_ratio(torch.tensor([0.5]))[0]) < 5 * 0.09
@@ -125,7 +125,7 @@ def test_a_prior_of_the_loss_moves_nothing():
 @pytest.mark.slow
 def test_a_balanced_critic_is_still_a_ratio():
     p, q = shifted()
-    ratio = lfi.fit_ratio(p, q, penalties=(lfi.Balance(10.0),), **QUICK)
+    ratio = lfi.fit_ratio(p, q, penalties=(lfi.penalties.Balance(10.0),), **QUICK)
     assert rmse(ratio, torch.cat([p, q])) < 0.25
 
 
@@ -175,7 +175,7 @@ def test_scalars_may_be_columns():
 
 
 def test_histories_show_early_stopping_by_log_loss():
-    ratio = lfi.fit_ratio(*shifted(200), loss=lfi.LSIF(), **QUICK)
+    ratio = lfi.fit_ratio(*shifted(200), loss=lfi.losses.LSIF(), **QUICK)
     assert [history.steps for history in ratio.history] == [30, 50, 100]
     for history in ratio.history:
         judged = dict(history.columns["held-out"])
@@ -244,12 +244,12 @@ def test_a_critic_of_ones_own_sees_whole_events(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"loss": lfi.Hinge()}, "recovers SIGN"),
-        ({"loss": lfi.Wasserstein()}, "recovers NOTHING"),
-        ({"loss": lfi.DonskerVaradhan()}, "recovers UP_TO_CONSTANT"),
-        ({"loss": lfi.NREB()}, "recovers UP_TO_X"),
-        ({"penalties": (lfi.R1(0.1),)}, "recovers NOTHING"),
-        ({"loss": lfi.NREC()}, "two samples hold no pairs"),
+        ({"loss": lfi.losses.Hinge()}, "recovers SIGN"),
+        ({"loss": lfi.losses.Wasserstein()}, "recovers NOTHING"),
+        ({"loss": lfi.losses.DonskerVaradhan()}, "recovers UP_TO_CONSTANT"),
+        ({"loss": lfi.losses.NREB()}, "recovers UP_TO_X"),
+        ({"penalties": (lfi.penalties.R1(0.1),)}, "recovers NOTHING"),
+        ({"loss": lfi.losses.NREC()}, "two samples hold no pairs"),
         ({"members": 0}, "members must be positive"),
         ({"steps": 0}, "steps must be positive"),
         ({"batch_size": 0}, "batch_size must be positive"),

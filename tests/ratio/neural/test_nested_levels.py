@@ -47,13 +47,13 @@ def test_the_risk_is_the_mean_of_the_members_own():
         nn.init.normal_(critic[0].weight)
     x_p, x_q = (torch.randn(n, 3, 2, dtype=torch.float32) for n in (20, 30))
     values = Values(copies(x_p), copies(x_q), (x_p,), (x_q,))
-    for penalties in ((), (lfi.Balance(2.0),)):
+    for penalties in ((), (lfi.penalties.Balance(2.0),)):
         own = []
         for i, critic in enumerate(copies.levels[0]):
             alone = Values(critic(x_p[:, i]), critic(x_q[:, i]), (x_p[:, i],), (x_q[:, i],))
             terms = [p.weight * p(critic, alone, STEP.rng) for p in penalties]
-            own.append(lfi.Brier()(alone.h_p, alone.h_q) + sum(terms))
-        risk = recipe(lfi.Brier(), penalties).risk(copies, values, STEP)
+            own.append(lfi.losses.Brier()(alone.h_p, alone.h_q) + sum(terms))
+        risk = recipe(lfi.losses.Brier(), penalties).risk(copies, values, STEP)
         torch.testing.assert_close(risk, torch.stack(own).mean())
 
 
@@ -74,14 +74,14 @@ def test_penalties_evaluate_each_member_anew():
     nn.init.normal_(copies.levels[0][1][0].weight)
     x_p, x_q = (torch.randn(9, 2, 2, dtype=torch.float32) for _ in range(2))
     values = Values(copies(x_p), copies(x_q), (x_p,), (x_q,))
-    recipe(lfi.Brier(), (Looks(),)).risk(copies, values, STEP)
+    recipe(lfi.losses.Brier(), (Looks(),)).risk(copies, values, STEP)
     assert seen == values.h_p[0].tolist()
 
 
 def test_a_user_s_critic_has_one_level_and_all_steps():
-    assert recipe(lfi.Brier(), steps=40).lengths(1) == [40]
-    assert recipe(lfi.Brier(), steps=40).lengths(3) == [12, 20, 40]
-    assert recipe(lfi.Brier(), steps=1).lengths(3) == [1, 1, 1]
+    assert recipe(lfi.losses.Brier(), steps=40).lengths(1) == [40]
+    assert recipe(lfi.losses.Brier(), steps=40).lengths(3) == [12, 20, 40]
+    assert recipe(lfi.losses.Brier(), steps=1).lengths(3) == [1, 1, 1]
 
 
 def test_training_tells_of_every_step_and_leaves_nothing_to_train():
@@ -94,7 +94,7 @@ def test_training_tells_of_every_step_and_leaves_nothing_to_train():
     (history,) = train(
         copies,
         *samples,
-        recipe(lfi.Bernoulli()),
+        recipe(lfi.losses.Bernoulli()),
         seeds=[1],
         device="cpu",
         advance=lambda n=1, note="": told.append(note),

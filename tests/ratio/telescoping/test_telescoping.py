@@ -200,8 +200,8 @@ def test_bridges_train_on_the_device(device):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"loss": lfi.Hinge()}, "recovers SIGN"),
-        ({"loss": lfi.NREC()}, "two samples hold no pairs"),
+        ({"loss": lfi.losses.Hinge()}, "recovers SIGN"),
+        ({"loss": lfi.losses.NREC()}, "two samples hold no pairs"),
         ({"bridges": 2, "levels": (0.0, 1.0)}, "bridges or levels"),
         ({"levels": (0.0, 0.5)}, "levels must increase"),
         ({"bridges": 0}, "bridges must be positive"),

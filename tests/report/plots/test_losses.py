@@ -132,7 +132,7 @@ def test_nothing_to_draw_is_refused():
 
 
 def test_the_figure_is_at_the_front_door():
-    assert lfi.plot_losses is plot_losses
+    assert lfi.plots.plot_losses is plot_losses
 
 
 @pytest.mark.parametrize(

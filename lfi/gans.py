@@ -1,0 +1,41 @@
+"""Comparisons that train generators, by the names of the papers they come from."""
+
+from lfi.generation import (
+    DRAGANNS,
+    GAN,
+    GANGP,
+    GMMN,
+    LSGAN,
+    MMDGAN,
+    R3GAN,
+    WGAN,
+    WGANGP,
+    CramerGAN,
+    HingeGAN,
+    NonSaturatingGAN,
+    PacGAN,
+    Packed,
+    SinkhornGAN,
+    bGAN,
+    fGAN,
+)
+
+__all__ = [
+    "CramerGAN",
+    "DRAGANNS",
+    "GAN",
+    "GANGP",
+    "GMMN",
+    "HingeGAN",
+    "LSGAN",
+    "MMDGAN",
+    "NonSaturatingGAN",
+    "PacGAN",
+    "Packed",
+    "R3GAN",
+    "SinkhornGAN",
+    "WGAN",
+    "WGANGP",
+    "bGAN",
+    "fGAN",
+]
