@@ -1,10 +1,11 @@
 """The `lfi` command: what a person types, and how it ends.
 
 Exit codes: 0 for done, 1 where a simulator or lfi itself has failed, 2 for a call that cannot be
-carried out (said in one line, nothing damaged), 130 for an interruption, after which the same call
-goes on.
+carried out (told in one line, nothing damaged), 130 for an interruption, after which the same call
+goes on. Whatever can be found wrong about a call is found before anything heavy is imported.
 """
 
+import math
 import os
 import shlex
 import sys
@@ -12,14 +13,21 @@ import warnings
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 import lfi
-from lfi.cli.job import Job, run
-from lfi.cli.sources import at_hand, data_at_hand, find, read_observation
+from lfi.cli.sources import (
+    available_data,
+    available_simulators,
+    check_simulator,
+    load_simulator,
+    read_observation,
+)
 
 BUDGET = 360_000
+MIN_ROUND, MIN_BUDGET, MAX_ROUNDS = 200, 2_400, 7  # of `lfi.fit_rounds`: one round, more rounds
+MIN_DRAWS = 100  # for a report
+DEVICES = ("cpu", "cuda", "mps", "xpu")
 INTERRUPTED = 130
 
 UsageError = typer.BadParameter.__bases__[0]  # typer carries a click of its own
@@ -52,15 +60,15 @@ def options(
 
 @app.command("list")
 def list_simulators() -> None:
-    """List the simulators at hand, and the data for generators."""
-    names, data = at_hand(), data_at_hand()
+    """List the simulators, and the data sets for generators."""
+    names, data = available_simulators(), available_data()
     width = max(map(len, [*names, *data]))
     for name, line in names.items():
         typer.echo(f"{name:<{width}}  {line}")
     typer.echo("\nData for generators, without parameters:\n")
     for name, line in data.items():
-        said = line.removeprefix("Data for generators: ")
-        typer.echo(f"{name:<{width}}  {said[:1].upper()}{said[1:]}")
+        line = line.removeprefix("Data for generators: ")
+        typer.echo(f"{name:<{width}}  {line[:1].upper()}{line[1:]}")
 
 
 @app.command("run")
@@ -88,15 +96,23 @@ def run_job(
     DIR then holds report.html, posterior.nc (ArviZ), posterior.lfi and surrogate.lfi (lfi.load),
     summary.json, and the simulations and fits of each round.
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either
-        raise ValueError(
-            f"--device: {device} is not to be had: {error}".partition("\n")[0]
-        ) from error
-    job = Job(
-        simulator=find(simulator),
-        x_obs=None if observation is None else read_observation(observation),
+    check_simulator(simulator)
+    _check("rounds", rounds, 1, MAX_ROUNDS)
+    _check("budget", budget, MIN_BUDGET if rounds > 1 else MIN_ROUND)
+    _check("draws", draws, MIN_DRAWS)
+    _check("seed", seed, 0)
+    if device.partition(":")[0] not in DEVICES:
+        raise ValueError(f"--device: {device} is not one of {', '.join(DEVICES)}")
+    file = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not file.is_dir():
+        raise ValueError(f"--out: {file} is a file, expected a folder")
+    x_obs = None if observation is None else read_observation(observation)
+
+    from lfi.cli.workflow import WorkflowSettings, run_workflow  # torch and all else
+
+    settings = WorkflowSettings(
+        simulator=load_simulator(simulator),
+        x_obs=x_obs,
         out=out,
         budget=budget,
         rounds=rounds,
@@ -105,13 +121,17 @@ def run_job(
         device=device,
         command=shlex.join(["lfi", *sys.argv[1:]]),
     )
-    say = (lambda line: None) if quiet else typer.echo
-    run(job, say=say, progress=not quiet)
+    run_workflow(settings, echo=(lambda line: None) if quiet else typer.echo, progress=not quiet)
+
+
+def _check(option: str, value: int, low: int, high: float = math.inf) -> None:
+    if not low <= value <= high:
+        limit = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise ValueError(f"--{option}: got {value}, expected {limit}")
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    torch.set_num_threads(1)  # small networks; and sums that do not depend on the machine's cores
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # other packages' announcements

@@ -1,45 +1,65 @@
-"""What a command line names: a simulator, and the data it is to be compared with."""
+"""What a command line names: a simulator, and the data to compare it with.
 
+Whether a name or a file exists is found without importing any simulator, so that a wrong call is
+answered at once.
+"""
+
+import ast
 import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
+import lfi
 import simulators
-from lfi.simulation import Simulator, as_simulator
 
 
-def at_hand() -> dict[str, str]:
+def available_simulators() -> dict[str, str]:
     """Return the names of the simulators that come with lfi, each with its first line.
 
     Example:
-        >>> "influenza" in at_hand()
+        >>> "influenza" in available_simulators()
         True
     """
-    return _first_lines(lambda m: hasattr(m, "prior") and hasattr(m, "simulate"))
+    return _first_lines({"prior", "simulate"})
 
 
-def data_at_hand() -> dict[str, str]:
-    """Return the names of the data for generators that come with lfi, each with its first line.
+def available_data() -> dict[str, str]:
+    """Return the names of the data sets for generators that come with lfi, with their first lines.
 
     They have samples but no parameters, so that there is nothing to infer.
 
     Example:
-        >>> "ring" in data_at_hand()
+        >>> "ring" in available_data()
         True
     """
-    return _first_lines(lambda m: hasattr(m, "sample") and not hasattr(m, "prior"))
+    return _first_lines({"sample"})
 
 
-def find(source: str) -> Simulator:
+def check_simulator(source: str) -> None:
+    """Check that there is a simulator of a name, or the Python file that should hold it.
+
+    Raises:
+        ValueError: If there is none, with the names there are.
+    """
+    path = source.partition(":")[0]
+    names = available_simulators()
+    if path.endswith(".py"):
+        if not Path(path).is_file():
+            raise ValueError(f"there is no file {path}")
+    elif source not in names:
+        problem = f"there is no simulator {source!r}"
+        if source in available_data():
+            problem = f"{source!r} is a data set for generators and has no parameters to infer"
+        raise ValueError(f"{problem}: give {', '.join(names)}, or a Python file")
+
+
+def load_simulator(source: str) -> "lfi.Simulator":
     """Return the simulator that a person names.
 
     Args:
@@ -47,33 +67,28 @@ def find(source: str) -> Simulator:
             in one, as in "my_sim.py:epidemic".
 
     Raises:
-        ValueError: If there is no such simulator, with what there is.
+        ValueError: If there is no such simulator, with the names there are.
     """
+    from lfi.simulation import as_simulator
+
+    check_simulator(source)
     path, _, name = source.partition(":")
-    if path.endswith(".py"):
-        module = load_file(Path(path))
-        if not name:
-            return as_simulator(module)
-        if not hasattr(module, name):
-            raise ValueError(f"{path} holds nothing called {name!r}")
-        return as_simulator(getattr(module, name))
-    if source not in at_hand():
-        names = ", ".join(at_hand())
-        what = f"there is no simulator {source!r}"
-        if source in data_at_hand():
-            what = f"{source!r} is data for generators and has no parameters to infer"
-        raise ValueError(f"{what}: give {names}, or a Python file")
-    return as_simulator(importlib.import_module(f"simulators.{source}"))
+    if not path.endswith(".py"):
+        return as_simulator(importlib.import_module(f"simulators.{source}"))
+    module = import_file(Path(path))
+    if not name:
+        return as_simulator(module)
+    if not hasattr(module, name):
+        raise ValueError(f"{path} holds nothing called {name!r}")
+    return as_simulator(getattr(module, name))
 
 
-def load_file(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
     """Import a Python file of the user's.
 
     Raises:
-        ValueError: If there is no such file, or importing it fails.
+        ValueError: If importing it fails.
     """
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_of_the_user"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
@@ -88,7 +103,7 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def read_observation(path: Path) -> Float[Tensor, "..."]:
+def read_observation(path: Path) -> Float[np.ndarray, "..."]:
     """Read an observation from .npy, or from text with numbers apart by commas or white space.
 
     Lines that start with # are left out, and so is a first line that holds no numbers. A table of
@@ -101,29 +116,30 @@ def read_observation(path: Path) -> Float[Tensor, "..."]:
         raise ValueError(f"--observation: there is no file {path}")
     try:
         if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            lines = [line for line in path.read_text().splitlines() if line.strip()]
-            rows = [line.replace(",", " ").split() for line in lines if line[0] != "#"]
-            rows = rows[1:] if rows and not _numbers(rows[0]) else rows
-            values = np.array([[float(entry) for entry in row] for row in rows])
-            values = values.ravel() if 1 in values.shape else values
-            if values.size == 0:
-                raise ValueError("it is empty")
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float64)).float()
+            return np.load(path, allow_pickle=False).astype(np.float32)
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        rows = [line.replace(",", " ").split() for line in lines if line[0] != "#"]
+        rows = rows[1:] if rows and not _numbers(rows[0]) else rows
+        values = np.array(rows, dtype=np.float32)
+        if values.size == 0:
+            raise ValueError("it is empty")
+        return values.ravel() if 1 in values.shape else values
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(f"--observation: {path} is no table of numbers: {error}") from error
 
 
-def _first_lines(chosen: Callable[[ModuleType], bool]) -> dict[str, str]:
-    """Return the first lines of the modules of `simulators` that are chosen, by name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(simulators.__path__))
-    modules = {name: importlib.import_module(f"simulators.{name}") for name in names}
-    return {
-        name: (module.__doc__ or "").strip().partition("\n")[0]
-        for name, module in modules.items()
-        if chosen(module)
-    }
+def _first_lines(required: set[str]) -> dict[str, str]:
+    """Return the first lines of the modules of `simulators` that define all of these names."""
+    found = {}
+    for module in sorted(pkgutil.iter_modules(simulators.__path__)):
+        tree = ast.parse((Path(module.module_finder.path) / f"{module.name}.py").read_text())
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        for node in tree.body:
+            if isinstance(node, ast.Assign):
+                defined |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if required <= defined:
+            found[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return found
 
 
 def _numbers(row: list[str]) -> bool:

@@ -14,7 +14,14 @@ import torch
 
 import lfi
 from lfi.cli import main
-from lfi.cli.sources import at_hand, data_at_hand, find, read_observation
+from lfi.cli.app import MAX_ROUNDS, MIN_BUDGET, MIN_ROUND
+from lfi.cli.sources import (
+    available_data,
+    available_simulators,
+    load_simulator,
+    read_observation,
+)
+from lfi.inference import plan
 from lfi.inference.methods import ratio_training
 from lfi.runtime import read
 
@@ -60,8 +67,8 @@ def test_the_list_names_each_simulator_with_its_first_line(call):
     assert code == 0
     entries, _, others = out.partition("\n\n")
     assert re.search("^influenza +An influenza outbreak", entries, re.MULTILINE)
-    assert [line.split()[0] for line in entries.splitlines()] == list(at_hand())
-    assert [line.split()[0] for line in others.splitlines()[2:]] == list(data_at_hand())
+    assert [line.split()[0] for line in entries.splitlines()] == list(available_simulators())
+    assert [line.split()[0] for line in others.splitlines()[2:]] == list(available_data())
 
 
 def test_the_version_is_that_of_the_package(call):
@@ -86,35 +93,70 @@ def test_help_names_every_option(call):
 # Wrong calls: one line that says what to do, exit code 2, nothing damaged.
 
 
+WRONG_CALLS = [
+    (["run", "measles", "--out", "OUT"], "no simulator 'measles': give .*influenza"),
+    (["run", "ring", "--out", "OUT"], "'ring' is a data set for generators .*: give .*influenza"),
+    (["run", "absent.py", "--out", "OUT"], "no file absent.py"),
+    (
+        ["run", "influenza", "--out", "OUT", "--budget", "-5"],
+        "--budget: got -5, expected at least 2400",
+    ),
+    (["run", "influenza", "--out", "OUT", "--budget", "many"], "--budget.*integer"),
+    (["run", "influenza", "--out", "OUT", "--seed", "-1"], "--seed: got -1"),
+    (
+        ["run", "influenza", "--out", "OUT", "--rounds", "0"],
+        "--rounds: got 0, expected from 1 to 7",
+    ),
+    (["run", "influenza", "--out", "OUT", "--draws", "5"], "--draws: got 5, expected at least 100"),
+    (["run", "influenza"], "--out"),
+    (["run", "influenza", "--out", "OUT", "--observation", "absent.csv"], "no file absent.csv"),
+    (["run", "influenza", "--out", f"{__file__}/out"], "--out: .*test_app.py is a file"),
+    (["run", "influenza", "--out", "OUT", "--colour", "red"], "No such option.*--colour"),
+    (["dance"], "dance"),
+    ([], "[Mm]issing command"),
+    (["run", "influenza", "--out", "OUT", "--device", "abacus"], "--device: abacus is not one of"),
+]
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["run", "measles", "--out", "OUT"], "no simulator 'measles': give .*influenza"),
-        (["run", "ring", "--out", "OUT"], "'ring' is data for generators .*: give .*influenza"),
-        (["run", "absent.py", "--out", "OUT"], "no file absent.py"),
-        (
-            ["run", "influenza", "--out", "OUT", "--budget", "-5"],
-            "budget: -5 .* need at least 2400",
-        ),
-        (["run", "influenza", "--out", "OUT", "--budget", "many"], "--budget.*integer"),
-        (["run", "influenza", "--out", "OUT", "--seed", "-1"], "seed must not be negative"),
-        (["run", "influenza", "--out", "OUT", "--rounds", "0"], "rounds must be from 1 to 7"),
-        (["run", "influenza", "--out", "OUT", "--draws", "5"], "draws: 5 are too few"),
-        (["run", "influenza"], "--out"),
-        (["run", "influenza", "--out", "OUT", "--observation", "absent.csv"], "no file absent.csv"),
-        (["dance"], "dance"),
-        ([], "[Mm]issing command"),
-        (["run", "influenza", "--out", "OUT", "--device", "abacus"], "--device: abacus"),
-    ],
+    ("arguments", "message"),
+    WRONG_CALLS,
     ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",
 )
-def test_wrong_calls_are_refused_in_one_line_and_write_nothing(arguments, said, call, tmp_path):
+def test_wrong_calls_are_refused_in_one_line_and_write_nothing(arguments, message, call, tmp_path):
     out = tmp_path / "out"
     code, _, err = call(*(str(out) if word == "OUT" else word for word in arguments))
     assert code == 2
     assert len(err.splitlines()) == 1
-    assert re.search(said, err), err
+    assert re.search(message, err), err
     assert not out.exists()
+
+
+def test_help_and_wrong_calls_import_nothing_heavy():
+    calls = [["--help"], ["run", "--help"], ["list"], *(arguments for arguments, _ in WRONG_CALLS)]
+    program = (
+        "import contextlib, io, sys\n"
+        "from lfi.cli import main\n"
+        f"for arguments in {calls!r}:\n"
+        "    sys.argv = ['lfi', *arguments]\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "        main()\n"
+        "heavy = {'torch', 'scipy', 'sklearn', 'matplotlib', 'zarr', 'arviz', 'pandas'}\n"
+        "print(sorted(heavy & sys.modules.keys()))\n"
+    )
+    run = [sys.executable, "-c", program]
+    result = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n", result.stderr
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, MAX_ROUNDS])
+def test_limits_are_those_of_the_rounds(rounds):
+    enough = MIN_BUDGET if rounds > 1 else MIN_ROUND
+    assert len(plan(enough, rounds)) == rounds
+    with pytest.raises(ValueError, match="too few"):
+        plan(enough - 1, rounds)
+    with pytest.raises(ValueError, match="rounds must be from 1"):
+        plan(10**6, MAX_ROUNDS + 1)
 
 
 def test_an_observation_of_the_wrong_length_is_refused(call, tmp_path):
@@ -126,14 +168,6 @@ def test_an_observation_of_the_wrong_length_is_refused(call, tmp_path):
     assert (code, len(err.splitlines())) == (2, 1)
     assert "x_obs has shape (3,), but one simulation's x has (14,)" in err
     assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_that_cannot_be_written_is_refused(call, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    code, _, err = call("run", "influenza", "--out", tmp_path / "file" / "out")
-    assert (code, len(err.splitlines())) == (2, 1)
-    assert "file" in err
-    assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.fixture
@@ -175,6 +209,13 @@ def test_a_folder_of_another_job_is_refused_and_left_alone(option, value, call, 
     assert entries(interrupted) == before
 
 
+def test_a_device_that_this_machine_lacks_is_refused(call, tmp_path):
+    missing = "mps" if not torch.backends.mps.is_available() else "xpu"
+    code, _, err = call("run", "influenza", "--out", tmp_path / "out", "--device", missing)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert f"--device: {missing} is not available" in err
+
+
 def test_a_simulator_that_always_fails_ends_with_its_own_words(call, tmp_path):
     (tmp_path / "bad.py").write_text(
         USER_FILE.replace("    return theta", "    raise OSError('no disk')\n    return theta")
@@ -190,16 +231,16 @@ def test_a_simulator_that_always_fails_ends_with_its_own_words(call, tmp_path):
 def test_a_users_file_and_an_object_in_it_are_simulators(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(USER_FILE)
-    assert find(str(path)).name == "mine"
-    assert find(f"{path}:other").names == ("mean",)
+    assert load_simulator(str(path)).name == "mine"
+    assert load_simulator(f"{path}:other").names == ("mean",)
     with pytest.raises(ValueError, match="nothing called 'absent'"):
-        find(f"{path}:absent")
+        load_simulator(f"{path}:absent")
 
 
 def test_a_users_file_that_does_not_run_is_named(tmp_path):
     (tmp_path / "broken.py").write_text("import nothing_of_this_name")
     with pytest.raises(ValueError, match=r"broken\.py cannot be imported: ModuleNotFoundError"):
-        find(str(tmp_path / "broken.py"))
+        load_simulator(str(tmp_path / "broken.py"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import torch
 
 import lfi
 import simulators
-from lfi.cli.sources import at_hand, find
+from lfi.cli.sources import available_simulators, load_simulator
 from lfi.simulation import as_simulator
 from lfi.simulation.simulators.signature import signature_of
 
@@ -82,8 +82,8 @@ def test_every_parameter_has_its_unit(name):
 
 @each_simulator
 def test_the_command_line_lists_simulators_and_finds_them(name):
-    assert at_hand()[name] == MODULES[name].__doc__.splitlines()[0]
-    assert find(name).name == name
+    assert available_simulators()[name] == MODULES[name].__doc__.splitlines()[0]
+    assert load_simulator(name).name == name
 
 
 # What it draws.

@@ -1,4 +1,4 @@
-"""The main job: from a simulator and an observation to a posterior, a surrogate and a report.
+"""The main workflow: from a simulator and an observation to a posterior, a surrogate and a report.
 
 What takes long is kept as it is finished (every round's simulations and fit, the surrogate), and
 everything else follows from it and the seed, so a call that goes on ends with the same numbers as
@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+import torch
+from jaxtyping import Float
 
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
@@ -26,11 +28,9 @@ from lfi.simulation import Prior, Simulations, Simulator, simulate
 HELD_OUT, CANDIDATES = 400, 4_096  # simulations that calibration is checked on; see `lfi.check`
 PARAMETERS, SAMPLES = 8, 1_000  # where and with how many samples the surrogate is tested
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
-class Job:
+class WorkflowSettings:
     """What is asked for.
 
     Attributes:
@@ -40,13 +40,13 @@ class Job:
         budget: Simulations in all.
         rounds: Rounds of truncation.
         draws: Posterior draws.
-        seed: Names every random number of the job.
+        seed: Of every random number.
         device: Where networks train.
-        command: What was typed, for the report.
+        command: The command line, for the report.
     """
 
     simulator: Simulator
-    x_obs: Tensor | None
+    x_obs: Float[np.ndarray, "..."] | None
     out: Path
     budget: int
     rounds: int
@@ -57,10 +57,10 @@ class Job:
 
 
 @dataclass
-class Clock:
-    """Says what is being done, and notes how long it took."""
+class Timer:
+    """The seconds of each stage, echoed as it ends."""
 
-    say: Say
+    echo: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -69,121 +69,132 @@ class Clock:
         begin = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - begin
-        self.say(f"{name:<42} {self.seconds[name]:6.1f} s")
+        self.echo(f"{name:<42} {self.seconds[name]:6.1f} s")
 
 
-def run(job: Job, *, say: Say, progress: bool) -> None:
-    """Carry out a job, or what is left of it.
+def run_workflow(
+    settings: WorkflowSettings, *, echo: Callable[[str], None], progress: bool
+) -> None:
+    """Carry out a workflow, or what is left of it.
 
     Args:
-        job: What to do.
-        say: Takes each line for the person who waits.
+        settings: What to do.
+        echo: Takes each line for the person who waits.
         progress: Show bars on a terminal.
 
     Raises:
-        ValueError: If the job cannot be done as asked, or its folder holds another one.
+        ValueError: If it cannot be done as asked, or its folder holds another one.
         OSError: If the folder cannot be written.
     """
-    x_obs = job.simulator.x_obs if job.x_obs is None else job.x_obs
+    torch.set_num_threads(1)  # small networks; and sums that do not depend on the machine's cores
+    try:
+        torch.empty(0, device=settings.device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        raise ValueError(
+            f"--device: {settings.device} is not available: {error}".partition("\n")[0]
+        ) from error
+    x_obs = settings.simulator.x_obs
+    if settings.x_obs is not None:
+        x_obs = torch.from_numpy(settings.x_obs)
     if x_obs is None:
-        raise ValueError(f"{job.simulator.name} has no x_obs: give --observation FILE")
-    if job.draws < 100:
-        raise ValueError(f"draws: {job.draws} are too few for a report, need at least 100")
-    clock = Clock(say)
-    with clock.stage("posterior in truncated rounds"):
+        raise ValueError(f"{settings.simulator.name} has no x_obs: give --observation FILE")
+    timer = Timer(echo)
+    with timer.stage("posterior in truncated rounds"):
         posterior = fit_rounds(
-            job.simulator,
+            settings.simulator,
             x_obs,
-            rounds=job.rounds,
-            budget=job.budget,
-            store=job.out / "rounds",
-            seed=job.seed,
-            device=job.device,
+            rounds=settings.rounds,
+            budget=settings.budget,
+            store=settings.out / "rounds",
+            seed=settings.seed,
+            device=settings.device,
             progress=progress,
         )
-        posterior.save(job.out / "posterior.lfi")
-    with clock.stage(f"{job.draws:,} posterior draws"):
-        draws = posterior.draw(job.draws, x_obs, seed=child(job.seed, 100))
-    with clock.stage("calibration on held-out simulations"):
+        posterior.save(settings.out / "posterior.lfi")
+    with timer.stage(f"{settings.draws:,} posterior draws"):
+        draws = posterior.draw(settings.draws, x_obs, seed=child(settings.seed, 100))
+    with timer.stage("calibration on held-out simulations"):
         held_out = simulate(
-            job.simulator,
+            settings.simulator,
             HELD_OUT,
             prior=posterior.prior,
-            seed=child(job.seed, 101),
+            seed=child(settings.seed, 101),
             progress=progress,
         )
-        checks = check(posterior, held_out, candidates=CANDIDATES, seed=child(job.seed, 102))
-    with clock.stage("posterior predictive check"):
-        predictive = predictive_check(draws.theta, job.simulator, x_obs, seed=child(job.seed, 103))
-    with clock.stage("surrogate generator"):
-        surrogate = train_surrogate(job, posterior.prior, progress)
-    with clock.stage("surrogate against simulator"):
+        checks = check(posterior, held_out, candidates=CANDIDATES, seed=child(settings.seed, 102))
+    with timer.stage("posterior predictive check"):
+        predictive = predictive_check(
+            draws.theta, settings.simulator, x_obs, seed=child(settings.seed, 103)
+        )
+    with timer.stage("surrogate generator"):
+        surrogate = train_surrogate(settings, posterior.prior, progress)
+    with timer.stage("surrogate against simulator"):
         agreement = fidelity(
             surrogate,
-            job.simulator,
+            settings.simulator,
             thetas=PARAMETERS,
             n=SAMPLES,
-            seed=child(job.seed, 105),
+            seed=child(settings.seed, 105),
         )
-    with clock.stage("files and report"):
-        prior_theta = posterior.prior.sample(job.draws, rng=numpy_rng(job.seed, 106))
+    with timer.stage("files and report"):
+        prior_theta = posterior.prior.sample(settings.draws, rng=numpy_rng(settings.seed, 106))
         data = inference_data(draws, prior_theta, x_obs, predictive.x)
         replace_file(
-            job.out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
+            settings.out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
         )
         results = summary(draws, checks, predictive, agreement)
         replace_file(
-            job.out / "summary.json",
+            settings.out / "summary.json",
             lambda part: part.write_text(json.dumps(results, indent=1)),
         )
         write_report(
-            job.out / "report.html",
-            title=job.simulator.name,
+            settings.out / "report.html",
+            title=settings.simulator.name,
             posterior=posterior,
             draws=draws,
             checks=checks,
             predictive=predictive,
             surrogate=surrogate,
             fidelity=agreement,
-            units=job.simulator.units,
-            command=job.command,
+            units=settings.simulator.units,
+            command=settings.command,
             settings={
-                "simulations": f"{job.budget:,}",
-                "rounds": str(job.rounds),
-                "seed": str(job.seed),
-                "device": job.device,
+                "simulations": f"{settings.budget:,}",
+                "rounds": str(settings.rounds),
+                "seed": str(settings.seed),
+                "device": settings.device,
             },
-            seconds=clock.seconds,
-            seed=child(job.seed, 107),
+            seconds=timer.seconds,
+            seed=child(settings.seed, 107),
         )
     for line in conclusion(draws, checks, predictive, agreement):
-        say(line)
-    say(f"report: {job.out / 'report.html'}")
+        echo(line)
+    echo(f"report: {settings.out / 'report.html'}")
 
 
-def train_surrogate(job: Job, prior: Prior, progress: bool) -> Surrogate:
+def train_surrogate(settings: WorkflowSettings, prior: Prior, progress: bool) -> Surrogate:
     """Train the surrogate on the last round's simulations, or load it where that is done."""
-    rounds = job.out / "rounds"  # beside the rounds it was trained on, under the same record
+    rounds = settings.out / "rounds"  # beside the rounds it was trained on, under the same record
     done = rounds / "surrogate.lfi"
     if done.is_file():
-        surrogate = load(done, prior=prior).to(job.device)
+        surrogate = load(done, prior=prior).to(settings.device)
     else:
-        simulations = Simulations.open(rounds / f"round_{job.rounds}.zarr", prior=prior)
+        simulations = Simulations.open(rounds / f"round_{settings.rounds}.zarr", prior=prior)
         surrogate = fit_surrogate(
-            simulations[: plan(job.budget, job.rounds)[-1]],
-            seed=child(job.seed, 104),
-            device=job.device,
+            simulations[: plan(settings.budget, settings.rounds)[-1]],
+            seed=child(settings.seed, 104),
+            device=settings.device,
             progress=progress,
         )
         surrogate.save(done)
-    surrogate.save(job.out / "surrogate.lfi")
+    surrogate.save(settings.out / "surrogate.lfi")
     return surrogate
 
 
 def summary(
     draws: Draws, checks: Checks, predictive: PredictiveCheck, agreement: Fidelity
 ) -> dict[str, Any]:
-    """Return the job's numbers as plain values."""
+    """Return the results as plain values."""
     columns = zip(draws.names, draws.theta.double().T, strict=True)
     return {
         "marginals": {
@@ -207,7 +218,7 @@ def summary(
 def conclusion(
     draws: Draws, checks: Checks, predictive: PredictiveCheck, agreement: Fidelity
 ) -> list[str]:
-    """Return the job's result in lines for people."""
+    """Return the results in lines for people."""
     columns = zip(draws.names, draws.theta.double().T, strict=True)
     return [
         "",
