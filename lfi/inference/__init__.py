@@ -62,6 +62,7 @@ from lfi.inference.posteriors.base import (
     TargetPosterior,
 )
 from lfi.inference.posteriors.conditional import (
+    AmortisedPosterior,
     ConditionalPosterior,
     TrialsPosterior,
 )
@@ -120,6 +121,7 @@ from lfi.inference.types import (
 )
 
 __all__ = [
+    "AmortisedPosterior",
     "Accepted",
     "Automatic",
     "Choice",

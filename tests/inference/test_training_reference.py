@@ -37,7 +37,7 @@ def test_it_is_told_among_many_observations_and_trials_and_in_a_view(fitted, sim
     with pytest.warns(Misspecified, match="2 of 22"):
         fitted.trials().sample(10, x, seed=1)
     with pytest.warns(Misspecified):
-        fitted.given({fitted.names[0]: 0.0}).sample(10, FAR, seed=1)
+        fitted.condition({fitted.names[0]: 0.0}).sample(10, FAR, seed=1)
 
 
 def test_what_the_simulator_makes_is_seldom_warned_of(simulations):

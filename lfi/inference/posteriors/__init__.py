@@ -4,6 +4,7 @@ from lfi.inference.posteriors.base import (
     TargetPosterior,
 )
 from lfi.inference.posteriors.conditional import (
+    AmortisedPosterior,
     ConditionalPosterior,
     TrialsPosterior,
 )
@@ -26,6 +27,7 @@ from lfi.inference.posteriors.sbi import (
 )
 
 __all__ = [
+    "AmortisedPosterior",
     "Choice",
     "ConditionalPosterior",
     "FlowPosterior",

@@ -6,9 +6,8 @@ posterior is a function of x, so all methods take one observation, (*event), or 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -27,9 +26,6 @@ from lfi.simulation import Prior, as_simulator, replicate
 if TYPE_CHECKING:
     import arviz
 
-    from lfi.inference.posteriors.conditional import ConditionalPosterior, TrialsPosterior
-
-AUTOMATIC = Automatic()
 NORMALISE = Importance(worth=4.0)  # what estimates a normalising constant, for
 NORMALISED_AS = 10_000  # so many draws
 PAIRS = 2**18  # of observations and candidates that are weighed at a time
@@ -40,13 +36,17 @@ class TargetPosterior(ABC):
 
     Attributes:
         prior: What the posterior is relative to.
+        normalised: Whether `log_prob` integrates to one as it comes.
         x_shape: The shape of one simulation's x.
         seen: Simulations by which observations unlike all of them are told; None where unknown.
+        default_sampler: How draws are made where no sampler is named.
     """
 
     prior: Prior
+    normalised: bool
     x_shape: tuple[int, ...]
     seen: Seen | None = None
+    default_sampler: ClassVar[Sampler] = Automatic()
 
     @abstractmethod
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
@@ -77,7 +77,7 @@ class TargetPosterior(ABC):
         x_obs: Float[Tensor, "..."],
         *,
         seed: int | None = None,
-        sampler: Sampler = AUTOMATIC,
+        sampler: Sampler | None = None,
     ) -> Float[Tensor, "*m n theta_dim"]:
         """Return n draws inside the prior's support, in random order.
 
@@ -110,7 +110,7 @@ class TargetPosterior(ABC):
         x_obs: Float[Tensor, "..."],
         *,
         seed: int | None = None,
-        sampler: Sampler = AUTOMATIC,
+        sampler: Sampler | None = None,
     ) -> Draws | tuple[Draws, ...]:
         """Return n draws with the account of how they were made, one account an observation.
 
@@ -132,7 +132,7 @@ class TargetPosterior(ABC):
             raise ValueError(f"n must be positive, got {n}")
         x, single = self.observations(x_obs)
         self.watch(x)
-        drawn = sampler(self.target(x), n, seed=fresh(seed))
+        drawn = (sampler or self.default_sampler)(self.target(x), n, seed=fresh(seed))
         return drawn[0] if single else drawn
 
     @torch.no_grad()
@@ -197,7 +197,7 @@ class TargetPosterior(ABC):
         target = self.target(x)
         with torch.no_grad():
             value = target.log_density(theta[None])
-        if normalise:
+        if normalise and not self.normalised:
             found = NORMALISE.weigh(target, NORMALISED_AS, seed=0, clock=Clock.start(600.0))
             value = value - value.new_tensor([each.log_evidence for each in found])[:, None]
         return value[0] if single else value
@@ -226,7 +226,7 @@ class TargetPosterior(ABC):
         simulator: object,
         *,
         seed: int | None = None,
-        sampler: Sampler = AUTOMATIC,
+        sampler: Sampler | None = None,
     ) -> Float[Tensor, "..."]:
         """Return data simulated at n posterior draws, NaN in rows that raised.
 
@@ -244,7 +244,7 @@ class TargetPosterior(ABC):
         *,
         draws: int = 2_000,
         simulator: object = None,
-        sampler: Sampler = AUTOMATIC,
+        sampler: Sampler | None = None,
         seed: int | None = None,
     ) -> "arviz.InferenceData":
         """Return draws as ArviZ's InferenceData: posterior, prior and observed data.
@@ -260,7 +260,7 @@ class TargetPosterior(ABC):
         seed = fresh(seed)
         x, single = self.observations(x_obs)
         self.watch(x)
-        drawn = sampler(self.target(x), draws, seed=child(seed, 0))
+        drawn = (sampler or self.default_sampler)(self.target(x), draws, seed=child(seed, 0))
         drawn = tuple(replace(each, seed=seed) for each in drawn)
         prior, predictive = self.prior.sample(draws, rng=numpy_rng(seed, 1)), None
         if simulator is not None:
@@ -272,34 +272,6 @@ class TargetPosterior(ABC):
                 drawn[0], prior, x[0], None if predictive is None else predictive[0]
             )
         return inference_data(drawn, prior, x, predictive)
-
-    def given(self, values: Mapping[str, float]) -> "ConditionalPosterior":
-        """Return the posterior of the other parameters, given the values of some.
-
-        Example:
-            >>> from simulators import influenza
-            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
-            >>> posterior.given({"beta": 1.8}).names
-            ('gamma', 'phi_inv')
-        """
-        from lfi.inference.posteriors.conditional import ConditionalPosterior
-
-        return ConditionalPosterior.of(self, values)
-
-    def trials(self) -> "TrialsPosterior":
-        """Return the posterior given several independent draws of x: see `TrialsPosterior`.
-
-        Example:
-            >>> from simulators import influenza
-            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
-            >>> posterior.trials().sample(10, simulations.x[:4], seed=1).shape  # four outbreaks
-            torch.Size([10, 3])
-        """
-        from lfi.inference.posteriors.conditional import TrialsPosterior
-
-        return TrialsPosterior(self)
 
     def check_theta(self, theta: Tensor) -> None:
         """Refuse parameters of the wrong shape.

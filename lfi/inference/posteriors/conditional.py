@@ -1,4 +1,4 @@
-"""Posteriors seen from another side: of several trials, or with some parameters given."""
+"""Posteriors amortised over observations: of several trials, or conditional on some parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +14,36 @@ from lfi.simulation import Prior
 from lfi.simulation.priors.joint import Product
 
 
+class AmortisedPosterior(TargetPosterior):
+    """A posterior of any observation, from which those of other conditions follow."""
+
+    def condition(self, values: Mapping[str, float]) -> "ConditionalPosterior":
+        """Return the posterior of the other parameters, conditional on the values of some.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
+            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> posterior.condition({"beta": 1.8}).names
+            ('gamma', 'phi_inv')
+        """
+        return ConditionalPosterior.of(self, values)
+
+    def trials(self) -> "TrialsPosterior":
+        """Return the posterior given several independent draws of x: see `TrialsPosterior`.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
+            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> posterior.trials().sample(10, simulations.x[:4], seed=1).shape  # four outbreaks
+            torch.Size([10, 3])
+        """
+        return TrialsPosterior(self)
+
+
 @dataclass(frozen=True, eq=False)
-class TrialsPosterior(TargetPosterior):
+class TrialsPosterior(AmortisedPosterior):
     """The posterior given k independent draws of x at the same theta.
 
     The simulator makes one trial x; what is observed are k of them, (k, *event), or m observations
@@ -32,7 +60,7 @@ class TrialsPosterior(TargetPosterior):
         base: The posterior given one trial.
     """
 
-    base: TargetPosterior
+    base: AmortisedPosterior
     normalised: bool = field(default=False, init=False)
 
     @property
@@ -79,23 +107,23 @@ class TrialsPosterior(TargetPosterior):
 
 
 @dataclass(frozen=True, eq=False)
-class ConditionalPosterior(TargetPosterior):
-    """The posterior of some parameters, given the values of the others.
+class ConditionalPosterior(AmortisedPosterior):
+    """The posterior of some parameters, conditional on the values of the others.
 
     Attributes:
         base: The posterior of all.
-        values: What is given, by name.
+        values: The values conditioned on, by name.
         prior: That of the free parameters.
     """
 
-    base: TargetPosterior
+    base: AmortisedPosterior
     values: dict[str, float]
     prior: Prior
     normalised: bool = field(default=False, init=False)
 
     @classmethod
-    def of(cls, base: TargetPosterior, values: Mapping[str, float]) -> "ConditionalPosterior":
-        """Return the posterior given some parameters' values.
+    def of(cls, base: AmortisedPosterior, values: Mapping[str, float]) -> "ConditionalPosterior":
+        """Return the posterior conditional on some parameters' values.
 
         Raises:
             ValueError: If a name is unknown, a value is outside the prior's support, nothing is
@@ -107,12 +135,12 @@ class ConditionalPosterior(TargetPosterior):
             raise ValueError(f"values: no parameter {unknown[0]!r} among {', '.join(prior.names)}")
         if not isinstance(prior.law, Product):
             raise ValueError(
-                "given needs a prior of independent parameters, a dictionary of distributions: "
+                "condition needs a prior of independent parameters, a dictionary of distributions: "
                 "this one is a joint distribution"
             )
         free = [i for i, name in enumerate(prior.names) if name not in values]
         if not free:
-            raise ValueError("values: all parameters are given, none is left")
+            raise ValueError("values: all parameters are conditioned on, none is left")
         for name, value in values.items():
             i = prior.names.index(name)
             if not float(prior.lower[i]) < value < float(prior.upper[i]):

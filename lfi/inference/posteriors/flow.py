@@ -9,10 +9,9 @@ so that a uniform prior is a normal one in v, and log q(theta | x) = log q(v | x
 """
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -20,16 +19,13 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.samplers.direct import Direct
 from lfi.inference.samplers.target import Proposal, Sampler, Target
 from lfi.inference.training_reference import Seen
-from lfi.inference.types import Draws
 from lfi.networks import ConditionalFlow, Features, Standardise
-from lfi.runtime import Contents, fresh, load_prefixed, prefixed, torch_rng
+from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
-
-if TYPE_CHECKING:
-    import arviz
 
 ROWS = 2**13  # rows that the flow sees at a time
 
@@ -115,41 +111,6 @@ def _boxed(prior: Prior) -> Tensor:
     return prior.lower.isfinite() & prior.upper.isfinite()
 
 
-@dataclass(frozen=True)
-class Direct:
-    """Independent draws from a target's own proposal, where that is the posterior itself."""
-
-    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior; see `Sampler`.
-
-        Raises:
-            ValueError: If the target has no proposal.
-        """
-        if target.proposal is None:
-            raise ValueError("target: there is no proposal to draw from")
-        seed, begin = fresh(seed), time.monotonic()
-        theta = target.proposal.draw(n, target.proposal.x, torch_rng(seed))
-        return tuple(
-            Draws(
-                theta=rows,
-                names=target.prior.names,
-                sampler="flow",
-                ess=float(n),
-                unique=len(torch.unique(rows, dim=0)),
-                khat=None,
-                r_hat=None,
-                acceptance=None,
-                candidates=n,
-                seconds=time.monotonic() - begin,
-                seed=seed,
-            )
-            for rows in theta
-        )
-
-
-DIRECT = Direct()
-
-
 @dataclass(frozen=True, eq=False)
 class FlowPosterior(SavedPosterior):
     """A posterior by a fitted flow of theta given x.
@@ -169,6 +130,7 @@ class FlowPosterior(SavedPosterior):
     history: tuple[History, ...] = field(default=())
     seen: Seen | None = None
     normalised: bool = field(default=True, init=False)
+    default_sampler: ClassVar[Sampler] = Direct()
 
     @property
     def device(self) -> torch.device:
@@ -194,56 +156,6 @@ class FlowPosterior(SavedPosterior):
             return self._pairs(theta, embedded) - self.prior.log_prob(theta)
 
         return Target(self.prior, proposal.x, pair, proposal, ROWS)
-
-    def log_prob(
-        self,
-        theta: Float[Tensor, "n theta_dim"],
-        x_obs: Float[Tensor, "..."],
-        *,
-        normalise: bool = False,
-    ) -> Float[Tensor, "*m n"]:
-        """Return log q(theta | x_obs), minus infinity outside the prior's support.
-
-        Args:
-            theta: Parameters, (n, theta_dim).
-            x_obs: One observation, (*event), or many, (m, *event), each with all parameters.
-            normalise: Nothing to do: the density is normalised.
-        """
-        return super().log_prob(theta, x_obs)
-
-    def sample(
-        self,
-        n: int,
-        x_obs: Float[Tensor, "..."],
-        *,
-        seed: int | None = None,
-        sampler: Sampler = DIRECT,
-    ) -> Float[Tensor, "*m n theta_dim"]:
-        """Return n independent draws; see `TargetPosterior.sample`."""
-        return super().sample(n, x_obs, seed=seed, sampler=sampler)
-
-    def draw(
-        self,
-        n: int,
-        x_obs: Float[Tensor, "..."],
-        *,
-        seed: int | None = None,
-        sampler: Sampler = DIRECT,
-    ) -> Draws | tuple[Draws, ...]:
-        """Return n independent draws and their account; see `TargetPosterior.draw`."""
-        return super().draw(n, x_obs, seed=seed, sampler=sampler)
-
-    def to_arviz(
-        self,
-        x_obs: Float[Tensor, "..."],
-        *,
-        draws: int = 2_000,
-        simulator: object = None,
-        sampler: Sampler = DIRECT,
-        seed: int | None = None,
-    ) -> "arviz.InferenceData":
-        """Return independent draws as ArviZ's InferenceData; see `TargetPosterior.to_arviz`."""
-        return super().to_arviz(x_obs, draws=draws, simulator=simulator, sampler=sampler, seed=seed)
 
     def describe(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         """Return what a file holds: plain values, and tensors."""

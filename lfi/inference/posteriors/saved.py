@@ -12,14 +12,14 @@ from typing import Any
 
 from torch import Tensor
 
-from lfi.inference.posteriors.base import TargetPosterior
+from lfi.inference.posteriors.conditional import AmortisedPosterior
 from lfi.inference.training_reference import Seen
 from lfi.runtime import write
 
 NAMES = ("seen.reference", "seen.held_out")
 
 
-class SavedPosterior(TargetPosterior):
+class SavedPosterior(AmortisedPosterior):
     """A posterior that `lfi.load` builds again, a frozen dataclass with a field `seen`."""
 
     @abstractmethod

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from lfi.inference.posteriors.base import TargetPosterior
+from lfi.inference.posteriors.conditional import AmortisedPosterior
 from lfi.inference.samplers.target import Proposal, Target
 from lfi.runtime import numpy_rng
 from lfi.runtime.seeds import isolated
@@ -97,7 +97,7 @@ class PriorDistribution(Distribution):
 
 
 def to_sbi(
-    posterior: TargetPosterior, x_obs: Float[Tensor, "..."] | None = None
+    posterior: AmortisedPosterior, x_obs: Float[Tensor, "..."] | None = None
 ) -> "NeuralPosterior":
     """Return a posterior as sbi's own kind, for its samplers and diagnostics.
 
@@ -221,7 +221,7 @@ def from_sbi(
 
 
 @dataclass(frozen=True, eq=False)
-class SbiPosterior(TargetPosterior):
+class SbiPosterior(AmortisedPosterior):
     """A posterior trained by sbi.
 
     Attributes:

@@ -51,7 +51,7 @@ def test_trials_of_the_wrong_shape_are_named(shape):
 
 
 def test_given_parameters_leave_the_conditional_of_the_others():
-    given = exact().given({"a": 0.3})
+    given = exact().condition({"a": 0.3})
     assert given.names == ("b",)
     assert given.prior.dim == 1
     draws = given.draw(3_000, X_OBS, seed=1)
@@ -65,8 +65,8 @@ def test_given_parameters_leave_the_conditional_of_the_others():
 
 def test_trials_and_given_parameters_compose():
     x = torch.stack([X_OBS, -X_OBS])
-    first = exact().trials().given({"b": 0.1}).log_prob(torch.zeros(1, 1), x)
-    again = exact().given({"b": 0.1}).trials().log_prob(torch.zeros(1, 1), x)
+    first = exact().trials().condition({"b": 0.1}).log_prob(torch.zeros(1, 1), x)
+    again = exact().condition({"b": 0.1}).trials().log_prob(torch.zeros(1, 1), x)
     torch.testing.assert_close(first, again)
 
 
@@ -80,18 +80,18 @@ def test_trials_and_given_parameters_compose():
 )
 def test_values_that_cannot_be_given_are_named(values, message):
     with pytest.raises(ValueError, match=message):
-        exact().given(values)
+        exact().condition(values)
 
 
 def test_a_joint_prior_has_no_conditional_to_draw_from():
     joint = MultivariateNormal(torch.zeros(2), torch.eye(2) + 0.5)
     with pytest.raises(ValueError, match="independent parameters"):
-        exact(joint).given({"theta_0": 0.0})
+        exact(joint).condition({"theta_0": 0.0})
 
 
 def test_a_truncated_prior_stays_truncated():
     cut = as_prior({"a": Normal(0.0, 1.0), "b": Normal(0.0, 1.0)}).truncate([0, 0], [1, 2])
-    draws = exact(cut).given({"a": 0.5}).draw(500, X_OBS, seed=1)
+    draws = exact(cut).condition({"a": 0.5}).draw(500, X_OBS, seed=1)
     assert ((draws.theta > 0) & (draws.theta < 2)).all()
     with pytest.raises(ValueError, match=r"a = 1.5 is outside the prior's support, \(0, 1\)"):
-        exact(cut).given({"a": 1.5})
+        exact(cut).condition({"a": 1.5})
