@@ -7,6 +7,7 @@ from support.conjugate import model
 import lfi
 
 X_OBS = torch.tensor([0.8, -0.5])
+QUICK = lfi.TrainSettings(steps=20)
 
 
 @pytest.mark.gpu
@@ -34,11 +35,11 @@ def test_ratios_and_densities_train_on_the_device(device, tmp_path):
     if device == "cpu":
         pytest.skip("needs --device cuda")
     p, q = 1 + torch.randn(300, 2), torch.randn(300, 2)
-    ratio = lfi.fit_ratio(p, q, members=2, steps=20, seed=1, device=device)
+    ratio = lfi.fit_ratio(p, q, members=2, settings=QUICK, seed=1, device=device)
     assert ratio.critics.weights.device.type == device
     assert ratio.log_ratio(p.to(device)).device.type == "cpu"
     ratio.save(tmp_path / "r.lfi")
     again = lfi.load(tmp_path / "r.lfi")
     torch.testing.assert_close(again.log_ratio(p), ratio.log_ratio(p), atol=1e-4, rtol=1e-4)
-    density = lfi.fit_density(p.to(device), members=2, steps=20, seed=1, device=device)
+    density = lfi.fit_density(p.to(device), members=2, settings=QUICK, seed=1, device=device)
     assert density.log_prob(p).device.type == density.sample(5, seed=1).device.type == "cpu"

@@ -156,7 +156,7 @@ except ValueError as error:
 # %%
 def trained(loss, constraint=None):
     torch.manual_seed(3)
-    critic = VectorCritic([(1,)], width=32, depth=1)
+    critic = VectorCritic([(1,)], width=32, layers=1)
     project = None
     if constraint is not None:
         critic = torch.nn.Sequential(

@@ -77,7 +77,8 @@ print(f"Pareto k {weights.khat:.2f}")
 # images and to millions of points. Here the exact ratio is known:
 
 # %%
-by_critic = lfi.fit_ratio(x_p, x_q, members=2, steps=200, seed=1, progress=False)
+quick = lfi.TrainSettings(steps=200)
+by_critic = lfi.fit_ratio(x_p, x_q, members=2, settings=quick, seed=1, progress=False)
 exact = (p.log_prob(x_q) - q.log_prob(x_q)).exp()
 for name, fitted in (("kernels", ratio), ("critics", by_critic)):
     r = fitted.log_ratio(x_q).exp()

@@ -18,7 +18,7 @@ import torch
 
 from lfi.numerics.arrays import Sample
 from lfi.ratio.telescoping.endpoint_samples import side_by_side
-from lfi.ratio.telescoping.telescoping import LEAST, TelescopingRatio
+from lfi.ratio.telescoping.telescoping import MIN_ROWS, TelescopingRatio
 from lfi.ratio.types import Estimate
 from lfi.runtime import child, fresh, torch_rng
 from lfi.training import hold_out
@@ -60,16 +60,16 @@ def mutual_information(
     Example:
         >>> x = torch.randn(5_000)
         >>> y = x + torch.randn(5_000)
-        >>> quick = lfi.TelescopingRatio(steps=200, batch_size=128)
+        >>> quick = lfi.TelescopingRatio(settings=lfi.TrainSettings(steps=200, batch_size=128))
         >>> found = lfi.mutual_information(x, y, method=quick, seed=1)  # exactly log(2) / 2
         >>> abs(found.value - 0.3466) < 0.1
         True
     """
     pairs, of_x = side_by_side(x, y)
-    if len(pairs) * (1 - held_out) < LEAST:
+    if len(pairs) * (1 - held_out) < MIN_ROWS:
         raise ValueError(
             f"x, y: of {len(pairs)} pairs, a share of {1 - held_out:g} is left to fit to, and at "
-            f"least {LEAST} pairs are needed"
+            f"least {MIN_ROWS} pairs are needed"
         )
     seed = fresh(seed)
     (train,), (test,) = hold_out((pairs,), held_out, torch_rng(seed, 0), max_held_out=MAX_HELD_OUT)

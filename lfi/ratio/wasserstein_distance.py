@@ -17,7 +17,8 @@ References:
         GAN-based training of Real NVPs, 2017. arXiv:1705.05263 (the independent critic)
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -30,17 +31,24 @@ from lfi.numerics.arrays import Sample, two_samples
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.training import (
     History,
-    Player,
     Shuffled,
-    Step,
     Together,
+    TrainSettings,
     adamw,
-    fit,
     hold_out,
     linear_decay,
+    train_one,
 )
 
-LEAST = 50  # rows of either sample
+MIN_ROWS = 50  # of either sample
+DEFAULTS = TrainSettings(
+    steps=500,
+    batch_size=512,
+    learning_rate=5e-3,
+    average=0.0,  # the mean of orthogonal layers has a slope below one
+    clip=math.inf,  # the critic's slope is bounded, and so is its gradient
+    held_out=0.5,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +57,14 @@ class WassersteinEstimate:
 
     Attributes:
         value: A lower bound on W_1, in the units of the data; below zero by chance where p = q.
-        error: Its standard error.
+        standard_error: Of the value.
         potential: The critic's values, for points (k, *event), up to a constant: who has too much
             mass where they are low, and where it should go.
         history: How it was trained; its seed repeats it.
     """
 
     value: float
-    error: float
+    standard_error: float
     potential: "Potential"
     history: History
 
@@ -81,11 +89,8 @@ def wasserstein_distance(
     q_samples: Sample,
     *,
     width: int = 64,
-    depth: int = 3,
-    steps: int = 500,
-    batch_size: int = 512,
-    learning_rate: float = 5e-3,
-    held_out: float = 0.5,
+    layers: int = 3,
+    settings: TrainSettings | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -96,11 +101,9 @@ def wasserstein_distance(
         p_samples: Samples of p, (n,) or (n, *event), NumPy or torch.
         q_samples: Samples of q, (m,) or (m, *event).
         width: Of the critic, even.
-        depth: Its hidden layers.
-        steps: How long it trains.
-        batch_size: Rows of either sample in a batch.
-        learning_rate: At first; it falls in a line over the second half.
-        held_out: The share of rows that the value is computed from.
+        layers: Its hidden layers.
+        settings: How it trains; what is None is that of `DEFAULTS` in this module. The rate falls
+            in a line over the second half; the value is computed from what is held out.
         seed: None takes fresh entropy, which the history records.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.
@@ -111,52 +114,43 @@ def wasserstein_distance(
 
     Example:
         >>> p, q = torch.randn(2_000, 2), torch.randn(2_000, 2) + torch.tensor([3.0, 4.0])
-        >>> found = wasserstein_distance(p, q, steps=60, seed=1)
+        >>> found = wasserstein_distance(p, q, settings=lfi.TrainSettings(steps=60), seed=1)
         >>> 4.5 < found.value < 5.5  # exactly 5
         True
     """
-    p, q = (x.reshape(len(x), -1).double() for x in two_samples(p_samples, q_samples, LEAST))
-    if steps < 1 or batch_size < 1:
-        raise ValueError(f"steps and batch_size must be positive, got {steps} and {batch_size}")
-    seed = fresh(seed)
+    p, q = (x.reshape(len(x), -1).double() for x in two_samples(p_samples, q_samples, MIN_ROWS))
+    settings, seed = (settings or TrainSettings()).over(DEFAULTS), fresh(seed)
     rng = torch_rng(seed, 0)
     (train_p, test_p), (train_q, test_q) = (
-        tuple(part[0] for part in hold_out((x,), held_out, rng, max_held_out=None)) for x in (p, q)
+        tuple(part[0] for part in hold_out((x,), settings.held_out, rng, max_held_out=None))
+        for x in (p, q)
     )
     pooled = torch.cat([train_p, train_q])
     centre = pooled.mean(0)
     scale = float(spread(pooled).square().mean().sqrt())  # of all directions: distances keep ratios
     sides = [((x - centre) / scale).float() for x in (train_p, train_q)]
     with isolated(child(seed, 1)):
-        critic = LipschitzCritic(p.shape[1], width=width, depth=depth)
+        critic = LipschitzCritic(p.shape[1], width=width, layers=layers)
     loss = Wasserstein()
-    player = Player(
-        "critic",
-        critic,
-        lambda batch, step: _objective(loss, critic, batch, step),
-        adamw(learning_rate, betas=(0.5, 0.99)),
-    )
     batches = Together(
-        *(Shuffled((x,), size=min(batch_size, len(x)), device=device) for x in sides)
+        *(Shuffled((x,), size=min(settings.batch_size, len(x)), device=device) for x in sides)
     )
-    with bar("training a Wasserstein critic", steps, progress) as advance:
-        history = fit(
-            [player],
+    with bar("training a Wasserstein critic", settings.steps, progress) as advance:
+        history = train_one(
+            critic,
+            lambda batch, step: loss(critic(batch[0]), critic(batch[1])),
             batches,
-            steps=steps,
+            settings,
+            name="critic",
+            optimiser=adamw(settings.learning_rate, betas=(0.5, 0.99)),
             schedule=linear_decay(),
             seed=child(seed, 2),
             device=device,
-            callbacks=[lambda done, latest: advance(1)],
+            advance=advance,
         )
     potential = Potential(critic.to("cpu"), centre, scale)
     h_p, h_q = potential(test_p), potential(test_q)
-    error = (h_p.var() / len(h_p) + h_q.var() / len(h_q)).sqrt()
-    history = History(**{**history.__dict__, "seed": seed})
-    return WassersteinEstimate(float(loss.value(h_p, h_q)), float(error), potential, history)
-
-
-def _objective(
-    loss: Wasserstein, critic: LipschitzCritic, batch: tuple[Tensor, ...], step: Step
-) -> Tensor:
-    return loss(critic(batch[0]), critic(batch[1]))
+    standard_error = (h_p.var() / len(h_p) + h_q.var() / len(h_q)).sqrt()
+    history = replace(history, seed=seed)
+    value = float(loss.value(h_p, h_q))
+    return WassersteinEstimate(value, float(standard_error), potential, history)

@@ -1,5 +1,9 @@
 """What every room runs on: seeds, progress bars, files, the display of results."""
 
+from lfi.runtime.arguments import (
+    check_real,
+    check_whole,
+)
 from lfi.runtime.display import (
     Described,
 )
@@ -15,6 +19,7 @@ from lfi.runtime.progress import (
     Advance,
     bar,
     held_out_note,
+    silent,
 )
 from lfi.runtime.seeds import (
     child,
@@ -30,6 +35,8 @@ __all__ = [
     "Contents",
     "Described",
     "bar",
+    "check_real",
+    "check_whole",
     "child",
     "fresh",
     "held_out_note",
@@ -40,6 +47,7 @@ __all__ = [
     "read",
     "replace_file",
     "reseed",
+    "silent",
     "torch_rng",
     "write",
 ]

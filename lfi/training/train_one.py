@@ -3,11 +3,11 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from numbers import Integral, Real
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lfi.runtime.arguments import check_real, check_whole
 from lfi.runtime.progress import Advance, held_out_note, silent
 from lfi.training.batches import Batch, Batches
 from lfi.training.history import History
@@ -55,13 +55,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "patience"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                raise TypeError(f"{name} must be a whole number, got {value!r}")
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name))
         for name, inside, wanted in (
             ("learning_rate", lambda v: 0 < v < math.inf, "positive"),
             ("weight_decay", lambda v: 0 <= v < math.inf, "at least 0"),
@@ -69,13 +64,8 @@ class TrainSettings:
             ("clip", lambda v: v > 0, "positive"),
             ("held_out", lambda v: 0 < v < 1, "between 0 and 1"),
         ):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise TypeError(f"{name} must be a number, got {value!r}")
-            if not inside(value):
-                raise ValueError(f"{name} must be {wanted}, got {value}")
+            if getattr(self, name) is not None:
+                check_real(name, getattr(self, name), inside, wanted)
 
     def __repr__(self) -> str:
         said = ((field.name, getattr(self, field.name)) for field in fields(self))
@@ -124,7 +114,7 @@ def train_one(
         settings: How; `DEFAULTS` where they are None. `batch_size` and `held_out` are those of
             whoever makes the batches.
         validate: The risk of held-out rows; None trains all steps without validation.
-        validations: How many times it is taken.
+        validations: How many times it is taken, at most.
         name: The risk's column of the history.
         optimiser: Makes the optimiser; None for AdamW.
         schedule: Of the learning rate; None for one cycle.
@@ -156,7 +146,7 @@ def train_one(
         clip=None if settings.clip == math.inf else settings.clip,
     )
     monitor = validate and Monitor(
-        validate, every=max(1, steps // validations), patience=settings.patience
+        validate, every=math.ceil(steps / validations), patience=settings.patience
     )
     history = fit(
         [player],

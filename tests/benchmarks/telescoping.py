@@ -57,7 +57,7 @@ def correlated(nats: int, dimensions: int, n: int, seed: int) -> tuple[Tensor, T
 
 def telescope(steps: int, bridges: int | None, seed: int, device: str) -> Callable:
     """Return the fit of a telescope to samples of p and of q."""
-    method = lfi.TelescopingRatio(steps=steps, bridges=bridges)
+    method = lfi.TelescopingRatio(bridges, settings=lfi.TrainSettings(steps=steps))
     return lambda p, q: method.fit(p, q, seed=seed, device=device)
 
 
@@ -83,7 +83,7 @@ def information(nats: int, seed: int, device: str) -> Iterator[Row]:
 
     for name, bridges in (("telescope of pairs", None), ("one bridge", 1)):
         begin = time.monotonic()
-        method = lfi.TelescopingRatio(steps=steps, bridges=bridges)
+        method = lfi.TelescopingRatio(bridges, settings=lfi.TrainSettings(steps=steps))
         estimate = lfi.mutual_information(
             x, y, method=method, held_out=JUDGED / n, seed=seed, device=device
         )

@@ -12,7 +12,7 @@ MEMBERS, ROWS = 3, 4
 
 
 def critics():
-    return [VectorCritic([(2,), (1,)], width=8, depth=1) for _ in range(MEMBERS)]
+    return [VectorCritic([(2,), (1,)], width=8, layers=1) for _ in range(MEMBERS)]
 
 
 def rows(*shape):

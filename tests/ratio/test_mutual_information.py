@@ -7,7 +7,7 @@ import torch
 
 import lfi
 
-TINY = lfi.TelescopingRatio(bridges=2, steps=20, batch_size=64, width=8)
+TINY = lfi.TelescopingRatio(bridges=2, width=8, settings=lfi.TrainSettings(steps=20, batch_size=64))
 
 
 @pytest.mark.slow
@@ -16,7 +16,7 @@ def test_mutual_information_is_recovered_through_a_nonlinear_map():
     rho = math.sqrt(-math.expm1(-2 * nats / pairs))
     x = torch.randn(n, pairs)
     y = rho * x + math.sqrt(1 - rho**2) * torch.randn(n, pairs)
-    method = lfi.TelescopingRatio(steps=800, batch_size=256)
+    method = lfi.TelescopingRatio(settings=lfi.TrainSettings(steps=800, batch_size=256))
     # any invertible map of either side alone changes nothing
     found = lfi.mutual_information(3 * x + 1, y.sinh(), method=method, seed=1, progress=False)
     # sampling error, and a tenth for what the fit misses of a y with heavy tails
@@ -26,7 +26,7 @@ def test_mutual_information_is_recovered_through_a_nonlinear_map():
 @pytest.mark.slow
 def test_independent_samples_share_nothing():
     x, y = torch.randn(10_000, 2), torch.randn(10_000, 2)
-    method = lfi.TelescopingRatio(steps=200, batch_size=256)
+    method = lfi.TelescopingRatio(settings=lfi.TrainSettings(steps=200, batch_size=256))
     found = lfi.mutual_information(x, y, method=method, seed=1, progress=False)
     # an overfit of 14 terms to 7,200 pairs is about 14/7,200
     assert abs(found.value) < 5 * found.standard_error + 14 / 7_200

@@ -41,7 +41,7 @@ def test_it_is_the_loop_with_one_player_to_the_last_bit():
         [Player("loss", loop, risk_of(loop), adamw(0.05, weight_decay=0.1), ema=0.9, clip=1.0)],
         Shuffled(rows, held, size=16),
         steps=50,
-        monitor=Monitor(validate(loop), every=2, patience=4),
+        monitor=Monitor(validate(loop), every=3, patience=4),
         schedule=one_cycle(),
         seed=3,
     )

@@ -40,13 +40,13 @@ class MultiscaleCritic(nn.Module):
         scales: int = 6,
         features: int = 0,
         width: int = 64,
-        depth: int = 2,
+        layers: int = 2,
     ) -> None:
         super().__init__()
         sizes = [int(torch.Size(shape).numel()) for shape in shapes]
         self.scales, self.features = scales, features
         size = sum(sizes) + 2 * scales * sizes[0]
-        self.first, self.rest = linear(size, width), trunk(width, depth, features or 1, norm=False)
+        self.first, self.rest = linear(size, width), trunk(width, layers, features or 1, norm=False)
 
     def forward(self, *inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "*values"]:
         """Return the log ratio of (n, *event) inputs, or features of them, (n, features)."""

@@ -30,15 +30,15 @@ class LipschitzCritic(nn.Module):
         True
     """
 
-    def __init__(self, size: int, *, width: int = 64, depth: int = 3) -> None:
+    def __init__(self, size: int, *, width: int = 64, layers: int = 3) -> None:
         super().__init__()
-        if width < 2 or width % 2 or depth < 1:
+        if width < 2 or width % 2 or layers < 1:
             raise ValueError(
-                f"width must be even, for pairs to be sorted, and depth positive; got {width} and "
-                f"{depth}"
+                f"width must be even, for pairs to be sorted, and layers positive; got {width} and "
+                f"{layers}"
             )
-        self.spec = {"size": size, "width": width, "depth": depth}
-        sizes = [size, *[width] * depth, 1]
+        self.spec = {"size": size, "width": width, "layers": layers}
+        sizes = [size, *[width] * layers, 1]
         self.layers = nn.ModuleList(
             orthogonal(linear(a, b), orthogonal_map="cayley")
             for a, b in zip(sizes, sizes[1:], strict=False)

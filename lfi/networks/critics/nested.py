@@ -133,7 +133,7 @@ class Level(nn.Module):
     Without normalisation layers, which would give one entry of an event a direction and no size.
     """
 
-    def __init__(self, members: int, used: int, terms: int, width: int, depth: int) -> None:
+    def __init__(self, members: int, used: int, terms: int, width: int, layers: int) -> None:
         super().__init__()
         self.used = used
         self.line = Linears(members, used, 1, zero=True)
@@ -142,7 +142,7 @@ class Level(nn.Module):
             self.network.append(Linears(members, terms, width))
             self.network.extend(
                 nn.ModuleList([Linears(members, width, width), Linears(members, width, width)])
-                for _ in range(depth)
+                for _ in range(layers)
             )
             self.network.append(Linears(members, width, 1, zero=True))
 
@@ -171,7 +171,7 @@ class SampleCritics(Members):
     """
 
     def __init__(
-        self, shape: Sequence[int], members: int, *, width: int = 32, depth: int = 1
+        self, shape: Sequence[int], members: int, *, width: int = 32, layers: int = 1
     ) -> None:
         entries = int(torch.Size(shape).numel())
         everything = entries <= PRODUCTS
@@ -182,10 +182,10 @@ class SampleCritics(Members):
             [
                 Level(members, entries, terms, 0, 0),
                 Level(members, terms, terms, 0, 0),
-                Level(members, terms, terms, width, depth),
+                Level(members, terms, terms, width, layers),
             ]
         )
-        self.spec = {"shape": list(shape), "members": members, "width": width, "depth": depth}
+        self.spec = {"shape": list(shape), "members": members, "width": width, "layers": layers}
         self.register_buffer("pairs", pairs, persistent=False)
         self.register_buffer("knee", torch.ones(members, entries, dtype=torch.float32))
         self.linear, self.logarithmic = (

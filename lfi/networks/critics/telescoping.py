@@ -33,7 +33,7 @@ class Bridges(nn.Module):
         spec: The arguments, to build the same network again.
 
     Example:
-        >>> network = Bridges(5, 3, width=16, depth=1)
+        >>> network = Bridges(5, 3, width=16, layers=1)
         >>> network(torch.randn(7, 5).float()).shape
         torch.Size([3, 7])
         >>> h_p, h_q = network.successive(torch.randn(4, 7, 5).float())  # of 4 waymarks
@@ -42,20 +42,20 @@ class Bridges(nn.Module):
     """
 
     def __init__(
-        self, size: int, bridges: int, *, width: int = 64, depth: int = 2, quadratic: bool = True
+        self, size: int, bridges: int, *, width: int = 64, layers: int = 2, quadratic: bool = True
     ) -> None:
         super().__init__()
         self.spec = {
             "size": size,
             "bridges": bridges,
             "width": width,
-            "depth": depth,
+            "layers": layers,
             "quadratic": quadratic,
         }
         self.bridges, self.quadratic = bridges, quadratic
         self.trunk = nn.Sequential(
             linear(size, width),
-            *(Block(width) for _ in range(depth)),
+            *(Block(width) for _ in range(layers)),
             layer_norm(width),
             linear(width, width),
         )

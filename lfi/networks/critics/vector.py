@@ -32,12 +32,12 @@ class VectorCritic(nn.Module):
         *,
         features: int = 0,
         width: int = 96,
-        depth: int = 2,
+        layers: int = 2,
     ) -> None:
         super().__init__()
         self.features = features
         size = sum(int(torch.Size(shape).numel()) for shape in shapes)
-        self.first, self.rest = linear(size, width), trunk(width, depth, features or 1, norm=False)
+        self.first, self.rest = linear(size, width), trunk(width, layers, features or 1, norm=False)
 
     def forward(self, *inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "*values"]:
         """Return the log ratio of (n, *event) inputs, or features of them, (n, features)."""

@@ -33,11 +33,13 @@ from lfi.ratio.density.importance_resampling import Candidates, resample, weigh
 from lfi.ratio.density.reference import WideT
 from lfi.ratio.neural.calibration import Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
-from lfi.ratio.neural.fit import LEAST, fit_ratio
+from lfi.ratio.neural.fit import MIN_ROWS, fit_ratio
 from lfi.ratio.types import Estimate
 from lfi.runtime import Contents, child, fresh, isolated, write
+from lfi.training import TrainSettings
 
-DRAWS_PER_ROW, LEAST_DRAWS, MOST_DRAWS = 4, 10_000, 200_000  # of the reference
+DEFAULTS = TrainSettings(steps=800)  # the others are those of `lfi.fit_ratio`
+DRAWS_PER_ROW, MIN_DRAWS, MAX_DRAWS = 4, 10_000, 200_000  # of the reference
 FOR_INTEGRAL = 2**17  # further draws
 
 
@@ -150,7 +152,7 @@ def fit_density(
     critic: nn.Module | None = None,
     members: int = 5,
     calibration: Calibration | None = None,
-    steps: int = 800,
+    settings: TrainSettings | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -167,7 +169,7 @@ def fit_density(
         critic: A network of your own, as `lfi.fit_ratio` takes it.
         members: How many critics, whose log ratios are averaged.
         calibration: Corrects each member on what it held out.
-        steps: How many steps the last level of the critics trains.
+        settings: How critics train, as `lfi.fit_ratio` takes it, but 800 steps by default.
         seed: None takes fresh entropy, which the ratio's history records.
         device: Where to train.
         progress: Show a bar on a terminal.
@@ -178,13 +180,14 @@ def fit_density(
             the reference does not fit the data.
 
     Example:
-        >>> density = lfi.fit_density(torch.randn(500, 2), members=2, steps=50, seed=1)
+        >>> quick = lfi.TrainSettings(steps=50)
+        >>> density = lfi.fit_density(torch.randn(500, 2), members=2, settings=quick, seed=1)
         >>> density.log_prob(torch.zeros(1, 2)).shape, density.sample(10, seed=2).shape
         (torch.Size([1]), torch.Size([10, 2]))
     """
     data = as_sample("x", x).detach().cpu()
-    if len(data) < LEAST:
-        raise ValueError(f"x: {len(data)} rows are too few, need at least {LEAST}")
+    if len(data) < MIN_ROWS:
+        raise ValueError(f"x: {len(data)} rows are too few, need at least {MIN_ROWS}")
     if not data.dtype.is_floating_point:
         data = data.to(torch.get_default_dtype())
     if reference is None:
@@ -193,9 +196,9 @@ def fit_density(
     seed = fresh(seed)
     count = reference_samples
     if count is None:
-        count = min(MOST_DRAWS, max(LEAST_DRAWS, DRAWS_PER_ROW * len(data)))
-    if count < LEAST:
-        raise ValueError(f"reference_samples must be at least {LEAST}, got {count}")
+        count = min(MAX_DRAWS, max(MIN_DRAWS, DRAWS_PER_ROW * len(data)))
+    if count < MIN_ROWS:
+        raise ValueError(f"reference_samples must be at least {MIN_ROWS}, got {count}")
     ratio = fit_ratio(
         data,
         draw(reference, count, child(seed, 0)).to(data),
@@ -203,7 +206,7 @@ def fit_density(
         critic=critic,
         members=members,
         calibration=calibration,
-        steps=steps,
+        settings=(settings or TrainSettings()).over(DEFAULTS),
         seed=seed,
         device=device,
         progress=progress,

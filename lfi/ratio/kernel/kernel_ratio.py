@@ -32,24 +32,25 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Num
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
 from lfi.numerics.arrays import Sample, as_sample, floating, two_samples
 from lfi.numerics.distances import median_distance
-from lfi.ratio.estimator import UNCHANGED, Estimator
 from lfi.ratio.kernel.kliep import FOLDS, MaximumLikelihood, fit_maximum_likelihood
 from lfi.ratio.kernel.kmm import MeanMatching, match_means
 from lfi.ratio.kernel.lsif import LeastSquares, fit_least_squares
 from lfi.ratio.types import Ratio
 from lfi.runtime import fresh, torch_rng
 
-LEAST = 2 * FOLDS  # rows of either sample
+MIN_ROWS = 2 * FOLDS  # of either sample
 OCTAVES = (-3.0, 2.0)  # of the median distance, between which widths are tried
 RIDGES = 10  # between 1/min(n, m), which theory asks for, and 1
 
 
-class KernelRatio(Estimator, Ratio):
+class KernelRatio(BaseEstimator, Ratio):
     """A density ratio by kernels: uLSIF, RuLSIF, KLIEP or kernel mean matching.
 
     An estimator as scikit-learn has them: the constructor only keeps its arguments, `fit` sets what
@@ -116,21 +117,6 @@ class KernelRatio(Estimator, Ratio):
         self.bound = bound
         self.seed = seed
 
-    def set_params(
-        self,
-        *,
-        loss: object = UNCHANGED,
-        alpha: object = UNCHANGED,
-        centres: object = UNCHANGED,
-        widths: object = UNCHANGED,
-        ridges: object = UNCHANGED,
-        bound: object = UNCHANGED,
-        seed: object = UNCHANGED,
-    ) -> "KernelRatio":
-        """Change arguments of the constructor; they act at the next `fit`."""
-        self.change((loss, alpha, centres, widths, ridges, bound, seed))
-        return self
-
     @torch.no_grad()
     def fit(self, p_samples: Sample, q_samples: Sample) -> "KernelRatio":
         """Fit the ratio p/q.
@@ -146,7 +132,7 @@ class KernelRatio(Estimator, Ratio):
                 loss.
         """
         self._check()
-        p, q = two_samples(p_samples, q_samples, LEAST)
+        p, q = two_samples(p_samples, q_samples, MIN_ROWS)
         self.seed_, self.event_shape_ = fresh(self.seed), tuple(p.shape[1:])
         rows = [x.reshape(len(x), -1) for x in (p, q)]
         self.n_features_in_ = rows[0].shape[1]
@@ -256,7 +242,7 @@ class KernelRatio(Estimator, Ratio):
 
     def _rows(self, x: Sample) -> tuple[Float[Tensor, "n d"], Tensor]:
         """Return points as the model takes them, and an example of what is wanted back."""
-        self.check_fitted("model_", "fit(p_samples, q_samples)")
+        check_is_fitted(self, "model_")
         x = as_sample("x", x, self.event_shape_)
         like = torch.empty(0, dtype=floating(x.dtype), device=x.device)
         return x.reshape(len(x), -1).to(self.scale_) / self.scale_, like

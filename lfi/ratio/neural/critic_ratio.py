@@ -106,7 +106,7 @@ class CriticRatio(Ratio):
         if spec["critics"] is not None:
             own = spec["critics"]
             critics: Members = SampleCritics(
-                own["shape"], own["members"], width=own["width"], depth=own["depth"]
+                own["shape"], own["members"], width=own["width"], layers=own["layers"]
             )
         elif "critic" in modules:
             critics = Copies(modules["critic"], spec["members"])

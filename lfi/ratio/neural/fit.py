@@ -41,10 +41,25 @@ from lfi.networks import Copies, Members, SampleCritics
 from lfi.numerics.arrays import Sample, two_samples
 from lfi.ratio.neural.calibration import Calibrated, Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
-from lfi.ratio.neural.nested_levels import FoldedSample, Recipe, check_loss, train
-from lfi.runtime import bar, child, fresh, isolated, torch_rng
+from lfi.ratio.neural.nested_levels import (
+    FoldedSample,
+    check_loss,
+    level_settings,
+    train_nested,
+)
+from lfi.runtime import bar, check_whole, child, fresh, isolated, torch_rng
+from lfi.training import TrainSettings
 
-LEAST = 50  # rows of either sample
+MIN_ROWS = 50  # of either sample
+DEFAULTS = TrainSettings(
+    steps=400,
+    batch_size=256,
+    learning_rate=1e-2,
+    weight_decay=1e-2,
+    average=0.98,
+    clip=1.0,
+    held_out=0.2,
+)
 
 
 def fit_ratio(
@@ -57,12 +72,8 @@ def fit_ratio(
     members: int = 5,
     calibration: Calibration | None = None,
     width: int = 32,
-    depth: int = 1,
-    steps: int = 400,
-    batch_size: int = 256,
-    learning_rate: float = 1e-2,
-    weight_decay: float = 1e-2,
-    held_out: float = 0.2,
+    layers: int = 1,
+    settings: TrainSettings | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -86,13 +97,10 @@ def fit_ratio(
             members and a fifth held out, every row is held out once.
         calibration: Corrects each member on what it held out, such as `lfi.ratio.Isotonic()`.
         width: The width of the free critic's network.
-        depth: The number of its residual blocks.
-        steps: How many steps it trains. The two before it take 0.3 and 0.5 of that in addition. A
-            complicated ratio of many samples deserves more.
-        batch_size: Rows of either sample in a batch.
-        learning_rate: Its peak for the free critic, or yours; a one-cycle schedule.
-        weight_decay: AdamW's.
-        held_out: The share of rows on which the best weights are chosen, by log-loss.
+        layers: Its residual blocks.
+        settings: How the free critic trains; what is None is that of `DEFAULTS` in this module. The
+            two before it take 0.3 and 0.5 of the steps in addition. A complicated ratio of many
+            samples deserves more steps.
         seed: None takes fresh entropy, which the history records.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.
@@ -104,44 +112,42 @@ def fit_ratio(
 
     Example:
         >>> p, q = 1 + torch.randn(500), torch.randn(500)
-        >>> ratio = lfi.fit_ratio(p, q, members=2, steps=100, seed=1)
+        >>> quick = lfi.TrainSettings(steps=100)
+        >>> ratio = lfi.fit_ratio(p, q, members=2, settings=quick, seed=1)
         >>> ratio.log_ratio(torch.tensor([0.5])).abs() < 0.5  # exactly 0
         tensor([True])
         >>> ratio.importance_weights(q).effective_sample_size < 500
         True
     """
     check_loss(loss, penalties)
-    counts = {"members": members, "width": width, "steps": steps, "batch_size": batch_size}
-    for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} must be positive, got {value}")
-    if depth < 0:
-        raise ValueError(f"depth must not be negative, got {depth}")
-    if not 0 < held_out < 1:
-        raise ValueError(f"held_out must lie between 0 and 1, got {held_out}")
-    samples = two_samples(p_samples, q_samples, LEAST)
+    check_whole("members", members)
+    check_whole("width", width)
+    check_whole("layers", layers, 0)
+    settings = (settings or TrainSettings()).over(DEFAULTS)
+    samples = two_samples(p_samples, q_samples, MIN_ROWS)
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)
     p, q = (
         FoldedSample.of(
-            x.detach().to(device, torch.float32), members, held_out, torch_rng(seed, 0, i)
+            x.detach().to(device, torch.float32), members, settings.held_out, torch_rng(seed, 0, i)
         )
         for i, x in enumerate(samples)
     )
     with isolated(child(seed, 1)):
         critics: Members = (
-            SampleCritics(shape, members, width=width, depth=depth)
+            SampleCritics(shape, members, width=width, layers=layers)
             if critic is None
             else Copies(critic, members)
         )
-    recipe = Recipe(loss, penalties, steps, batch_size, learning_rate, weight_decay)
-    levels = len(critics.levels)
-    with bar("fitting the ratio", sum(recipe.lengths(levels)), progress) as advance:
-        histories = train(
+    total = sum(own.steps for own in level_settings(settings, len(critics.levels)))
+    with bar("fitting the ratio", total, progress) as advance:
+        histories = train_nested(
             critics.to(device),
             p,
             q,
-            recipe,
-            seeds=[child(seed, 2, level) for level in range(levels)],
+            loss,
+            settings,
+            penalties=penalties,
+            seed=seed,
             device=device,
             advance=advance,
         )

@@ -1,4 +1,4 @@
-"""Training critics side by side, level after level, each member on rows of its own.
+"""Training of critics of nested levels, level after level, each member on rows of its own.
 
 Members are trained by one player on the mean of their objectives. No gradient passes from one to
 another; they share the batches' order, the limit on the gradient's norm and the step whose weights
@@ -7,8 +7,7 @@ out once, and the mean of the members' held-out log-losses, by which that step i
 level, is the cross-validated one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -29,25 +28,21 @@ from lfi.comparison import (
     two_samples,
 )
 from lfi.networks import Members
-from lfi.runtime import Advance, held_out_note, torch_rng
+from lfi.runtime import Advance, child, silent, torch_rng
 from lfi.training import (
     Batch,
     History,
-    Monitor,
-    Player,
     Shuffled,
     Step,
     Together,
-    adamw,
-    fit,
+    TrainSettings,
     folds,
-    one_cycle,
+    train_one,
 )
 from lfi.training.stacking import stack
 
 SHARES = (0.3, 0.5)  # of the last level's steps, for the levels before it
 SMOOTH_RATE = 0.05  # their learning rate: they have few weights, and most losses are convex in them
-JUDGEMENTS = 20  # how often a level is judged on what is held out
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,61 +74,62 @@ class FoldedSample:
         return Shuffled((self.train,), (self.held_out,), size=size, device=device)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How critics are trained; `lfi.fit_ratio` says what each part means."""
-
-    loss: CriticLoss
-    penalties: tuple[Penalty, ...]
-    steps: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-
-    def lengths(self, levels: int) -> list[int]:
-        """Return the steps of each level."""
-        return [max(1, round(self.steps * share)) for share in (*SHARES[: levels - 1], 1.0)]
-
-    def risk(self, critics: Critic, values: Values, step: Step) -> Float[Tensor, ""]:
-        """Return the mean of the members' objectives."""
-        if isinstance(self.loss, Divergence) and not self.penalties:
-            return self.loss(values.h_p, values.h_q)  # a mean of means over as many rows each
-        members, total = values.h_p.shape[1], values.h_p.new_zeros(())
-        for i in range(members):
-
-            def alone(x: Tensor, i: int = i) -> Tensor:
-                return critics(x.unsqueeze(1).expand(-1, members, *x.shape[1:]))[:, i]
-
-            p, q = values.p[0][:, i], values.q[0][:, i]
-            own = Values(values.h_p[:, i], values.h_q[:, i], (p,), (q,))
-            total = total + objective(self.loss, self.penalties, alone, own, step.rng, step.index)
-        return total / members
+def level_settings(settings: TrainSettings, levels: int) -> list[TrainSettings]:
+    """Return the settings of each level, of which the last has those that are given."""
+    steps = [max(1, round(settings.steps * share)) for share in SHARES[: levels - 1]]
+    lower = (replace(settings, steps=few, learning_rate=SMOOTH_RATE) for few in steps)
+    return [*lower, settings]
 
 
-def train(
+def mean_risk(
+    loss: CriticLoss, penalties: tuple[Penalty, ...], critics: Critic, values: Values, step: Step
+) -> Float[Tensor, ""]:
+    """Return the mean of the members' objectives."""
+    if isinstance(loss, Divergence) and not penalties:
+        return loss(values.h_p, values.h_q)  # a mean of means over as many rows each
+    members, total = values.h_p.shape[1], values.h_p.new_zeros(())
+    for i in range(members):
+
+        def alone(x: Tensor, i: int = i) -> Tensor:
+            return critics(x.unsqueeze(1).expand(-1, members, *x.shape[1:]))[:, i]
+
+        p, q = values.p[0][:, i], values.q[0][:, i]
+        own = Values(values.h_p[:, i], values.h_q[:, i], (p,), (q,))
+        total = total + objective(loss, penalties, alone, own, step.rng, step.index)
+    return total / members
+
+
+def train_nested(
     critics: Members,
     p: FoldedSample,
     q: FoldedSample,
-    recipe: Recipe,
+    loss: CriticLoss,
+    settings: TrainSettings,
     *,
-    seeds: Sequence[int],
-    device: str,
-    advance: Advance,
+    penalties: tuple[Penalty, ...] = (),
+    seed: int,
+    device: str = "cpu",
+    advance: Advance = silent,
 ) -> tuple[History, ...]:
-    """Train the levels one after the other, and weigh them.
+    """Train nested levels one after the other, and weigh them by stacking.
 
     Args:
-        critics: The members, on the device.
+        critics: The members, on the device; trained in place.
         p: Samples of p.
         q: Samples of q.
-        recipe: How.
-        seeds: One for each level.
-        device: Where.
+        loss: What each member minimises.
+        settings: Of the last level, complete.
+        penalties: What else is asked of each member.
+        seed: Of the batches.
+        device: Where to train.
         advance: Told of every step.
+
+    Returns:
+        The history of each level.
     """
     critics.learn(torch.cat([p.x[p.train], q.x[q.train]]))
     histories = []
-    for level, length in enumerate(recipe.lengths(len(critics.levels))):
+    for level, own in enumerate(level_settings(settings, len(critics.levels))):
         critics.begin(level)
         at = partial(critics.at, level)
 
@@ -141,24 +137,22 @@ def train(
             return two_samples(at, (p.x[batch[0]], q.x[batch[1]]), rng)
 
         def risk(batch: Batch, step: Step, at: Critic = at) -> Tensor:
-            return recipe.risk(at, values(batch, step.rng), step)
+            return mean_risk(loss, penalties, at, values(batch, step.rng), step)
 
-        def log_loss(held: Batch) -> float:
-            judged = values(held, torch_rng(0))
-            return float(Bernoulli()(judged.h_p, judged.h_q))
+        def log_loss(held_out: Batch) -> float:
+            validated = values(held_out, torch_rng(0))
+            return float(Bernoulli()(validated.h_p, validated.h_q))
 
-        last = level == len(critics.levels) - 1
-        rate = recipe.learning_rate if last else SMOOTH_RATE
-        optimiser = adamw(rate, weight_decay=recipe.weight_decay)
-        history = fit(
-            [Player("critic", critics.levels[level], risk, optimiser, ema=0.98, clip=1.0)],
-            Together(*(sample.batches(recipe.batch_size, device) for sample in (p, q))),
-            steps=length,
-            monitor=Monitor(log_loss, every=max(1, length // JUDGEMENTS)),
-            schedule=one_cycle(),
-            seed=seeds[level],
+        history = train_one(
+            critics.levels[level],
+            risk,
+            Together(*(sample.batches(settings.batch_size, device) for sample in (p, q))),
+            own,
+            validate=log_loss,
+            name="critic",
+            seed=child(seed, 2, level),
             device=device,
-            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
+            advance=advance,
         )
         histories.append(history)
     critics.eval().requires_grad_(False)

@@ -1,6 +1,6 @@
-"""Training of bridges: one player, one batch of coupled waymarks, one loss for all bridges.
+"""Training of bridges: one batch of coupled waymarks, one loss for all bridges.
 
-Whatever loss they minimise, bridges are judged by the held-out log-loss, which also says how far
+Whatever loss they minimise, bridges are validated by the held-out log-loss, which also says how far
 apart their waymarks are: with h the best guess of log p/q,
 
     JS(p, q) >= log 2 - (E_p[softplus(-h)] + E_q[softplus(h)]) / 2.
@@ -19,12 +19,11 @@ from lfi.comparison import CriticLoss
 from lfi.networks import Bridges
 from lfi.ratio.telescoping.endpoint_samples import Ends
 from lfi.ratio.telescoping.waymarks import Waymarks
-from lfi.runtime import Advance, child
-from lfi.training import Batch, History, Monitor, Player, Step, fit, one_cycle
+from lfi.runtime import Advance, child, silent
+from lfi.training import Batch, History, Step, TrainSettings, train_one
 
 SMOOTH = 0.3  # the share of steps before the trunk joins in
 FASTEST, EVEN = 6.0, 13.0  # factors of learning rates: see `train_bridges`
-JUDGEMENTS = 20  # how often bridges are judged on what is held out
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +48,10 @@ def train_bridges(
     ends: Ends,
     loss: CriticLoss,
     *,
-    steps: int,
-    learning_rate: float,
-    weight_decay: float,
+    settings: TrainSettings,
     seed: int,
-    device: str,
-    advance: Advance,
+    device: str = "cpu",
+    advance: Advance = silent,
 ) -> Trained:
     """Train bridges between waymarks: first what is smooth in them, then with the trunk.
 
@@ -67,11 +64,9 @@ def train_bridges(
         waymarks: The way from one end to the other.
         ends: Where samples of p and q come from.
         loss: Of every bridge; the mean of its bridges' is minimised.
-        steps: How many.
-        learning_rate: Its peak; a one-cycle schedule. The trunk's. The noise of the n coefficients
-            of a quadratic or linear form adds up, so they learn at 13/sqrt(n) times that, but no
-            more than 6 times: being well conditioned they can be fast where they are few.
-        weight_decay: AdamW's.
+        settings: How the trunk trains, complete. The noise of the n coefficients of a quadratic or
+            linear form adds up, so they learn at 13/sqrt(n) times its rate, but no more than 6
+            times: being well conditioned they can be fast where they are few.
         seed: Of the batches.
         device: Where to train.
         advance: Told of every step.
@@ -82,30 +77,30 @@ def train_bridges(
         parts: dict[float, list[nn.Parameter]] = {}
         for parameter in parameters:
             parts.setdefault(factors.get(id(parameter), 1.0), []).append(parameter)
-        groups = [{"params": part, "lr": f * learning_rate} for f, part in parts.items()]
-        return AdamW(groups, weight_decay=weight_decay, fused=True)
+        groups = [{"params": part, "lr": f * settings.learning_rate} for f, part in parts.items()]
+        return AdamW(groups, weight_decay=settings.weight_decay, fused=True)
 
     network.learn(*waymarks.moments(ends.of_p, ends.of_q))
     waymarks = waymarks.to(device)
 
     def objective(batch: Batch, step: Step) -> Tensor:
-        return loss(*network.successive(waymarks(*batch), bent=step.index >= SMOOTH * steps))
+        return loss(*network.successive(waymarks(*batch), bent=step.done >= SMOOTH))
 
     def log_loss(held_out: Batch) -> Tensor:
         h_p, h_q = network.successive(waymarks(*held_out))
         return F.softplus(-h_p).mean(1) + F.softplus(h_q).mean(1)
 
-    history = fit(
-        [Player("bridges", network, objective, optimiser, ema=0.998, clip=5.0)],
+    history = train_one(
+        network,
+        objective,
         ends.batches,
-        steps=steps,
-        monitor=Monitor(
-            lambda held_out: float(log_loss(held_out).mean()), every=max(1, steps // JUDGEMENTS)
-        ),
-        schedule=one_cycle(),
+        settings,
+        validate=lambda held_out: float(log_loss(held_out).mean()),
+        name="bridges",
+        optimiser=optimiser,
         seed=child(seed, 0),
         device=device,
-        callbacks=[lambda done, latest: advance(1)],
+        advance=advance,
     )
     with torch.no_grad():
         divergences = math.log(2) - log_loss(ends.batches.held_out) / 2

@@ -15,7 +15,7 @@ from torch import Tensor
 from lfi.networks import Whiten, moments
 from lfi.numerics.arrays import Sample, as_sample, floating
 from lfi.runtime import torch_rng
-from lfi.training import Batch, Batches, Shuffled, Together, hold_out
+from lfi.training import Batch, Batches, Shuffled, Together, TrainSettings, hold_out
 
 MAX_HELD_OUT = 4_096  # rows of either sample
 
@@ -44,9 +44,8 @@ class Ends:
 def two_ends(
     p: Float[Tensor, "n d"],
     q: Float[Tensor, "m d"],
+    settings: TrainSettings,
     *,
-    share: float,
-    size: int,
     seed: int,
     device: str = "cpu",
 ) -> Ends:
@@ -55,20 +54,20 @@ def two_ends(
     Args:
         p: Samples of p, in float32 on the CPU.
         q: Samples of q, likewise.
-        share: Of the rows, to hold out.
-        size: Of a batch.
+        settings: How much to hold out, and the size of a batch.
         seed: Of the split.
         device: Where batches are wanted.
     """
-    pools = [_split(x, share, seed, i) for i, x in enumerate((p, q))]
+    pools = [_split(x, settings.held_out, seed, i) for i, x in enumerate((p, q))]
     (mean_p, cov_p), (mean_q, cov_q) = (moments(train) for train, _ in pools)
     whiten, half = Whiten(len(mean_p)), (mean_p - mean_q) / 2
     whiten.learn((mean_p + mean_q) / 2, (cov_p + cov_q) / 2 + half[:, None] * half)
     (p, held_p), (q, held_q) = ((whiten(x) for x in pool) for pool in pools)
     held = min(len(held_p), len(held_q))
+    size = min(settings.batch_size, len(p), len(q))
     batches = Together(
-        Shuffled((p,), (held_p[:held],), size=min(size, len(p), len(q)), device=device),
-        Shuffled((q,), (held_q[:held],), size=min(size, len(p), len(q)), device=device),
+        Shuffled((p,), (held_p[:held],), size=size, device=device),
+        Shuffled((q,), (held_q[:held],), size=size, device=device),
     )
     return Ends(whiten, batches, None, moments(p), moments(q))
 
@@ -76,9 +75,8 @@ def two_ends(
 def pair_ends(
     pairs: Float[Tensor, "n d"],
     of_x: int,
+    settings: TrainSettings,
     *,
-    share: float,
-    size: int,
     seed: int,
     device: str = "cpu",
 ) -> Ends:
@@ -87,20 +85,20 @@ def pair_ends(
     Args:
         pairs: Rows of x and y side by side, in float32 on the CPU.
         of_x: How many entries of a row are x.
-        share: Of the rows, to hold out.
-        size: Of a batch.
+        settings: How much to hold out, and the size of a batch.
         seed: Of the split.
         device: Where batches are wanted.
     """
     is_y = torch.arange(pairs.shape[1]) >= of_x
     same_side = is_y[:, None] == is_y
-    train, held = _split(pairs, share, seed, 0)
+    train, held = _split(pairs, settings.held_out, seed, 0)
     mean, covariance = moments(train)
     whiten = Whiten(len(mean))
     whiten.learn(mean, covariance * same_side)
     train, held = whiten(train), whiten(held)
     mean, covariance = moments(train)
-    batches = Repaired(Shuffled((train,), (held,), size=min(size, len(train)), device=device), of_x)
+    size = min(settings.batch_size, len(train))
+    batches = Repaired(Shuffled((train,), (held,), size=size, device=device), of_x)
     return Ends(whiten, batches, is_y, (mean, covariance), (mean, covariance * same_side))
 
 

@@ -24,27 +24,37 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.networks import Bridges
 from lfi.numerics.arrays import Sample, as_sample, floating, two_samples
-from lfi.ratio.estimator import UNCHANGED, Estimator
 from lfi.ratio.neural.nested_levels import check_loss
 from lfi.ratio.telescoping.bridge_training import Trained, train_bridges
 from lfi.ratio.telescoping.endpoint_samples import Ends, pair_ends, side_by_side, two_ends
 from lfi.ratio.telescoping.waymarks import Waymarks, even_levels, respaced
 from lfi.ratio.types import Ratio
-from lfi.runtime import bar, child, fresh, isolated
+from lfi.runtime import bar, check_whole, child, fresh, isolated
+from lfi.training import TrainSettings
 
-LEAST = 100  # rows of either sample
+MIN_ROWS = 100  # of either sample
+DEFAULTS = TrainSettings(
+    steps=3_000,
+    batch_size=512,
+    learning_rate=3e-3,
+    weight_decay=1e-4,
+    average=0.998,
+    held_out=0.1,
+)
 PILOT = 16  # bridges of the short fit that places the waymarks
-LEAST_PILOT = 100  # of its steps, which are a tenth of the others
-LARGEST_FORM = 512  # entries of an event up to which bridges have a quadratic form
+MIN_PILOT_STEPS = 100  # which are a tenth of the others
+MAX_FORM = 512  # entries of an event up to which bridges have a quadratic form
 ROWS = 2_048  # samples that the network sees at a time: keeps memory flat
 
 
-class TelescopingRatio(Estimator, Ratio):
+class TelescopingRatio(BaseEstimator, Ratio):
     """A density ratio as a sum of bridges between waymarks.
 
     An estimator as scikit-learn has them: the constructor only keeps its arguments, `fit` sets what
@@ -57,15 +67,12 @@ class TelescopingRatio(Estimator, Ratio):
             `lfi.ratio.telescoping.waymarks`.
         loss: Any loss that recovers the ratio, applied to every bridge.
         width: The trunk's width.
-        depth: The number of its residual blocks.
+        layers: Its residual blocks.
         quadratic: Give each bridge a quadratic form of the event. None: where the event has 512
             entries or fewer.
-        steps: How many steps to train; the pilot takes a tenth of that, or 100, in addition.
-        batch_size: Rows of either sample in a batch.
-        learning_rate: Its peak; a one-cycle schedule. Linear and quadratic forms have multiples of
-            it, see `lfi.ratio.telescoping.bridge_training`.
-        weight_decay: AdamW's.
-        held_out: The share of rows on which the best weights are chosen, by log-loss.
+        settings: How bridges train; what is None is that of `DEFAULTS` in this module. The pilot
+            takes a tenth of the steps, or 100, in addition. Linear and quadratic forms have
+            multiples of the learning rate, see `lfi.ratio.telescoping.bridge_training`.
 
     Attributes:
         levels_: The levels of the waymarks, (bridges + 1,).
@@ -80,7 +87,8 @@ class TelescopingRatio(Estimator, Ratio):
 
     Example:
         >>> p, q = 4 + torch.randn(2_000), torch.randn(2_000)
-        >>> ratio = lfi.TelescopingRatio(steps=200, batch_size=128).fit(p, q, seed=1)
+        >>> quick = lfi.TrainSettings(steps=200, batch_size=128)
+        >>> ratio = lfi.TelescopingRatio(settings=quick).fit(p, q, seed=1)
         >>> len(ratio.separation_) > 1
         True
         >>> ratio.log_ratio(torch.tensor([2.0])).abs() < 1  # exactly 0
@@ -93,46 +101,17 @@ class TelescopingRatio(Estimator, Ratio):
         levels: Sequence[float] | None = None,
         loss: CriticLoss = Bernoulli(),  # noqa: B008
         width: int = 64,
-        depth: int = 1,
+        layers: int = 1,
         quadratic: bool | None = None,
-        steps: int = 3_000,
-        batch_size: int = 512,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 1e-4,
-        held_out: float = 0.1,
+        settings: TrainSettings | None = None,
     ) -> None:
         self.bridges = bridges
         self.levels = levels
         self.loss = loss
         self.width = width
-        self.depth = depth
+        self.layers = layers
         self.quadratic = quadratic
-        self.steps = steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.held_out = held_out
-
-    def set_params(
-        self,
-        *,
-        bridges: object = UNCHANGED,
-        levels: object = UNCHANGED,
-        loss: object = UNCHANGED,
-        width: object = UNCHANGED,
-        depth: object = UNCHANGED,
-        quadratic: object = UNCHANGED,
-        steps: object = UNCHANGED,
-        batch_size: object = UNCHANGED,
-        learning_rate: object = UNCHANGED,
-        weight_decay: object = UNCHANGED,
-        held_out: object = UNCHANGED,
-    ) -> "TelescopingRatio":
-        """Change arguments of the constructor; they act at the next `fit`."""
-        given = (bridges, levels, loss, width, depth, quadratic, steps, batch_size)
-        given += (learning_rate, weight_decay, held_out)
-        self.change(given)
-        return self
+        self.settings = settings
 
     def fit(
         self,
@@ -157,12 +136,12 @@ class TelescopingRatio(Estimator, Ratio):
             ValueError: If a row is not finite, a sample has fewer than 100 rows, the events differ
                 in shape, or an argument of the constructor is out of range.
         """
-        self._check()
-        p, q = two_samples(p_samples, q_samples, LEAST)
+        settings = self._check()
+        p, q = two_samples(p_samples, q_samples, MIN_ROWS)
         seed, shape = fresh(seed), tuple(p.shape[1:])
         p, q = (x.detach().reshape(len(x), -1).to("cpu", torch.float32) for x in (p, q))
-        ends = two_ends(p, q, share=self.held_out, size=self.batch_size, seed=seed, device=device)
-        return self._fit(ends, shape, seed, device, progress)
+        ends = two_ends(p, q, settings, seed=seed, device=device)
+        return self._fit(ends, shape, settings, seed, device, progress)
 
     def fit_pairs(
         self,
@@ -190,16 +169,14 @@ class TelescopingRatio(Estimator, Ratio):
             ValueError: If a row is not finite, there are fewer than 100, x and y have different
                 numbers of them, or an argument of the constructor is out of range.
         """
-        self._check()
+        settings = self._check()
         pairs, of_x = side_by_side(x, y)
-        if len(pairs) < LEAST:
-            raise ValueError(f"x, y: {len(pairs)} pairs are too few, need at least {LEAST}")
+        if len(pairs) < MIN_ROWS:
+            raise ValueError(f"x, y: {len(pairs)} pairs are too few, need at least {MIN_ROWS}")
         seed, shape = fresh(seed), tuple(pairs.shape[1:])
         pairs = pairs.detach().to("cpu", torch.float32)
-        ends = pair_ends(
-            pairs, of_x, share=self.held_out, size=self.batch_size, seed=seed, device=device
-        )
-        return self._fit(ends, shape, seed, device, progress)
+        ends = pair_ends(pairs, of_x, settings, seed=seed, device=device)
+        return self._fit(ends, shape, settings, seed, device, progress)
 
     def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), (n,), on the device and in the dtype of x, with gradients.
@@ -215,7 +192,7 @@ class TelescopingRatio(Estimator, Ratio):
 
     def bridge_log_ratios(self, x: Sample) -> Float[Tensor, "bridges n"]:
         """Return each bridge's log ratio, of which `log_ratio` is the sum, in order from p to q."""
-        self.check_fitted("network_", "fit or fit_pairs")
+        check_is_fitted(self, "network_")
         x = as_sample("x", x, self.event_shape_)
         device = self.whiten_.mean.device
         rows = x.reshape(len(x), -1).split(ROWS)
@@ -223,22 +200,26 @@ class TelescopingRatio(Estimator, Ratio):
         return torch.cat(h, dim=1).to(x.device, floating(x.dtype))
 
     def _fit(
-        self, ends: Ends, shape: tuple[int, ...], seed: int, device: str, progress: bool
+        self,
+        ends: Ends,
+        shape: tuple[int, ...],
+        settings: TrainSettings,
+        seed: int,
+        device: str,
+        progress: bool,
     ) -> "TelescopingRatio":
         """Place the waymarks and train the bridges."""
-        levels = self._given_levels()
-        pilot = 0 if levels is not None else max(min(self.steps, LEAST_PILOT), self.steps // 10)
-        with bar("fitting the bridges", pilot + self.steps, progress) as advance:
+        levels, steps = self._given_levels(), settings.steps
+        pilot = 0 if levels is not None else max(min(steps, MIN_PILOT_STEPS), steps // 10)
+        with bar("fitting the bridges", pilot + steps, progress) as advance:
 
-            def train(levels: Tensor, steps: int, key: int) -> Trained:
+            def train(levels: Tensor, settings: TrainSettings, key: int) -> Trained:
                 return train_bridges(
                     self._network(len(ends.of_p[0]), len(levels) - 1, child(seed, key, 0)),
                     Waymarks(levels.to(torch.float32), ends.mixed),
                     ends,
                     self.loss,
-                    steps=steps,
-                    learning_rate=self.learning_rate,
-                    weight_decay=self.weight_decay,
+                    settings=settings,
                     seed=child(seed, key, 1),
                     device=device,
                     advance=advance,
@@ -246,8 +227,9 @@ class TelescopingRatio(Estimator, Ratio):
 
             if levels is None:
                 even = even_levels(PILOT)
-                levels = respaced(even, train(even, pilot, 1).divergences, self.bridges)
-            trained = train(levels, self.steps, 2)
+                measured = train(even, replace(settings, steps=pilot), 1)
+                levels = respaced(even, measured.divergences, self.bridges)
+            trained = train(levels, settings, 2)
         self.levels_, self.network_, self.whiten_ = levels, trained.network, ends.whiten.to(device)
         self.separation_ = torch.tensor(trained.divergences) / math.log(2)
         self.history_ = replace(trained.history, seed=seed)  # the one that repeats the whole fit
@@ -261,20 +243,19 @@ class TelescopingRatio(Estimator, Ratio):
         return even_levels(1) if self.bridges == 1 else None
 
     def _network(self, size: int, bridges: int, seed: int) -> Bridges:
-        quadratic = size <= LARGEST_FORM if self.quadratic is None else self.quadratic
+        quadratic = size <= MAX_FORM if self.quadratic is None else self.quadratic
         with isolated(seed):
-            return Bridges(size, bridges, width=self.width, depth=self.depth, quadratic=quadratic)
+            return Bridges(size, bridges, width=self.width, layers=self.layers, quadratic=quadratic)
 
-    def _check(self) -> None:
-        """Check the constructor's arguments."""
+    def _check(self) -> TrainSettings:
+        """Check the constructor's arguments, and return the settings with their defaults."""
         check_loss(self.loss)
         if self.bridges is not None and self.levels is not None:
             raise ValueError("give bridges or levels, not both: k bridges have k + 1 levels")
         if self.levels is not None:
             Waymarks(torch.tensor(self.levels))
-        for name in ("bridges", "width", "steps", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be positive, got {value}")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"held_out must lie between 0 and 1, got {self.held_out}")
+        if self.bridges is not None:
+            check_whole("bridges", self.bridges)
+        check_whole("width", self.width)
+        check_whole("layers", self.layers, 0)
+        return (self.settings or TrainSettings()).over(DEFAULTS)

@@ -18,7 +18,7 @@ def test_no_two_points_differ_by_more_than_their_distance(size):
 def test_the_slope_does_not_fade_with_depth(size):
     """Orthonormal columns keep a gradient's norm on the way back; only the first layer may cut it,
     where there are more entries than hidden units."""
-    critic = LipschitzCritic(size, width=16, depth=8)
+    critic = LipschitzCritic(size, width=16, layers=8)
     x = torch.randn(200, size, dtype=torch.float32, requires_grad=True)
     (slope,) = torch.autograd.grad(critic(x).sum(), x)
     norm = slope.norm(dim=1)

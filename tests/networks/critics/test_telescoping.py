@@ -15,7 +15,7 @@ ROUNDING = {"atol": 1e-4, "rtol": 1e-4}  # float32: a thousand roundings of valu
 
 def stirred(quadratic=True):
     """A network whose every parameter and buffer matters."""
-    network = Bridges(SIZE, BRIDGES, width=8, depth=1, quadratic=quadratic)
+    network = Bridges(SIZE, BRIDGES, width=8, layers=1, quadratic=quadratic)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))

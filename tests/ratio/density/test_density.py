@@ -11,7 +11,7 @@ import lfi
 from lfi.ratio import WideT
 from lfi.ratio.density.density import RatioDensity
 
-QUICK = {"members": 2, "steps": 60, "seed": 1}
+QUICK = {"members": 2, "settings": lfi.TrainSettings(steps=60), "seed": 1}
 
 
 class Banana:
@@ -66,7 +66,8 @@ def gaussian():
     """Data of a Gaussian that is not the reference's shape of tails, and their density."""
     torch.manual_seed(0)
     truth = MultivariateNormal(torch.tensor([3.0, -1.0]), torch.tensor([[1.0, 0.6], [0.6, 2.0]]))
-    return truth, lfi.fit_density(truth.sample((1_000,)), members=2, steps=100, seed=1)
+    settings = lfi.TrainSettings(steps=100)
+    return truth, lfi.fit_density(truth.sample((1_000,)), members=2, settings=settings, seed=1)
 
 
 def test_the_density_integrates_to_one(gaussian):
@@ -168,7 +169,7 @@ def test_a_critic_of_ones_own_and_whole_numbers_are_taken():
         (
             Independent(Uniform(torch.zeros(2), torch.ones(2)), 1),
             ValueError,
-            "no density at some rows",
+            "no density at",
         ),
         (
             Independent(Uniform(torch.zeros(2), torch.ones(2), validate_args=False), 1),

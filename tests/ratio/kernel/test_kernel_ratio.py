@@ -44,13 +44,13 @@ def test_parameters_are_got_and_set():
     assert ratio.set_params(alpha=0.2, centres=7) is ratio
     assert ratio.get_params()["alpha"] == 0.2
     assert KernelRatio(**ratio.get_params()).centres == 7
-    with pytest.raises(TypeError, match="gamma"):
+    with pytest.raises(ValueError, match="gamma"):
         ratio.set_params(gamma=1)
 
 
 @pytest.mark.parametrize("method", ["log_ratio", "relative_ratio", "importance_weights"])
 def test_what_is_not_fitted_says_so(method):
-    with pytest.raises(NotFittedError, match="call fit"):
+    with pytest.raises(NotFittedError, match="Call 'fit'"):
         getattr(KernelRatio(), method)(torch.zeros(3))
 
 

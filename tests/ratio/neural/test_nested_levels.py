@@ -7,15 +7,20 @@ from torch import nn
 import lfi
 from lfi.comparison import Values
 from lfi.networks import Copies
-from lfi.ratio.neural.nested_levels import FoldedSample, Recipe, train
-from lfi.training import Step
+from lfi.ratio.neural.nested_levels import (
+    FoldedSample,
+    level_settings,
+    mean_risk,
+    train_nested,
+)
+from lfi.training import Step, TrainSettings
 from lfi.training.batches import MAX_HELD_OUT
 
 STEP = Step(0, torch.Generator(), lambda name, value: None)
 
 
-def recipe(loss, penalties=(), steps=20):
-    return Recipe(loss, penalties, steps, 32, 1e-2, 0.0)
+def settings(steps=20):
+    return TrainSettings(steps, 32, 1e-2, 0.0, average=0.98)
 
 
 def folds(n=103, members=5, share=0.2):
@@ -53,7 +58,7 @@ def test_the_risk_is_the_mean_of_the_members_own():
             alone = Values(critic(x_p[:, i]), critic(x_q[:, i]), (x_p[:, i],), (x_q[:, i],))
             terms = [p.weight * p(critic, alone, STEP.rng) for p in penalties]
             own.append(lfi.losses.Brier()(alone.h_p, alone.h_q) + sum(terms))
-        risk = recipe(lfi.losses.Brier(), penalties).risk(copies, values, STEP)
+        risk = mean_risk(lfi.losses.Brier(), penalties, copies, values, STEP)
         torch.testing.assert_close(risk, torch.stack(own).mean())
 
 
@@ -74,14 +79,18 @@ def test_penalties_evaluate_each_member_anew():
     nn.init.normal_(copies.levels[0][1][0].weight)
     x_p, x_q = (torch.randn(9, 2, 2, dtype=torch.float32) for _ in range(2))
     values = Values(copies(x_p), copies(x_q), (x_p,), (x_q,))
-    recipe(lfi.losses.Brier(), (Looks(),)).risk(copies, values, STEP)
+    mean_risk(lfi.losses.Brier(), (Looks(),), copies, values, STEP)
     assert seen == values.h_p[0].tolist()
 
 
+def lengths(steps, levels):
+    return [own.steps for own in level_settings(settings(steps), levels)]
+
+
 def test_a_user_s_critic_has_one_level_and_all_steps():
-    assert recipe(lfi.losses.Brier(), steps=40).lengths(1) == [40]
-    assert recipe(lfi.losses.Brier(), steps=40).lengths(3) == [12, 20, 40]
-    assert recipe(lfi.losses.Brier(), steps=1).lengths(3) == [1, 1, 1]
+    assert lengths(40, 1) == [40]
+    assert lengths(40, 3) == [12, 20, 40]
+    assert lengths(1, 3) == [1, 1, 1]
 
 
 def test_training_tells_of_every_step_and_leaves_nothing_to_train():
@@ -91,12 +100,12 @@ def test_training_tells_of_every_step_and_leaves_nothing_to_train():
         for m in (1, 0)
     ]
     told = []
-    (history,) = train(
+    (history,) = train_nested(
         copies,
         *samples,
-        recipe(lfi.losses.Bernoulli()),
-        seeds=[1],
-        device="cpu",
+        lfi.losses.Bernoulli(),
+        settings(),
+        seed=1,
         advance=lambda n=1, note="": told.append(note),
     )
     assert history.steps == len(told) == 20

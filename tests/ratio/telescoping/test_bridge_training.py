@@ -11,15 +11,25 @@ from lfi.networks import Bridges
 from lfi.ratio.telescoping.bridge_training import EVEN, FASTEST, train_bridges
 from lfi.ratio.telescoping.endpoint_samples import two_ends
 from lfi.ratio.telescoping.waymarks import Waymarks
+from lfi.training import TrainSettings
 
 ONE = Waymarks(torch.tensor([0.0, 1.0], dtype=torch.float32))
 TWO = Waymarks(torch.tensor([0.0, 0.7, 1.0], dtype=torch.float32))
-SETTINGS = {"weight_decay": 0.0, "seed": 1, "device": "cpu", "advance": lambda n: None}
+
+
+def settings(steps, learning_rate):
+    return TrainSettings(steps, 256, learning_rate, weight_decay=0.0, average=0.998, held_out=0.2)
+
+
+def trained(network, waymarks, both, loss, steps, learning_rate):
+    return train_bridges(
+        network, waymarks, both, loss, settings=settings(steps, learning_rate), seed=1
+    )
 
 
 def ends(shift=2.0, n=20_000, size=1):
     p, q = (torch.randn(n, size, dtype=torch.float32) for _ in range(2))
-    return two_ends(p + shift, q, share=0.2, size=256, seed=1)
+    return two_ends(p + shift, q, settings(1, 1.0), seed=1)
 
 
 def test_the_distance_of_waymarks_is_that_of_the_exact_ratio():
@@ -35,36 +45,26 @@ def test_the_distance_of_waymarks_is_that_of_the_exact_ratio():
     p, q = ((-0.5 * (x - m) ** 2).exp() / math.sqrt(2 * math.pi) for m in (2, 0))
     h = 2 * x - 2
     loss = (p * F.softplus(-h) + q * F.softplus(h)).sum() * (x[1] - x[0])
-    found = train_bridges(network, ONE, both, Bernoulli(), steps=1, learning_rate=1e-12, **SETTINGS)
+    found = trained(network, ONE, both, Bernoulli(), 1, 1e-12)
     # means over 4,000 rows of either side of softplus, whose standard deviation is below 1 here
     error = 5 * math.sqrt(2 / 4_000) / 2
     assert found.divergences == pytest.approx([math.log(2) - loss.item() / 2], abs=error)
 
 
 def test_undecided_bridges_see_no_distance():
-    found = train_bridges(
-        Bridges(1, 2), TWO, ends(), Bernoulli(), steps=1, learning_rate=1e-12, **SETTINGS
-    )
+    found = trained(Bridges(1, 2), TWO, ends(), Bernoulli(), 1, 1e-12)
     assert found.divergences == pytest.approx([0.0, 0.0], abs=1e-6)  # float32
 
 
 @pytest.mark.parametrize("loss", [Bernoulli(), Brier()], ids=repr)
 def test_bridges_learn_under_any_loss(loss):
-    found = train_bridges(
-        Bridges(1, 2, width=16, depth=1),
-        TWO,
-        ends(),
-        loss,
-        steps=200,
-        learning_rate=1e-2,
-        **SETTINGS,
-    )
+    found = trained(Bridges(1, 2, width=16, layers=1), TWO, ends(), loss, 200, 1e-2)
     assert all(v > 0.02 for v in found.divergences)  # undecided bridges: 0
     assert found.history.steps == 200
 
 
 def test_the_loss_is_the_mean_over_bridges():
-    network = Bridges(1, 2, width=8, depth=1)
+    network = Bridges(1, 2, width=8, layers=1)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
@@ -85,7 +85,7 @@ def test_forms_of_many_coefficients_learn_more_slowly(monkeypatch):
     monkeypatch.setattr("lfi.ratio.telescoping.bridge_training.AdamW", Spy)
     network, rate = Bridges(20, 2), 3e-3
     both = ends(n=300, size=20)
-    train_bridges(network, TWO, both, Bernoulli(), steps=1, learning_rate=rate, **SETTINGS)
+    trained(network, TWO, both, Bernoulli(), 1, rate)
     assert groups.keys() == {id(p) for p in network.parameters()}
     assert groups[id(network.form)] == pytest.approx(rate * EVEN / 20)
     assert groups[id(network.slope)] == pytest.approx(rate * EVEN / math.sqrt(20))
@@ -96,6 +96,6 @@ def test_forms_of_many_coefficients_learn_more_slowly(monkeypatch):
 def test_the_trunk_joins_in_late():
     network, both, calls = Bridges(2, 2, width=8), ends(n=300, size=2), []
     network.trunk.register_forward_hook(lambda *_: calls.append(network.training))
-    train_bridges(network, TWO, both, Bernoulli(), steps=10, learning_rate=1e-2, **SETTINGS)
+    trained(network, TWO, both, Bernoulli(), 10, 1e-2)
     assert sum(calls) == 7
     assert network.read.abs().sum() > 0

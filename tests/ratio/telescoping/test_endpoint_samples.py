@@ -6,9 +6,13 @@ import torch
 
 from lfi.networks import moments
 from lfi.ratio.telescoping.endpoint_samples import Repaired, pair_ends, side_by_side, two_ends
-from lfi.training import Shuffled
+from lfi.training import Shuffled, TrainSettings
 
-SETTINGS = {"share": 0.1, "size": 32, "seed": 1}
+
+def settings(batch_size=32):
+    return {"settings": TrainSettings(batch_size=batch_size, held_out=0.1), "seed": 1}
+
+
 F32 = {"atol": 1e-4, "rtol": 1e-4}  # float32, a thousand roundings
 
 
@@ -18,7 +22,7 @@ def floats(*shape):
 
 def test_two_samples_are_whitened_with_the_same_weight_for_either():
     p, q = 3 + floats(400, 3), floats(4_000, 3) @ floats(3, 3)
-    ends = two_ends(p, q, **SETTINGS)
+    ends = two_ends(p, q, **settings())
     (mean_p, cov_p), (mean_q, cov_q) = ends.of_p, ends.of_q
     half = (mean_p - mean_q) / 2
     torch.testing.assert_close(mean_p, -mean_q, **F32)
@@ -27,17 +31,17 @@ def test_two_samples_are_whitened_with_the_same_weight_for_either():
 
 
 def test_samples_of_unequal_sizes_give_batches_of_one_size():
-    ends = two_ends(floats(100, 2), floats(5_000, 2), **SETTINGS)
+    ends = two_ends(floats(100, 2), floats(5_000, 2), **settings())
     x_0, x_1 = ends.batches.draw(torch.Generator().manual_seed(0))
     assert x_0.shape == x_1.shape == (32, 2)
     held_p, held_q = ends.batches.held_out
     assert held_p.shape == held_q.shape == (10, 2)
-    small = two_ends(floats(20, 2), floats(500, 2), share=0.1, size=64, seed=1)
+    small = two_ends(floats(20, 2), floats(500, 2), **settings(64))
     assert [len(x) for x in small.batches.draw(torch.Generator())] == [18, 18]
 
 
 def test_what_is_held_out_is_never_drawn():
-    ends = two_ends(floats(50, 1), floats(50, 1), share=0.1, size=45, seed=1)
+    ends = two_ends(floats(50, 1), floats(50, 1), **settings(45))
     rng = torch.Generator().manual_seed(0)
     batches = [ends.batches.draw(rng) for _ in range(4)]
     drawn = [torch.cat(column).unique() for column in zip(*batches, strict=True)]
@@ -47,7 +51,7 @@ def test_what_is_held_out_is_never_drawn():
 
 
 def test_moments_of_the_ends_are_those_of_what_is_drawn():
-    ends = two_ends(floats(100, 2) + 1, 2 * floats(100, 2), share=0.1, size=90, seed=1)
+    ends = two_ends(floats(100, 2) + 1, 2 * floats(100, 2), **settings(90))
     for x, (mean, covariance) in zip(
         ends.batches.draw(torch.Generator().manual_seed(0)), (ends.of_p, ends.of_q), strict=True
     ):
@@ -57,7 +61,7 @@ def test_moments_of_the_ends_are_those_of_what_is_drawn():
 def test_pairs_are_whitened_on_each_side_apart():
     x = floats(2_000, 2) @ floats(2, 2)
     pairs = torch.cat([x, x + floats(2_000, 2)], dim=1)
-    ends = pair_ends(pairs, 2, **SETTINGS)
+    ends = pair_ends(pairs, 2, **settings())
     covariance = ends.of_p[1]
     torch.testing.assert_close(covariance[:2, :2], torch.eye(2).double(), **F32)
     torch.testing.assert_close(covariance[2:, 2:], torch.eye(2).double(), **F32)
