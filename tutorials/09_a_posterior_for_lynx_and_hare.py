@@ -50,7 +50,11 @@ print("\n".join(checks.describe()))
 # few minutes; the default trains longer.
 
 # %%
-quick = lfi.SurrogateLikelihood(near=lfi.PosteriorFlow(steps=(1_000, 500)), steps=(2_500, 500))
+quick = lfi.SurrogateLikelihood(
+    proposal=lfi.PosteriorFlow(gaussian_steps=1_000, settings=lfi.TrainSettings(steps=500)),
+    gaussian_steps=2_500,
+    settings=lfi.TrainSettings(steps=500),
+)
 posterior = lfi.fit_rounds(
     lynx_hare, x_obs, budget=(4_000, 12_000), method=quick, scout=quick, seed=1, progress=False
 )

@@ -60,7 +60,12 @@ METHODS = {
     "default": lambda: None,
 }
 ROUNDS = {  # how the last round and those before it are fitted, anew for each observation
-    "rounds": (lfi.Pool(), lfi.SurrogateLikelihood(near=None, steps=(2_000, 500))),
+    "rounds": (
+        lfi.Pool(),
+        lfi.SurrogateLikelihood(
+            proposal=None, gaussian_steps=2_000, settings=lfi.TrainSettings(steps=500)
+        ),
+    ),
     "rounds, ratio": (LAST, SCOUT),
 }
 PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")

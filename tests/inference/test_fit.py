@@ -18,8 +18,16 @@ def simulations():
     ("method", "kind"),
     [
         (lfi.NeuralRatio(steps=2, width=8), RatioPosterior),
-        (lfi.PosteriorFlow(steps=(1, 1), width=8), FlowPosterior),
-        (lfi.SurrogateLikelihood(near=None, steps=(1, 1), width=8), LikelihoodPosterior),
+        (
+            lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
+            FlowPosterior,
+        ),
+        (
+            lfi.SurrogateLikelihood(
+                proposal=None, gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8
+            ),
+            LikelihoodPosterior,
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -71,9 +79,16 @@ def correlated():
     "method",
     [
         lfi.NeuralRatio(steps=300, width=16, rank=8, depth=None),
-        lfi.PosteriorFlow(steps=(50, 1), width=16),
-        lfi.SurrogateLikelihood(near=None, steps=(50, 1), width=16),
-        lfi.Pool((lfi.PosteriorFlow(steps=(1, 1), width=8), lfi.NeuralRatio(steps=40, width=8))),
+        lfi.PosteriorFlow(gaussian_steps=50, settings=lfi.TrainSettings(steps=1), width=16),
+        lfi.SurrogateLikelihood(
+            proposal=None, gaussian_steps=50, settings=lfi.TrainSettings(steps=1), width=16
+        ),
+        lfi.Pool(
+            (
+                lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
+                lfi.NeuralRatio(steps=40, width=8),
+            )
+        ),
     ],
     ids=lambda method: type(method).__name__,
 )

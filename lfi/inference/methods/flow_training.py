@@ -1,4 +1,4 @@
-"""Maximum likelihood in stages, each kept only if what is held out says so.
+"""Maximum likelihood of conditional flows in stages, each kept only if it improves held-out rows.
 
     1. linear Gaussian: a regression in closed form
     2. Gaussian whose mean and covariance are networks: many cheap steps
@@ -15,139 +15,197 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from lfi.inference.methods.checks import check_count, check_settings
 from lfi.inference.methods.ratio_training import joined
 from lfi.networks import ConditionalFlow
-from lfi.runtime import bar, child, held_out_note, torch_rng
-from lfi.training import Batch, History, Monitor, Player, Shuffled, Step, adamw, fit, one_cycle
+from lfi.runtime import bar, child, torch_rng
+from lfi.training import Batch, History, Shuffled, Step, TrainSettings, train_one
 
-JUDGEMENTS = 20  # how often a stage is judged on what is held out
-EPOCHS = 100  # the most passes over the simulations that a stage makes
-MOST_HELD_OUT = 5_120
-AT_A_TIME = 1_024  # rows that are judged at a time
-
-
-@dataclass(frozen=True)
-class Stage:
-    """How one stage trains.
-
-    Attributes:
-        name: Of the history's column.
-        bent: Whether the splines are in use.
-        steps: The most steps.
-        batch_size: Rows in a batch.
-        learning_rate: Its peak; a one-cycle schedule.
-    """
-
-    name: str
-    bent: bool
-    steps: int
-    batch_size: int
-    learning_rate: float
-
-
-def stages(steps: tuple[int, int], batch_size: int, learning_rate: float) -> tuple[Stage, ...]:
-    """Return the Gaussian stage, of half batches and three times the rate, and the splines'."""
-    gaussian, splines = steps
-    half = max(1, batch_size // 2)
-    return (
-        Stage("Gaussian", False, gaussian, half, 3 * learning_rate),
-        Stage("splines", True, splines, batch_size, learning_rate),
-    )
-
-
+DEFAULTS = TrainSettings(
+    steps=1_500,
+    batch_size=256,
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    average=0.995,
+    held_out=0.1,
+)
+MAX_EPOCHS = 100  # passes over the simulations in one stage
+MAX_HELD_OUT = 5_120  # simulations
 LEFT_OUT = "left out: not better"
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
 
 
-def maximise(
-    module: nn.Module,
+@dataclass(frozen=True)
+class FlowStage:
+    """One stage of training a conditional flow.
+
+    Attributes:
+        name: The column of its loss in the history.
+        splines_active: Whether the flow's splines are in use.
+        settings: How it is trained.
+    """
+
+    name: str
+    splines_active: bool
+    settings: TrainSettings
+
+
+def flow_stages(settings: TrainSettings, gaussian_steps: int) -> tuple[FlowStage, ...]:
+    """Return the Gaussian stage, of half batches and three times the rate, and that of splines.
+
+    Args:
+        settings: Those of the splines' stage, complete.
+        gaussian_steps: The most steps of the Gaussian stage.
+    """
+    gaussian = replace(
+        settings,
+        steps=gaussian_steps,
+        batch_size=max(1, settings.batch_size // 2),
+        learning_rate=3 * settings.learning_rate,
+    )
+    return FlowStage("Gaussian", False, gaussian), FlowStage("splines", True, settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowMethod:
+    """Fields of methods that fit a conditional flow.
+
+    Attributes:
+        width: The width of the networks.
+        layers: Residual blocks that the condition passes through.
+        couplings: Spline couplings.
+        bins: Bins of each spline.
+        gaussian_steps: The most optimiser steps of the Gaussian stage, whose batches are half as
+            large as those of the splines' stage, and whose learning rate is three times as high.
+        settings: How the splines' stage is trained; what is None in it is 1,500 steps, batches of
+            256, a rate of 3e-3, a weight decay of 1e-2, an average of 0.995, and a tenth of the
+            simulations, at most 5,120, held out for validation.
+    """
+
+    width: int = 128
+    layers: int = 2
+    couplings: int = 4
+    bins: int = 8
+    gaussian_steps: int = 2_000
+    settings: TrainSettings | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "couplings", "bins", "gaussian_steps"):
+            check_count(name, getattr(self, name))
+        check_settings(self.settings)
+
+    @property
+    def restorable(self) -> bool:
+        """Whether `lfi.load` rebuilds the posterior from its file alone."""
+        return True
+
+    @property
+    def stages(self) -> tuple[FlowStage, ...]:
+        """The stages of its training, all settings filled in."""
+        return flow_stages(self.filled, self.gaussian_steps)
+
+    @property
+    def filled(self) -> TrainSettings:
+        """The settings of the splines' stage, defaults filled in."""
+        return (self.settings or TrainSettings()).over(DEFAULTS)
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The network's arguments."""
+        return {
+            "width": self.width,
+            "depth": self.layers,
+            "layers": self.couplings,
+            "bins": self.bins,
+        }
+
+
+def maximise_likelihood(
+    network: nn.Module,
     flow: ConditionalFlow,
     log_prob: LogProb,
     train: Batch,
     held_out: Batch,
-    stages: tuple[Stage, ...],
+    stages: Sequence[FlowStage],
     *,
-    weight_decay: float,
+    rows: int = 1_024,
     seed: int,
     device: str,
     progress: bool,
     note: str,
 ) -> tuple[History, ...]:
-    """Train a module around a flow in place, and return the stages' histories.
+    """Train a network around a flow in place.
 
     Args:
-        module: Whose parameters move.
+        network: Whose parameters move.
         flow: The flow inside it, standing at its linear Gaussian start.
         log_prob: The log density of a batch's rows; the generator draws what it needs besides.
         train: Rows to train on.
-        held_out: Rows to judge on.
+        held_out: Rows to validate on.
         stages: What to try, one after the other.
-        weight_decay: AdamW's.
+        rows: How many held-out rows the network sees at a time.
         seed: Names the streams of all stages.
         device: Where to train.
         progress: Show a bar on a terminal.
         note: What stands before the bar.
+
+    Returns:
+        The history of the linear start and of each stage.
     """
 
     @torch.no_grad()
-    def judge(rows: Batch) -> float:
-        rng, parts = torch_rng(seed, 0), zip(*(t.split(AT_A_TIME) for t in rows), strict=True)
-        return -float(torch.cat([log_prob(part, rng) for part in parts]).mean())
+    def validate(held_out: Batch) -> float:
+        rng, chunks = torch_rng(seed, 0), zip(*(t.split(rows) for t in held_out), strict=True)
+        return -float(torch.cat([log_prob(chunk, rng) for chunk in chunks]).mean())
 
-    def loss(batch: Batch, step: Step) -> Tensor:
+    def risk(batch: Batch, step: Step) -> Tensor:
         return -log_prob(batch, step.rng).mean()
 
-    module.to(device)
+    network.to(device)
     held_out, n = tuple(t.to(device) for t in held_out), len(train[0])
     flow.bent.fill_(False)
-    best, histories = judge(held_out), []
-    start = {"held-out": ((0, best),)}
-    histories.append(History(start, 0, 0, 0.0, "linear regression", seed))
+    best = validate(held_out)
+    histories = [History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)]
     for index, stage in enumerate(stages):
-        before = copy.deepcopy(module.state_dict())
-        flow.bent.fill_(stage.bent)
-        size = min(stage.batch_size, n)
-        steps = max(1, min(stage.steps, EPOCHS * n // size))
-        player = Player(
-            stage.name,
-            module,
-            loss,
-            adamw(stage.learning_rate, weight_decay=weight_decay),
-            ema=0.995,
-            clip=5.0,
-        )
+        before = copy.deepcopy(network.state_dict())
+        flow.bent.fill_(stage.splines_active)
+        size = min(stage.settings.batch_size, n)
+        steps = max(1, min(stage.settings.steps, MAX_EPOCHS * n // size))
         with bar(f"{note}: {stage.name}", steps, progress) as advance:
-            history = fit(
-                [player],
+            history = train_one(
+                network,
+                risk,
                 Shuffled(train, held_out, size=size, device=device),
-                steps=steps,
-                monitor=Monitor(judge, every=max(1, steps // JUDGEMENTS)),
-                schedule=one_cycle(),
+                replace(stage.settings, steps=steps),
+                validate=validate,
+                name=stage.name,
                 seed=child(seed, 1, index),
                 device=device,
-                callbacks=[lambda done, latest, a=advance: a(1, held_out_note(latest))],
+                advance=advance,
             )
         reached = min(value for _, value in history.columns["held-out"])
         if reached < best:
             best = reached
         else:
-            module.load_state_dict(before)
+            network.load_state_dict(before)
             history = replace(history, stopped=f"{history.stopped}; {LEFT_OUT}")
         histories.append(replace(history, seed=seed))
-    module.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
     return tuple(histories)
 
 
-def account(histories: Sequence[History], names: Sequence[str], *, seed: int) -> History:
-    """Return what happened in all stages as one history, which says what was kept.
+def joined_stages(
+    histories: Sequence[History], stages: Sequence[FlowStage], *, seed: int
+) -> History:
+    """Return the histories of the linear start and of all stages as one that names those kept.
 
     Args:
-        histories: Of the linear start and of what followed.
-        names: What followed.
+        histories: What `maximise_likelihood` has returned.
+        stages: The stages.
         seed: The seed that repeats the whole fit.
     """
-    names = ("linear", *names)
+    names = ("linear", *(stage.name for stage in stages))
     kept = [
         name
         for name, history in zip(names, histories, strict=True)

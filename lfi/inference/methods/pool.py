@@ -57,7 +57,7 @@ class Pool:
 
     methods: tuple[Method, ...] = (
         PosteriorFlow(),
-        SurrogateLikelihood(near=None),
+        SurrogateLikelihood(proposal=None),
         NeuralRatio(),
     )
     combine: bool = True
@@ -92,7 +92,7 @@ class Pool:
             >>> import lfi
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 400, seed=1)
-            >>> flow = lfi.PosteriorFlow(steps=(10, 2), width=8)
+            >>> flow = lfi.PosteriorFlow(gaussian_steps=10, settings=lfi.TrainSettings(steps=2))
             >>> pool = lfi.Pool((flow, lfi.NeuralRatio(steps=10)))
             >>> posterior = lfi.fit_posterior(simulations, method=pool, seed=1)
             >>> posterior.choice.names

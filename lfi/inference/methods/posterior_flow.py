@@ -16,7 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import MOST_HELD_OUT, Stage, account, maximise, stages
+from lfi.inference.methods.flow_training import (
+    MAX_HELD_OUT,
+    FlowMethod,
+    joined_stages,
+    maximise_likelihood,
+)
 from lfi.inference.posteriors.flow import FlowPosterior, ThetaGivenX, free
 from lfi.inference.types import usable
 from lfi.runtime import child, fresh, isolated, torch_rng
@@ -24,36 +29,9 @@ from lfi.simulation import Simulations
 from lfi.training import Batch, hold_out
 
 
-@dataclass(frozen=True)
-class PosteriorFlow:
-    """A posterior by a conditional flow of the parameters.
-
-    Attributes:
-        width: Of the networks.
-        depth: Residual blocks that what is given passes through.
-        layers: Spline couplings.
-        bins: Of each spline.
-        steps: Of the Gaussian stage and of the splines' stage.
-        batch_size: Rows in a batch of the splines' stage; the Gaussian one takes half.
-        learning_rate: Its peak in the splines' stage; three times as high in the Gaussian one.
-        weight_decay: AdamW's.
-        held_out: The share of simulations on which the best weights are chosen.
-    """
-
-    width: int = 128
-    depth: int = 2
-    layers: int = 4
-    bins: int = 8
-    steps: tuple[int, int] = (2_000, 1_500)
-    batch_size: int = 256
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
-    held_out: float = 0.1
-
-    @property
-    def restorable(self) -> bool:
-        """Whether a file alone brings its posteriors back."""
-        return True
+@dataclass(frozen=True, kw_only=True)
+class PosteriorFlow(FlowMethod):
+    """A posterior by a conditional flow of the parameters; the fields are those of `FlowMethod`."""
 
     def fit(
         self,
@@ -83,7 +61,7 @@ class PosteriorFlow:
             >>> import lfi
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 500, seed=1)
-            >>> method = lfi.PosteriorFlow(steps=(20, 5), width=16)
+            >>> method = lfi.PosteriorFlow(gaussian_steps=20, settings=lfi.TrainSettings(steps=5))
             >>> posterior = lfi.fit_posterior(simulations, method=method, seed=1)
             >>> posterior.normalised, posterior.sample(10, influenza.x_obs, seed=2).shape
             (True, torch.Size([10, 3]))
@@ -91,17 +69,10 @@ class PosteriorFlow:
         theta, x = usable(simulations)
         seed, prior = fresh(seed), simulations.prior
         with isolated(child(seed, 0)):
-            network = ThetaGivenX(
-                prior.dim,
-                x.shape[1:],
-                width=self.width,
-                depth=self.depth,
-                layers=self.layers,
-                bins=self.bins,
-            )
+            network = ThetaGivenX(prior.dim, x.shape[1:], **self.shape)
         v = free(prior, theta)[0].to(torch.float32)
         train, held = hold_out(
-            (v, x), self.held_out, torch_rng(seed, 1), max_held_out=MOST_HELD_OUT
+            (v, x), self.filled.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT
         )
         network.learn(*train)
 
@@ -109,23 +80,18 @@ class PosteriorFlow:
             v, x = batch
             return network.log_density(v, network.embed(x))
 
-        histories = maximise(
+        stages = self.stages
+        histories = maximise_likelihood(
             network,
             network.flow,
             log_prob,
             train,
             held,
-            self.stages,
-            weight_decay=self.weight_decay,
+            stages,
             seed=child(seed, 2),
             device=device,
             progress=progress,
             note="fitting the flow",
         )
-        history = account(histories, [stage.name for stage in self.stages], seed=seed)
+        history = joined_stages(histories, stages, seed=seed)
         return FlowPosterior(network, prior, tuple(x.shape[1:]), (history,))
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """What is trained, one after the other."""
-        return stages(self.steps, self.batch_size, self.learning_rate)

@@ -1,7 +1,8 @@
-"""How likely a simulation is to be valid: the correction of posteriors for those that failed.
+"""The probability of a valid simulation, by logistic regression with a network of the parameters.
 
-A network is trained to tell parameters whose simulations are valid from all others, by the
-Bernoulli log-loss; its optimum is p(valid | theta). See `lfi.networks.ValidCritic` for its use.
+It corrects posteriors for simulations that failed. A network is trained to tell parameters whose
+simulations are valid from all others, by the Bernoulli log-loss; its optimum is p(valid | theta).
+See `lfi.networks.ValidCritic` for its use.
 """
 
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor
 from lfi.networks import Validity
 from lfi.runtime import child, isolated, torch_rng
 from lfi.simulation import Prior
-from lfi.training import Batch, Monitor, Player, Shuffled, Step, adamw, fit, hold_out, one_cycle
+from lfi.training import Batch, Shuffled, Step, TrainSettings, hold_out, train_one
 
-STEPS, SIZE, RATE = 1_500, 256, 5e-3
-HELD_OUT = 0.2
-PATIENCE = 8
+SETTINGS = TrainSettings(
+    steps=1_500, batch_size=256, learning_rate=5e-3, average=0.99, patience=8, held_out=0.2
+)
+VALIDATIONS = 25
 
 
 def fit_validity(
@@ -37,23 +39,23 @@ def fit_validity(
         device: Where to train.
     """
     data = theta.to(torch.float32), valid.to(torch.float32)
-    train, held = hold_out(data, HELD_OUT, torch_rng(seed, 0))
+    train, held = hold_out(data, SETTINGS.held_out, torch_rng(seed, 0))
     with isolated(child(seed, 1)):
         validity = Validity(prior.lower.tolist(), prior.upper.tolist())
     validity.coordinates.learn(train[0])
 
-    def risk(batch: Batch, step: Step) -> Tensor:
+    def risk(batch: Batch, step: Step | None = None) -> Tensor:
         return F.binary_cross_entropy_with_logits(validity.logit(batch[0]), batch[1])
 
-    def measure(batch: Batch) -> float:
-        return float(F.binary_cross_entropy_with_logits(validity.logit(batch[0]), batch[1]))
-
-    fit(
-        [Player("validity", validity, risk, adamw(RATE, weight_decay=1e-2), ema=0.99, clip=5.0)],
-        Shuffled(train, held, size=min(SIZE, len(train[0])), device=device),
-        steps=STEPS,
-        monitor=Monitor(measure, every=STEPS // 25, patience=PATIENCE),
-        schedule=one_cycle(),
+    size = min(SETTINGS.batch_size, len(train[0]))
+    train_one(
+        validity,
+        risk,
+        Shuffled(train, held, size=size, device=device),
+        SETTINGS,
+        validate=lambda batch: float(risk(batch)),
+        validations=VALIDATIONS,
+        name="validity",
         seed=child(seed, 2),
         device=device,
     )

@@ -18,7 +18,7 @@ from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import Target
 from lfi.inference.training_reference import Seen
-from lfi.networks import Columns, ConditionalFlow, Coordinates, PairCritic, Validity, build_critic
+from lfi.networks import Columns, ConditionalFlow, Coordinates, Validity
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
@@ -116,7 +116,6 @@ class LikelihoodPosterior(SavedPosterior):
         network: The surrogate, q(x | theta).
         prior: What theta is believed to be before data.
         near: A flow of theta given the same x, from which candidates are drawn; None for none.
-        correction: log of the ratio of simulator to surrogate, a critic of pairs; None for none.
         validity: log p(valid | theta), where simulations have failed; None for none.
         history: How each stage was trained.
         seen: Simulations by which observations unlike all of them are told.
@@ -126,7 +125,6 @@ class LikelihoodPosterior(SavedPosterior):
     network: XGivenTheta
     prior: Prior
     near: FlowPosterior | None = None
-    correction: PairCritic | None = None
     validity: Validity | None = None
     history: tuple[History, ...] = field(default=())
     seen: Seen | None = None
@@ -144,7 +142,7 @@ class LikelihoodPosterior(SavedPosterior):
 
     def to(self, device: str) -> "LikelihoodPosterior":
         """Move the networks, in place."""
-        for part in (self.network, self.near, self.correction, self.validity):
+        for part in (self.network, self.near, self.validity):
             if part is not None:
                 part.to(device)
         return self
@@ -169,18 +167,8 @@ class LikelihoodPosterior(SavedPosterior):
         x = x.to(self.device, torch.float32)
         with torch.no_grad():
             seen = self.network.see(x)
-            rows, shape = ROWS // seen.shape[1], seen.shape[1:]
-            if self.correction is None:
-                return Target(self.prior, seen, self._pairs, proposal, rows)
-            packed = torch.cat([seen.flatten(1), self.correction.embed_x(x)], dim=1)
-
-        def pair(theta: Tensor, packed: Tensor) -> Tensor:
-            seen, embedded = packed.split([shape.numel(), packed.shape[-1] - shape.numel()], -1)
-            own = self.correction.embed_theta(theta.to(self.device, torch.float32))
-            correction = self.correction.pair(own, embedded)
-            return self._pairs(theta, seen.unflatten(-1, shape)) + correction
-
-        return Target(self.prior, packed, pair, proposal, rows)
+        rows = ROWS // seen.shape[1]
+        return Target(self.prior, seen, self._pairs, proposal, rows)
 
     def simulate(
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
@@ -196,12 +184,9 @@ class LikelihoodPosterior(SavedPosterior):
             "prior": self.prior.describe(),
             "network": self.network.spec,
             "near": near,
-            "correction": self.correction and self.correction.spec,
             "validity": self.validity and self.validity.spec,
             "history": [history.describe() for history in self.history],
         }
-        if self.correction is not None:
-            tensors |= prefixed("correction", self.correction)
         if self.validity is not None:
             tensors |= prefixed("validity", self.validity)
         return spec, prefixed("surrogate", self.network) | tensors
@@ -222,16 +207,14 @@ class LikelihoodPosterior(SavedPosterior):
         if spec["near"] is not None:
             inner = Contents("FlowPosterior", spec["near"], contents.tensors)
             near = FlowPosterior.restore(inner, prior=prior, modules=modules)
-        parts = {"surrogate": network, "correction": None, "validity": None}
-        if spec["correction"] is not None:
-            parts["correction"] = build_critic(spec["correction"])
+        parts = {"surrogate": network, "validity": None}
         if spec["validity"] is not None:
             parts["validity"] = Validity(**spec["validity"])
         for name, part in parts.items():
             if part is not None:
                 load_prefixed(name, part.eval().requires_grad_(False), contents.tensors)
         history = tuple(History.restore(entry) for entry in spec["history"])
-        return cls(network, prior, near, parts["correction"], parts["validity"], history)
+        return cls(network, prior, near, parts["validity"], history)
 
     def _pairs(self, theta: Tensor, seen: Tensor) -> Tensor:
         """Return log q of theta, (k, n, D), and m observations as seen, (m, 1, points, ...)."""

@@ -2,12 +2,21 @@
 
 import torch
 
-from lfi.inference.methods.flow_training import Stage, maximise
+from lfi.inference.methods.flow_training import FlowStage, maximise_likelihood
 from lfi.networks import ConditionalFlow
 from lfi.runtime import isolated
+from lfi.training import TrainSettings
 
-GAUSSIAN = Stage("Gaussian", False, 60, 128, 1e-2)
-SPLINES = Stage("splines", True, 60, 128, 5e-3)
+
+def stage(name, steps, batch_size, learning_rate):
+    settings = TrainSettings(
+        steps=steps, batch_size=batch_size, learning_rate=learning_rate, average=0.995
+    )
+    return FlowStage(name, name == "splines", settings)
+
+
+GAUSSIAN = stage("Gaussian", 60, 128, 1e-2)
+SPLINES = stage("splines", 60, 128, 5e-3)
 
 
 def trained(draw, stages, seed=1):
@@ -17,14 +26,13 @@ def trained(draw, stages, seed=1):
         y = draw(given)
         flow = ConditionalFlow(y.shape[1], 1, width=16, layers=2)
     flow.learn(y[:1_600], given[:1_600])
-    histories = maximise(
+    histories = maximise_likelihood(
         flow,
         flow,
         lambda batch, rng: flow.log_prob(batch[0], batch[1]),
         (y[:1_600], given[:1_600]),
         (y[1_600:], given[1_600:]),
         stages,
-        weight_decay=1e-2,
         seed=seed,
         device="cpu",
         progress=False,
@@ -50,7 +58,7 @@ def skewed(given):
 
 
 def test_a_linear_problem_is_left_at_its_start():
-    flow, histories = trained(linear, (Stage("Gaussian", False, 20, 64, 3e-1), SPLINES))
+    flow, histories = trained(linear, (stage("Gaussian", 20, 64, 3e-1), SPLINES))
     # a learning rate of 0.3 spoils the fit, and the splines have nothing to find in the noise
     assert histories[1].stopped.endswith("left out: not better")
     assert best(histories[0]) < best(histories[1])
@@ -70,7 +78,7 @@ def test_a_shape_that_is_not_gaussian_is_found_by_the_splines():
 
 
 def test_training_repeats_itself_and_other_seeds_differ():
-    short = Stage("splines", True, 5, 64, 5e-3)
+    short = stage("splines", 5, 64, 5e-3)
     first, again, other = (trained(skewed, (short,), seed=seed)[0] for seed in (1, 1, 2))
     weights = [flow.couplings[0].last.weight for flow in (first, again, other)]
     assert torch.equal(weights[0], weights[1])

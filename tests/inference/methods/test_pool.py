@@ -15,8 +15,10 @@ from lfi.inference.posteriors.pooled import PooledPosterior
 
 X_OBS = torch.tensor([0.8, -0.5])
 QUICK = (
-    lfi.PosteriorFlow(steps=(1, 1), width=8),
-    lfi.SurrogateLikelihood(near=None, steps=(1, 1), width=8),
+    lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
+    lfi.SurrogateLikelihood(
+        proposal=None, gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8
+    ),
     lfi.NeuralRatio(steps=40, width=16),
 )
 

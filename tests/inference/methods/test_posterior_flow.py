@@ -7,14 +7,14 @@ from support.conjugate import model, posterior
 import lfi
 
 X_OBS = torch.tensor([0.8, -0.5])
-QUICK = lfi.PosteriorFlow(steps=(10, 5), width=8)
+QUICK = lfi.PosteriorFlow(gaussian_steps=10, settings=lfi.TrainSettings(steps=5), width=8)
 
 
 @pytest.mark.slow
 def test_a_trained_flow_is_the_conjugate_posterior():
     fitted = lfi.fit_posterior(
         lfi.simulate(model(), 10_000, seed=1),
-        method=lfi.PosteriorFlow(steps=(500, 300)),
+        method=lfi.PosteriorFlow(gaussian_steps=500, settings=lfi.TrainSettings(steps=300)),
         seed=1,
     )
     x = torch.stack([torch.zeros(2), X_OBS, torch.tensor([-1.5, 1.0])])
@@ -35,7 +35,11 @@ def test_two_modes_are_both_found():
 
     simulations = lfi.simulate(lfi.Simulator(simulate, prior=prior), 5_000, seed=1)
     fitted = lfi.fit_posterior(
-        simulations, method=lfi.PosteriorFlow(steps=(300, 600), width=64), seed=1
+        simulations,
+        method=lfi.PosteriorFlow(
+            gaussian_steps=300, settings=lfi.TrainSettings(steps=600), width=64
+        ),
+        seed=1,
     )
     theta = fitted.sample(4_000, torch.tensor([1.0]), seed=2)[:, 0]
     # the delta method: theta has a spread of 0.1 / 2 around either root

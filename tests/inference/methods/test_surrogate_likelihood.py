@@ -8,12 +8,16 @@ from torch.distributions import Binomial, Gamma, Poisson
 import lfi
 
 X_OBS = torch.tensor([0.8, -0.5])
-QUICK = lfi.SurrogateLikelihood(near=None, steps=(10, 5), width=8)
+QUICK = lfi.SurrogateLikelihood(
+    proposal=None, gaussian_steps=10, settings=lfi.TrainSettings(steps=5), width=8
+)
 
 
 @pytest.mark.slow
 def test_a_trained_likelihood_is_the_conjugate_posterior():
-    method = lfi.SurrogateLikelihood(near=None, steps=(500, 300))
+    method = lfi.SurrogateLikelihood(
+        proposal=None, gaussian_steps=500, settings=lfi.TrainSettings(steps=300)
+    )
     fitted = lfi.fit_posterior(lfi.simulate(model(), 10_000, seed=1), method=method, seed=1)
     x = torch.stack([torch.zeros(2), X_OBS, torch.tensor([-1.5, 1.0])])
     for theta, x_obs in zip(fitted.sample(10_000, x, seed=2), x, strict=True):
@@ -37,7 +41,9 @@ def test_counts_give_the_exact_poisson_posterior():
         lambda theta, rng: torch.from_numpy(rng.poisson(theta.numpy())).to(theta),
         prior={"rate": prior},
     )
-    method = lfi.SurrogateLikelihood(near=None, steps=(1_000, 800), width=64)
+    method = lfi.SurrogateLikelihood(
+        proposal=None, gaussian_steps=1_000, settings=lfi.TrainSettings(steps=800), width=64
+    )
     fitted = lfi.fit_posterior(lfi.simulate(simulator, 10_000, seed=1), method=method, seed=1)
     grid = torch.linspace(0.01, 30, 3_000)
     for x in (0.0, 1.0, 4.0, 9.0):
@@ -56,7 +62,9 @@ def test_shares_of_few_give_the_exact_binomial_posterior():
         lambda theta, rng: torch.from_numpy(rng.binomial(3, theta.numpy())).to(theta),
         prior={"share": prior},
     )
-    method = lfi.SurrogateLikelihood(near=None, steps=(1_000, 1_000), width=64)
+    method = lfi.SurrogateLikelihood(
+        proposal=None, gaussian_steps=1_000, settings=lfi.TrainSettings(steps=1_000), width=64
+    )
     fitted = lfi.fit_posterior(lfi.simulate(simulator, 10_000, seed=1), method=method, seed=1)
     grid = torch.linspace(0.001, 0.999, 999)
     for x in range(4):
@@ -101,7 +109,9 @@ def test_failed_simulations_are_corrected_for():
         return torch.where(lost[:, None], torch.nan, x)
 
     simulations = lfi.simulate(lfi.Simulator(sometimes, prior=model().prior), 20_000, seed=1)
-    method = lfi.SurrogateLikelihood(near=None, steps=(300, 1), width=32)
+    method = lfi.SurrogateLikelihood(
+        proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
+    )
     fitted = lfi.fit_posterior(simulations, method=method, seed=1)
     theta = fitted.sample(10_000, torch.zeros(2), seed=2)
     grid = torch.linspace(-6, 6, 2_001)

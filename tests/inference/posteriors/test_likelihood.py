@@ -15,7 +15,10 @@ from lfi.simulation import as_prior
 X_OBS = torch.tensor([0.8, -0.5])
 # at the linear start, which is the truth here: one step of training is left out, as it is no better
 LINEAR = lfi.SurrogateLikelihood(
-    steps=(1, 1), width=8, near=lfi.PosteriorFlow(steps=(1, 1), width=8)
+    gaussian_steps=1,
+    settings=lfi.TrainSettings(steps=1),
+    width=8,
+    proposal=lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
 )
 
 

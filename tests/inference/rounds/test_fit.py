@@ -16,8 +16,10 @@ from lfi.training import History
 
 QUICK = lfi.NeuralRatio(steps=10, width=8, rank=4, depth=None, measured=False)
 X_OBS = torch.tensor([0.8, -0.5])
-FLOW = lfi.PosteriorFlow(steps=(20, 5), width=8)
-LIKELIHOOD = lfi.SurrogateLikelihood(near=FLOW, steps=(20, 5), width=8)
+FLOW = lfi.PosteriorFlow(gaussian_steps=20, settings=lfi.TrainSettings(steps=5), width=8)
+LIKELIHOOD = lfi.SurrogateLikelihood(
+    proposal=FLOW, gaussian_steps=20, settings=lfi.TrainSettings(steps=5), width=8
+)
 EACH = (QUICK, FLOW, LIKELIHOOD, lfi.Pool((FLOW, LIKELIHOOD, QUICK)))
 
 each_kind = pytest.mark.parametrize("method", EACH, ids=lambda method: type(method).__name__)
@@ -194,10 +196,19 @@ def kl(fitted, x, exact_log_density, grid):
 @pytest.mark.parametrize(
     "method",
     [
-        lfi.PosteriorFlow(steps=(300, 150), width=32),
-        lfi.SurrogateLikelihood(near=None, steps=(300, 1), width=32),
+        lfi.PosteriorFlow(gaussian_steps=300, settings=lfi.TrainSettings(steps=150), width=32),
+        lfi.SurrogateLikelihood(
+            proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
+        ),
         lfi.NeuralRatio(steps=300, width=32, rank=16, depth=None),
-        lfi.Pool((lfi.PosteriorFlow(steps=(300, 150), width=32), QUICK)),
+        lfi.Pool(
+            (
+                lfi.PosteriorFlow(
+                    gaussian_steps=300, settings=lfi.TrainSettings(steps=150), width=32
+                ),
+                QUICK,
+            )
+        ),
     ],
     ids=lambda method: type(method).__name__,
 )
@@ -230,7 +241,9 @@ def test_each_kind_fits_the_posterior_of_a_truncated_prior(method, tmp_path):
 
 def test_rounds_with_rows_of_earlier_ones_end_with_the_known_posterior():
     sd, cells = 0.3, 60
-    method = lfi.SurrogateLikelihood(near=None, steps=(300, 1), width=32)
+    method = lfi.SurrogateLikelihood(
+        proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
+    )
     fitted = lfi.fit_rounds(
         model(sd), X_OBS, budget=(1_000, 1_000, 2_000), method=method, scout=method, seed=1
     )
@@ -359,7 +372,7 @@ def test_only_the_parameters_asked_for_are_inferred_and_truncated(monkeypatch):
     monkeypatch.setattr(rounds_module, "simulate", seeing)
     x_obs = torch.tensor([6.0])
     # a regression is exact for the marginal, and its splines are left out
-    flow = lfi.PosteriorFlow(steps=(1, 1), width=8)
+    flow = lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8)
     fitted = lfi.fit_rounds(
         correlated(),
         x_obs,
