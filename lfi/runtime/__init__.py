@@ -1,9 +1,5 @@
 """What every room runs on: seeds, progress bars, files, the display of results."""
 
-from lfi.runtime.arguments import (
-    check_real,
-    check_whole,
-)
 from lfi.runtime.display import (
     Described,
 )
@@ -35,8 +31,6 @@ __all__ = [
     "Contents",
     "Described",
     "bar",
-    "check_real",
-    "check_whole",
     "child",
     "fresh",
     "held_out_note",

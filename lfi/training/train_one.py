@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lfi.runtime.arguments import check_real, check_whole
+from lfi.numerics.checks import check_number, check_positive, check_share, check_whole
 from lfi.runtime.progress import Advance, held_out_note, silent
 from lfi.training.batches import Batch, Batches
 from lfi.training.history import History
@@ -55,17 +55,12 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "patience"):
-            if getattr(self, name) is not None:
-                check_whole(name, getattr(self, name))
-        for name, inside, wanted in (
-            ("learning_rate", lambda v: 0 < v < math.inf, "positive"),
-            ("weight_decay", lambda v: 0 <= v < math.inf, "at least 0"),
-            ("average", lambda v: 0 <= v < 1, "in [0, 1)"),
-            ("clip", lambda v: v > 0, "positive"),
-            ("held_out", lambda v: 0 < v < 1, "between 0 and 1"),
-        ):
-            if getattr(self, name) is not None:
-                check_real(name, getattr(self, name), inside, wanted)
+            check_whole(name, getattr(self, name), optional=True)
+        check_positive("learning_rate", self.learning_rate, optional=True)
+        check_number("weight_decay", self.weight_decay, minimum=0, optional=True)
+        check_number("average", self.average, minimum=0, below=1, optional=True)
+        check_number("clip", self.clip, above=0, maximum=math.inf, optional=True)
+        check_share("held_out", self.held_out, optional=True)
 
     def __repr__(self) -> str:
         said = ((field.name, getattr(self, field.name)) for field in fields(self))

@@ -39,6 +39,7 @@ from torch import nn
 from lfi.comparison import Bernoulli, CriticLoss, Penalty
 from lfi.networks import Copies, Members, SampleCritics
 from lfi.numerics.arrays import Sample, two_samples
+from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.calibration import Calibrated, Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
 from lfi.ratio.neural.nested_levels import (
@@ -47,7 +48,7 @@ from lfi.ratio.neural.nested_levels import (
     level_settings,
     train_nested,
 )
-from lfi.runtime import bar, check_whole, child, fresh, isolated, torch_rng
+from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.training import TrainSettings
 
 MIN_ROWS = 50  # of either sample
@@ -122,7 +123,7 @@ def fit_ratio(
     check_loss(loss, penalties)
     check_whole("members", members)
     check_whole("width", width)
-    check_whole("layers", layers, 0)
+    check_whole("layers", layers, minimum=0)
     settings = (settings or TrainSettings()).over(DEFAULTS)
     samples = two_samples(p_samples, q_samples, MIN_ROWS)
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)

@@ -31,12 +31,13 @@ from torch import Tensor
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.networks import Bridges
 from lfi.numerics.arrays import Sample, as_sample, floating, two_samples
+from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.nested_levels import check_loss
 from lfi.ratio.telescoping.bridge_training import Trained, train_bridges
 from lfi.ratio.telescoping.endpoint_samples import Ends, pair_ends, side_by_side, two_ends
 from lfi.ratio.telescoping.waymarks import Waymarks, even_levels, respaced
 from lfi.ratio.types import Ratio
-from lfi.runtime import bar, check_whole, child, fresh, isolated
+from lfi.runtime import bar, child, fresh, isolated
 from lfi.training import TrainSettings
 
 MIN_ROWS = 100  # of either sample
@@ -257,5 +258,5 @@ class TelescopingRatio(BaseEstimator, Ratio):
         if self.bridges is not None:
             check_whole("bridges", self.bridges)
         check_whole("width", self.width)
-        check_whole("layers", self.layers, 0)
+        check_whole("layers", self.layers, minimum=0)
         return (self.settings or TrainSettings()).over(DEFAULTS)
