@@ -18,8 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.numerics.arrays import Batch
+
 Critic = Callable[..., Tensor]
-Batch = tuple[Tensor, ...]
 
 
 class Recovers(IntEnum):

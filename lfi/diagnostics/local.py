@@ -52,10 +52,10 @@ from lfi.diagnostics.local_critic import Kernel, fits, hidden, moments_of, place
 from lfi.diagnostics.weighted_posterior import (
     Checkable,
     candidates_of,
-    observations,
     scope_of,
     valid_rows,
 )
+from lfi.numerics.arrays import as_observations
 from lfi.runtime.seeds import child, fresh, torch_rng
 from lfi.simulation import Simulations
 
@@ -195,7 +195,7 @@ def local_check(
     theta, x = valid_rows(posterior, held_out)
     if len(theta) < FEWEST:
         raise ValueError(f"held_out has {len(theta)} valid simulations, need at least {FEWEST}")
-    x_obs = observations(x_obs, tuple(x.shape[1:])).to(x)
+    x_obs = as_observations(x_obs, tuple(x.shape[1:]), dtype=x.dtype)[0]
 
     how = {"candidates": candidates, "draws": draws, "density": False}
     known = list(candidates_of(posterior, theta, x, seed=child(seed, 0), **how))

@@ -31,8 +31,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.two_sample.outlier_test import Novelty
-from lfi.diagnostics.weighted_posterior import observations
 from lfi.inference.training_reference import Misspecified
+from lfi.numerics.arrays import as_observations
 from lfi.runtime.seeds import fresh, torch_rng
 from lfi.simulation import Simulations
 
@@ -180,7 +180,7 @@ def check_observation(
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
     seed = fresh(seed)
     _, x = simulations.ok()
-    x_obs = observations(x_obs, tuple(x.shape[1:])).to(x)
+    x_obs = as_observations(x_obs, tuple(x.shape[1:]), dtype=x.dtype)[0]
 
     def embedded(rows: Tensor) -> Tensor:
         with torch.no_grad():

@@ -280,24 +280,6 @@ def valid_rows(posterior: Checkable, held_out: Simulations) -> tuple[Tensor, Ten
     return theta, x
 
 
-def observations(x_obs: object, shape: tuple[int, ...]) -> Float[Tensor, "m ..."]:
-    """Return one observation or many as many, (m, *event).
-
-    Raises:
-        ValueError: If they have another shape than one simulation's x, or are not finite.
-    """
-    x = torch.as_tensor(x_obs).detach().cpu()
-    x = x[None] if tuple(x.shape) == shape else x
-    if tuple(x.shape[1:]) != shape or len(x) == 0 or x.ndim == 0:
-        raise ValueError(
-            f"x_obs has shape {tuple(x.shape)}, expected one observation {shape} or many, "
-            f"(m, {', '.join(map(str, shape))})"
-        )
-    if not x.isfinite().all():
-        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} values that are not finite")
-    return x
-
-
 def scope_of(prior: Prior) -> str:
     """Say in words which parameters a verdict is about."""
     if not prior.truncated:

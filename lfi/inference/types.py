@@ -130,53 +130,6 @@ class Method(Protocol):
         ...
 
 
-def observation(x_obs: object, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
-    """Return one observation in float32.
-
-    Raises:
-        ValueError: If it has another shape than the simulations' x, or holds non-finite values.
-    """
-    x = finite(x_obs)
-    if tuple(x.shape) != shape:
-        raise ValueError(f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}")
-    return x
-
-
-def observations(x_obs: object, shape: tuple[int, ...]) -> tuple[Float[Tensor, "m ..."], bool]:
-    """Return observations in float32, (m, *event), and whether it was a single one.
-
-    Raises:
-        ValueError: If the shape is neither one simulation's x nor many's, or if values are not
-            finite.
-
-    Example:
-        >>> x, single = observations([1.0, 2.0], (2,))
-        >>> x.shape, single
-        (torch.Size([1, 2]), True)
-    """
-    x = finite(x_obs)
-    if tuple(x.shape) == shape:
-        return x[None], True
-    if tuple(x.shape[1:]) != shape or x.ndim != 1 + len(shape) or len(x) == 0:
-        raise ValueError(
-            f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}: give one "
-            "observation, or several stacked along a first dimension"
-        )
-    return x, False
-
-
-def finite(x_obs: object) -> Float[Tensor, "..."]:
-    """Return what was observed in float32.
-
-    Raises:
-        ValueError: If it holds non-finite values.
-    """
-    x = torch.as_tensor(x_obs).detach().to("cpu", torch.float32)
-    if not x.isfinite().all():
-        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} non-finite values")
-    return x
-
-
 def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
     """Return theta and x of the valid simulations.
 

@@ -1,34 +1,97 @@
-"""Samples as users bring them: NumPy or torch, (n,) or (n, *event), finite, enough of them."""
+"""Samples and observations from users: tensors, NumPy arrays, lists of numbers, data frames."""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Num
+from jaxtyping import Float
 from torch import Tensor
 
-Sample = Num[Tensor, "_ ..."] | Num[np.ndarray, "_ ..."]  # "_": two may differ in length
+
+@runtime_checkable
+class DataFrame(Protocol):
+    """A table or a column of pandas, polars or xarray."""
+
+    def to_numpy(self) -> np.ndarray:
+        """Return the values."""
 
 
-def as_sample(name: str, x: Sample, shape: tuple[int, ...] | None = None) -> Tensor:
-    """Return a sample as a tensor, (n, *event).
+ArrayLike = np.ndarray | Sequence | DataFrame
+Samples = Tensor | ArrayLike  # (n, *event)
+Batch = tuple[Tensor, ...]
+
+
+def as_tensor(name: str, values: object) -> Tensor:
+    """Return real numbers as a tensor: a tensor as it is, arrays and data frames in their dtype.
+
+    Numbers in lists take the default dtype where they are not whole.
+
+    Args:
+        name: What the caller's argument is called.
+        values: The numbers.
+
+    Raises:
+        TypeError: If they are not real numbers.
+        ValueError: If they are rows of unequal lengths.
+
+    Example:
+        >>> as_tensor("x", [[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]])
+    """
+    if not isinstance(values, Tensor):
+        values = _from_array(name, values)
+    if values.is_complex():
+        raise TypeError(f"{name} must hold real numbers, got {values.dtype}")
+    return values
+
+
+def _from_array(name: str, values: object) -> Tensor:
+    if isinstance(values, list | tuple) and values and isinstance(values[0], Tensor):
+        return torch.stack([as_tensor(name, row) for row in values])
+    try:
+        array = values.to_numpy() if isinstance(values, DataFrame) else np.asarray(values)
+    except ValueError as error:  # NumPy's words say where
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+    if array.dtype.kind not in "fiubc":
+        raise TypeError(
+            f"{name} must be a torch tensor, a NumPy array, a list of numbers or a data frame, got "
+            f"{type(values).__name__} of {array.dtype}"
+        )
+    if not isinstance(values, np.ndarray | DataFrame) and array.dtype == np.float64:
+        return torch.tensor(array, dtype=torch.get_default_dtype())
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    if not (array.flags.writeable and array.dtype.isnative and min(array.strides, default=0) >= 0):
+        array = np.array(array, dtype=array.dtype.newbyteorder("="))
+    return torch.from_numpy(array)
+
+
+def as_sample(
+    name: str, x: Samples, shape: tuple[int, ...] | None = None, *, min_rows: int = 0
+) -> Tensor:
+    """Return a sample as a tensor, (n, *event), on its device and in its dtype.
 
     Args:
         name: What the caller's argument is called.
         x: The sample.
         shape: The shape its events must have; None for any.
+        min_rows: How many rows it must have.
 
     Raises:
         TypeError: If it is not an array of numbers.
-        ValueError: If its events have another shape, or a row is not finite.
+        ValueError: If its events have another shape, it has fewer rows, or a row is not finite.
     """
-    if not isinstance(x, Tensor | np.ndarray):
-        raise TypeError(f"{name} must be a torch tensor or a NumPy array, got {type(x).__name__}")
-    x = torch.as_tensor(x)
+    x = as_tensor(name, x)
     if x.ndim == 0 or (shape is not None and tuple(x.shape[1:]) != shape):
-        wanted = ", ".join(["n", *map(str, shape or ("*event",))])
-        raise ValueError(f"{name} has shape {tuple(x.shape)}, expected ({wanted})")
-    if x.is_complex() or x.dtype == torch.bool:
+        expected = ", ".join(["n", *map(str, ("*event",) if shape is None else shape)])
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, expected ({expected})")
+    if x.dtype == torch.bool:
         raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
-    bad = ~x.isfinite().reshape(len(x), -1).all(1)
+    if len(x) < min_rows:
+        raise ValueError(f"{name}: {len(x)} rows are too few, need at least {min_rows}")
+    bad = ~x.isfinite().flatten(1).all(1) if x.ndim > 1 else ~x.isfinite()
     if bad.any():
         raise ValueError(
             f"{name}: {int(bad.sum())} of {len(x)} rows are not finite, the first is row "
@@ -37,26 +100,121 @@ def as_sample(name: str, x: Sample, shape: tuple[int, ...] | None = None) -> Ten
     return x
 
 
-def floating(dtype: torch.dtype) -> torch.dtype:
-    """Return the dtype of answers about a sample: its own, or the default for whole numbers."""
-    return dtype if dtype.is_floating_point else torch.get_default_dtype()
-
-
-def two_samples(p_samples: Sample, q_samples: Sample, least: int = 1) -> tuple[Tensor, Tensor]:
+def two_samples(
+    p: Samples,
+    q: Samples,
+    *,
+    min_rows: int = 1,
+    names: tuple[str, str] = ("p_samples", "q_samples"),
+) -> tuple[Tensor, Tensor]:
     """Return two samples of one kind of event.
+
+    Args:
+        p: One sample, (n, *event).
+        q: The other, (m, *event).
+        min_rows: How many rows each must have.
+        names: What the caller's arguments are called.
 
     Raises:
         TypeError: If one is not an array of numbers.
         ValueError: If a row is not finite, the events differ in shape, or a sample is smaller than
-            `least`.
+            `min_rows`.
+
+    Example:
+        >>> p, q = two_samples(np.zeros((3, 2)), [[1, 2], [3, 4]])
+        >>> p.shape, q.shape
+        (torch.Size([3, 2]), torch.Size([2, 2]))
     """
-    p, q = as_sample("p_samples", p_samples), as_sample("q_samples", q_samples)
+    p, q = (as_sample(name, x, min_rows=min_rows) for name, x in zip(names, (p, q), strict=True))
     if p.shape[1:] != q.shape[1:]:
         raise ValueError(
-            "p_samples and q_samples must hold events of one shape, got "
-            f"{tuple(p.shape)} and {tuple(q.shape)}"
+            f"{' and '.join(names)} must hold events of one shape, got {tuple(p.shape)} and "
+            f"{tuple(q.shape)}"
         )
-    for name, x in (("p_samples", p), ("q_samples", q)):
-        if len(x) < least:
-            raise ValueError(f"{name}: {len(x)} rows are too few, need at least {least}")
     return p, q
+
+
+def stacked_pairs(x: Samples, y: Samples) -> tuple[Float[Tensor, "n d"], int]:
+    """Return rows of x and y, flattened and concatenated, and how many entries are x.
+
+    Raises:
+        TypeError: If one is not an array of numbers.
+        ValueError: If a row is not finite, or x and y differ in their numbers of rows.
+
+    Example:
+        >>> stacked_pairs(torch.zeros(3), torch.ones(3, 2))
+        (tensor([[0., 1., 1.],
+                [0., 1., 1.],
+                [0., 1., 1.]]), 1)
+    """
+    x, y = as_sample("x", x), as_sample("y", y)
+    if len(x) != len(y):
+        raise ValueError(f"x and y are pairs, one in a row of either: got {len(x)} and {len(y)}")
+    x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
+    common = floating_dtype(torch.promote_types(x.dtype, y.dtype))
+    return torch.cat([x.to(common), y.to(common)], dim=1), x.shape[1]
+
+
+def as_observation(
+    x_obs: object,
+    shape: tuple[int, ...] | None = None,
+    *,
+    dtype: torch.dtype | None = torch.float32,
+) -> Float[Tensor, "..."]:
+    """Return one observation as a tensor on the CPU, without gradients.
+
+    Args:
+        x_obs: What was observed.
+        shape: That of one simulation's x; None for any.
+        dtype: Wanted; None for its own.
+
+    Raises:
+        TypeError: If it is not an array of numbers.
+        ValueError: If it has another shape, or a value is not finite.
+
+    Example:
+        >>> as_observation([1, 2], (2,))
+        tensor([1., 2.], dtype=torch.float32)
+    """
+    x = as_tensor("x_obs", x_obs).detach().to("cpu", dtype)
+    if not x.isfinite().all():
+        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} values that are not finite")
+    if shape is not None and tuple(x.shape) != shape:
+        raise ValueError(f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}")
+    return x
+
+
+def as_observations(
+    x_obs: object, shape: tuple[int, ...], *, dtype: torch.dtype | None = torch.float32
+) -> tuple[Float[Tensor, "m ..."], bool]:
+    """Return observations, (m, *event), and whether it was a single one.
+
+    Args:
+        x_obs: One observation, (*event), or many, (m, *event).
+        shape: That of one simulation's x.
+        dtype: Wanted; None for their own.
+
+    Raises:
+        TypeError: If it is not an array of numbers.
+        ValueError: If the shape is neither that of one observation nor of many, or if values are
+            not finite.
+
+    Example:
+        >>> x, single = as_observations([1.0, 2.0], (2,))
+        >>> x.shape, single
+        (torch.Size([1, 2]), True)
+    """
+    x = as_observation(x_obs, dtype=dtype)
+    if tuple(x.shape) == shape:
+        return x[None], True
+    if tuple(x.shape[1:]) != shape or x.ndim != 1 + len(shape) or len(x) == 0:
+        raise ValueError(
+            f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}: give one "
+            "observation, or several stacked along a first dimension"
+        )
+    return x, False
+
+
+def floating_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of answers about a sample: its own, or the default for whole numbers."""
+    return dtype if dtype.is_floating_point else torch.get_default_dtype()

@@ -16,8 +16,7 @@ import copy
 
 import torch
 
-from lfi.numerics.arrays import Sample
-from lfi.ratio.telescoping.endpoint_samples import side_by_side
+from lfi.numerics.arrays import Samples, stacked_pairs
 from lfi.ratio.telescoping.telescoping import MIN_ROWS, TelescopingRatio
 from lfi.ratio.types import Estimate
 from lfi.runtime import child, fresh, torch_rng
@@ -27,8 +26,8 @@ MAX_HELD_OUT = 20_000  # pairs
 
 
 def mutual_information(
-    x: Sample,
-    y: Sample,
+    x: Samples,
+    y: Samples,
     *,
     method: TelescopingRatio | None = None,
     held_out: float = 0.2,
@@ -65,7 +64,7 @@ def mutual_information(
         >>> abs(found.value - 0.3466) < 0.1
         True
     """
-    pairs, of_x = side_by_side(x, y)
+    pairs, of_x = stacked_pairs(x, y)
     if len(pairs) * (1 - held_out) < MIN_ROWS:
         raise ValueError(
             f"x, y: of {len(pairs)} pairs, a share of {1 - held_out:g} is left to fit to, and at "

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from lfi.comparison import Divergence
 from lfi.numerics import effective_sample_size, pareto_smooth
-from lfi.numerics.arrays import Sample
+from lfi.numerics.arrays import Samples
 
 ZERO = -1e4  # what log r of a ratio of zero counts as: as far as divergences are finite
 
@@ -73,13 +73,13 @@ class Ratio(ABC):
     """A fitted density ratio r = p/q. Whoever fits one defines `log_ratio` and no more."""
 
     @abstractmethod
-    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+    def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), on the device of x and in its floating dtype.
 
         It is -inf where a model of the ratio itself is not positive.
         """
 
-    def importance_weights(self, x_q: Sample) -> ImportanceWeights:
+    def importance_weights(self, x_q: Samples) -> ImportanceWeights:
         """Return the weights of samples of q that make them stand for p.
 
         Args:
@@ -92,7 +92,7 @@ class Ratio(ABC):
         return ImportanceWeights(log_weights, float(khat))
 
     @torch.no_grad()
-    def divergence(self, divergence: Divergence, x_p: Sample, x_q: Sample) -> Estimate:
+    def divergence(self, divergence: Divergence, x_p: Samples, x_q: Samples) -> Estimate:
         """Return an f-divergence of p from q: on samples not fitted to, a lower bound on average.
 
         Where the fitted ratio is zero, log r counts as -10^4.
@@ -111,7 +111,7 @@ class Ratio(ABC):
         )
 
     @torch.no_grad()
-    def kl(self, x_p: Sample) -> Estimate:
+    def kl(self, x_p: Samples) -> Estimate:
         """Return KL(p || q) as the mean of log r over samples of p, in nats.
 
         Where p is a joint distribution and q the product of its marginals, it is their mutual

@@ -27,7 +27,7 @@ from torch import Tensor
 from lfi.comparison import Wasserstein
 from lfi.networks.critics.lipschitz import LipschitzCritic
 from lfi.networks.standardise import spread
-from lfi.numerics.arrays import Sample, two_samples
+from lfi.numerics.arrays import Samples, two_samples
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.training import (
     History,
@@ -85,8 +85,8 @@ class Potential:
 
 
 def wasserstein_distance(
-    p_samples: Sample,
-    q_samples: Sample,
+    p_samples: Samples,
+    q_samples: Samples,
     *,
     width: int = 64,
     layers: int = 3,
@@ -118,7 +118,9 @@ def wasserstein_distance(
         >>> 4.5 < found.value < 5.5  # exactly 5
         True
     """
-    p, q = (x.reshape(len(x), -1).double() for x in two_samples(p_samples, q_samples, MIN_ROWS))
+    p, q = (
+        x.reshape(len(x), -1).double() for x in two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
+    )
     settings, seed = (settings or TrainSettings()).over(DEFAULTS), fresh(seed)
     rng = torch_rng(seed, 0)
     (train_p, test_p), (train_q, test_q) = (

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-MAX_HELD_OUT = 10_000  # rows: more do not validate better
+from lfi.numerics.arrays import Batch
 
-Batch = tuple[Tensor, ...]
+MAX_HELD_OUT = 10_000  # rows: more do not validate better
 
 
 @runtime_checkable

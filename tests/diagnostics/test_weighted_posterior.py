@@ -14,7 +14,7 @@ from support.exact_posterior import (
 )
 from torch.distributions import Normal
 
-from lfi.diagnostics.weighted_posterior import candidates_of, drawn_for, observations
+from lfi.diagnostics.weighted_posterior import candidates_of, drawn_for
 
 RATIO, DRAWS, FLOW = GaussianPosterior(), GaussianDraws(), GaussianFlow()
 KINDS = [(RATIO, None), (DRAWS, 400), (FLOW, 400)]
@@ -134,13 +134,3 @@ def test_resampled_candidates_follow_the_weights():
     mean = (part.weights[..., None] * part.theta).sum(dim=1)
     error = 5 * (VARIANCE / 4 / 2000) ** 0.5  # a standard error of 2,000 draws, five times
     assert ((drawn.mean(dim=1) - mean).abs() < error).all()
-
-
-def test_one_observation_or_many_are_taken_and_others_refused():
-    assert observations(torch.zeros(2), (2,)).shape == (1, 2)
-    assert observations(torch.zeros(5, 2), (2,)).shape == (5, 2)
-    for wrong in (torch.zeros(3), torch.zeros(0, 2), torch.zeros(5, 3)):
-        with pytest.raises(ValueError, match=r"x_obs has shape.*expected one observation \(2,\)"):
-            observations(wrong, (2,))
-    with pytest.raises(ValueError, match="x_obs holds 1 values that are not finite"):
-        observations(torch.tensor([0.0, torch.nan]), (2,))

@@ -1,9 +1,9 @@
-"""Draws and observations: what they hold, what they refuse."""
+"""Draws: what they hold, what they refuse."""
 
 import pytest
 import torch
 
-from lfi.inference.types import Draws, observations
+from lfi.inference.types import Draws
 
 
 def draws():
@@ -23,20 +23,3 @@ def test_marginals_are_columns_in_the_order_asked_for():
 def test_marginals_of_unknown_parameters_are_refused():
     with pytest.raises(ValueError, match="no parameter 'd' among a, b, c"):
         draws().marginal(["a", "d"])
-
-
-@pytest.mark.parametrize(
-    ("x", "shape", "batch", "single"),
-    [
-        (torch.zeros(3), (3,), (1, 3), True),
-        (torch.zeros(2, 3), (3,), (2, 3), False),
-        (1.5, (), (1,), True),
-        ([1.5, 2.5], (), (2,), False),
-        (torch.zeros(4, 4), (4, 4), (1, 4, 4), True),
-    ],
-)
-def test_one_observation_or_many(x, shape, batch, single):
-    rows, alone = observations(x, shape)
-    assert rows.shape == batch
-    assert rows.dtype == torch.float32
-    assert alone is single

@@ -17,6 +17,7 @@ from lfi.comparison import Discrepancy
 from lfi.inference.abc.accepted import Accepted
 from lfi.inference.abc.distances import Distance, as_distance, measured
 from lfi.inference.abc.summaries import Summaries
+from lfi.numerics.arrays import as_observation
 from lfi.simulation import Simulations
 
 SCALED = Summaries()  # the distance unless another is asked for
@@ -66,7 +67,7 @@ def abc_rejection(
     theta, x = simulations.ok()
     if len(theta) == 0:
         raise ValueError(f"simulations: none of {len(simulations)} succeeded")
-    observed = finite(x_obs).to(x)
+    observed = as_observation(x_obs, dtype=x.dtype)
     distances = measured(as_distance(discrepancy).towards(observed, theta, x), x)
     order = distances.argsort(stable=True)
     near = int(distances.isfinite().sum())
@@ -97,15 +98,3 @@ def abc_rejection(
         simulations=len(simulations),
         failed=len(simulations) - len(theta),
     )
-
-
-def finite(x_obs: object) -> Float[Tensor, "*shape"]:
-    """Return the observation as a tensor.
-
-    Raises:
-        ValueError: If it holds non-finite values.
-    """
-    x = torch.as_tensor(x_obs).detach().to("cpu")
-    if not x.isfinite().all():
-        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} non-finite values")
-    return x

@@ -36,9 +36,10 @@ from lfi.inference.abc.accepted import Accepted, Generation
 from lfi.inference.abc.distances import Distance, Measure, as_distance, measured
 from lfi.inference.abc.population import Population, keep, resume, seed_of, settings
 from lfi.inference.abc.proposals import Defensive, Kernel, Mixture, Source, log_weights
-from lfi.inference.abc.rejection import SCALED, finite
+from lfi.inference.abc.rejection import SCALED
 from lfi.inference.abc.schedules import DistanceQuantile, Schedule
 from lfi.numerics import effective_sample_size
+from lfi.numerics.arrays import as_observation
 from lfi.runtime import bar, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK, Block
@@ -149,7 +150,7 @@ def abc_smc(
             f"particles must be more than the {simulator.prior.dim} parameters and no more than "
             f"the budget of {budget}, got {particles}"
         )
-    x_obs, distance = finite(x_obs), as_distance(discrepancy)
+    x_obs, distance = as_observation(x_obs, dtype=None), as_distance(discrepancy)
     plain = (distance, particles, budget, schedule, kernel, tolerance, least_acceptance)
     shared = settings(simulator.identity, x_obs, *plain)
     seed = fresh(seed if store is None else seed_of(store, shared, seed))

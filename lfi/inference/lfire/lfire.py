@@ -27,12 +27,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.abc.rejection import finite
 from lfi.inference.abc.summaries import Summary, summarised
 from lfi.inference.arviz import inference_data
 from lfi.inference.lfire.sparse_logistic import Problems, fit_sparse
 from lfi.inference.types import Draws, Weighted
 from lfi.numerics import effective_sample_size
+from lfi.numerics.arrays import as_observation
 from lfi.runtime import Advance, bar, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK
@@ -96,11 +96,7 @@ class LFIREPosterior:
         Raises:
             ValueError: If x_obs has another shape than one simulation's x, or is not finite.
         """
-        x_obs = finite(x_obs)
-        if tuple(x_obs.shape) != self.x_shape:
-            raise ValueError(
-                f"x_obs has shape {tuple(x_obs.shape)}, but one simulation's x has {self.x_shape}"
-            )
+        x_obs = as_observation(x_obs, self.x_shape, dtype=None)
         return self.weighted(x_obs[None]).log_weights[0].exp()
 
     def mean(self, x_obs: Float[Tensor, "..."]) -> Float[Tensor, " dim"]:
@@ -135,7 +131,7 @@ class LFIREPosterior:
             seed=seed,
         )
         prior = self.prior.sample(draws, rng=numpy_rng(seed, 1))
-        return inference_data(facts, prior, finite(x_obs))
+        return inference_data(facts, prior, as_observation(x_obs, dtype=None))
 
 
 def grid(*axes: Float[Tensor, " _"]) -> Float[Tensor, "m dim"]:

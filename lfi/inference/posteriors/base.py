@@ -19,7 +19,8 @@ from lfi.inference.samplers.importance import Importance
 from lfi.inference.samplers.maximum import modes
 from lfi.inference.samplers.target import Clock, Sampler, Target
 from lfi.inference.training_reference import Seen
-from lfi.inference.types import Draws, Weighted, observations
+from lfi.inference.types import Draws, Weighted
+from lfi.numerics.arrays import as_observations
 from lfi.runtime import child, fresh, numpy_rng
 from lfi.simulation import Prior, as_simulator, replicate
 
@@ -69,7 +70,7 @@ class TargetPosterior(ABC):
             ValueError: If the shape is neither that of one observation nor of many, or if values
                 are not finite.
         """
-        return observations(x_obs, self.x_shape)
+        return as_observations(x_obs, self.x_shape)
 
     def sample(
         self,

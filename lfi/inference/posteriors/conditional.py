@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.samplers.target import Target
-from lfi.inference.types import finite
+from lfi.numerics.arrays import as_observation
 from lfi.simulation import Prior
 from lfi.simulation.priors.joint import Product
 
@@ -75,7 +75,7 @@ class TrialsPosterior(AmortisedPosterior):
 
     def observations(self, x_obs: object) -> tuple[Float[Tensor, "m k ..."], bool]:
         """Return observations in float32, (m, k, *event), and whether it was a single one."""
-        x, event = finite(x_obs), self.x_shape
+        x, event = as_observation(x_obs), self.x_shape
         single = x.ndim == 1 + len(event)
         if (
             x.ndim not in (1 + len(event), 2 + len(event))

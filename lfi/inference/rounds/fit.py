@@ -33,7 +33,8 @@ from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.rounds.store import RoundsStore, check_restorable, settle
 from lfi.inference.training_reference import Seen
-from lfi.inference.types import Method, observation
+from lfi.inference.types import Method
+from lfi.numerics.arrays import as_observation
 from lfi.runtime import child, fresh, numpy_rng
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
 
@@ -181,7 +182,7 @@ def fit_rounds(
         raise ValueError(f"settled must be a share from 0 to 1, got {settled}")
     inferred(simulator.prior, parameters)  # before anything is simulated
     shape = simulated_shape(simulator)
-    x_obs = observation(x_obs, tuple(torch.as_tensor(x_obs).shape) if shape is None else shape)
+    x_obs = as_observation(x_obs, shape)
     kept = RoundsStore(None if store is None else Path(store))
     if store is not None:
         check_restorable("method", method)

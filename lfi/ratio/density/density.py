@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lfi.comparison import Bernoulli, CriticLoss
-from lfi.numerics.arrays import Sample, as_sample
+from lfi.numerics.arrays import Samples, as_sample
 from lfi.ratio.density.importance_resampling import Candidates, resample, weigh
 from lfi.ratio.density.reference import WideT
 from lfi.ratio.neural.calibration import Calibration
@@ -57,7 +57,7 @@ class RatioDensity:
     reference: Distribution
     log_normaliser: float
 
-    def log_prob(self, x: Sample) -> Float[Tensor, " n"]:
+    def log_prob(self, x: Samples) -> Float[Tensor, " n"]:
         """Return the log density.
 
         Args:
@@ -70,7 +70,7 @@ class RatioDensity:
         known = self.reference.log_prob(as_sample("x", x).to(h)).to(h)
         return known + h - self.log_normaliser
 
-    def log_likelihood(self, x: Sample) -> Estimate:
+    def log_likelihood(self, x: Samples) -> Estimate:
         """Return the mean log density of data, in nats: of data not fitted to, a fair judgement."""
         h = self.log_prob(x).detach()
         return Estimate(float(h.mean()), float(h.std()) / math.sqrt(len(h)))
@@ -144,7 +144,7 @@ def draw(distribution: Distribution, n: int, seed: int) -> Tensor:
 
 
 def fit_density(
-    x: Sample,
+    x: Samples,
     *,
     reference: Distribution | None = None,
     reference_samples: int | None = None,

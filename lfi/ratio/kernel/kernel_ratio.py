@@ -37,7 +37,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
-from lfi.numerics.arrays import Sample, as_sample, floating, two_samples
+from lfi.numerics.arrays import Samples, as_sample, floating_dtype, two_samples
 from lfi.numerics.distances import median_distance
 from lfi.ratio.kernel.kliep import FOLDS, MaximumLikelihood, fit_maximum_likelihood
 from lfi.ratio.kernel.kmm import MeanMatching, match_means
@@ -118,7 +118,7 @@ class KernelRatio(BaseEstimator, Ratio):
         self.seed = seed
 
     @torch.no_grad()
-    def fit(self, p_samples: Sample, q_samples: Sample) -> "KernelRatio":
+    def fit(self, p_samples: Samples, q_samples: Samples) -> "KernelRatio":
         """Fit the ratio p/q.
 
         Args:
@@ -132,7 +132,7 @@ class KernelRatio(BaseEstimator, Ratio):
                 loss.
         """
         self._check()
-        p, q = two_samples(p_samples, q_samples, MIN_ROWS)
+        p, q = two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
         self.seed_, self.event_shape_ = fresh(self.seed), tuple(p.shape[1:])
         rows = [x.reshape(len(x), -1) for x in (p, q)]
         self.n_features_in_ = rows[0].shape[1]
@@ -143,7 +143,7 @@ class KernelRatio(BaseEstimator, Ratio):
             self._choose(*(x.to(torch.float64) for x in rows))
         return self
 
-    def relative_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+    def relative_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return p / (alpha p + (1 - alpha) q), held to what it can be: from 0 to 1/alpha.
 
         On the sample of q these are bounded importance weights. With alpha = 0 it is p/q.
@@ -161,7 +161,7 @@ class KernelRatio(BaseEstimator, Ratio):
         r = self.model_.ratio(rows).clamp(min=0)
         return (r.clamp(max=1 / self.alpha_) if self.alpha_ else r).to(like)
 
-    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+    def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), -inf where the fitted ratio is not positive.
 
         With alpha > 0 it is at most log m, as the module says. KLIEP's is finite everywhere.
@@ -223,7 +223,7 @@ class KernelRatio(BaseEstimator, Ratio):
 
     def _match(self, p: Num[Tensor, "n d"], q: Num[Tensor, "m d"]) -> None:
         """Fit by mean matching, in the samples' own units and floating dtype."""
-        dtype = floating(torch.promote_types(p.dtype, q.dtype))
+        dtype = floating_dtype(torch.promote_types(p.dtype, q.dtype))
         self.ridge_ = 1.0 if self.ridges is None else float(self.ridges[0])
         model = match_means(
             p.to(dtype), q.to(dtype), self.loss.kernel, ridge=self.ridge_, bound=self.bound
@@ -240,11 +240,11 @@ class KernelRatio(BaseEstimator, Ratio):
         for name in ("widths_", "ridges_", "width_", "ridge_", "scores_", "pearson_", "weights_"):
             self.__dict__.pop(name, None)
 
-    def _rows(self, x: Sample) -> tuple[Float[Tensor, "n d"], Tensor]:
+    def _rows(self, x: Samples) -> tuple[Float[Tensor, "n d"], Tensor]:
         """Return points as the model takes them, and an example of what is wanted back."""
         check_is_fitted(self, "model_")
         x = as_sample("x", x, self.event_shape_)
-        like = torch.empty(0, dtype=floating(x.dtype), device=x.device)
+        like = torch.empty(0, dtype=floating_dtype(x.dtype), device=x.device)
         return x.reshape(len(x), -1).to(self.scale_) / self.scale_, like
 
     def _check(self) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.networks import Copies, Members, SampleCritics
-from lfi.numerics.arrays import Sample, as_sample, floating
+from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.ratio.neural.calibration import Calibrated, restore
 from lfi.ratio.types import Ratio
 from lfi.runtime import Contents, load_prefixed, prefixed, write
@@ -39,7 +39,7 @@ class CriticRatio(Ratio):
     history: tuple[History, ...] = ()
     calibrated: tuple[Calibrated, ...] = ()
 
-    def members(self, x: Sample) -> Float[Tensor, "members n"]:
+    def members(self, x: Samples) -> Float[Tensor, "members n"]:
         """Return each member's log ratio; their scatter is a part of the error.
 
         Args:
@@ -51,14 +51,14 @@ class CriticRatio(Ratio):
         for part in x.split(ROWS):
             rows = part.to(device, torch.float32)
             rows = rows.unsqueeze(1).expand(-1, members, *self.shape)
-            values.append(self.critics(rows).to(x.device, floating(x.dtype)))
+            values.append(self.critics(rows).to(x.device, floating_dtype(x.dtype)))
         h = torch.cat(values).T
         if self.calibrated:
             pairs = zip(self.calibrated, h, strict=True)
             h = torch.stack([calibrated(row) for calibrated, row in pairs])
         return h
 
-    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+    def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), on the device and in the dtype of x, with gradients.
 
         Args:

@@ -38,7 +38,7 @@ from torch import nn
 
 from lfi.comparison import Bernoulli, CriticLoss, Penalty
 from lfi.networks import Copies, Members, SampleCritics
-from lfi.numerics.arrays import Sample, two_samples
+from lfi.numerics.arrays import Samples, two_samples
 from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.calibration import Calibrated, Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
@@ -64,8 +64,8 @@ DEFAULTS = TrainSettings(
 
 
 def fit_ratio(
-    p_samples: Sample,
-    q_samples: Sample,
+    p_samples: Samples,
+    q_samples: Samples,
     *,
     loss: CriticLoss = Bernoulli(),  # noqa: B008
     penalties: tuple[Penalty, ...] = (),
@@ -125,7 +125,7 @@ def fit_ratio(
     check_whole("width", width)
     check_whole("layers", layers, minimum=0)
     settings = (settings or TrainSettings()).over(DEFAULTS)
-    samples = two_samples(p_samples, q_samples, MIN_ROWS)
+    samples = two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)
     p, q = (
         FoldedSample.of(

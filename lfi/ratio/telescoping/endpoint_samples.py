@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lfi.networks import Whiten, moments
-from lfi.numerics.arrays import Sample, as_sample, floating
 from lfi.runtime import torch_rng
 from lfi.training import Batch, Batches, Shuffled, Together, TrainSettings, hold_out
 
@@ -100,27 +99,6 @@ def pair_ends(
     size = min(settings.batch_size, len(train))
     batches = Repaired(Shuffled((train,), (held,), size=size, device=device), of_x)
     return Ends(whiten, batches, is_y, (mean, covariance), (mean, covariance * same_side))
-
-
-def side_by_side(x: Sample, y: Sample) -> tuple[Float[Tensor, "n d"], int]:
-    """Return rows of x and y, flattened, and how many entries are x.
-
-    Raises:
-        TypeError: If one is not an array of numbers.
-        ValueError: If a row is not finite, or x and y differ in their numbers of rows.
-
-    Example:
-        >>> side_by_side(torch.zeros(3), torch.ones(3, 2))
-        (tensor([[0., 1., 1.],
-                [0., 1., 1.],
-                [0., 1., 1.]]), 1)
-    """
-    x, y = as_sample("x", x), as_sample("y", y)
-    if len(x) != len(y):
-        raise ValueError(f"x and y are pairs, one in a row of either: got {len(x)} and {len(y)}")
-    x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
-    common = floating(torch.promote_types(x.dtype, y.dtype))
-    return torch.cat([x.to(common), y.to(common)], dim=1), x.shape[1]
 
 
 class Repaired:

@@ -30,11 +30,11 @@ from torch import Tensor
 
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.networks import Bridges
-from lfi.numerics.arrays import Sample, as_sample, floating, two_samples
+from lfi.numerics.arrays import Samples, as_sample, floating_dtype, stacked_pairs, two_samples
 from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.nested_levels import check_loss
 from lfi.ratio.telescoping.bridge_training import Trained, train_bridges
-from lfi.ratio.telescoping.endpoint_samples import Ends, pair_ends, side_by_side, two_ends
+from lfi.ratio.telescoping.endpoint_samples import Ends, pair_ends, two_ends
 from lfi.ratio.telescoping.waymarks import Waymarks, even_levels, respaced
 from lfi.ratio.types import Ratio
 from lfi.runtime import bar, child, fresh, isolated
@@ -116,8 +116,8 @@ class TelescopingRatio(BaseEstimator, Ratio):
 
     def fit(
         self,
-        p_samples: Sample,
-        q_samples: Sample,
+        p_samples: Samples,
+        q_samples: Samples,
         *,
         seed: int | None = None,
         device: str = "cpu",
@@ -138,7 +138,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
                 in shape, or an argument of the constructor is out of range.
         """
         settings = self._check()
-        p, q = two_samples(p_samples, q_samples, MIN_ROWS)
+        p, q = two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
         seed, shape = fresh(seed), tuple(p.shape[1:])
         p, q = (x.detach().reshape(len(x), -1).to("cpu", torch.float32) for x in (p, q))
         ends = two_ends(p, q, settings, seed=seed, device=device)
@@ -146,8 +146,8 @@ class TelescopingRatio(BaseEstimator, Ratio):
 
     def fit_pairs(
         self,
-        x: Sample,
-        y: Sample,
+        x: Samples,
+        y: Samples,
         *,
         seed: int | None = None,
         device: str = "cpu",
@@ -171,7 +171,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
                 numbers of them, or an argument of the constructor is out of range.
         """
         settings = self._check()
-        pairs, of_x = side_by_side(x, y)
+        pairs, of_x = stacked_pairs(x, y)
         if len(pairs) < MIN_ROWS:
             raise ValueError(f"x, y: {len(pairs)} pairs are too few, need at least {MIN_ROWS}")
         seed, shape = fresh(seed), tuple(pairs.shape[1:])
@@ -179,7 +179,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         ends = pair_ends(pairs, of_x, settings, seed=seed, device=device)
         return self._fit(ends, shape, settings, seed, device, progress)
 
-    def log_ratio(self, x: Sample) -> Float[Tensor, " n"]:
+    def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), (n,), on the device and in the dtype of x, with gradients.
 
         Args:
@@ -191,14 +191,14 @@ class TelescopingRatio(BaseEstimator, Ratio):
         """
         return self.bridge_log_ratios(x).sum(0)
 
-    def bridge_log_ratios(self, x: Sample) -> Float[Tensor, "bridges n"]:
+    def bridge_log_ratios(self, x: Samples) -> Float[Tensor, "bridges n"]:
         """Return each bridge's log ratio, of which `log_ratio` is the sum, in order from p to q."""
         check_is_fitted(self, "network_")
         x = as_sample("x", x, self.event_shape_)
         device = self.whiten_.mean.device
         rows = x.reshape(len(x), -1).split(ROWS)
         h = [self.network_(self.whiten_(part.to(device, torch.float32))) for part in rows]
-        return torch.cat(h, dim=1).to(x.device, floating(x.dtype))
+        return torch.cat(h, dim=1).to(x.device, floating_dtype(x.dtype))
 
     def _fit(
         self,
