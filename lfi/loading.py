@@ -1,18 +1,18 @@
-"""Loading: from a file to the object that was saved, without running any code of the file."""
+"""Loading: from a file to the object that was saved, without running any code of the file.
+
+What can be saved inherits from `lfi.runtime.Saved`; the rooms imported here hold all such classes.
+"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
 
 from lfi.generation import Generator, Surrogate
 from lfi.inference import Posterior
-from lfi.inference.posteriors.restore import POSTERIORS, restore_posterior
 from lfi.ratio import CriticRatio, RatioDensity
-from lfi.runtime import read
-from lfi.simulation import Prior, as_prior
-
-OTHERS = {kind.__name__: kind for kind in (CriticRatio, Generator, RatioDensity, Surrogate)}
+from lfi.runtime import read, restore_saved
 
 
 def load(
@@ -45,13 +45,8 @@ def load(
         >>> bool((again.log_ratio(theta, x) == posterior.log_ratio(theta, x)).all())
         True
     """
-    contents = read(path)
-    given: Prior | None = None if prior is None else as_prior(prior)
+    contents = replace(read(path), prior=prior, modules=modules or {})
     try:
-        if contents.kind in POSTERIORS:
-            return restore_posterior(contents, given, modules or {})
-        if contents.kind in OTHERS:
-            return OTHERS[contents.kind].restore(contents, prior=given, modules=modules or {})
-    except KeyError as error:
-        raise ValueError(f"{path} is damaged: it lacks {error}") from error
-    raise ValueError(f"{path} holds a {contents.kind}, which this lfi does not know: upgrade lfi")
+        return restore_saved(contents)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -1,7 +1,6 @@
 """Fitted generators: noise in, samples in the units of the data out."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -9,8 +8,7 @@ from torch import Tensor, nn
 
 from lfi.generation.conditioning import Given
 from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator
-from lfi.runtime import Contents, fresh, load_prefixed, prefixed, torch_rng, write
-from lfi.simulation import Prior
+from lfi.runtime import Contents, Saved, fresh, load_prefixed, prefixed, torch_rng
 from lfi.training import History
 
 OURS = {kind.__name__: kind for kind in (ImageGenerator, MixtureGenerator, VectorGenerator)}
@@ -18,7 +16,7 @@ ROWS = 16_384  # samples are drawn in parts of so many
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 
 
-class Generator(nn.Module):
+class Generator(Saved, nn.Module):
     """A generator of data: x = G(z), or x = G(z, given).
 
     Attributes:
@@ -110,8 +108,7 @@ class Generator(nn.Module):
             parts.append(self(z[rows].to(device), share).cpu().to(self.dtype))
         return torch.cat(parts) if parts else torch.empty(0, *self.shape, dtype=self.dtype)
 
-    def save(self, path: str | Path) -> None:
-        """Write the generator to a file that `lfi.load` reads: safetensors and JSON."""
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         kind = type(self.network).__name__
         ours = kind in OURS and type(self.network) is OURS[kind]
         spec = {
@@ -121,32 +118,24 @@ class Generator(nn.Module):
             "given": self.given and [list(self.given.shape), self.given.classes],
             "dtype": str(self.dtype).removeprefix("torch."),
             "scaled": self.scaled,
-            "history": self.history and self.history.describe(),
+            "history": self.history and self.history._spec(),
         }
-        write(path, "Generator", spec, prefixed("generator", self))
+        return spec, prefixed("generator", self)
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
-    ) -> "Generator":
-        """Build the generator from a file's contents; see `lfi.load`."""
+    def _restore(cls, contents: Contents) -> "Generator":
         spec = contents.spec
         if spec["network"] is not None:
             network = OURS[spec["network"]](**spec["arguments"])
-        elif "generator" in modules:
-            network = modules["generator"]
         else:
-            raise ValueError(
-                "the file's network is not one of ours: give it, untrained, with "
-                "load(path, modules={'generator': ...})"
-            )
+            network = contents.module("generator")
         generator = cls(
             network,
             Standardise(spec["shape"]),
             spec["given"] and Given(tuple(spec["given"][0]), spec["given"][1]),
             dtype=DTYPES[spec["dtype"]],
             scaled=spec["scaled"],
-            history=spec["history"] and History.restore(spec["history"]),
+            history=spec["history"] and History._restore(spec["history"]),
         )
         load_prefixed("generator", generator, contents.tensors)
         return generator.eval()

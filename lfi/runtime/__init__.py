@@ -5,10 +5,12 @@ from lfi.runtime.display import (
 )
 from lfi.runtime.files import (
     Contents,
+    Saved,
     load_prefixed,
     prefixed,
     read,
     replace_file,
+    restore_saved,
     write,
 )
 from lfi.runtime.progress import (
@@ -30,6 +32,7 @@ __all__ = [
     "Advance",
     "Contents",
     "Described",
+    "Saved",
     "bar",
     "child",
     "fresh",
@@ -41,6 +44,7 @@ __all__ = [
     "read",
     "replace_file",
     "reseed",
+    "restore_saved",
     "silent",
     "torch_rng",
     "write",

@@ -1,14 +1,16 @@
-"""Files of fitted things: tensors in safetensors, everything else as JSON in its metadata.
+"""Files of fitted objects: tensors in safetensors, everything else as JSON in its metadata.
 
 Loading such a file runs no code of the file: it yields tensors and plain values, from which the
-library builds objects of classes that it knows by name. A file is written beside its place and
-renamed into it, so that a reader finds the old one or the new one, never half of one.
+library builds objects of classes that it knows by name, those that inherit from `Saved`. A file is
+written beside its place and renamed into it, so that a reader finds the old one or the new one,
+never half of one.
 """
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,92 @@ class Contents:
         kind: What the tensors and the spec describe, such as "RatioPosterior".
         spec: Plain values: numbers, text, lists and dictionaries of them.
         tensors: Tensors by name.
+        prior: What the caller gives in place of a prior that the file cannot name.
+        modules: Networks of the caller's own, by the name of their place.
     """
 
     kind: str
     spec: dict[str, Any]
     tensors: dict[str, Tensor]
+    prior: Any = None
+    modules: Mapping[str, nn.Module] = field(default_factory=dict)
+
+    def module(self, name: str) -> nn.Module:
+        """Return the caller's network of that name.
+
+        Raises:
+            ValueError: If it is not given.
+        """
+        if name not in self.modules:
+            raise ValueError(
+                f"the file holds the weights of a network of your own: give one of the same shape "
+                f'with load(path, modules={{"{name}": network}})'
+            )
+        return self.modules[name]
+
+    def part(self, kind: str, spec: dict[str, Any], prefix: str = "") -> "Contents":
+        """Return the contents of an object inside this one, whose tensors begin with a prefix."""
+        n = len(prefix)
+        tensors = {name[n:]: t for name, t in self.tensors.items() if name.startswith(prefix)}
+        return replace(self, kind=kind, spec=spec, tensors=tensors)
+
+
+KINDS: dict[str, type["Saved"]] = {}  # what can be saved, by name; classes enter when defined
+
+
+class Saved(ABC):
+    """What `save` writes to a file and `lfi.load` reads.
+
+    A subclass has `_spec` and `_restore`; its name is the kind of file.
+    """
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        KINDS[cls.__name__] = cls
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a file that `lfi.load` reads: safetensors and JSON.
+
+        Networks of your own are saved by their weights; `lfi.load` asks for the network.
+
+        Raises:
+            OSError: If the place cannot be written.
+            TypeError: If the file cannot name a part of it.
+        """
+        write(path, type(self).__name__, *self._whole_spec())
+
+    def _whole_spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what `save` writes."""
+        return self._spec()
+
+    @abstractmethod
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return plain values that JSON can hold, and tensors by name."""
+
+    @classmethod
+    def _restore_whole(cls, contents: Contents) -> "Saved":
+        """Return what `save` has written."""
+        return cls._restore(contents)
+
+    @classmethod
+    @abstractmethod
+    def _restore(cls, contents: Contents) -> "Saved":
+        """Return the object that `_spec` has described."""
+
+
+def restore_saved(contents: Contents) -> Saved:
+    """Return the object that a file holds, whatever its kind.
+
+    Raises:
+        ValueError: If the kind is not known, the file is damaged, or it lacks a prior or a network
+            that the caller must give.
+    """
+    if contents.kind not in KINDS:
+        raise ValueError(f"it holds a {contents.kind}, which this lfi does not know: upgrade lfi")
+    try:
+        return KINDS[contents.kind]._restore_whole(contents)
+    except KeyError as error:
+        raise ValueError(f"it is damaged: it lacks {error}") from error
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,6 +1,7 @@
 """Files: what is written is read, and nothing half written or foreign is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from lfi.runtime import load_prefixed, prefixed, read, write
+from lfi.runtime import Contents, Saved, load_prefixed, prefixed, read, restore_saved, write
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -86,3 +87,43 @@ def test_modules_share_a_file_by_prefix():
 def test_tensors_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="Linear"):
         load_prefixed("x", nn.Linear(3, 2), prefixed("x", nn.Linear(2, 2)))
+
+
+class Line(Saved):
+    """A kind of file with a network of the caller's own."""
+
+    def __init__(self, slope, network):
+        self.slope, self.network = slope, network
+
+    def _spec(self):
+        return {"slope": self.slope}, prefixed("line", self.network)
+
+    @classmethod
+    def _restore(cls, contents):
+        network = contents.module("network")
+        load_prefixed("line", network, contents.tensors)
+        return cls(contents.spec["slope"], network)
+
+
+def test_a_class_that_can_be_saved_is_known_by_its_name(tmp_path):
+    Line(2.0, nn.Linear(1, 1)).save(tmp_path / "line.lfi")
+    contents = read(tmp_path / "line.lfi")
+    with pytest.raises(ValueError, match='modules={"network": network}'):
+        restore_saved(contents)
+    again = restore_saved(replace(contents, modules={"network": nn.Linear(1, 1)}))
+    assert isinstance(again, Line) and again.slope == 2.0
+
+
+def test_files_of_unknown_kinds_and_with_parts_missing_are_refused():
+    with pytest.raises(ValueError, match="holds a Circle, which this lfi does not know"):
+        restore_saved(Contents("Circle", {}, {}))
+    network = nn.Linear(1, 1)
+    whole = Contents("Line", {}, prefixed("line", network), modules={"network": network})
+    with pytest.raises(ValueError, match="lacks 'slope'"):
+        restore_saved(whole)
+
+
+def test_a_part_has_the_tensors_below_its_prefix():
+    whole = Contents("Pool", {}, {"0.w": torch.ones(1), "1.w": torch.zeros(1)}, prior="given")
+    part = whole.part("Line", {"slope": 1.0}, "1.")
+    assert part.tensors == {"w": torch.zeros(1)} and part.prior == "given"

@@ -223,7 +223,7 @@ def test_logged_values_are_averaged_over_stretches():
 
 def test_a_history_survives_its_description():
     history = fit([towards(Point(), 1.0)], batches(), steps=3, seed=1)
-    assert History.restore(history.describe()) == history
+    assert History._restore(history._spec()) == history
     assert replace(history, seed=2) != history
 
 

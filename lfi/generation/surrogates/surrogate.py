@@ -18,8 +18,7 @@ well it does inside.
 """
 
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 from lfi.generation.surrogates.gaussian_start import GaussianStart
 from lfi.networks import Coordinates, VectorGenerator
 from lfi.networks.data_transforms import Bounds, Columns
-from lfi.runtime import Contents, fresh, load_prefixed, numpy_rng, prefixed, torch_rng, write
+from lfi.runtime import Contents, Saved, fresh, load_prefixed, numpy_rng, prefixed, torch_rng
 from lfi.simulation import Prior
 from lfi.training import History
 
@@ -40,7 +39,7 @@ class OutsideTraining(UserWarning):
     """A surrogate was asked for data where it has learnt nothing."""
 
 
-class Surrogate(nn.Module):
+class Surrogate(Saved, nn.Module):
     """A generator of a simulator's data: x = G(z, theta).
 
     Attributes:
@@ -191,36 +190,25 @@ class Surrogate(nn.Module):
             _Transform(self), (theta, z), dynamic_shapes={"theta": {0: rows}, "z": {0: rows}}
         )
 
-    def save(self, path: str | Path) -> None:
-        """Write the surrogate to a file that `lfi.load` reads: safetensors and JSON."""
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec = {
             "prior": self.prior.describe(),
             "x_shape": list(self.x_shape),
             **self.spec,
-            "history": self.history and self.history.describe(),
+            "history": self.history and self.history._spec(),
         }
-        write(path, "Surrogate", spec, prefixed("surrogate", self))
+        return spec, prefixed("surrogate", self)
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
-    ) -> "Surrogate":
-        """Build the surrogate from a file's contents; see `lfi.load`."""
+    def _restore(cls, contents: Contents) -> "Surrogate":
         spec = contents.spec
-        if prior is None and spec["prior"] is None:
-            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
-        if spec["own"] and "generator" not in modules:
-            raise ValueError(
-                "the file's generator is a network of your own: give one like it with "
-                "load(path, modules={'generator': network})"
-            )
         surrogate = cls(
-            Prior.restore(spec["prior"]) if prior is None else prior,
+            Prior.from_contents(contents),
             tuple(spec["x_shape"]),
-            generator=modules["generator"] if spec["own"] else None,
+            generator=contents.module("generator") if spec["own"] else None,
             width=spec["width"],
             start=spec["start"],
-            history=spec["history"] and History.restore(spec["history"]),
+            history=spec["history"] and History._restore(spec["history"]),
         )
         load_prefixed("surrogate", surrogate, contents.tensors)
         return surrogate.eval()

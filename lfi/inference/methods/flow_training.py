@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from lfi.inference.methods.checks import check_count, check_settings
-from lfi.inference.methods.ratio_training import joined
 from lfi.networks import ConditionalFlow
 from lfi.runtime import bar, child, torch_rng
 from lfi.training import Batch, History, Shuffled, Step, TrainSettings, train_one
@@ -211,4 +210,4 @@ def joined_stages(
         for name, history in zip(names, histories, strict=True)
         if not history.stopped.endswith(LEFT_OUT)
     ]
-    return joined(histories, names, said=f"kept: {', '.join(kept)}", seed=seed)
+    return History.joined(histories, names, notes=f"kept: {', '.join(kept)}", seed=seed)

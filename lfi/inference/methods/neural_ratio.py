@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
 from lfi.inference.methods.online import Fresh
-from lfi.inference.methods.ratio_training import OTHERS, Stage, joined, keep, train, weigh
+from lfi.inference.methods.ratio_training import OTHERS, Stage, keep, train, weigh
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
@@ -38,7 +38,7 @@ from lfi.networks import (
 )
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
-from lfi.training import Batch, Batches, Shuffled
+from lfi.training import Batch, Batches, History, Shuffled
 
 EPOCHS = 80  # the most passes over the simulations that a critic makes
 FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
@@ -247,7 +247,7 @@ class NeuralRatio:
                 simulations.theta, simulations.valid, prior, seed=child(seed, 3), device=device
             )
             critic = ValidCritic(critic, validity).eval()
-        history = joined(histories, names, said=said, seed=seed)
+        history = History.joined(histories, names, notes=said, seed=seed)
         return RatioPosterior(critic, prior, recovers, tuple(x.shape[1:]), (history,))
 
     def _stages(self, n: int, most: int | None, event: tuple[int, ...]) -> list[Stage]:

@@ -24,7 +24,7 @@ References:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -278,24 +278,3 @@ def keep(
     least = NEGLIGIBLE * weights.sum()
     kept = [i for i, weight in enumerate(weights) if weight >= least]
     return [critics[i] for i in kept], [float(weights[i]) for i in kept]
-
-
-def joined(histories: Sequence[History], names: Sequence[str], *, said: str, seed: int) -> History:
-    """Return the histories of critics trained one after the other as one.
-
-    Args:
-        histories: Of each.
-        names: What stands before its columns' names where there are several.
-        said: What became of them.
-        seed: The seed that repeats the whole fit.
-    """
-    if len(histories) == 1:
-        return replace(histories[0], stopped=f"{histories[0].stopped}; {said}", seed=seed)
-    columns, offset = {}, 0
-    for name, history in zip(names, histories, strict=True):
-        for column, pairs in history.columns.items():
-            title = name if column in name else f"{name}, {column}"
-            columns[title] = tuple((offset + step, value) for step, value in pairs)
-        offset += history.steps
-    seconds = sum(history.seconds for history in histories)
-    return History(columns, offset, None, seconds, said, seed)

@@ -9,7 +9,7 @@ so that a uniform prior is a normal one in v, and log q(theta | x) = log q(v | x
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -157,30 +157,24 @@ class FlowPosterior(SavedPosterior):
 
         return Target(self.prior, proposal.x, pair, proposal, ROWS)
 
-    def describe(self) -> tuple[dict[str, object], dict[str, Tensor]]:
-        """Return what a file holds: plain values, and tensors."""
+    def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         spec = {
             "prior": self.prior.describe(),
             "network": self.network.spec,
-            "history": [history.describe() for history in self.history],
+            "history": [history._spec() for history in self.history],
         }
         return spec, prefixed("flow", self.network)
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
-    ) -> "FlowPosterior":
-        """Build the posterior from a file's contents; see `lfi.load`."""
+    def _restore(cls, contents: Contents) -> "FlowPosterior":
         spec = contents.spec
-        if prior is None and spec["prior"] is None:
-            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
         network = ThetaGivenX(**spec["network"])
         load_prefixed("flow", network, contents.tensors)
         return cls(
             network.eval().requires_grad_(False),
-            Prior.restore(spec["prior"]) if prior is None else prior,
+            Prior.from_contents(contents),
             tuple(spec["network"]["x_shape"]),
-            tuple(History.restore(entry) for entry in spec["history"]),
+            tuple(History._restore(entry) for entry in spec["history"]),
         )
 
     @torch.no_grad()

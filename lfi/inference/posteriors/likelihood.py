@@ -6,7 +6,7 @@ density over u, here over a few fixed points of the unit cube, which leaves the 
 theta.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -177,43 +177,36 @@ class LikelihoodPosterior(SavedPosterior):
         self.check_theta(theta)
         return self.network.simulate(theta, rng)
 
-    def describe(self) -> tuple[dict[str, object], dict[str, Tensor]]:
-        """Return what a file holds: plain values, and tensors."""
-        near, tensors = (None, {}) if self.near is None else self.near.describe()
+    def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
+        near, tensors = (None, {}) if self.near is None else self.near._spec()
         spec = {
             "prior": self.prior.describe(),
             "network": self.network.spec,
             "near": near,
             "validity": self.validity and self.validity.spec,
-            "history": [history.describe() for history in self.history],
+            "history": [history._spec() for history in self.history],
         }
         if self.validity is not None:
             tensors |= prefixed("validity", self.validity)
         return spec, prefixed("surrogate", self.network) | tensors
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
-    ) -> "LikelihoodPosterior":
-        """Build the posterior from a file's contents; see `lfi.load`."""
+    def _restore(cls, contents: Contents) -> "LikelihoodPosterior":
         spec = contents.spec
-        if prior is None and spec["prior"] is None:
-            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
-        prior = Prior.restore(spec["prior"]) if prior is None else prior
+        prior = Prior.from_contents(contents)
         arguments = dict(spec["network"])
         places = [arguments.pop(name) for name in ("lower", "upper", "event")]
         network = XGivenTheta(*places, **arguments)
         near = None
         if spec["near"] is not None:
-            inner = Contents("FlowPosterior", spec["near"], contents.tensors)
-            near = FlowPosterior.restore(inner, prior=prior, modules=modules)
+            near = FlowPosterior._restore(contents.part("FlowPosterior", spec["near"]))
         parts = {"surrogate": network, "validity": None}
         if spec["validity"] is not None:
             parts["validity"] = Validity(**spec["validity"])
         for name, part in parts.items():
             if part is not None:
                 load_prefixed(name, part.eval().requires_grad_(False), contents.tensors)
-        history = tuple(History.restore(entry) for entry in spec["history"])
+        history = tuple(History._restore(entry) for entry in spec["history"])
         return cls(network, prior, near, parts["validity"], history)
 
     def _pairs(self, theta: Tensor, seen: Tensor) -> Tensor:

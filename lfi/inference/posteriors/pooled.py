@@ -5,26 +5,21 @@ is that member; weights between average the errors of members that err apart; a 
 an overconfident pool towards the prior. What c(x) is need not be known.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.posteriors.flow import FlowPosterior
-from lfi.inference.posteriors.likelihood import LikelihoodPosterior
-from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import Proposal, Target
 from lfi.inference.training_reference import Seen
-from lfi.runtime import Contents
+from lfi.runtime import Contents, restore_saved
 from lfi.simulation import Prior
 from lfi.training import History
-
-KINDS = {kind.__name__: kind for kind in (FlowPosterior, LikelihoodPosterior, RatioPosterior)}
 
 
 @dataclass(frozen=True)
@@ -132,12 +127,11 @@ class PooledPosterior(SavedPosterior):
         """Return a law to draw candidates from, for m observations."""
         return None if self.near is None else self.near.proposal(x)
 
-    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return what a file holds: plain values, and tensors."""
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         specs, tensors = [], {}
         extra = () if self.near is None or self.near in self.members else (self.near,)
         for index, member in enumerate((*self.members, *extra)):
-            spec, own = member.describe()
+            spec, own = member._spec()
             specs.append({"kind": type(member).__name__, "spec": spec})
             tensors |= {f"{index}.{name}": tensor for name, tensor in own.items()}
         near = None
@@ -148,26 +142,17 @@ class PooledPosterior(SavedPosterior):
             "near": near,
             "weights": list(self.weights),
             "choice": asdict(self.choice),
-            "history": [history.describe() for history in self.history],
+            "history": [history._spec() for history in self.history],
         }
         return spec, tensors
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
-    ) -> "PooledPosterior":
-        """Build the posterior from a file's contents; see `lfi.load`."""
+    def _restore(cls, contents: Contents) -> "PooledPosterior":
         spec: dict[str, Any] = contents.spec
         parts = []
         for index, entry in enumerate(spec["members"]):
-            start = f"{index}."
-            own = {
-                name.removeprefix(start): tensor
-                for name, tensor in contents.tensors.items()
-                if name.startswith(start)
-            }
-            inner = Contents(entry["kind"], entry["spec"], own)
-            parts.append(KINDS[entry["kind"]].restore(inner, prior=prior, modules=modules))
+            inner = contents.part(entry["kind"], entry["spec"], f"{index}.")
+            parts.append(restore_saved(inner))
         choice = Choice(
             **{
                 name: tuple(value) if isinstance(value, list) else value
@@ -176,5 +161,5 @@ class PooledPosterior(SavedPosterior):
         )
         weights = tuple(spec["weights"])
         near = None if spec["near"] is None else parts[spec["near"]]
-        history = tuple(History.restore(entry) for entry in spec["history"])
+        history = tuple(History._restore(entry) for entry in spec["history"])
         return cls(tuple(parts[: len(weights)]), weights, choice, near, history)

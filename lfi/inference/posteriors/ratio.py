@@ -8,7 +8,6 @@ References:
     arXiv:1903.04057
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,39 +83,27 @@ class RatioPosterior(SavedPosterior):
         x = x.to(self.device, torch.float32)
         return torch.cat([self.critic.embed_x(part) for part in x.split(ROWS)])
 
-    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return what a file holds: plain values, and tensors."""
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec = {
             "prior": self.prior.describe(),
             "names": list(self.names),
             "critic": getattr(self.critic, "spec", None) and self.critic.spec,
             "recovers": self.recovers.name,
             "x_shape": list(self.x_shape),
-            "history": [history.describe() for history in self.history],
+            "history": [history._spec() for history in self.history],
         }
         return spec, prefixed("critic", self.critic)
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: Prior | None, modules: Mapping[str, nn.Module]
-    ) -> "RatioPosterior":
-        """Build the posterior from a file's contents; see `lfi.load`."""
+    def _restore(cls, contents: Contents) -> "RatioPosterior":
         spec: dict[str, Any] = contents.spec
-        if prior is None and spec["prior"] is None:
-            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
-        critic = modules.get("critic")
-        if critic is None:
-            if spec["critic"] is None:
-                raise ValueError(
-                    "the file cannot name its critic: give a network of the same shape with "
-                    "load(path, modules={'critic': ...})"
-                )
-            critic = build_critic(spec["critic"])
+        known = spec["critic"] is not None and "critic" not in contents.modules
+        critic = build_critic(spec["critic"]) if known else contents.module("critic")
         load_prefixed("critic", critic, contents.tensors)
         return cls(
             critic.eval(),
-            Prior.restore(spec["prior"]) if prior is None else prior,
+            Prior.from_contents(contents),
             Recovers[spec["recovers"]],
             tuple(spec["x_shape"]),
-            tuple(History.restore(entry) for entry in spec["history"]),
+            tuple(History._restore(entry) for entry in spec["history"]),
         )

@@ -8,12 +8,12 @@ The last round bears the number that was planned for it, also where rounds befor
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lfi.inference.posteriors.base import TargetPosterior
-from lfi.inference.posteriors.restore import restore_posterior
-from lfi.runtime import fresh, read, replace_file
+from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.runtime import fresh, read, replace_file, restore_saved
 from lfi.simulation import Prior
 
 
@@ -44,8 +44,11 @@ class RoundsStore:
         if self.folder is None or not self._fit(number).is_file():
             return None
         try:
-            return restore_posterior(read(self._fit(number)), prior, {}).to(device)
-        except (KeyError, ValueError) as error:
+            found = restore_saved(replace(read(self._fit(number)), prior=prior))
+            if not isinstance(found, SavedPosterior):
+                raise ValueError(f"it holds a {type(found).__name__}, which is no posterior")
+            return found.to(device)
+        except ValueError as error:
             raise ValueError(f"store: {error}: delete it and call again to fit it anew") from error
 
     def save(self, number: int, posterior: TargetPosterior) -> None:

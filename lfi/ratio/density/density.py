@@ -18,9 +18,8 @@ References:
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -35,7 +34,7 @@ from lfi.ratio.neural.calibration import Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
 from lfi.ratio.neural.fit import MIN_ROWS, fit_ratio
 from lfi.ratio.types import Estimate
-from lfi.runtime import Contents, child, fresh, isolated, write
+from lfi.runtime import Contents, Saved, child, fresh, isolated
 from lfi.training import TrainSettings
 
 DEFAULTS = TrainSettings(steps=800)  # the others are those of `lfi.fit_ratio`
@@ -44,7 +43,7 @@ FOR_INTEGRAL = 2**17  # further draws
 
 
 @dataclass(frozen=True, eq=False)
-class RatioDensity:
+class RatioDensity(Saved):
     """A density by its ratio to a reference, as `lfi.fit_density` returns it.
 
     Attributes:
@@ -107,32 +106,23 @@ class RatioDensity:
         seed = fresh(seed)
         return resample(self.weigh(n, seed=child(seed, 0)), n, child(seed, 1))
 
-    def save(self, path: str | Path) -> None:
-        """Write the density to a file that `lfi.load` reads: safetensors and JSON.
-
-        Raises:
-            TypeError: If the reference is a distribution of your own, which a file cannot name.
-        """
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if not isinstance(self.reference, WideT):
             raise TypeError(
                 f"a file cannot name the reference {type(self.reference).__name__}: save "
                 "density.ratio, and join them again by RatioDensity(ratio, reference, "
                 "log_normaliser)"
             )
-        spec, tensors = self.ratio.describe()
+        spec, tensors = self.ratio._spec()
         spec = {"ratio": spec, "df": self.reference.df, "log_normaliser": self.log_normaliser}
         tensors["location"] = self.reference.location
         tensors["scale_tril"] = self.reference.scale_tril
-        write(path, "RatioDensity", spec, tensors)
+        return spec, tensors
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: object = None, modules: Mapping[str, nn.Module]
-    ) -> "RatioDensity":
-        """Build the density from a file's contents; see `lfi.load`."""
+    def _restore(cls, contents: Contents) -> "RatioDensity":
         spec, tensors = contents.spec, contents.tensors
-        inner = Contents("CriticRatio", spec["ratio"], tensors)
-        ratio = CriticRatio.restore(inner, modules=modules)
+        ratio = CriticRatio._restore(contents.part("CriticRatio", spec["ratio"]))
         reference = WideT(tensors["location"], tensors["scale_tril"], ratio.shape, spec["df"])
         return cls(ratio, reference, spec["log_normaliser"])
 

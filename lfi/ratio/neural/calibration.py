@@ -37,7 +37,7 @@ class Calibrated(Protocol):
     def __call__(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the log ratio that a value of h means."""
 
-    def describe(self) -> dict[str, Any]:
+    def _spec(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
 
 
@@ -67,7 +67,7 @@ class Curve:
         """Return the log ratio that a value of h means."""
         return self.a * F.logsigmoid(h) - self.b * F.logsigmoid(-h) + self.c
 
-    def describe(self) -> dict[str, Any]:
+    def _spec(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
         return {"curve": [self.a, self.b, self.c]}
 
@@ -95,16 +95,16 @@ class Stairs:
         share = (inside - knots[right - 1]) / (knots[right] - knots[right - 1])
         return torch.lerp(values[right - 1], values[right], share) + beyond
 
-    def describe(self) -> dict[str, Any]:
+    def _spec(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
         return {"stairs": [list(self.h), list(self.value)]}
 
 
-def restore(description: Mapping[str, Any]) -> Calibrated:
-    """Return the map that `describe` has described."""
-    if "curve" in description:
-        return Curve(*description["curve"])
-    h, value = description["stairs"]
+def restore_calibrated(spec: Mapping[str, Any]) -> Calibrated:
+    """Return the map that `_spec` has described."""
+    if "curve" in spec:
+        return Curve(*spec["curve"])
+    h, value = spec["stairs"]
     return Stairs(tuple(h), tuple(value))
 
 

@@ -4,27 +4,25 @@ Averaging log r rather than r makes the ensemble for (q, p) the reciprocal of th
 lets the members' errors cancel on the scale on which they are made.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from lfi.networks import Copies, Members, SampleCritics
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype
-from lfi.ratio.neural.calibration import Calibrated, restore
+from lfi.ratio.neural.calibration import Calibrated, restore_calibrated
 from lfi.ratio.types import Ratio
-from lfi.runtime import Contents, load_prefixed, prefixed, write
+from lfi.runtime import Contents, Saved, load_prefixed, prefixed
 from lfi.training import History
 
 ROWS = 2**13  # samples that the critics see at a time: keeps memory flat
 
 
 @dataclass(frozen=True, eq=False)
-class CriticRatio(Ratio):
+class CriticRatio(Ratio, Saved):
     """A density ratio by critics, as `lfi.fit_ratio` returns it.
 
     Attributes:
@@ -69,56 +67,28 @@ class CriticRatio(Ratio):
         """
         return self.members(x).mean(0)
 
-    def save(self, path: str | Path) -> None:
-        """Write the ratio to a file that `lfi.load` reads: safetensors and JSON.
-
-        Critics of your own are saved by their weights; `lfi.load` asks for the network.
-        """
-        write(path, "CriticRatio", *self.describe())
-
-    def describe(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return plain values that JSON can hold, and tensors by name."""
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         own = isinstance(self.critics, Copies)
         spec = {
             "shape": list(self.shape),
             "members": self.critics.members,
             "critics": None if own else self.critics.spec,
-            "history": [history.describe() for history in self.history],
-            "calibrated": [calibrated.describe() for calibrated in self.calibrated],
+            "history": [history._spec() for history in self.history],
+            "calibrated": [calibrated._spec() for calibrated in self.calibrated],
         }
         return spec, prefixed("critics", self.critics)
 
     @classmethod
-    def restore(
-        cls, contents: Contents, *, prior: object = None, modules: Mapping[str, nn.Module]
-    ) -> "CriticRatio":
-        """Build the ratio from a file's contents; see `lfi.load`.
-
-        Args:
-            contents: What the file holds.
-            prior: Not used: a ratio has none.
-            modules: {"critic": network} where the critic is one of your own.
-
-        Raises:
-            ValueError: If the network is needed and not given, or does not fit.
-        """
+    def _restore(cls, contents: Contents) -> "CriticRatio":
         spec = contents.spec
-        if spec["critics"] is not None:
-            own = spec["critics"]
-            critics: Members = SampleCritics(
-                own["shape"], own["members"], width=own["width"], layers=own["layers"]
-            )
-        elif "critic" in modules:
-            critics = Copies(modules["critic"], spec["members"])
+        if spec["critics"] is None:
+            critics: Members = Copies(contents.module("critic"), spec["members"])
         else:
-            raise ValueError(
-                "the file holds the weights of a critic of your own: give the network with "
-                'load(path, modules={"critic": network})'
-            )
+            critics = SampleCritics(**spec["critics"])
         load_prefixed("critics", critics, contents.tensors)
         return cls(
             critics.eval().requires_grad_(False),
             tuple(spec["shape"]),
-            tuple(History.restore(history) for history in spec["history"]),
-            tuple(restore(calibrated) for calibrated in spec["calibrated"]),
+            tuple(History._restore(history) for history in spec["history"]),
+            tuple(restore_calibrated(calibrated) for calibrated in spec["calibrated"]),
         )

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
 
+from lfi.runtime import Contents
 from lfi.runtime.seeds import numpy_rng
 from lfi.simulation.priors.joint import Law, Product, joint
 from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_bounds
@@ -212,6 +213,19 @@ class Prior:
             return prior
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"description of a prior is damaged: {error!r}") from error
+
+    @staticmethod
+    def from_contents(contents: Contents) -> "Prior":
+        """Return the prior that a caller gives with a file, or else the one that the file names.
+
+        Raises:
+            ValueError: If there is neither.
+        """
+        if contents.prior is not None:
+            return as_prior(contents.prior)
+        if contents.spec["prior"] is None:
+            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
+        return Prior.restore(contents.spec["prior"])
 
     @property
     def fingerprint(self) -> str:

@@ -11,11 +11,9 @@ from lfi.inference.methods.ratio_training import (
     covering_factor,
     held_out_loss,
     held_out_values,
-    joined,
     keep,
     weigh,
 )
-from lfi.training import History
 
 
 class Scaled(ExactCritic):
@@ -105,19 +103,6 @@ def test_critics_of_no_weight_are_dropped():
     kept, weights = keep(critics, np.array([0.004, 0.6, 0.5]))
     assert kept == critics[1:]
     assert weights == [0.6, 0.5]
-
-
-def test_histories_are_joined_one_after_the_other():
-    one = History({"family": ((1, 2.0),), "held-out": ((2, 1.5),)}, 2, 2, 1.0, "done", 0)
-    two = History({"head": ((1, 1.0),), "held-out": ((3, 0.5),)}, 3, 3, 2.0, "done", 0)
-    history = joined([one, two], ["family", "head"], said="weights family 1.00", seed=7)
-    assert history.columns == {
-        "family": ((1, 2.0),),
-        "family, held-out": ((2, 1.5),),
-        "head": ((3, 1.0),),
-        "head, held-out": ((5, 0.5),),
-    }
-    assert (history.steps, history.seconds, history.seed) == (5, 3.0, 7)
 
 
 @pytest.mark.parametrize("loss", [Bernoulli(), NREB()], ids=repr)

@@ -11,7 +11,7 @@ from torch.distributions import Normal
 
 import lfi
 from lfi.ratio import Affine, Beta, Calibration, Isotonic
-from lfi.ratio.neural.calibration import Calibrated, Curve, Stairs, restore
+from lfi.ratio.neural.calibration import Calibrated, Curve, Stairs, restore_calibrated
 
 METHODS = [Affine(), Beta(), Isotonic()]
 N = 20_000
@@ -131,7 +131,7 @@ def test_a_critic_that_ranks_backwards_is_worth_nothing():
 
 @pytest.mark.parametrize("calibrated", [Curve(0.5, 2.0, 0.1), Stairs((0.0, 1.5), (-1.0, 3.0))])
 def test_maps_survive_json(calibrated):
-    assert restore(json.loads(json.dumps(calibrated.describe()))) == calibrated
+    assert restore_calibrated(json.loads(json.dumps(calibrated._spec()))) == calibrated
 
 
 def test_a_curve_does_not_overflow():
