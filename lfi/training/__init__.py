@@ -32,6 +32,11 @@ from lfi.training.schedules import (
     linear_decay,
     one_cycle,
 )
+from lfi.training.stacking import (
+    minimise_in_bounds,
+    stack,
+    stacking_weights,
+)
 from lfi.training.train_one import (
     TrainSettings,
     train_one,
@@ -69,7 +74,10 @@ __all__ = [
     "folds",
     "hold_out",
     "linear_decay",
+    "minimise_in_bounds",
     "one_cycle",
     "simultaneous",
+    "stack",
+    "stacking_weights",
     "train_one",
 ]

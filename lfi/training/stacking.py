@@ -1,14 +1,22 @@
-"""Stacking: the mean of several critics that tells held-out samples apart best.
+"""Stacking: weights of several fitted models, of least risk on data that none was fitted to.
 
-    w = argmin over the simplex of  E_p[softplus(-w . h)] + E_q[softplus(w . h)],
+Which risk is a method's own: the log-loss of a weighted sum of log ratios, minus the mean log
+density of a pool. As long as it is convex in the weights, there is one optimum. `stacking_weights`
+looks for it among all non-negative weights, `stack` for the mean of log ratios, whose weights sum
+to 1, that tells held-out samples of p from samples of q best:
 
-a convex problem of a few weights, on samples that no critic was fitted to. A critic that is free
-where the ratio is simple differs from a simple one by noise alone, and gets a small weight.
+    w = argmin over the simplex of  E_p[softplus(-w . h)] + E_q[softplus(w . h)].
+
+A critic that is free where the ratio is simple differs from a simple one by noise alone, and gets
+a small weight.
 
 References:
     Breiman, Stacked regressions, Machine Learning 1996.
 """
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +24,58 @@ from torch import Tensor
 from lfi.numerics.simplex import minimise_on_simplex
 
 GAP = 1e-9  # nats that other weights may do better
+
+Risk = Callable[[Float[Tensor, " k"]], Float[Tensor, ""]]
+
+
+def minimise_in_bounds(
+    risk: Risk, start: Sequence[float], bounds: Sequence[tuple[float | None, float | None]]
+) -> Float[Tensor, " k"]:
+    """Return the minimiser of a smooth convex function of a few numbers, each within bounds.
+
+    Args:
+        risk: A scalar of (k,) numbers in float64 on the CPU, differentiable.
+        start: Where to begin.
+        bounds: The lowest and the highest value of each; None for no bound.
+
+    Example:
+        >>> minimise_in_bounds(lambda w: (w + 1).square().sum(), [1.0, 1.0], [(0, None), (-2, 2)])
+        tensor([ 0., -1.])
+    """
+    from scipy.optimize import minimize
+
+    def value_and_slope(w: np.ndarray) -> tuple[float, np.ndarray]:
+        with torch.enable_grad():
+            weights = torch.tensor(w, dtype=torch.float64, requires_grad=True)
+            value = risk(weights)
+            (slope,) = torch.autograd.grad(value, weights)
+        return float(value.detach()), slope.numpy()
+
+    start = np.asarray(start, dtype=np.float64)
+    found = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return torch.from_numpy(found.x)
+
+
+def stacking_weights(
+    risk: Risk, models: int, *, max_weight: float | None = None
+) -> Float[Tensor, " k"]:
+    """Return the non-negative weights of models that have the least held-out risk.
+
+    They need not sum to 1: less tempers what is too sure of itself.
+
+    Args:
+        risk: The risk of (k,) weights on held-out data, convex and differentiable.
+        models: How many models there are, k; each begins with a weight of 1/k.
+        max_weight: The largest weight; None for no limit.
+
+    Example:
+        >>> x = torch.linspace(-1, 1, 9)
+        >>> models = torch.stack([x, x.square()])
+        >>> weights = stacking_weights(lambda w: (w @ models - 0.5 * x).square().mean(), 2)
+        >>> [round(weight, 3) for weight in weights.tolist()]
+        [0.5, 0.0]
+    """
+    return minimise_in_bounds(risk, [1 / models] * models, [(0.0, max_weight)] * models)
 
 
 def stack(h_p: Float[Tensor, "k n"], h_q: Float[Tensor, "k m"]) -> Float[Tensor, " k"]:

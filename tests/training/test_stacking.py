@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lfi.training.stacking import stack
+from lfi.training import minimise_in_bounds, stack, stacking_weights
 
 
 def samples(n=4_000):
@@ -53,3 +53,24 @@ def test_equal_critics_may_share():
     x_p, x_q = samples(100)
     weights = stack(torch.stack([x_p, x_p]), torch.stack([x_q, x_q]))
     assert weights.sum() == pytest.approx(1)
+
+
+def test_weights_of_any_risk_are_non_negative_and_may_be_limited():
+    x = torch.linspace(-1, 1, 50)
+    models = torch.stack([x, x.square(), -x])
+
+    def risk(w):
+        return (w @ models - (3 * x - x.square())).square().mean()
+
+    free, limited = stacking_weights(risk, 3), stacking_weights(risk, 3, max_weight=2.0)
+    assert free.tolist() == pytest.approx([3.0, 0.0, 0.0], abs=1e-4)
+    assert limited.tolist() == pytest.approx([2.0, 0.0, 0.0], abs=1e-4)
+
+
+def test_numbers_without_bounds_may_have_any_sign():
+    found = minimise_in_bounds(
+        lambda w: (w - torch.tensor([-3.0, -2.0])).square().sum(),
+        [0.0, 0.0],
+        [(None, None), (-1.0, 1.0)],
+    )
+    assert found.tolist() == pytest.approx([-3.0, -1.0], abs=1e-5)

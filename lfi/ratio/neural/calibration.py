@@ -29,6 +29,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.training import minimise_in_bounds
+
 
 @runtime_checkable
 class Calibrated(Protocol):
@@ -169,26 +171,16 @@ def _logistic(terms: list, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -
     Targets are Platt's, (n + 1)/(n + 2) and 1/(m + 2), under which the optimum is finite even
     where h tells the samples apart without a mistake.
     """
-    from scipy.optimize import minimize
-
     sides = [
         torch.stack([*(term(h.double()) for term in terms), torch.ones_like(h.double())])
         for h in (h_p, h_q)
     ]
-    miss = [1 / (len(h_p) + 2), 1 / (len(h_q) + 2)]
+    of_p, of_q = (1 / (len(h) + 2) for h in (h_p, h_q))
 
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = torch.from_numpy(w)
-        value, gradient = 0.0, torch.zeros_like(weights)
-        for side, sign, share in zip(sides, (-1.0, 1.0), miss, strict=True):
-            g = sign * (weights @ side)  # wrong where positive
-            value += float((F.softplus(g) - share * g).mean())
-            gradient += sign * (side * (torch.sigmoid(g) - share)).mean(1)
-        return value, gradient.numpy()
+    def risk(w: Float[Tensor, " k"]) -> Float[Tensor, ""]:
+        g_p, g_q = (w @ side for side in sides)
+        return (F.softplus(-g_p) + of_p * g_p).mean() + (F.softplus(g_q) - of_q * g_q).mean()
 
     k = len(terms)
-    start = np.array([1.0] * k + [0.0])
-    fitted = minimize(
-        loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * k + [(None, None)]
-    )
-    return tuple(map(float, fitted.x))
+    found = minimise_in_bounds(risk, [1.0] * k + [0.0], [(0.0, None)] * k + [(None, None)])
+    return tuple(found.tolist())

@@ -37,9 +37,9 @@ from lfi.training import (
     Together,
     TrainSettings,
     folds,
+    stack,
     train_one,
 )
-from lfi.training.stacking import stack
 
 SHARES = (0.3, 0.5)  # of the last level's steps, for the levels before it
 SMOOTH_RATE = 0.05  # their learning rate: they have few weights, and most losses are convex in them
