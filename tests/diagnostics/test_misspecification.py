@@ -129,7 +129,7 @@ def test_the_same_seed_gives_the_same_checks_and_none_a_recorded_one():
 @pytest.mark.parametrize(
     "x_obs, options, message",
     [
-        (torch.zeros(5), {}, r"x_obs has shape \(5,\), expected one observation \(6,\)"),
+        (torch.zeros(5), {}, r"x_obs has shape \(5,\), but one simulation's x has \(6,\)"),
         (torch.full((6,), torch.inf), {}, "x_obs holds 6 values that are not finite"),
         (torch.zeros(6), {"alpha": 0.0}, "alpha must lie between 0 and 1"),
     ],

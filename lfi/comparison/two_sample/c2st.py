@@ -1,15 +1,15 @@
 """Classifier two-sample test: can a trained classifier tell two samples apart?
 
-A classifier is trained to tell samples of a from samples of b, and its accuracy on held-out samples
+A classifier is trained to tell samples of p from samples of q, and its accuracy on held-out samples
 is the statistic: 0.5 where it cannot (of equal sizes), 1 where it always can. The default is that
 of sbibm, so that figures compare: a network with two hidden layers of 10 x dimension relu units,
-Adam, z-scoring by the first sample, and five shuffled folds, whose networks are trained side by
-side (`lfi.comparison.two_sample.c2st_networks`). Any classifier of scikit-learn serves. A figure
-means little without the classifier that reached it: `compared` says which.
+Adam, z-scoring by the first sample, and five shuffled folds, whose networks are trained in one
+batched computation (`lfi.comparison.two_sample.c2st_networks`). Any classifier of scikit-learn
+serves. A figure means little without the classifier that reached it: `compared` says which.
 
 p-value. A fold's labels take no part in training what predicts them. Hold its predictions fixed: if
-a and b have the same distribution, every arrangement of the fold's labels among its m points is
-equally likely, and of the T points named b, the number that are b is hypergeometric, whatever the
+p and q have the same distribution, every arrangement of the fold's labels among its m points is
+equally likely, and of the T points named q, the number that are q is hypergeometric, whatever the
 classifier learned and however unequal the samples. Nothing is trained again: the accuracy of each
 fold is a linear function of one hypergeometric count, B of them are drawn a fold, and the mean
 accuracies so drawn are compared with that observed,
@@ -31,44 +31,49 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
-from torch import Tensor
 
 from lfi.comparison.two_sample.c2st_networks import predictions
-from lfi.comparison.two_sample.permutation import TwoSampleTest, permutation_p_value, two_rows
+from lfi.comparison.two_sample.permutation import (
+    TwoSampleTest,
+    flat_samples,
+    permutation_p_value,
+)
+from lfi.numerics.arrays import Samples
+from lfi.numerics.checks import check_whole
 from lfi.numerics.classifiers import seeded_copy, without_convergence_warnings
+from lfi.runtime import fresh
 
 Fold = tuple[np.ndarray, np.ndarray]  # predicted and true labels, True for the second sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class C2ST(TwoSampleTest):
     """The result of a classifier two-sample test.
 
-    Its statistic is held-out accuracy, the mean over folds: `chance` if none can tell, 1 if all. It
-    says in `compared` which classifier, and how it was held out.
+    Its statistic is held-out accuracy, the mean over folds: `chance` where the samples cannot be
+    told apart, 1 where they always can. `compared` is the classifier and how it was held out.
     """
 
     @property
     def chance(self) -> float:
         """The accuracy of always naming the larger sample."""
-        return max(self.n_a, self.n_b) / (self.n_a + self.n_b)
+        return max(self.n_p, self.n_q) / (self.n_p + self.n_q)
 
 
 def c2st(
-    a: Shaped[Tensor, "n ..."] | Shaped[np.ndarray, "n ..."],
-    b: Shaped[Tensor, "m ..."] | Shaped[np.ndarray, "m ..."],
+    p: Samples,
+    q: Samples,
     *,
     classifier: object = None,
     folds: int = 5,
     permutations: int = 9_999,
     seed: int | None = None,
 ) -> C2ST:
-    """Return the held-out accuracy of a classifier of a against b, and its p-value.
+    """Return the held-out accuracy of a classifier of p against q, and its p-value.
 
     Args:
-        a: The first sample, (n, *event); its mean and deviation standardise both.
-        b: The second sample, (m, *event).
+        p: The first sample, (n, *event); its mean and deviation standardise both.
+        q: The second sample, (m, *event).
         classifier: Any classifier of scikit-learn, a pipeline too; it is copied, not changed, and
             every `random_state` of it that is None is seeded. By default sbibm's network, trained
             until its loss settles. `MLPClassifier((32, 32), max_iter=20)` is quicker and sees
@@ -78,48 +83,44 @@ def c2st(
         seed: Folds, the classifier's start and arrangements; None takes fresh entropy.
 
     Raises:
-        TypeError: If the classifier is not one of scikit-learn.
+        TypeError: If the classifier is not one of scikit-learn, or a sample is no array of numbers.
         ValueError: If the samples' events differ, are not finite or are fewer than folds, or if
             there are no permutations.
 
     Example:
         >>> from sklearn.linear_model import LogisticRegression
         >>> rng = np.random.default_rng(0)
-        >>> a, b = rng.normal(0, 1, (200, 1)), rng.normal(5, 1, (200, 1))
-        >>> result = c2st(a, b, classifier=LogisticRegression(), seed=1)
+        >>> p, q = rng.normal(0, 1, (200, 1)), rng.normal(5, 1, (200, 1))
+        >>> result = c2st(p, q, classifier=LogisticRegression(), seed=1)
         >>> result.statistic > 0.95, result.p_value, result.compared
         (True, 0.0001, 'LogisticRegression(), 5 folds')
     """
-    if permutations < 1:
-        raise ValueError(f"permutations must be at least 1, got {permutations}")
-    if folds < 2:
-        raise ValueError(f"folds must be at least 2, got {folds}")
-    a, b = two_rows(a, b, folds)
-    n_a, n_b, dim = len(a), len(b), a[0].size
-    a, b = a.reshape(n_a, dim), b.reshape(n_b, dim)
-    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+    check_whole("permutations", permutations)
+    check_whole("folds", folds, minimum=2)
+    p, q = flat_samples(p, q, min_rows=folds)
+    seed = fresh(seed)
     state, start = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
 
-    scale = a.std(axis=0, ddof=1)
-    scale[scale == 0] = 1
-    x = (np.concatenate([a, b]) - a.mean(axis=0)) / scale
-    label = np.concatenate([np.zeros(n_a, bool), np.ones(n_b, bool)])
+    scale = p.std(dim=0)
+    x = ((torch.cat([p, q]) - p.mean(dim=0)) / torch.where(scale > 0, scale, 1)).numpy()
+    label = np.arange(len(x)) >= len(p)
     parts = _parts(label, folds, state)
     if classifier is None:
+        dim = x.shape[1]
         words = f"network {dim}-{10 * dim}-{10 * dim}-1"
         predicted = predictions(x, label, parts, state)
     else:
         words = " ".join(repr(classifier).split())
         predicted = _predictions(seeded_copy(classifier, state), x, label, parts)
-    held_out = [(said, label[test]) for said, (_, test) in zip(predicted, parts, strict=True)]
+    held_out = [(named, label[test]) for named, (_, test) in zip(predicted, parts, strict=True)]
 
     accuracy, arranged = _accuracies(held_out, permutations, np.random.default_rng(start))
     return C2ST(
         statistic=accuracy,
         # a sum of fractions may be rounded differently where it is equal
         p_value=permutation_p_value(accuracy - 1e-12, torch.from_numpy(arranged)),
-        n_a=n_a,
-        n_b=n_b,
+        n_p=len(p),
+        n_q=len(q),
         compared=f"{words}, {folds} folds",
         permutations=permutations,
         seed=seed,
@@ -146,13 +147,13 @@ def _predictions(
     label: np.ndarray,
     parts: list[tuple[np.ndarray, np.ndarray]],
 ) -> list[np.ndarray]:
-    """Return what a classifier, trained on the other parts, says of each."""
-    said = []
+    """Return the predictions for each part of a classifier trained on the others."""
+    predicted = []
     for train, test in parts:
         with without_convergence_warnings():
             classifier.fit(x[train], label[train])
-        said.append(classifier.predict(x[test]).astype(bool))
-    return said
+        predicted.append(classifier.predict(x[test]).astype(bool))
+    return predicted
 
 
 def _accuracies(

@@ -21,8 +21,8 @@ distance is far off, and what they cost where it is right: the power at level 0.
 
 Deviations and bandwidths are those of the pooled sample and do not know the labels, so that the
 permutation test's p = (1 + #) / (1 + B) is exact for any sizes and any B. One matrix serves all
-relabellings: with a column of A for each, the sums over pairs within a are diag(A'KA), and those
-across and within b follow from row sums. Matrices are made a few rows at a time, each entry once.
+relabellings: with a column of A for each, the sums over pairs within p are diag(A'KA), and those
+across and within q follow from row sums. Matrices are made a few rows at a time, each entry once.
 
 References:
     Biggs, Schrab & Gretton, MMD-FUSE: Learning and Combining Kernels for Two-Sample Testing Without
@@ -35,14 +35,15 @@ References:
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.energy import energy_kernel
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, Laplace, fixed
-from lfi.comparison.two_sample.permutation import Pooled, TwoSampleTest, pool
+from lfi.comparison.two_sample.permutation import TwoSampleTest, pool
+from lfi.numerics.arrays import Samples
+from lfi.numerics.checks import check_whole
 from lfi.numerics.distances import euclidean_distances, manhattan_distances, quantile_distances
 
 BANDWIDTHS = 6  # of each kernel, geometrically spaced
@@ -53,8 +54,8 @@ ROUNDING = 1e-9  # of a deviation: relabellings that give equal statistics must 
 
 
 def mmd_test(
-    a: Shaped[Tensor, "n ..."] | Shaped[np.ndarray, "n ..."],
-    b: Shaped[Tensor, "m ..."] | Shaped[np.ndarray, "m ..."],
+    p: Samples,
+    q: Samples,
     *,
     kernels: Sequence[Kernel] | None = None,
     permutations: int = 1_000,
@@ -67,8 +68,8 @@ def mmd_test(
     1,000 against 1,000 points take seconds.
 
     Args:
-        a: The first sample, (n, *event).
-        b: The second sample, (m, *event).
+        p: The first sample, (n, *event).
+        q: The second sample, (m, *event).
         kernels: Which, each of one bandwidth, of a tensor of them, or of a `Quantile`; by default
             Gaussian and Laplace kernels of six bandwidths each, from a tenth of the 5% quantile to
             twice the 95% quantile of the distances in the pooled sample.
@@ -78,16 +79,17 @@ def mmd_test(
         seed: Of the relabellings; None takes fresh entropy.
 
     Raises:
+        TypeError: If a sample is not an array of numbers.
         ValueError: If the samples' events differ, are not finite or are fewer than two; or if
             there are no kernels or permutations.
 
     Example:
-        >>> rng = np.random.default_rng(0)
-        >>> a, b = rng.normal(0, 1, (100, 2)), rng.normal(0, 2, (80, 2))
-        >>> lfi.mmd_test(a, b, permutations=199, seed=1).p_value
+        >>> p, q = torch.randn(100, 2), 2 * torch.randn(80, 2)
+        >>> lfi.mmd_test(p, q, permutations=199, seed=1).p_value
         0.005
     """
-    pooled = _pooled(a, b, permutations, standardise, seed)
+    check_whole("permutations", permutations)
+    pooled = pool(p, q, standardise=standardise, seed=seed)
     # Bandwidths take a subsample: one that is drawn regardless of the labels.
     halves = pooled.rows[pooled.rng.permutation(len(pooled.rows))].tensor_split(2)
     if kernels is None:
@@ -108,8 +110,8 @@ def mmd_test(
 
 
 def energy_test(
-    a: Shaped[Tensor, "n ..."] | Shaped[np.ndarray, "n ..."],
-    b: Shaped[Tensor, "m ..."] | Shaped[np.ndarray, "m ..."],
+    p: Samples,
+    q: Samples,
     *,
     permutations: int = 1_000,
     standardise: bool = True,
@@ -122,44 +124,32 @@ def energy_test(
     pairs, so that many thousands take seconds.
 
     Args:
-        a: The first sample, (n, *event).
-        b: The second sample, (m, *event).
+        p: The first sample, (n, *event).
+        q: The second sample, (m, *event).
         permutations: How many relabellings: p-values are multiples of 1/(1 + permutations).
         standardise: Whether to divide every coordinate by its deviation in the pooled sample, so
             that no unit counts more than another.
         seed: Of the relabellings; None takes fresh entropy.
 
     Raises:
+        TypeError: If a sample is not an array of numbers.
         ValueError: If the samples' events differ, are not finite or are fewer than two; or if
             there are no permutations.
 
     Example:
-        >>> rng = np.random.default_rng(0)
-        >>> a, b = rng.normal(0, 1, (100, 2)), rng.normal(0, 2, (80, 2))
-        >>> lfi.energy_test(a, b, permutations=199, seed=1).p_value
+        >>> p, q = torch.randn(100, 2), 2 * torch.randn(80, 2)
+        >>> lfi.energy_test(p, q, permutations=199, seed=1).p_value
         0.005
     """
-    pooled = _pooled(a, b, permutations, standardise, seed)
+    check_whole("permutations", permutations)
+    pooled = pool(p, q, standardise=standardise, seed=seed)
     labels = pooled.relabellings(permutations)
     if pooled.rows.shape[1] == 1:
         values = _sorted_energy(pooled.rows[:, 0], pooled.n, labels)
     else:
         values = _squared_mmd(energy_kernel, pooled.rows, pooled.n, labels)[0][0]
-    slack = ROUNDING * float(values.square().mean().sqrt())
-    return pooled.result(values, _words("energy distance", standardise), slack)
-
-
-def _pooled(
-    a: Tensor | np.ndarray,
-    b: Tensor | np.ndarray,
-    permutations: int,
-    standardise: bool,
-    seed: int | None,
-) -> Pooled:
-    """Return the pooled sample, if there is anything to relabel."""
-    if permutations < 1:
-        raise ValueError(f"permutations must be at least 1, got {permutations}")
-    return pool(a, b, standardise=standardise, seed=seed)
+    tolerance = ROUNDING * float(values.square().mean().sqrt())
+    return pooled.result(values, _words("energy distance", standardise), tolerance)
 
 
 def _many_bandwidths(x: Tensor, y: Tensor) -> tuple[Kernel, ...]:
@@ -185,7 +175,7 @@ def _squared_mmd(
     count = kernel(pooled[:1], pooled[:1]).numel()  # kernels: one, or one for each bandwidth
     rows = max(1, min(ENTRIES // (count * total), max(64, total // 8)))
     sums = pooled.new_zeros(count, total)
-    within_a = pooled.new_zeros(count, labels.shape[1])
+    within_p = pooled.new_zeros(count, labels.shape[1])
     squares = pooled.new_zeros(count)
     for start in range(0, total, rows):
         own = pooled[start : start + rows]
@@ -198,10 +188,10 @@ def _squared_mmd(
         sums[:, start : start + size] += upper.sum(dim=-1)
         sums[:, start:] += upper.sum(dim=-2)
         product = (upper.flatten(0, 1) @ labels[start:]).unflatten(0, (count, size))
-        within_a += 2 * (product * labels[start : start + size]).sum(dim=-2)
-    across = sums @ labels - within_a
-    within_b = sums.sum(dim=-1, keepdim=True) - 2 * across - within_a
-    values = within_a / (n * (n - 1)) + within_b / (m * (m - 1)) - 2 * across / (n * m)
+        within_p += 2 * (product * labels[start : start + size]).sum(dim=-2)
+    across = sums @ labels - within_p
+    within_q = sums.sum(dim=-1, keepdim=True) - 2 * across - within_p
+    values = within_p / (n * (n - 1)) + within_q / (m * (m - 1)) - 2 * across / (n * m)
     return values, _deviation(squares, sums, n)
 
 
@@ -222,7 +212,7 @@ def _deviation(
     m = total - n
     all_pairs = sums.sum(dim=-1).square() / ((total - 1) * (total - 2))
     centred = squares - 2 * sums.square().sum(dim=-1) / (total - 2) + all_pairs
-    share = [math.perm(n, k) / math.perm(total, k) for k in (2, 3, 4)]  # k points are all in a
+    share = [math.perm(n, k) / math.perm(total, k) for k in (2, 3, 4)]  # k points are all in p
     variance = centred * (2 * share[0] - 4 * share[1] + 2 * share[2])
     factor = 1 / (n * (n - 1)) + 1 / (m * (m - 1)) + 2 / (n * m)
     constant = centred <= 1e-10 * squares  # a kernel that sees no difference between points
@@ -239,9 +229,9 @@ def _sorted_energy(
     f = labels[order[:-1]].cumsum(dim=0) / n
     g = (torch.arange(1, len(pooled))[:, None] - n * f) / m
     across = gaps @ (f + g - 2 * f * g)
-    within_a = gaps @ (f * (1 - f)) * (2 * n / (n - 1))
-    within_b = gaps @ (g * (1 - g)) * (2 * m / (m - 1))
-    return 2 * across - within_a - within_b
+    within_p = gaps @ (f * (1 - f)) * (2 * n / (n - 1))
+    within_q = gaps @ (g * (1 - g)) * (2 * m / (m - 1))
+    return 2 * across - within_p - within_q
 
 
 def _words(compared: str, standardise: bool) -> str:

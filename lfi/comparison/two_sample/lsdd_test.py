@@ -22,13 +22,14 @@ References:
         Computation 25(10), 2013. arXiv:1207.0099
 """
 
-import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.lsdd import LSDD, RIDGES, WIDTHS, gaussian, spectrum
 from lfi.comparison.two_sample.permutation import TwoSampleTest, pool
+from lfi.numerics.arrays import Samples
+from lfi.numerics.checks import check_instance, check_whole
 from lfi.numerics.distances import median_distance
 
 ROUNDING = 1e-9  # of a deviation: relabellings that give equal statistics must count as equal
@@ -36,8 +37,8 @@ NOTHING = 1e-20  # a deviation of rounding: all points are equal, and distances 
 
 
 def lsdd_test(
-    a: Shaped[Tensor, "n ..."] | Shaped[np.ndarray, "n ..."],
-    b: Shaped[Tensor, "m ..."] | Shaped[np.ndarray, "m ..."],
+    p: Samples,
+    q: Samples,
     *,
     discrepancy: LSDD | None = None,
     permutations: int = 1_000,
@@ -51,8 +52,8 @@ def lsdd_test(
     better in many dimensions.
 
     Args:
-        a: The first sample, (n, *event).
-        b: The second sample, (m, *event).
+        p: The first sample, (n, *event).
+        q: The second sample, (m, *event).
         discrepancy: Its number of centres; its width, which is in units of the coordinates'
             deviations if those are standardised, and ridge, if given: else all are tried.
         permutations: How many relabellings: p-values are multiples of 1/(1 + permutations).
@@ -61,19 +62,19 @@ def lsdd_test(
         seed: Of the relabellings and the centres; None takes fresh entropy.
 
     Raises:
+        TypeError: If a sample is not an array of numbers, or the discrepancy not an `LSDD`.
         ValueError: If the samples' events differ, are not finite or are fewer than two, or if there
             are no permutations.
 
     Example:
-        >>> rng = np.random.default_rng(0)
-        >>> a, b = rng.normal(0, 1, (100, 2)), rng.normal(0, 2, (80, 2))
-        >>> lfi.comparison.lsdd_test(a, b, permutations=199, seed=1).p_value
+        >>> p, q = torch.randn(100, 2), 2 * torch.randn(80, 2)
+        >>> lfi.comparison.lsdd_test(p, q, permutations=199, seed=1).p_value
         0.005
     """
-    if permutations < 1:
-        raise ValueError(f"permutations must be at least 1, got {permutations}")
+    check_whole("permutations", permutations)
+    check_instance("discrepancy", discrepancy, LSDD, optional=True)
     lsdd = LSDD() if discrepancy is None else discrepancy
-    pooled = pool(a, b, standardise=standardise, seed=seed)
+    pooled = pool(p, q, standardise=standardise, seed=seed)
     rows = pooled.rows
     mixed = rows[pooled.rng.permutation(len(rows))]
     centres = mixed[: lsdd.centres]
@@ -106,7 +107,7 @@ def _distances(
     values, vectors = spectrum(centres, share, width)
     z = gaussian(rows, centres, width) @ vectors
     n = labels[:, 0].sum()
-    sum_a = z.mT @ labels  # (c, b)
-    difference = sum_a / n - (z.sum(dim=0)[:, None] - sum_a) / (len(rows) - n)
+    sum_p = z.mT @ labels  # (c, b)
+    difference = sum_p / n - (z.sum(dim=0)[:, None] - sum_p) / (len(rows) - n)
     inverse = 1 / (values + ridges[:, None])
     return ((values + 2 * ridges[:, None]) * inverse.square()) @ difference.square()

@@ -1,6 +1,6 @@
-"""Two-sample tests: what they are given, what they return, and the p-value of a permutation.
+"""Permutation tests of two samples: relabellings, p-values and results.
 
-Under the null hypothesis that a and b have the same distribution, every relabelling of the pooled
+Under the null hypothesis that p and q have the same distribution, every relabelling of the pooled
 sample is as likely as the one observed, so the observed statistic is one of B + 1 equally likely
 values. With # relabelled values at least as large as it,
 
@@ -19,16 +19,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arrays import Samples, two_samples
+from lfi.runtime import Described, fresh
 
-@dataclass(frozen=True)
-class TwoSampleTest:
+
+@dataclass(frozen=True, repr=False)
+class TwoSampleTest(Described):
     """The result of a two-sample test.
 
     Attributes:
         statistic: How far the samples are apart, in the statistic's own units.
         p_value: How often samples of one distribution are at least as far apart.
-        n_a: Size of the first sample.
-        n_b: Size of the second.
+        n_p: Size of the first sample.
+        n_q: Size of the second.
         compared: What was compared, in words.
         permutations: How many relabellings the p-value is made of.
         seed: The seed, the drawn one where none was given.
@@ -36,11 +39,19 @@ class TwoSampleTest:
 
     statistic: float
     p_value: float
-    n_a: int
-    n_b: int
+    n_p: int
+    n_q: int
     compared: str
     permutations: int
     seed: int
+
+    def describe(self) -> str:
+        """Return the p-value, the statistic and what they rest on."""
+        return (
+            f"p-value {self.p_value:.3g}, statistic {self.statistic:.4g} ({self.compared})\n"
+            f"{self.n_p:,} against {self.n_q:,} samples, {self.permutations:,} relabellings, "
+            f"seed {self.seed}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +83,21 @@ class Pooled:
         return torch.from_numpy(labels).T.contiguous()
 
     def result(
-        self, values: Float[Tensor, " b"], compared: str, slack: float = 0.0
+        self, values: Float[Tensor, " b"], compared: str, tolerance: float = 0.0
     ) -> TwoSampleTest:
         """Return the test whose statistics are `values`, the observed one first.
 
         Args:
             values: Of all relabellings.
             compared: What was compared, in words.
-            slack: How far apart rounding may bring statistics that are equal.
+            tolerance: How far apart rounding may bring statistics that are equal.
         """
         observed, permuted = float(values[0]), values[1:]
         return TwoSampleTest(
             statistic=observed,
-            p_value=permutation_p_value(observed - slack, permuted),
-            n_a=self.n,
-            n_b=self.m,
+            p_value=permutation_p_value(observed - tolerance, permuted),
+            n_p=self.n,
+            n_q=self.m,
             compared=compared,
             permutations=len(permuted),
             seed=self.seed,
@@ -103,62 +114,43 @@ def permutation_p_value(observed: float, permuted: Float[Tensor, " b"]) -> float
     return (1 + int((permuted >= observed).sum())) / (1 + len(permuted))
 
 
-def pool(
-    a: Tensor | np.ndarray, b: Tensor | np.ndarray, *, standardise: bool, seed: int | None
-) -> Pooled:
+def pool(p: Samples, q: Samples, *, standardise: bool, seed: int | None) -> Pooled:
     """Return two samples of any events in one, flattened and centred.
 
     Args:
-        a: The first sample, (n, *event).
-        b: The second sample, (m, *event).
+        p: The first sample, (n, *event).
+        q: The second sample, (m, *event).
         standardise: Whether to divide every coordinate by its deviation in the pooled sample.
         seed: Of the relabellings; None takes fresh entropy.
 
     Raises:
+        TypeError: If a sample is not an array of numbers.
         ValueError: If the samples' events differ, are not finite or are fewer than two.
 
     Example:
         >>> pool(np.zeros((3, 2)), np.ones((2, 2)), standardise=True, seed=1).rows.shape
         torch.Size([5, 2])
     """
-    a, b = two_rows(a, b, 2)
-    rows = np.concatenate([a, b]).reshape(len(a) + len(b), -1)
-    rows = rows - rows.mean(axis=0)
+    p, q = flat_samples(p, q, min_rows=2)
+    rows = torch.cat([p, q])
+    rows = rows - rows.mean(dim=0)
     if standardise:
-        scale = rows.std(axis=0)
-        rows = rows / np.where(scale > 0, scale, 1)
-    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-    return Pooled(torch.from_numpy(rows), len(a), len(b), seed, np.random.default_rng(seed))
+        scale = rows.std(dim=0, correction=0)
+        rows = rows / torch.where(scale > 0, scale, 1)
+    seed = fresh(seed)
+    return Pooled(rows, len(p), len(q), seed, np.random.default_rng(seed))
 
 
-def two_rows(
-    a: Tensor | np.ndarray, b: Tensor | np.ndarray, least: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return two samples of the same events as arrays of float64, (n, *event) and (m, *event).
-
-    Raises:
-        ValueError: If the events differ, a sample is not finite, has no events, or fewer than
-            `least`.
-    """
-    a, b = as_rows("a", a, least), as_rows("b", b, least)
-    if a.shape[1:] != b.shape[1:]:
-        raise ValueError(f"a and b must have equal events, got {a.shape[1:]} and {b.shape[1:]}")
-    return a, b
-
-
-def as_rows(name: str, sample: Tensor | np.ndarray, least: int) -> np.ndarray:
-    """Return a sample as an array of float64, (n, *event).
+def flat_samples(
+    p: Samples, q: Samples, *, min_rows: int
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+    """Return two samples of the same events as flat rows of float64 on the CPU.
 
     Raises:
-        ValueError: If it is not finite, has no events, or fewer than `least`.
+        TypeError: If a sample is not an array of numbers.
+        ValueError: If the events differ or are empty, a sample is not finite, or has fewer rows.
     """
-    rows = sample.detach().cpu().numpy() if isinstance(sample, Tensor) else np.asarray(sample)
-    rows = rows.astype(np.float64)
-    if rows.ndim < 2 or rows[:1].size == 0:
-        raise ValueError(f"{name} must have shape (n, *event) with n > 0, got {rows.shape}")
-    if len(rows) < least:
-        raise ValueError(f"{name} must have at least {least} samples, got {len(rows)}")
-    if not np.isfinite(rows).all():
-        bad = np.count_nonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
-        raise ValueError(f"{name} must be finite, got {bad} of {len(rows)} samples that are not")
-    return rows
+    p, q = two_samples(p, q, min_rows=min_rows, names=("p", "q"))
+    if p[0].numel() == 0:
+        raise ValueError(f"p and q must have events with entries, got shape {tuple(p.shape)}")
+    return tuple(x.detach().cpu().double().reshape(len(x), -1) for x in (p, q))

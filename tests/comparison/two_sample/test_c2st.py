@@ -133,7 +133,7 @@ def test_the_p_value_is_that_of_arranged_labels():
             assert abs(share - drawn) < 5 * (2 * 0.25 / 20_000) ** 0.5
 
 
-def test_any_classifier_is_taken_and_said():
+def test_any_classifier_is_taken_and_named():
     a, b = normal(100), normal(80, mean=1.0, seed=1)
     forest = RandomForestClassifier(n_estimators=10)
     first, second = (c2st(a, b, classifier=forest, seed=1) for _ in range(2))
@@ -213,7 +213,7 @@ def test_tensors_and_arrays_of_any_event_are_taken():
         torch.tensor(a).reshape(50, 2, 3), torch.tensor(b).reshape(70, 2, 3), seed=1, **CHEAP
     )
     assert of_arrays == of_tensors
-    assert (of_arrays.n_a, of_arrays.n_b) == (50, 70)
+    assert (of_arrays.n_p, of_arrays.n_q) == (50, 70)
     assert isinstance(of_arrays, C2ST)
 
 
@@ -226,11 +226,12 @@ def test_counts_and_columns_that_never_vary_are_taken():
 @pytest.mark.parametrize(
     "a, b, message",
     [
-        (np.zeros(10), np.zeros((10, 1)), r"a must have shape \(n, \*event\).*got \(10,\)"),
-        (np.zeros((10, 2)), np.zeros((10, 3)), r"equal events, got \(2,\) and \(3,\)"),
-        (np.zeros((10, 2)), np.zeros((3, 2)), "b must have at least 5 samples, got 3"),
-        (np.zeros((0, 2)), np.zeros((3, 2)), r"a must have shape \(n, \*event\)"),
-        (np.full((10, 2), np.nan), np.zeros((9, 2)), "a must be finite, got 10 of 10 samples"),
+        (np.zeros(10), np.zeros((10, 1)), "events of one shape"),
+        (np.zeros((10, 2)), np.zeros((10, 3)), "events of one shape"),
+        (np.zeros((10, 2)), np.zeros((3, 2)), "q: 3 rows are too few, need at least 5"),
+        (np.zeros((0, 2)), np.zeros((3, 2)), "p: 0 rows are too few"),
+        (np.zeros((9, 0)), np.zeros((9, 0)), r"events with entries, got shape \(9, 0\)"),
+        (np.full((10, 2), np.nan), np.zeros((9, 2)), "p: 10 of 10 rows are not finite"),
     ],
 )
 def test_what_cannot_be_compared_is_named(a, b, message):
@@ -248,5 +249,5 @@ def test_settings_that_mean_nothing_are_refused():
 
 def test_seeds_are_whole_and_not_negative():
     a = normal(10)
-    with pytest.raises(ValueError, match="non-negative"):
+    with pytest.raises(ValueError, match="seed must not be negative"):
         c2st(a, a, seed=-1)

@@ -178,7 +178,7 @@ def test_results_say_what_was_done(test):
     a, b = torch.randn(10, 2, 3), np.random.default_rng(1).normal(size=(8, 2, 3))
     result = test(a, b, permutations=19, seed=5)
     assert isinstance(result, TwoSampleTest)
-    assert (result.n_a, result.n_b, result.permutations, result.seed) == (10, 8, 19, 5)
+    assert (result.n_p, result.n_q, result.permutations, result.seed) == (10, 8, 19, 5)
     assert result == test(a, b, permutations=19, seed=5)
     assert round(result.p_value * 20) == pytest.approx(result.p_value * 20)
     fresh = test(a, b, permutations=19)
@@ -204,9 +204,9 @@ def test_kernels_are_the_users_choice():
 def test_samples_that_cannot_be_compared_are_refused(test):
     a = torch.randn(5, 2)
     for bad, message in [
-        (torch.randn(5, 3), r"a and b must have equal events, got \(2,\) and \(3,\)"),
-        (torch.randn(1, 2), "b must have at least 2 samples, got 1"),
-        (torch.full((3, 2), torch.nan), "b must be finite, got 3 of 3 samples that are not"),
+        (torch.randn(5, 3), "p and q must hold events of one shape"),
+        (torch.randn(1, 2), "q: 1 rows are too few, need at least 2"),
+        (torch.full((3, 2), torch.nan), "q: 3 of 3 rows are not finite"),
     ]:
         with pytest.raises(ValueError, match=message):
             test(a, bad)

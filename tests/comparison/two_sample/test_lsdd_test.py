@@ -31,7 +31,7 @@ def test_what_is_returned():
     a, b = normal(60), normal(40, mean=2.0, seed=1)
     result = lsdd_test(a, b, permutations=99, seed=1)
     assert isinstance(result, TwoSampleTest)
-    assert (result.n_a, result.n_b, result.permutations, result.seed) == (60, 40, 99, 1)
+    assert (result.n_p, result.n_q, result.permutations, result.seed) == (60, 40, 99, 1)
     assert result.p_value == 0.01
     words = "density difference, 9 widths and 11 ridges, coordinates over their deviations"
     assert result.compared == words
@@ -96,9 +96,9 @@ def test_what_cannot_be_compared_is_named():
     a = normal(10)
     with pytest.raises(ValueError, match="permutations must be at least 1, got 0"):
         lsdd_test(a, a, permutations=0)
-    with pytest.raises(ValueError, match="b must have at least 2 samples, got 1"):
+    with pytest.raises(ValueError, match="q: 1 rows are too few, need at least 2"):
         lsdd_test(a, a[:1])
-    with pytest.raises(ValueError, match="equal events"):
+    with pytest.raises(ValueError, match="events of one shape"):
         lsdd_test(a, normal(10, 3))
-    with pytest.raises(ValueError, match="a must be finite, got 10 of 10"):
+    with pytest.raises(ValueError, match="p: 10 of 10 rows are not finite"):
         lsdd_test(a * np.nan, a)

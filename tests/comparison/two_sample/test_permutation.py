@@ -50,14 +50,14 @@ def test_rounding_does_not_part_what_is_equal():
     pooled = pool(torch.zeros(2, 1), torch.ones(2, 1), standardise=False, seed=1)
     values = torch.tensor([1.0, 1.0 - 1e-12, 0.5])
     assert pooled.result(values, "x").p_value == 1 / 3
-    assert pooled.result(values, "x", slack=1e-9).p_value == 2 / 3
+    assert pooled.result(values, "x", tolerance=1e-9).p_value == 2 / 3
 
 
 def test_seeds_are_kept_and_fresh_ones_repeat():
     a, b = torch.randn(4, 1), torch.randn(3, 1)
-    fresh = pool(a, b, standardise=True, seed=None)
-    again = pool(a, b, standardise=True, seed=fresh.seed)
-    assert torch.equal(fresh.relabellings(30), again.relabellings(30))
+    drawn = pool(a, b, standardise=True, seed=None)
+    again = pool(a, b, standardise=True, seed=drawn.seed)
+    assert torch.equal(drawn.relabellings(30), again.relabellings(30))
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,22 @@ def test_seeds_are_kept_and_fresh_ones_repeat():
         (
             np.ones((3, 2)),
             np.ones((3, 3)),
-            r"a and b must have equal events, got \(2,\) and \(3,\)",
+            "p and q must hold events of one shape",
         ),
-        (np.ones((1, 2)), np.ones((3, 2)), "a must have at least 2 samples, got 1"),
-        (np.ones(3), np.ones((3, 2)), r"a must have shape \(n, \*event\) with n > 0, got \(3,\)"),
-        (np.ones((3, 2)), np.full((3, 2), np.inf), "b must be finite, got 3 of 3 samples that are"),
+        (np.ones((1, 2)), np.ones((3, 2)), "p: 1 rows are too few, need at least 2"),
+        (np.ones(3), np.ones((3, 2)), "p and q must hold events of one shape"),
+        (np.ones((3, 2)), np.full((3, 2), np.inf), "q: 3 of 3 rows are not finite"),
     ],
 )
 def test_what_cannot_be_pooled_is_named(a, b, message):
     with pytest.raises(ValueError, match=message):
         pool(a, b, standardise=True, seed=1)
+
+
+def test_results_are_shown_in_words():
+    test = pool([[0.0], [1.0]], np.ones((3, 1)), standardise=False, seed=1).result(
+        torch.tensor([2.0, 1.0, 3.0]), "means"
+    )
+    assert repr(test) == (
+        "p-value 0.667, statistic 2 (means)\n2 against 3 samples, 2 relabellings, seed 1"
+    )

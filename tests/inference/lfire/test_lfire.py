@@ -173,5 +173,5 @@ def test_what_cannot_be_fitted_is_refused():
 def test_observations_of_another_shape_are_refused(fitted):
     with pytest.raises(ValueError, match="x_obs has shape"):
         fitted.weights(torch.zeros(2))
-    with pytest.raises(ValueError, match="non-finite"):
+    with pytest.raises(ValueError, match="not finite"):
         fitted.weights(torch.tensor([math.nan]))
