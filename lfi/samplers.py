@@ -5,14 +5,14 @@ from lfi.inference import (
     NUTS,
     SMC,
     Automatic,
-    Ensemble,
+    DifferentialEvolution,
     Importance,
     Variational,
 )
 
 __all__ = [
     "Automatic",
-    "Ensemble",
+    "DifferentialEvolution",
     "HMC",
     "Importance",
     "NUTS",

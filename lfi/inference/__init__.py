@@ -91,7 +91,7 @@ from lfi.inference.samplers.automatic import (
     Automatic,
 )
 from lfi.inference.samplers.differential_evolution import (
-    Ensemble,
+    DifferentialEvolution,
 )
 from lfi.inference.samplers.hmc import (
     HMC,
@@ -121,6 +121,7 @@ from lfi.inference.types import (
 )
 
 __all__ = [
+    "DifferentialEvolution",
     "AmortisedPosterior",
     "Accepted",
     "Automatic",
@@ -130,7 +131,6 @@ __all__ = [
     "Distance",
     "DistanceQuantile",
     "Draws",
-    "Ensemble",
     "FittedRatio",
     "FlowPosterior",
     "Generation",

@@ -29,7 +29,7 @@ def account(draws: Draws) -> dict[str, object]:
         "ess": draws.ess,
         "unique_draws": draws.unique,
         "pareto_k": draws.khat,
-        "candidates": draws.candidates,
+        "proposals": draws.proposals,
         "seed": draws.seed,
         "r_hat": None if draws.r_hat is None else draws.r_hat.tolist(),
         "acceptance": draws.acceptance,

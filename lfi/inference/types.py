@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,43 +14,45 @@ from lfi.simulation import Prior, Simulations
 LEAST = 100  # valid simulations that a method needs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Draws:
-    """Draws of a posterior, and how far to trust them.
+    """Draws of a posterior, and diagnostics of how they were made.
 
     Attributes:
         theta: The draws, (n, theta_dim), in random order, inside the prior's support.
         names: The parameters' names.
-        sampler: Which sampler made them: "importance", "ensemble", "hmc", "smc", "nuts",
-            "variational".
-        ess: How many independent draws they are worth.
-        unique: How many different ones there are.
-        khat: Pareto k of the importance weights, where there are weights; above 0.7 they are not to
-            be relied on alone.
-        r_hat: Nested R-hat of each parameter, where there are chains.
-        acceptance: The share of proposed moves that chains accepted, where there are chains.
-        candidates: How many draws of a prior or proposal were weighed.
+        sampler: Which sampler made them, such as "importance", "differential evolution", "smc".
+        ess: The effective sample size.
+        proposals: How many draws of a prior or proposal were weighted or accepted from.
         seconds: How long it took, all observations of the same call together.
         seed: The seed that repeats it.
+        khat: Pareto k of the importance weights, where there are weights; above 0.7 they are not
+            reliable alone.
+        r_hat: R-hat of each parameter, nested where there are many chains; None without chains.
+        acceptance: The share of proposed moves that chains accepted; None without chains.
         log_evidence: The log of the integral of prior times weight, where the sampler estimates it:
             log p(x_obs) where the weight is a likelihood; of a ratio it is a check, since that of
             an exact one is 0.
-        timed_out: Whether the time limit struck, so that these are the best draws so far.
+        timed_out: Whether time ran out, so that these are the best draws so far.
     """
 
     theta: Float[Tensor, "n theta_dim"]
     names: tuple[str, ...]
     sampler: str
     ess: float
-    unique: int
-    khat: float | None
-    r_hat: Float[Tensor, " theta_dim"] | None
-    acceptance: float | None
-    candidates: int
+    proposals: int
     seconds: float
     seed: int
+    khat: float | None = None
+    r_hat: Float[Tensor, " theta_dim"] | None = None
+    acceptance: float | None = None
     log_evidence: float | None = None
     timed_out: bool = False
+
+    @cached_property
+    def unique(self) -> int:
+        """How many different draws there are."""
+        return len(torch.unique(self.theta, dim=0))
 
     def marginal(self, names: Sequence[str]) -> "Draws":
         """Return the draws of some of the parameters, in the order asked for.
@@ -61,12 +64,10 @@ class Draws:
         if unknown:
             raise ValueError(f"names: no parameter {unknown[0]!r} among {', '.join(self.names)}")
         columns = [self.names.index(name) for name in names]
-        theta = self.theta[:, columns]
         return replace(
             self,
-            theta=theta,
+            theta=self.theta[:, columns],
             names=tuple(names),
-            unique=len(torch.unique(theta, dim=0)),
             r_hat=None if self.r_hat is None else self.r_hat[columns],
         )
 

@@ -88,7 +88,7 @@ def write_report(
         >>> import tempfile
         >>> draws = lfi.inference.Draws(
         ...     theta=torch.randn(1000, 1), names=("mean",), sampler="importance", ess=1000.0,
-        ...     unique=1000, khat=0.1, r_hat=None, acceptance=None, candidates=8192, seconds=0.1,
+        ...     khat=0.1, proposals=8192, seconds=0.1,
         ...     seed=1)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     page = write_report(f"{folder}/report.html", draws=draws, seed=1).read_text()

@@ -118,7 +118,7 @@ def sampler_table(draws: Draws) -> Table:
     if draws.acceptance is not None:
         rows.append(("acceptance", f"{draws.acceptance:.1%}", Verdict(None, "")))
     rows += [
-        ("candidates", f"{draws.candidates:,}", Verdict(None, "")),
+        ("proposals", f"{draws.proposals:,}", Verdict(None, "")),
         ("seconds", f"{draws.seconds:.1f}", Verdict(None, "")),
         ("seed", str(draws.seed), Verdict(None, "")),
     ]

@@ -158,7 +158,7 @@ def exact(task: str) -> torch.Tensor:
             :DRAWS
         ]
     import lfi
-    from lfi.inference.samplers.differential_evolution import walk
+    from lfi.inference.samplers.differential_evolution import run_chains
     from simulators import g_and_k
 
     kept = Path(tempfile.gettempdir()) / f"lfi_exact_{task}.npy"
@@ -174,7 +174,7 @@ def exact(task: str) -> torch.Tensor:
         likelihood = g_and_k.log_likelihood(theta.double(), x).to(u)
         return prior.log_prob(theta) + log_jacobian + likelihood.nan_to_num(nan=-torch.inf)
 
-    end = walk(target, prior.to_unconstrained(truth * spread), rng)
+    end = run_chains(target, prior.to_unconstrained(truth * spread), rng)
     print(f"{task}: exact posterior by {end.steps} steps, R-hat {float(end.r_hat.max()):.3f}")
     theta = prior.from_unconstrained(end.u)[0]
     np.save(kept, theta.numpy())

@@ -37,7 +37,7 @@ TASKS = (
 SAMPLERS = (
     lfi.samplers.Automatic(),
     lfi.samplers.Importance(),
-    lfi.samplers.Ensemble(),
+    lfi.samplers.DifferentialEvolution(),
     lfi.samplers.HMC(),
     lfi.samplers.SMC(),
 )

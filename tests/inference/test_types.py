@@ -9,7 +9,7 @@ from lfi.inference.types import Draws
 def draws():
     theta = torch.tensor([[1.0, 2.0, 3.0], [1.0, 5.0, 6.0]])
     r_hat = torch.tensor([1.0, 1.1, 1.2])
-    return Draws(theta, ("a", "b", "c"), "ensemble", 2.0, 2, 0.1, r_hat, 0.3, 10, 0.1, 1)
+    return Draws(theta, ("a", "b", "c"), "smc", 2.0, 10, 0.1, 1, r_hat=r_hat)
 
 
 def test_marginals_are_columns_in_the_order_asked_for():

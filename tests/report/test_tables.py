@@ -84,7 +84,9 @@ def test_rules_of_thumb_have_their_limits_where_they_say():
 def test_chains_have_rows_of_their_own():
     bare = column(sampler_table(parts.draws()), "sampling")
     chains = column(
-        sampler_table(parts.draws(r_hat=torch.ones(3), acceptance=0.4, sampler="ensemble")),
+        sampler_table(
+            parts.draws(r_hat=torch.ones(3), acceptance=0.4, sampler="differential evolution")
+        ),
         "sampling",
     )
     assert set(chains) - set(bare) == {"largest R-hat", "acceptance"}

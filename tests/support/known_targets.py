@@ -37,7 +37,7 @@ def conjugate(m: int = 1, sd: float = 0.3) -> Known:
     covariance = (torch.eye(2, dtype=torch.float64) + noise.inverse()).inverse()
     evidence = MultivariateNormal(torch.zeros(2, dtype=torch.float64), torch.eye(2) + noise)
     return Known(
-        Target(as_prior({"a": Normal(zero, one), "b": Normal(zero, one)}), x, pair),
+        Target(as_prior({"a": Normal(zero, one), "b": Normal(zero, one)}), (x,), pair),
         x @ noise.inverse() @ covariance,
         covariance.expand(m, 2, 2),
         evidence.log_prob(x),
@@ -59,7 +59,7 @@ def edge(rate: float = 20.0) -> Known:
     second = 1 / (1 + rate)
     variances = torch.tensor([1 / rate**2 - cut / (1 - cut) ** 2, second**2], dtype=torch.float64)
     return Known(
-        Target(prior, torch.tensor([[rate, rate]], dtype=torch.float64), pair),
+        Target(prior, (torch.tensor([[rate, rate]], dtype=torch.float64),), pair),
         torch.tensor([[first, second]], dtype=torch.float64),
         variances.diag()[None],
         torch.tensor([math.log((1 - cut) / rate / (1 + rate))], dtype=torch.float64),
@@ -80,4 +80,4 @@ def two_modes(share: float = 0.3, sd: float = 0.03) -> Target:
         ]
         return torch.stack(modes).logsumexp(0)
 
-    return Target(prior, torch.tensor([[0.5, 0.5]], dtype=torch.float64), pair)
+    return Target(prior, (torch.tensor([[0.5, 0.5]], dtype=torch.float64),), pair)

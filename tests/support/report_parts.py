@@ -28,11 +28,8 @@ def draws(n=2_000, names=names, **changes):
         "names": tuple(names),
         "sampler": "importance",
         "ess": 0.9 * n,
-        "unique": len(theta),
         "khat": 0.2,
-        "r_hat": None,
-        "acceptance": None,
-        "candidates": 16_384,
+        "proposals": 16_384,
         "seconds": 0.5,
         "seed": 7,
     }

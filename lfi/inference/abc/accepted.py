@@ -9,7 +9,6 @@ the tolerance goes to zero. A simulation that failed has no distance: it is reje
 since the observed data did not fail.
 """
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -202,11 +201,8 @@ class Accepted:
             names=self.names,
             sampler="abc",
             ess=self.ess,
-            unique=len(theta.unique(dim=0)),
-            khat=math.nan,
-            r_hat=None,
             acceptance=self.acceptance,
-            candidates=self.simulations,
+            proposals=self.simulations,
             seconds=sum(generation.seconds for generation in self.history),
             seed=seed,
         )

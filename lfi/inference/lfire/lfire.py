@@ -122,11 +122,7 @@ class LFIREPosterior:
             names=self.names,
             sampler="lfire",
             ess=float(effective_sample_size(self.weights(x_obs).log())),
-            unique=len(theta.unique(dim=0)),
-            khat=math.nan,
-            r_hat=None,
-            acceptance=None,
-            candidates=len(self.theta),
+            proposals=len(self.theta),
             seconds=self.seconds,
             seed=seed,
         )

@@ -17,7 +17,8 @@ from lfi.inference.arviz import inference_data
 from lfi.inference.samplers.automatic import Automatic
 from lfi.inference.samplers.importance import Importance
 from lfi.inference.samplers.maximum import modes
-from lfi.inference.samplers.target import Clock, Sampler, Target
+from lfi.inference.samplers.target import Sampler, Target
+from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.training_reference import Seen
 from lfi.inference.types import Draws, Weighted
 from lfi.numerics.arrays import as_observations
@@ -27,9 +28,9 @@ from lfi.simulation import Prior, as_simulator, replicate
 if TYPE_CHECKING:
     import arviz
 
-NORMALISE = Importance(worth=4.0)  # what estimates a normalising constant, for
-NORMALISED_AS = 10_000  # so many draws
-PAIRS = 2**18  # of observations and candidates that are weighed at a time
+NORMALISE = Importance(target_ess=4.0)  # estimates a normalising constant,
+NORMALISED_DRAWS = 10_000  # with an effective size of a multiple of these
+PAIRS = 2**18  # of observations and prior draws that are weighted at a time
 
 
 class TargetPosterior(ABC):
@@ -113,21 +114,20 @@ class TargetPosterior(ABC):
         seed: int | None = None,
         sampler: Sampler | None = None,
     ) -> Draws | tuple[Draws, ...]:
-        """Return n draws with the account of how they were made, one account an observation.
+        """Return n draws of each observation, with diagnostics of how they were made.
 
         Args:
             n: How many, of each observation.
             x_obs: One observation, (*event), or many, (m, *event).
             seed: None takes fresh entropy, which the draws record.
-            sampler: `lfi.samplers.Automatic()` weighs candidates, and sends chains from them where
-                Pareto k is above 0.7 or the candidates are worth less than twice n. Others by name:
-                `lfi.samplers.Importance`, `lfi.samplers.Ensemble`, `lfi.samplers.HMC`,
-                `lfi.samplers.SMC`, `lfi.samplers.NUTS`, `lfi.samplers.Variational`. Each has a
-                `time_limit`.
+            sampler: None takes the posterior's `default_sampler`: independent draws of a flow, and
+                else `lfi.samplers.Automatic()`, importance resampling followed by chains where
+                Pareto k is above 0.7 or the effective sample size below 2 n. The others are in
+                `lfi.samplers`; each has a `time_limit`.
 
         Raises:
             ValueError: If n is not positive or the observation does not fit.
-            TimeoutError: If the time limit strikes before there is anything to return.
+            TimeoutError: If time runs out before there are draws to return.
         """
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
@@ -199,7 +199,8 @@ class TargetPosterior(ABC):
         with torch.no_grad():
             value = target.log_density(theta[None])
         if normalise and not self.normalised:
-            found = NORMALISE.weigh(target, NORMALISED_AS, seed=0, clock=Clock.start(600.0))
+            limit = TimeLimit.start(600.0)
+            found = NORMALISE.weighted_samples(target, NORMALISED_DRAWS, seed=0, limit=limit)
             value = value - value.new_tensor([each.log_evidence for each in found])[:, None]
         return value[0] if single else value
 

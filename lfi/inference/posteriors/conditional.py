@@ -98,12 +98,13 @@ class TrialsPosterior(AmortisedPosterior):
         m, k = x.shape[:2]
         base = self.base.target(x.flatten(0, 1))
 
-        def pair(theta: Tensor, parts: Tensor) -> Tensor:
-            """Sum the trials' weights, theta (m, n, D) with parts (m, 1, k, ...)."""
-            terms = [base.pair(theta, part) for part in parts.unbind(2)]
-            return torch.stack(terms).sum(0)
+        def pair(theta: Tensor, *x: Tensor) -> Tensor:
+            """Sum the trials' weights, theta (m, n, D) with tensors of (m, 1, k, ...)."""
+            trials = zip(*(part.unbind(2) for part in x), strict=True)
+            return torch.stack([base.pair(theta, *trial) for trial in trials]).sum(0)
 
-        return Target(self.prior, base.x.unflatten(0, (m, k)), pair, rows=base.rows)
+        parts = tuple(part.unflatten(0, (m, k)) for part in base.x)
+        return Target(self.prior, parts, pair, rows=base.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,9 +173,9 @@ class ConditionalPosterior(AmortisedPosterior):
             [self.values.get(name, 0.0) for name in names], dtype=self.base.prior.dtype
         )
 
-        def pair(theta: Tensor, parts: Tensor) -> Tensor:
+        def pair(theta: Tensor, *x: Tensor) -> Tensor:
             full = whole.to(theta).expand(*theta.shape[:-1], -1)
             full = full.index_copy(-1, columns.to(theta.device), theta)
-            return base.pair(full, parts)
+            return base.pair(full, *x)
 
         return Target(self.prior, base.x, pair, rows=base.rows)

@@ -155,7 +155,7 @@ class FlowPosterior(SavedPosterior):
         def pair(theta: Tensor, embedded: Tensor) -> Tensor:
             return self._pairs(theta, embedded) - self.prior.log_prob(theta)
 
-        return Target(self.prior, proposal.x, pair, proposal, ROWS)
+        return Target(self.prior, (proposal.x,), pair, proposal, ROWS)
 
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         spec = {

@@ -168,7 +168,7 @@ class LikelihoodPosterior(SavedPosterior):
         with torch.no_grad():
             seen = self.network.see(x)
         rows = ROWS // seen.shape[1]
-        return Target(self.prior, seen, self._pairs, proposal, rows)
+        return Target(self.prior, (seen,), self._pairs, proposal, rows)
 
     def simulate(
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator

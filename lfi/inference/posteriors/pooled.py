@@ -6,9 +6,10 @@ an overconfident pool towards the prior. What c(x) is need not be known.
 """
 
 from dataclasses import asdict, dataclass, field
+from itertools import islice
+from operator import mul
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -109,19 +110,15 @@ class PooledPosterior(SavedPosterior):
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
         parts = [member.target(x) for member in self.members]
-        shapes = [part.x.shape[1:] for part in parts]
-        sizes = [shape.numel() for shape in shapes]
 
-        def pair(theta: Tensor, x: Tensor) -> Tensor:
-            value = 0.0
-            packed = x.split(sizes, dim=-1)
-            for weight, part, shape, own in zip(self.weights, parts, shapes, packed, strict=True):
-                value = value + weight * part.pair(theta, own.unflatten(-1, shape)).to(theta)
-            return value
+        def pair(theta: Tensor, *x: Tensor) -> Tensor:
+            own = iter(x)
+            terms = (part.pair(theta, *islice(own, len(part.x))).to(theta) for part in parts)
+            return sum(map(mul, self.weights, terms))
 
-        packed = torch.cat([part.x.flatten(1) for part in parts], dim=1)
+        x_parts = tuple(each for part in parts for each in part.x)
         rows = min(part.rows for part in parts)
-        return Target(self.prior, packed, pair, self.proposal(x), rows)
+        return Target(self.prior, x_parts, pair, self.proposal(x), rows)
 
     def proposal(self, x: Float[Tensor, "m ..."]) -> Proposal | None:
         """Return a law to draw candidates from, for m observations."""

@@ -76,7 +76,7 @@ class RatioPosterior(SavedPosterior):
             return self.critic.pair(self.critic.embed_theta(theta), embedded)
 
         rows = ROWS if self.device.type == "cpu" else ROWS_ELSEWHERE
-        return Target(self.prior, self._embedded(x), pair, rows=rows)
+        return Target(self.prior, (self._embedded(x),), pair, rows=rows)
 
     @torch.no_grad()
     def _embedded(self, x: Tensor) -> Tensor:

@@ -249,7 +249,7 @@ class SbiPosterior(AmortisedPosterior):
             value = self.potential(rows, track_gradients=torch.is_grad_enabled())
             return value.reshape(m, n).to(theta) - self.prior.log_prob(theta)
 
-        return Target(self.prior, x, pair, self._proposal(x))
+        return Target(self.prior, (x,), pair, self._proposal(x))
 
     def _proposal(self, x: Float[Tensor, "m ..."]) -> Proposal | None:
         if self.flow is None:

@@ -4,7 +4,7 @@ from lfi.inference.samplers.automatic import (
     Automatic,
 )
 from lfi.inference.samplers.differential_evolution import (
-    Ensemble,
+    DifferentialEvolution,
 )
 from lfi.inference.samplers.hmc import (
     HMC,
@@ -28,8 +28,8 @@ from lfi.inference.samplers.variational import (
 )
 
 __all__ = [
+    "DifferentialEvolution",
     "Automatic",
-    "Ensemble",
     "HMC",
     "Importance",
     "NUTS",

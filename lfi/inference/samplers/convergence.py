@@ -1,4 +1,4 @@
-"""How far chains have forgotten where they started, and what their states are worth together.
+"""Convergence of many short Markov chains, and the effective sample size of their states.
 
 References:
     Margossian et al., Nested R-hat, Bayesian Analysis 2024. arXiv:2110.13017
@@ -12,11 +12,11 @@ GROUPS = 8
 
 
 def nested_r_hat(start: Float[Tensor, "n d"], end: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """Return, for each dimension, whether walkers that started apart are still apart.
+    """Return nested R-hat of each dimension: whether chains that started apart are still apart.
 
-    Walkers are grouped by the eighth of the ensemble that they started in. With B the variance of
-    the groups' means at the end, and W the mean variance inside, R-hat is sqrt(1 + B / W). Many
-    short chains are judged by this where split R-hat would judge their length.
+    Chains are grouped by the eighth of all that they started in. With B the variance of
+    the groups' means at the end, and W the mean variance inside, R-hat is sqrt(1 + B / W). It
+    assesses many short chains, where split R-hat would need long ones.
 
     Example:
         >>> start = torch.randn(4000, 2)
@@ -34,10 +34,10 @@ def nested_r_hat(start: Float[Tensor, "n d"], end: Float[Tensor, "n d"]) -> Floa
 
 
 def many_chains_ess(states: Float[Tensor, "chains length d"]) -> float:
-    """Return how many independent draws the states of many chains are worth, the worst dimension's.
+    """Return the effective sample size of the states of many chains, the smallest dimension's.
 
     The mean of all states has the variance of the chains' means over the number of chains, whatever
-    the chains' memory is; independent draws would have the variance of the states over theirs.
+    the autocorrelation within a chain; independent draws would have that of the states over theirs.
 
     Example:
         >>> round(many_chains_ess(torch.randn(4000, 1, 1)))

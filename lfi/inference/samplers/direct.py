@@ -3,8 +3,6 @@
 import time
 from dataclasses import dataclass
 
-import torch
-
 from lfi.inference.samplers.target import Target
 from lfi.inference.types import Draws
 from lfi.runtime import fresh, torch_rng
@@ -30,11 +28,7 @@ class Direct:
                 names=target.prior.names,
                 sampler="flow",
                 ess=float(n),
-                unique=len(torch.unique(rows, dim=0)),
-                khat=None,
-                r_hat=None,
-                acceptance=None,
-                candidates=n,
+                proposals=n,
                 seconds=time.monotonic() - begin,
                 seed=seed,
             )

@@ -1,8 +1,11 @@
-"""Modes: gradient ascent of the posterior density from its best draws, many at once.
+"""Posterior modes by gradient ascent from the best of importance draws, many at once.
 
 The density is that of theta, with no Jacobian, but the ascent runs in unconstrained coordinates,
-in units of the posterior's spread there, so that it cannot leave the support. A density that is
-largest at the edge of the support is climbed towards the edge.
+in units of the posterior's standard deviation there, so that it cannot leave the support. A density
+that is largest at the edge of the support is climbed towards the edge.
+
+Adam is written out here, on a tensor of all ascents, rather than run by the training loop: 150
+steps of a few rows would spend most of their time in its batches, callbacks and history.
 """
 
 import math
@@ -12,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.samplers.importance import Importance
-from lfi.inference.samplers.student_mixture import take
-from lfi.inference.samplers.target import Clock, Target
+from lfi.inference.samplers.target import Target
+from lfi.inference.samplers.time_limit import TimeLimit
+from lfi.numerics.resampling import take_rows
 from lfi.runtime import child, torch_rng
 
 STEPS = 150
@@ -27,38 +31,40 @@ def modes(target: Target, *, starts: int, seed: int) -> Float[Tensor, "m d"]:
     Args:
         target: The posteriors.
         starts: How many ascents there are for each.
-        seed: Of the draws that they start from.
+        seed: The seed of the draws that they start from.
 
     Raises:
-        ValueError: If there is no start.
+        ValueError: If starts is out of range.
 
     Example:
         >>> from torch.distributions import Normal
         >>> from lfi.inference import Target
         >>> prior = lfi.simulation.as_prior({"mean": Normal(0.0, 1.0)})
         >>> pair = lambda theta, x: Normal(theta, 1.0).log_prob(x).sum(-1)
-        >>> target = Target(prior, torch.tensor([[-1.0], [0.5]]), pair)
+        >>> target = Target(prior, (torch.tensor([[-1.0], [0.5]]),), pair)
         >>> modes(target, starts=4, seed=1).round(decimals=3)
         tensor([[-0.5000],
                 [ 0.2500]])
     """
     if not 1 <= starts <= DRAWS:
         raise ValueError(f"starts must be from 1 to {DRAWS}, got {starts}")
-    clock = Clock.start(math.inf)
-    found = Importance(worth=2.0).weigh(target, DRAWS, seed=child(seed, 0), clock=clock)
+    limit = TimeLimit.start(math.inf)
+    found = Importance(target_ess=2.0).weighted_samples(
+        target, DRAWS, seed=child(seed, 0), limit=limit
+    )
     points = torch.stack(
         [each.resample(DRAWS, torch_rng(seed, 1, j)) for j, each in enumerate(found)]
     )
     with torch.no_grad():
         value = target.log_density(target.prior.from_unconstrained(points)[0])
-    origin = take(points, value.topk(starts).indices)
+    origin = take_rows(points, value.topk(starts).indices)
     scale = points.std(1, keepdim=True).clamp_min(1e-6)
     step = torch.zeros_like(origin)
     mean, square = torch.zeros_like(step), torch.zeros_like(step)
     best, best_value = origin, value.topk(starts).values
     for i in range(STEPS):  # Adam, its rate falling along a cosine
         u = origin + scale * step
-        density, gradient = target.slope(u, jacobian=False)
+        density, gradient = target.density_and_gradient(u, jacobian=False)
         better = density > best_value
         best = torch.where(better[..., None], u, best)
         best_value = torch.where(better, density, best_value)

@@ -1,19 +1,20 @@
-"""Annealed sequential Monte Carlo: from the prior to the posterior by small steps.
+"""Annealed sequential Monte Carlo: from the prior to the posterior through tempered densities.
 
 Particles start as draws of the prior and pass through p(theta) w(theta)^b for powers b from 0 to 1.
-Each power is as large as leaves the particles' weights w^(b' - b) worth a given share of them; they
-are resampled by these weights, and moved by ensemble steps that leave p w^b invariant. Modes far
-apart are found while the weight is still flat, and keep their shares. The mean weights multiply to
+Each power is as large as leaves the weights w^(b' - b) a given share of their effective sample
+size; particles are resampled by these weights, and moved by steps of differential evolution that
+leave p w^b invariant. Modes far apart are found while the weight is still flat, and keep their
+shares. The mean weights multiply to
 
     log integral p(theta) w(theta) dtheta = sum_b log mean w^(b' - b),
 
 the log evidence where w is a likelihood. For a ratio it is 0 if the ratio is exact.
 
-Particles that descend from the same prior draw are not independent until moves have made them so.
-How many independent draws they are worth follows from sums over families (Chan & Lai, Lee &
-Whiteley): the mean of f over the particles has the variance
+Particles that descend from the same prior draw are dependent until steps have separated them. Their
+effective sample size follows from sums over the descendants of each (Chan & Lai, Lee & Whiteley):
+the mean of f over the particles has the variance
 
-    sum over families (sum over members of f - mean f)^2 / n^2.
+    sum over first ancestors (sum over descendants of f - mean f)^2 / n^2.
 
 References:
     Del Moral, Doucet & Jasra, Sequential Monte Carlo samplers, JRSS B 2006.
@@ -28,15 +29,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.inference.samplers.differential_evolution import stretch, walk
-from lfi.inference.samplers.student_mixture import systematic, take
-from lfi.inference.samplers.target import Clock, Target
+from lfi.inference.samplers.differential_evolution import differential_evolution_step, run_chains
+from lfi.inference.samplers.target import Target
+from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
+from lfi.numerics.resampling import systematic_resampling, take_rows
 from lfi.runtime import fresh, numpy_rng, torch_rng
 
-FEWEST = 1024  # particles
-FAMILIES = 30  # below so many of them, their number is what the particles are worth
+MIN_PARTICLES = 1024
+MIN_ANCESTORS = 30  # fewer of them are the effective sample size themselves
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,28 @@ class SMC:
     """Annealed sequential Monte Carlo: for posteriors of several modes, and for the evidence.
 
     Attributes:
-        share: The particles' weights may fall to this share of their worth between two powers.
-        moves: Ensemble steps at each power but the last.
-        least: Steps at the last power, at the least.
-        most: And at the most, until particles have forgotten where they were.
-        time_limit: Seconds after which particles at the last power stand still; before it is
-            reached there is nothing to return.
+        min_ess: The share of the effective sample size that is left between two powers.
+        steps: Steps of the particles at each power but the last.
+        min_steps: Steps at the last power, at least.
+        max_steps: Steps at the last power, at most, until the particles have converged.
+        time_limit: Seconds after which particles at the last power stop; before it is reached
+            there is nothing to return.
 
     Example:
         >>> from torch.distributions import Normal
         >>> from lfi.inference import Target
         >>> prior = lfi.simulation.as_prior({"mean": Normal(0.0, 1.0)})
         >>> pair = lambda theta, x: Normal(theta, 1.0).log_prob(x).sum(-1)
-        >>> (draws,) = SMC()(Target(prior, torch.tensor([[1.0]]), pair), 1_000, seed=1)
+        >>> (draws,) = SMC()(Target(prior, (torch.tensor([[1.0]]),), pair), 1_000, seed=1)
         >>> exact = Normal(0.0, 2**0.5).log_prob(torch.tensor(1.0))
         >>> bool((draws.log_evidence - exact).abs() < 0.1)
         True
     """
 
-    share: float = 0.5
-    moves: int = 8
-    least: int = 20
-    most: int = 200
+    min_ess: float = 0.5
+    steps: int = 8
+    min_steps: int = 20
+    max_steps: int = 200
     time_limit: float = 600.0
 
     @torch.no_grad()
@@ -74,46 +76,50 @@ class SMC:
 
         Raises:
             ValueError: If n is not positive, or w is NaN, infinite, or zero at all prior draws.
-            TimeoutError: If the time limit strikes before the last power.
+            TimeoutError: If time runs out before the last power.
         """
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
-        seed, clock = fresh(seed), Clock.start(self.time_limit)
-        m, d, count = len(target), target.prior.dim, max(n, FEWEST)
+        seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
+        m, d, count = len(target), target.prior.dim, max(n, MIN_PARTICLES)
         theta = target.prior.sample(m * count, rng=numpy_rng(seed, 0)).reshape(m, count, d)
         rng = torch_rng(seed, 1)
-        particles, families, log_evidence = self._anneal(target, theta, clock, rng)
+        particles, ancestors, log_evidence = self._anneal(target, theta, limit, rng)
 
         def density(u: Tensor, rows: Tensor) -> Tensor:
             return sum(target.select(rows).unconstrained(u))
 
-        end = walk(density, particles, rng, least=self.least, most=self.most, clock=clock)
-        drawn = []
+        end = run_chains(
+            density,
+            particles,
+            rng,
+            min_steps=self.min_steps,
+            max_steps=self.max_steps,
+            limit=limit,
+        )
+        draws = []
         for j in range(m):
-            worth = families_ess(end.u[j], families[j])
+            ess = genealogical_ess(end.u[j], ancestors[j])
             rows = torch.randperm(count, generator=rng)[:n]
-            theta = target.prior.from_unconstrained(end.u[j, rows])[0]
-            drawn.append(
+            draws.append(
                 Draws(
-                    theta=theta,
+                    theta=target.prior.from_unconstrained(end.u[j, rows])[0],
                     names=target.prior.names,
                     sampler="smc",
-                    ess=min(worth, float(n)),
-                    unique=len(torch.unique(theta, dim=0)),
-                    khat=None,
+                    ess=min(ess, float(n)),
+                    proposals=count,
+                    seconds=limit.elapsed,
+                    seed=seed,
                     r_hat=end.r_hat[j],
                     acceptance=float(end.acceptance[j]),
-                    candidates=count,
-                    seconds=clock.seconds,
-                    seed=seed,
                     log_evidence=float(log_evidence[j]),
                     timed_out=bool(end.timed_out[j]),
                 )
             )
-        return tuple(drawn)
+        return tuple(draws)
 
     def _anneal(
-        self, target: Target, theta: Float[Tensor, "m n d"], clock: Clock, rng: torch.Generator
+        self, target: Target, theta: Float[Tensor, "m n d"], limit: TimeLimit, rng: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return particles at power 1, the prior draws they descend from, and the log evidence."""
         u = target.prior.to_unconstrained(theta)
@@ -124,13 +130,13 @@ class SMC:
             if not each.isfinite().any():
                 raise ValueError(f"the weight of observation {j} is zero at all prior draws")
         m, n = log_weight.shape
-        families = torch.arange(n).repeat(m, 1)
+        first = torch.arange(n).repeat(m, 1)
         power, log_evidence = u.new_zeros(m), torch.zeros(m, dtype=torch.float64)
         rows = torch.arange(m)
         while len(rows):
-            if clock.struck:
+            if limit.over:
                 raise TimeoutError(
-                    f"time_limit: {clock.limit:g} seconds were over at power "
+                    f"time_limit: {limit.seconds:g} seconds were over at power "
                     f"{float(power[rows].min()):.2g} of the weight, before the posterior (1) was "
                     "reached: raise it, or ask for fewer draws"
                 )
@@ -139,9 +145,9 @@ class SMC:
             step = self._step(weight, 1 - now)
             increment = step[:, None] * weight
             log_evidence[rows] += increment.double().logsumexp(1) - math.log(n)
-            ancestors = systematic(increment.log_softmax(1), n, rng)
-            here = take(u[rows], ancestors)
-            families[rows] = families[rows].gather(1, ancestors)
+            ancestors = systematic_resampling(increment.log_softmax(1), n, rng)
+            moved = take_rows(u[rows], ancestors)
+            first[rows] = first[rows].gather(1, ancestors)
             power[rows] = now = torch.where(step >= 1 - now, torch.ones_like(now), now + step)
 
             def density(v: Tensor, some: Target = some, now: Tensor = now) -> Tensor:
@@ -151,16 +157,16 @@ class SMC:
             value = log_prior[rows].gather(1, ancestors) + now[:, None] * weight.gather(
                 1, ancestors
             )
-            for _ in range(self.moves):
-                here, value, _ = stretch(density, here, value, rng)
-            u[rows] = here
-            log_prior[rows], log_weight[rows] = some.unconstrained(here)
+            for _ in range(self.steps):
+                moved, value, _ = differential_evolution_step(density, moved, value, rng)
+            u[rows] = moved
+            log_prior[rows], log_weight[rows] = some.unconstrained(moved)
             rows = rows[now < 1]
-        return u, families, log_evidence
+        return u, first, log_evidence
 
     def _step(self, log_weight: Float[Tensor, "m n"], left: Float[Tensor, " m"]) -> Tensor:
-        """Return the largest increment of the power, at most what is left, that keeps the share."""
-        least = self.share * log_weight.shape[1]
+        """Return the largest increment of the power, at most what is left, that keeps the ESS."""
+        least = self.min_ess * log_weight.shape[1]
         low, high = torch.zeros_like(left), left.clone()
         if (effective_sample_size(high[:, None] * log_weight) >= least).all():
             return high
@@ -172,20 +178,25 @@ class SMC:
         return torch.where(whole, left, high)
 
 
-def families_ess(u: Float[Tensor, "n d"], families: Int[Tensor, " n"]) -> float:
-    """Return how many independent draws particles are worth, the worst coordinate's.
+def genealogical_ess(u: Float[Tensor, "n d"], ancestors: Int[Tensor, " n"]) -> float:
+    """Return the effective sample size of particles, the smallest of all coordinates.
+
+    Args:
+        u: The particles.
+        ancestors: The prior draw that each descends from.
 
     Example:
-        >>> apart = families_ess(torch.randn(2_000, 2), torch.arange(2_000))
-        >>> twins = families_ess(torch.randn(1_000, 2).repeat(2, 1), torch.arange(1_000).repeat(2))
+        >>> apart = genealogical_ess(torch.randn(2_000, 2), torch.arange(2_000))
+        >>> u = torch.randn(1_000, 2).repeat(2, 1)
+        >>> twins = genealogical_ess(u, torch.arange(1_000).repeat(2))
         >>> round(apart, -2), round(twins, -2)
         (2000.0, 1000.0)
     """
     n = len(u)
-    names, members = families.unique(return_inverse=True)
-    if len(names) < FAMILIES:
-        return float(len(names))
+    distinct, members = ancestors.unique(return_inverse=True)
+    if len(distinct) < MIN_ANCESTORS:
+        return float(len(distinct))
     centred = u - u.mean(0)
-    sums = torch.zeros(len(names), u.shape[1], dtype=u.dtype).index_add_(0, members, centred)
+    sums = torch.zeros(len(distinct), u.shape[1], dtype=u.dtype).index_add_(0, members, centred)
     variance = sums.square().sum(0) / n**2
     return float((centred.square().mean(0) / variance).min().clamp_max(n))

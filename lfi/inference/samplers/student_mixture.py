@@ -1,12 +1,12 @@
-"""Mixtures of local Student laws: what weighted points look like, as something to draw from.
+"""Mixtures of local Student distributions, fitted to weighted points.
 
-Points u_i with weights w_i stand for a density of any shape, with several modes or bent ones. Their
+Points u_i with weights w_i represent a density of any shape, with several or curved modes. Their
 mixture has components centred at points drawn by weight, with the covariance of the points nearest
 to each, so that a component lies along a ridge rather than across it; the same ones at half the
-size; and one with mean and covariance of all the points, which is all that a Gaussian needs. How
-large a share each has is fitted to the points that are no centres; the largest are kept. Tails are
-those of Student's t with `DF` degrees of freedom: heavier than the tails that they cover, as
-importance weights need.
+size; and one with mean and covariance of all the points, which is all that a Gaussian needs. The
+shares are fitted to the points that are no centres; the largest are kept. Tails are those of
+Student's t with `DF` degrees of freedom: heavier than those of the target, as importance weights
+need.
 
 All is batched over a leading dimension of observations, (m, ...).
 
@@ -24,50 +24,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.numerics.resampling import systematic_resampling, take_rows
+
 COMPONENTS = 64
 POINTS = 1024  # drawn by weight; components are fitted to these
 DF = 5
 RIDGE = 1e-6  # of the whole covariance, added to each component's
-SMALL = 0.5  # the size of the small components beside the large ones
-ROUNDS = 10  # of expectation-maximisation
-LEAST = math.log(0.02)  # the share below which that of the widest component does not fall
+SMALL = 0.5  # the scale of the small components relative to the large ones
+EM_STEPS = 10  # of expectation-maximisation
+MIN_LOG_SHARE = math.log(0.02)  # of the widest component
 CELLS = 2**16  # pairs of points and components held at a time, to stay in the cache
 
 
-def systematic(
-    log_weights: Float[Tensor, "m c"], n: int, rng: torch.Generator
-) -> Int[Tensor, "m n"]:
-    """Return n rows by weight, each drawn as often as its weight says, give or take less than one.
-
-    A row of weight w comes floor(n w) or ceil(n w) times, so that rows repeat only where they must.
-    The order is random.
-
-    Args:
-        log_weights: Normalised log weights.
-        n: How many.
-        rng: The generator to draw from.
-
-    Example:
-        >>> rows = systematic(torch.tensor([[0.5, 0.25, 0.25]]).log(), 4, torch.Generator())
-        >>> rows.sort().values
-        tensor([[0, 0, 1, 2]])
-    """
-    m, c = log_weights.shape
-    draw = {"generator": rng, "dtype": torch.float64}
-    ends = log_weights.double().exp().cumsum(1)
-    ends = ends / ends[:, -1:]
-    comb = (torch.arange(n, dtype=torch.float64) + torch.rand(m, 1, **draw)) / n
-    rows = torch.searchsorted(ends, comb).clamp_max(c - 1)
-    return rows.gather(1, torch.rand(m, n, **draw).argsort(1))
-
-
-def take(u: Float[Tensor, "m c d"], rows: Int[Tensor, "m n"]) -> Float[Tensor, "m n d"]:
-    """Return u[j, rows[j]] for every observation j."""
-    return u.gather(1, rows[..., None].expand(-1, -1, u.shape[2]))
-
-
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class StudentMixture:
     """One mixture for each of m observations.
 
     Attributes:
@@ -80,20 +50,20 @@ class Mixture:
     centres: Float[Tensor, "m k d"]
     factors: Float[Tensor, "m k d d"]
 
-    def select(self, rows: Int[Tensor, " j"]) -> "Mixture":
+    def select(self, rows: Int[Tensor, " j"]) -> "StudentMixture":
         """Return the mixtures of some of the observations."""
-        return Mixture(self.log_shares[rows], self.centres[rows], self.factors[rows])
+        return StudentMixture(self.log_shares[rows], self.centres[rows], self.factors[rows])
 
     def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "m n d"]:
         """Draw n points for each observation, as many from each component as its share says."""
         m, _, d = self.centres.shape
         draw = {"generator": rng, "dtype": self.centres.dtype}
-        which = systematic(self.log_shares, n, rng)
+        which = systematic_resampling(self.log_shares, n, rng)
         normal = torch.randn(m, n, d, **draw)
         chi = torch.randn(m, n, DF, **draw).square().sum(-1, keepdim=True)
         factors = self.factors.flatten(2).gather(1, which[..., None].expand(-1, -1, d * d))
         step = (factors.reshape(m, n, d, d) @ normal[..., None]).squeeze(-1)
-        return take(self.centres, which) + step * (DF / chi).sqrt()
+        return take_rows(self.centres, which) + step * (DF / chi).sqrt()
 
     def log_density(self, u: Float[Tensor, "m n d"]) -> Float[Tensor, "m n"]:
         """Return the log density of points; minus infinity where it underflows, far away."""
@@ -132,23 +102,25 @@ class Mixture:
             return torch.cat([v[..., i] * v[..., j], v], -1)
 
         def kernel(f: Tensor) -> Tensor:
-            near = torch.baddbmm(offset[:, None], f, table.transpose(1, 2))
-            return near.clamp_min_(1).log_().mul_(-(DF + d) / 2)
+            distance = torch.baddbmm(offset[:, None], f, table.transpose(1, 2))
+            return distance.clamp_min_(1).log_().mul_(-(DF + d) / 2)
 
         return features, kernel, constant + self.log_shares
 
-    def improved(self, u: Float[Tensor, "m n d"], components: int) -> "Mixture":
-        """Return the mixture whose shares suit points best, of the components with the largest.
+    def with_fitted_shares(self, u: Float[Tensor, "m n d"], components: int) -> "StudentMixture":
+        """Return the components with the largest shares, fitted to points by maximum likelihood.
 
         The shares come from a few steps of expectation-maximisation.
         """
         features, kernel, constant = self._quadratic()
         densities = kernel(features(u)) + (constant - self.log_shares)[:, None]
         log_shares = self.log_shares
-        for _ in range(ROUNDS):
+        for _ in range(EM_STEPS):
             member = (densities + log_shares[:, None]).log_softmax(-1)
             log_shares = member.logsumexp(1) - math.log(u.shape[1])
-        log_shares[:, -1] = log_shares[:, -1].clamp_min(LEAST)  # the widest stays, and stays last
+        log_shares[:, -1] = log_shares[:, -1].clamp_min(
+            MIN_LOG_SHARE
+        )  # the widest stays, and stays last
         others, rows = log_shares[:, :-1].topk(components - 1)
         last = torch.full_like(rows[:, :1], log_shares.shape[1] - 1)
         rows = torch.cat([rows, last], 1)
@@ -156,8 +128,8 @@ class Mixture:
         factors = self.factors.flatten(2).gather(
             1, rows[..., None].expand(-1, -1, self.factors[0, 0].numel())
         )
-        return Mixture(
-            log_shares, take(self.centres, rows), factors.unflatten(2, (u.shape[2],) * 2)
+        return StudentMixture(
+            log_shares, take_rows(self.centres, rows), factors.unflatten(2, (u.shape[2],) * 2)
         )
 
 
@@ -167,7 +139,7 @@ def fit_mixture(
     rng: torch.Generator,
     *,
     components: int = COMPONENTS,
-) -> Mixture:
+) -> StudentMixture:
     """Return the mixture of weighted points.
 
     Args:
@@ -183,29 +155,31 @@ def fit_mixture(
         torch.Size([1, 10, 2])
     """
     m, _, d = u.shape
-    points = take(u, systematic(log_weights, POINTS, rng)).double()  # few may be distinct
+    points = take_rows(
+        u, systematic_resampling(log_weights, POINTS, rng)
+    ).double()  # few may be distinct
     mean = points.mean(1, keepdim=True)
     scale = points.std(1, keepdim=True).clamp_min(1e-12)
     centred = (points - mean) / scale
     factor = torch.linalg.cholesky(_covariance(centred))
     white = torch.linalg.solve_triangular(factor, centred.transpose(1, 2), upper=False)
     white = white.transpose(1, 2)
-    near = max(POINTS // 16, 6 * d)
+    neighbours = max(POINTS // 16, 6 * d)
     distance = torch.cdist(white[:, :components], white)  # (m, k, points)
-    rows = distance.topk(near, largest=False).indices.flatten(1)
-    local = take(white, rows).unflatten(1, (components, near))
-    spread = _covariance(local - local.mean(2, keepdim=True))
+    rows = distance.topk(neighbours, largest=False).indices.flatten(1)
+    local = take_rows(white, rows).unflatten(1, (components, neighbours))
+    covariance = _covariance(local - local.mean(2, keepdim=True))
     whole = scale[..., None] * factor[:, None]  # (m, 1, d, d)
-    factors = whole @ torch.linalg.cholesky(spread)
+    factors = whole @ torch.linalg.cholesky(covariance)
     centres = points[:, :components]
     log_shares = points.new_full((m, 2 * components + 1), -math.log(3 * components))
     log_shares[:, -1] = -math.log(3)
-    mixture = Mixture(
+    mixture = StudentMixture(
         log_shares.to(u),
         torch.cat([centres, centres, mean], 1).to(u),
         torch.cat([factors, SMALL * factors, whole], 1).to(u),
     )
-    return mixture.improved(points[:, components:].to(u), components)
+    return mixture.with_fitted_shares(points[:, components:].to(u), components)
 
 
 def _covariance(centred: Float[Tensor, "*b n d"]) -> Float[Tensor, "*b d d"]:

@@ -1,4 +1,4 @@
-"""What samplers are given: posteriors of many observations as one batched density.
+"""Target densities of samplers: the posteriors of many observations as one batched density.
 
 A posterior is a prior times a weight. For observation j of m,
 
@@ -6,15 +6,14 @@ A posterior is a prior times a weight. For observation j of m,
 
 where w_j is a ratio p(x_j | theta) / p(x_j), a likelihood p(x_j | theta), or either times any
 constant. A `Target` holds the prior, the m observations and log w as a function of pairs, so that
-one call serves all observations and all chains at once. In unconstrained coordinates,
+one call serves all observations and all chains. In unconstrained coordinates,
 theta = T(u) with the prior's bijection T, the density of u is p(theta) w_j(theta) |det dT/du|:
 nothing that moves in u ever leaves the support.
 
-A `Sampler` turns a target into draws. All have the same face, and say the same about their draws.
+A `Sampler` turns a target into draws; all have the same interface and report the same diagnostics.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
@@ -26,17 +25,15 @@ from torch import Tensor
 from lfi.inference.types import Draws
 from lfi.simulation import Prior
 
-ROWS = 2**11  # pairs evaluated at a time: keeps memory flat, and the cache warm
-
-Pairs = Callable[[Tensor, Tensor], Tensor]
+ROWS = 2**11  # pairs evaluated at a time, which bounds the memory and fits the cache
 
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """A law nearer to the posteriors than the prior is, such as a fitted flow.
+    """A proposal distribution closer to the posteriors than the prior is, such as a fitted flow.
 
     Attributes:
-        x: What the functions are given of each observation, (m, ...).
+        x: The observations or their embeddings, (m, ...), which the functions take.
         draw: draw(n, x, rng) returns n parameters for each observation, (m, n, D), with torch's
             generator `rng`; they may lie outside the prior's support.
         log_density: log_density(theta, x) returns the log density of (m, n, D), (m, n). Exact.
@@ -44,7 +41,7 @@ class Proposal:
 
     x: Float[Tensor, "m ..."]
     draw: Callable[[int, Tensor, torch.Generator], Tensor]
-    log_density: Pairs
+    log_density: Callable[[Tensor, Tensor], Tensor]
 
     def select(self, rows: Int[Tensor, " k"]) -> "Proposal":
         """Return the proposal for some of the observations."""
@@ -57,41 +54,43 @@ class Target:
 
     Attributes:
         prior: Its support and bijection hold for all of them.
-        x: What `pair` is given of each observation, (m, ...): the observation or its embedding.
-        pair: pair(theta, x) returns log w of theta, (m, n, D), or (1, n, D) where all observations
-            share them, and x, (m, 1, ...); the result is (m, n), differentiable in theta, on any
-            device and in any precision. theta comes on the CPU in the prior's dtype.
-        proposal: Something nearer than the prior to draw candidates from, if there is.
+        x: What `pair` takes of each observation, tensors of (m, ...): the observation or its
+            embeddings.
+        pair: pair(theta, *x) returns log w of theta, (m, n, D), or (1, n, D) where all observations
+            share them, and of each tensor of x, (m, 1, ...); the result is (m, n), differentiable
+            in theta, on any device and in any precision. theta comes on the CPU in the prior's
+            dtype.
+        proposal: A proposal distribution to start from besides the prior; None for none.
         rows: How many pairs are evaluated at a time.
 
     Example:
         >>> from torch.distributions import Normal
         >>> prior = lfi.simulation.as_prior({"mean": Normal(0.0, 1.0)})
         >>> pair = lambda theta, x: Normal(theta, 1.0).log_prob(x).sum(-1)
-        >>> target = Target(prior, torch.tensor([[-1.0], [0.5]]), pair)
+        >>> target = Target(prior, (torch.tensor([[-1.0], [0.5]]),), pair)
         >>> target.log_weight(torch.zeros(1, 5, 1)).shape
         torch.Size([2, 5])
     """
 
     prior: Prior
-    x: Float[Tensor, "m ..."]
-    pair: Pairs
+    x: tuple[Float[Tensor, "m ..."], ...]
+    pair: Callable[..., Tensor]
     proposal: Proposal | None = None
     rows: int = ROWS
 
     def __len__(self) -> int:
         """Return how many observations there are."""
-        return len(self.x)
+        return len(self.x[0])
 
     @property
     def anchor(self) -> Float[Tensor, " d"]:
-        """A point of the support, whatever the weight is there."""
+        """A point of the support."""
         return self.prior.from_unconstrained(torch.zeros(self.prior.dim))[0]
 
     def select(self, rows: Int[Tensor, " k"]) -> "Target":
         """Return the posteriors of some of the observations."""
         proposal = self.proposal and self.proposal.select(rows)
-        return replace(self, x=self.x[rows], proposal=proposal)
+        return replace(self, x=tuple(part[rows] for part in self.x), proposal=proposal)
 
     def log_weight(self, theta: Float[Tensor, "k n d"]) -> Float[Tensor, "m n"]:
         """Return log w_j(theta), in chunks, on the CPU in theta's dtype.
@@ -113,17 +112,17 @@ class Target:
     def unconstrained(
         self, u: Float[Tensor, "m n d"]
     ) -> tuple[Float[Tensor, "m n"], Float[Tensor, "m n"]]:
-        """Return what the prior says of u and log w_j: their sum is the log density of u.
+        """Return the prior's log density of u and log w_j, whose sum is the log density of u.
 
-        The two come apart because annealing raises only the weight to a power.
+        They are separate because annealing raises only the weight to a power.
         """
         theta, log_jacobian = self.prior.from_unconstrained(u)
         return self.prior.log_prob(theta) + log_jacobian, self.log_weight(theta)
 
-    def slope(
+    def density_and_gradient(
         self, u: Float[Tensor, "m n d"], *, jacobian: bool = True
     ) -> tuple[Float[Tensor, "m n"], Float[Tensor, "m n d"]]:
-        """Return the log density of u and its gradient, chunk by chunk so that memory is flat.
+        """Return the log density of u and its gradient, in chunks.
 
         Args:
             u: Unconstrained points.
@@ -137,12 +136,12 @@ class Target:
             part = u[first, last].detach().requires_grad_()
             with torch.enable_grad():
                 theta, log_jacobian = self.prior.from_unconstrained(part)
-                weight = self.pair(theta, self.x[first, None]).to(theta)
+                weight = self._pair(theta, first)
                 value = self.prior.log_prob(theta) + weight + (log_jacobian if jacobian else 0)
                 if not weight.requires_grad:
                     raise ValueError(
                         "the target is not differentiable: take a sampler without gradients, such "
-                        "as lfi.samplers.Ensemble"
+                        "as lfi.samplers.DifferentialEvolution"
                     )
                 (gradient[first, last],) = torch.autograd.grad(value.sum(), part)
             density[first, last] = value.detach()
@@ -157,56 +156,16 @@ class Target:
                 yield slice(i, i + across), slice(j, j + along)
 
     def _part(self, theta: Tensor, first: slice, last: slice) -> Tensor:
-        mine = theta[:, last] if len(theta) == 1 else theta[first, last]
-        return self.pair(mine, self.x[first, None]).to(theta)
+        part = theta[:, last] if len(theta) == 1 else theta[first, last]
+        return self._pair(part, first)
 
-
-@dataclass(frozen=True)
-class Clock:
-    """When a sampler began, and when it must stop.
-
-    Attributes:
-        begin: In seconds of `time.monotonic`.
-        limit: How many seconds there are.
-
-    Example:
-        >>> Clock.start(60.0).struck
-        False
-    """
-
-    begin: float
-    limit: float
-
-    @classmethod
-    def start(cls, limit: float) -> "Clock":
-        """Return a clock that begins now.
-
-        Raises:
-            ValueError: If there is no time at all.
-        """
-        if not limit > 0:
-            raise ValueError(f"time_limit must be positive, got {limit}")
-        return cls(time.monotonic(), limit)
-
-    @property
-    def seconds(self) -> float:
-        """How long it has run."""
-        return time.monotonic() - self.begin
-
-    @property
-    def left(self) -> float:
-        """How long there is to go, negative once the time is over."""
-        return self.limit - self.seconds
-
-    @property
-    def struck(self) -> bool:
-        """Whether the time is over."""
-        return self.left <= 0
+    def _pair(self, theta: Tensor, rows: slice) -> Tensor:
+        return self.pair(theta, *(part[rows, None] for part in self.x)).to(theta)
 
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A way from a target to draws. Implementations are frozen dataclasses of their settings."""
+    """A sampling algorithm. Implementations are frozen dataclasses of their settings."""
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior.
@@ -217,6 +176,6 @@ class Sampler(Protocol):
             seed: None takes fresh entropy, which the draws record.
 
         Raises:
-            TimeoutError: If the time limit strikes before there is anything to return.
+            TimeoutError: If time runs out before there are draws to return.
         """
         ...

@@ -26,8 +26,8 @@ def assert_exact(draws, x, sd=1.0):
 
 @pytest.mark.parametrize(
     "sampler",
-    [lfi.samplers.Automatic(), lfi.samplers.Ensemble(least=20)],
-    ids=["Automatic", "Ensemble"],
+    [lfi.samplers.Automatic(), lfi.samplers.DifferentialEvolution(min_steps=20)],
+    ids=["Automatic", "DifferentialEvolution"],
 )
 def test_many_observations_have_each_its_own_posterior_as_one_by_one(sampler):
     drawn = exact(0.2).draw(1_000, X, seed=1, sampler=sampler)

@@ -1,4 +1,4 @@
-"""Candidates: weighed in stages, worth what they say they are worth."""
+"""Adaptive importance sampling: in stages, its effective sample size against theory."""
 
 import math
 
@@ -7,8 +7,9 @@ import torch
 from support.known_targets import conjugate, two_modes
 from torch.distributions import Independent, Normal
 
-from lfi.inference.samplers.adaptive_importance import temper, weigh
-from lfi.inference.samplers.target import Clock, Proposal, Target
+from lfi.inference.samplers.adaptive_importance import adaptive_importance, tempering_power
+from lfi.inference.samplers.target import Proposal, Target
+from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics import effective_sample_size
 from lfi.simulation import as_prior
 
@@ -22,20 +23,23 @@ def gaussian(mean, sd, proposal=None):
     """The target whose posterior is N(mean, sd^2 I), with the weight of an exact ratio."""
     law = Independent(Normal(torch.as_tensor(mean, dtype=torch.float64), sd), 1)
     pair = lambda theta, x: law.log_prob(theta) - PRIOR.log_prob(theta)
-    return Target(PRIOR, torch.zeros(1, 1), pair, proposal)
+    return Target(PRIOR, (torch.zeros(1, 1),), pair, proposal)
 
 
-def found(target, wanted, first=2**14, most=2**18):
-    return weigh(target, wanted, first=first, most=most, seed=1, clock=Clock.start(60.0))
+def found(target, target_ess, initial=2**14, max_samples=2**18):
+    limit = TimeLimit.start(60.0)
+    return adaptive_importance(
+        target, target_ess, initial=initial, max_samples=max_samples, seed=1, limit=limit
+    )
 
 
-def moments(candidates):
-    weights = candidates.log_weights.exp()
-    mean = weights @ candidates.u
-    return mean, weights @ (candidates.u - mean).square()
+def moments(samples):
+    weights = samples.log_weights.exp()
+    mean = weights @ samples.u
+    return mean, weights @ (samples.u - mean).square()
 
 
-def test_a_wide_posterior_takes_the_first_candidates_alone():
+def test_a_wide_posterior_takes_the_initial_samples_alone():
     (one,) = found(gaussian([0.5, 0.0], 0.7), 2_000)
     assert len(one.u) == 2**14
     assert one.khat < 0.7
@@ -44,7 +48,7 @@ def test_a_wide_posterior_takes_the_first_candidates_alone():
 def test_the_effective_sample_size_is_what_theory_says():
     # posterior N(0, s^2 I) from N(0, I): E[w^2] / E[w]^2 = 1 / (s^4 (2 / s^2 - 1)) per two columns
     sd = 0.5
-    (one,) = found(gaussian([0.0, 0.0], sd), 100, first=2**16)
+    (one,) = found(gaussian([0.0, 0.0], sd), 100, initial=2**16)
     share = sd**4 * (2 / sd**2 - 1)
     # the weights are bounded (by 1 / s^2 = 4), so the estimate's error is some 1 / sqrt(65,536)
     assert one.ess / len(one.u) == pytest.approx(share, rel=0.03)
@@ -52,7 +56,7 @@ def test_the_effective_sample_size_is_what_theory_says():
 
 @pytest.mark.parametrize("sd", [0.1, 1e-2, 1e-3, 1e-4])
 def test_stages_close_in_on_posteriors_however_narrow(sd):
-    """Down to a hundred millionth of the prior's mass, where no first candidate falls."""
+    """Down to a hundred millionth of the prior's mass, where no initial sample falls."""
     (one,) = found(gaussian([0.5, -1.0], sd), 5_000)
     assert one.ess > 5_000
     assert one.khat < 0.7
@@ -65,8 +69,8 @@ def test_stages_close_in_on_posteriors_however_narrow(sd):
 
 
 @pytest.mark.parametrize("sd", [0.1, 0.7])  # by mixtures, and from the prior alone
-def test_stages_do_not_end_before_what_is_wanted(sd):
-    (one,) = found(gaussian([0.5, 0.0], sd), 300_000, first=2**12, most=2**21)
+def test_stages_do_not_end_before_the_target(sd):
+    (one,) = found(gaussian([0.5, 0.0], sd), 300_000, initial=2**12, max_samples=2**21)
     assert one.ess > 300_000
     assert len(one.u) < 2**20
 
@@ -84,16 +88,16 @@ def test_both_modes_keep_their_share_in_a_hundredth_of_the_prior():
 
 
 def test_a_good_proposal_is_drawn_from_and_a_bad_one_does_no_harm():
-    def near(offset):
+    def normal(offset):
         law = Independent(Normal(torch.full((2,), offset, dtype=torch.float64), 0.02), 1)
         draw = lambda n, x, rng: (
             offset + 0.02 * torch.randn(len(x), n, 2, generator=rng, dtype=torch.float64)
         )
         return Proposal(torch.zeros(1, 1), draw, lambda theta, x: law.log_prob(theta))
 
-    (good,) = found(gaussian([0.0, 0.0], 0.015, near(0.0)), 3_000)
+    (good,) = found(gaussian([0.0, 0.0], 0.015, normal(0.0)), 3_000)
     assert len(good.u) == 2**14
-    (bad,) = found(gaussian([0.0, 0.0], 0.015, near(2.0)), 3_000)
+    (bad,) = found(gaussian([0.0, 0.0], 0.015, normal(2.0)), 3_000)
     for one in (good, bad):
         assert one.ess > 3_000
         mean, variance = moments(one)
@@ -118,7 +122,7 @@ def test_observations_that_are_done_at_different_stages_keep_their_places():
     def pair(theta, x):
         return Independent(Normal(x, x.abs()), 1).log_prob(theta) - PRIOR.log_prob(theta)
 
-    parts = found(Target(PRIOR, x, pair), 2_000)
+    parts = found(Target(PRIOR, (x,), pair), 2_000)
     assert len({len(one.u) for one in parts}) > 1
     for place, one in zip(x, parts, strict=True):
         mean, _ = moments(one)
@@ -129,12 +133,12 @@ def test_an_impossible_observation_is_refused_by_its_number():
     target = conjugate(2).target
     lost = lambda theta, x: torch.where(x[..., 0] < 0, -torch.inf, target.pair(theta, x))
     with pytest.raises(ValueError, match="observation 1 is zero at all of 4096"):
-        found(Target(target.prior, target.x, lost), 10, first=4096)
+        found(Target(target.prior, target.x, lost), 10, initial=4096)
 
 
-def test_the_power_of_tempered_weights_makes_them_worth_what_is_asked():
+def test_tempered_weights_have_the_effective_size_asked_for():
     log_weights = -torch.linspace(0, 100, 2_000)[None]
-    power = temper(log_weights, 500.0)
+    power = tempering_power(log_weights, 500.0)
     assert effective_sample_size(power[:, None] * log_weights).item() == pytest.approx(
         500, rel=1e-3
     )

@@ -12,12 +12,12 @@ import lfi
 from lfi.inference import Sampler
 
 N = 1_000
-BRIEF = lfi.samplers.HMC(chains=128, warmup=40, moves=10, leapfrogs=5)
+BRIEF = lfi.samplers.HMC(chains=128, warmup=40, min_steps=10, max_leapfrog_steps=5)
 FLOW = lfi.samplers.Variational(steps=60, batch=128, transforms=1, width=16)
 SAMPLERS = [
     lfi.samplers.Automatic(),
     lfi.samplers.Importance(),
-    lfi.samplers.Ensemble(),
+    lfi.samplers.DifferentialEvolution(),
     BRIEF,
     lfi.samplers.SMC(),
     FLOW,
@@ -26,7 +26,7 @@ each = pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda s: type(s).__name
 MULTIMODAL = [
     lfi.samplers.Automatic(),
     lfi.samplers.Importance(),
-    lfi.samplers.Ensemble(),
+    lfi.samplers.DifferentialEvolution(),
     lfi.samplers.SMC(),
 ]
 
@@ -93,7 +93,7 @@ def test_draws_come_shuffled(sampler):
 
 
 @each
-def test_the_account_is_complete(sampler):
+def test_the_diagnostics_are_complete(sampler):
     (draws,) = sampler(conjugate().target, 500, seed=1)
     assert draws.theta.shape == (500, 2)
     assert draws.theta.dtype == torch.float64
@@ -122,7 +122,7 @@ def test_a_time_limit_holds_and_says_so(sampler):
         assert "time_limit" in str(error)  # noqa: PT017
     else:
         assert draws.timed_out
-    # what is begun is ended: a stage of candidates, one density of 20,000 walkers
+    # what is begun is ended: a stage of samples, one density of 20,000 chains
     assert len(calls) < 60
 
 
@@ -134,7 +134,7 @@ def test_one_draw_is_enough_and_none_is_not(sampler):
 
 
 @each
-def test_samplers_have_the_face_of_one(sampler):
+def test_samplers_satisfy_the_protocol(sampler):
     assert isinstance(sampler, Sampler)
     with pytest.raises(AttributeError):
         sampler.time_limit = 1.0

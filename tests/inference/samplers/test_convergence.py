@@ -1,4 +1,4 @@
-"""Nested R-hat and the worth of many chains, against theory."""
+"""Nested R-hat and the effective size of many chains, against theory."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.distributions import Normal
 from lfi.inference.samplers.convergence import many_chains_ess, nested_r_hat
 
 
-def test_r_hat_is_one_for_walkers_that_forgot_their_start():
+def test_r_hat_is_one_for_chains_that_forgot_their_start():
     start, end = torch.randn(2, 4_000, 2)
     # B is the variance of 8 means of 500, less its expectation: its standard error is
     # sqrt(2 / 7) / 500 = 0.001, and R-hat - 1 half of that
@@ -32,14 +32,14 @@ def test_r_hat_measures_what_the_start_still_explains():
     )
 
 
-def test_walkers_that_cannot_leave_their_mode_are_seen():
+def test_chains_that_cannot_leave_their_mode_are_seen():
     start = torch.cat([torch.randn(1_000, 1) - 9, torch.randn(1_000, 1) + 9])
     stuck = torch.cat([torch.randn(1_000, 1) - 9, torch.randn(1_000, 1) + 9])
     assert nested_r_hat(start, stuck).item() > 5
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.5, 0.9])
-def test_the_worth_of_chains_is_what_theory_says(memory):
+def test_the_effective_sample_size_is_what_theory_says(memory):
     """Of autoregressive chains: var of a mean of L is s^2 / L^2 (L + 2 sum (L - k) memory^k)."""
     chains, length = 2_000, 10
     noise = torch.randn(chains, length, 1)
@@ -48,6 +48,6 @@ def test_the_worth_of_chains_is_what_theory_says(memory):
         states.append(memory * states[-1] + (1 - memory**2) ** 0.5 * noise[:, i])
     lags = torch.arange(1, length)
     inflation = 1 + 2 * ((1 - lags / length) * memory**lags).sum().item()
-    worth = chains * length / inflation
+    ess = chains * length / inflation
     # a variance of 2,000 means errs by sqrt(2 / 2,000) = 3%, and is capped at all the states
-    assert many_chains_ess(torch.stack(states, 1)) == pytest.approx(worth, rel=0.15)
+    assert many_chains_ess(torch.stack(states, 1)) == pytest.approx(ess, rel=0.15)

@@ -1,4 +1,4 @@
-"""Ensembles against targets that are known."""
+"""Differential evolution against targets that are known."""
 
 import math
 
@@ -12,21 +12,21 @@ from torch.distributions import (
     Normal,
 )
 
-from lfi.inference.samplers.differential_evolution import walk
-from lfi.inference.samplers.target import Clock
+from lfi.inference.samplers.differential_evolution import run_chains
+from lfi.inference.samplers.time_limit import TimeLimit
 
 
-def walk_one(log_prob, start, **settings):
+def run_one(log_prob, start, **settings):
     """Walk for one observation."""
     rng = torch.Generator().manual_seed(0)
-    return walk(lambda u, rows: log_prob(u), start[None], rng, **settings)
+    return run_chains(lambda u, rows: log_prob(u), start[None], rng, **settings)
 
 
-def test_an_ensemble_reaches_a_correlated_target_from_duplicated_starts():
+def test_chains_reach_a_correlated_target_from_duplicated_starts():
     cov = torch.tensor([[1.0, 1.8], [1.8, 4.0]])
     target = MultivariateNormal(torch.tensor([1.0, -2.0]), cov)
-    start = target.sample((30,)).repeat(100, 1)  # 3,000 walkers on 30 points
-    end = walk_one(target.log_prob, start)
+    start = target.sample((30,)).repeat(100, 1)  # 3,000 chains on 30 points
+    end = run_one(target.log_prob, start)
     assert len(torch.unique(end.u[0], dim=0)) > 2_990
     n = 3_000
     assert (end.u[0].mean(0) - target.mean).abs().div(cov.diagonal().sqrt()).max() < 5 / n**0.5
@@ -34,47 +34,47 @@ def test_an_ensemble_reaches_a_correlated_target_from_duplicated_starts():
     error = ((torch.outer(cov.diagonal(), cov.diagonal()) + cov**2) / n).sqrt()
     assert ((end.u[0].T.cov() - cov).abs() < 5 * error).all()
     assert (end.r_hat < 1.005).all()
-    assert end.memory < 0.01
+    assert end.explained < 0.01
     assert 0.1 < end.acceptance < 0.7
 
 
-def test_walkers_change_modes():
-    """Starting nine to one, they end half and half: jumps carry walkers between modes."""
+def test_chains_change_modes():
+    """Starting nine to one, they end half and half: jumps carry chains between modes."""
     modes = torch.tensor([[-5.0, 0.0], [5.0, 0.0]])
     target = MixtureSameFamily(
         Categorical(torch.tensor([0.5, 0.5])), Independent(Normal(modes, 0.5 * torch.ones(2, 2)), 1)
     )
     side = torch.where(torch.arange(2_000) % 10 == 0, 1, 0)
     start = modes[side] + 0.5 * torch.randn(2_000, 2)
-    end = walk_one(target.log_prob, start)
+    end = run_one(target.log_prob, start)
     share = (end.u[0, :, 0] > 0).double().mean().item()
     assert abs(share - 0.5) < 5 * 0.5 / 2_000**0.5
 
 
-def test_an_ensemble_repeats_itself():
+def test_equal_seeds_give_equal_chains():
     target = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
     start = torch.randn(50, 2)
-    assert torch.equal(walk_one(target.log_prob, start).u, walk_one(target.log_prob, start).u)
+    assert torch.equal(run_one(target.log_prob, start).u, run_one(target.log_prob, start).u)
 
 
-def test_walkers_stay_where_the_density_is_zero_elsewhere():
+def test_chains_stay_where_the_density_is_zero_elsewhere():
     def half(u):
         return torch.where((u > 0).all(-1), -u.sum(-1), -torch.inf)
 
-    end = walk_one(half, torch.rand(500, 2) + 0.1)
+    end = run_one(half, torch.rand(500, 2) + 0.1)
     assert (end.u[0] > 0).all()
     assert (end.u[0].mean(0) - 1).abs().max() < 5 / 500**0.5  # two exponentials
 
 
 @pytest.mark.parametrize(
-    "start, message", [(torch.zeros(5, 2), "walkers"), (torch.full((50, 2), -1.0), "not finite")]
+    "start, message", [(torch.zeros(5, 2), "chains"), (torch.full((50, 2), -1.0), "not finite")]
 )
-def test_starts_that_cannot_walk_are_refused(start, message):
+def test_starts_that_cannot_move_are_refused(start, message):
     with pytest.raises(ValueError, match=message):
-        walk_one(lambda u: torch.where(u[..., 0] >= 0, 0.0, -torch.inf), start)
+        run_one(lambda u: torch.where(u[..., 0] >= 0, 0.0, -torch.inf), start)
 
 
-def test_each_ensemble_walks_to_its_own_target_and_stops_when_it_has_forgotten():
+def test_each_observations_chains_stop_when_they_have_converged():
     """One starts where it belongs, the other three standard deviations away and apart."""
     places = torch.tensor([0.0, 3.0])
 
@@ -82,24 +82,24 @@ def test_each_ensemble_walks_to_its_own_target_and_stops_when_it_has_forgotten()
         return Independent(Normal(places[rows][:, None, None], torch.ones(1)), 1).log_prob(u)
 
     start = torch.randn(2, 2_000, 1) * torch.tensor([1.0, 5.0])[:, None, None]
-    end = walk(density, start, torch.Generator().manual_seed(0))
+    end = run_chains(density, start, torch.Generator().manual_seed(0))
     assert (end.r_hat < 1.005).all()
     assert (end.u.mean((1, 2)) - places).abs().max() < 5 / math.sqrt(2_000)
     assert (end.steps >= 40).all()
     assert not end.timed_out.any()
 
 
-def test_a_clock_that_has_struck_leaves_walkers_where_they_are():
+def test_chains_stay_where_they_are_once_time_is_over():
     start = torch.randn(500, 2)
     target = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
-    end = walk_one(target.log_prob, start, clock=Clock.start(1e-9))
+    end = run_one(target.log_prob, start, limit=TimeLimit.start(1e-9))
     assert torch.equal(end.u[0], start)
     assert end.timed_out.all()
 
 
-def test_slow_walkers_are_given_the_steps_they_may_take():
-    """Noise alone moves walkers that all stand in the same place: 1e-4 of no spread at all."""
+def test_slow_chains_take_all_the_steps_they_may():
+    """Noise alone moves chains that all stand in the same place: 1e-4 of no spread at all."""
     target = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
     start = torch.cat([torch.zeros(100, 1) - 9, torch.zeros(100, 1) + 9])
-    end = walk_one(target.log_prob, start, least=5, most=10)
+    end = run_one(target.log_prob, start, min_steps=5, max_steps=10)
     assert end.steps.tolist() == [10]

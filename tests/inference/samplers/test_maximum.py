@@ -37,7 +37,7 @@ def test_the_density_climbed_is_that_of_theta_and_not_of_u():
     from lfi.simulation import as_prior
 
     prior = as_prior({"rate": Gamma(torch.tensor(3.0), torch.tensor(1.0))})
-    flat = Target(prior, torch.zeros(1, 1), lambda theta, x: 0 * theta.sum(-1))
+    flat = Target(prior, (torch.zeros(1, 1),), lambda theta, x: 0 * theta.sum(-1))
     assert modes(flat, starts=4, seed=1).item() == pytest.approx(2, abs=1e-2)
 
 
@@ -59,6 +59,6 @@ def test_priors_of_scipy_are_climbed_too():
     from lfi.simulation import as_prior
 
     prior = as_prior({"rate": scipy.stats.gamma(3.0), "level": scipy.stats.norm(1.0, 2.0)})
-    flat = Target(prior, torch.zeros(1, 1), lambda theta, x: 0 * theta.sum(-1))
+    flat = Target(prior, (torch.zeros(1, 1),), lambda theta, x: 0 * theta.sum(-1))
     best = modes(flat, starts=4, seed=1)
     torch.testing.assert_close(best, torch.tensor([[2.0, 1.0]]), atol=2e-2, rtol=0)

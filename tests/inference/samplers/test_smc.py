@@ -1,4 +1,4 @@
-"""Annealing: evidence, shares of modes, families."""
+"""Annealing: evidence, shares of modes, genealogy."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 from support.known_targets import conjugate, edge, two_modes
 
 import lfi
-from lfi.inference.samplers.smc import families_ess
+from lfi.inference.samplers.smc import genealogical_ess
 
 
 @pytest.mark.slow
@@ -32,13 +32,13 @@ def test_far_narrow_modes_are_found_by_particles_that_prior_draws_would_miss():
     assert (draws.theta.abs() - 0.5).std() == pytest.approx(2e-3, rel=0.1)
 
 
-def test_families_are_worth_their_number_if_members_are_equal_and_their_size_if_not():
-    assert families_ess(torch.randn(4_000, 1), torch.arange(4_000) // 2) > 3_000
+def test_equal_descendants_count_once_and_independent_ones_each():
+    assert genealogical_ess(torch.randn(4_000, 1), torch.arange(4_000) // 2) > 3_000
     equal = torch.randn(500, 1).repeat_interleave(8, 0)
-    worth = families_ess(equal, torch.arange(4_000) // 8)
+    ess = genealogical_ess(equal, torch.arange(4_000) // 8)
     # a sum of 500 squares, of kurtosis 3: it errs by sqrt(2 / 500)
-    assert worth == pytest.approx(500, rel=5 * math.sqrt(2 / 500))
-    assert families_ess(torch.randn(4_000, 1), torch.zeros(4_000, dtype=torch.long)) == 1
+    assert ess == pytest.approx(500, rel=5 * math.sqrt(2 / 500))
+    assert genealogical_ess(torch.randn(4_000, 1), torch.zeros(4_000, dtype=torch.long)) == 1
 
 
 def test_the_time_limit_says_how_far_it_came():

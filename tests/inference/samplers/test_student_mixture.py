@@ -1,17 +1,11 @@
-"""Mixtures of local Student laws: a density that integrates to one and looks like its points."""
+"""Mixtures of Student distributions: a density that integrates to one and fits its points."""
 
 import math
 
 import pytest
 import torch
 
-from lfi.inference.samplers.student_mixture import (
-    COMPONENTS,
-    Mixture,
-    fit_mixture,
-    systematic,
-    take,
-)
+from lfi.inference.samplers.student_mixture import COMPONENTS, StudentMixture, fit_mixture
 
 
 def seeded(seed=0):
@@ -57,7 +51,7 @@ def test_draws_have_the_density_that_is_stated():
     mixture = fit_mixture(ring()[None], equal(1, 4_000), seeded())
     u = mixture.sample(20_000, seeded())
     centres = mixture.centres + 0.02
-    other = Mixture(mixture.log_shares, centres, mixture.factors)
+    other = StudentMixture(mixture.log_shares, centres, mixture.factors)
     weights = (other.log_density(u) - mixture.log_density(u)).exp()
     assert abs(weights.mean() - 1) < 5 * weights.std() / math.sqrt(20_000)
 
@@ -67,29 +61,6 @@ def test_a_ring_is_covered_along_the_ring():
     u = fit_mixture(ring()[None], equal(1, 4_000), seeded()).sample(4_000, seeded())[0]
     near = ((u.norm(dim=1) - 1).abs() < 0.2).double().mean()
     assert near > 0.5
-
-
-def test_systematic_rows_come_as_often_as_their_weights_say():
-    weights = torch.rand(3, 50, generator=seeded())
-    weights = weights / weights.sum(1, keepdim=True)
-    rows = systematic(weights.log(), 1_000, seeded())
-    for j in range(3):
-        counts = rows[j].bincount(minlength=50)
-        assert ((counts - 1_000 * weights[j]).abs() < 1).all()
-
-
-def test_systematic_rows_are_unbiased_and_in_random_order():
-    rows = systematic(torch.tensor([[0.9, 0.1]]).log().repeat(20_000, 1), 1, seeded())
-    assert abs(rows.double().mean() - 0.1) < 5 * math.sqrt(0.09 / 20_000)
-    rows = systematic(equal(1, 1_000), 1_000, seeded())[0].double()
-    serial = torch.corrcoef(torch.stack([rows[1:], rows[:-1]]))[0, 1]
-    assert abs(serial) < 5 / math.sqrt(1_000)
-
-
-def test_taking_rows_takes_each_observations_own():
-    u = torch.randn(2, 5, 3)
-    rows = torch.tensor([[4, 0], [1, 1]])
-    assert torch.equal(take(u, rows), torch.stack([u[0, [4, 0]], u[1, [1, 1]]]))
 
 
 @pytest.mark.parametrize("seed", range(20))
