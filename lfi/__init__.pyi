@@ -90,10 +90,10 @@ from .diagnostics import (
     predictive_check as predictive_check,
 )
 from .generation import (
-    Generator as Generator,
+    AdversarialSettings as AdversarialSettings,
 )
 from .generation import (
-    Regime as Regime,
+    Generator as Generator,
 )
 from .generation import (
     Surrogate as Surrogate,

@@ -26,7 +26,9 @@ def test_posteriors_and_surrogates_train_on_the_device(device, tmp_path):
     torch.testing.assert_close(
         again.log_ratio(theta, X_OBS), posterior.log_ratio(theta, X_OBS), atol=1e-4, rtol=1e-4
     )
-    surrogate = lfi.fit_surrogate(simulations, steps=5, width=16, seed=1, device=device)
+    surrogate = lfi.fit_surrogate(
+        simulations, settings=lfi.AdversarialSettings(steps=5), width=16, seed=1, device=device
+    )
     assert surrogate(theta, seed=1).device.type == "cpu"
 
 

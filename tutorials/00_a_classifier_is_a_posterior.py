@@ -96,7 +96,7 @@ print(
 
 # %%
 training = lfi.simulate(influenza, 10_000, prior=posterior.prior, seed=7)
-surrogate = lfi.fit_surrogate(training, steps=300, seed=8)
+surrogate = lfi.fit_surrogate(training, settings=lfi.AdversarialSettings(steps=300), seed=8)
 
 rates = theta.mean(0, keepdim=True).repeat(2_000, 1).requires_grad_()
 imitated = surrogate(rates, seed=9)

@@ -40,13 +40,14 @@ data = ring.sample(10_000, torch.Generator().manual_seed(1))
 moments = {}
 
 
-def watch(step, generator):
+def keep(step, generator):
     """Keep samples of some moments; it is called twenty times."""
     if step in (20, 120, 200, 400):
         moments[f"step {step}"] = generator.sample(1_000, seed=2)
 
 
-generator = lfi.fit_generator(data, regime=lfi.Regime(steps=400), watch=watch, seed=1)
+settings = lfi.AdversarialSettings(steps=400)
+generator = lfi.fit_generator(data, settings=settings, callback=keep, seed=1)
 samples = generator.sample(2_000, seed=2)
 
 
@@ -77,9 +78,9 @@ print(lfi.gans.GAN())
 print(lfi.gans.WGANGP())
 print(lfi.gans.R3GAN())
 mine = lfi.Adversarial(lfi.losses.SquaredHellinger(), lfi.losses.ReverseKL(), lfi.penalties.R1(0.1))
-quick = lfi.Regime(steps=10)
+quick = lfi.AdversarialSettings(steps=10)
 for comparison in (mine, lfi.discrepancies.Energy()):  # a pair of one's own, and no critic at all
-    other = lfi.fit_generator(data, comparison=comparison, regime=quick, seed=1)
+    other = lfi.fit_generator(data, comparison=comparison, settings=quick, seed=1)
     print(comparison, "plays", sorted(set(other.history.columns) - {"held-out"}))
 
 # %% [markdown]
@@ -233,8 +234,7 @@ axes[0].set_title("the critic that trained the generator")
 
 # %%
 fresh = generator.sample(10_000, seed=3)
-quick = lfi.TrainSettings(steps=100)
-ratio = lfi.fit_ratio(data, fresh, members=1, settings=quick, seed=4)
+ratio = lfi.fit_ratio(data, fresh, members=1, steps=100, seed=4)
 honest = ratio.log_ratio(plane).reshape(120, 120).T
 axes[1].contourf(line, line, honest.clamp(-6, 6), 30, cmap="RdBu_r")
 axes[1].scatter(*samples[:500].T, s=2, color="black")

@@ -38,7 +38,13 @@ print(training.names, tuple(training.x.shape))
 
 # %%
 surrogate = lfi.fit_surrogate(
-    training, upper=500.0, steps=150, start_steps=500, width=64, seed=2, progress=False
+    training,
+    upper=500.0,
+    settings=lfi.AdversarialSettings(steps=150),
+    start_steps=500,
+    width=64,
+    seed=2,
+    progress=False,
 )
 x = surrogate(held_out.theta, seed=3)
 print(x[0].tolist())

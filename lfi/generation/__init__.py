@@ -1,8 +1,5 @@
 """Generators: whoever draws q, and how it is trained."""
 
-from lfi.generation.defaults import (
-    IMAGES,
-)
 from lfi.generation.fit import (
     fit_generator,
     fit_generators,
@@ -32,7 +29,7 @@ from lfi.generation.presets import (
     fGAN,
 )
 from lfi.generation.settings import (
-    Regime,
+    AdversarialSettings,
 )
 from lfi.generation.surrogates.fidelity import (
     Fidelity,
@@ -51,6 +48,7 @@ from lfi.generation.surrogates.surrogate import (
 )
 
 __all__ = [
+    "AdversarialSettings",
     "CramerGAN",
     "DRAGANNS",
     "Fidelity",
@@ -59,7 +57,6 @@ __all__ = [
     "GMMN",
     "Generator",
     "HingeGAN",
-    "IMAGES",
     "LSGAN",
     "MMDGAN",
     "NonSaturatingGAN",
@@ -67,7 +64,6 @@ __all__ = [
     "PacGAN",
     "Packed",
     "R3GAN",
-    "Regime",
     "Regions",
     "SinkhornGAN",
     "Surrogate",

@@ -1,4 +1,4 @@
-"""What generation is given: nothing, a class, or numbers of any shape.
+"""Conditions of generation: nothing, a class, or numbers of any shape.
 
 Networks see classes one-hot and numbers flattened and standardised.
 """
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from lfi.networks import Standardise
 
 
-class Given(nn.Module):
-    """The map from what is given to vectors of order one.
+class Condition(nn.Module):
+    """The map from conditions to vectors of order one.
 
     Attributes:
-        classes: How many classes there are; 0 where numbers are given.
-        shape: The shape of one given event; () for a class.
+        classes: How many classes there are; 0 where conditions are numbers.
+        shape: The shape of one condition; () for a class.
         size: How many numbers the networks see.
 
     Example:
-        >>> digits = Given.of(torch.tensor([0, 2, 1, 2]))
+        >>> digits = Condition.fit_from_data(torch.tensor([0, 2, 1, 2]))
         >>> digits(torch.tensor([2])).tolist()
         [[0.0, 0.0, 1.0]]
     """
@@ -31,44 +31,46 @@ class Given(nn.Module):
         self.standardise = Standardise((0 if classes else self.size,))
 
     @classmethod
-    def of(cls, given: Tensor, *, alike: int = 0) -> "Given":
-        """Return the map for what is given with the data, of n rows: whole numbers are classes.
+    def fit_from_data(cls, condition: Tensor, *, shared_axes: int = 0) -> "Condition":
+        """Return the map for the conditions of n rows of data: whole numbers are classes.
 
         Args:
-            given: What is given.
-            alike: How many of the last axes of numbers share a location and a scale.
+            condition: (n, *shape).
+            shared_axes: How many of the last axes of numbers share a location and a scale.
 
         Raises:
             ValueError: If there are negative classes, or classes of more than one number.
         """
-        if given.is_floating_point():
-            new = cls(tuple(given.shape[1:]))
+        if condition.is_floating_point():
+            new = cls(tuple(condition.shape[1:]))
             scale = Standardise(new.shape)
-            scale.learn(given.to(torch.float32), alike=alike)
+            scale.learn(condition.to(torch.float32), alike=shared_axes)
             new.standardise.load_state_dict({k: v.flatten() for k, v in scale.state_dict().items()})
             return new
-        if given.ndim != 1 or given.min() < 0:
+        if condition.ndim != 1 or condition.min() < 0:
             raise ValueError(
-                "given: classes are whole numbers from 0, (n,), got shape "
-                f"{tuple(given.shape)} and a least value of {given.min().item()}"
+                "condition: classes are whole numbers from 0, (n,), got shape "
+                f"{tuple(condition.shape)} and a smallest value of {condition.min().item()}"
             )
-        return cls((), int(given.max()) + 1)
+        return cls((), int(condition.max()) + 1)
 
-    def forward(self, given: Tensor) -> Float[Tensor, "n size"]:
+    def forward(self, condition: Tensor) -> Float[Tensor, "n size"]:
         """Return the vectors of (n, *shape).
 
         Raises:
             ValueError: If the shape is another one, or a class is unknown.
         """
-        if tuple(given.shape[1:]) != self.shape:
+        if tuple(condition.shape[1:]) != self.shape:
             raise ValueError(
-                f"given has shape {tuple(given.shape)}, expected (n, "
+                f"condition has shape {tuple(condition.shape)}, expected (n, "
                 f"{', '.join(map(str, self.shape))})"
             )
         if not self.classes:
-            flat = given.reshape(len(given), -1).to(self.standardise.location)
+            flat = condition.reshape(len(condition), -1).to(self.standardise.location)
             return self.standardise(flat)
-        if given.min() < 0 or given.max() >= self.classes:
-            raise ValueError(f"given: classes are 0 to {self.classes - 1}, got {given.unique()}")
-        hot = nn.functional.one_hot(given.long(), self.classes)
+        if condition.min() < 0 or condition.max() >= self.classes:
+            raise ValueError(
+                f"condition: classes are 0 to {self.classes - 1}, got {condition.unique()}"
+            )
+        hot = nn.functional.one_hot(condition.long(), self.classes)
         return hot.to(self.standardise.location)

@@ -6,24 +6,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.generation.conditioning import Given
+from lfi.generation.conditioning import Condition
 from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator
+from lfi.numerics.arrays import Samples, as_tensor
 from lfi.runtime import Contents, Saved, fresh, load_prefixed, prefixed, torch_rng
 from lfi.training import History
 
-OURS = {kind.__name__: kind for kind in (ImageGenerator, MixtureGenerator, VectorGenerator)}
-ROWS = 16_384  # samples are drawn in parts of so many
+NETWORKS = {kind.__name__: kind for kind in (ImageGenerator, MixtureGenerator, VectorGenerator)}
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 
 
 class Generator(Saved, nn.Module):
-    """A generator of data: x = G(z), or x = G(z, given).
+    """A fitted generator of data: x = G(z), or x = G(z, condition).
 
     Attributes:
         network: G itself, on standardised data unless it is `scaled`.
         standardise: The data's location and scale.
         shape: The shape of one sample.
-        given: How what is given enters the network; None where nothing is.
+        condition: The map from conditions to what the network sees; None for no condition.
         dtype: The dtype of samples, which is that of the data.
         scaled: Whether the network's own samples are in the data's units.
         history: How it was trained.
@@ -33,7 +33,7 @@ class Generator(Saved, nn.Module):
         self,
         network: nn.Module,
         standardise: Standardise,
-        given: Given | None = None,
+        condition: Condition | None = None,
         *,
         critic: nn.Module | None = None,
         dtype: torch.dtype = torch.float32,
@@ -41,7 +41,7 @@ class Generator(Saved, nn.Module):
         history: History | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.given, self.standardise = network, given, standardise
+        self.network, self.condition, self.standardise = network, condition, standardise
         self.shape, self.dtype, self.scaled = tuple(standardise.location.shape), dtype, scaled
         self.history = history
         self._critic = (critic,)  # in a tuple, or files would hold it
@@ -50,22 +50,24 @@ class Generator(Saved, nn.Module):
         """Draw n noises, on the CPU."""
         return self.network.noise(n, rng)
 
-    def forward(self, z: Float[Tensor, "n ..."], given: Tensor | None = None) -> Tensor:
-        """Return G(z, given) in the units of the data, (n, *shape), differentiable in z and given.
+    def forward(self, z: Float[Tensor, "n ..."], condition: Tensor | None = None) -> Tensor:
+        """Return G(z, condition), (n, *shape), in the units of the data, with gradients of both.
 
         Raises:
-            ValueError: If something is given and the generator takes nothing, or the reverse.
+            ValueError: If there is a condition and the generator takes none, or the reverse.
         """
-        if (given is None) != (self.given is None):
-            takes = "takes nothing given" if self.given is None else "needs what to generate from"
-            raise ValueError(f"given: the generator {takes}")
-        inputs = (z,) if given is None else (z, self.given(given))
+        if (condition is None) != (self.condition is None):
+            takes = "takes no condition" if self.condition is None else "needs a condition"
+            raise ValueError(f"condition: the generator {takes}")
+        inputs = (z,) if condition is None else (z, self.condition(condition))
         x = self.network(*inputs).reshape(len(z), *self.shape)
         return x if self.scaled else self.standardise.inverse(x)
 
     @torch.no_grad()
-    def criticise(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        """Return what the critic of its training says of x, (n, *shape); files do not keep it.
+    def criticise(self, x: Samples, condition: object = None) -> Tensor:
+        """Return the values at x, (n, *shape), of the critic that it was trained against.
+
+        Files do not keep the critic.
 
         Raises:
             ValueError: If there is none: after loading, and where no critic took part.
@@ -74,48 +76,71 @@ class Generator(Saved, nn.Module):
         if critic is None:
             raise ValueError("the generator has no critic: it was loaded, or trained without one")
         location = self.standardise.location
-        inputs = (self.standardise(x.to(location)),)
-        if given is not None and self.given is not None:
-            inputs += (self.given(given.to(location.device)),)
+        inputs = (self.standardise(as_tensor("x", x).to(location)),)
+        if condition is not None and self.condition is not None:
+            inputs += (self.condition(as_tensor("condition", condition).to(location.device)),)
         return critic(*inputs).cpu().to(self.dtype)
 
     @torch.no_grad()
-    def sample(self, n: int, given: Tensor | None = None, *, seed: int | None = None) -> Tensor:
+    def sample(
+        self,
+        n: int,
+        condition: object = None,
+        *,
+        chunk_size: int = 16_384,
+        seed: int | None = None,
+    ) -> Tensor:
         """Draw samples, (n, *shape), on the CPU in the dtype of the data.
 
         Args:
             n: How many.
-            given: What each of them is generated from, (n, ...), or for all of them the same.
+            condition: One for each sample, (n, ...), or one for all of them.
+            chunk_size: How many samples are drawn at once.
             seed: None takes fresh entropy.
 
         Raises:
-            ValueError: If n is negative, or what is given has another number of rows.
+            ValueError: If n is negative, or the condition has another number of rows.
         """
         if n < 0:
             raise ValueError(f"n must not be negative, got {n}")
         z = self.noise(n, torch_rng(fresh(seed)))
-        if given is not None and self.given is not None:
-            given = torch.as_tensor(given)
-            if tuple(given.shape) == self.given.shape:
-                given = given.expand(n, *given.shape)
-            if len(given) != n:
-                raise ValueError(f"given has {len(given)} rows for {n} samples")
+        if condition is not None and self.condition is not None:
+            condition = as_tensor("condition", condition)
+            if tuple(condition.shape) == self.condition.shape:
+                condition = condition.expand(n, *condition.shape)
+            if len(condition) != n:
+                raise ValueError(f"condition has {len(condition)} rows for {n} samples")
         device = self.standardise.location.device
         parts = []
-        for start in range(0, n, ROWS):
-            rows = slice(start, start + ROWS)
-            share = None if given is None else given[rows].to(device)
+        for start in range(0, n, chunk_size):
+            rows = slice(start, start + chunk_size)
+            share = None if condition is None else condition[rows].to(device)
             parts.append(self(z[rows].to(device), share).cpu().to(self.dtype))
         return torch.cat(parts) if parts else torch.empty(0, *self.shape, dtype=self.dtype)
 
+    def describe(self) -> str:
+        """Return what it generates, and how it was trained, in words."""
+        lines = [f"generator of events of shape {self.shape}, {type(self.network).__name__}"]
+        if self.condition is not None:
+            classes, shape = self.condition.classes, self.condition.shape
+            lines.append(f"given one of {classes} classes" if classes else f"given {shape} numbers")
+        weights = sum(parameter.numel() for parameter in self.network.parameters())
+        lines.append(f"{weights:,} weights, samples in {str(self.dtype).removeprefix('torch.')}")
+        if self.history is not None:
+            lines.append(self.history.describe())
+        return "\n  ".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         kind = type(self.network).__name__
-        ours = kind in OURS and type(self.network) is OURS[kind]
+        ours = kind in NETWORKS and type(self.network) is NETWORKS[kind]
         spec = {
             "network": kind if ours else None,
             "arguments": self.network.spec if ours else None,
             "shape": list(self.shape),
-            "given": self.given and [list(self.given.shape), self.given.classes],
+            "condition": self.condition and [list(self.condition.shape), self.condition.classes],
             "dtype": str(self.dtype).removeprefix("torch."),
             "scaled": self.scaled,
             "history": self.history and self.history._spec(),
@@ -126,13 +151,13 @@ class Generator(Saved, nn.Module):
     def _restore(cls, contents: Contents) -> "Generator":
         spec = contents.spec
         if spec["network"] is not None:
-            network = OURS[spec["network"]](**spec["arguments"])
+            network = NETWORKS[spec["network"]](**spec["arguments"])
         else:
             network = contents.module("generator")
         generator = cls(
             network,
             Standardise(spec["shape"]),
-            spec["given"] and Given(tuple(spec["given"][0]), spec["given"][1]),
+            spec["condition"] and Condition(tuple(spec["condition"][0]), spec["condition"][1]),
             dtype=DTYPES[spec["dtype"]],
             scaled=spec["scaled"],
             history=spec["history"] and History._restore(spec["history"]),

@@ -1,13 +1,13 @@
-"""The players of every comparison of data with a generator.
+"""Players of generator training: the critic's and the generator's objective of any comparison.
 
-The critic moves against the comparison's critic loss and penalties, the generator against its
-generator loss, through x = G(z, given) (the reparametrisation trick). A GAN, an f-GAN and a
-surrogate's training differ in the comparison alone. A discrepancy needs no critic: the generator
-plays alone, against the discrepancy of data and samples.
+The critic minimises the comparison's critic loss and penalties; the generator its generator loss,
+through x = G(z, condition) (the reparametrisation trick). A GAN, an f-GAN and a surrogate's
+training differ in the comparison alone. A discrepancy needs no critic: the generator minimises it
+between data and samples.
 
-Several generators train side by side as one (`lfi.networks.SideBySide`), each against a critic of
-its own: batches hold the rows of one after those of another, losses are of each one's rows, and
-what is minimised is their mean.
+Several generators train as one stack (`lfi.networks.stack_modules`), each against a critic of its
+own: batches hold the rows of one after those of another, losses are of each one's rows, and what is
+minimised is their mean.
 
 References:
     Goodfellow et al., Generative adversarial nets, 2014. arXiv:1406.2661
@@ -16,6 +16,7 @@ References:
         2018. arXiv:1712.04086
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -43,8 +44,8 @@ from lfi.comparison import (
 )
 from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.penalties.annealed import Annealed
-from lfi.generation.settings import RATE, Regime
-from lfi.networks import members as members_of
+from lfi.generation.settings import AdversarialSettings
+from lfi.networks import unstack_modules
 from lfi.training import Batch, Player, Step, adamw
 
 Draw = Callable[[Tensor, torch.Generator], Tensor]
@@ -55,7 +56,7 @@ class Packed:
     """An adversarial comparison whose critic sees several samples at once.
 
     A generator that misses modes makes packs that are less diverse than the data's, which a critic
-    of packs sees at once. The critic takes inputs (n, samples, *event).
+    of packs can tell. The critic takes inputs (n, samples, *event).
 
     Attributes:
         comparison: The losses, penalties and constraint.
@@ -79,143 +80,153 @@ class Packed:
 
     @property
     def recovers(self) -> Recovers:
-        """What the critic says of the log-ratio of packs."""
+        """What the critic recovers of the log-ratio of packs."""
         return self.comparison.recovers
 
 
-def duel(
+def adversarial_players(
     generator: nn.Module,
     critic: nn.Module,
     draw: Draw,
     comparison: Adversarial | Packed,
+    settings: AdversarialSettings,
     *,
-    regime: Regime,
     members: int = 1,
 ) -> tuple[Player, Player]:
-    """Return the critic's player and the generator's, to be trained on batches (x, *given).
+    """Return the critic's player and the generator's, to be trained on batches (x, *condition).
 
     Args:
         generator: Whose parameters `draw` depends on.
-        critic: log p/q of (x, *given), of packs of them, or features of x.
-        draw: Draws x for what is given, with the random generator it is handed.
+        critic: log p/q of (x, *condition), of packs of them, or features of x.
+        draw: Draws x for conditions, with the random generator it is handed.
         comparison: The losses of both, and the critic's penalties and constraint.
-        regime: How they move.
-        members: How many of each stand side by side.
+        settings: Learning rates and what else is of each player, complete but for `critic_steps`.
+        members: How many generators and critics are stacked.
 
     Raises:
         ValueError: If the critic cannot be held to the comparison's constraint, or a penalty is of
             all rows together and there are several members.
-        TypeError: If penalties are to charge learned features whose discrepancy has no witness.
+        TypeError: If penalties are on learned features whose discrepancy has no witness.
     """
     pack = comparison.samples if isinstance(comparison, Packed) else 1
     rules = comparison.comparison if isinstance(comparison, Packed) else comparison
     if members > 1 and any(isinstance(penalty, Balance) for penalty in rules.penalties):
-        raise ValueError("comparison: a balance penalty cannot be charged to members side by side")
+        raise ValueError("comparison: a balance penalty cannot be taken of stacked critics")
     learned = isinstance(rules.critic_loss, LearnedFeatures)
     if learned and rules.penalties and not isinstance(rules.critic_loss.discrepancy, OfMeans):
         raise TypeError(
-            f"comparison: penalties charge the witness of learned features, and "
+            f"comparison: penalties are on the witness of learned features, and "
             f"{rules.critic_loss.discrepancy} has none: take Energy or MMD, or no penalty"
         )
     constraint, project = rules.constraint, None
     if constraint is not None:
 
         def project(module: nn.Module) -> None:
-            for one in members_of(module):
+            for one in unstack_modules(module):
                 constraint.project(one)
 
         project(critic)
-    at_p, at_q = (charges(rules, kind) for kind in (R1, R2))
+    at_p, at_q = (has_penalty(rules, kind) for kind in (R1, R2))
 
     def contrast_of(draw: Draw) -> Contrast:
-        return packs(draw, pack) if pack > 1 else against_generator(draw)
+        return packed_contrast(draw, pack) if pack > 1 else against_generator(draw)
 
     def frozen(*inputs: Tensor | torch.Generator) -> Tensor:
         return draw(*inputs).detach().requires_grad_(at_q)
 
     against_frozen, against = contrast_of(frozen), contrast_of(draw)
-    critic_loss = OfEach(rules.critic_loss, members)
-    generator_loss = OfEach(rules.generator_loss, members)
+    critic_loss = StackedLoss(rules.critic_loss, members)
+    generator_loss = StackedLoss(rules.generator_loss, members)
 
-    def criticise(batch: Batch, step: Step) -> Tensor:
-        x, *given = batch
+    def critic_objective(batch: Batch, step: Step) -> Tensor:
+        x, *condition = batch
         x = x.detach().requires_grad_(at_p)
-        values = replace(against_frozen(critic, (x, *given), step.rng), traced=True)
-        judged = critic
+        values = replace(against_frozen(critic, (x, *condition), step.rng), traced=True)
+        penalised = critic
         if learned and rules.penalties:
-            judged = rules.critic_loss.critic_of(critic, values, members)
+            penalised = rules.critic_loss.critic_of(critic, values, members)
         penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
-        return objective(critic_loss, penalties, judged, values, step.rng, step.index)
+        return objective(critic_loss, penalties, penalised, values, step.rng, step.index)
 
     reads_p = depends_on_p(rules.generator_loss)
 
-    def generate(batch: Batch, step: Step) -> Tensor:
+    def generator_objective(batch: Batch, step: Step) -> Tensor:
         if not reads_p:
-            h_q = at_samples(critic, draw, pack, batch, step.rng)
+            h_q = values_at_samples(critic, draw, pack, batch, step.rng)
             return generator_loss.generator(torch.full_like(h_q, torch.nan), h_q)
         values = against(critic, batch, step.rng)
         return generator_loss.generator(values.h_p, values.h_q)
 
-    moves = regime.critic_steps
+    moves = settings.critic_steps
     if moves is None:
         moves = 5 if isinstance(rules.critic_loss, Wasserstein) else 1
+    rate = settings.critic_learning_rate
     return (
-        Player(
-            "critic",
-            critic,
-            criticise,
-            adamw(regime.critic_rate or RATE, betas=regime.betas),
+        replace(
+            _player("critic", critic, critic_objective, rate, settings),
             steps=moves,
             project=project,
         ),
-        generator_player(generator, generate, regime),
+        generator_player(generator, generator_objective, settings),
     )
 
 
-def match(
+def discrepancy_players(
     generator: nn.Module,
     draw: Draw,
     discrepancy: Discrepancy,
+    settings: AdversarialSettings,
     *,
-    regime: Regime,
     members: int = 1,
 ) -> tuple[Player]:
-    """Return the generator's player where a discrepancy compares; what is given is laid beside x.
+    """Return the generator's player under a discrepancy, which sees conditions as entries of x.
 
     Args:
         generator: Whose parameters `draw` depends on.
-        draw: Draws x for what is given, with the random generator it is handed.
-        discrepancy: What the generator makes small.
-        regime: How it moves.
-        members: How many generators stand side by side.
+        draw: Draws x for conditions, with the random generator it is handed.
+        discrepancy: What the generator minimises.
+        settings: The generator's learning rate and what else is of its player.
+        members: How many generators are stacked.
     """
 
-    def flat(x: Tensor, given: list[Tensor]) -> Tensor:
-        rows = torch.cat([x.flatten(1), *(part.flatten(1) for part in given)], dim=1)
+    def flat(x: Tensor, condition: list[Tensor]) -> Tensor:
+        rows = torch.cat([x.flatten(1), *(part.flatten(1) for part in condition)], dim=1)
         return rows.unflatten(0, (members, -1))
 
     def objective(batch: Batch, step: Step) -> Tensor:
-        x, *given = batch
-        return discrepancy(flat(x, given), flat(draw(*given, step.rng), given)).mean()
+        x, *condition = batch
+        return discrepancy(flat(x, condition), flat(draw(*condition, step.rng), condition)).mean()
 
-    return (generator_player(generator, objective, regime),)
+    return (generator_player(generator, objective, settings),)
 
 
 def generator_player(
-    generator: nn.Module, objective: Callable[[Batch, Step], Tensor], regime: Regime
+    generator: nn.Module, objective: Callable[[Batch, Step], Tensor], settings: AdversarialSettings
 ) -> Player:
     """Return the player that moves a generator."""
-    optimiser = adamw(regime.generator_rate or RATE, betas=regime.betas)
-    return Player("generator", generator, objective, optimiser, ema=regime.average)
+    player = _player("generator", generator, objective, settings.learning_rate, settings)
+    return replace(player, ema=settings.average or None)
+
+
+def _player(
+    name: str,
+    module: nn.Module,
+    objective: Callable[[Batch, Step], Tensor],
+    learning_rate: float,
+    settings: AdversarialSettings,
+) -> Player:
+    optimiser = adamw(learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
+    clip = None if settings.clip == math.inf else settings.clip
+    return Player(name, module, objective, optimiser, clip=clip)
 
 
 @dataclass(frozen=True)
-class OfEach:
-    """The mean of a loss over members side by side, each of its own rows.
+class StackedLoss:
+    """The mean of a loss over stacked networks, each of its own rows.
 
     Attributes:
         loss: The loss of a critic, of a generator, or both.
-        members: How many.
+        members: How many networks are stacked.
     """
 
     loss: CriticLoss | GeneratorLoss
@@ -223,7 +234,7 @@ class OfEach:
 
     @property
     def recovers(self) -> Recovers:
-        """What each critic says of log p/q."""
+        """What each critic recovers of log p/q."""
         return self.loss.recovers
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
@@ -241,25 +252,25 @@ class OfEach:
         return torch.stack([loss(p, q) for p, q in pairs]).mean()
 
 
-def packs(draw: Draw, samples: int) -> Contrast:
+def packed_contrast(draw: Draw, samples: int) -> Contrast:
     """Return the contrast of packs of data with packs of samples."""
 
     def contrast(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
-        x, *given = batch
-        p, q = packed(x, samples), packed(draw(*given, rng), samples)
-        shared = tuple(packed(part, samples) for part in given)
+        x, *condition = batch
+        p, q = packed(x, samples), packed(draw(*condition, rng), samples)
+        shared = tuple(packed(part, samples) for part in condition)
         return Values(critic(p, *shared), critic(q, *shared), (p,), (q,), shared)
 
     return contrast
 
 
-def at_samples(
+def values_at_samples(
     critic: Critic, draw: Draw, samples: int, batch: Batch, rng: torch.Generator
 ) -> Float[Tensor, "*n"]:
     """Return the critic's values of a generator's samples alone, in packs of so many."""
-    _, *given = batch
-    x_q = draw(*given, rng)
-    return critic(*(packed(part, samples) for part in (x_q, *given)))
+    _, *condition = batch
+    x_q = draw(*condition, rng)
+    return critic(*(packed(part, samples) for part in (x_q, *condition)))
 
 
 def packed(x: Float[Tensor, "n ..."], samples: int) -> Float[Tensor, "packs ..."]:
@@ -267,16 +278,16 @@ def packed(x: Float[Tensor, "n ..."], samples: int) -> Float[Tensor, "packs ..."
     return x.unflatten(0, (-1, samples)) if samples > 1 else x
 
 
-def charges(rules: Adversarial, kind: type) -> bool:
-    """Return whether a penalty is of a kind and of the critic's own values, fading or not."""
+def has_penalty(rules: Adversarial, kind: type) -> bool:
+    """Return whether a penalty, annealed or not, is of a kind and on the critic's own values."""
     if isinstance(rules.critic_loss, LearnedFeatures):
-        return False  # they are features
+        return False  # the critic's values are features
     plain = (p.penalty if isinstance(p, Annealed) else p for p in rules.penalties)
     return any(isinstance(penalty, kind) for penalty in plain)
 
 
 def depends_on_p(loss: GeneratorLoss) -> bool:
-    """Return whether a generator's loss reads values at the data; most do not.
+    """Return whether a generator's loss depends on values at the data; most do not.
 
     Example:
         >>> depends_on_p(lfi.losses.NonSaturating()), depends_on_p(lfi.losses.Relativistic())
@@ -289,5 +300,5 @@ def depends_on_p(loss: GeneratorLoss) -> bool:
 
 
 def penalty_at(penalty: Penalty, step: Step) -> Penalty:
-    """Return the penalty as it is at a step."""
+    """Return the penalty with its weight at a step."""
     return penalty.at(step.done) if isinstance(penalty, Annealed) else penalty

@@ -1,59 +1,80 @@
-"""Regimes: how a generator and its critic are trained, whatever compares them."""
+"""Settings of adversarial training: how a generator and its critic are optimised."""
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
-from lfi.training import Turn, alternating, linear_decay
+from lfi.numerics.checks import check_positive, check_whole
+from lfi.training import TrainSettings, Turn, alternating, linear_decay
 from lfi.training.schedules import Schedule
 
-RATE = 1e-3  # of both players, where nothing else is known to suit them
 
+@dataclass(frozen=True, repr=False)
+class AdversarialSettings(TrainSettings):
+    """How a generator is trained, against a critic or a discrepancy.
 
-@dataclass(frozen=True)
-class Regime:
-    """How a game is played.
+    What is None suits the kind of data and the comparison.
 
     Attributes:
-        steps: How often the generator moves.
-        batch: Rows of a batch, of either side; never more than there are.
-        critic_steps: How often the critic moves for each of them. None takes 5 under a Wasserstein
-            loss, whose critic has to be nearly right before it is of use, and 1 else.
-        generator_rate: The generator's learning rate. None takes one that suits what is trained.
-        critic_rate: The critic's, likewise.
-        betas: Adam's. By default no momentum: the other player's moves would turn it stale.
-        average: The decay of the average of the generator's weights, which it ends with; None for
-            its own.
-        schedule: The factor of both rates, of the share of steps done.
-        turn: Who moves when.
+        steps: Updates of the generator.
+        batch_size: Rows of a batch, of data and of samples; never more than there are.
+        learning_rate: The generator's.
+        weight_decay: AdamW's, of both networks; 0 by default.
+        average: The decay of the exponential moving average of the generator's weights, with which
+            it ends; 0 for no averaging.
+        clip: The largest norm of a gradient, of either network; `math.inf` by default.
+        patience: Stop after so many validations without improvement, and keep the weights of the
+            best one; by default training takes all steps, and the last weights are kept.
+        held_out: The share of rows held out for validation.
+        critic_steps: Updates of the critic for each one of the generator. By default 5 under a
+            Wasserstein loss, whose critic has to be nearly optimal to be of use, and 1 else; 2
+            for surrogates.
+        critic_learning_rate: The critic's.
+        betas: Adam's, of both networks; (0, 0.99) by default: without momentum, which the other
+            network's updates make stale.
+        schedule: The factor of both learning rates, of the share of steps done; by default
+            constant for one half and then linear to zero.
+        turn: The order of updates; `alternating` by default.
 
     Raises:
-        ValueError: If a number is not positive.
+        TypeError: If a value is of a wrong type.
+        ValueError: If a value is out of its range.
+
+    Example:
+        >>> AdversarialSettings(steps=100, critic_steps=5)
+        AdversarialSettings(steps=100, critic_steps=5)
     """
 
-    steps: int = 3_000
-    batch: int = 256
     critic_steps: int | None = None
-    generator_rate: float | None = None
-    critic_rate: float | None = None
-    betas: tuple[float, float] = (0.0, 0.99)
-    average: float | None = 0.998
-    schedule: Schedule = linear_decay()
-    turn: Turn = alternating
+    critic_learning_rate: float | None = None
+    betas: tuple[float, float] | None = None
+    schedule: Schedule | None = None
+    turn: Turn | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "critic_steps", "generator_rate", "critic_rate"):
+        super().__post_init__()
+        check_whole("critic_steps", self.critic_steps, optional=True)
+        check_positive("critic_learning_rate", self.critic_learning_rate, optional=True)
+        if self.betas is not None:
+            if not isinstance(self.betas, tuple) or len(self.betas) != 2:
+                raise TypeError(f"betas must be a pair of numbers, got {self.betas!r}")
+            if not all(0 <= beta < 1 for beta in self.betas):
+                raise ValueError(f"betas must be in [0, 1), got {self.betas}")
+        for name in ("schedule", "turn"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
+            if value is not None and not callable(value):
+                raise TypeError(f"{name} must be a function, got {value!r}")
 
-    def at_rates(self, generator: float, critic: float) -> "Regime":
-        """Return the regime with learning rates where it has none.
 
-        Example:
-            >>> Regime(critic_rate=0.1).at_rates(0.01, 0.02).critic_rate
-            0.1
-        """
-        return replace(
-            self,
-            generator_rate=self.generator_rate or generator,
-            critic_rate=self.critic_rate or critic,
-        )
+DEFAULTS = AdversarialSettings(
+    steps=3_000,
+    batch_size=256,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    average=0.998,
+    clip=math.inf,
+    held_out=0.1,
+    critic_learning_rate=1e-3,
+    betas=(0.0, 0.99),
+    schedule=linear_decay(),
+    turn=alternating,
+)  # of vectors under any comparison; None of `critic_steps` depends on the loss

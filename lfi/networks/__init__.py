@@ -59,9 +59,9 @@ from lfi.networks.residual import (
     trunk,
 )
 from lfi.networks.stacked_modules import (
-    SideBySide,
-    members,
-    side_by_side,
+    StackedModules,
+    stack_modules,
+    unstack_modules,
 )
 from lfi.networks.standardise import (
     Coordinates,
@@ -96,7 +96,7 @@ __all__ = [
     "ScatterCritic",
     "SeriesEmbedding",
     "SetEmbedding",
-    "SideBySide",
+    "StackedModules",
     "Standardise",
     "Tower",
     "ValidCritic",
@@ -107,9 +107,9 @@ __all__ = [
     "build_critic",
     "inverse_root",
     "is_image",
-    "members",
+    "unstack_modules",
     "moments",
-    "side_by_side",
+    "stack_modules",
     "size_of",
     "trunk",
 ]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 
-class SideBySide(nn.Module):
+class StackedModules(nn.Module):
     """Networks of one shape, each applied to its own rows.
 
     Batch normalisation in training, whose running means change in the call, is refused by torch.
@@ -32,7 +32,7 @@ class SideBySide(nn.Module):
     Example:
         >>> lines = [nn.Linear(2, 1), nn.Linear(2, 1)]
         >>> x = torch.ones(6, 2)
-        >>> both = SideBySide(lines)(x)  # three rows of each
+        >>> both = StackedModules(lines)(x)  # three rows of each
         >>> torch.allclose(both, torch.cat([lines[0](x[:3]), lines[1](x[3:])]))
         True
     """
@@ -54,7 +54,7 @@ class SideBySide(nn.Module):
         for name, tensor in buffers.items():
             self.register_buffer(_flat(name), tensor)
 
-    def train(self, mode: bool = True) -> "SideBySide":
+    def train(self, mode: bool = True) -> "StackedModules":
         """Set training or evaluation mode."""
         self._template[0].train(mode)
         return super().train(mode)
@@ -84,14 +84,14 @@ class SideBySide(nn.Module):
         return module.train(self.training)
 
 
-def side_by_side(modules: Sequence[nn.Module]) -> nn.Module:
+def stack_modules(modules: Sequence[nn.Module]) -> nn.Module:
     """Return the networks side by side, or the only one itself."""
-    return modules[0] if len(modules) == 1 else SideBySide(modules)
+    return modules[0] if len(modules) == 1 else StackedModules(modules)
 
 
-def members(module: nn.Module) -> list[nn.Module]:
-    """Return the networks of which `side_by_side` has made the module; they share its weights."""
-    if isinstance(module, SideBySide):
+def unstack_modules(module: nn.Module) -> list[nn.Module]:
+    """Return the networks of which `stack_modules` has made the module; they share its weights."""
+    if isinstance(module, StackedModules):
         return [module.member(i) for i in range(module.members)]
     return [module]
 

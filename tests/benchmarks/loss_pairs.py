@@ -109,8 +109,12 @@ def run(
             comparison=lfi.Adversarial(CRITICS[critic], loss, PENALTY),
             generator=networks[0],
             critic=networks[1],
-            regime=lfi.Regime(
-                steps=steps, batch=128, critic_steps=1, generator_rate=1e-3, critic_rate=rate
+            settings=lfi.AdversarialSettings(
+                steps=steps,
+                batch_size=128,
+                critic_steps=1,
+                learning_rate=1e-3,
+                critic_learning_rate=rate,
             ),
             seed=seed,
             progress=False,

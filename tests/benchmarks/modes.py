@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 import lfi
+from lfi.generation.settings import DEFAULTS
 from lfi.training import Checkpoint
 from simulators import grid, ring
 
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="*", choices=list(PRESETS), default=[])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=lfi.Regime().steps)
+    parser.add_argument("--steps", type=int, default=DEFAULTS.steps)
     parser.add_argument("--keep", type=Path, help="a folder for checkpoints")
     parser.add_argument("--quiet", action="store_true", help="append nothing to results.csv")
     arguments = parser.parse_args()
@@ -123,7 +124,7 @@ def main() -> None:
             generators = lfi.fit_generators(
                 data,
                 arguments.seeds,
-                regime=lfi.Regime(steps=arguments.steps),
+                settings=lfi.AdversarialSettings(steps=arguments.steps),
                 seed=arguments.seed,
                 **chosen,
             )
@@ -141,7 +142,7 @@ def main() -> None:
                 if arguments.quiet:
                     continue
                 with (HERE / "results.csv").open("a", newline="") as file:
-                    brief = arguments.steps != lfi.Regime().steps
+                    brief = arguments.steps != DEFAULTS.steps
                     label = f"{name} at {arguments.steps} steps" if brief else name
                     csv.writer(file).writerows(
                         [commit, date.today(), f"modes {task}", label, DATA, seed, metric]

@@ -36,9 +36,9 @@ from torch import Tensor, nn
 
 import lfi
 from lfi.comparison import GeneratorLoss
-from lfi.generation.objectives import duel
-from lfi.networks import VectorCritic, side_by_side
-from lfi.networks import members as members_of
+from lfi.generation.objectives import adversarial_players
+from lfi.generation.settings import DEFAULTS
+from lfi.networks import VectorCritic, stack_modules, unstack_modules
 from lfi.training import EachItsOwn, Shuffled, fit
 from simulators import parallel_lines
 
@@ -120,28 +120,30 @@ def errors(generator: Affine) -> tuple[float, float]:
 def play(comparison: lfi.Adversarial, moves: str, seeds: int, steps: int, seed: int) -> list[Game]:
     """Return for every seed how the game went."""
     torch.manual_seed(seed)
-    generators = side_by_side([Affine() for _ in range(seeds)])
-    critics = side_by_side([VectorCritic([(2,)], width=64) for _ in range(seeds)])
+    generators = stack_modules([Affine() for _ in range(seeds)])
+    critics = stack_modules([VectorCritic([(2,)], width=64) for _ in range(seeds)])
     rng = torch.Generator().manual_seed(seed)
     data = parallel_lines.sample(ROWS, rng)
     batches = EachItsOwn(*(Shuffled((data,), size=BATCH) for _ in range(seeds)))
-    regime = lfi.Regime(
-        steps=steps, critic_steps=1, generator_rate=RATE, critic_rate=1e-3, average=None
-    )
+    settings = lfi.AdversarialSettings(
+        steps=steps, critic_steps=1, learning_rate=RATE, critic_learning_rate=1e-3, average=0
+    ).over(DEFAULTS)
 
     def draw(rng: torch.Generator) -> Tensor:
         return generators(torch.randn(seeds * BATCH, 2, generator=rng))
 
-    critic, generator = duel(generators, critics, draw, comparison, regime=regime, members=seeds)
+    critic, generator = adversarial_players(
+        generators, critics, draw, comparison, settings, members=seeds
+    )
     fit([critic], batches, steps=AHEAD, seed=seed)
     with torch.no_grad():
         h_q = critics(draw(rng)).chunk(seeds)
     pulls = [pull(comparison.generator_loss, h) for h in h_q]
-    paths = [[(0, *errors(one))] for one in members_of(generators)]
+    paths = [[(0, *errors(one))] for one in unstack_modules(generators)]
 
     def watch(done: int, latest: dict[str, float]) -> None:
         if done % 25 == 0:
-            for path, one in zip(paths, members_of(generators), strict=True):
+            for path, one in zip(paths, unstack_modules(generators), strict=True):
                 path.append((done, *errors(one)))
 
     if moves == "plain":
@@ -149,7 +151,7 @@ def play(comparison: lfi.Adversarial, moves: str, seeds: int, steps: int, seed: 
         plain = partial(torch.optim.SGD, lr=RATE * seeds)
         generator = replace(generator, optimiser=plain)
     players = critic, generator
-    fit(players, batches, steps=steps, schedule=regime.schedule, seed=seed, callbacks=[watch])
+    fit(players, batches, steps=steps, schedule=settings.schedule, seed=seed, callbacks=[watch])
     return [Game(tuple(path), first) for path, first in zip(paths, pulls, strict=True)]
 
 

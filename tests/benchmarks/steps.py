@@ -63,13 +63,13 @@ def by_lfi(task: str, plain: bool, steps: int) -> float:
         comparison=lfi.gans.NonSaturatingGAN(r1=0.0 if plain else GAMMA),
         generator=generator,
         critic=critic,
-        regime=lfi.Regime(
+        settings=lfi.AdversarialSettings(
             steps=steps,
-            batch=BATCH,
-            generator_rate=GENERATOR_RATE,
-            critic_rate=CRITIC_RATE,
+            batch_size=BATCH,
+            learning_rate=GENERATOR_RATE,
+            critic_learning_rate=CRITIC_RATE,
             betas=BETAS,
-            average=None if plain else AVERAGE,
+            average=0 if plain else AVERAGE,
         ),
         seed=1,
         progress=False,

@@ -80,7 +80,7 @@ def fit_lfi(
     return lfi.fit_surrogate(
         simulations,
         comparison=COMPARISONS["adversarial" if method == "gaussian" else method],
-        steps=1 if method == "gaussian" else steps,
+        settings=lfi.AdversarialSettings(steps=1 if method == "gaussian" else steps),
         start_steps=start_steps,
         seed=seed,
     )

@@ -1,13 +1,12 @@
 """What fits where nothing is said: the kind of network, and that images are learnt with it."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 import lfi
-from lfi.generation import IMAGES
-from lfi.generation.defaults import VECTOR_RATES, VECTORS, regime_for
+from lfi.generation import AdversarialSettings
+from lfi.generation.defaults import IMAGE_SETTINGS, VECTOR_SETTINGS, VECTORS, settings_for
+from lfi.generation.settings import DEFAULTS
 from lfi.networks import (
     ImageCritic,
     ImageGenerator,
@@ -19,27 +18,29 @@ from simulators import digits
 
 X = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(40) % 4
-BRIEF = replace(IMAGES, steps=2, batch=8)
+BRIEF = AdversarialSettings(steps=2, batch_size=8)
 
 COMPARISONS = [None, lfi.gans.PacGAN(), lfi.gans.MMDGAN(), lfi.discrepancies.Energy()]
 
 
 def fitted_kinds(data, **options):
-    generator = lfi.fit_generator(data, regime=BRIEF, seed=1, **options)
+    generator = lfi.fit_generator(data, settings=BRIEF, seed=1, **options)
     (critic,) = generator._critic
     return generator, type(generator.network), type(critic)
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=["default", "pack", "features", "energy"])
-@pytest.mark.parametrize("given", [None, CLASSES, X[:, :, ::2, ::2]], ids=["", "class", "image"])
-def test_images_are_fitted_by_convolutions_whatever_compares(comparison, given):
-    data = X if given is None else (X, given)
+@pytest.mark.parametrize(
+    "condition", [None, CLASSES, X[:, :, ::2, ::2]], ids=["", "class", "image"]
+)
+def test_images_are_fitted_by_convolutions_whatever_compares(comparison, condition):
+    data = X if condition is None else (X, condition)
     generator, kind, critic = fitted_kinds(data, comparison=comparison)
     assert kind is ImageGenerator
     assert critic is (
         type(None) if isinstance(comparison, lfi.discrepancies.Energy) else ImageCritic
     )
-    what = None if given is None else given[:3]
+    what = None if condition is None else condition[:3]
     assert generator.sample(3, what, seed=1).shape == (3, 1, 8, 8)
 
 
@@ -58,14 +59,15 @@ def test_waves_are_for_penalties_that_fade(comparison):
 
 
 def test_rates_suit_the_comparison_unless_they_are_given():
-    own = lfi.Regime(critic_rate=0.1)
-    filled = regime_for(own, (2,), VECTORS)
-    assert (filled.generator_rate, filled.critic_rate) == (VECTOR_RATES[0], 0.1)
-    assert regime_for(own, (2,), lfi.gans.GAN()) == own
-    assert regime_for(None, (1, 8, 8), lfi.gans.GAN()) is IMAGES
+    own = lfi.AdversarialSettings(critic_learning_rate=0.1)
+    filled = settings_for(own, (2,), VECTORS)
+    assert filled.learning_rate == VECTOR_SETTINGS.learning_rate
+    assert filled.critic_learning_rate == 0.1
+    assert settings_for(own, (2,), lfi.gans.GAN()) == own.over(DEFAULTS)
+    assert settings_for(None, (1, 8, 8), lfi.gans.GAN()) == IMAGE_SETTINGS.over(DEFAULTS)
 
 
-def test_a_given_image_is_seen_as_one_unless_it_is_larger():
+def test_a_condition_is_taken_for_an_image_unless_it_is_larger():
     small, _, _ = fitted_kinds((X, X[:, :, :4, :4]))
     large, _, _ = fitted_kinds((X, torch.rand(40, 1, 9, 8)))
     assert small.network.spec["given"] == [1, 4, 4]
@@ -77,19 +79,22 @@ def test_pixels_of_a_channel_share_one_scale():
     x[:, :, 0, 0] = 0  # a pixel that never changes
     x[0, :, 0, 0] = 0.1  # hardly ever
     generator, _, _ = fitted_kinds((x, x[:, :, :4, :4]))
-    for scale in (generator.standardise.scale, generator.given.standardise.scale.reshape(2, 4, 4)):
+    for scale in (
+        generator.standardise.scale,
+        generator.condition.standardise.scale.reshape(2, 4, 4),
+    ):
         assert len(scale.unique()) == 2
     torch.testing.assert_close(
         generator.standardise.scale[1, 3, 3], x[:, 1].std(correction=0).float()
     )
 
 
-def test_image_generators_train_side_by_side():
+def test_image_generators_train_as_one_stack():
     networks = [ImageGenerator((1, 8, 8), 4, width=4) for _ in range(2)]
     critics = [ImageCritic((1, 8, 8), 4, width=4) for _ in range(2)]
     before = [network.last.weight.clone() for network in networks]
     pair = lfi.fit_generators(
-        (X, CLASSES), 2, generators=networks, critics=critics, regime=BRIEF, seed=1
+        (X, CLASSES), 2, generators=networks, critics=critics, settings=BRIEF, seed=1
     )
     assert [generator.network for generator in pair] == networks  # trained in place
     for network, weight in zip(networks, before, strict=True):
@@ -108,7 +113,9 @@ def test_digits_are_generated_by_class():
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(5))
     train, test = order[:898], order[898:]
     generator = lfi.fit_generator(
-        (x[train].unflatten(1, (1, 8, 8)), labels[train]), regime=replace(IMAGES, steps=600), seed=5
+        (x[train].unflatten(1, (1, 8, 8)), labels[train]),
+        settings=AdversarialSettings(steps=600),
+        seed=5,
     )
     made = generator.sample(899, labels[test], seed=5).flatten(1).clamp(0, 1)
     classifier = SVC(C=10.0).fit(x[train].numpy(), labels[train].numpy())

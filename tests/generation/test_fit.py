@@ -5,12 +5,13 @@ import torch
 from torch import nn
 
 import lfi
+from lfi.generation.settings import DEFAULTS
 from lfi.networks import MixtureGenerator, MultiscaleCritic
 from lfi.training import Checkpoint, consensus, extragradient, simultaneous
 from simulators import grid
 
 DATA = torch.randn(80, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 9.0])
-QUICK = lfi.Regime(steps=4, batch=16)
+QUICK = lfi.AdversarialSettings(steps=4, batch_size=16)
 
 
 class Shift(nn.Module):
@@ -29,7 +30,7 @@ class Shift(nn.Module):
 
 def test_samples_have_the_shape_and_the_dtype_of_the_data():
     for data in (DATA, DATA.float().reshape(80, 2, 1)):
-        generator = lfi.fit_generator(data, regime=QUICK, seed=1)
+        generator = lfi.fit_generator(data, settings=QUICK, seed=1)
         x = generator.sample(7, seed=2)
         assert (x.shape[1:], x.dtype, len(x)) == (data.shape[1:], data.dtype, 7)
         assert generator.sample(0).shape == (0, *data.shape[1:])
@@ -38,7 +39,7 @@ def test_samples_have_the_shape_and_the_dtype_of_the_data():
 def test_equal_seeds_are_equal_generators_and_leave_the_global_state_alone():
     before = torch.get_rng_state()
     first, again, other = (
-        lfi.fit_generator(DATA, regime=QUICK, seed=seed).sample(5, seed=2) for seed in (1, 1, 2)
+        lfi.fit_generator(DATA, settings=QUICK, seed=seed).sample(5, seed=2) for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -50,13 +51,13 @@ def test_equal_seeds_are_equal_generators_and_leave_the_global_state_alone():
 )
 def test_an_interrupted_fit_ends_as_an_uninterrupted_one(tmp_path, comparison, monkeypatch):
     checkpoint = Checkpoint(tmp_path / "fit.lfi", every=2)
-    options = {"comparison": comparison, "regime": QUICK, "seed": 1}
+    options = {"comparison": comparison, "settings": QUICK, "seed": 1}
     whole = lfi.fit_generators(DATA, 2, **options)
-    schedule = lambda done: 1 / 0 if done >= 0.75 else options["regime"].schedule(done)
-    broken = lfi.Regime(steps=4, batch=16, schedule=schedule)
+    schedule = lambda done: 1 / 0 if done >= 0.75 else DEFAULTS.schedule(done)
+    broken = lfi.AdversarialSettings(steps=4, batch_size=16, schedule=schedule)
     with pytest.raises(ZeroDivisionError):
         lfi.fit_generators(
-            DATA, 2, comparison=comparison, regime=broken, seed=1, checkpoint=checkpoint
+            DATA, 2, comparison=comparison, settings=broken, seed=1, checkpoint=checkpoint
         )
     assert checkpoint.exists
     again = lfi.fit_generators(DATA, 2, **options, checkpoint=checkpoint)
@@ -68,39 +69,39 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(tmp_path, comparison, m
 def test_a_member_learns_what_it_would_alone():
     networks = [MixtureGenerator(2, codes=8, width=8, depth=1) for _ in range(2)]
     critics = [MultiscaleCritic([(2,)], width=8, layers=1) for _ in range(2)]
-    pair = lfi.fit_generators(DATA, 2, generators=networks, critics=critics, regime=QUICK, seed=1)
+    pair = lfi.fit_generators(DATA, 2, generators=networks, critics=critics, settings=QUICK, seed=1)
     assert [g.network for g in pair] == networks  # trained in place
     assert not torch.equal(pair[0].sample(5, seed=2), pair[1].sample(5, seed=2))
 
 
 @pytest.mark.parametrize("turn", [simultaneous, extragradient, consensus(0.1)], ids=str)
 def test_other_turns_train_too(turn):
-    regime = lfi.Regime(steps=2, batch=16, turn=turn)
-    generator = lfi.fit_generator(DATA, comparison=lfi.gans.GAN(), regime=regime, seed=1)
+    settings = lfi.AdversarialSettings(steps=2, batch_size=16, turn=turn)
+    generator = lfi.fit_generator(DATA, comparison=lfi.gans.GAN(), settings=settings, seed=1)
     assert generator.sample(5, seed=2).isfinite().all()
 
 
 def test_patience_keeps_the_best_weights_by_the_energy_distance():
     # the rate is so high that later is worse
-    wild = lfi.Regime(steps=200, batch=16, generator_rate=1.0)
+    wild = lfi.AdversarialSettings(steps=200, batch_size=16, learning_rate=1.0, patience=3)
     generator = lfi.fit_generator(
-        DATA, comparison=lfi.discrepancies.Energy(), regime=wild, patience=3, seed=1
+        DATA, comparison=lfi.discrepancies.Energy(), settings=wild, seed=1
     )
-    judged = dict(generator.history.columns["held-out"])
-    assert generator.history.best_step == min(judged, key=judged.get)
+    validated = dict(generator.history.columns["held-out"])
+    assert generator.history.best_step == min(validated, key=validated.get)
     assert generator.history.steps < 200
     assert "no improvement in 3" in generator.history.stopped
 
 
 def test_a_simulator_is_a_generator_whose_network_is_science():
     x = 40 + 10 * torch.randn(400, 1)
-    regime = lfi.Regime(steps=400, batch=200, generator_rate=0.3, average=None)
+    settings = lfi.AdversarialSettings(steps=400, batch_size=200, learning_rate=0.3, average=0)
     fitted = lfi.fit_generator(
         x,
         comparison=lfi.discrepancies.Energy(),
         generator=Shift(),
         scaled=True,
-        regime=regime,
+        settings=settings,
         seed=1,
     )
     # the mean of 360 rows to train on, within 4 standard errors of all rows' mean
@@ -108,11 +109,11 @@ def test_a_simulator_is_a_generator_whose_network_is_science():
 
 
 def test_the_critic_says_more_of_data_than_of_what_is_far_away():
-    regime = lfi.Regime(steps=60, batch=64, generator_rate=1e-5)
-    generator = lfi.fit_generator(DATA, comparison=lfi.gans.GAN(), regime=regime, seed=1)
+    settings = lfi.AdversarialSettings(steps=60, batch_size=64, learning_rate=1e-5)
+    generator = lfi.fit_generator(DATA, comparison=lfi.gans.GAN(), settings=settings, seed=1)
     h = generator.criticise(torch.cat([DATA, DATA + 1000]))
     assert h.shape == (160,)
-    without = lfi.fit_generator(DATA, comparison=lfi.discrepancies.Energy(), regime=QUICK, seed=1)
+    without = lfi.fit_generator(DATA, comparison=lfi.discrepancies.Energy(), settings=QUICK, seed=1)
     with pytest.raises(ValueError, match="no critic"):
         without.criticise(DATA)
 
@@ -124,13 +125,13 @@ def test_the_critic_says_more_of_data_than_of_what_is_far_away():
         (torch.zeros(5, 2), "at least 20 rows"),
         (torch.zeros(80, 2, dtype=torch.long), "real numbers.*int64"),
         (torch.full((80, 2), torch.nan), "data: 80 of 80 rows are not finite"),
-        ((DATA, torch.zeros(79, 1)), "given has 79 rows, the data 80"),
+        ((DATA, torch.zeros(79, 1)), "condition has 79 rows, the data 80"),
         ((DATA, torch.zeros(80, 1).long() - 1), "classes are whole numbers"),
     ],
 )
 def test_data_that_make_no_sense_are_refused(data, message):
     with pytest.raises(ValueError, match=message):
-        lfi.fit_generator(data, regime=QUICK, seed=1)
+        lfi.fit_generator(data, settings=QUICK, seed=1)
 
 
 def test_arguments_that_make_no_sense_are_refused(tmp_path):
@@ -139,16 +140,16 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
     with pytest.raises(ValueError, match="generators: 1 networks for 2 members"):
         lfi.fit_generators(DATA, 2, generators=[Shift()])
     with pytest.raises(TypeError, match=r"Linear has no `noise\(n, rng\)`"):
-        lfi.fit_generator(DATA, generator=nn.Linear(2, 2), regime=QUICK)
+        lfi.fit_generator(DATA, generator=nn.Linear(2, 2), settings=QUICK)
     with pytest.raises(ValueError, match="seed: a checkpoint needs the seed"):
         lfi.fit_generator(DATA, checkpoint=Checkpoint(tmp_path / "fit.lfi"))
-    with pytest.raises(ValueError, match="batch must be positive, got 0"):
-        lfi.Regime(batch=0)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        lfi.AdversarialSettings(batch_size=0)
     balanced = lfi.Adversarial(
         lfi.losses.Bernoulli(), lfi.losses.NonSaturating(), lfi.penalties.Balance()
     )
     with pytest.raises(ValueError, match="balance penalty"):
-        lfi.fit_generators(DATA, 2, comparison=balanced, regime=QUICK)
+        lfi.fit_generators(DATA, 2, comparison=balanced, settings=QUICK)
 
 
 @pytest.mark.slow
@@ -156,7 +157,7 @@ def test_the_default_covers_every_mode_of_the_grid():
     # half of the default's steps; tests/benchmarks/modes.py prints what is asked here
     torch.set_default_dtype(torch.float32)
     data = grid.sample(50_000, torch.Generator().manual_seed(1))
-    generator = lfi.fit_generator(data, regime=lfi.Regime(steps=1_500), seed=1)
+    generator = lfi.fit_generator(data, settings=lfi.AdversarialSettings(steps=1_500), seed=1)
     x = generator.sample(2_500, seed=1)
     distance, mode = torch.cdist(x.double(), grid.centres).min(dim=1)
     good = distance <= 3 * grid.scale
@@ -170,32 +171,53 @@ def test_the_default_covers_every_mode_of_the_grid():
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_whoever_watches_sees_the_generators_of_the_moment_and_disturbs_nothing(members):
-    data, quick = torch.randn(200, 2), lfi.Regime(steps=40)
+def test_a_callback_is_called_with_the_generators_of_the_moment_and_changes_nothing(members):
+    data, quick = torch.randn(200, 2), lfi.AdversarialSettings(steps=40)
     samples, steps, critic = [], [], []
 
-    def watch(step, generators):
+    def callback(step, generators):
         steps.append(step)
         samples.append([one.sample(50, seed=1) for one in generators])
         critic.append([one.criticise(data) for one in generators])
 
-    watched = lfi.fit_generators(data, members, regime=quick, watch=watch, seed=1)
-    alone = lfi.fit_generators(data, members, regime=quick, seed=1)
+    observed = lfi.fit_generators(data, members, settings=quick, callback=callback, seed=1)
+    alone = lfi.fit_generators(data, members, settings=quick, seed=1)
     assert steps == list(range(2, 41, 2))
     for i in range(members):
-        assert torch.equal(watched[i].sample(50, seed=1), alone[i].sample(50, seed=1))
+        assert torch.equal(observed[i].sample(50, seed=1), alone[i].sample(50, seed=1))
         assert torch.equal(samples[-1][i], alone[i].sample(50, seed=1))  # averaged weights too
         assert torch.equal(critic[-1][i], alone[i].criticise(data))
         assert not torch.equal(samples[0][i], samples[-1][i])
 
 
-def test_one_generator_is_watched_alone():
-    seen = {}
+def test_the_callback_of_one_generator_is_called_with_it_alone():
+    kept = {}
     lfi.fit_generator(
         torch.randn(200, 2),
         comparison=lfi.discrepancies.Energy(),
-        regime=lfi.Regime(steps=3),
-        watch=lambda step, generator: seen.update({step: generator.sample(5, seed=1)}),
+        settings=lfi.AdversarialSettings(steps=3),
+        callback=lambda step, generator: kept.update({step: generator.sample(5, seed=1)}),
         seed=1,
     )
-    assert list(seen) == [1, 2, 3] and seen[3].shape == (5, 2)
+    assert list(kept) == [1, 2, 3] and kept[3].shape == (5, 2)
+
+
+@pytest.mark.parametrize(
+    "wrong, error, message",
+    [
+        ({"critic_steps": 0}, ValueError, "critic_steps must be at least 1, got 0"),
+        ({"critic_learning_rate": -1.0}, ValueError, "critic_learning_rate must be positive"),
+        ({"betas": (0.0, 1.0)}, ValueError, r"betas must be in \[0, 1\)"),
+        ({"turn": "alternating"}, TypeError, "turn"),
+    ],
+)
+def test_settings_are_validated_when_they_are_made(wrong, error, message):
+    with pytest.raises(error, match=message):
+        lfi.AdversarialSettings(**wrong)
+
+
+def test_numpy_arrays_and_their_classes_are_data_too():
+    condition = torch.arange(80) % 3
+    arrays = lfi.fit_generator((DATA.numpy(), condition.numpy()), settings=QUICK, seed=1)
+    tensors = lfi.fit_generator((DATA, condition), settings=QUICK, seed=1)
+    assert torch.equal(arrays.sample(5, 1, seed=2), tensors.sample(5, torch.tensor(1), seed=2))

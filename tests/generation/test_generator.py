@@ -6,15 +6,15 @@ from torch import nn
 
 import lfi
 from lfi.generation import Generator
-from lfi.generation.conditioning import Given
+from lfi.generation.conditioning import Condition
 from lfi.networks import MixtureGenerator, Standardise
 
 
-def generator(given=None):
+def generator(condition=None):
     standardise = Standardise((3,))
     standardise.learn(torch.tensor([[0.0, 1.0, 2.0], [4.0, 3.0, 2.0]]))
-    network = MixtureGenerator(3, given.size if given else 0, codes=5, width=8, depth=1)
-    return Generator(network, standardise, given, dtype=torch.float64)
+    network = MixtureGenerator(3, condition.size if condition else 0, codes=5, width=8, depth=1)
+    return Generator(network, standardise, condition, dtype=torch.float64)
 
 
 def test_samples_are_the_network_in_the_units_of_the_data():
@@ -27,37 +27,36 @@ def test_samples_are_the_network_in_the_units_of_the_data():
     torch.testing.assert_close(fitted(z), expected)
 
 
-def test_gradients_reach_noise_and_what_is_given():
-    fitted = generator(Given.of(torch.randn(50, 2)))
+def test_gradients_reach_noise_and_condition():
+    fitted = generator(Condition.fit_from_data(torch.randn(50, 2)))
     z = fitted.noise(4, torch.Generator()).requires_grad_()
-    given = torch.randn(4, 2, requires_grad=True)
-    fitted(z, given).sum().backward()
-    assert (given.grad != 0).any()
+    condition = torch.randn(4, 2, requires_grad=True)
+    fitted(z, condition).sum().backward()
+    assert (condition.grad != 0).any()
     assert (z.grad[:, :-1] != 0).any()
 
 
-def test_samples_repeat_with_their_seed_whatever_the_parts(monkeypatch):
+def test_samples_repeat_with_their_seed_whatever_the_chunk_size():
     fitted = generator()
     whole = fitted.sample(50, seed=3)
-    monkeypatch.setattr("lfi.generation.generator.ROWS", 7)
-    torch.testing.assert_close(fitted.sample(50, seed=3), whole)
+    torch.testing.assert_close(fitted.sample(50, seed=3, chunk_size=7), whole)
     assert not torch.equal(fitted.sample(50, seed=4), whole)
     assert whole.dtype == torch.float64
 
 
 def test_one_class_may_stand_for_all_samples():
-    fitted = generator(Given.of(torch.tensor([0, 1, 2])))
+    fitted = generator(Condition.fit_from_data(torch.tensor([0, 1, 2])))
     one = fitted.sample(4, torch.tensor(2), seed=1)
     torch.testing.assert_close(one, fitted.sample(4, torch.tensor([2, 2, 2, 2]), seed=1))
     assert not torch.equal(one, fitted.sample(4, torch.tensor(1), seed=1))
 
 
-@pytest.mark.parametrize("given", [None, torch.tensor([0, 1, 2]), torch.randn(9, 2)])
-def test_files_hold_the_generator(tmp_path, given):
-    fitted = generator(None if given is None else Given.of(given))
+@pytest.mark.parametrize("condition", [None, torch.tensor([0, 1, 2]), torch.randn(9, 2)])
+def test_files_hold_the_generator(tmp_path, condition):
+    fitted = generator(None if condition is None else Condition.fit_from_data(condition))
     fitted.save(tmp_path / "generator.lfi")
     again = lfi.load(tmp_path / "generator.lfi")
-    what = None if given is None else given[0]
+    what = None if condition is None else condition[0]
     assert torch.equal(again.sample(5, what, seed=1), fitted.sample(5, what, seed=1))
 
 
@@ -84,11 +83,11 @@ def test_a_network_of_ones_own_is_handed_to_load(tmp_path):
     assert torch.equal(again.sample(5, seed=1), fitted.sample(5, seed=1))
 
 
-def test_what_is_given_has_to_fit():
-    plain, of_class = generator(), generator(Given.of(torch.tensor([0, 1, 2])))
-    with pytest.raises(ValueError, match="takes nothing given"):
+def test_a_condition_has_to_fit():
+    plain, of_class = generator(), generator(Condition.fit_from_data(torch.tensor([0, 1, 2])))
+    with pytest.raises(ValueError, match="takes no condition"):
         plain.sample(2, torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match="needs what to generate from"):
+    with pytest.raises(ValueError, match="needs a condition"):
         of_class.sample(2)
     with pytest.raises(ValueError, match="3 rows for 2 samples"):
         of_class.sample(2, torch.tensor([0, 1, 2]))
@@ -98,11 +97,19 @@ def test_what_is_given_has_to_fit():
         plain.sample(-1)
 
 
-def test_numbers_given_are_standardised_and_keep_their_shape():
-    given = 100 + 7 * torch.randn(500, 2, 2)
-    taken = Given.of(given)
-    seen = taken(given)
-    assert seen.shape == (500, 4)
-    torch.testing.assert_close(seen.std(0, correction=0), torch.ones(4).float(), atol=1e-4, rtol=0)
+def test_numbers_as_conditions_are_standardised_and_keep_their_shape():
+    condition = 100 + 7 * torch.randn(500, 2, 2)
+    encode = Condition.fit_from_data(condition)
+    encoded = encode(condition)
+    assert encoded.shape == (500, 4)
+    torch.testing.assert_close(
+        encoded.std(0, correction=0), torch.ones(4).float(), atol=1e-4, rtol=0
+    )
     with pytest.raises(ValueError, match=r"expected \(n, 2, 2\)"):
-        taken(torch.zeros(3, 4))
+        encode(torch.zeros(3, 4))
+
+
+def test_a_generator_says_what_it_is_on_one_screen():
+    fitted = generator(Condition.fit_from_data(torch.tensor([0, 1, 2])))
+    assert "MixtureGenerator" in repr(fitted) and "3 classes" in fitted.describe()
+    assert len(repr(fitted).splitlines()) < 10

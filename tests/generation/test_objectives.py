@@ -1,4 +1,4 @@
-"""The duel: two players whose objectives are the comparison's."""
+"""The players of adversarial training: two whose objectives are the comparison's."""
 
 from dataclasses import dataclass, replace
 
@@ -17,11 +17,17 @@ from lfi.comparison import (
     Relativistic,
 )
 from lfi.comparison.penalties.annealed import Annealed
-from lfi.generation.objectives import OfEach, Packed, duel, match, packs
-from lfi.generation.settings import Regime
+from lfi.generation.objectives import (
+    Packed,
+    StackedLoss,
+    adversarial_players,
+    discrepancy_players,
+    packed_contrast,
+)
+from lfi.generation.settings import DEFAULTS, AdversarialSettings
 from lfi.training import Shuffled, Step, fit
 
-REGIME = Regime(critic_steps=3, generator_rate=1e-3, critic_rate=2e-3)
+SETTINGS = AdversarialSettings(critic_steps=3, critic_learning_rate=2e-3).over(DEFAULTS)
 
 
 class Shift(nn.Module):
@@ -63,7 +69,7 @@ def data(n=4_000):
 def test_a_generator_of_one_number_finds_the_datas_mean(comparison):
     torch.manual_seed(1)
     generator, critic, (x, given) = Shift(), Linear(), data()
-    players = duel(generator, critic, generator.draw, comparison, regime=REGIME)
+    players = adversarial_players(generator, critic, generator.draw, comparison, settings=SETTINGS)
     fit(players, Shuffled((x, given), size=500), steps=1_500, seed=1)
     # a batch's mean has a standard error of 0.045, and the average is over 500 moves
     assert generator.shift.item() == pytest.approx(x.mean().item(), abs=0.045)
@@ -72,8 +78,8 @@ def test_a_generator_of_one_number_finds_the_datas_mean(comparison):
 def test_the_objectives_are_the_losses_of_the_comparison():
     generator, critic, (x, given) = Shift(), Linear(), data(50)
     comparison = Adversarial(Bernoulli(), NonSaturating())
-    critic_player, generator_player = duel(
-        generator, critic, generator.draw, comparison, regime=replace(REGIME, critic_steps=5)
+    critic_player, generator_player = adversarial_players(
+        generator, critic, generator.draw, comparison, settings=replace(SETTINGS, critic_steps=5)
     )
     step = Step(0, torch.Generator().manual_seed(3), lambda name, value: None)
     again = torch.Generator().manual_seed(3)
@@ -102,7 +108,7 @@ def objectives(comparison):
     """Return both players' gradients on one batch, and how often each evaluated the critic."""
     torch.manual_seed(1)
     generator, critic, batch = Shift(), Counted(), data(50)
-    players = duel(generator, critic, generator.draw, comparison, regime=REGIME)
+    players = adversarial_players(generator, critic, generator.draw, comparison, settings=SETTINGS)
     counts, gradients = [], []
     for player in players:
         step = Step(0, torch.Generator().manual_seed(3), lambda name, value: None)
@@ -157,16 +163,16 @@ def test_losses_of_members_are_of_each_ones_rows():
     h_p, h_q = torch.randn(12), torch.randn(12)
     loss = Relativistic()
     expected = (loss(h_p[:6], h_q[:6]) + loss(h_p[6:], h_q[6:])) / 2
-    torch.testing.assert_close(OfEach(loss, 2)(h_p, h_q), expected)
+    torch.testing.assert_close(StackedLoss(loss, 2)(h_p, h_q), expected)
     expected = (loss.generator(h_p[:6], h_q[:6]) + loss.generator(h_p[6:], h_q[6:])) / 2
-    torch.testing.assert_close(OfEach(loss, 2).generator(h_p, h_q), expected)
-    assert OfEach(loss, 2).recovers is loss.recovers
+    torch.testing.assert_close(StackedLoss(loss, 2).generator(h_p, h_q), expected)
+    assert StackedLoss(loss, 2).recovers is loss.recovers
 
 
 def test_packs_are_compared_whole():
     x, given = torch.randn(6, 2), torch.arange(6.0)[:, None]
     critic = lambda x, given: x.sum((1, 2)) + given.sum((1, 2))
-    contrast = packs(lambda given, rng: given.expand(6, 2), 3)
+    contrast = packed_contrast(lambda given, rng: given.expand(6, 2), 3)
     values = contrast(critic, (x, given), torch.Generator())
     totals = given.reshape(2, 3).sum(1)
     torch.testing.assert_close(values.h_p, x.reshape(2, 6).sum(1) + totals)
@@ -184,7 +190,9 @@ def test_a_pack_holds_a_sample():
 def test_penalties_fade_by_the_share_of_training_that_is_done():
     generator, critic, batch = Shift(), Linear(), data(50)
     fading = Adversarial(Bernoulli(), NonSaturating(), Annealed(R1(1.0), 0.01))
-    critic_player, _ = duel(generator, critic, generator.draw, fading, regime=REGIME)
+    critic_player, _ = adversarial_players(
+        generator, critic, generator.draw, fading, settings=SETTINGS
+    )
     slope = critic.line.weight.square().sum() / 2
 
     def charged(index):
@@ -196,7 +204,7 @@ def test_penalties_fade_by_the_share_of_training_that_is_done():
 
 def test_a_discrepancy_is_all_that_a_generator_alone_makes_small():
     generator, (x, given) = Shift(), data(50)
-    (player,) = match(generator, generator.draw, Energy(), regime=REGIME)
+    (player,) = discrepancy_players(generator, generator.draw, Energy(), settings=SETTINGS)
     step = Step(0, torch.Generator().manual_seed(3), lambda name, value: None)
     found = player.objective((x, given), step)
     made = generator.draw(given, step.rng.manual_seed(3))

@@ -9,7 +9,7 @@ from lfi.training import Diverged
 
 DATA = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(64) % 3
-QUICK = lfi.Regime(steps=3, batch=16)
+QUICK = lfi.AdversarialSettings(steps=3, batch_size=16)
 PRESETS = {
     "GAN": lfi.gans.GAN(),
     "NonSaturatingGAN": lfi.gans.NonSaturatingGAN(),
@@ -40,7 +40,7 @@ each_preset = pytest.mark.parametrize("comparison", PRESETS.values(), ids=PRESET
 
 @each_preset
 def test_every_preset_trains_with_classes_side_by_side(comparison):
-    pair = lfi.fit_generators((DATA, LABELS), 2, comparison=comparison, regime=QUICK, seed=1)
+    pair = lfi.fit_generators((DATA, LABELS), 2, comparison=comparison, settings=QUICK, seed=1)
     samples = [generator.sample(5, torch.tensor(1), seed=2) for generator in pair]
     assert all(x.shape == (5, 2) and x.isfinite().all() for x in samples)
     assert not torch.equal(*samples)
@@ -61,7 +61,7 @@ def test_presets_are_values_of_one_formula():
 
 
 def test_a_clipped_critic_stays_clipped_for_every_member():
-    pair = lfi.fit_generators(DATA, 2, comparison=lfi.gans.WGAN(0.02), regime=QUICK, seed=1)
+    pair = lfi.fit_generators(DATA, 2, comparison=lfi.gans.WGAN(0.02), settings=QUICK, seed=1)
     for generator in pair:
         (critic,) = generator._critic
         assert max(p.abs().max() for p in critic.parameters()) <= 0.02
@@ -77,7 +77,7 @@ def test_wasserstein_critics_move_five_times_and_others_once():
             )(),
             comparison.generator_loss,
         )
-        lfi.fit_generator(DATA, comparison=counted, regime=QUICK, seed=1)
+        lfi.fit_generator(DATA, comparison=counted, settings=QUICK, seed=1)
         return len(points) / QUICK.steps
 
     assert rounds(lfi.gans.WGAN()) == 5
@@ -85,6 +85,6 @@ def test_wasserstein_critics_move_five_times_and_others_once():
 
 
 def test_a_run_that_blows_up_says_who_and_when():
-    huge = lfi.Regime(steps=300, batch=16, critic_rate=1e9)
+    huge = lfi.AdversarialSettings(steps=300, batch_size=16, critic_learning_rate=1e9)
     with pytest.raises(Diverged, match=r"the objective of critic became \S+ at step \d+"):
-        lfi.fit_generator(DATA, comparison=lfi.gans.WGANGP(), regime=huge, seed=1)
+        lfi.fit_generator(DATA, comparison=lfi.gans.WGANGP(), settings=huge, seed=1)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lfi.networks import MixtureGenerator, VectorGenerator, side_by_side
+from lfi.networks import MixtureGenerator, VectorGenerator, stack_modules
 
 RNG = torch.Generator()
 
@@ -50,7 +50,7 @@ def test_mixtures_stand_side_by_side():
     networks = [MixtureGenerator(2, 1, codes=3, width=8) for _ in range(2)]
     z, given = networks[0].noise(8, RNG), torch.randn(8, 1).float()
     expected = torch.cat([networks[0](z[:4], given[:4]), networks[1](z[4:], given[4:])])
-    torch.testing.assert_close(side_by_side(networks)(z, given), expected)
+    torch.testing.assert_close(stack_modules(networks)(z, given), expected)
 
 
 def test_codes_are_counted():

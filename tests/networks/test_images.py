@@ -8,8 +8,8 @@ import torch
 import lfi
 from lfi.comparison import R1, Values
 from lfi.generation import Generator
-from lfi.generation.conditioning import Given
-from lfi.networks import ImageCritic, ImageGenerator, SideBySide, Standardise
+from lfi.generation.conditioning import Condition
+from lfi.networks import ImageCritic, ImageGenerator, StackedModules, Standardise
 
 RNG = torch.Generator()
 GIVEN = {"nothing": 0, "vector": 3, "image": (2, 4, 5)}
@@ -56,7 +56,9 @@ def test_files_hold_image_generators(tmp_path, given):
     network, _ = pair(given)
     taken = None
     if given:
-        taken = Given.of(torch.randn(9, *([given] if isinstance(given, int) else given)))
+        taken = Condition.fit_from_data(
+            torch.randn(9, *([given] if isinstance(given, int) else given))
+        )
     fitted = Generator(network, Standardise((1, 8, 8)), taken).eval()
     fitted.save(tmp_path / "generator.lfi")
     what = taken and torch.randn(4, *taken.shape)
@@ -123,7 +125,7 @@ def test_networks_side_by_side_are_those_alone(given):
         side = inputs(given, 6)
         parts = zip(modules, *(part.chunk(2) for part in (x, *side)), strict=True)
         alone = torch.cat([module(*part) for module, *part in parts])
-        torch.testing.assert_close(SideBySide(modules)(x, *side), alone, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(StackedModules(modules)(x, *side), alone, atol=1e-5, rtol=1e-4)
 
 
 def test_images_of_one_batch_do_not_know_of_each_other():

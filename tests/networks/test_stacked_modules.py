@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from lfi.networks import SideBySide, VectorCritic, VectorGenerator, members, side_by_side
+from lfi.networks import (
+    StackedModules,
+    VectorCritic,
+    VectorGenerator,
+    stack_modules,
+    unstack_modules,
+)
 
 MEMBERS, ROWS = 3, 4
 
@@ -26,12 +32,12 @@ def alone(modules, *inputs):
 
 def test_values_are_those_of_each_network_alone():
     modules, x, given = critics(), rows(2), rows(1)
-    torch.testing.assert_close(SideBySide(modules)(x, given), alone(modules, x, given))
+    torch.testing.assert_close(StackedModules(modules)(x, given), alone(modules, x, given))
 
 
 def test_gradients_of_gradients_are_those_of_each_network_alone():
     modules, x, given = critics(), rows(2).requires_grad_(), rows(1)
-    stack = SideBySide(modules)
+    stack = StackedModules(modules)
 
     def penalty(values):
         (slope,) = torch.autograd.grad(values.sum(), x, create_graph=True)
@@ -55,14 +61,14 @@ def test_convolutions_and_buffers_stand_side_by_side():
     for module in modules:
         module.register_buffer("unused", torch.randn(2))
     x = rows(1, 5, 5)
-    stack = SideBySide(modules)
+    stack = StackedModules(modules)
     torch.testing.assert_close(stack(x), alone(modules, x))
     assert torch.equal(stack.member(1).unused, modules[1].unused)
 
 
 def test_members_are_the_networks_and_share_the_stacks_weights():
     modules, x, given = critics(), rows(2), rows(1)
-    stack = SideBySide(modules)
+    stack = StackedModules(modules)
     one = stack.member(1)
     assert one.state_dict().keys() == modules[1].state_dict().keys()
     torch.testing.assert_close(one(x, given), modules[1](x, given))
@@ -73,7 +79,7 @@ def test_members_are_the_networks_and_share_the_stacks_weights():
 
 
 def test_a_copy_is_a_stack_of_its_own():
-    stack, x, given = SideBySide(critics()), rows(2), rows(1)
+    stack, x, given = StackedModules(critics()), rows(2), rows(1)
     other = copy.deepcopy(stack)
     before = other(x, given)
     with torch.no_grad():
@@ -86,13 +92,13 @@ def test_a_copy_is_a_stack_of_its_own():
 
 def test_one_network_is_itself():
     network = VectorGenerator(2)
-    assert side_by_side([network]) is network
-    assert members(network) == [network]
-    assert len(members(side_by_side([VectorGenerator(2), VectorGenerator(2)]))) == 2
+    assert stack_modules([network]) is network
+    assert unstack_modules(network) == [network]
+    assert len(unstack_modules(stack_modules([VectorGenerator(2), VectorGenerator(2)]))) == 2
 
 
 def test_networks_of_different_shapes_and_uneven_rows_are_refused():
     with pytest.raises(ValueError, match="2 networks of 2 different shapes"):
-        SideBySide([VectorGenerator(2, width=8), VectorGenerator(2, width=16)])
+        StackedModules([VectorGenerator(2, width=8), VectorGenerator(2, width=16)])
     with pytest.raises(ValueError, match="10 rows cannot be shared out evenly to 3"):
-        SideBySide(critics())(torch.zeros(10, 2), torch.zeros(10, 1))
+        StackedModules(critics())(torch.zeros(10, 2), torch.zeros(10, 1))

@@ -175,7 +175,8 @@ class Surrogate(Saved, nn.Module):
         Example:
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 200, seed=1)
-            >>> surrogate = lfi.fit_surrogate(simulations, steps=2, width=8, seed=1)
+            >>> brief = lfi.AdversarialSettings(steps=2)
+            >>> surrogate = lfi.fit_surrogate(simulations, settings=brief, width=8, seed=1)
             >>> program = surrogate.export().module()
             >>> program(torch.ones(5, 3).float(), torch.randn(5, 14).float()).shape
             torch.Size([5, 14])

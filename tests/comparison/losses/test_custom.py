@@ -22,8 +22,8 @@ from lfi.comparison import (
     WithPrior,
 )
 from lfi.comparison.losses.divergence import exp
-from lfi.generation.objectives import duel
-from lfi.generation.settings import Regime
+from lfi.generation.objectives import adversarial_players
+from lfi.generation.settings import DEFAULTS, AdversarialSettings
 from lfi.training import Shuffled, fit
 
 each = pytest.mark.parametrize("divergence, textbook", TEXTBOOK, ids=lambda value: repr(value)[:24])
@@ -166,7 +166,13 @@ def test_a_generator_trains_by_it():
     for comparison in comparisons:
         torch.manual_seed(3)
         generator, critic = Shift(), Line()
-        players = duel(generator, critic, generator.draw, comparison, regime=Regime(critic_steps=1))
+        players = adversarial_players(
+            generator,
+            critic,
+            generator.draw,
+            comparison,
+            settings=AdversarialSettings(critic_steps=1).over(DEFAULTS),
+        )
         fit(players, Shuffled((x, 0 * x), size=200), steps=60, seed=1)
         shifts.append(generator.shift.item())
     assert shifts[0] == pytest.approx(shifts[1], abs=1e-9)

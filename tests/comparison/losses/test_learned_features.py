@@ -91,13 +91,13 @@ def test_a_witness_chooses_its_bandwidth_from_both_samples():
 
 def test_penalties_need_a_witness():
     loss = LearnedFeatures(lfi.discrepancies.SlicedWasserstein(), 2)
-    data, quick = torch.randn(200, 2), lfi.Regime(steps=2)
-    lfi.fit_generator(data, comparison=lfi.Adversarial(loss, loss), regime=quick, seed=1)
+    data, quick = torch.randn(200, 2), lfi.AdversarialSettings(steps=2)
+    lfi.fit_generator(data, comparison=lfi.Adversarial(loss, loss), settings=quick, seed=1)
     charged = lfi.Adversarial(loss, loss, GradientPenalty(1.0))
     with pytest.raises(
-        TypeError, match="comparison: penalties charge the witness.*SlicedWasserstein.* has none"
+        TypeError, match="comparison: penalties are on the witness.*SlicedWasserstein.* has none"
     ):
-        lfi.fit_generator(data, comparison=charged, regime=quick, seed=1)
+        lfi.fit_generator(data, comparison=charged, settings=quick, seed=1)
 
 
 def test_gradient_penalties_are_of_the_witness():

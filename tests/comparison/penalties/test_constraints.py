@@ -22,8 +22,8 @@ from lfi.comparison import (
     two_samples,
 )
 from lfi.comparison.penalties.constraints import _clipped
-from lfi.generation.objectives import duel
-from lfi.generation.settings import Regime
+from lfi.generation.objectives import adversarial_players
+from lfi.generation.settings import DEFAULTS, AdversarialSettings
 from lfi.networks import PairCritic
 from lfi.training import Monitor, Player, Shuffled, adamw, fit, linear_decay
 
@@ -316,12 +316,12 @@ def test_a_duel_holds_the_critic_from_the_beginning(constraint):
     with torch.no_grad():
         critic.layers[0].weight.mul_(50)
     comparison = Adversarial(Wasserstein(), Wasserstein(), constraint=constraint)
-    players = duel(
+    players = adversarial_players(
         generator,
         critic,
         generator.draw,
         comparison,
-        regime=Regime(critic_steps=2, generator_rate=1e-3, critic_rate=2e-3),
+        settings=AdversarialSettings(critic_steps=2, critic_learning_rate=2e-3).over(DEFAULTS),
     )
 
     def held(model):
@@ -342,4 +342,10 @@ def test_a_duel_refuses_a_critic_that_cannot_be_held():
     comparison = Adversarial(Wasserstein(), Wasserstein(), constraint=SpectralNorm())
     generator = Shifted()
     with pytest.raises(ValueError, match="LayerNorm"):
-        duel(generator, critic, generator.draw, comparison, regime=Regime(critic_steps=1))
+        adversarial_players(
+            generator,
+            critic,
+            generator.draw,
+            comparison,
+            settings=AdversarialSettings(critic_steps=1).over(DEFAULTS),
+        )

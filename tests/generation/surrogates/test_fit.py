@@ -8,7 +8,11 @@ from torch import nn
 import lfi
 from lfi.comparison import KL, R1, Adversarial, Bernoulli
 from lfi.generation import fidelity
-from lfi.generation.surrogates.fit import Renewed
+from lfi.generation.surrogates.fit import RegeneratedRows
+
+
+def steps(n):
+    return lfi.AdversarialSettings(steps=n)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +23,9 @@ def simulations():
 def test_a_surrogate_learns_mean_and_spread_of_a_known_simulator():
     """Against x = theta + N(0, 1/4): what a short training leaves is well below no training."""
     simulations = lfi.simulate(model(0.5), 5_000, seed=1)
-    surrogate = lfi.fit_surrogate(simulations, steps=50, start_steps=200, width=32, seed=1)
+    surrogate = lfi.fit_surrogate(
+        simulations, settings=steps(50), start_steps=200, width=32, seed=1
+    )
     theta = torch.tensor([[0.5, -1.0]]).repeat(4_000, 1)
     x = surrogate(theta, seed=2).detach()
     assert (x.mean(0) - theta[0]).abs().max() < 0.15  # of the simulator's own spread, 0.5
@@ -30,7 +36,7 @@ def test_a_discrepancy_trains_without_a_critic(simulations):
     surrogate = lfi.fit_surrogate(
         simulations,
         comparison=lfi.discrepancies.Energy(),
-        steps=20,
+        settings=steps(20),
         start_steps=150,
         width=16,
         seed=1,
@@ -41,7 +47,7 @@ def test_a_discrepancy_trains_without_a_critic(simulations):
 
 
 def test_without_a_start_the_generator_does_it_all(simulations):
-    surrogate = lfi.fit_surrogate(simulations, steps=3, start_steps=0, width=8, seed=1)
+    surrogate = lfi.fit_surrogate(simulations, settings=steps(3), start_steps=0, width=8, seed=1)
     assert surrogate.start is None
     assert "start" not in surrogate.history.columns
 
@@ -52,7 +58,7 @@ def test_any_critic_loss_trains_with_any_generator_loss():
     for critic_loss, generator_loss in ((KL(), Bernoulli()), (Bernoulli(), KL())):
         comparison = Adversarial(critic_loss, generator_loss, R1(0.1))
         surrogate = lfi.fit_surrogate(
-            simulations, comparison=comparison, steps=200, width=64, seed=1
+            simulations, comparison=comparison, settings=steps(200), width=64, seed=1
         )
         assert fidelity(surrogate, model(0.5), thetas=4, n=1_000, seed=2).mean < 0.6
 
@@ -65,8 +71,10 @@ def test_the_default_is_hard_to_tell_from_a_simulator_that_is_not_gaussian():
 
     simulator = lfi.Simulator(skewed, prior=prior)
     simulations = lfi.simulate(simulator, 10_000, seed=1)
-    gaussian = lfi.fit_surrogate(simulations, steps=1, start_steps=800, width=64, seed=1)
-    surrogate = lfi.fit_surrogate(simulations, steps=800, start_steps=800, width=64, seed=1)
+    gaussian = lfi.fit_surrogate(simulations, settings=steps(1), start_steps=800, width=64, seed=1)
+    surrogate = lfi.fit_surrogate(
+        simulations, settings=steps(800), start_steps=800, width=64, seed=1
+    )
     started, trained = (
         fidelity(s, simulator, thetas=4, n=1_000, seed=2).mean for s in (gaussian, surrogate)
     )
@@ -78,7 +86,9 @@ def test_the_default_is_hard_to_tell_from_a_simulator_that_is_not_gaussian():
 def test_a_posterior_through_an_adversarial_surrogate_is_nearly_exact():
     """Two other seeds, three observations: root mean square errors of 0.10 sd and 7%; here four."""
     training = lfi.simulate(model(0.5), 10_000, seed=1)
-    surrogate = lfi.fit_surrogate(training, steps=200, start_steps=1_500, width=64, seed=1)
+    surrogate = lfi.fit_surrogate(
+        training, settings=steps(200), start_steps=1_500, width=64, seed=1
+    )
     made = lfi.simulate(surrogate, 20_000, seed=1)  # the simulator is not called again
     method = lfi.NeuralRatio(steps=800, depth=None)
     fitted = lfi.fit_posterior(made, method=method, seed=1)
@@ -89,8 +99,8 @@ def test_a_posterior_through_an_adversarial_surrogate_is_nearly_exact():
 
 
 def test_training_repeats_itself_by_the_recorded_seed(simulations):
-    first = lfi.fit_surrogate(simulations, steps=3, width=8)
-    again = lfi.fit_surrogate(simulations, steps=3, width=8, seed=first.history.seed)
+    first = lfi.fit_surrogate(simulations, settings=steps(3), width=8)
+    again = lfi.fit_surrogate(simulations, settings=steps(3), width=8, seed=first.history.seed)
     theta = torch.zeros(3, 2)
     assert torch.equal(first(theta, seed=1), again(theta, seed=1))
     assert {"start", "start held-out", "critic", "generator"} <= set(first.history.columns)
@@ -119,7 +129,7 @@ def test_networks_of_the_users_own_are_trained(simulations):
     generator, critic = Mine(), Critic()
     before = [p.clone() for m in (generator, critic) for p in m.parameters()]
     surrogate = lfi.fit_surrogate(
-        simulations, generator=generator, critic=critic, steps=3, width=8, seed=1
+        simulations, generator=generator, critic=critic, settings=steps(3), width=8, seed=1
     )
     after = [p for m in (generator, critic) for p in m.parameters()]
     assert surrogate.generator is generator
@@ -131,7 +141,7 @@ def test_failed_simulations_are_left_out():
         return torch.where(theta > 1, torch.nan, theta)
 
     simulations = lfi.simulate(lfi.Simulator(sometimes, prior=prior), 500, seed=1)
-    surrogate = lfi.fit_surrogate(simulations, steps=2, width=8, seed=1)
+    surrogate = lfi.fit_surrogate(simulations, settings=steps(2), width=8, seed=1)
     assert surrogate(torch.zeros(5, 2), seed=1).isfinite().all()
 
 
@@ -142,7 +152,7 @@ def test_bounds_are_for_each_entry():
 
     simulations = lfi.simulate(lfi.Simulator(simulate, prior=prior), 500, seed=1)
     upper = torch.tensor([torch.inf, 1.0, torch.inf])
-    surrogate = lfi.fit_surrogate(simulations, upper=upper, steps=2, width=8, seed=1)
+    surrogate = lfi.fit_surrogate(simulations, upper=upper, settings=steps(2), width=8, seed=1)
     x = surrogate(simulations.theta, seed=1)
     assert (x[:, 0] < 0).any()
     assert ((x[:, 1] > 0) & (x[:, 1] < 1)).all()
@@ -156,7 +166,7 @@ def test_rows_are_made_anew_once_an_epoch():
         made.append(torch.rand(10, generator=rng))
         return (made[-1],)
 
-    batches, rng = Renewed(make, size=4), torch.Generator().manual_seed(0)
+    batches, rng = RegeneratedRows(make, size=4), torch.Generator().manual_seed(0)
     drawn = [batches.draw(rng)[0] for _ in range(4)]
     assert len(made) == 2
     assert len(torch.cat(drawn[:2]).unique()) == 8

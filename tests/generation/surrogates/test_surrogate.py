@@ -12,9 +12,15 @@ from lfi.generation import OutsideTraining
 from lfi.simulation import as_prior, as_simulator
 
 
+def steps(n):
+    return lfi.AdversarialSettings(steps=n)
+
+
 @pytest.fixture(scope="module")
 def surrogate():
-    return lfi.fit_surrogate(lfi.simulate(model(0.5), 2_000, seed=1), steps=5, width=16, seed=1)
+    return lfi.fit_surrogate(
+        lfi.simulate(model(0.5), 2_000, seed=1), settings=steps(5), width=16, seed=1
+    )
 
 
 def test_a_surrogate_is_differentiable_in_theta(surrogate):
@@ -82,10 +88,12 @@ def test_x_keeps_its_shape():
         return theta[:, :1, None] + torch.randn(len(theta), 2, 3, generator=rng)
 
     simulations = lfi.simulate(lfi.Simulator(images, prior=prior), 200, seed=1)
-    surrogate = lfi.fit_surrogate(simulations, steps=2, width=8, seed=1)
+    surrogate = lfi.fit_surrogate(simulations, settings=steps(2), width=8, seed=1)
     assert surrogate(torch.zeros(5, 2), seed=1).shape == (5, 2, 3)
     numbers = lfi.Simulator(lambda theta: theta.sum(1), prior=prior)
-    surrogate = lfi.fit_surrogate(lfi.simulate(numbers, 200, seed=1), steps=2, width=8, seed=1)
+    surrogate = lfi.fit_surrogate(
+        lfi.simulate(numbers, 200, seed=1), settings=steps(2), width=8, seed=1
+    )
     assert surrogate(torch.zeros(5, 2), seed=1).shape == (5,)
 
 
@@ -102,7 +110,9 @@ def test_it_warns_outside_what_it_has_seen(surrogate):
 def test_it_warns_outside_the_priors_support():
     half = {"a": torch.distributions.Exponential(1.0)}
     simulator = lfi.Simulator(lambda theta: theta, prior=half)
-    surrogate = lfi.fit_surrogate(lfi.simulate(simulator, 200, seed=1), steps=2, width=8, seed=1)
+    surrogate = lfi.fit_surrogate(
+        lfi.simulate(simulator, 200, seed=1), settings=steps(2), width=8, seed=1
+    )
     with pytest.warns(OutsideTraining, match="1 of 1"):
         assert surrogate(torch.tensor([[-1.0]]), seed=1).isfinite().all()
 
@@ -127,7 +137,7 @@ def test_a_prior_that_cannot_be_named_is_asked_for(tmp_path):
 
     own = as_prior({"a": Mine(0.0, 1.0), "b": Mine(0.0, 1.0)})
     simulations = lfi.simulate(model(), 200, prior=own, seed=1)
-    lfi.fit_surrogate(simulations, steps=2, width=8, seed=1).save(tmp_path / "s.lfi")
+    lfi.fit_surrogate(simulations, settings=steps(2), width=8, seed=1).save(tmp_path / "s.lfi")
     with pytest.raises(ValueError, match="prior="):
         lfi.load(tmp_path / "s.lfi")
     assert lfi.load(tmp_path / "s.lfi", prior=own).names == ("a", "b")
@@ -149,7 +159,7 @@ class Mine(nn.Module):
 
 def test_a_generator_of_the_users_own_is_asked_for(tmp_path):
     simulations = lfi.simulate(model(), 200, seed=1)
-    surrogate = lfi.fit_surrogate(simulations, generator=Mine(), steps=2, width=8, seed=1)
+    surrogate = lfi.fit_surrogate(simulations, generator=Mine(), settings=steps(2), width=8, seed=1)
     surrogate.save(tmp_path / "s.lfi")
     with pytest.raises(ValueError, match="modules="):
         lfi.load(tmp_path / "s.lfi")
