@@ -89,7 +89,7 @@ print(next(iter(simulations.errors.values())))
 #
 # Parameters and seed stand in the command line in braces; the numbers that the program prints are
 # the data. Files, JSON, CSV and `.npy` have readers in `lfi.simulation.simulators.readers`. A
-# program with a long start can stay and answer line by line: `stays=True`.
+# program that starts slowly can keep running and answer line by line: `persistent=True`.
 
 # %%
 program = r"""

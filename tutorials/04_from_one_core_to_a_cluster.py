@@ -69,7 +69,7 @@ print(torch.equal(alone.x, stored.x), f"{time.monotonic() - began:.1f} s for the
 
 # %% [markdown]
 # Another process may read the store while it grows, `lfi.Simulations.open(folder)`. A store larger
-# than memory is read in batches by `lfi.simulation.Streamed`, which `lfi.training.fit` takes.
+# than memory is read in batches by `lfi.simulation.StreamedBatches`, for `lfi.training.fit`.
 #
 # ## 3. A cluster
 #

@@ -11,7 +11,7 @@ from lfi.simulation.records.simulations import (
     Simulations,
 )
 from lfi.simulation.records.streamed import (
-    Streamed,
+    StreamedBatches,
 )
 from lfi.simulation.running.replicate import (
     replicate,
@@ -32,7 +32,7 @@ __all__ = [
     "Prior",
     "Simulations",
     "Simulator",
-    "Streamed",
+    "StreamedBatches",
     "as_prior",
     "as_simulator",
     "replicate",

@@ -193,7 +193,7 @@ class Surrogate(Saved, nn.Module):
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec = {
-            "prior": self.prior.describe(),
+            "prior": self.prior._spec(),
             "x_shape": list(self.x_shape),
             **self.spec,
             "history": self.history and self.history._spec(),

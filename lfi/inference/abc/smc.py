@@ -42,7 +42,7 @@ from lfi.numerics import effective_sample_size
 from lfi.numerics.arrays import as_observation
 from lfi.runtime import bar, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
-from lfi.simulation.records.results import OK, Block
+from lfi.simulation.records.results import OK, RowResults
 
 MOST = 2**14  # proposals that are simulated at a time
 LEARN = 20_000  # simulations of a generation that an adaptive distance learns from
@@ -327,7 +327,7 @@ def _proposals(
     raise RuntimeError("proposals do not fall inside the prior's support")
 
 
-def _simulated(run: _Run, theta: Tensor, index: int, batch: int) -> Block:
+def _simulated(run: _Run, theta: Tensor, index: int, batch: int) -> RowResults:
     return simulate_at(
         run.simulator,
         theta,

@@ -11,7 +11,7 @@ from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.samplers.target import Target
 from lfi.numerics.arrays import as_observation
 from lfi.simulation import Prior
-from lfi.simulation.priors.joint import Product
+from lfi.simulation.priors.joint import ProductDistribution
 
 
 class AmortisedPosterior(TargetPosterior):
@@ -134,7 +134,7 @@ class ConditionalPosterior(AmortisedPosterior):
         unknown = [name for name in values if name not in prior.names]
         if unknown:
             raise ValueError(f"values: no parameter {unknown[0]!r} among {', '.join(prior.names)}")
-        if not isinstance(prior.law, Product):
+        if not isinstance(prior.distribution, ProductDistribution):
             raise ValueError(
                 "condition needs a prior of independent parameters, a dictionary of distributions: "
                 "this one is a joint distribution"

@@ -159,7 +159,7 @@ class FlowPosterior(SavedPosterior):
 
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         spec = {
-            "prior": self.prior.describe(),
+            "prior": self.prior._spec(),
             "network": self.network.spec,
             "history": [history._spec() for history in self.history],
         }

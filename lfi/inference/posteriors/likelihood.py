@@ -180,7 +180,7 @@ class LikelihoodPosterior(SavedPosterior):
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         near, tensors = (None, {}) if self.near is None else self.near._spec()
         spec = {
-            "prior": self.prior.describe(),
+            "prior": self.prior._spec(),
             "network": self.network.spec,
             "near": near,
             "validity": self.validity and self.validity.spec,

@@ -85,7 +85,7 @@ class RatioPosterior(SavedPosterior):
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec = {
-            "prior": self.prior.describe(),
+            "prior": self.prior._spec(),
             "names": list(self.names),
             "critic": getattr(self.critic, "spec", None) and self.critic.spec,
             "recovers": self.recovers.name,

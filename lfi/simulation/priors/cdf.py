@@ -1,7 +1,7 @@
 """Distribution functions and their inverses, in float64, for truncated sampling.
 
 Torch's distributions mostly lack an inverse, and compute `1 + erf` where a tail needs `erfc`, so
-laws that SciPy also has are handed to SciPy; others use their own `cdf` and `icdf` if they can.
+those that SciPy has too are handed to SciPy; others use their own `cdf` and `icdf` if they can.
 """
 
 import math
@@ -13,12 +13,12 @@ import scipy
 import torch
 from torch.distributions import Distribution
 
-from lfi.simulation.priors.serialisation import Frozen, torch_class
+from lfi.simulation.priors.serialisation import FrozenDistribution, torch_class
 
 
 @runtime_checkable
-class Quantiles(Protocol):
-    """A distribution function with its inverse, from below and from above, in float64."""
+class InvertibleCdf(Protocol):
+    """A cumulative distribution function, the survival function and their inverses, in float64."""
 
     def cdf(self, t: float) -> float:
         """Return the probability of a value up to t."""
@@ -37,22 +37,22 @@ class Quantiles(Protocol):
         ...
 
 
-def quantiles_of(distribution: Distribution, unvalidated: Distribution) -> Quantiles | None:
-    """Return a scalar torch distribution's quantiles, None where neither SciPy nor torch has them.
+def invertible_cdf(distribution: Distribution, unvalidated: Distribution) -> InvertibleCdf | None:
+    """Return a scalar torch distribution's cdf and its inverse, None where they are not known.
 
     Args:
         distribution: The distribution.
         unvalidated: The same one, that takes values outside its support.
 
     Example:
-        >>> law = torch.distributions.Exponential(2.0)
-        >>> float(quantiles_of(law, law).cdf(math.log(2)))
+        >>> waiting = torch.distributions.Exponential(2.0)
+        >>> float(invertible_cdf(waiting, waiting).cdf(math.log(2)))
         0.75
     """
     equivalent = EQUIVALENTS.get(torch_class(distribution))
     if equivalent is not None:
-        return equivalent(_Numbers(distribution))
-    own = _TorchQuantiles(unvalidated)
+        return equivalent(_Floats(distribution))
+    own = _TorchCdf(unvalidated)
     try:
         own.cdf(float(own.ppf(np.array(0.5))))
     except NotImplementedError:
@@ -60,7 +60,7 @@ def quantiles_of(distribution: Distribution, unvalidated: Distribution) -> Quant
     return own
 
 
-class _Numbers:
+class _Floats:
     """The parameters of a scalar distribution as Python floats."""
 
     def __init__(self, distribution: Distribution) -> None:
@@ -70,8 +70,8 @@ class _Numbers:
         return float(getattr(self.distribution, name))
 
 
-class _TorchQuantiles:
-    """A torch distribution's own cdf and icdf, for laws that SciPy does not have."""
+class _TorchCdf:
+    """A torch distribution's own cdf and icdf, where SciPy has none."""
 
     def __init__(self, distribution: Distribution) -> None:
         self.distribution = distribution
@@ -90,7 +90,7 @@ class _TorchQuantiles:
 
 
 _torch = torch.distributions
-EQUIVALENTS: dict[type[Distribution] | None, Callable[[Any], Frozen]] = {
+EQUIVALENTS: dict[type[Distribution] | None, Callable[[Any], FrozenDistribution]] = {
     _torch.Beta: lambda d: scipy.stats.beta(d.concentration1, d.concentration0),
     _torch.Cauchy: lambda d: scipy.stats.cauchy(d.loc, d.scale),
     _torch.Chi2: lambda d: scipy.stats.chi2(d.df),

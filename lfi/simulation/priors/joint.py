@@ -1,6 +1,6 @@
-"""Priors over several parameters: independent marginals, or one joint distribution in a box.
+"""Distributions of several parameters: independent marginals, or one joint distribution.
 
-Both have the same face: bounds, draws, log density inside the bounds, and restriction to a box.
+Both have bounds, draws, a log density inside the bounds, and can be truncated to narrower bounds.
 """
 
 import math
@@ -16,13 +16,18 @@ from torch.distributions import Distribution, Independent
 
 from lfi.runtime.seeds import isolated
 from lfi.simulation.priors.marginals import Marginal, TorchMarginal, quiet_log_prob, torch_bounds
-from lfi.simulation.priors.serialisation import describe_torch, parameters, torch_class
-from lfi.simulation.priors.truncation import LEAST_MASS, Truncated, draw_inside, truncate
+from lfi.simulation.priors.serialisation import parameters, torch_class, torch_to_spec
+from lfi.simulation.priors.truncation import (
+    MIN_MASS,
+    TruncatedMarginal,
+    sample_by_rejection,
+    truncate,
+)
 
 
 @runtime_checkable
-class Law(Protocol):
-    """A continuous distribution of D numbers inside a box."""
+class JointDistribution(Protocol):
+    """A continuous distribution of D numbers between lower and upper bounds."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -31,17 +36,17 @@ class Law(Protocol):
 
     @property
     def lower(self) -> Float[Tensor, " dim"]:
-        """The lower ends of the box."""
+        """The lower bounds."""
         ...
 
     @property
     def upper(self) -> Float[Tensor, " dim"]:
-        """The upper ends of the box."""
+        """The upper bounds."""
         ...
 
     @property
     def truncated(self) -> bool:
-        """Whether the box is smaller than the support."""
+        """Whether the bounds are narrower than the support."""
         ...
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
@@ -49,21 +54,23 @@ class Law(Protocol):
         ...
 
     def log_prob(self, theta: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
-        """Return the log density at points inside the box."""
+        """Return the log density at points between the bounds."""
         ...
 
-    def restrict(self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"]) -> "Law":
-        """Return the law given that theta lies in a smaller box."""
+    def restrict(
+        self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"]
+    ) -> "JointDistribution":
+        """Return the distribution given that theta lies between narrower bounds."""
         ...
 
-    def describe(self) -> dict[str, Any] | None:
-        """Return what JSON can hold, None where that is not possible."""
+    def _spec(self) -> dict[str, Any] | None:
+        """Return plain values for JSON, None where the distribution cannot be named."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Product:
-    """Independent marginals, one a column."""
+class ProductDistribution:
+    """Independent marginals, one for each parameter."""
 
     marginals: tuple[Marginal, ...]
 
@@ -85,8 +92,8 @@ class Product:
 
     @property
     def truncated(self) -> bool:
-        """Whether a marginal is cut."""
-        return any(isinstance(marginal, Truncated) for marginal in self.marginals)
+        """Whether a marginal is truncated."""
+        return any(isinstance(marginal, TruncatedMarginal) for marginal in self.marginals)
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
         """Draw n rows."""
@@ -99,26 +106,28 @@ class Product:
         terms = zip(self.marginals, theta.unbind(1), strict=True)
         return torch.stack([marginal.log_prob(t).to(self.dtype) for marginal, t in terms]).sum(0)
 
-    def restrict(self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"]) -> "Product":
-        """Return the product of the cut marginals."""
+    def restrict(
+        self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"]
+    ) -> "ProductDistribution":
+        """Return the product of the truncated marginals."""
         cuts = zip(self.marginals, lower.tolist(), upper.tolist(), strict=True)
-        return Product(tuple(truncate(marginal, a, b) for marginal, a, b in cuts))
+        return ProductDistribution(tuple(truncate(marginal, a, b) for marginal, a, b in cuts))
 
-    def describe(self) -> dict[str, Any] | None:
-        """Return the marginals' descriptions."""
-        parts = [marginal.describe() for marginal in self.marginals]
+    def _spec(self) -> dict[str, Any] | None:
+        """Return the marginals' plain values."""
+        parts = [marginal._spec() for marginal in self.marginals]
         return None if None in parts else {"product": parts}
 
 
 @dataclass(frozen=True, eq=False)
-class Joint:
-    """A torch distribution of a vector, restricted to a box by rejection.
+class TorchJoint:
+    """A torch distribution of a vector, truncated by rejection.
 
-    The probability of a box is estimated by drawing: with a relative standard error of half a
-    percent where it is above a percent, from 4 million draws below.
+    The probability between the bounds is estimated by Monte Carlo: with a relative standard error
+    of half a percent where it is above a percent, from 4 million draws below.
 
     Raises:
-        ValueError: If the box has too little mass to be sampled.
+        ValueError: If there is too little mass between the bounds to be sampled.
     """
 
     distribution: Distribution
@@ -127,10 +136,11 @@ class Joint:
     truncated: bool = False
 
     def __post_init__(self) -> None:
-        if self.truncated and self._mass < LEAST_MASS:
+        if self.truncated and self._mass < MIN_MASS:
             raise ValueError(
-                f"prior has mass below {LEAST_MASS:g} between {self.lower.tolist()} and "
-                f"{self.upper.tolist()}: a joint distribution is cut by rejection and needs more"
+                f"prior has mass below {MIN_MASS:g} between {self.lower.tolist()} and "
+                f"{self.upper.tolist()}: a joint distribution is truncated by rejection, which "
+                "needs more"
             )
 
     @property
@@ -140,7 +150,7 @@ class Joint:
 
     @cached_property
     def _mass(self) -> float:
-        """The probability of the box."""
+        """The probability between the bounds."""
         inside, drawn = 0, 0
         with isolated(0):
             while inside < 40_000 and drawn < 2**22:
@@ -152,42 +162,42 @@ class Joint:
         return ((theta > self.lower) & (theta < self.upper)).all(dim=1)
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
-        """Draw n rows, until all fall into the box."""
+        """Draw until n rows fall between the bounds."""
         with isolated(int(rng.integers(2**63))):
             if not self.truncated:
                 return self.distribution.sample((n,))
             draw = lambda m: self.distribution.sample((m,))
-            return draw_inside(draw, self._within, n, self._mass)
+            return sample_by_rejection(draw, self._within, n, self._mass)
 
     def log_prob(self, theta: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
-        """Return the log density, normalised over the box."""
+        """Return the log density, normalised between the bounds."""
         values = quiet_log_prob(self.distribution, theta)
         return values - math.log(self._mass) if self.truncated else values
 
-    def restrict(self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"]) -> "Joint":
-        """Return the distribution in the smaller box."""
+    def restrict(self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"]) -> "TorchJoint":
+        """Return the distribution between narrower bounds."""
         lower, upper = torch.maximum(lower, self.lower), torch.minimum(upper, self.upper)
         if torch.equal(lower, self.lower) and torch.equal(upper, self.upper):
             return self
-        return Joint(self.distribution, lower, upper, truncated=True)
+        return TorchJoint(self.distribution, lower, upper, truncated=True)
 
-    def describe(self) -> dict[str, Any] | None:
-        """Return the whole distribution's description, and the box of a truncated one."""
-        whole = describe_torch(self.distribution)
-        if whole is None or not self.truncated:
-            return whole and {"joint": whole}
-        return {"joint": whole, "lower": self.lower.tolist(), "upper": self.upper.tolist()}
+    def _spec(self) -> dict[str, Any] | None:
+        """Return the distribution's plain values, and the bounds of a truncated one."""
+        spec = torch_to_spec(self.distribution)
+        if spec is None or not self.truncated:
+            return spec and {"joint": spec}
+        return {"joint": spec, "lower": self.lower.tolist(), "upper": self.upper.tolist()}
 
 
-def joint(distribution: Distribution) -> Law:
-    """Return the law of a vector: marginals where they are known to be independent.
+def joint_distribution(distribution: Distribution) -> JointDistribution:
+    """Return the distribution of a vector: marginals where they are known to be independent.
 
     Raises:
-        TypeError: If the support is not a box.
+        TypeError: If the support is not a product of intervals.
 
     Example:
         >>> square = Independent(torch.distributions.Uniform(torch.zeros(2), torch.ones(2)), 1)
-        >>> len(joint(square).marginals)
+        >>> len(joint_distribution(square).marginals)
         2
     """
     lower, upper = torch_bounds(distribution)
@@ -196,9 +206,9 @@ def joint(distribution: Distribution) -> Law:
         if values is not None:
             own = torch_class(distribution.base_dist)
             columns = range(distribution.event_shape[0])
-            return Product(
+            return ProductDistribution(
                 tuple(TorchMarginal(own(**{k: v[i] for k, v in values.items()})) for i in columns)
             )
     with isolated(0):
         dtype = distribution.sample().dtype
-    return Joint(distribution, lower.to(dtype), upper.to(dtype))
+    return TorchJoint(distribution, lower.to(dtype), upper.to(dtype))

@@ -1,7 +1,7 @@
-"""One-dimensional priors behind one face: scalar distributions of torch, of Pyro and of SciPy.
+"""One-dimensional priors: scalar distributions of torch, of Pyro and of SciPy.
 
 A marginal is a continuous distribution on an open interval (lower, upper), with draws, log density,
-and, where one is known, a distribution function with its inverse in float64.
+and, where it is known, a cumulative distribution function with its inverse in float64.
 """
 
 import copy
@@ -17,8 +17,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from lfi.simulation.priors.cdf import Quantiles, quantiles_of
-from lfi.simulation.priors.serialisation import Frozen, describe_scipy, describe_torch, dtype_name
+from lfi.simulation.priors.cdf import InvertibleCdf, invertible_cdf
+from lfi.simulation.priors.serialisation import (
+    FrozenDistribution,
+    dtype_name,
+    scipy_to_spec,
+    torch_to_spec,
+)
 
 
 @runtime_checkable
@@ -41,7 +46,7 @@ class Marginal(Protocol):
         ...
 
     @property
-    def quantiles(self) -> Quantiles | None:
+    def invertible_cdf(self) -> InvertibleCdf | None:
         """The distribution function and its inverse, None where not known."""
         ...
 
@@ -53,14 +58,14 @@ class Marginal(Protocol):
         """Return the log density at values between the bounds."""
         ...
 
-    def describe(self) -> dict[str, Any] | None:
-        """Return what JSON can hold, None where that is not possible."""
+    def _spec(self) -> dict[str, Any] | None:
+        """Return plain values for JSON, None where the distribution cannot be named."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ScipyMarginal:
-    """A frozen distribution of `scipy.stats`; its numbers are handed over in `dtype`.
+    """A frozen distribution of `scipy.stats`; its draws and densities have the given dtype.
 
     Example:
         >>> import scipy.stats
@@ -68,7 +73,7 @@ class ScipyMarginal:
         tensor([-2.], dtype=torch.float32)
     """
 
-    frozen: Frozen
+    frozen: FrozenDistribution
     dtype: torch.dtype
 
     @cached_property
@@ -82,7 +87,7 @@ class ScipyMarginal:
         return float(self.frozen.support()[1])
 
     @property
-    def quantiles(self) -> Quantiles:
+    def invertible_cdf(self) -> InvertibleCdf:
         """The frozen distribution itself."""
         return self.frozen
 
@@ -105,10 +110,10 @@ class ScipyMarginal:
         slope = slope.nan_to_num(0.0, 0.0, 0.0)
         return values + (slope * (t - t.detach())).to(self.dtype)  # zero, but for the gradient
 
-    def describe(self) -> dict[str, Any] | None:
+    def _spec(self) -> dict[str, Any] | None:
         """Return name, arguments and dtype."""
-        description = describe_scipy(self.frozen)
-        return description and {**description, "dtype": dtype_name(self.dtype)}
+        spec = scipy_to_spec(self.frozen)
+        return spec and {**spec, "dtype": dtype_name(self.dtype)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +139,9 @@ class TorchMarginal:
         return float(torch_bounds(self.distribution)[1])
 
     @cached_property
-    def quantiles(self) -> Quantiles | None:
-        """SciPy's distribution of the same law, or torch's own cdf and icdf where it has them."""
-        return quantiles_of(self.distribution, unvalidated(self.distribution))
+    def invertible_cdf(self) -> InvertibleCdf | None:
+        """The equivalent distribution of SciPy, or torch's own cdf and icdf."""
+        return invertible_cdf(self.distribution, unvalidated(self.distribution))
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
         """Draw n values with torch's global generator, which the caller has seeded."""
@@ -146,9 +151,9 @@ class TorchMarginal:
         """Return the log density."""
         return quiet_log_prob(self.distribution, t)
 
-    def describe(self) -> dict[str, Any] | None:
+    def _spec(self) -> dict[str, Any] | None:
         """Return class name and parameters."""
-        return describe_torch(self.distribution)
+        return torch_to_spec(self.distribution)
 
 
 def unvalidated(distribution: Distribution) -> Distribution:
@@ -175,7 +180,7 @@ def torch_bounds(distribution: Distribution, name: str | None = None) -> tuple[T
         name: What errors call it; its class if None.
 
     Raises:
-        TypeError: If the support is not a continuous interval or box.
+        TypeError: If the support is not an interval or a product of intervals.
     """
     name = name or type(distribution).__name__
     plain = type(distribution).__name__ == "TransformedDistribution"  # subclasses know better
@@ -194,6 +199,6 @@ def torch_bounds(distribution: Distribution, name: str | None = None) -> tuple[T
     low = getattr(support, "lower_bound", None)
     high = getattr(support, "upper_bound", None)
     if low is None and high is None and support is not constraints.real:
-        raise TypeError(f"prior: {name} has support {support}, which is no interval and no box")
+        raise TypeError(f"prior: {name} has support {support}, which is not a product of intervals")
     ends = (-math.inf if low is None else low), (math.inf if high is None else high)
     return tuple(torch.as_tensor(end).detach().expand(distribution.event_shape) for end in ends)

@@ -1,15 +1,15 @@
-"""Named priors: one face for dictionaries of distributions and for joint ones.
+"""Priors with named parameters, from a dictionary of distributions or a joint distribution.
 
-A prior is a law inside the open box (lower, upper), the bounds of its support. Its bijection
-theta = T(u) carries unconstrained u into the box, column by column, by what bounds there are:
+A prior is a distribution on the product of the open intervals (lower, upper), the bounds of its
+support. Its bijection theta = T(u) maps unconstrained u there, column by column, by the bounds:
 
     none              theta = u
     a below           theta = a + exp(u)
     b above           theta = b - exp(-u)
     a below, b above  theta = a + (b - a) / (1 + exp(-u))
 
-Draws lie strictly inside the box, whatever rounding does. The edges, of probability zero, count as
-outside.
+Draws lie strictly between the bounds, whatever rounding does. The bounds themselves, of probability
+zero, count as outside.
 """
 
 import hashlib
@@ -29,24 +29,24 @@ from torch.nn.functional import logsigmoid
 
 from lfi.runtime import Contents
 from lfi.runtime.seeds import numpy_rng
-from lfi.simulation.priors.joint import Law, Product, joint
+from lfi.simulation.priors.joint import JointDistribution, ProductDistribution, joint_distribution
 from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_bounds
 from lfi.simulation.priors.serialisation import (
     is_scalar,
     named_dtype,
-    restore_scipy,
-    restore_torch,
+    scipy_from_spec,
+    torch_from_spec,
 )
 from lfi.simulation.priors.truncation import truncate
 
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """What is believed of the parameters before data; made by `as_prior`.
+    """The prior distribution of named parameters; made by `as_prior`.
 
     Attributes:
         names: The parameters' names, in the order of theta's columns.
-        law: Their distribution.
+        distribution: Their distribution.
 
     Example:
         >>> from torch.distributions import LogNormal, Uniform
@@ -58,7 +58,7 @@ class Prior:
     """
 
     names: tuple[str, ...]
-    law: Law
+    distribution: JointDistribution
 
     @property
     def dim(self) -> int:
@@ -68,22 +68,22 @@ class Prior:
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of theta."""
-        return self.law.dtype
+        return self.distribution.dtype
 
     @property
     def lower(self) -> Float[Tensor, " dim"]:
         """The lower bounds of the support, minus infinity where there are none."""
-        return self.law.lower
+        return self.distribution.lower
 
     @property
     def upper(self) -> Float[Tensor, " dim"]:
         """The upper bounds of the support, infinity where there are none."""
-        return self.law.upper
+        return self.distribution.upper
 
     @property
     def truncated(self) -> bool:
-        """Whether the prior is restricted to a box inside its original support."""
-        return self.law.truncated
+        """Whether the prior is truncated to bounds inside its original support."""
+        return self.distribution.truncated
 
     def __repr__(self) -> str:
         bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
@@ -92,19 +92,19 @@ class Prior:
 
     def sample(self, n: int, *, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
         """Draw n parameter vectors; the global state of random numbers is left as it was."""
-        return self._inside(self.law.sample(n, rng))
+        return self._inside(self.distribution.sample(n, rng))
 
     def log_prob(self, theta: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
         """Return the log density, minus infinity outside the support."""
         inside = self._within(theta)
         rows = theta.to("cpu", self.dtype).reshape(-1, self.dim)
         rows = torch.where(inside.to("cpu").reshape(-1, 1), rows, self._anchor())
-        values = self.law.log_prob(rows).reshape(theta.shape[:-1]).to(theta.device)
+        values = self.distribution.log_prob(rows).reshape(theta.shape[:-1]).to(theta.device)
         return torch.where(inside, values, -math.inf)
 
     def contains(self, theta: Float[Tensor, "*batch dim"]) -> Bool[Tensor, "*batch"]:
         """Return which vectors lie in the support."""
-        if isinstance(self.law, Product):
+        if isinstance(self.distribution, ProductDistribution):
             return self._within(theta)
         return self.log_prob(theta) > -math.inf
 
@@ -138,22 +138,22 @@ class Prior:
     ) -> "Prior":
         """Return the prior given that theta lies between `lower` and `upper`.
 
-        Boxes intersect when a prior is truncated again. Bounds may be infinite.
+        Bounds may be infinite; a prior that is truncated again keeps the narrower ones.
 
         Raises:
-            ValueError: If the box has the wrong shape, is empty, or has no prior mass.
+            ValueError: If the bounds have the wrong shape, are empty, or hold no prior mass.
         """
-        box = [torch.as_tensor(edge).detach().to("cpu", self.dtype) for edge in (lower, upper)]
-        for name, edge in zip(("lower", "upper"), box, strict=True):
+        bounds = [torch.as_tensor(edge).detach().to("cpu", self.dtype) for edge in (lower, upper)]
+        for name, edge in zip(("lower", "upper"), bounds, strict=True):
             if edge.shape != (self.dim,):
                 raise ValueError(
                     f"truncate needs {name} of shape ({self.dim},), one bound for each of "
                     f"{', '.join(self.names)}; got {tuple(edge.shape)}"
                 )
-        for name, low, high in zip(self.names, *(edge.tolist() for edge in box), strict=True):
+        for name, low, high in zip(self.names, *(edge.tolist() for edge in bounds), strict=True):
             if not low < high:
                 raise ValueError(f"truncate needs lower < upper; for {name} got {low:g}, {high:g}")
-        return Prior(self.names, self.law.restrict(*box))
+        return Prior(self.names, self.distribution.restrict(*bounds))
 
     def marginal(self, names: Sequence[str]) -> "Prior":
         """Return the prior of some of the parameters, in the order asked for.
@@ -177,39 +177,38 @@ class Prior:
             raise ValueError(f"names: no parameter {unknown[0]!r} among {', '.join(self.names)}")
         if not names or len(set(names)) < len(names):
             raise ValueError(f"names must be different parameters, at least one; got {names}")
-        if not isinstance(self.law, Product):
+        if not isinstance(self.distribution, ProductDistribution):
             raise ValueError(
                 "a marginal needs a prior of independent parameters, a dictionary of "
                 "distributions: this one is a joint distribution"
             )
         columns = [self.names.index(name) for name in names]
-        return Prior(names, Product(tuple(self.law.marginals[i] for i in columns)))
+        return Prior(
+            names, ProductDistribution(tuple(self.distribution.marginals[i] for i in columns))
+        )
 
-    def describe(self) -> dict[str, Any] | None:
-        """Return the prior as JSON can hold it, None where a distribution cannot be named."""
-        law = self.law.describe()
-        return law and {"names": list(self.names), **law}
+    def _spec(self) -> dict[str, Any] | None:
+        """Return plain values for JSON, None where a distribution cannot be named."""
+        spec = self.distribution._spec()
+        return spec and {"names": list(self.names), **spec}
 
-    @staticmethod
-    def restore(description: Mapping[str, Any]) -> "Prior":
-        """Return the prior that `describe` described; nothing in it is executed.
+    @classmethod
+    def _restore(cls, spec: Mapping[str, Any]) -> "Prior":
+        """Return the prior that `_spec` wrote; nothing in it is executed.
 
         Raises:
-            ValueError: If the description is damaged or names something unknown.
-
-        Example:
-            >>> prior = as_prior({"rate": torch.distributions.Exponential(2.0)})
-            >>> Prior.restore(prior.describe())
-            Prior(rate in (0, inf))
+            ValueError: If the values are damaged or name something unknown.
         """
         try:
-            names = tuple(description["names"])
-            if "product" in description:
-                law = Product(tuple(_restore_marginal(part) for part in description["product"]))
-                return Prior(names, law)
-            prior = Prior(names, joint(restore_torch(description["joint"])))
-            if "lower" in description:
-                return prior.truncate(description["lower"], description["upper"])
+            names = tuple(spec["names"])
+            if "product" in spec:
+                distribution = ProductDistribution(
+                    tuple(_marginal_from_spec(part) for part in spec["product"])
+                )
+                return Prior(names, distribution)
+            prior = Prior(names, joint_distribution(torch_from_spec(spec["joint"])))
+            if "lower" in spec:
+                return prior.truncate(spec["lower"], spec["upper"])
             return prior
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"description of a prior is damaged: {error!r}") from error
@@ -225,14 +224,14 @@ class Prior:
             return as_prior(contents.prior)
         if contents.spec["prior"] is None:
             raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
-        return Prior.restore(contents.spec["prior"])
+        return Prior._restore(contents.spec["prior"])
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the description, or of 16 draws where the prior has none."""
-        description = self.describe()
-        if description is not None:
-            content = json.dumps(description, sort_keys=True).encode()
+        """A hash of names and distributions, or of 16 draws where they cannot be named."""
+        spec = self._spec()
+        if spec is not None:
+            content = json.dumps(spec, sort_keys=True).encode()
         else:
             content = self.sample(16, rng=numpy_rng(0)).numpy().tobytes()
         return hashlib.sha256("/".join(self.names).encode() + content).hexdigest()
@@ -254,7 +253,7 @@ class Prior:
         return low.nan_to_num(0, 0, 0), high.nan_to_num(0, 0, 0), below, above
 
     def _anchor(self) -> Tensor:
-        """Return a point inside the box."""
+        """Return a point between the bounds."""
         return self.from_unconstrained(torch.zeros(self.dim, dtype=self.dtype))[0]
 
     def _inside(self, theta: Tensor) -> Tensor:
@@ -264,7 +263,7 @@ class Prior:
 
 
 def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
-    """Return the prior that an object describes.
+    """Return a prior from a distribution, or from a dictionary of names and distributions.
 
     Args:
         obj: A dictionary from parameter names to continuous scalar distributions (of torch, of
@@ -289,7 +288,9 @@ def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
         for name in obj:
             if not isinstance(name, str) or not name:
                 raise TypeError(f"prior: parameter names must be non-empty strings, got {name!r}")
-        return Prior(tuple(obj), Product(tuple(_marginal(*item) for item in obj.items())))
+        return Prior(
+            tuple(obj), ProductDistribution(tuple(_marginal(*item) for item in obj.items()))
+        )
     if not isinstance(obj, Distribution):
         raise TypeError(
             "prior must be a dictionary of names and distributions, a torch distribution of a "
@@ -306,7 +307,7 @@ def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
     names = tuple(numbered if names is None else names)
     if len(names) != obj.event_shape[0]:
         raise ValueError(f"prior: {len(names)} names for event_shape {tuple(obj.event_shape)}")
-    return Prior(names, joint(obj))
+    return Prior(names, joint_distribution(obj))
 
 
 def _marginal(name: str, obj: object) -> Marginal:
@@ -333,13 +334,13 @@ def _marginal(name: str, obj: object) -> Marginal:
     return ScipyMarginal(obj, torch.get_default_dtype())
 
 
-def _restore_marginal(description: Mapping[str, Any]) -> Marginal:
-    if "truncated" in description:
-        whole = _restore_marginal(description["truncated"])
-        return truncate(whole, float(description["lower"]), float(description["upper"]))
-    if "torch" in description:
-        return TorchMarginal(restore_torch(description))
-    return ScipyMarginal(restore_scipy(description), named_dtype(description["dtype"]))
+def _marginal_from_spec(spec: Mapping[str, Any]) -> Marginal:
+    if "truncated" in spec:
+        whole = _marginal_from_spec(spec["truncated"])
+        return truncate(whole, float(spec["lower"]), float(spec["upper"]))
+    if "torch" in spec:
+        return TorchMarginal(torch_from_spec(spec))
+    return ScipyMarginal(scipy_from_spec(spec), named_dtype(spec["dtype"]))
 
 
 def _kind(obj: object) -> str:

@@ -13,8 +13,8 @@ from torch.distributions import Distribution, constraints
 from lfi.simulation.priors.prior import Prior, as_prior
 
 
-class Sampled(Distribution):
-    """A distribution of a vector by two functions, inside a box."""
+class SampledDistribution(Distribution):
+    """A distribution of a vector that is given by a sampler and a log density."""
 
     arg_constraints = {}
 
@@ -30,7 +30,7 @@ class Sampled(Distribution):
 
     @property
     def support(self) -> constraints.Constraint:
-        """The box; sides without a bound are at infinity."""
+        """The product of the intervals between the bounds."""
         return constraints.independent(constraints.interval(self.lower, self.upper), 1)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
@@ -94,4 +94,4 @@ def sampled_prior(
             f"log_prob must return a finite density for each row; of four draws it returned "
             f"{density.tolist()}"
         )
-    return as_prior(Sampled(sample, log_prob, *edges), names)
+    return as_prior(SampledDistribution(sample, log_prob, *edges), names)

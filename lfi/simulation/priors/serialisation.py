@@ -1,10 +1,10 @@
-"""Distributions as JSON: their name and their numbers, so that a file can hold a prior.
+"""Distributions as plain values for JSON: their name and their parameters.
 
-Nothing of a description is executed: a name is looked up in `torch.distributions` or in
-`scipy.stats` only, must be a distribution there, and is called with numbers. A distribution that
-cannot be written so (a user's own class, a transformed one) has the description None.
+Reading runs no code of the file: a name is looked up in `torch.distributions` or in `scipy.stats`
+only, must be a distribution there, and is called with numbers. A distribution that cannot be
+written so (a user's own class, a transformed one) gives None.
 
-SciPy's modules are loaded by their first use (`scipy.stats`), which takes as long as all else here.
+SciPy loads `scipy.stats` on its first use, which takes as long as all else here.
 """
 
 import inspect
@@ -19,11 +19,11 @@ import torch
 from torch.distributions import Distribution, Independent
 
 Json = dict[str, Any]
-SAID_TWICE = {"validate_args", "covariance_matrix", "precision_matrix", "logits"}
+REDUNDANT = {"validate_args", "covariance_matrix", "precision_matrix", "logits"}
 
 
 @runtime_checkable
-class Frozen(Protocol):
+class FrozenDistribution(Protocol):
     """A frozen distribution of `scipy.stats`: a family and its arguments."""
 
     dist: Any
@@ -40,7 +40,7 @@ def torch_class(distribution: Distribution) -> type[Distribution] | None:
     """
     own = type(distribution)
     if not own.__module__.startswith(("torch.distributions.", "pyro.distributions.")):
-        return None  # a user's subclass may have changed the law
+        return None  # a user's subclass may be another distribution
     named = getattr(torch.distributions, own.__name__, None)
     return named if isinstance(named, type) and issubclass(own, named) else None
 
@@ -50,20 +50,20 @@ def parameters(distribution: Distribution) -> dict[str, torch.Tensor] | None:
     own = torch_class(distribution)
     if own is None:
         return None
-    wanted = set(inspect.signature(own).parameters) - SAID_TWICE
+    wanted = set(inspect.signature(own).parameters) - REDUNDANT
     values = {name: getattr(distribution, name, None) for name in sorted(wanted)}
     return values if values and all(torch.is_tensor(v) for v in values.values()) else None
 
 
-def describe_torch(distribution: Distribution) -> Json | None:
-    """Return a torch or Pyro distribution by class name and parameters.
+def torch_to_spec(distribution: Distribution) -> Json | None:
+    """Return the class name and parameters of a torch or Pyro distribution.
 
     Example:
-        >>> describe_torch(torch.distributions.Exponential(torch.tensor(2.0)))["torch"]
+        >>> torch_to_spec(torch.distributions.Exponential(torch.tensor(2.0)))["torch"]
         'Exponential'
     """
     if isinstance(distribution, Independent):
-        base = describe_torch(distribution.base_dist)
+        base = torch_to_spec(distribution.base_dist)
         ndims = distribution.reinterpreted_batch_ndims
         return None if base is None else {"torch": "Independent", "base": base, "ndims": ndims}
     values = parameters(distribution)
@@ -78,21 +78,21 @@ def describe_torch(distribution: Distribution) -> Json | None:
     }
 
 
-def restore_torch(description: Mapping[str, Any]) -> Distribution:
-    """Return the distribution that `describe_torch` described.
+def torch_from_spec(spec: Mapping[str, Any]) -> Distribution:
+    """Return the distribution that `torch_to_spec` wrote.
 
     Raises:
-        ValueError: If the description names no distribution of torch or does not fit it.
+        ValueError: If it names no distribution of torch or does not fit it.
     """
-    name = description.get("torch")
+    name = spec.get("torch")
     own = getattr(torch.distributions, name, None) if isinstance(name, str) else None
     if not (isinstance(own, type) and issubclass(own, Distribution)):
         raise ValueError(f"description of a prior: torch.distributions has no {name!r}")
     if own is Independent:
-        return Independent(restore_torch(description["base"]), int(description["ndims"]))
+        return Independent(torch_from_spec(spec["base"]), int(spec["ndims"]))
     values = {
         key: torch.tensor(v["values"], dtype=named_dtype(v["dtype"]))
-        for key, v in description["parameters"].items()
+        for key, v in spec["parameters"].items()
     }
     known = set(inspect.signature(own).parameters)
     if not set(values) <= known:
@@ -100,11 +100,11 @@ def restore_torch(description: Mapping[str, Any]) -> Distribution:
     return own(**values)
 
 
-def describe_scipy(frozen: Frozen) -> Json | None:
-    """Return a frozen distribution by its name in `scipy.stats` and its arguments.
+def scipy_to_spec(frozen: FrozenDistribution) -> Json | None:
+    """Return a frozen distribution's name in `scipy.stats` and its arguments.
 
     Example:
-        >>> describe_scipy(scipy.stats.expon(scale=0.2))
+        >>> scipy_to_spec(scipy.stats.expon(scale=0.2))
         {'scipy': 'expon', 'args': [], 'kwds': {'scale': 0.2}}
     """
     name = frozen.dist.name
@@ -117,26 +117,26 @@ def describe_scipy(frozen: Frozen) -> Json | None:
     }
 
 
-def restore_scipy(description: Mapping[str, Any]) -> Frozen:
-    """Return the frozen distribution that `describe_scipy` described.
+def scipy_from_spec(spec: Mapping[str, Any]) -> FrozenDistribution:
+    """Return the frozen distribution that `scipy_to_spec` wrote.
 
     Raises:
-        ValueError: If the description names no continuous distribution of SciPy or does not fit it.
+        ValueError: If it names no continuous distribution of SciPy or does not fit it.
     """
-    name = description.get("scipy")
+    name = spec.get("scipy")
     family = getattr(scipy.stats, name, None) if isinstance(name, str) else None
     if not isinstance(family, scipy.stats.rv_continuous):
         raise ValueError(f"description of a prior: scipy.stats has no {name!r}")
-    numbers = [*description["args"], *description["kwds"].values()]
+    numbers = [*spec["args"], *spec["kwds"].values()]
     if not all(isinstance(v, Real) and not math.isnan(v) for v in numbers):
         raise ValueError(f"description of a prior: {name} has parameters that are not numbers")
     try:
-        return family(*description["args"], **description["kwds"])
+        return family(*spec["args"], **spec["kwds"])
     except TypeError as error:
         raise ValueError(f"description of a prior: {error}") from error
 
 
-def is_scalar(frozen: Frozen) -> bool:
+def is_scalar(frozen: FrozenDistribution) -> bool:
     """Return whether a frozen distribution is of one number, not of an array of them."""
     return all(np.ndim(value) == 0 for value in (*frozen.args, *frozen.kwds.values()))
 

@@ -1,12 +1,12 @@
-"""Marginals cut to an interval: sampled exactly, with a normalised density.
+"""Truncated marginals: sampled exactly, with a normalised density.
 
-Cut to (a, b), a distribution with distribution function F has
+Truncated to (a, b), a distribution with cumulative distribution function F has
 
     log p(t | a < t < b) = log p(t) - log(F(b) - F(a)),    t = F^-1(F(a) + u (F(b) - F(a))),
 
 with u uniform, in float64. Above the median the survival function takes the place of F, so that
-far tails keep their digits. Where F is not known, the mass of the cut is integrated numerically,
-and draws are made until they fall inside.
+far tails keep their digits. Where F is not known, the mass is integrated numerically, and draws
+are made by rejection.
 """
 
 import math
@@ -21,23 +21,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.simulation.priors.cdf import Quantiles
+from lfi.simulation.priors.cdf import InvertibleCdf
 from lfi.simulation.priors.marginals import Marginal
 
-LEAST_MASS = 1e-6  # of a cut whose draws are made by rejection
+MIN_MASS = 1e-6  # of what is sampled by rejection
 
 
 @dataclass(frozen=True, eq=False)
-class Truncated:
-    """A marginal cut to a box inside its support.
+class TruncatedMarginal:
+    """A marginal truncated to an interval inside its support.
 
     Raises:
-        ValueError: If the cut has no mass, or too little to be sampled.
+        ValueError: If the interval has no mass, or too little to be sampled.
 
     Example:
         >>> import scipy.stats
         >>> from lfi.simulation.priors.marginals import ScipyMarginal
-        >>> half = Truncated(ScipyMarginal(scipy.stats.norm(), torch.float64), 0.0, math.inf)
+        >>> normal = ScipyMarginal(scipy.stats.norm(), torch.float64)
+        >>> half = TruncatedMarginal(normal, 0.0, math.inf)
         >>> math.exp(half.log_mass)
         0.5
     """
@@ -50,31 +51,31 @@ class Truncated:
         mass = self._mass
         if not mass > 0:
             raise ValueError(f"prior has no mass between {self.lower:g} and {self.upper:g}")
-        if self.quantiles is None and mass < LEAST_MASS:
+        if self.invertible_cdf is None and mass < MIN_MASS:
             raise ValueError(
                 f"prior has mass {mass:.1e} between {self.lower:g} and {self.upper:g}, and no "
-                f"inverse distribution function to sample it by: need at least {LEAST_MASS:g}"
+                f"inverse cdf to sample it by: need at least {MIN_MASS:g}"
             )
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the whole distribution."""
+        """The dtype of draws."""
         return self.base.dtype
 
     @property
-    def quantiles(self) -> Quantiles | None:
-        """The distribution function of the whole distribution."""
-        return self.base.quantiles
+    def invertible_cdf(self) -> InvertibleCdf | None:
+        """The cumulative distribution function before truncation, and its inverse."""
+        return self.base.invertible_cdf
 
     @cached_property
     def log_mass(self) -> float:
-        """The log probability of the cut under the whole distribution."""
+        """The log probability of the interval before truncation."""
         return math.log(self._mass)
 
     @cached_property
     def _edges(self) -> tuple[float, float, Callable[[np.ndarray], np.ndarray]]:
-        """The levels of the two ends and the function that inverts levels."""
-        q = self.quantiles
+        """The cdf (or survival function) at the two ends, and its inverse."""
+        q = self.invertible_cdf
         low = float(q.cdf(self.lower))
         if low < 0.5:
             return low, float(q.cdf(self.upper)), q.ppf
@@ -82,48 +83,50 @@ class Truncated:
 
     @cached_property
     def _mass(self) -> float:
-        if self.quantiles is not None:
+        if self.invertible_cdf is not None:
             return abs(self._edges[1] - self._edges[0])
         density = lambda t: float(self.base.log_prob(torch.tensor(t, dtype=self.dtype)).exp())
         return scipy.integrate.quad(density, self.lower, self.upper, limit=500)[0]
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
-        """Draw n values, by inverse distribution function where there is one."""
-        if self.quantiles is None:
+        """Draw n values, by the inverse cdf where it is known."""
+        if self.invertible_cdf is None:
             draw = lambda m: self.base.sample(m, rng)
-            return draw_inside(draw, lambda t: (t > self.lower) & (t < self.upper), n, self._mass)
+            return sample_by_rejection(
+                draw, lambda t: (t > self.lower) & (t < self.upper), n, self._mass
+            )
         first, last, inverse = self._edges
         values = inverse(first + (last - first) * rng.random(n))
         return torch.as_tensor(np.asarray(values)).to(self.dtype)
 
     def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-        """Return the log density, normalised over the cut."""
+        """Return the log density, normalised over the interval."""
         return self.base.log_prob(t) - self.log_mass
 
-    def describe(self) -> dict[str, Any] | None:
-        """Return the whole distribution's description and the cut."""
-        base = self.base.describe()
+    def _spec(self) -> dict[str, Any] | None:
+        """Return the plain values before truncation, and the interval."""
+        base = self.base._spec()
         return base and {"truncated": base, "lower": self.lower, "upper": self.upper}
 
 
 def truncate(marginal: Marginal, lower: float, upper: float) -> Marginal:
-    """Return the marginal cut to (lower, upper), itself where that cuts nothing off."""
+    """Return the marginal truncated to (lower, upper), itself where that changes nothing."""
     lower, upper = max(lower, marginal.lower), min(upper, marginal.upper)
     if (lower, upper) == (marginal.lower, marginal.upper):
         return marginal
     if not lower < upper:
         raise ValueError(f"prior has no mass between {lower:g} and {upper:g}")
-    whole = marginal.base if isinstance(marginal, Truncated) else marginal
-    return Truncated(whole, lower, upper)
+    base = marginal.base if isinstance(marginal, TruncatedMarginal) else marginal
+    return TruncatedMarginal(base, lower, upper)
 
 
-def draw_inside(
+def sample_by_rejection(
     draw: Callable[[int], Tensor],
     inside: Callable[[Tensor], Tensor],
     n: int,
     rate: float,
 ) -> Float[Tensor, "n ..."]:
-    """Draw until n values are inside, where about a share `rate` of them is."""
+    """Draw n values by rejection, where about a share `rate` of the draws is accepted."""
     kept, missing = [], n
     while missing > 0:
         values = draw(min(int(1.1 * missing / rate) + 16, 2**18))

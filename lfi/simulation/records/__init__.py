@@ -4,10 +4,10 @@ from lfi.simulation.records.simulations import (
     Simulations,
 )
 from lfi.simulation.records.streamed import (
-    Streamed,
+    StreamedBatches,
 )
 
 __all__ = [
     "Simulations",
-    "Streamed",
+    "StreamedBatches",
 ]

@@ -1,6 +1,6 @@
-"""What simulating comes to, row by row: data, data with infinities or NaNs, or an error.
+"""Results of simulations, row by row: data, data that are not finite, or an error.
 
-A failure is part of the record: its row keeps its theta, its code and the simulator's message.
+A failure is part of the record: its row keeps its theta, its status and the simulator's message.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from torch import Tensor
 BLOCK = 1024  # rows that share a stream of random numbers; part of the record, never changed
 OK, NONFINITE, ERROR, TIMEOUT = range(4)
 STATUS = ("ok", "nonfinite", "error", "timeout")  # by code
-LONGEST_MESSAGE = 500
-KEPT = (np.dtype(np.float64), np.dtype(np.float32))  # what x is allowed to be
+MAX_MESSAGE_LENGTH = 500
+FLOATING = (np.dtype(np.float64), np.dtype(np.float32))  # what x is allowed to be
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
-    """Some consecutive rows of a run.
+class RowResults:
+    """Results of consecutive rows of a run.
 
     Attributes:
         x: The data, NaN in rows that raised; None where all rows raised.
@@ -42,8 +42,8 @@ class Block:
         return len(self.codes)
 
 
-class Misshapen(ValueError):
-    """What a simulator returned can never be a row of data: a mistake in it, not a failure."""
+class InvalidOutput(ValueError):
+    """An output that can never be a row of data: a mistake in the simulator, not a failure."""
 
 
 def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Tensor, "*event"]:
@@ -52,9 +52,9 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
     Float32 and float64 stay what they are, numbers of other kinds become `dtype`.
 
     Args:
-        value: The output.
+        value: A simulator's output.
         dtype: What numbers of other kinds become.
-        graph: Keep the device, and the way that gradients take, of a tensor.
+        graph: Keep a tensor's device and computation graph.
 
     Raises:
         Misshapen: If the output is not an array of real numbers.
@@ -63,39 +63,41 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
         >>> as_x([1, 2], torch.float32)
         tensor([1., 2.], dtype=torch.float32)
     """
-    if type(value) is np.ndarray and value.dtype in KEPT:
-        return torch.from_numpy(value.copy())  # the most frequent kind, first
+    if type(value) is np.ndarray and value.dtype in FLOATING:
+        return torch.from_numpy(value.copy())  # the most frequent case
     if isinstance(value, Tensor):
         x = value if graph else value.detach().to("cpu", copy=True)
         if x.is_complex():
-            raise Misshapen("simulate returned x of dtype complex: real numbers are needed")
+            raise InvalidOutput("simulate returned x of dtype complex: real numbers are needed")
         return x.contiguous() if x.dtype in (torch.float32, torch.float64) else x.to(dtype)
     if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
         return torch.stack([as_x(part, dtype, graph=graph) for part in value])
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
-        raise Misshapen(f"simulate returned a ragged {type(value).__name__}: {error}") from error
+        raise InvalidOutput(
+            f"simulate returned a ragged {type(value).__name__}: {error}"
+        ) from error
     if array.dtype.kind not in "fiub":
-        raise Misshapen(
+        raise InvalidOutput(
             f"simulate returned a {type(value).__name__} of dtype {array.dtype}: "
             "x must be an array of real numbers"
         )
-    keeps = isinstance(value, np.ndarray | np.generic) and array.dtype in KEPT
+    keeps = isinstance(value, np.ndarray | np.generic) and array.dtype in FLOATING
     kept = array if keeps else array.astype(np.float64)
     x = torch.from_numpy(np.array(kept, order="C", copy=True))
     return x if keeps else x.to(dtype)
 
 
-def whole(x: Shaped[Tensor, " n *event"]) -> Block:
-    """Return the outcome of a batched call that succeeded."""
+def results_of_batch(x: Shaped[Tensor, " n *event"]) -> RowResults:
+    """Return the results of a batched call that succeeded."""
     finite = x.reshape(len(x), -1).isfinite().all(dim=1)
     codes = torch.where(finite, OK, NONFINITE).to(torch.uint8)
-    return Block(x, codes, dtype=x.dtype)
+    return RowResults(x, codes, dtype=x.dtype)
 
 
-def collected(rows: Sequence[Tensor | Exception], first: int) -> Block:
-    """Return the outcome of calls for one row each: its data, or what was raised.
+def results_of_rows(rows: Sequence[Tensor | Exception], first: int) -> RowResults:
+    """Return the results of calls for one row each: its data, or what was raised.
 
     Args:
         rows: The data, (*event) each, or exceptions.
@@ -106,12 +108,12 @@ def collected(rows: Sequence[Tensor | Exception], first: int) -> Block:
     """
     good = [row for row in rows if not isinstance(row, Exception)]
     raised = {i: row for i, row in enumerate(rows, start=first) if isinstance(row, Exception)}
-    errors = {i: f"{type(e).__name__}: {e}"[:LONGEST_MESSAGE] for i, e in raised.items()}
+    errors = {i: f"{type(e).__name__}: {e}"[:MAX_MESSAGE_LENGTH] for i, e in raised.items()}
     cause = next(iter(raised.values()), None)
     codes = torch.tensor([ERROR if isinstance(row, Exception) else OK for row in rows])
     codes = codes.to(torch.uint8)
     if not good:
-        return Block(None, codes, errors, None, cause)
+        return RowResults(None, codes, errors, None, cause)
     event, dtype = good[0].shape, good[0].dtype
     wide = torch.float64 if any(row.dtype == torch.float64 for row in good) else dtype
     blank = torch.full(event, torch.nan, dtype=wide)
@@ -124,30 +126,30 @@ def collected(rows: Sequence[Tensor | Exception], first: int) -> Block:
     x = torch.stack([blank if isinstance(row, Exception) else row.to(wide) for row in rows])
     nonfinite = (codes == OK) & ~x.reshape(len(x), -1).isfinite().all(dim=1)
     codes[nonfinite] = NONFINITE
-    return Block(x, codes, errors, dtype, cause)
+    return RowResults(x, codes, errors, dtype, cause)
 
 
-def joined(blocks: Sequence[Block]) -> Block:
-    """Return the outcomes of consecutive rows as one.
+def concatenate_results(blocks: Sequence[RowResults]) -> RowResults:
+    """Return the results of consecutive rows as one.
 
     Raises:
         ValueError: If x has different shapes.
     """
     if len(blocks) == 1:
         return blocks[0]
-    rows = Rows()
+    rows = ResultsBuffer()
     for block in blocks:
         rows.add(torch.empty(len(block), 0), block)
-    _, x, codes = rows.joined() if rows.event is not None else (None, None, _codes(blocks))
-    return Block(x, codes, rows.errors, rows.dtype, rows.cause, sum(b.seconds for b in blocks))
+    _, x, codes = rows.concatenate() if rows.event is not None else (None, None, _codes(blocks))
+    return RowResults(x, codes, rows.errors, rows.dtype, rows.cause, sum(b.seconds for b in blocks))
 
 
-def _codes(blocks: Sequence[Block]) -> UInt8[Tensor, " n"]:
+def _codes(blocks: Sequence[RowResults]) -> UInt8[Tensor, " n"]:
     return torch.cat([block.codes for block in blocks])
 
 
-class Rows:
-    """Outcomes of one run in order, of one event shape and dtype: those of its first good row."""
+class ResultsBuffer:
+    """Results of a run in order, of the event shape and dtype of its first good row."""
 
     def __init__(self, event: torch.Size | None = None, dtype: torch.dtype | None = None) -> None:
         self.event, self.dtype = event, dtype
@@ -156,13 +158,13 @@ class Rows:
 
     def clear(self) -> None:
         """Forget the rows, but not their shape."""
-        self.parts: list[tuple[Tensor, Block]] = []
+        self.parts: list[tuple[Tensor, RowResults]] = []
         self.errors: dict[int, str] = {}
 
     def __len__(self) -> int:
         return sum(len(block) for _, block in self.parts)
 
-    def add(self, theta: Float[Tensor, "n dim"], block: Block) -> None:
+    def add(self, theta: Float[Tensor, "n dim"], block: RowResults) -> None:
         """Append rows.
 
         Raises:
@@ -181,7 +183,7 @@ class Rows:
         self.errors |= block.errors
         self.parts.append((theta, block))
 
-    def joined(self) -> tuple[Tensor, Tensor, Tensor]:
+    def concatenate(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return theta, x and codes of all rows."""
         thetas, blocks = zip(*self.parts, strict=True)
         blank = torch.full(self.event, torch.nan, dtype=self.dtype)

@@ -1,4 +1,4 @@
-"""Simulations: parameters, data, what became of each row, and the prior they were drawn from."""
+"""Simulations: parameters, data, status of each row, and the prior they were drawn from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,13 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from lfi.simulation.priors.prior import Prior, as_prior
-from lfi.simulation.records.results import OK, STATUS, as_x, whole
+from lfi.simulation.records.exports import to_arviz, to_xarray
+from lfi.simulation.records.results import OK, STATUS, as_x, results_of_batch
 
 
 @dataclass(frozen=True, eq=False)
 class Simulations:
-    """The record of a run; rows that failed stay in it.
+    """Simulated parameters and data; rows that failed are kept, with their status.
 
     Attributes:
         theta: Parameters, in the prior's dtype.
@@ -24,7 +25,7 @@ class Simulations:
         prior: What theta was drawn from.
         seed: The run's seed.
         errors: The messages of rows that raised, by row.
-        source: What made them: the simulator's name.
+        source: The simulator's name.
 
     Example:
         >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
@@ -51,7 +52,7 @@ class Simulations:
 
     @staticmethod
     def from_arrays(theta: object, x: object, *, prior: object) -> "Simulations":
-        """Return a record of simulations made elsewhere, theta (n, D) and x (n, *event).
+        """Return simulations made elsewhere, theta (n, D) and x (n, *event).
 
         Raises:
             ValueError: If the shapes do not belong together.
@@ -60,13 +61,13 @@ class Simulations:
         theta = as_x(theta, prior.dtype).to(prior.dtype)
         if theta.ndim != 2:
             raise ValueError(f"theta must have shape (n, {prior.dim}), got {tuple(theta.shape)}")
-        outcome = whole(as_x(x, prior.dtype))
-        if len(outcome) != len(theta):
+        results = results_of_batch(as_x(x, prior.dtype))
+        if len(results) != len(theta):
             raise ValueError(
                 f"theta and x must have as many rows as each other; got shapes "
-                f"{tuple(theta.shape)} and {tuple(outcome.x.shape)}"
+                f"{tuple(theta.shape)} and {tuple(results.x.shape)}"
             )
-        return Simulations(theta, outcome.x, outcome.codes, prior, source="arrays")
+        return Simulations(theta, results.x, results.codes, prior, source="arrays")
 
     @staticmethod
     def open(path: str | Path, *, prior: object = None) -> "Simulations":
@@ -81,7 +82,7 @@ class Simulations:
         """
         from lfi.simulation.records.store import Store  # zarr is imported where it is used
 
-        return Store.open(path).simulations(prior=prior)
+        return Simulations(*Store.open(path).read(prior=prior))
 
     @property
     def status(self) -> np.ndarray:
@@ -106,7 +107,7 @@ class Simulations:
         return len(self.theta)
 
     def __getitem__(self, rows: slice) -> "Simulations":
-        """Return a part of the record.
+        """Return some of the rows.
 
         Raises:
             TypeError: If `rows` is not a slice.
@@ -141,8 +142,8 @@ class Simulations:
     def within(self, prior: Prior) -> "Simulations":
         """Return the rows inside a narrower prior: this one, truncated.
 
-        Draws of a prior that fall into a box are draws of the prior truncated to that box, and x is
-        drawn given theta, so that these rows are as good as new ones from `prior`.
+        Draws of a prior that fall between bounds are draws of the truncated prior, and x is drawn
+        given theta, so that these rows are distributed as new ones from `prior`.
 
         Example:
             >>> prior = {"mean": torch.distributions.Uniform(0.0, 1.0)}
@@ -155,11 +156,10 @@ class Simulations:
         return self._rows(torch.where(prior.contains(self.theta))[0], prior)
 
     def marginal(self, names: Sequence[str]) -> "Simulations":
-        """Return the record as one of some of the parameters, in the order asked for.
+        """Return the simulations of some of the parameters, in the order asked for.
 
-        The others are not seen any more but have been drawn from their prior, so that what is
-        fitted to the record has them integrated out: posteriors, ratios and likelihoods are those
-        of the parameters named, without a network ever having to tell of the rest.
+        The others have been drawn from their prior, so that whatever is fitted has them integrated
+        out: posteriors, ratios and likelihoods are those of the named parameters.
 
         Raises:
             ValueError: If a name is unknown, or the parameters are not independent a priori.
@@ -189,22 +189,40 @@ class Simulations:
         return Simulations(*parts, prior, self.seed, errors, self.source)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
-        """Return theta, x, status and names as arrays, failed rows included."""
-        from lfi.simulation.records.exports import to_numpy
+        """Return theta (n, D), x (n, *event), status (n,) and names (D,), failed rows included.
 
-        return to_numpy(self)
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> made = lfi.Simulations.from_arrays([[0.5], [1.0]], [[1.0], [2.0]], prior=prior)
+            >>> {key: value.shape for key, value in made.to_numpy().items()}
+            {'theta': (2, 1), 'x': (2, 1), 'status': (2,), 'names': (1,)}
+        """
+        return {
+            "theta": self.theta.numpy(),
+            "x": self.x.numpy(),
+            "status": self.status,
+            "names": np.array(self.names),
+        }
 
     def to_xarray(self) -> object:
-        """Return an `xarray.Dataset` along `sample`: each parameter, x and status."""
-        from lfi.simulation.records.exports import to_xarray
+        """Return an `xarray.Dataset` along `sample`: each parameter, x and status.
 
-        return to_xarray(self)
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> made = lfi.Simulations.from_arrays([[0.5], [1.0]], [[1.0], [2.0]], prior=prior)
+            >>> made.to_xarray()["mean"].values.tolist()
+            [0.5, 1.0]
+        """
+        facts = {"source": self.source, "seed": self.seed}
+        return to_xarray(self.theta, self.x, self.status, self.names, facts)
 
     def to_arviz(self) -> object:
-        """Return the valid rows as ArviZ's groups prior and prior_predictive."""
-        from lfi.simulation.records.exports import to_arviz
+        """Return the valid rows as ArviZ's groups prior and prior_predictive, one chain.
 
-        return to_arviz(self)
+        How many rows failed, and so are left out, is in the attributes.
+        """
+        facts = {"source": self.source, "seed": self.seed, "failed": int((~self.valid).sum())}
+        return to_arviz(*self.ok(), self.names, facts)
 
     def summary(self) -> str:
         """Return one line: how many, of what, how many failed."""

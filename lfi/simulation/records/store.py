@@ -1,12 +1,12 @@
-"""A store of simulations on disk, a Zarr 3 group, as it is read.
+"""Reading a store of simulations on disk, a Zarr 3 group.
 
     theta, x, status    arrays in chunks of 1,024 rows, each chunk with a checksum
-    attributes          who made them: format, seed, names, prior, simulator, versions
-    finished.json       how many rows count, and how long errors.jsonl is
+    attributes          their provenance: format, seed, names, prior, simulator, versions
+    finished.json       how many rows are complete, and how long errors.jsonl is
     errors.jsonl        the messages of rows that raised, a line each
     lock                held by the process that writes
 
-Only rows that are counted are read, and every chunk of them must be there and whole.
+Only complete rows are read, and every chunk of them must be there and intact.
 """
 
 import json
@@ -20,24 +20,23 @@ import zarr
 from torch import Tensor
 
 from lfi.simulation.priors.prior import Prior, as_prior
-from lfi.simulation.records.results import BLOCK, Rows
-from lfi.simulation.records.simulations import Simulations
+from lfi.simulation.records.results import BLOCK, ResultsBuffer
 
 FORMAT = 1
 
 
 class StoreError(ValueError):
-    """A store that cannot be used as asked; the message says what to do."""
+    """A store that cannot be used as asked for; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A store as it is read.
+    """A store of simulations, opened for reading.
 
     Attributes:
         path: Its folder.
-        attributes: What it says of itself.
-        finished: How many rows count.
+        attributes: Format, seed, names, prior, simulator and versions.
+        finished: How many rows are complete.
         errors_size: How many bytes of errors.jsonl belong to them.
     """
 
@@ -80,8 +79,10 @@ class Store:
             )
         return store
 
-    def simulations(self, n: int | None = None, *, prior: object = None) -> Simulations:
-        """Return the first n rows, all if None, read into memory.
+    def read(
+        self, n: int | None = None, *, prior: object = None
+    ) -> tuple[Tensor, Tensor, Tensor, Prior, int, dict[int, str], str]:
+        """Return the first n rows, all if None: the fields of a `Simulations`.
 
         Args:
             n: How many rows.
@@ -97,27 +98,27 @@ class Store:
         theta, x, codes = (self._read(name, n) for name in ("theta", "x", "status"))
         errors = {row: text for row, text in self._errors() if row < n}
         name, seed = self.attributes["name"], self.attributes["seed"]
-        return Simulations(theta, x, codes, prior, seed, errors, name)
+        return theta, x, codes, prior, seed, errors, name
 
-    def rows(self) -> Rows:
+    def rows(self) -> ResultsBuffer:
         """Return an empty container for rows like those that are there already."""
         if self.finished == 0:
-            return Rows()
+            return ResultsBuffer()
         first = self._read("x", 1)
-        return Rows(first.shape[1:], first.dtype)
+        return ResultsBuffer(first.shape[1:], first.dtype)
 
-    def _prior(self, given: object) -> Prior:
-        description = self.attributes["prior"]
-        if given is not None:
-            prior = as_prior(given)
-        elif description is None:
+    def _prior(self, prior: object) -> Prior:
+        spec = self.attributes["prior"]
+        if prior is not None:
+            prior = as_prior(prior)
+        elif spec is None:
             raise StoreError(
                 f"store {self.path} could not name its prior: pass it, "
                 "Simulations.open(path, prior=...)"
             )
         else:
             try:
-                prior = Prior.restore(description)
+                prior = Prior._restore(spec)
             except ValueError as error:
                 raise StoreError(f"store {self.path}: {error}; pass prior=...") from error
         if prior.fingerprint != self.attributes["prior_fingerprint"]:

@@ -1,9 +1,9 @@
 """Batches from a store that is larger than memory.
 
-The rows of a store lie in chunks of 1,024. A pool of some chunks, in an order drawn anew for each
-pass, is in memory at a time; batches are drawn from it without replacement, and the next pool
-follows when it is used up. Rows near each other in the store are no more alike than others, so a
-pool is a random sample; every valid row is drawn once a pass.
+The rows of a store lie in chunks of 1,024. A buffer of some chunks, in a random order that is new
+in each epoch, is in memory at a time; batches are drawn from it without replacement, and it is
+filled again when it is used up. Rows of a store are independent, so that the buffer is a random
+sample; every valid row is drawn once an epoch.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ from lfi.simulation.records.results import BLOCK, OK
 from lfi.training.batches import Batch
 
 
-class Streamed:
-    """A source of batches (theta, x) for `lfi.training.fit`, read from a store as they are needed.
+class StreamedBatches:
+    """Batches (theta, x) for `lfi.training.fit`, read from a store as they are needed.
 
     Attributes:
         held_out: Rows that are never drawn, from the last chunks; None if none are asked for.
@@ -28,7 +28,7 @@ class Streamed:
         >>> noisy = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     simulations = lfi.simulate(noisy, 5_000, seed=1, store=folder + "/runs")
-        ...     batches = Streamed(folder + "/runs", size=256, held_out=500)
+        ...     batches = StreamedBatches(folder + "/runs", size=256, held_out=500)
         ...     theta, x = batches.draw(torch.Generator().manual_seed(0))
         >>> theta.shape, x.shape, len(batches.held_out[0])
         (torch.Size([256, 1]), torch.Size([256, 3]), 500)
@@ -40,7 +40,7 @@ class Streamed:
         *,
         size: int,
         held_out: int = 0,
-        pool: int = 64,
+        buffer: int = 64,
         device: str = "cpu",
     ) -> None:
         """Open a store.
@@ -49,7 +49,7 @@ class Streamed:
             path: The store's folder.
             size: Rows of a batch.
             held_out: How many rows to hold out.
-            pool: How many chunks of 1,024 rows to keep in memory.
+            buffer: How many chunks of 1,024 rows to keep in memory.
             device: Where batches go.
 
         Raises:
@@ -66,9 +66,11 @@ class Streamed:
             held.append(self._read(chunks.pop()))
         joined = tuple(torch.cat(parts) for parts in zip(*held, strict=True))
         self.held_out: Batch | None = tuple(t[:held_out].to(device) for t in joined) or None
-        self.spare: Batch = tuple(t[held_out:] for t in joined)  # of the last chunk held out
-        self.chunks, self.pool_chunks = torch.tensor(chunks), pool
-        self.order, self.pool, self.position = torch.empty(0, dtype=torch.long), None, 0
+        self.spare: Batch = tuple(
+            t[held_out:] for t in joined
+        )  # rows of the last chunk that is read for held_out
+        self.chunks, self.buffer_chunks = torch.tensor(chunks), buffer
+        self.order, self.buffer, self.position = torch.empty(0, dtype=torch.long), None, 0
         if size < 1 or self.rows - held_out < size or not chunks:
             raise ValueError(
                 f"size: a batch of {size} cannot be drawn from {self.rows:,} rows of which "
@@ -78,27 +80,27 @@ class Streamed:
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next batch."""
         empty = 0
-        while self.pool is None or self.position + self.size > len(self.pool[0]):
-            before = None if self.pool is None else tuple(t[self.position :] for t in self.pool)
+        while self.buffer is None or self.position + self.size > len(self.buffer[0]):
+            before = None if self.buffer is None else tuple(t[self.position :] for t in self.buffer)
             self._refill(rng, before)
             empty += 1
             if empty > 2 * len(self.chunks) + 2:
                 raise ValueError(f"{self.store.path} has fewer than {self.size} valid rows")
         rows = slice(self.position, self.position + self.size)
         self.position += self.size
-        return tuple(tensor[rows].to(self.device) for tensor in self.pool)
+        return tuple(tensor[rows].to(self.device) for tensor in self.buffer)
 
     def _refill(self, rng: torch.Generator, before: Batch | None) -> None:
         """Read the next chunks, and shuffle their rows with those that are left."""
         parts = [] if before is None else [before]
-        if len(self.order) == 0:  # another pass
+        if len(self.order) == 0:  # another epoch
             self.order = self.chunks[torch.randperm(len(self.chunks), generator=rng)]
             parts += [self.spare] if self.spare else []
-        now, self.order = self.order[: self.pool_chunks], self.order[self.pool_chunks :]
+        now, self.order = self.order[: self.buffer_chunks], self.order[self.buffer_chunks :]
         parts += [self._read(int(chunk)) for chunk in now]
         joined = tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
         mixed = torch.randperm(len(joined[0]), generator=rng)
-        self.pool, self.position = tuple(tensor[mixed] for tensor in joined), 0
+        self.buffer, self.position = tuple(tensor[mixed] for tensor in joined), 0
 
     def _read(self, chunk: int) -> tuple[Tensor, Tensor]:
         """Return theta and x of the valid rows of a chunk."""

@@ -1,19 +1,19 @@
-"""Replicates: data at parameters that are given, rather than drawn from the prior."""
+"""Simulation at given parameters, rather than at draws from the prior."""
 
 from contextlib import closing
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.simulation.records.results import BLOCK, Block, joined
-from lfi.simulation.running.simulate import engine
-from lfi.simulation.running.tasks import Piece
+from lfi.runtime.seeds import fresh
+from lfi.simulation.records.results import BLOCK, RowResults, concatenate_results
+from lfi.simulation.running.simulate import run_tasks
+from lfi.simulation.running.tasks import Task
 from lfi.simulation.simulators.simulator import Simulator
 
 
 def replicate(
-    simulator: Simulator, theta: Float[Tensor, "n dim"], *, seed: int
+    simulator: Simulator, theta: Float[Tensor, "n dim"], *, seed: int | None = None
 ) -> Float[Tensor, " n *event"]:
     """Return x for every row of theta, NaN in rows that raised.
 
@@ -27,41 +27,30 @@ def replicate(
         >>> replicate(noisy, torch.zeros(3, 1), seed=1).shape
         torch.Size([3, 2])
     """
-    if theta.shape[1] != simulator.prior.dim or len(theta) == 0:
-        raise ValueError(
-            f"theta must hold values of {', '.join(simulator.names)}, "
-            f"(n, {simulator.prior.dim}), got shape {tuple(theta.shape)}"
-        )
-    parts = theta.to("cpu", simulator.prior.dtype).split(BLOCK)
-    blocks = [simulator.run_block(rows, seed, b) for b, rows in enumerate(parts)]
-    like = next((block.x for block in blocks if block.x is not None), None)
-    if like is None:
+    results = simulate_at(simulator, theta, seed=seed)
+    if results.x is None:
         raise RuntimeError(
             f"{simulator.name} raised at all of {len(theta)} parameter vectors"
-        ) from blocks[0].cause
-    return torch.cat(
-        [
-            like.new_full((len(block), *like.shape[1:]), torch.nan) if block.x is None else block.x
-            for block in blocks
-        ]
-    )
+        ) from results.cause
+    return results.x
 
 
 def simulate_at(
     simulator: Simulator,
     theta: Float[Tensor, "n dim"],
     *,
-    seed: int,
+    seed: int | None = None,
     workers: int = 1,
     timeout: float | None = None,
-) -> Block:
-    """Return what simulating at every row of theta comes to, failures included.
+) -> RowResults:
+    """Simulate at every row of theta, and return data, failures included.
 
     Rows go in blocks of 1,024, as those of a run do: equal seeds give equal numbers for any number
     of workers.
 
     Raises:
-        ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
+        ValueError: If theta has the wrong number of columns or no row; or if x has the wrong number
+            of rows, a changing shape, or is not of numbers.
 
     Example:
         >>> prior = {"rate": torch.distributions.LogNormal(0.0, 1.0)}
@@ -69,11 +58,17 @@ def simulate_at(
         >>> simulate_at(picky, torch.tensor([[1.0], [3.0]]), seed=1).codes
         tensor([1, 0], dtype=torch.uint8)
     """
+    if theta.shape[1] != simulator.prior.dim or len(theta) == 0:
+        raise ValueError(
+            f"theta must hold values of {', '.join(simulator.names)}, "
+            f"(n, {simulator.prior.dim}), got shape {tuple(theta.shape)}"
+        )
+    seed = fresh(seed)
     rows = BLOCK if simulator.batched else max(1, min(BLOCK, len(theta) // (4 * workers)))
     tasks = (
-        Piece(b, start, part.numpy(), seed)
+        Task(b, start, part.numpy(), seed)
         for b, block in enumerate(theta.to("cpu", simulator.prior.dtype).split(BLOCK))
         for start, part in zip(range(0, BLOCK, rows), block.split(rows), strict=False)
     )
-    with closing(engine(simulator, tasks, workers, timeout, None)) as results:
-        return joined([block for _, block in results])
+    with closing(run_tasks(simulator, tasks, workers, timeout, None)) as results:
+        return concatenate_results([block for _, block in results])

@@ -1,8 +1,8 @@
-"""Running a simulator many times: in parallel, resumable, with the same numbers every time.
+"""Simulation in parallel and resumable, with equal numbers for equal seeds.
 
 Rows are numbered in blocks of 1,024. A batched function is called on whole blocks, of which the
 first n rows are kept, so that 20,000 simulations extend 10,000; a function of one vector is called
-on exactly the rows asked for. Results are recorded in order, whoever computed them.
+on exactly the rows asked for. Results are recorded in order, wherever they are computed.
 """
 
 import os
@@ -21,11 +21,11 @@ from torch import Tensor
 from lfi.runtime.progress import bar
 from lfi.runtime.seeds import fresh
 from lfi.simulation.priors.prior import Prior, as_prior
-from lfi.simulation.records.results import BLOCK, OK, Block, Rows
+from lfi.simulation.records.results import BLOCK, OK, ResultsBuffer, RowResults
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.running.engines import in_executor, in_process, in_workers
-from lfi.simulation.running.tasks import Pace, Piece, pieces
-from lfi.simulation.running.worker_process import Beat, portable_error
+from lfi.simulation.running.tasks import Heartbeat, Task, TaskSize, plan_tasks
+from lfi.simulation.running.workers.fork_server import portable_error
 from lfi.simulation.simulators.simulator import Simulator
 from lfi.simulation.simulators.wrap import as_simulator
 
@@ -53,15 +53,15 @@ def simulate(
     Args:
         simulator: A `Simulator`, or a module with `prior` and `simulate`.
         n: How many simulations.
-        seed: Names the random numbers; None takes fresh ones, or those of the store to resume.
+        seed: None takes fresh entropy, or the seed of the store to resume.
         workers: How many processes compute. A simulator that ends its process (a segmentation
             fault) is recorded as an error where there are workers, and ends yours where there
-            are none. To start them takes seconds, so that they stay for a minute, empty, and the
-            next run finds them ready.
+            are none. To start them takes seconds; they stay for a minute, and the next run takes
+            them.
         timeout: How many seconds one call of the simulator may take before it is killed and its row
-            recorded as timeout; a batched function is then tried row by row. It runs in worker
-            processes, be it one.
-        executor: Where pieces are computed, in place of workers: any `concurrent.futures.Executor`,
+            recorded as timeout; a batched function is then tried row by row. It runs in a worker
+            process, also where `workers` is 1.
+        executor: Where tasks are computed, in place of workers: any `concurrent.futures.Executor`,
             such as those of Dask, MPI, Parsl and loky. `workers` then says how many it has.
         store: A folder that keeps the results as they come. A run that was interrupted goes on
             where it was; one that is longer is extended; of a shorter one the first n are returned.
@@ -99,13 +99,13 @@ def simulate(
 
 
 class _Memory:
-    """The record of a run that no store keeps."""
+    """The results of a run without a store."""
 
     finished = 0
 
     def __init__(self, simulator: Simulator, prior: Prior, seed: int) -> None:
         self.simulator, self.prior, self.seed = simulator, prior, seed
-        self.rows = Rows()
+        self.rows = ResultsBuffer()
 
     def __enter__(self) -> "_Memory":
         return self
@@ -113,26 +113,26 @@ class _Memory:
     def __exit__(self, *exception: object) -> None:
         self.rows.clear()
 
-    def add(self, theta: Tensor, block: Block) -> None:
+    def add(self, theta: Tensor, block: RowResults) -> None:
         """Append rows."""
         self.rows.add(theta, block)
 
     def simulations(self, n: int) -> Simulations:
         """Return the first n rows."""
-        parts = (part[:n] for part in self.rows.joined())
+        parts = (part[:n] for part in self.rows.concatenate())
         errors = {i: text for i, text in self.rows.errors.items() if i < n}
         return Simulations(*parts, self.prior, self.seed, errors, self.simulator.name)
 
 
 @runtime_checkable
-class Record(Protocol):
-    """Where the rows of a run go."""
+class RunRecord(Protocol):
+    """Where the results of a run go: memory or a store."""
 
     seed: int
     finished: int
-    rows: Rows
+    rows: ResultsBuffer
 
-    def add(self, theta: Tensor, block: Block) -> None:
+    def add(self, theta: Tensor, block: RowResults) -> None:
         """Append rows."""
         ...
 
@@ -164,28 +164,28 @@ def _check(
         )
 
 
-def engine(
+def run_tasks(
     simulator: Simulator,
-    tasks: Iterator[Piece],
+    tasks: Iterator[Task],
     workers: int,
     timeout: float | None,
     executor: Executor | None,
-) -> Iterator[tuple[Piece, Block]]:
-    """Return the outcomes of pieces, from where they are computed."""
+) -> Iterator[tuple[Task, RowResults]]:
+    """Return the results of tasks, from the engine that the arguments ask for."""
     origin = simulator.simulate
     if executor is not None:
         in_flight = 2 * (workers if workers > 1 else os.cpu_count() or 1)
-        task = _Task(simulator, travels=True)
-        return in_executor(executor, task, tasks, in_flight, timeout=timeout, origin=origin)
+        function = _RunTask(simulator, remote=True)
+        return in_executor(executor, function, tasks, in_flight, timeout=timeout, origin=origin)
     if workers == 1 and timeout is None:
-        return in_process(_Task(simulator, travels=False), tasks)
+        return in_process(_RunTask(simulator, remote=False), tasks)
     return in_workers(
-        _Task(simulator, travels=True), tasks, workers, timeout=timeout, origin=origin
+        _RunTask(simulator, remote=True), tasks, workers, timeout=timeout, origin=origin
     )
 
 
 def _fill(
-    record: Record,
+    record: RunRecord,
     simulator: Simulator,
     prior: Prior,
     n: int,
@@ -194,49 +194,49 @@ def _fill(
     executor: Executor | None,
     progress: bool,
 ) -> None:
-    """Simulate from the first row that is missing and put the rows into the record."""
-    pace = Pace()
-    tasks = pieces(simulator, prior, record.seed, record.finished, n, pace)
-    results = engine(simulator, tasks, workers, timeout, executor)
+    """Simulate from the first row that is missing, and add the results to the record."""
+    size = TaskSize()
+    tasks = plan_tasks(prior, simulator.batched, record.seed, record.finished, n, size)
+    results = run_tasks(simulator, tasks, workers, timeout, executor)
     began, done, failed = time.monotonic(), 0, 0
     title = f"simulating {simulator.name}"
     with closing(results), bar(title, n, show=progress) as advance:
         advance(record.finished)
         unsuccessful = record.finished == 0
-        for piece, block in results:
-            pace.saw(len(block), block.seconds)
+        for task, block in results:
+            size.update(len(block), block.seconds)
             unsuccessful = unsuccessful and not (block.codes == OK).any()
-            if unsuccessful and (piece.start + len(block)) in (BLOCK, n):
+            if unsuccessful and (task.start + len(block)) in (BLOCK, n):
                 cause = record.rows.cause or block.cause
                 raise RuntimeError(
                     f"{simulator.name} returned no finite x in its first "
-                    f"{piece.start + len(block):,} simulations"
+                    f"{task.start + len(block):,} simulations"
                     + (f"; it raised {cause!r}" if cause else "")
                     + NUMPY_HINT * (isinstance(cause, TypeError) and "numpy" in str(cause))
                 ) from cause
-            record.add(torch.from_numpy(piece.theta), block)
+            record.add(torch.from_numpy(task.theta), block)
             done, failed = done + len(block), failed + int((block.codes != OK).sum())
             rate = done / max(time.monotonic() - began, 1e-9)
             advance(min(len(block), n), f"{rate:,.0f}/s" + f", {failed:,} failed" * bool(failed))
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What is done with a piece, wherever that is."""
+class _RunTask:
+    """The work on a task, wherever it is computed."""
 
     simulator: Simulator
-    travels: bool
+    remote: bool
 
-    def __call__(self, piece: Piece, beat: Beat) -> Block:
+    def __call__(self, task: Task, heartbeat: Heartbeat) -> RowResults:
         began = time.monotonic()
         block = self.simulator.run_block(
-            torch.from_numpy(piece.theta),
-            piece.seed,
-            piece.block,
-            piece.start,
-            singly=piece.singly,
-            beat=beat,
+            torch.from_numpy(task.theta),
+            task.seed,
+            task.block,
+            task.start,
+            row_by_row=task.row_by_row,
+            heartbeat=heartbeat,
         )
-        if self.travels and block.cause is not None:
+        if self.remote and block.cause is not None:
             block = replace(block, cause=portable_error(block.cause))
         return replace(block, seconds=time.monotonic() - began)

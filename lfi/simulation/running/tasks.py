@@ -1,9 +1,9 @@
-"""Pieces of a run: some rows of a block, and what becomes of them if they hang or crash.
+"""Tasks of a run: some rows of a block each, and their retries where a process is lost.
 
-A worker process may be lost in the middle of a piece: the simulator never returns and is killed at
-its time limit, or it takes the process with it. Rows do not depend on each other, so the rows
-before the one that was at work are computed again, that row is recorded as lost, and the rows after
-it follow. A row that crashed gets a second chance, since processes are also killed by others.
+A worker process may be lost during a task: it is killed at the time limit of a call that does not
+return, or the simulator takes the process with it. Rows do not depend on each other, so the rows
+before the one at work are computed again, that row is recorded as failed, and the rows after it
+follow. A row that crashed is tried twice, since processes are also killed by others.
 """
 
 import signal
@@ -15,50 +15,57 @@ import torch
 
 from lfi.runtime.seeds import numpy_rng
 from lfi.simulation.priors.prior import Prior
-from lfi.simulation.records.results import BLOCK, TIMEOUT, Block, collected, joined
-from lfi.simulation.simulators.simulator import Simulator
+from lfi.simulation.records.results import (
+    BLOCK,
+    TIMEOUT,
+    RowResults,
+    concatenate_results,
+    results_of_rows,
+)
 
-PIECE_SECONDS = 0.25  # aimed at for a piece of work of a function of one vector
-WHOLE = -1  # what was at work when a call for all rows was
+Heartbeat = Callable[[int], None]  # is told the row that begins
+
+WHOLE_BATCH = -1  # in place of a row's number: a call for all rows
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
-    """Some rows of a block, to be computed by one call of `run_block`.
+class Task:
+    """Some rows of a block, to be computed by one call of `Simulator.run_block`.
 
     Attributes:
         block: The block's number.
         start: The first row's number inside the block.
         theta: Their parameters, (n, D).
         seed: The run's seed.
-        singly: Whether a batched function is called row by row.
+        row_by_row: Whether a batched function is called row by row.
     """
 
     block: int
     start: int
     theta: np.ndarray
     seed: int
-    singly: bool = False
+    row_by_row: bool = False
 
     @property
     def first(self) -> int:
         """The first row's number in the run."""
         return self.block * BLOCK + self.start
 
-    def part(self, begin: int, end: int) -> "Piece":
-        """Return some of its rows."""
-        return replace(self, start=self.start + begin, theta=self.theta[begin:end])
+    def __getitem__(self, rows: slice) -> "Task":
+        """Return the task of some of its rows."""
+        begin, _, _ = rows.indices(len(self))
+        return replace(self, start=self.start + begin, theta=self.theta[rows])
 
     def __len__(self) -> int:
         return len(self.theta)
 
 
 @dataclass(frozen=True)
-class Died:
-    """A process that was lost at work.
+class LostProcess:
+    """How a worker process ended during a task.
 
     Attributes:
-        row: The row that was at work, counted from the piece's first; WHOLE for a call for all.
+        row: The row at work, counted from the task's first; WHOLE_BATCH for a call for all.
         limit: The time limit that it exceeded, in seconds; None where it ended by itself.
         code: How it ended by itself: its exit code, or minus the signal.
     """
@@ -78,60 +85,66 @@ class Died:
         return f"the process ended with exit code {self.code}"
 
 
-def resilient(run: Callable[[Piece], Block | Died], piece: Piece) -> Block:
-    """Return the outcome of a piece, whose rows may hang or end the process that computes them.
+def run_with_retries(run: Callable[[Task], RowResults | LostProcess], task: Task) -> RowResults:
+    """Return the results of a task, whose rows may hang or end the process that computes them.
 
     Args:
-        run: Computes a piece, or says how the process was lost.
-        piece: The rows.
+        run: Computes a task, or returns how the process was lost.
+        task: The rows.
     """
-    blocks: list[Block] = []
-    while len(piece):
-        answer = run(piece)
-        if isinstance(answer, Block):
-            blocks.append(answer)
+    results: list[RowResults] = []
+    while len(task):
+        answer = run(task)
+        if isinstance(answer, RowResults):
+            results.append(answer)
             break
-        if answer.row == WHOLE:
-            piece = replace(piece, singly=True)
+        if answer.row == WHOLE_BATCH:
+            task = replace(task, row_by_row=True)
             continue
         if answer.row > 0:
-            blocks.append(resilient(run, piece.part(0, answer.row)))
-        culprit = piece.part(answer.row, answer.row + 1)
+            results.append(run_with_retries(run, task[: answer.row]))
+        culprit = task[answer.row : answer.row + 1]
         again = run(culprit) if answer.limit is None else answer
-        blocks.append(again if isinstance(again, Block) else lost(culprit, again))
-        piece = piece.part(answer.row + 1, len(piece))
-    return joined(blocks)
+        results.append(again if isinstance(again, RowResults) else _failed(culprit, again))
+        task = task[answer.row + 1 :]
+    return concatenate_results(results)
 
 
-def lost(piece: Piece, death: Died) -> Block:
-    """Return the outcome of a row that took its process with it."""
-    if death.limit is None:
-        return collected([RuntimeError(str(death))], piece.first)
+def _failed(task: Task, loss: LostProcess) -> RowResults:
+    """Return the result of a row that took its process with it."""
+    if loss.limit is None:
+        return results_of_rows([RuntimeError(str(loss))], task.first)
     codes = torch.tensor([TIMEOUT], dtype=torch.uint8)
-    return Block(None, codes, {piece.first: str(death)}, cause=TimeoutError(str(death)))
+    return RowResults(None, codes, {task.first: str(loss)}, cause=TimeoutError(str(loss)))
 
 
 @dataclass
-class Pace:
-    """How many rows of a function of one vector make a piece: as many as take a moment."""
+class TaskSize:
+    """The number of rows in a task of a function of one vector, adapted to its speed.
+
+    Attributes:
+        rows: How many.
+        seconds: How long a task should take.
+    """
 
     rows: int = 4
+    seconds: float = 0.25
 
-    def saw(self, rows: int, seconds: float) -> None:
-        """Learn how long some rows took."""
-        wanted = int(rows * PIECE_SECONDS / max(seconds, 1e-6))
+    def update(self, rows: int, seconds: float) -> None:
+        """Adapt to how long some rows took."""
+        wanted = int(rows * self.seconds / max(seconds, 1e-6))
         self.rows = max(1, min(wanted, 4 * self.rows, BLOCK))
 
 
-def pieces(
-    simulator: Simulator, prior: Prior, seed: int, first: int, n: int, pace: Pace
-) -> Iterator[Piece]:
-    """Yield the work from row `first` on: whole blocks, or pieces up to row n exactly."""
+def plan_tasks(
+    prior: Prior, batched: bool, seed: int, first: int, n: int, size: TaskSize
+) -> Iterator[Task]:
+    """Yield the tasks from row `first` on: whole blocks if batched, else up to row n exactly."""
     for block in range(first // BLOCK, -(-n // BLOCK)):
         theta = prior.sample(BLOCK, rng=numpy_rng(seed, 0, block)).numpy()
         start = max(first - block * BLOCK, 0)
-        stop = BLOCK if simulator.batched else min(n - block * BLOCK, BLOCK)
+        stop = BLOCK if batched else min(n - block * BLOCK, BLOCK)
         while start < stop:
-            end = stop if simulator.batched else min(start + pace.rows, stop)
-            yield Piece(block, start, theta[start:end], seed)
+            end = stop if batched else min(start + size.rows, stop)
+            yield Task(block, start, theta[start:end], seed)
             start = end

@@ -1,8 +1,8 @@
-"""Writing a store of simulations so that it survives whatever stops the run.
+"""Writing a store of simulations that survives whatever stops the run.
 
 Rows are written first and counted afterwards, by renaming a new finished.json over the old one, and
-Zarr renames its files into place too. So a process that is killed at any moment leaves a store that
-reads as before its last write, and whose run goes on from there to the same numbers. One process
+Zarr renames its files into place too. A process that is killed at any moment leaves a store that
+reads as before its last write, from which the run resumes to the same numbers. One process
 writes at a time; the lock goes with the process that holds it.
 """
 
@@ -23,18 +23,18 @@ import lfi
 from lfi.runtime.seeds import fresh
 from lfi.simulation.priors.prior import Prior
 from lfi.simulation.priors.serialisation import dtype_name
-from lfi.simulation.records.results import BLOCK, Block
+from lfi.simulation.records.results import BLOCK, RowResults
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.records.store import FORMAT, Store, StoreError
 from lfi.simulation.simulators.simulator import Simulator
 
-FLUSH_SECONDS = 1.0  # the most work, besides a piece, that a killed run loses
+FLUSH_SECONDS = 1.0  # the most work, besides a task, that a killed run loses
 FLUSH_ROWS = 64 * BLOCK
 WRITE_ALL = {"array.write_empty_chunks": True}  # so that a chunk that is missing is damage
 
 
 class Writer:
-    """The store of a run: a new one, or one to go on with.
+    """The store of a run: a new one, or one that is resumed.
 
     Used as a context manager: it holds the store's lock, and writes what is left at the end.
 
@@ -79,7 +79,7 @@ class Writer:
         finally:
             self.lock.release()
 
-    def add(self, theta: Tensor, block: Block) -> None:
+    def add(self, theta: Tensor, block: RowResults) -> None:
         """Append rows; those of a second, or of 64 blocks, are written together.
 
         Raises:
@@ -93,13 +93,13 @@ class Writer:
     def simulations(self, n: int) -> Simulations:
         """Return the first n rows, read back from the store."""
         self._flush()
-        return Store.open(self.path).simulations(n, prior=self.prior)
+        return Simulations(*Store.open(self.path).read(n, prior=self.prior))
 
     def _flush(self) -> None:
         """Write the rows, then count them."""
         if self.rows.event is None or not self.rows.parts or self.broken:
             return
-        parts = dict(zip(("theta", "x", "status"), self.rows.joined(), strict=True))
+        parts = dict(zip(("theta", "x", "status"), self.rows.concatenate(), strict=True))
         total = self.finished + len(self.rows)
         lines = "".join(json.dumps([row, text]) + "\n" for row, text in self.rows.errors.items())
         try:
@@ -124,7 +124,7 @@ class Writer:
         self.flushed = time.monotonic()
 
     def _count(self, finished: int) -> None:
-        """Say how many rows count, in one step."""
+        """Write how many rows are complete, in one step."""
         fresh_file = self.path / "finished.json.partial"
         fresh_file.write_text(json.dumps({"finished": finished, "errors_size": self.errors_size}))
         os.replace(fresh_file, self.path / "finished.json")
@@ -159,7 +159,7 @@ class Writer:
             "name": simulator.name,
             "seed": seed,
             "names": list(self.prior.names),
-            "prior": self.prior.describe(),
+            "prior": self.prior._spec(),
             "prior_fingerprint": self.prior.fingerprint,
             "simulator": simulator.identity,
             "block": BLOCK,
@@ -188,15 +188,15 @@ class Writer:
 
     def _check(self, store: Store, simulator: Simulator, seed: int | None) -> None:
         """Refuse the store of another run."""
-        said = store.attributes
-        if said["prior_fingerprint"] != self.prior.fingerprint:
+        attributes = store.attributes
+        if attributes["prior_fingerprint"] != self.prior.fingerprint:
             what = "drawn from another prior"
-        elif said["simulator"] != simulator.identity:
-            what = f"made by another simulator (or another version of {said['name']})"
-        elif seed is not None and said["seed"] != seed:
-            what = f"made with seed {said['seed']}, not {seed}"
-        elif said.get("block") != BLOCK:
-            what = f"made in blocks of {said.get('block')}, not {BLOCK}"
+        elif attributes["simulator"] != simulator.identity:
+            what = f"made by another simulator (or another version of {attributes['name']})"
+        elif seed is not None and attributes["seed"] != seed:
+            what = f"made with seed {attributes['seed']}, not {seed}"
+        elif attributes.get("block") != BLOCK:
+            what = f"made in blocks of {attributes.get('block')}, not {BLOCK}"
         else:
             return
         raise StoreError(f"store {self.path} was {what}: choose another folder, or delete this one")

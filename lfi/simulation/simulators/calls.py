@@ -1,7 +1,7 @@
-"""Calls: how a scientist's function becomes rows of data.
+"""Calls of a user's function, which return rows of data.
 
-It is called with a generator, or after the global state was seeded; once for a batch, or for one
-vector; as often as there are trials; and what it returns is checked and summarised.
+It is called with a generator, or after the global state was seeded; for a batch or for one vector;
+as often as there are trials; and its output is checked and summarised.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from lfi.runtime.seeds import child, numpy_rng, reseed, torch_rng
-from lfi.simulation.records.results import Misshapen, as_x
+from lfi.simulation.records.results import InvalidOutput, as_x
 from lfi.simulation.simulators.signature import Signature
 
 
 @dataclass(frozen=True)
-class Calls:
-    """A function and how to call it; see `Simulator`, whose attributes these are."""
+class SimulatorFunction:
+    """A user's function and how to call it; the attributes are those of `Simulator`."""
 
     simulate: Callable[..., Any]
     signature: Signature
@@ -50,7 +50,7 @@ class Calls:
         """Return the summaries of a batch."""
         summaries = as_x(self.summary(x), x.dtype, graph=graph)
         if summaries.shape[:1] != x.shape[:1]:
-            raise Misshapen(
+            raise InvalidOutput(
                 f"summary returned shape {tuple(summaries.shape)} for x of shape "
                 f"{tuple(x.shape)}: it takes a batch and must keep its rows"
             )
@@ -61,7 +61,7 @@ class Calls:
         rows = len(theta) * (self.trials or 1)
         if x.shape[:1] != (rows,):
             called = f"theta of shape ({rows}, {theta.shape[1]})"
-            raise Misshapen(
+            raise InvalidOutput(
                 f"{self.name} returned x of shape {tuple(x.shape)} for {called}: "
                 f"expected {rows} rows"
                 + ("; batched=False wraps a function of one vector" if x.shape[:1] != (1,) else "")
@@ -84,8 +84,8 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class Composed:
-    """One function after another."""
+class ComposedSummaries:
+    """Summary statistics of summary statistics."""
 
     first: Callable[[Tensor], Tensor]
     then: Callable[[Tensor], Tensor]

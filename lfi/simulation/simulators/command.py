@@ -1,4 +1,4 @@
-"""Simulators that are programs in any language: parameters in, files or lines out.
+"""Simulators that are programs in any language.
 
 A command is run once for each simulation. In its arguments, and in what it gets as standard input,
 
@@ -6,11 +6,11 @@ A command is run once for each simulation. In its arguments, and in what it gets
     {seed}      a whole number below 2^31, from the run's seed
     {folder}    an empty folder, deleted afterwards
 
-and a reader makes data of what it leaves: `numbers` of its standard output, or `csv`, `json`, `npy`
-of that or of a file in the folder, or any function of a `Finished`. No shell is involved.
+and a reader takes the data from its output: `numbers` from standard output, `csv`, `json`, `npy`
+from that or from a file in the folder, or any function of a `ProgramOutput`. No shell is involved.
 
-A program with a long start can stay: a `Dialogue` starts it once in each process, writes a line for
-each simulation and reads a line back.
+A program that starts slowly can be persistent: a `PersistentCommand` starts it once in each
+process, writes a line for each simulation and reads a line back.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ from typing import Any
 
 import numpy as np
 
-from lfi.simulation.simulators.readers import Finished, Reader, numbers
+from lfi.simulation.simulators.readers import ProgramOutput, Reader, numbers
 
-PLACE = re.compile(r"\{(\w+)\}")
-OWN = {"seed", "folder"}
-LAST_WORDS = 300  # characters of standard error that a message repeats
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+RESERVED = {"seed", "folder"}
+STDERR_TAIL = 300  # characters of standard error that a message repeats
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,12 @@ class Command:
     """A program that is run for each simulation, as a function of one parameter vector.
 
     Attributes:
-        arguments: The program and its arguments, with places.
+        arguments: The program and its arguments, with placeholders.
         names: The parameters' names.
-        stdin: What it gets as standard input, with places; None for nothing.
-        read: Makes data of what it leaves.
+        stdin: What it gets as standard input, with placeholders; None for nothing.
+        read: Reads the data from its output.
         cwd: The folder it is started in.
-        environment: Variables that are set besides those there are.
+        environment: Environment variables that are set in addition.
 
     Raises:
         RuntimeError: When called, if the program ends with another code than 0.
@@ -61,49 +61,49 @@ class Command:
     environment: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        check_places((*self.arguments, self.stdin or ""), self.names)
+        check_placeholders((*self.arguments, self.stdin or ""), self.names)
 
     @property
     def fingerprint(self) -> str:
-        """What tells it from another command: its arguments, and the files that they name."""
-        return fingerprint(self.arguments, self.cwd) + repr(self.stdin)
+        """A text that changes with its arguments and with the files that they name."""
+        return _fingerprint(self.arguments, self.cwd) + repr(self.stdin)
 
     def __call__(self, theta: np.ndarray, rng: np.random.Generator) -> Any:  # noqa: ANN401
         """Return the data of one run."""
         needs_folder = any("{folder}" in text for text in (*self.arguments, self.stdin or ""))
         with tempfile.TemporaryDirectory() if needs_folder else nullcontext(os.devnull) as folder:
-            values = places(self.names, theta, rng) | {"folder": folder}
+            values = placeholder_values(self.names, theta, rng) | {"folder": folder}
             done = subprocess.run(
-                [filled(argument, values) for argument in self.arguments],
-                input=None if self.stdin is None else filled(self.stdin, values).encode(),
+                [substitute(argument, values) for argument in self.arguments],
+                input=None if self.stdin is None else substitute(self.stdin, values).encode(),
                 stdin=subprocess.DEVNULL if self.stdin is None else None,
                 capture_output=True,
                 cwd=self.cwd,
                 env={**os.environ, **dict(self.environment)} if self.environment else None,
             )
             if done.returncode != 0:
-                words = done.stderr.decode(errors="replace").strip()[-LAST_WORDS:]
+                words = done.stderr.decode(errors="replace").strip()[-STDERR_TAIL:]
                 raise RuntimeError(
                     f"{self.arguments[0]} ended with code {done.returncode}"
                     + (f": {words}" if words else "")
                 )
-            return self.read(Finished(done.stdout, Path(folder)))
+            return self.read(ProgramOutput(done.stdout, Path(folder)))
 
 
 @dataclass(frozen=True, eq=False)
-class Dialogue:
-    """A program that stays and answers line by line, as a function of one parameter vector.
+class PersistentCommand:
+    """A program that keeps running and answers line by line, as a function of one vector.
 
     It must end each answer with a line end and flush it. One that ends is started again for the
     next simulation.
 
     Attributes:
-        arguments: The program and its arguments, without places.
+        arguments: The program and its arguments, without placeholders.
         names: The parameters' names.
-        question: The line that asks for a simulation, with places.
+        question: The line that requests a simulation, with placeholders.
         read: Makes data of the line of the answer.
         cwd: The folder it is started in.
-        environment: Variables that are set besides those there are.
+        environment: Environment variables that are set in addition.
 
     Raises:
         RuntimeError: When called, if the program ends instead of answering.
@@ -111,20 +111,20 @@ class Dialogue:
 
     arguments: tuple[str, ...]
     names: tuple[str, ...]
-    question: str
+    request: str
     read: Reader = numbers
     cwd: str = field(default_factory=os.getcwd)
     environment: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        check_places((self.question,), self.names)
-        if "{folder}" in self.question or "\n" in self.question.rstrip("\n"):
-            raise ValueError(f"the question must be one line, without a folder: {self.question!r}")
+        check_placeholders((self.request,), self.names)
+        if "{folder}" in self.request or "\n" in self.request.rstrip("\n"):
+            raise ValueError(f"the request must be one line, without a folder: {self.request!r}")
 
     @property
     def fingerprint(self) -> str:
-        """What tells it from another program: its arguments, and the files that they name."""
-        return fingerprint(self.arguments, self.cwd) + repr(self.question)
+        """A text that changes with its arguments and with the files that they name."""
+        return _fingerprint(self.arguments, self.cwd) + repr(self.request)
 
     def __call__(self, theta: np.ndarray, rng: np.random.Generator) -> Any:  # noqa: ANN401
         """Return the data of one answer."""
@@ -138,7 +138,9 @@ class Dialogue:
                 env={**os.environ, **dict(self.environment)},
             )
             weakref.finalize(self, _finish, program)
-        line = filled(self.question, places(self.names, theta, rng)).rstrip("\n") + "\n"
+        line = (
+            substitute(self.request, placeholder_values(self.names, theta, rng)).rstrip("\n") + "\n"
+        )
         try:
             program.stdin.write(line.encode())
             program.stdin.flush()
@@ -151,10 +153,12 @@ class Dialogue:
             raise RuntimeError(
                 f"{self.arguments[0]} ended with code {program.returncode} instead of answering"
             )
-        return self.read(Finished(answer, Path()))
+        return self.read(ProgramOutput(answer, Path()))
 
 
-_running: "weakref.WeakKeyDictionary[Dialogue, subprocess.Popen]" = weakref.WeakKeyDictionary()
+_running: "weakref.WeakKeyDictionary[PersistentCommand, subprocess.Popen]" = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def _finish(program: subprocess.Popen) -> None:
@@ -166,30 +170,32 @@ def _finish(program: subprocess.Popen) -> None:
             pipe.close()
 
 
-def check_places(texts: Sequence[str], names: tuple[str, ...]) -> None:
-    """Refuse places that nothing fills, and parameters without a place.
+def check_placeholders(texts: Sequence[str], names: tuple[str, ...]) -> None:
+    """Refuse unknown placeholders, and parameters without a placeholder.
 
     Raises:
-        ValueError: If a place is unknown, or a parameter has none.
+        ValueError: If a placeholder is unknown, or a parameter has none.
     """
-    found = {place for text in texts for place in PLACE.findall(text)}
-    unknown, unused = sorted(found - {*names, *OWN}), sorted(set(names) - found)
+    found = {place for text in texts for place in PLACEHOLDER.findall(text)}
+    unknown, unused = sorted(found - {*names, *RESERVED}), sorted(set(names) - found)
     if unknown:
         raise ValueError(
-            f"command: nothing fills {{{'}, {'.join(unknown)}}}; there are "
-            f"{{{'}, {'.join((*names, *sorted(OWN)))}}}"
+            f"command: unknown placeholder {{{'}, {'.join(unknown)}}}; there are "
+            f"{{{'}, {'.join((*names, *sorted(RESERVED)))}}}"
         )
     if unused:
-        raise ValueError(f"command: it has no place for {{{'}, {'.join(unused)}}}")
+        raise ValueError(f"command: it has no placeholder for {{{'}, {'.join(unused)}}}")
 
 
-def places(names: tuple[str, ...], theta: np.ndarray, rng: np.random.Generator) -> dict[str, str]:
-    """Return what fills the places of parameters and seed."""
+def placeholder_values(
+    names: tuple[str, ...], theta: np.ndarray, rng: np.random.Generator
+) -> dict[str, str]:
+    """Return the values of the placeholders of parameters and seed."""
     values = {name: repr(float(value)) for name, value in zip(names, theta, strict=True)}
     return {**values, "seed": str(rng.integers(2**31))}
 
 
-def fingerprint(arguments: Sequence[str], cwd: str) -> str:
+def _fingerprint(arguments: Sequence[str], cwd: str) -> str:
     """Return a text that changes with the arguments and with the files that they name."""
     parts = [repr(tuple(arguments))]
     for i, argument in enumerate(arguments):
@@ -201,17 +207,17 @@ def fingerprint(arguments: Sequence[str], cwd: str) -> str:
     return " ".join(parts)
 
 
-def filled(text: str, values: dict[str, str]) -> str:
-    """Return the text with its places filled; other braces stay.
+def substitute(text: str, values: dict[str, str]) -> str:
+    """Return the text with its placeholders replaced; other braces stay.
 
     Example:
-        >>> filled("--a={a} {not a place}", {"a": "1.5"})
-        '--a=1.5 {not a place}'
+        >>> substitute("--a={a} {not a name}", {"a": "1.5"})
+        '--a=1.5 {not a name}'
     """
-    return PLACE.sub(lambda match: values.get(match[1], match[0]), text)
+    return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
 
 
-def split(command: str | Sequence[str]) -> tuple[str, ...]:
+def split_command(command: str | Sequence[str]) -> tuple[str, ...]:
     """Return a command line as program and arguments.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Pyro models as simulators: latent sites are parameters, observed sites are data.
+"""Pyro models as simulators: latent sites are the parameters, observed sites the data.
 
-A model is traced to find its sites. Where the laws of all latent sites stay the same from trace to
-trace, they are independent priors by name; where one depends on another (a hierarchical model),
-the prior is joint: drawn by running the model, with the traced log density. A site of several
-values becomes several parameters, site[0], site[1], ...
+A model is traced to find its sites. Where the distributions of all latent sites stay the same from
+trace to trace, they are independent priors by name; where one depends on another (a hierarchical
+model), the prior is joint: drawn by running the model, with the traced log density. A site of
+several values becomes several parameters, site[0], site[1], ...
 
 References:
     Bingham et al., Pyro: Deep Universal Probabilistic Programming, JMLR 2019. arXiv:1810.09538
@@ -21,13 +21,14 @@ from lfi.simulation.priors.marginals import torch_bounds
 from lfi.simulation.priors.prior import Prior, as_prior
 from lfi.simulation.priors.sampled import sampled_prior
 from lfi.simulation.priors.serialisation import parameters
+from lfi.simulation.simulators.signature import source_text
 
 Model = Callable[[], object]
 Shapes = tuple[tuple[str, torch.Size], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class PyroModel:
+class PyroFunction:
     """A model with its latent sites set, as a function of one parameter vector.
 
     Attributes:
@@ -42,10 +43,8 @@ class PyroModel:
 
     @property
     def fingerprint(self) -> str:
-        """What tells it from another model."""
-        from lfi.simulation.simulators.signature import source_of
-
-        return source_of(self.model) + repr((self.observed, self.latent))
+        """A text that identifies the model and its sites."""
+        return source_text(self.model) + repr((self.observed, self.latent))
 
     def __call__(self, theta: Tensor) -> Tensor:
         """Return the data of one run; draws from torch's global state."""
@@ -53,12 +52,12 @@ class PyroModel:
 
         values = _sites(theta, self.latent)
         with torch.no_grad():
-            trace = poutine.trace(poutine.condition(_unseen(self.model), values)).get_trace()
+            trace = poutine.trace(poutine.condition(_unobserved(self.model), values)).get_trace()
         parts = [trace.nodes[site]["value"] for site in self.observed]
         return parts[0] if len(parts) == 1 else torch.cat([part.flatten() for part in parts])
 
 
-def prior_of(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
+def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
     """Return the prior of a model's latent sites, and their shapes.
 
     Raises:
@@ -87,21 +86,24 @@ def prior_of(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
         found = tuple((name, node["value"].shape) for name, node in other.items())
         if tuple(pair for pair in found if pair[0] not in observed) != shapes:
             raise ValueError(f"the model's latent sites change from run to run: {shapes}, {found}")
-    laws = [[run[name]["fn"] for run in sampled] for name in latent]
-    if all(_constant(runs) for runs in laws):
-        return as_prior(dict(_named(shapes, [runs[0] for runs in laws]))), shapes
-    return _joint(model, shapes, [runs[0] for runs in laws]), shapes
+    distributions = [[run[name]["fn"] for run in sampled] for name in latent]
+    if all(_constant(runs) for runs in distributions):
+        return as_prior(dict(_named(shapes, [runs[0] for runs in distributions]))), shapes
+    return _joint(model, shapes, [runs[0] for runs in distributions]), shapes
 
 
-def _joint(model: Model, shapes: Shapes, laws: list[Distribution]) -> Prior:
+def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> Prior:
     """Return the prior of sites that depend on each other."""
     from pyro import poutine
 
     names = [name for name, _ in _columns(shapes)]
-    bounds = [torch_bounds(law, name) for law, (name, _) in zip(laws, shapes, strict=True)]
+    bounds = [
+        torch_bounds(distribution, name)
+        for distribution, (name, _) in zip(distributions, shapes, strict=True)
+    ]
     sides = zip(*bounds, strict=True)
     lower, upper = (
-        [v for edge, (_, shape) in zip(side, shapes, strict=True) for v in _spread(edge, shape)]
+        [v for edge, (_, shape) in zip(side, shapes, strict=True) for v in _flat(edge, shape)]
         for side in sides
     )
 
@@ -115,7 +117,7 @@ def _joint(model: Model, shapes: Shapes, laws: list[Distribution]) -> Prior:
     def density(theta: Tensor) -> Tensor:
         rows = []
         for row in theta:
-            conditioned = poutine.condition(_unseen(model), _sites(row, shapes))
+            conditioned = poutine.condition(_unobserved(model), _sites(row, shapes))
             trace = poutine.trace(conditioned).get_trace()
             nodes = [trace.nodes[name] for name, _ in shapes]
             rows.append(sum(node["fn"].log_prob(node["value"]).sum() for node in nodes))
@@ -124,7 +126,7 @@ def _joint(model: Model, shapes: Shapes, laws: list[Distribution]) -> Prior:
     return sampled_prior(draw, density, names=names, lower=lower, upper=upper)
 
 
-def _spread(edge: Tensor | float, shape: torch.Size) -> list[float]:
+def _flat(edge: Tensor | float, shape: torch.Size) -> list[float]:
     return torch.as_tensor(edge).expand(shape).flatten().tolist()
 
 
@@ -132,10 +134,10 @@ def _trace(model: Model, seed: int) -> object:
     from pyro import poutine
 
     with isolated(seed), torch.no_grad():
-        return poutine.trace(_unseen(model)).get_trace()
+        return poutine.trace(_unobserved(model)).get_trace()
 
 
-def _unseen(model: Model) -> Model:
+def _unobserved(model: Model) -> Model:
     """Return the model with its observations drawn rather than given."""
     from pyro import poutine
 
@@ -143,31 +145,31 @@ def _unseen(model: Model) -> Model:
 
 
 def _constant(runs: list[Distribution]) -> bool:
-    """Return whether a site's law is the same in every run."""
-    values = [parameters(_base(law)) for law in runs]
+    """Return whether a site's distribution is the same in every run."""
+    values = [parameters(_base(distribution)) for distribution in runs]
     if any(value is None for value in values):
         return False
     same = lambda a, b: a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-    return len({type(_base(law)) for law in runs}) == 1 and all(
+    return len({type(_base(distribution)) for distribution in runs}) == 1 and all(
         same(values[0], value) for value in values[1:]
     )
 
 
-def _base(law: Distribution) -> Distribution:
-    """Return the law without what makes one event of several values, or expands it."""
-    while isinstance(law, Independent):
-        law = law.base_dist
-    return law
+def _base(distribution: Distribution) -> Distribution:
+    """Return the distribution of one value, without `Independent` around it."""
+    while isinstance(distribution, Independent):
+        distribution = distribution.base_dist
+    return distribution
 
 
-def _named(shapes: Shapes, laws: list[Distribution]) -> list[tuple[str, Distribution]]:
-    """Return scalar laws by name, one a column."""
+def _named(shapes: Shapes, distributions: list[Distribution]) -> list[tuple[str, Distribution]]:
+    """Return scalar distributions by name, one a parameter."""
     named = []
-    for (name, shape), law in zip(shapes, laws, strict=True):
-        base = _base(law)
+    for (name, shape), distribution in zip(shapes, distributions, strict=True):
+        base = _base(distribution)
         if base.event_shape:
             raise ValueError(
-                f"site {name} has a law of dependent values, {type(base).__name__}: give the model "
+                f"site {name} has dependent values, a {type(base).__name__}: give the model "
                 "independent ones and combine them"
             )
         own = {key: value.expand(shape).flatten() for key, value in parameters(base).items()}

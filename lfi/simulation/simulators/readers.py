@@ -1,10 +1,10 @@
-"""Readers: data from what a program has left, in its standard output or in a file.
+"""Readers: data from the output of a program, its standard output or a file.
 
-A reader is any function of a `Finished`. `numbers` is one; `csv`, `json` and `npy` make one.
+A reader is any function of a `ProgramOutput`. `numbers` is one; `csv`, `json` and `npy` make one.
 
 Example:
-    >>> finished = Finished(b'{"x": [1, 2]}', Path())
-    >>> json("x")(finished).tolist()
+    >>> output = ProgramOutput(b'{"x": [1, 2]}', Path())
+    >>> json("x")(output).tolist()
     [1.0, 2.0]
 """
 
@@ -19,8 +19,8 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a program has left.
+class ProgramOutput:
+    """The output of a program.
 
     Attributes:
         stdout: What it wrote to standard output.
@@ -45,20 +45,20 @@ class Finished:
         return path.read_bytes()
 
 
-Reader = Callable[[Finished], Any]
+Reader = Callable[[ProgramOutput], Any]
 
 
-def numbers(finished: Finished) -> np.ndarray:
+def numbers(output: ProgramOutput) -> np.ndarray:
     r"""Read all of standard output as numbers, separated by blanks, commas or line ends.
 
     Raises:
         ValueError: If something there is not a number, or there is nothing.
 
     Example:
-        >>> numbers(Finished(b"1, 2.5\n-3e1 nan", Path())).tolist()
+        >>> numbers(ProgramOutput(b"1, 2.5\n-3e1 nan", Path())).tolist()
         [1.0, 2.5, -30.0, nan]
     """
-    words = finished.stdout.replace(b",", b" ").split()
+    words = output.stdout.replace(b",", b" ").split()
     if not words:
         raise ValueError("the program wrote nothing to standard output")
     return np.array([float(word) for word in words])
@@ -75,12 +75,12 @@ def csv(
         header: How many lines to leave out at the top.
 
     Example:
-        >>> csv(columns=[1], header=1)(Finished(b"day,ill\n1,3\n2,8\n", Path())).tolist()
+        >>> csv(columns=[1], header=1)(ProgramOutput(b"day,ill\n1,3\n2,8\n", Path())).tolist()
         [[3.0], [8.0]]
     """
 
-    def read(finished: Finished) -> np.ndarray:
-        text = BytesIO(finished.bytes(file))
+    def read(output: ProgramOutput) -> np.ndarray:
+        text = BytesIO(output.bytes(file))
         return np.loadtxt(text, delimiter=",", usecols=columns, skiprows=header, ndmin=2)
 
     return read
@@ -90,16 +90,16 @@ def json(*keys: str, file: str | None = None) -> Reader:
     """Return a reader of a JSON value: a number or nested lists of numbers.
 
     Args:
-        keys: The way to it through objects; none for a value that is not in one.
+        keys: The keys of nested objects that lead to it; none for the top level.
         file: In the folder; standard output if None.
 
     Example:
-        >>> json("result", "x")(Finished(b'{"result": {"x": [1, 2]}}', Path())).tolist()
+        >>> json("result", "x")(ProgramOutput(b'{"result": {"x": [1, 2]}}', Path())).tolist()
         [1.0, 2.0]
     """
 
-    def read(finished: Finished) -> np.ndarray:
-        value = json_module.loads(finished.bytes(file))
+    def read(output: ProgramOutput) -> np.ndarray:
+        value = json_module.loads(output.bytes(file))
         for key in keys:
             value = value[key]
         return np.asarray(value, dtype=float)
@@ -113,4 +113,4 @@ def npy(file: str | None = None) -> Reader:
     Args:
         file: In the folder; standard output if None.
     """
-    return lambda finished: np.load(BytesIO(finished.bytes(file)), allow_pickle=False)
+    return lambda output: np.load(BytesIO(output.bytes(file)), allow_pickle=False)

@@ -1,4 +1,4 @@
-"""How a scientist's function wants to be called: with a generator or without, NumPy or torch.
+"""Signatures of users' functions: with or without a generator, NumPy or torch.
 
 A function takes theta and may take a second argument, `rng`. Annotations decide the kinds: theta
 comes as a NumPy array where it is annotated so, else as a tensor; `rng` comes as a torch.Generator
@@ -19,7 +19,7 @@ import torch
 
 @dataclass(frozen=True)
 class Signature:
-    """What a function is called with.
+    """The arguments of a user's function.
 
     Attributes:
         rng: Whether it takes a generator.
@@ -80,18 +80,18 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     )
 
 
-def source_of(function: Callable[..., Any]) -> str:
-    """Return the text that tells one function from another: its source, or its bytecode.
+def source_text(function: Callable[..., Any]) -> str:
+    """Return the text that identifies a function: its source, or its bytecode.
 
     Values that a closure or `functools.partial` binds belong to it; other modules and globals,
-    which a function may call, do not. An object with a `fingerprint` speaks for itself.
+    which a function may call, do not. An object with a `fingerprint` gives that.
     """
     own = getattr(function, "fingerprint", None)
     if isinstance(own, str):
         return _text(type(function)) + own
     if isinstance(function, partial):
         bound = [*function.args, *(function.keywords.items())]
-        return source_of(function.func) + "".join(map(_value, bound))
+        return source_text(function.func) + "".join(map(_value, bound))
     function = inspect.unwrap(function)
     if isinstance(function, torch.nn.Module):
         return _text(type(function)) + _value(function)
@@ -134,7 +134,7 @@ def _code(code: CodeType) -> str:
 
 
 def _value(value: object) -> str:
-    """Return what tells a bound value from another, where that is a number, text or an array."""
+    """Return a text that identifies a bound value, where that is a number, text or an array."""
     if isinstance(value, torch.nn.Module):
         return "".join(f"{key}{_value(v)}" for key, v in value.state_dict().items())
     if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""Simulators: a function of theta with its prior, and the one way in which rows are simulated.
+"""Simulators: a function of theta with its prior, and how rows are simulated.
 
 Row i of a run belongs to block b = i // 1024. Random numbers come from the run's seed by
 
@@ -20,11 +20,18 @@ from torch import Tensor
 
 from lfi.runtime.seeds import fresh, isolated
 from lfi.simulation.priors.prior import Prior, as_prior
-from lfi.simulation.records.results import BLOCK, Block, Misshapen, as_x, collected, whole
-from lfi.simulation.simulators.calls import Calls, Composed
-from lfi.simulation.simulators.checkup import Checkup
+from lfi.simulation.records.results import (
+    BLOCK,
+    InvalidOutput,
+    RowResults,
+    as_x,
+    results_of_batch,
+    results_of_rows,
+)
+from lfi.simulation.simulators.calls import ComposedSummaries, SimulatorFunction
 from lfi.simulation.simulators.readers import Reader, numbers
-from lfi.simulation.simulators.signature import Signature, signature_of, source_of
+from lfi.simulation.simulators.signature import Signature, signature_of, source_text
+from lfi.simulation.simulators.simulator_check import SimulatorCheck, inspect_simulator
 
 
 class Simulator:
@@ -35,14 +42,14 @@ class Simulator:
         prior: The named prior.
         batched: Whether the function takes n vectors, (n, D) to (n, *event), or a single one,
             (D,) to (*event).
-        name: What reports call it.
+        name: Its name in reports.
         units: The parameters' units, by name.
         x_obs: Real data, (*event), if there are any; summarised, where there are summaries.
         trials: How many independent draws x holds for each theta, x then being (n, trials, *event);
             None where it holds one, (n, *event).
         summary: What x is reduced to, a function from (n, ...) to (n, *event).
         differentiable: Whether gradients flow from x to theta where random numbers are fixed.
-        identity: A hash of name, source and prior, by which a store knows its simulator again.
+        identity: A hash of name, source and prior, by which a store recognises its simulator.
 
     Example:
         >>> from torch.distributions import Normal
@@ -75,14 +82,16 @@ class Simulator:
         self.prior: Prior = as_prior(prior)
         self.batched = batched
         self.name = name or getattr(simulate, "__name__", type(simulate).__name__)
-        self._calls = Calls(simulate, self.signature, batched, trials, summary, self.name)
+        self._calls = SimulatorFunction(
+            simulate, self.signature, batched, trials, summary, self.name
+        )
         self.units: Mapping[str, str] = dict(units or {})
         unknown = set(self.units) - set(self.prior.names)
         if unknown:
             raise ValueError(f"units of {sorted(unknown)}: the prior names {self.prior.names}")
         self.x_obs: Tensor | None = None if x_obs is None else as_x(x_obs, self.prior.dtype)
-        parts = [self.name, f"{batched} {trials}", source_of(simulate), self.prior.fingerprint]
-        parts += [] if summary is None else [source_of(summary)]
+        parts = [self.name, f"{batched} {trials}", source_text(simulate), self.prior.fingerprint]
+        parts += [] if summary is None else [source_text(summary)]
         self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         self.__doc__ = getattr(simulate, "__doc__", None)
 
@@ -101,7 +110,7 @@ class Simulator:
         prior: object,
         stdin: str | None = None,
         read: Reader = numbers,
-        stays: bool = False,
+        persistent: bool = False,
         name: str | None = None,
         units: Mapping[str, str] | None = None,
         x_obs: object = None,
@@ -110,22 +119,23 @@ class Simulator:
         """Wrap a program in any language.
 
         Args:
-            command: Program and arguments, started without a shell where the caller stands. {beta}
-                becomes the parameter beta, {seed} a number from the run's seed, {folder} an empty
-                folder, deleted afterwards.
+            command: Program and arguments, started without a shell in the working directory.
+                {beta} becomes the parameter beta, {seed} a number from the run's seed, {folder} an
+                empty folder, deleted afterwards.
             prior: The named prior.
-            stdin: What the program gets as standard input, with the same places.
-            read: Makes data of what it leaves: `lfi.simulation.simulators.readers.numbers` of
-                standard output, `csv(...)`, `json(...)`, `npy(...)`, or a function of a `Finished`.
-            stays: Start the program once in each process; `stdin` is then the line that asks for a
-                simulation, and it answers each with one line of standard output.
-            name: What reports call it; by default the program's name.
+            stdin: What the program gets as standard input, with the same placeholders.
+            read: Reads the data from its output: `lfi.simulation.simulators.readers.numbers` of
+                standard output, `csv(...)`, `json(...)`, `npy(...)`, or a function of a
+                `ProgramOutput`.
+            persistent: Start the program once in each process; `stdin` is then the line that
+                requests a simulation, and it answers each with one line of standard output.
+            name: Its name in reports; by default the program's name.
             units: The parameters' units, by name.
             x_obs: Real data, if there are any.
             trials: How many runs x holds for each theta.
 
         Raises:
-            ValueError: If a place is unknown, or a parameter has none.
+            ValueError: If a placeholder is unknown, or a parameter has none.
 
         Example:
             >>> prior = {"top": torch.distributions.Uniform(1.0, 9.0)}
@@ -134,13 +144,13 @@ class Simulator:
             >>> simulator(torch.tensor([[2.0], [8.0]]), seed=1)[:, 1]
             tensor([2., 8.])
         """
-        from lfi.simulation.simulators.command import Command, Dialogue, split
+        from lfi.simulation.simulators.command import Command, PersistentCommand, split_command
 
-        arguments, prior = split(command), as_prior(prior)
-        if stays:
+        arguments, prior = split_command(command), as_prior(prior)
+        if persistent:
             if stdin is None:
-                raise ValueError("stays=True needs stdin, the line that asks for a simulation")
-            program = Dialogue(arguments, prior.names, stdin, read)
+                raise ValueError("persistent=True needs stdin, the line that requests a simulation")
+            program = PersistentCommand(arguments, prior.names, stdin, read)
         else:
             program = Command(arguments, prior.names, stdin, read)
         return Simulator(
@@ -167,8 +177,8 @@ class Simulator:
         Args:
             model: A function without arguments (bind them with functools.partial) that samples
                 everything; the observed sites are drawn, also where it gives them `obs`.
-            observed: The site of the data, or several, which are flattened and laid end to end.
-            name: What reports call it; by default the model's name.
+            observed: The site of the data, or several, which are flattened and concatenated.
+            name: Its name in reports; by default the model's name.
             units: The parameters' units, by name.
             x_obs: Real data, if there are any.
 
@@ -184,12 +194,12 @@ class Simulator:
             >>> Simulator.from_pyro(weighing, observed="x")
             Simulator(weighing, Prior(weight in (0, inf)))
         """
-        from lfi.simulation.simulators.pyro import PyroModel, prior_of
+        from lfi.simulation.simulators.pyro import PyroFunction, pyro_prior
 
         sites = (observed,) if isinstance(observed, str) else tuple(observed)
-        prior, shapes = prior_of(model, sites)
+        prior, shapes = pyro_prior(model, sites)
         return Simulator(
-            PyroModel(model, sites, shapes),
+            PyroFunction(model, sites, shapes),
             prior=prior,
             batched=False,
             name=name or getattr(model, "__name__", type(model).__name__),
@@ -197,17 +207,19 @@ class Simulator:
             x_obs=x_obs,
         )
 
-    def check(self, *, seed: int | None = None) -> Checkup:
-        """Run it a few times and say in words what is wrong: print what is returned.
+    def check(self, *, seed: int | None = None, max_seconds: float = 20.0) -> SimulatorCheck:
+        """Run it a few times and report its problems in words.
+
+        Args:
+            seed: None takes fresh entropy.
+            max_seconds: The time that all calls together may take before fewer are made.
 
         Example:
             >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
             >>> print(Simulator(lambda theta: theta, prior=prior).check(seed=1))
             problem: other seeds give the same data: ...
         """
-        from lfi.simulation.simulators.examine import check_up
-
-        return check_up(self, seed=seed)
+        return inspect_simulator(self, seed=seed, max_seconds=max_seconds)
 
     def with_summary(
         self, summary: Callable[[Tensor], Tensor], *, name: str | None = None
@@ -217,7 +229,7 @@ class Simulator:
         Args:
             summary: A function of a batch, (n, *event) to (n, *summaries); it may be a module, and
                 is applied after the summaries that there are already.
-            name: What reports call it; by default this simulator's name.
+            name: Its name in reports; by default this simulator's name.
 
         Example:
             >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
@@ -236,7 +248,7 @@ class Simulator:
             units=self.units,
             x_obs=x_obs,
             trials=self.trials,
-            summary=summary if before is None else Composed(before, summary),
+            summary=summary if before is None else ComposedSummaries(before, summary),
             differentiable=self.differentiable,
         )
 
@@ -273,39 +285,39 @@ class Simulator:
         block: int = 0,
         start: int = 0,
         *,
-        singly: bool = False,
-        beat: Callable[[int], None] = lambda row: None,
-    ) -> Block:
-        """Simulate rows start, start + 1, ... of a block; failures of the function are recorded.
+        row_by_row: bool = False,
+        heartbeat: Callable[[int], None] = lambda row: None,
+    ) -> RowResults:
+        """Simulate rows start, start + 1, ... of a block, and record failures of the function.
 
         Args:
             theta: Their parameters. A batched function is called on whole blocks, from row 0.
             seed: The run's seed.
             block: The block's number.
             start: The first row's number inside the block.
-            singly: Call a batched function row by row, as where its call for all has failed.
-            beat: Told what begins: a row, counted from `start`, or -1 for a call for all.
+            row_by_row: Call a batched function row by row.
+            heartbeat: Is told what begins: a row, counted from `start`, or -1 for a call for all.
 
         Raises:
             ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
         """
         first = block * BLOCK + start
         with isolated(seed):
-            if self.batched and not singly:
-                beat(-1)
+            if self.batched and not row_by_row:
+                heartbeat(-1)
                 try:
-                    return whole(self._calls.batch(theta, False, seed, 1, block))
-                except Misshapen:
+                    return results_of_batch(self._calls.batch(theta, False, seed, 1, block))
+                except InvalidOutput:
                     raise
                 except Exception:  # of whatever kind: rows are tried one by one
                     pass
             rows: list[Tensor | Exception] = []
             for i, t in enumerate(theta.clone().unbind()):  # the function may write to it
-                beat(i)
+                heartbeat(i)
                 try:
                     rows.append(self._calls.row(t, False, seed, 2, first + i))
-                except Misshapen:
+                except InvalidOutput:
                     raise
                 except Exception as error:  # of whatever kind: it goes into the record
                     rows.append(error)
-        return collected(rows, first)
+        return results_of_rows(rows, first)

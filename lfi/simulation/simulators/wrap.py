@@ -1,4 +1,4 @@
-"""Adapters: what is taken for a simulator, besides a `Simulator` itself."""
+"""Adapters that make a `Simulator` of a function, a module or an object."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,7 +42,7 @@ def simulator(
 
 
 def as_simulator(obj: object) -> Simulator:
-    """Return a simulator itself, or a module or object with `prior` and `simulate` as one.
+    """Return a simulator, or make one of a module or object with `prior` and `simulate`.
 
     Its attributes `batched`, `units`, `x_obs`, `trials`, `summary` and `differentiable` are used
     where it has them, and `names` where its prior is one distribution of a vector.

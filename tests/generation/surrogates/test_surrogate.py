@@ -126,7 +126,7 @@ def test_a_saved_surrogate_is_the_same(surrogate, tmp_path):
     theta = torch.zeros(4, 2)
     assert torch.equal(again(theta, seed=1), surrogate(theta, seed=1))
     assert again.history == surrogate.history
-    assert again.prior.describe() == surrogate.prior.describe()
+    assert again.prior._spec() == surrogate.prior._spec()
     far = torch.tensor([[9.0, 0.0]])
     assert not again.trusts(far)
 

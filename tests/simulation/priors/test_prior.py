@@ -93,12 +93,12 @@ PAIRS = in_float64(
         ),
     }
 )
-each_law = pytest.mark.parametrize("law, exact", PAIRS.values(), ids=PAIRS)
+each_law = pytest.mark.parametrize("distribution, exact", PAIRS.values(), ids=PAIRS)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 
-def one(law):
-    return as_prior({"t": law})
+def one(distribution):
+    return as_prior({"t": distribution})
 
 
 def ks_bound(n):
@@ -111,31 +111,31 @@ def distance(values, cdf):
 
 
 @each_law
-def test_draws_have_the_law(law, exact):
-    t = one(law).sample(4_000, rng=rng())[:, 0]
+def test_draws_have_the_law(distribution, exact):
+    t = one(distribution).sample(4_000, rng=rng())[:, 0]
     assert distance(t, exact.cdf) < ks_bound(4_000)
 
 
 @each_law
-def test_log_density_is_that_of_scipy(law, exact):
-    prior = one(law)
+def test_log_density_is_that_of_scipy(distribution, exact):
+    prior = one(distribution)
     t = torch.as_tensor(exact.ppf(np.linspace(0.01, 0.99, 41)))[:, None].to(prior.dtype)
     expected = torch.as_tensor(exact.logpdf(t[:, 0].numpy()), dtype=prior.dtype)
     torch.testing.assert_close(prior.log_prob(t), expected, rtol=1e-5, atol=1e-5)
 
 
 @each_law
-def test_the_bounds_are_those_of_scipy(law, exact):
-    prior = one(law)
+def test_the_bounds_are_those_of_scipy(distribution, exact):
+    prior = one(distribution)
     np.testing.assert_allclose(prior.lower[0], exact.support()[0], rtol=1e-6)
     np.testing.assert_allclose(prior.upper[0], exact.support()[1], rtol=1e-6)
 
 
 @each_law
 @pytest.mark.parametrize("levels", [(0.1, 0.4), (0.6, 0.95)], ids=["below", "above"])
-def test_truncated_draws_have_the_law_of_the_box(law, exact, levels):
+def test_truncated_draws_have_the_law_of_the_box(distribution, exact, levels):
     low, high = exact.ppf(levels[0]), exact.ppf(levels[1])
-    prior = one(law).truncate([low], [high])
+    prior = one(distribution).truncate([low], [high])
     t = prior.sample(4_000, rng=rng())
     assert prior.truncated and prior.contains(t).all()
     cdf = lambda v: (exact.cdf(v) - levels[0]) / (levels[1] - levels[0])
@@ -144,20 +144,20 @@ def test_truncated_draws_have_the_law_of_the_box(law, exact, levels):
 
 @each_law
 @pytest.mark.parametrize("levels", [(0.1, 0.4), (0.6, 0.95)], ids=["below", "above"])
-def test_truncated_density_integrates_to_one(law, exact, levels):
+def test_truncated_density_integrates_to_one(distribution, exact, levels):
     low, high = exact.ppf(levels[0]), exact.ppf(levels[1])
-    prior = one(law).truncate([low], [high])
+    prior = one(distribution).truncate([low], [high])
     t = low + (high - low) * (torch.arange(10_000)[:, None] + 0.5) / 10_000
     total = prior.log_prob(t).exp().mean() * (high - low)
     assert abs(total - 1) < 1e-5  # the midpoint rule's error is of order 1 / 10,000^2
 
 
 @each_law
-def test_truncated_density_is_the_whole_one_over_the_mass_of_the_box(law, exact):
+def test_truncated_density_is_the_whole_one_over_the_mass_of_the_box(distribution, exact):
     low, high = exact.ppf(0.7), exact.support()[1]
-    prior = one(law).truncate([low], [high])
+    prior = one(distribution).truncate([low], [high])
     t = torch.as_tensor(exact.ppf(np.linspace(0.71, 0.99, 20)))[:, None].to(prior.dtype)
-    expected = one(law).log_prob(t) - math.log(0.3)
+    expected = one(distribution).log_prob(t) - math.log(0.3)
     torch.testing.assert_close(prior.log_prob(t), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -235,8 +235,8 @@ def test_joint_distributions_of_independent_parts_are_cut_exactly():
 
 
 @each_law
-def test_outside_the_support_the_density_is_zero_and_nothing_raises(law, exact):
-    prior = one(law)
+def test_outside_the_support_the_density_is_zero_and_nothing_raises(distribution, exact):
+    prior = one(distribution)
     low, high = float(prior.lower), float(prior.upper)
     values = [v for v in (low, low - 1, high, high + 1) if math.isfinite(v)]
     outside = torch.tensor([[*values, -math.inf, math.inf, math.nan]], dtype=prior.dtype).T
@@ -261,7 +261,7 @@ def test_a_support_that_is_no_box_is_known_by_its_density():
 
     prior = as_prior(Triangle())
     assert prior.contains(torch.tensor([[0.2, 0.2], [0.9, 0.9]])).tolist() == [True, False]
-    assert prior.describe() is None and len(prior.fingerprint) == 64
+    assert prior._spec() is None and len(prior.fingerprint) == 64
     assert prior.fingerprint == as_prior(Triangle()).fingerprint
 
 
@@ -292,8 +292,8 @@ def test_whatever_is_unconstrained_maps_into_the_support(dtype, u):
 def every_kind_of_bound(dtype=torch.float64):
     zero, five = torch.zeros((), dtype=dtype), torch.tensor(5.0, dtype=dtype)
     above = TransformedDistribution(Exponential(zero + 1), AffineTransform(five, -1.0))
-    laws = (Normal(zero, 1.0), LogNormal(zero, 1.0), above, Uniform(zero - 1, five))
-    return as_prior(dict(zip("abcd", laws, strict=True)))
+    distributions = (Normal(zero, 1.0), LogNormal(zero, 1.0), above, Uniform(zero - 1, five))
+    return as_prior(dict(zip("abcd", distributions, strict=True)))
 
 
 def test_the_bijection_goes_there_and_back():
@@ -364,7 +364,11 @@ def test_the_widest_dtype_wins():
 @pytest.mark.parametrize(
     "prior",
     [
-        *(one(law) for name, (law, _) in PAIRS.items() if name not in ("transformed", "mixture")),
+        *(
+            one(distribution)
+            for name, (distribution, _) in PAIRS.items()
+            if name not in ("transformed", "mixture")
+        ),
         as_prior(correlated()),
         as_prior(correlated()).truncate([0.0, 0.0], [1.0, math.inf]),
         one(Gamma(2.0, 3.0)).truncate([0.1], [math.inf]),
@@ -372,7 +376,7 @@ def test_the_widest_dtype_wins():
     ids=repr,
 )
 def test_descriptions_survive_json(prior):
-    again = Prior.restore(json.loads(json.dumps(prior.describe())))
+    again = Prior._restore(json.loads(json.dumps(prior._spec())))
     theta = prior.sample(20, rng=rng(1))
     assert torch.equal(theta, again.sample(20, rng=rng(1)))
     assert torch.equal(prior.log_prob(theta), again.log_prob(theta))
@@ -387,12 +391,12 @@ def test_what_has_no_name_has_no_description():
     class Spike(Normal):
         pass
 
-    assert one(Spike(0.0, 1.0)).describe() is None
-    assert one(PAIRS["transformed"][0]).truncate([3.0], [4.0]).describe() is None
+    assert one(Spike(0.0, 1.0))._spec() is None
+    assert one(PAIRS["transformed"][0]).truncate([3.0], [4.0])._spec() is None
 
 
 @pytest.mark.parametrize(
-    "law",
+    "distribution",
     [
         {"torch": "kl_divergence", "parameters": {}},
         {"torch": "Distribution.__init__", "parameters": {}},
@@ -409,9 +413,9 @@ def test_what_has_no_name_has_no_description():
     ],
     ids=str,
 )
-def test_damaged_descriptions_are_refused(law):
+def test_damaged_descriptions_are_refused(distribution):
     with pytest.raises(ValueError, match="description of a prior"):
-        Prior.restore({"names": ["a"], "product": [law]})
+        Prior._restore({"names": ["a"], "product": [distribution]})
 
 
 # Errors.
@@ -437,7 +441,7 @@ def test_damaged_descriptions_are_refused(law):
         (Normal(0.0, 1.0), ValueError, r"event_shape \(D,\)"),
         (Normal(torch.zeros(2), 1.0), ValueError, "Independent"),
         (Independent(Bernoulli(torch.ones(2) / 2), 1), TypeError, "discrete"),
-        (Dirichlet(torch.ones(3)), TypeError, "box"),
+        (Dirichlet(torch.ones(3)), TypeError, "product of intervals"),
         (scipy.stats.norm(), TypeError, "dictionary"),
         ("normal", TypeError, "dictionary"),
     ],

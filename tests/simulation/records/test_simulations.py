@@ -31,14 +31,14 @@ def test_rows_inside_a_box_are_draws_of_the_truncated_prior():
     assert torch.equal(within.codes, simulations.codes[inside])
     assert within.prior is narrow
     c = scipy.stats.lognorm(1.0)
-    laws = (
+    distributions = (
         scipy.stats.truncnorm(-1.2, 0.5).cdf,
         scipy.stats.uniform(0.5, 1.5).cdf,
         lambda t: c.cdf(t) / c.cdf(2.0),
     )
-    for column, law in zip(within.theta.T, laws, strict=True):
+    for column, distribution in zip(within.theta.T, distributions, strict=True):
         # a p-value of an exact law is below 1e-3 once in a thousand seeds
-        assert scipy.stats.kstest(column.numpy(), law).pvalue > 1e-3
+        assert scipy.stats.kstest(column.numpy(), distribution).pvalue > 1e-3
     noise = (within.x - within.theta)[within.valid]
     assert scipy.stats.kstest(noise.flatten().numpy(), scipy.stats.norm.cdf).pvalue > 1e-3
 

@@ -84,9 +84,9 @@ def test_a_store_holds_what_memory_would(make, n, path):
 
 @pytest.mark.parametrize("make, unit", [(batched, BLOCK), (of_one, 60)], ids=["batched", "of one"])
 def test_a_store_is_extended_and_cut(make, unit, path, flush_always):
-    whole = simulate(make(), 5 * unit, seed=1)
+    long = simulate(make(), 5 * unit, seed=1)
     for n in (unit // 2, unit, 2 * unit + 1, 3, 5 * unit, unit):
-        assert_same(simulate(make(), n, seed=1, store=path), whole[:n])
+        assert_same(simulate(make(), n, seed=1, store=path), long[:n])
     assert len(Simulations.open(path)) == 5 * unit
 
 
@@ -204,7 +204,7 @@ import os, random, signal, sys, time
 import torch
 from torch.distributions import Normal, Uniform
 import lfi
-from lfi.simulation import writer
+from lfi.simulation.running import writer
 
 writer.FLUSH_SECONDS = 0.0
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.distributions import Normal, Uniform
 
-from lfi.simulation import Simulations, Simulator, Streamed, simulate
+from lfi.simulation import Simulations, Simulator, StreamedBatches, simulate
 from lfi.training import Player, adamw, fit
 
 N = 5 * 1024  # whole chunks
@@ -27,7 +27,7 @@ def path(tmp_path_factory):
 @pytest.mark.parametrize("pool", [1, 3, 64])
 def test_every_valid_row_is_drawn_once_a_pass_and_held_out_rows_never(pool, path):
     theta, x = Simulations.open(path).ok()
-    batches = Streamed(path, size=100, held_out=300, pool=pool)
+    batches = StreamedBatches(path, size=100, held_out=300, buffer=pool)
     rng, drawn = torch.Generator().manual_seed(0), []
     for _ in range((len(theta) - 300) // 100 - 1):  # all but less than two batches
         drawn.append(batches.draw(rng))
@@ -41,10 +41,10 @@ def test_every_valid_row_is_drawn_once_a_pass_and_held_out_rows_never(pool, path
 
 
 def test_passes_differ_and_equal_seeds_repeat_them(path):
-    batches = Streamed(path, size=1_000)
+    batches = StreamedBatches(path, size=1_000)
     rng = torch.Generator().manual_seed(3)
     drawn = [batches.draw(rng)[0] for _ in range(12)]
-    again = Streamed(path, size=1_000)
+    again = StreamedBatches(path, size=1_000)
     rng = torch.Generator().manual_seed(3)
     assert all(torch.equal(theta, again.draw(rng)[0]) for theta in drawn)
     assert not torch.equal(drawn[0], drawn[5])
@@ -53,16 +53,16 @@ def test_passes_differ_and_equal_seeds_repeat_them(path):
 def test_the_loop_trains_on_a_store(path):
     line = torch.nn.Linear(1, 1, dtype=torch.float32)
     objective = lambda batch, step: (line(batch[0][:, :1]) - batch[1]).square().mean()
-    batches = Streamed(path, size=500, held_out=200, pool=2)
+    batches = StreamedBatches(path, size=500, held_out=200, buffer=2)
     fit([Player("line", line, objective, adamw(0.05))], batches, steps=300, seed=1)
     assert line.weight.item() == pytest.approx(1.0, abs=0.2)  # E x = a, noise of variance 1
 
 
 def test_batches_that_cannot_be_drawn_are_refused(path):
     with pytest.raises(ValueError, match="cannot be drawn from 5,120 rows"):
-        Streamed(path, size=6_000)
+        StreamedBatches(path, size=6_000)
     with pytest.raises(ValueError, match="5,120 are held out"):
-        Streamed(path, size=10, held_out=N)
+        StreamedBatches(path, size=10, held_out=N)
 
 
 # Other tools.

@@ -19,10 +19,11 @@ import torch
 from support.records import assert_same, batched, of_one, prior
 
 from lfi.simulation.records.results import BLOCK
-from lfi.simulation.running.engines import Worker, in_executor, in_workers
-from lfi.simulation.running.simulate import _Task, simulate
-from lfi.simulation.running.tasks import WHOLE, Died, Piece, resilient
-from lfi.simulation.running.worker_process import SLOW, Beginning
+from lfi.simulation.running.engines import in_executor, in_workers
+from lfi.simulation.running.simulate import _RunTask, simulate
+from lfi.simulation.running.tasks import WHOLE_BATCH, LostProcess, Task, run_with_retries
+from lfi.simulation.running.workers.fork_server import SLOW, WorkerSetup
+from lfi.simulation.running.workers.worker import Worker
 from lfi.simulation.simulators.simulator import Simulator
 
 LIMIT = 1.0  # seconds for one call
@@ -31,46 +32,46 @@ LIMIT = 1.0  # seconds for one call
 # What is lost: one row, however it goes.
 
 
-def scripted(deaths, piece):
-    """Run a piece in a process that dies as scripted: by row, how often."""
+def scripted(deaths, task):
+    """Run a task in a process that dies as scripted: by row, how often."""
     left, calls = dict(deaths), []
 
     def run(part):
-        calls.append((part.start, len(part), part.singly))
-        if not part.singly and WHOLE in left:
-            return Died(WHOLE, None, 1)
+        calls.append((part.start, len(part), part.row_by_row))
+        if not part.row_by_row and WHOLE_BATCH in left:
+            return LostProcess(WHOLE_BATCH, None, 1)
         for i in range(len(part)):
             if left.get(part.start + i, 0) > 0:
                 left[part.start + i] -= 1
-                return Died(i, None, -11)
+                return LostProcess(i, None, -11)
         x = torch.arange(part.start, part.start + len(part))[:, None].double()
         return Simulator(lambda theta: x, prior=prior()).run_block(torch.from_numpy(part.theta), 0)
 
-    return resilient(run, piece), calls
+    return run_with_retries(run, task), calls
 
 
-@pytest.mark.parametrize("whole", [{}, {WHOLE: 1}], ids=["of one", "batched"])
-def test_a_row_that_crashes_twice_is_lost_and_no_other(whole):
-    piece = Piece(2, 100, np.zeros((20, 2)), seed=1)
-    block, _ = scripted(whole | {100: 2, 107: 1, 119: 9}, piece)
-    lost = [0, 19]
-    assert block.codes.nonzero().flatten().tolist() == lost
-    assert set(block.errors) == {2 * BLOCK + 100 + i for i in lost}
+@pytest.mark.parametrize("deaths", [{}, {WHOLE_BATCH: 1}], ids=["of one", "batched"])
+def test_a_row_that_crashes_twice_is_lost_and_no_other(deaths):
+    task = Task(2, 100, np.zeros((20, 2)), seed=1)
+    block, _ = scripted(deaths | {100: 2, 107: 1, 119: 9}, task)
+    missing = [0, 19]
+    assert block.codes.nonzero().flatten().tolist() == missing
+    assert set(block.errors) == {2 * BLOCK + 100 + i for i in missing}
     assert "SIGSEGV" in block.errors[2 * BLOCK + 100]
-    kept = [i for i in range(20) if i not in lost]
+    kept = [i for i in range(20) if i not in missing]
     assert block.x[kept, 0].tolist() == [100 + i for i in kept]
 
 
 def test_rows_may_all_be_lost():
-    block, calls = scripted({i: 9 for i in range(3)}, Piece(0, 0, np.zeros((3, 2)), seed=1))
+    block, calls = scripted({i: 9 for i in range(3)}, Task(0, 0, np.zeros((3, 2)), seed=1))
     assert block.x is None and block.codes.tolist() == [2, 2, 2]
     assert len(calls) <= 9
 
 
 def test_deaths_are_told_in_words():
-    assert str(Died(3, 2.5)) == "no result within 2.5 s"
-    assert "SIGKILL, out of memory?" in str(Died(3, None, -9))
-    assert str(Died(3, None, 7)) == "the process ended with exit code 7"
+    assert str(LostProcess(3, 2.5)) == "no result within 2.5 s"
+    assert "SIGKILL, out of memory?" in str(LostProcess(3, None, -9))
+    assert str(LostProcess(3, None, 7)) == "the process ended with exit code 7"
 
 
 def nasty(theta, rng):
@@ -198,10 +199,10 @@ def test_results_come_in_order_and_tasks_are_taken_as_needed():
     def tasks():
         for i in range(20):
             taken.append(i)
-            yield Piece(0, i, np.zeros((1, 2)), seed=1)
+            yield Task(0, i, np.zeros((1, 2)), seed=1)
 
-    def slow_at_first(piece, beat):
-        time.sleep(0.05 if piece.start == 0 else 0.0)
+    def slow_at_first(task, heartbeat):
+        time.sleep(0.05 if task.start == 0 else 0.0)
         return Simulator(lambda theta: theta, prior=prior()).run_block(torch.zeros(1, 2), 0)
 
     with ThreadPoolExecutor(3) as executor:
@@ -315,10 +316,10 @@ def test_a_file_that_only_this_process_can_import_travels(tmp_path, monkeypatch)
 
 
 def whereabouts(theta):
-    return torch.tensor([os.getppid(), os.getpid()], dtype=torch.float64)  # of the keeper, its own
+    return torch.tensor([os.getppid(), os.getpid()], dtype=torch.float64)  # of the server, its own
 
 
-def keeper_and_child():
+def server_and_child():
     wrapped = Simulator(whereabouts, prior=prior(), batched=False)
     rows = simulate(wrapped, 3, seed=1, timeout=100.0).x.unique(dim=0).long()
     assert len(rows) == 1  # one worker served all rows
@@ -326,41 +327,41 @@ def keeper_and_child():
 
 
 def test_the_next_run_finds_workers_that_know_nothing_of_the_last(monkeypatch):
-    keeper, child = keeper_and_child()
-    again, other = keeper_and_child()
-    assert again == keeper and other != child
+    server, child = server_and_child()
+    again, other = server_and_child()
+    assert again == server and other != child
     with pytest.raises(ProcessLookupError):  # nothing of the simulator has stayed
         os.kill(other, 0)
-    os.kill(keeper, signal.SIGKILL)
-    replaced, _ = keeper_and_child()
-    assert replaced != keeper
+    os.kill(server, signal.SIGKILL)
+    replaced, _ = server_and_child()
+    assert replaced != server
     monkeypatch.setenv("A_NAME_THAT_A_SIMULATOR_MAY_READ", "1")
-    assert keeper_and_child()[0] != replaced
+    assert server_and_child()[0] != replaced
 
 
 def test_a_run_that_is_given_up_takes_its_workers_with_it():
-    function = _Task(Simulator(whereabouts, prior=prior(), batched=False), travels=True)
-    tasks = (Piece(0, i, np.zeros((1, 2)), seed=1) for i in range(9))
+    function = _RunTask(Simulator(whereabouts, prior=prior(), batched=False), remote=True)
+    tasks = (Task(0, i, np.zeros((1, 2)), seed=1) for i in range(9))
     results = in_workers(function, tasks, 1)
-    keeper = int(next(results)[1].x[0, 0])
+    server = int(next(results)[1].x[0, 0])
     results.close()
     with pytest.raises(ProcessLookupError):
-        os.kill(keeper, 0)
+        os.kill(server, 0)
 
 
 @pytest.mark.slow
 def test_a_worker_without_work_ends_after_its_rest():
-    task = _Task(Simulator(whereabouts, prior=prior(), batched=False), travels=True)
-    worker = Worker(replace(Beginning.here(cloudpickle.dumps(task), None), rest=1))
-    worker.run(Piece(0, 0, np.zeros((1, 2)), seed=1))
-    worker.rest()
+    task = _RunTask(Simulator(whereabouts, prior=prior(), batched=False), remote=True)
+    worker = Worker(replace(WorkerSetup.here(cloudpickle.dumps(task), None), idle_seconds=1))
+    worker.run(Task(0, 0, np.zeros((1, 2)), seed=1))
+    worker.release()
     assert worker.process.wait(60) == -signal.SIGALRM
-    assert not worker.begin(Beginning.here(b"", None))
+    assert not worker.reuse(WorkerSetup.here(b"", None))
 
 
 def test_what_starting_a_worker_does_not_import():
     slow = f"{SLOW + ('zarr', 'pandas')}"
-    module = "lfi.simulation.running.worker_process"
+    module = "lfi.simulation.running.workers.fork_server"
     code = f"import sys, {module}; print([m for m in {slow} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,8 +14,8 @@ from torch.distributions import Normal, Uniform
 
 import lfi
 from lfi.simulation.simulators import readers
-from lfi.simulation.simulators.command import Command, Dialogue, filled, split
-from lfi.simulation.simulators.readers import Finished
+from lfi.simulation.simulators.command import Command, PersistentCommand, split_command, substitute
+from lfi.simulation.simulators.readers import ProgramOutput
 
 PRIOR = {"top": Uniform(1.0, 9.0), "shift": Normal(0.0, 1.0)}
 THETA = torch.tensor([[2.0, 0.1], [8.0, -1 / 3]], dtype=torch.float64)
@@ -59,7 +59,7 @@ def test_a_command_line_needs_no_shell_and_is_run_where_the_caller_stands(tmp_pa
     monkeypatch.chdir("/")
     assert simulator.name == "cat"
     assert simulator(torch.zeros(1, 1), seed=1).tolist() == [[1.0, 2.0, 3.0]]
-    assert split("run --x '{a b}'") == ("run", "--x", "{a b}")
+    assert split_command("run --x '{a b}'") == ("run", "--x", "{a b}")
 
 
 def test_trials_are_runs(tmp_path):
@@ -74,11 +74,11 @@ def test_trials_are_runs(tmp_path):
 @pytest.mark.parametrize(
     "command, options, says",
     [
-        ("run {top}", {}, r"no place for \{shift\}"),
-        ("run {top} {shift} {typo}", {}, r"nothing fills \{typo\}"),
+        ("run {top}", {}, r"no placeholder for \{shift\}"),
+        ("run {top} {shift} {typo}", {}, r"unknown placeholder \{typo\}"),
         ("", {}, "command is empty"),
-        ("run", {"stays": True}, "needs stdin"),
-        ("run", {"stays": True, "stdin": "{top}\n{shift}"}, "must be one line"),
+        ("run", {"persistent": True}, "needs stdin"),
+        ("run", {"persistent": True, "stdin": "{top}\n{shift}"}, "must be one line"),
     ],
 )
 def test_mistakes_in_a_command_are_told(command, options, says):
@@ -87,7 +87,7 @@ def test_mistakes_in_a_command_are_told(command, options, says):
 
 
 def test_other_braces_stay():
-    assert filled('{"x": {a}, {{b}}}', {"a": "1"}) == '{"x": 1, {{b}}}'
+    assert substitute('{"x": {a}, {{b}}}', {"a": "1"}) == '{"x": 1, {{b}}}'
 
 
 # What is read.
@@ -137,12 +137,12 @@ def test_the_folder_is_gone_afterwards(tmp_path):
 def test_missing_files_and_words_are_named(tmp_path):
     (tmp_path / "y.csv").touch()
     with pytest.raises(FileNotFoundError, match=r"left no x.csv .* \['y.csv'\]"):
-        Finished(b"", tmp_path).bytes("x.csv")
+        ProgramOutput(b"", tmp_path).bytes("x.csv")
     with pytest.raises(ValueError, match="wrote nothing"):
-        readers.numbers(Finished(b" \n", Path()))
+        readers.numbers(ProgramOutput(b" \n", Path()))
     with pytest.raises(ValueError, match="could not convert"):
-        readers.numbers(Finished(b"1 two", Path()))
-    assert readers.json()(Finished(json.dumps([1, None]).encode(), Path())).tolist()[0] == 1.0
+        readers.numbers(ProgramOutput(b"1 two", Path()))
+    assert readers.json()(ProgramOutput(json.dumps([1, None]).encode(), Path())).tolist()[0] == 1.0
 
 
 # What goes wrong.
@@ -184,9 +184,9 @@ def test_another_program_is_another_simulator(tmp_path):
     assert make() != before
 
 
-# Programs that stay.
+# Programs that keep running.
 
-STAYING = """
+PERSISTENT = """
 import os, sys
 for line in sys.stdin:
     top, shift = map(float, line.split())
@@ -198,7 +198,7 @@ for line in sys.stdin:
 
 def test_a_program_may_stay_and_answer_line_by_line(tmp_path):
     simulator = lfi.Simulator.from_command(
-        script(tmp_path, STAYING), prior=PRIOR, stdin="{top} {shift}", stays=True
+        script(tmp_path, PERSISTENT), prior=PRIOR, stdin="{top} {shift}", persistent=True
     )
     x = simulator(THETA, seed=1)
     torch.testing.assert_close(x[:, 0], THETA.sum(1))
@@ -207,7 +207,7 @@ def test_a_program_may_stay_and_answer_line_by_line(tmp_path):
 
 def test_a_program_that_ends_is_started_again(tmp_path):
     simulator = lfi.Simulator.from_command(
-        script(tmp_path, STAYING), prior=PRIOR, stdin="{top} {shift}", stays=True
+        script(tmp_path, PERSISTENT), prior=PRIOR, stdin="{top} {shift}", persistent=True
     )
     simulations = lfi.simulate(simulator, 30, seed=1)
     assert torch.equal(~simulations.valid, simulations.theta[:, 0] < 2)
@@ -216,9 +216,9 @@ def test_a_program_that_ends_is_started_again(tmp_path):
 
 
 def test_a_program_that_stays_ends_with_its_simulator(tmp_path):
-    dialogue = Dialogue(tuple(script(tmp_path, STAYING)), ("a", "b"), "{a} {b}")
-    _, pid = dialogue(np.array([3.0, 1.0]), np.random.default_rng(0))
-    del dialogue
+    command = PersistentCommand(tuple(script(tmp_path, PERSISTENT)), ("a", "b"), "{a} {b}")
+    _, pid = command(np.array([3.0, 1.0]), np.random.default_rng(0))
+    del command
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
 

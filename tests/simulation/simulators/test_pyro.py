@@ -93,7 +93,7 @@ def fickle():
         (line, "z", r"no site \['z'\]"),
         (line, ("x", "slope", "sigma"), "no latent site"),
         (discrete, "x", "coin is discrete"),
-        (correlated, "x", "pair has a law of dependent values"),
+        (correlated, "x", "pair has dependent values"),
         (fickle, "x", "change from run to run"),
     ],
 )

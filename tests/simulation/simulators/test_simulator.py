@@ -363,12 +363,12 @@ def test_trials_must_be_counted():
 @pytest.mark.parametrize("function, batched", [(noisy, True), (of_one, False)], ids=["n", "one"])
 def test_summaries_come_after_x_and_after_each_other(function, batched):
     x_obs = torch.tensor([3.0, 4.0])
-    whole = wrap(function, batched=batched, x_obs=x_obs)
-    norm = whole.with_summary(lambda x: x.square().sum(1, keepdim=True)).with_summary(torch.sqrt)
-    expected = whole(THETA, seed=1).norm(dim=1, keepdim=True)
+    full = wrap(function, batched=batched, x_obs=x_obs)
+    norm = full.with_summary(lambda x: x.square().sum(1, keepdim=True)).with_summary(torch.sqrt)
+    expected = full(THETA, seed=1).norm(dim=1, keepdim=True)
     torch.testing.assert_close(norm(THETA, seed=1), expected)
     torch.testing.assert_close(norm.run_block(THETA, seed=1).x, expected)
-    assert norm.x_obs.tolist() == [5.0] and norm.identity != whole.identity
+    assert norm.x_obs.tolist() == [5.0] and norm.identity != full.identity
 
 
 def test_a_summary_that_loses_rows_is_refused_and_one_that_raises_is_recorded():

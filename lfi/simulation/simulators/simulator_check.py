@@ -1,73 +1,130 @@
-"""A check-up of a simulator: it is run a few times, and what is wrong is said in words.
+"""Checks of a simulator: it is run a few times, and its problems are reported in words.
 
-It looks for what spoils a fit without an error: data that ignore the parameters or the seed, random
-numbers that are always the same, shares of failures, constants and outliers of scale, gradients
-that were promised and do not come.
+They look for what spoils a fit without an error: data that ignore the parameters or the seed,
+random numbers that are always the same, shares of failures, constants and outliers of scale,
+gradients that were promised and do not come.
 """
 
 import math
 import time
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from lfi.runtime.seeds import fresh, numpy_rng
-from lfi.simulation.records.results import ERROR, NONFINITE, OK, Block
-from lfi.simulation.simulators.checkup import Checkup
-from lfi.simulation.simulators.simulator import Simulator
+from lfi.simulation.priors.prior import Prior
+from lfi.simulation.records.results import ERROR, NONFINITE, OK, RowResults
 
-CALLS = 64  # parameter vectors that are tried, fewer where that takes long
-PATIENCE = 20.0  # seconds that all calls together may take before they become fewer
-STEP = 1e-3  # of a parameter's spread, for finite differences
-FLAT = 0.3  # a difference quotient whose halves disagree by more is not trusted
+STEP = 1e-3  # of a parameter's scale, for finite differences
+TOLERANCE = 0.3  # a difference quotient whose halves disagree by more is not trusted
 
 
-def check_up(simulator: Simulator, *, seed: int | None = None) -> Checkup:
-    """Run a simulator a few times and say what is wrong with it.
+@runtime_checkable
+class CheckableSimulator(Protocol):
+    """The attributes and methods of a simulator that the checks use."""
+
+    prior: Prior
+    batched: bool
+    differentiable: bool
+    x_obs: Tensor | None
+
+    def __call__(self, theta: Tensor, seed: int | None = None) -> Tensor:
+        """Return x for every row of theta."""
+        ...
+
+    def run_block(self, theta: Tensor, seed: int) -> RowResults:
+        """Return the results of every row of theta, failures included."""
+        ...
+
+
+@dataclass(frozen=True)
+class SimulatorCheck:
+    """Problems of a simulator, found by running it a few times.
+
+    Attributes:
+        problems: What should be mended, a sentence each.
+        notes: What is good to know, such as its speed.
+        seconds: The time of one simulation.
+        x_shape: The shape of one x, None where all simulations failed.
+        failed: The share of simulations that failed.
+    """
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    seconds: float
+    x_shape: tuple[int, ...] | None
+    failed: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether no problem was found."""
+        return not self.problems
+
+    def describe(self) -> str:
+        """Return problems and notes, a line each."""
+        lines = [f"problem: {text}" for text in self.problems]
+        return "\n".join(lines + [f"note: {text}" for text in self.notes])
+
+    def __repr__(self) -> str:
+        return self.describe()
+
+
+def inspect_simulator(
+    simulator: CheckableSimulator,
+    *,
+    seed: int | None = None,
+    n: int = 64,
+    max_seconds: float = 20.0,
+) -> SimulatorCheck:
+    """Run a simulator a few times and report its problems.
 
     Args:
-        simulator: What to examine.
+        simulator: The simulator.
         seed: None takes fresh entropy.
+        n: How many parameter vectors are tried.
+        max_seconds: The time that all calls together may take before fewer vectors are tried.
     """
     seed = fresh(seed)
-    theta = simulator.prior.sample(CALLS, rng=numpy_rng(seed, 0))
+    theta = simulator.prior.sample(n, rng=numpy_rng(seed, 0))
     began = time.monotonic()
     first = simulator.run_block(theta[:4], seed)
     seconds = (time.monotonic() - began) / 4
-    calls = max(4, min(CALLS, int(PATIENCE / 4 / max(seconds, 1e-9))))
-    theta = theta[:calls]
+    theta = theta[: max(4, int(max_seconds / 4 / max(seconds, 1e-9)))]
     began = time.monotonic()
     block = simulator.run_block(theta, seed)
-    seconds = (time.monotonic() - began) / calls
-    failed = float((block.codes != OK).double().mean())
-    problems, notes = _failures(block), [_cost(simulator, seconds)]
+    seconds = (time.monotonic() - began) / len(theta)
+    valid = block.codes == OK
+    failed = 1 - float(valid.double().mean())
+    problems, notes = _failures(block), [_cost(seconds)]
     if block.x is None:
-        return Checkup(tuple(problems), tuple(notes), seconds, None, failed)
+        return SimulatorCheck(tuple(problems), tuple(notes), seconds, None, failed)
     notes.append(f"x has shape {tuple(block.x.shape[1:])} and dtype {block.dtype}")
     again = simulator.run_block(theta, seed)
     other = simulator.run_block(theta, seed + 1)
     problems += _randomness(simulator, block, again, other)
-    problems += _first_rows(simulator, first, block)
-    problems += _data(block.x[block.codes == OK])
-    problems += _observation(simulator, block.x[block.codes == OK])
+    problems += _shapes(first, block)
+    problems += _constants(block.x[valid])
+    problems += _observation(simulator, block.x[valid])
     if simulator.differentiable:
-        problems += _gradient(simulator, theta[block.codes == OK][:4], seed)
-    return Checkup(tuple(problems), tuple(notes), seconds, tuple(block.x.shape[1:]), failed)
+        problems += _gradient(simulator, theta[valid][:4], seed)
+    return SimulatorCheck(tuple(problems), tuple(notes), seconds, tuple(block.x.shape[1:]), failed)
 
 
-def _cost(simulator: Simulator, seconds: float) -> str:
+def _cost(seconds: float) -> str:
     unit = f"{1e6 * seconds:.0f} microseconds" if seconds < 1e-3 else f"{seconds:.3g} s"
-    return f"one simulation takes {unit}; 10,000 take {_clock(1e4 * seconds)} on one core"
+    return f"one simulation takes {unit}; 10,000 take {_duration(1e4 * seconds)} on one core"
 
 
-def _clock(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
         if seconds > 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.2g} s"
 
 
-def _failures(block: Block) -> list[str]:
+def _failures(block: RowResults) -> list[str]:
     found = []
     n = len(block)
     raised, nonfinite = ((block.codes == code).sum().item() for code in (ERROR, NONFINITE))
@@ -78,7 +135,9 @@ def _failures(block: Block) -> list[str]:
     return found
 
 
-def _randomness(simulator: Simulator, block: Block, again: Block, other: Block) -> list[str]:
+def _randomness(
+    simulator: CheckableSimulator, block: RowResults, again: RowResults, other: RowResults
+) -> list[str]:
     found = []
     if not _equal(block.x, again.x):
         found.append(
@@ -103,14 +162,14 @@ def _randomness(simulator: Simulator, block: Block, again: Block, other: Block) 
 
 
 def _equal(x: Tensor | None, y: Tensor | None) -> bool:
-    """Return whether two runs came to the same, failures included."""
+    """Return whether two runs returned the same data, failures included."""
     if x is None or y is None:
         return x is y
     return x.shape == y.shape and torch.equal(x.nan_to_num(nan=1e300), y.nan_to_num(nan=1e300))
 
 
-def _first_rows(simulator: Simulator, few: Block, many: Block) -> list[str]:
-    """Tell a batched function whose rows depend on what else is in the batch from its shape."""
+def _shapes(few: RowResults, many: RowResults) -> list[str]:
+    """Find a batched function whose x has a shape that depends on the batch."""
     if few.x is None or few.x.shape[1:] == many.x.shape[1:]:
         return []
     return [
@@ -119,7 +178,7 @@ def _first_rows(simulator: Simulator, few: Block, many: Block) -> list[str]:
     ]
 
 
-def _data(x: Tensor) -> list[str]:
+def _constants(x: Tensor) -> list[str]:
     if len(x) < 4:
         return []
     found, flat = [], x.flatten(1).double()
@@ -133,7 +192,7 @@ def _data(x: Tensor) -> list[str]:
     return found
 
 
-def _observation(simulator: Simulator, x: Tensor) -> list[str]:
+def _observation(simulator: CheckableSimulator, x: Tensor) -> list[str]:
     if simulator.x_obs is None or simulator.x_obs.shape == x.shape[1:]:
         return []
     return [
@@ -141,7 +200,7 @@ def _observation(simulator: Simulator, x: Tensor) -> list[str]:
     ]
 
 
-def _gradient(simulator: Simulator, theta: Tensor, seed: int) -> list[str]:
+def _gradient(simulator: CheckableSimulator, theta: Tensor, seed: int) -> list[str]:
     """Compare the promised gradient with finite differences, noise held fixed."""
     if len(theta) == 0:
         return []
@@ -153,9 +212,9 @@ def _gradient(simulator: Simulator, theta: Tensor, seed: int) -> list[str]:
     (gradient,) = torch.autograd.grad(total, tracked)
     if (gradient == 0).all():
         return ["it promises gradients, and all of them are zero: x moves with theta in jumps only"]
-    spread = simulator.prior.sample(256, rng=numpy_rng(seed, 1)).double()
-    step = STEP * (spread.quantile(0.84, dim=0) - spread.quantile(0.16, dim=0))
-    for column, name in enumerate(simulator.names):
+    sample = simulator.prior.sample(256, rng=numpy_rng(seed, 1)).double()
+    step = STEP * (sample.quantile(0.84, dim=0) - sample.quantile(0.16, dim=0))
+    for column, name in enumerate(simulator.prior.names):
         slopes = []
         for size in (step[column], step[column] / 2):
             move = torch.zeros_like(wide)
@@ -166,15 +225,15 @@ def _gradient(simulator: Simulator, theta: Tensor, seed: int) -> list[str]:
             ]
             slopes.append((ends[0] - ends[1]) / (2 * size))
         scale = slopes[0].abs().clamp_min(slopes[0].abs().max() * 1e-3 + 1e-12)
-        smooth = (slopes[0] - slopes[1]).abs() < FLAT * scale
-        wrong = smooth & ((gradient[:, column] - slopes[1]).abs() > 2 * FLAT * scale)
+        smooth = (slopes[0] - slopes[1]).abs() < TOLERANCE * scale
+        wrong = smooth & ((gradient[:, column] - slopes[1]).abs() > 2 * TOLERANCE * scale)
         if not gradient[:, column].isfinite().all():
             found.append(f"its gradient in {name} is not finite")
         elif wrong.any():
             row = int(wrong.nonzero()[0])
             found.append(
                 f"its gradient in {name} is {gradient[row, column]:.3g} where differences of x at "
-                f"fixed noise say {slopes[1][row]:.3g}"
+                f"fixed noise give {slopes[1][row]:.3g}"
             )
         elif not smooth.any() and math.isfinite(float(gradient.sum())):
             found.append(f"at fixed noise x is not smooth in {name}, though gradients are promised")

@@ -1,4 +1,4 @@
-"""Check-ups: each mistake is told in words, and a good simulator passes."""
+"""Checks of simulators: each mistake is told in words, and a good simulator passes."""
 
 import random
 import time
@@ -12,7 +12,7 @@ import lfi
 from simulators import influenza
 
 PRIOR = {"a": Uniform(1.0, 2.0), "b": Normal(0.0, 1.0)}
-OWN = random.SystemRandom()
+RESERVED = random.SystemRandom()
 
 
 def noisy(theta: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -28,14 +28,14 @@ def check(function, **options):
 
 
 def test_good_simulators_pass():
-    for checkup in (
+    for found in (
         check(noisy, differentiable=True),
         check(one, batched=False),
         check(noisy, trials=3),
         lfi.simulation.as_simulator(influenza).check(seed=1),
     ):
-        assert checkup.ok, str(checkup)
-        assert checkup.seconds > 0 and checkup.failed == 0 and "10,000 take" in str(checkup)
+        assert found.ok, str(found)
+        assert found.seconds > 0 and found.failed == 0 and "10,000 take" in str(found)
     assert check(noisy, trials=3).x_shape == (3, 2)
 
 
@@ -68,7 +68,7 @@ def raising(theta, rng):
     "function, options, says",
     [
         (lambda theta: theta, {}, "other seeds give the same data"),
-        (lambda theta: theta + OWN.random(), {}, "equal seeds give different data"),
+        (lambda theta: theta + RESERVED.random(), {}, "equal seeds give different data"),
         (lambda theta, rng: theta + rng.normal(), {}, "all rows of a batch get the same random"),
         (
             raising,
@@ -88,8 +88,8 @@ def raising(theta, rng):
 @pytest.mark.filterwarnings("ignore:invalid value encountered in log")
 @pytest.mark.filterwarnings("ignore:__array_wrap__")
 def test_mistakes_are_told(function, options, says):
-    checkup = check(function, **options)
-    assert says in str(checkup) and not checkup.ok
+    found = check(function, **options)
+    assert says in str(found) and not found.ok
 
 
 def test_slow_simulators_are_called_less_often():
@@ -101,6 +101,6 @@ def test_slow_simulators_are_called_less_often():
         return rng.normal(size=2)
 
     began = time.monotonic()
-    checkup = check(slow, batched=False)
-    assert checkup.ok and len(calls) < 100 and time.monotonic() - began < 30
-    assert checkup.seconds == pytest.approx(0.2, rel=0.5) and "minutes" in str(checkup)
+    found = check(slow, batched=False)
+    assert found.ok and len(calls) < 100 and time.monotonic() - began < 30
+    assert found.seconds == pytest.approx(0.2, rel=0.5) and "minutes" in str(found)

@@ -1,0 +1,128 @@
+"""Workers, the parent's side: fork servers are started, asked to compute, and kept for a minute.
+
+The simulator is sent once, by cloudpickle, so that lambdas, closures and decorated functions
+travel. Ctrl-C reaches the parent only, which then ends the workers. Those of a run that came to its
+end stay for a minute, since to start a Python takes seconds: the next run takes them, if it has the
+same working directory, environment and import path.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import weakref
+from contextlib import suppress
+
+from lfi.simulation.records.results import RowResults
+from lfi.simulation.running.tasks import LostProcess, Task
+from lfi.simulation.running.workers.fork_server import DONE, WorkerSetup, receive, send
+
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+MAIN = "from lfi.simulation.running.workers.fork_server import main; main()"
+
+
+class Worker:
+    """A worker process, which computes one task at a time and survives crashes of its simulator.
+
+    Attributes:
+        end: Ends the process; called without arguments, or when the worker is forgotten.
+    """
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        self.environment = _environment()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", MAIN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is the parent's
+        )
+        self.end = weakref.finalize(self, _end, self.process)
+        self.setup: bytes | None = pickle.dumps(setup)
+
+    def run(self, task: Task) -> RowResults | LostProcess:
+        """Return the results of a task, or how the process that computed it was lost.
+
+        Raises:
+            RuntimeError: If the worker itself is lost, not only its fork.
+        """
+        answer = None
+        if self.setup is None or self._acknowledged(self.setup):
+            self.setup = None
+            answer = self._answer(pickle.dumps(task))
+        if answer is None:
+            code = self.process.wait()
+            raise RuntimeError(
+                f"a worker process died with exit code {code} (-9: out of memory?); fewer workers "
+                "need less memory"
+            )
+        done, value = pickle.loads(answer)
+        if not done:
+            raise value
+        return value
+
+    def release(self) -> None:
+        """End what the simulator has started, and keep the worker for another run."""
+        if self.setup is None and self._acknowledged(DONE):
+            _released.append(self)
+        else:
+            self.end()
+
+    def reuse(self, setup: WorkerSetup) -> bool:
+        """Begin another run; return False where a new process is needed."""
+        return self.environment == _environment() and self._acknowledged(pickle.dumps(setup))
+
+    def _acknowledged(self, frame: bytes) -> bool:
+        return self._answer(frame) == DONE
+
+    def _answer(self, frame: bytes) -> bytes | None:
+        """Return the answer to a frame, None where the process is lost."""
+        try:
+            send(self.process.stdin, frame)
+            return receive(self.process.stdout)
+        except (BrokenPipeError, ValueError):  # it has ended, or its files are closed
+            return None
+
+
+_released: list[Worker] = []
+
+
+def start_workers(n: int, setup: WorkerSetup) -> list[Worker]:
+    """Return workers: those of earlier runs, as far as they can be used, and new ones."""
+    workers: list[Worker] = []
+    while len(workers) < n:
+        try:
+            worker = _released.pop()
+        except IndexError:  # another thread may have taken the last one
+            workers.append(Worker(setup))
+            continue
+        if worker.reuse(setup):
+            workers.append(worker)
+        else:
+            worker.end()
+    return workers
+
+
+def _environment() -> tuple[object, ...]:
+    """Return what a process inherits from the one that starts it."""
+    folder = errors = None
+    with suppress(OSError):  # it may be deleted
+        folder = os.getcwd()
+    with suppress(OSError):  # it may be closed
+        status = os.fstat(2)
+        errors = status.st_dev, status.st_ino, status.st_rdev
+    return os.getpid(), folder, dict(os.environ), list(sys.path), errors
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End a worker's process, and with it what the simulator has started."""
+    with suppress(BrokenPipeError):  # of a task that was on its way
+        process.stdin.close()  # the server notices and ends its fork
+    try:
+        process.wait(2)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    process.stdout.close()
