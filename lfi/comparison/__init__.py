@@ -141,7 +141,6 @@ from lfi.comparison.scores.kernel_distance import (
 from lfi.comparison.scores.memorisation import (
     Memorisation,
     memorisation,
-    nearest,
 )
 from lfi.comparison.scores.mode_coverage import (
     ModeScores,
@@ -295,7 +294,6 @@ __all__ = [
     "mmd_test",
     "mode_scores",
     "ms_ssim",
-    "nearest",
     "objective",
     "recovered",
     "support_scores",

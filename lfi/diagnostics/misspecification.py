@@ -33,6 +33,7 @@ from torch import Tensor
 from lfi.comparison.two_sample.outlier_test import Novelty
 from lfi.inference.training_reference import Misspecified
 from lfi.numerics.arrays import as_observations
+from lfi.numerics.ranks import mid_ranks
 from lfi.runtime.seeds import fresh, torch_rng
 from lfi.simulation import Simulations
 
@@ -205,11 +206,9 @@ def check_observation(
 
 def _two_sided(x: Float[Tensor, " n *event"], x_obs: Float[Tensor, " m *event"]) -> Tensor:
     """Return 2 min(F, 1 - F), F the mid-rank of each entry among the simulated ones and itself."""
-    n, columns = len(x), x.double().reshape(len(x), -1).T.sort(dim=1).values.contiguous()
-    rows = x_obs.double().reshape(len(x_obs), -1).T.contiguous()
-    below, up_to = (torch.searchsorted(columns, rows, right=right) for right in (False, True))
-    middle = (below + (up_to - below + 1) / 2) / (n + 1)
-    return (2 * torch.minimum(middle, 1 - middle)).T.reshape(x_obs.shape)
+    sample, rows = (part.double().reshape(len(part), -1) for part in (x, x_obs))
+    middle = (mid_ranks(sample, rows) + 0.5) / (len(x) + 1)
+    return (2 * torch.minimum(middle, 1 - middle)).reshape(x_obs.shape)
 
 
 def _name(place: tuple[int, ...]) -> str:

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.ridge import left_out_predictions
+
 
 def normal_scores(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """Return each entry's normal score among its column's; ties share their mean rank.
@@ -48,8 +50,6 @@ def predict_left_out(x: Float[Tensor, "n d"], y: Float[Tensor, "n k"]) -> Float[
 
     Ridge regression of y, which should be centred, on the normal scores z of x and on z^2 - 1. The
     penalty is their number: the prior variance of what they explain is then that of the noise.
-    Where H is the matrix that smooths y, leaving row i out makes its prediction
-    ((H y)_i - H_ii y_i) / (1 - H_ii).
 
     Example:
         >>> x = torch.linspace(-2, 2, 50)[:, None]
@@ -58,7 +58,4 @@ def predict_left_out(x: Float[Tensor, "n d"], y: Float[Tensor, "n k"]) -> Float[
     """
     z = normal_scores(x)
     features = torch.cat([z, z.square() - 1], dim=1)
-    u, s, _ = torch.linalg.svd(features, full_matrices=False)
-    shrunk = u * (s.square() / (s.square() + features.shape[1]))
-    own = (shrunk * u).sum(dim=1, keepdim=True)
-    return (shrunk @ (u.mT @ y) - own * y) / (1 - own)
+    return left_out_predictions(features, y, features.shape[1])

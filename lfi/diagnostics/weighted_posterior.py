@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.types import Weighted
+from lfi.numerics.neighbours import neighbour_distance
 from lfi.runtime.seeds import child
 from lfi.simulation import Prior, Simulations
 
@@ -231,7 +232,7 @@ def _neighbour_distance(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
     scale = theta.std(dim=1, keepdim=True)
     z = theta / torch.where(scale > 0, scale, 1.0)
     nearest = 1 + max(1, min(int(theta.shape[1] ** 0.5), theta.shape[1] - 1))  # itself is first
-    return torch.stack([torch.cdist(part, part).kthvalue(nearest, dim=1).values for part in z])
+    return neighbour_distance(z, z, nearest)
 
 
 def _shares(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:

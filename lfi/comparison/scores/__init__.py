@@ -16,7 +16,6 @@ from lfi.comparison.scores.kernel_distance import (
 from lfi.comparison.scores.memorisation import (
     Memorisation,
     memorisation,
-    nearest,
 )
 from lfi.comparison.scores.mode_coverage import (
     ModeScores,
@@ -50,6 +49,5 @@ __all__ = [
     "memorisation",
     "mode_scores",
     "ms_ssim",
-    "nearest",
     "support_scores",
 ]

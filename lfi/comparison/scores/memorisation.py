@@ -19,14 +19,12 @@ Reference:
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.numerics.distances import squared_distances
+from lfi.numerics.neighbours import nearest_neighbours
+from lfi.numerics.ranks import mid_ranks
 from lfi.numerics.weighted_samples import check_samples
-
-ENTRIES = 2**22  # distances held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,32 +42,6 @@ class Memorisation:
     index: Int[Tensor, "m k"]
     share: float
     z: float
-
-
-@torch.no_grad()
-def nearest(
-    x: Float[Tensor, "m d"], training: Float[Tensor, "n e"], *, k: int = 1
-) -> tuple[Float[Tensor, "m k"], Int[Tensor, "m k"]]:
-    """Return distances to the k nearest training points, nearest first, and which they are.
-
-    Raises:
-        TypeError: If x and the training data are not of one floating dtype.
-        ValueError: If shapes do not fit, or k is not between 1 and the number of training points.
-
-    Example:
-        >>> distance, index = nearest(torch.tensor([[1.2]]), torch.tensor([[0.0], [1.0], [2.0]]))
-        >>> round(distance.item(), 3), index.item()
-        (0.2, 1)
-    """
-    check_samples(x, training)
-    if not 1 <= k <= len(training):
-        raise ValueError(f"k must lie between 1 and {len(training)} training points, got {k}")
-    found = [
-        squared_distances(rows, training).topk(k, dim=1, largest=False)
-        for rows in x.split(max(1, ENTRIES // len(training)))
-    ]
-    squares, index = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return squares.sqrt(), index
 
 
 def memorisation(
@@ -97,12 +69,11 @@ def memorisation(
         >>> memorisation(copies, training, held_out).z > 10
         True
     """
-    distance, index = nearest(generated, training, k=k)
-    other, _ = nearest(held_out, training)
+    for sample in (generated, held_out):
+        check_samples(sample, training)
+    distance, index = nearest_neighbours(generated, training, k)
+    other, _ = nearest_neighbours(held_out, training)
     m, h = len(generated), len(held_out)
-    ordered, own = other[:, 0].sort().values, distance[:, 0].contiguous()
-    farther = h - torch.searchsorted(ordered, own, right=True)
-    no_closer = h - torch.searchsorted(ordered, own, right=False)
-    share = (farther + no_closer).double().mean().item() / (2 * h)
+    share = 1 - mid_ranks(other, distance[:, :1]).mean().item() / h
     z = (share - 0.5) / ((m + h + 1) / (12 * m * h)) ** 0.5
     return Memorisation(distance, index, share, z)

@@ -25,17 +25,14 @@ References:
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.numerics.distances import squared_distances
+from lfi.numerics.neighbours import MAX_ENTRIES, distance_chunks, neighbour_distance
 from lfi.numerics.weighted_samples import check_samples
-
-ENTRIES = 2**22  # distances held at once: 32 MB in float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +56,11 @@ class SupportScores:
 
 @torch.no_grad()
 def support_scores(
-    data: Float[Tensor, "*b n d"], generated: Float[Tensor, "*b m e"], *, k: int = 5
+    data: Float[Tensor, "*b n d"],
+    generated: Float[Tensor, "*b m e"],
+    *,
+    k: int = 5,
+    max_entries: int = MAX_ENTRIES,
 ) -> SupportScores:
     """Return precision, recall, density and coverage of generated points, or of their features.
 
@@ -67,6 +68,7 @@ def support_scores(
         data: The data, held out from training, (*b, n, d).
         generated: The generator's points, (*b, m, d).
         k: The neighbour that a ball reaches to.
+        max_entries: Distances held at once.
 
     Raises:
         TypeError: If the samples are not of one floating dtype.
@@ -82,14 +84,17 @@ def support_scores(
     n, m = data.shape[-2], generated.shape[-2]
     if not 1 <= k < min(n, m):
         raise ValueError(f"k must be at least 1 and below both sizes, {n} and {m}, got {k}")
-    reach, own = _radii(data, k), _radii(generated, k)
+    # of itself, a point is the first neighbour
+    radius, own = (
+        neighbour_distance(x, x, k + 1, max_entries=max_entries) for x in (data, generated)
+    )
     inside = data.new_zeros(generated.shape[:-1])  # of how many balls of the data
     covered, recalled = [], []
-    for rows, squares in _in_rows(data, generated):
-        near = squares <= reach[..., rows, None]
+    for rows, distance in distance_chunks(data, generated, max_entries=max_entries):
+        near = distance <= radius[..., rows, None]
         inside += near.sum(dim=-2)
         covered.append(near.any(dim=-1))
-        recalled.append((squares <= own[..., None, :]).any(dim=-1))
+        recalled.append((distance <= own[..., None, :]).any(dim=-1))
     return SupportScores(
         precision=(inside > 0).to(data.dtype).mean(dim=-1),
         recall=torch.cat(recalled, dim=-1).to(data.dtype).mean(dim=-1),
@@ -107,19 +112,3 @@ def expected_coverage(n: int, m: int, k: int) -> float:
         0.969
     """
     return 1 - math.prod((n - i) / (n + m - i) for i in range(1, k + 1))
-
-
-def _radii(x: Float[Tensor, "*b n d"], k: int) -> Float[Tensor, "*b n"]:
-    """Return each point's squared distance to its k-th nearest neighbour other than itself."""
-    parts = [squares.kthvalue(k + 1, dim=-1).values for _, squares in _in_rows(x, x)]
-    return torch.cat(parts, dim=-1)
-
-
-def _in_rows(
-    x: Float[Tensor, "*b n d"], y: Float[Tensor, "*b m d"]
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield squared distances of some rows of x to all of y, and which rows they are."""
-    size = max(1, ENTRIES // (y.shape[-2] * math.prod(x.shape[:-2])))
-    for start in range(0, x.shape[-2], size):
-        rows = slice(start, start + size)
-        yield rows, squared_distances(x[..., rows, :], y)

@@ -32,6 +32,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.numerics.neighbours import neighbour_distance
+
 REFERENCE, HELD_OUT = 10_000, 2_000  # points at most
 NEIGHBOUR = 5
 LEAST = 20  # points of a sample
@@ -85,12 +87,9 @@ class _Distances:
 
     def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "3 n"]:
         z = self.coordinates(rows)
-        nearest = [
-            torch.cdist(part, self.reference).kthvalue(self.neighbour, dim=1).values
-            for part in z.split(PART)
-        ]
+        nearest = neighbour_distance(z, self.reference, self.neighbour)
         white = torch.linalg.solve_triangular(self.root, (z - self.mean).T, upper=False)
-        return torch.stack([torch.cat(nearest), white.square().sum(dim=0), z.abs().amax(dim=1)])
+        return torch.stack([nearest, white.square().sum(dim=0), z.abs().amax(dim=1)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.abc.summaries import Summary, summarised
+from lfi.numerics.ridge import fit_ridge
 
 FLOOR = 1e-12  # of squared residuals, as a share of their mean: log 0 tells nothing
 
@@ -60,7 +61,7 @@ class LocalLinear:
             ValueError: If there are no more of them than summaries.
         """
         s = _away(self.summary, x, x_obs)
-        return u - _regression(s, u, weights, self.ridge)[1]
+        return u - s @ fit_ridge(s, u, self.ridge, weights).slope
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,12 @@ class Heteroscedastic:
             ValueError: If there are no more of them than summaries.
         """
         s = _away(self.summary, x, x_obs)
-        centre, slope = _regression(s, u, weights, self.ridge)
-        residual = u - centre - slope
+        fit = fit_ridge(s, u, self.ridge, weights)
+        residual = u - fit(s)
         squared = residual.square()
         squared = squared + FLOOR * (weights @ squared) + torch.finfo(u.dtype).tiny
-        _, log_variance = _regression(s, squared.log(), weights, self.ridge)
-        return centre + residual * torch.exp(-log_variance / 2)
+        log_variance = s @ fit_ridge(s, squared.log(), self.ridge, weights).slope
+        return fit.intercept + residual * torch.exp(-log_variance / 2)
 
 
 def _away(summary: Summary | None, x: Tensor, x_obs: Tensor) -> Float[Tensor, "n k"]:
@@ -106,19 +107,3 @@ def _away(summary: Summary | None, x: Tensor, x_obs: Tensor) -> Float[Tensor, "n
     if not s.isfinite().all():
         raise ValueError("summary: summaries of accepted simulations are not finite")
     return s
-
-
-def _regression(
-    s: Float[Tensor, "n k"], u: Float[Tensor, "n dim"], weights: Float[Tensor, " n"], ridge: float
-) -> tuple[Float[Tensor, " dim"], Float[Tensor, "n dim"]]:
-    """Return the fitted values at s = 0, and what they change by at every s."""
-    weights = (weights / weights.sum()).to(u)
-    mean_s, mean_u = weights @ s, weights @ u
-    z = s - mean_s
-    sd = (weights @ z.square()).sqrt()
-    z = z / torch.where(sd > 0, sd, 1.0)
-    gram = z.T @ (weights[:, None] * z)
-    gram = gram + (ridge + 1e-12) * torch.eye(len(gram), dtype=u.dtype)
-    slope = torch.linalg.solve(gram, z.T @ (weights[:, None] * (u - mean_u)))
-    slope = slope / torch.where(sd > 0, sd, 1.0)[:, None]
-    return mean_u - mean_s @ slope, s @ slope

@@ -35,6 +35,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.abc.distances import ROWS, Measure, same_shape
+from lfi.numerics.ridge import fit_ridge
 
 Summary = Callable[[Float[Tensor, " n *event"]], Float[Tensor, "n k"]]
 Spread = Callable[[Float[Tensor, "n k"], Float[Tensor, " k"]], Float[Tensor, " k"]]
@@ -180,12 +181,8 @@ class SemiAutomatic:
             z = torch.asinh((s - middle) / scale)
             return torch.cat([z, z.square()], dim=1)
 
-        z = features(s)
-        mean, sd = z.mean(dim=0), _safe(z.std(dim=0, correction=0))
-        z = (z - mean) / sd
-        gram = z.T @ z / len(z) + self.ridge * torch.eye(z.shape[1], dtype=z.dtype)
-        slope = torch.linalg.solve(gram, z.T @ (theta - theta.mean(dim=0)) / len(z))
-        return lambda s: (features(s) - mean) / sd @ slope
+        fit = fit_ridge(features(s), theta, self.ridge)
+        return lambda s: fit(features(s))
 
     def _by_regressor(self, s: Tensor, theta: Tensor) -> Callable[[Tensor], Tensor]:
         from sklearn.base import clone

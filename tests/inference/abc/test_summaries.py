@@ -93,7 +93,7 @@ def test_the_default_regression_is_ridge_on_robust_features_and_squares():
     z = (z - z.mean(dim=0)) / z.std(dim=0, correction=0)
     augmented = torch.cat([z, (101 * 0.5) ** 0.5 * torch.eye(4)])
     target = torch.cat([theta - theta.mean(), torch.zeros(4, 1)])
-    expected = z @ torch.linalg.lstsq(augmented, target).solution
+    expected = theta.mean() + z @ torch.linalg.lstsq(augmented, target).solution
     torch.testing.assert_close(lfi.abc.SemiAutomatic(ridge=0.5).learn(theta, x)(x), expected)
 
 
