@@ -19,8 +19,8 @@ from lfi.networks.critics.measured import (
     MeasuredCritic,
 )
 from lfi.networks.critics.nested import (
-    Copies,
-    Members,
+    CriticCopies,
+    NestedCritics,
     SampleCritics,
 )
 from lfi.networks.critics.pair import (
@@ -80,14 +80,14 @@ __all__ = [
     "Columns",
     "ConditionalFlow",
     "Coordinates",
-    "Copies",
+    "CriticCopies",
     "Features",
     "ImageCritic",
     "ImageEmbedding",
     "ImageGenerator",
     "LipschitzCritic",
     "MeasuredCritic",
-    "Members",
+    "NestedCritics",
     "MixedCritic",
     "MixtureGenerator",
     "MultiscaleCritic",

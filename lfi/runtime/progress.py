@@ -73,7 +73,7 @@ def bar(description: str, total: int | None, show: bool = True) -> Iterator[Adva
 
 
 def held_out_note(latest: dict[str, float]) -> str:
-    """Return what stands behind a bar while a monitor judges: its latest judgement.
+    """Return the note behind a bar of training: the latest validation.
 
     Example:
         >>> held_out_note({"held-out": 0.51234})

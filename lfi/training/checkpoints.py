@@ -67,10 +67,10 @@ class State:
         record: The history so far.
         done: How many steps.
         latest: The latest values of the history's columns.
-        best: The best judgement.
+        best: The lowest validated value.
         best_step: Its step.
         best_states: The modules' weights then.
-        bad: Judgements since.
+        bad: Validations since.
         stopped: Why training ends before its last step, or nothing.
         seconds: How long it has taken.
     """
@@ -89,7 +89,7 @@ class State:
 PLAIN = ("done", "latest", "best", "best_step", "bad", "stopped", "seconds")
 
 
-def save(
+def save_checkpoint(
     checkpoint: Checkpoint,
     state: State,
     moves: Sequence[Move],
@@ -135,7 +135,7 @@ def save(
     write(checkpoint.path, KIND, spec, tensors)
 
 
-def load(
+def load_checkpoint(
     checkpoint: Checkpoint,
     state: State,
     moves: Sequence[Move],

@@ -13,7 +13,7 @@ import torch
 
 from lfi.runtime.seeds import fresh, torch_rng
 from lfi.training.batches import Batch, Batches
-from lfi.training.checkpoints import Checkpoint, State, load, save
+from lfi.training.checkpoints import Checkpoint, State, load_checkpoint, save_checkpoint
 from lfi.training.history import POINTS, History, Recorder
 from lfi.training.players import Move, Player, Step
 from lfi.training.schedules import Schedule, constant
@@ -24,18 +24,18 @@ Callback = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Monitor:
-    """An independent judge of the players, on data that they never see.
+    """Validation of the players on data that they are not trained on.
 
     Attributes:
         measure: What to make small, a number of the held-out batch. It sees the averaged weights
             where a player keeps them, and no gradient.
-        every: How many steps lie between two judgements.
-        patience: Stop after this many judgements without improvement; None for never.
+        every: How many steps lie between two validations.
+        patience: Stop after this many validations without improvement; None for never.
         name: The column of the history.
-        chooses: Whether the modules end with the weights of the best judgement; if not, the
-            judgements are only noted.
-        watch: Called after each judgement with the number of steps done, while the modules are as
-            they were judged.
+        chooses: Whether the modules end with the weights of the best validation; if not, the
+            values are only recorded.
+        watch: Called after each validation with the number of steps done, while the modules are as
+            they were validated.
     """
 
     measure: Callable[[Batch], float]
@@ -47,7 +47,7 @@ class Monitor:
 
 
 @torch.no_grad()
-def _judge(monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: int) -> float:
+def _validate(monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: int) -> float:
     """Measure with the averaged weights in place, and put the players' own back."""
     own = [copy.deepcopy(m.player.module.state_dict()) for m in moves if m.average is not None]
     averaged = [m for m in moves if m.average is not None]
@@ -83,14 +83,14 @@ def fit(
     """Train the players' modules in place.
 
     The modules end with their averaged weights where the player keeps an average, and with those
-    of the best judgement where there is a monitor; in evaluation mode, with gradients allowed.
+    of the best validation where there is a monitor; in evaluation mode, with gradients allowed.
 
     Args:
         players: Who moves, in the order of their turns.
         batches: Where everyone draws from.
         steps: How many turns to take at the most.
         turn: How one turn goes.
-        monitor: Judges on `batches.held_out`.
+        monitor: Validates on `batches.held_out`.
         schedule: The learning rates' factor, of the share of steps done.
         seed: None takes fresh entropy, which the history records.
         device: Where the modules are trained, and stay.
@@ -121,7 +121,7 @@ def fit(
     if not players:
         raise ValueError("players: nobody plays")
     if monitor is not None and batches.held_out is None:
-        raise ValueError("monitor: the batches hold nothing out to judge on")
+        raise ValueError("monitor: the batches hold nothing out to validate on")
     resumed = checkpoint is not None and checkpoint.exists
     seed = checkpoint.seed(seed) if resumed else fresh(seed)
     rng = torch_rng(seed)
@@ -132,7 +132,7 @@ def fit(
         move.freeze()
     state = State(Recorder(max(1, steps // POINTS)))
     if resumed:
-        load(checkpoint, state, moves, batches, rng, steps)
+        load_checkpoint(checkpoint, state, moves, batches, rng, steps)
     begin = time.monotonic() - state.seconds
     try:
         while state.done < steps and not state.stopped:
@@ -144,12 +144,12 @@ def fit(
             if done % state.record.every == 0 or done == steps:
                 state.latest |= state.record.close(done)
             if monitor is not None and (done % monitor.every == 0 or done == steps):
-                _note(monitor, _judge(monitor, moves, batches.held_out, done), state, moves)
+                _note(monitor, _validate(monitor, moves, batches.held_out, done), state, moves)
             for callback in callbacks:
                 callback(done, state.latest)
             state.seconds = time.monotonic() - begin
             if checkpoint is not None and (done % checkpoint.every == 0 or done == steps):
-                save(checkpoint, state, moves, batches, rng, steps, seed)
+                save_checkpoint(checkpoint, state, moves, batches, rng, steps, seed)
     finally:
         for move in moves:
             move.freeze(False)
@@ -163,7 +163,7 @@ def fit(
 
 
 def _note(monitor: Monitor, value: float, state: State, moves: Sequence[Move]) -> None:
-    """Keep a judgement, the best weights where they are asked for, and end where it is time."""
+    """Record a validation, keep the best weights, and stop where patience is at its end."""
     state.record.columns.setdefault(monitor.name, []).append((state.done, value))
     state.latest[monitor.name] = value
     if not monitor.chooses:
@@ -174,4 +174,4 @@ def _note(monitor: Monitor, value: float, state: State, moves: Sequence[Move]) -
     elif monitor.patience is not None:
         state.bad += 1
         if state.bad >= monitor.patience:
-            state.stopped = f"no improvement in {state.bad} judgements"
+            state.stopped = f"no improvement in {state.bad} validations"

@@ -163,5 +163,5 @@ class Move:
 
     @property
     def current(self) -> nn.Module:
-        """The module to judge: the averaged one where there is one."""
+        """The module to validate: the averaged one where there is one."""
         return self.player.module if self.average is None else self.average

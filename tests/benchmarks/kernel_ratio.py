@@ -43,7 +43,7 @@ import torch  # noqa: E402
 from torch.distributions import Normal  # noqa: E402
 
 import lfi  # noqa: E402
-from lfi.ratio.kernel.lsif import Quadratic  # noqa: E402
+from lfi.ratio.kernel.lsif import LeastSquaresObjective  # noqa: E402
 
 HERE = Path(__file__).parent
 ALPHAS = (0.0, 0.1, 0.5, 0.7)
@@ -275,7 +275,9 @@ def score(table: Table) -> None:
             c = torch.linalg.solve(moments + ridge * torch.eye(20), a.mean(0))
             r_x, r_y = phi_p[i] @ c, phi_q[i] @ c
             brute += float(alpha * r_x**2 / 2 + (1 - alpha) * r_y**2 / 2 - r_x) / n
-        ours = float(Quadratic(phi_p, phi_q, alpha).leave_one_out(torch.tensor([ridge]))[0])
+        ours = float(
+            LeastSquaresObjective(phi_p, phi_q, alpha).leave_one_out(torch.tensor([ridge]))[0]
+        )
         said = io.StringIO()
         search = sys.modules["densratio.RuLSIF"].search_sigma_and_lambda
         with contextlib.redirect_stdout(said):

@@ -8,7 +8,7 @@ optimiser and losses (non-saturating): of the ring with 64 units, and of the 64 
 with 256. Under "R1" there are a gradient penalty and an average of the generator's weights, as in
 practice; torchgan has neither, so it plays under "plain" alone. The loop by hand is the shortest
 that does this: no check, no history, no judge, and the penalty at values it has anyway. lfi's fit
-is timed whole, with its twenty judgements on held-out data.
+is timed whole, with its twenty validations on held-out data.
 
 2,000 steps of the ring, 1,000 of digits; repetitions are interleaved. What is counted is the
 processor's time of one thread, which is the clock's where nothing else runs; printed are medians,

@@ -16,8 +16,8 @@ from lfi.networks.critics.measured import (
     MeasuredCritic,
 )
 from lfi.networks.critics.nested import (
-    Copies,
-    Members,
+    CriticCopies,
+    NestedCritics,
     SampleCritics,
 )
 from lfi.networks.critics.pair import (
@@ -36,10 +36,10 @@ from lfi.networks.critics.vector import (
 
 __all__ = [
     "Bridges",
-    "Copies",
+    "CriticCopies",
     "LipschitzCritic",
     "MeasuredCritic",
-    "Members",
+    "NestedCritics",
     "MixedCritic",
     "MultiscaleCritic",
     "PairCritic",

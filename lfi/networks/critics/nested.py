@@ -1,20 +1,21 @@
-"""Critics of data that are smooth before they are flexible, several side by side.
+"""Nested critics of data: linear, smooth and free ones, several stacked in one.
 
     level 0     h(x) = a + b . z                                        linear
-    level 1     h(x) = a + b . t,    t = (z, asinh(x / knee), z_i z_j)  smooth
+    level 1     h(x) = a + b . t,    t = (z, asinh(x / s), z_i z_j)     smooth
     level 2     h(x) = a + b . t + c(t)                                 free, c a residual network
 
-with z standardised, and logarithmic beyond four standard deviations. The log ratio of two Gaussians
-that differ by a shift is linear, by a scale quadratic, of gammas and other positive data
-logarithmic; c begins at zero and bends what is left. Every coefficient is fitted to noise as well,
-needed or not, so where the ratio is simple a free critic errs by more than a simple one. The levels
-are therefore kept apart, each starting where the one below ended, and the critic's value is their
-weighted mean, with weights that held-out samples choose (`lfi.training.stacking`):
+with z standardised, and logarithmic beyond four standard deviations, and s the scale of each entry.
+The log ratio of two Gaussians that differ by a shift is linear, by a scale quadratic, of gammas and
+other positive data logarithmic; c begins at zero and fits what is left. Every coefficient is fitted
+to noise as well, needed or not, so where the ratio is simple a free critic errs by more than a
+simple one. The levels are therefore kept apart, each starting where the one below ended, and the
+critic's value is their weighted mean, with weights that held-out samples choose
+(`lfi.training.stacking`):
 
     h = w_0 h_0 + w_1 h_1 + w_2 h_2,    w >= 0,  w_0 + w_1 + w_2 = 1.
 
-Members are critics of the same shape that see different rows. They stand side by side in one batch
-of matrices, so that a step calls each operation once, however many members there are.
+Members are critics of the same shape that see different rows. Their weights are stacked in one
+batch of matrices, so that a step calls each operation once, however many members there are.
 """
 
 import copy
@@ -33,8 +34,8 @@ PRODUCTS = 10  # entries of an event up to which all their products are terms; b
 BULK = 4.0  # standard deviations beyond which z is logarithmic
 
 
-class Members(nn.Module, ABC):
-    """Critics side by side, each of one or several levels.
+class NestedCritics(nn.Module, ABC):
+    """Stacked critics, each of one or several nested levels.
 
     Attributes:
         levels: What trains at each level; later ones begin where earlier ones ended.
@@ -54,7 +55,7 @@ class Members(nn.Module, ABC):
         """How many critics there are."""
 
     @abstractmethod
-    def learn(self, x: Float[Tensor, "n members ..."]) -> None:
+    def fit_from_data(self, x: Float[Tensor, "n members ..."]) -> None:
         """Take each member's standardisation from the rows that it trains on."""
 
     @abstractmethod
@@ -70,13 +71,13 @@ class Members(nn.Module, ABC):
         return torch.stack([self.weights[k] * self.at(k, x) for k in used]).sum(0)
 
 
-class Copies(Members):
-    """Copies of one network of the user's own, of one level.
+class CriticCopies(NestedCritics):
+    """CriticCopies of one network of the user's own, of one level.
 
-    A network that has a method `learn` is handed the rows that it trains on.
+    A network that has a method `fit_from_data` is handed the rows that it trains on.
 
     Example:
-        >>> copies = Copies(nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), 3)
+        >>> copies = CriticCopies(nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), 3)
         >>> copies(torch.zeros(5, 3, 2)).shape
         torch.Size([5, 3])
     """
@@ -89,11 +90,11 @@ class Copies(Members):
         """How many copies there are."""
         return len(self.levels[0])
 
-    def learn(self, x: Float[Tensor, "n members ..."]) -> None:
-        """Hand each network that can learn scales its rows."""
+    def fit_from_data(self, x: Float[Tensor, "n members ..."]) -> None:
+        """Hand each network that takes scales from data its rows."""
         for critic, rows in zip(self.levels[0], x.unbind(1), strict=True):
-            if hasattr(critic, "learn"):
-                critic.learn(rows)
+            if hasattr(critic, "fit_from_data"):
+                critic.fit_from_data(rows)
 
     def at(self, level: int, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
         """Return each copy's value.
@@ -111,7 +112,7 @@ class Copies(Members):
         return torch.stack(values, dim=1)
 
 
-class Linears(nn.Module):
+class StackedLinear(nn.Module):
     """A linear layer for each member, (members, n, size) to (members, n, out)."""
 
     def __init__(self, members: int, size: int, out: int, zero: bool = False) -> None:
@@ -127,7 +128,7 @@ class Linears(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
-class Level(nn.Module):
+class NestedLevel(nn.Module):
     """A linear function of the first terms, and a residual network of all where it has a width.
 
     Without normalisation layers, which would give one entry of an event a direction and no size.
@@ -136,15 +137,17 @@ class Level(nn.Module):
     def __init__(self, members: int, used: int, terms: int, width: int, layers: int) -> None:
         super().__init__()
         self.used = used
-        self.line = Linears(members, used, 1, zero=True)
+        self.line = StackedLinear(members, used, 1, zero=True)
         self.network = nn.ModuleList()
         if width:
-            self.network.append(Linears(members, terms, width))
+            self.network.append(StackedLinear(members, terms, width))
             self.network.extend(
-                nn.ModuleList([Linears(members, width, width), Linears(members, width, width)])
+                nn.ModuleList(
+                    [StackedLinear(members, width, width), StackedLinear(members, width, width)]
+                )
                 for _ in range(layers)
             )
-            self.network.append(Linears(members, width, 1, zero=True))
+            self.network.append(StackedLinear(members, width, 1, zero=True))
 
     def forward(self, terms: Float[Tensor, "members n terms"]) -> Float[Tensor, "members n"]:
         """Return each member's log ratio."""
@@ -158,7 +161,7 @@ class Level(nn.Module):
         return h.squeeze(-1)
 
 
-class SampleCritics(Members):
+class SampleCritics(NestedCritics):
     """log p(x) / q(x) by three levels, standardisation included.
 
     Attributes:
@@ -180,14 +183,14 @@ class SampleCritics(Members):
         terms = 2 * entries + products
         super().__init__(
             [
-                Level(members, entries, terms, 0, 0),
-                Level(members, terms, terms, 0, 0),
-                Level(members, terms, terms, width, layers),
+                NestedLevel(members, entries, terms, 0, 0),
+                NestedLevel(members, terms, terms, 0, 0),
+                NestedLevel(members, terms, terms, width, layers),
             ]
         )
         self.spec = {"shape": list(shape), "members": members, "width": width, "layers": layers}
         self.register_buffer("pairs", pairs, persistent=False)
-        self.register_buffer("knee", torch.ones(members, entries, dtype=torch.float32))
+        self.register_buffer("asinh_scale", torch.ones(members, entries, dtype=torch.float32))
         self.linear, self.logarithmic = (
             Standardise((members, entries)),
             Standardise((members, entries)),
@@ -199,12 +202,12 @@ class SampleCritics(Members):
         """How many critics there are."""
         return self.spec["members"]
 
-    def learn(self, x: Float[Tensor, "n members ..."]) -> None:
+    def fit_from_data(self, x: Float[Tensor, "n members ..."]) -> None:
         """Take each member's standardisation from the rows that it trains on."""
         x = x.flatten(2) if x.ndim > 2 else x[..., None]
-        self.knee.copy_(torch.stack([knee(rows) for rows in x.unbind(1)]))
+        self.asinh_scale.copy_(torch.stack([knee(rows) for rows in x.unbind(1)]))
         self.linear.learn(x)
-        self.logarithmic.learn(torch.asinh(x / self.knee))
+        self.logarithmic.learn(torch.asinh(x / self.asinh_scale))
         self.products.learn(self._products(self._bulk(x)))
 
     def begin(self, level: int) -> None:
@@ -227,10 +230,10 @@ class SampleCritics(Members):
         return values @ self.weights
 
     def terms(self, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "members n terms"]:
-        """Return z, asinh(x / knee) and products, all of them standardised."""
+        """Return z, asinh(x / s) and products, all of them standardised."""
         x = x.flatten(2) if x.ndim > 2 else x[..., None]
         z = self._bulk(x)
-        logarithmic = self.logarithmic(torch.asinh(x / self.knee))
+        logarithmic = self.logarithmic(torch.asinh(x / self.asinh_scale))
         products = self.products(self._products(z))
         return torch.cat([z, logarithmic, products], dim=-1).transpose(0, 1)
 

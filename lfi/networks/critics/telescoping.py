@@ -1,4 +1,4 @@
-"""Many log ratios by one network: what telescoping ratios are made of.
+"""Log ratios of many bridges by one network, for telescoping density-ratio estimation.
 
 K bridges look at one z, or each at its own z, and share all that is costly:
 
@@ -72,8 +72,10 @@ class Bridges(nn.Module):
         else:
             self.register_buffer("whitener", torch.ones(bridges, 1, size, dtype=torch.float32))
 
-    def learn(self, mean: Float[Tensor, "w d"], covariance: Float[Tensor, "w d d"]) -> None:
-        """Take the centres and whiteners from the moments of the K + 1 waymarks."""
+    def fit_from_moments(
+        self, mean: Float[Tensor, "w d"], covariance: Float[Tensor, "w d d"]
+    ) -> None:
+        """Take the centres and whitening matrices from the moments of the K + 1 waymarks."""
         middle, half = (mean[1:] + mean[:-1]) / 2, (mean[1:] - mean[:-1]) / 2
         within = (covariance[1:] + covariance[:-1]) / 2
         pooled = within + half[:, :, None] * half[:, None, :]
@@ -81,8 +83,8 @@ class Bridges(nn.Module):
         if self.quadratic:
             self.whitener.copy_(inverse_root(pooled))
         else:
-            spread = pooled.diagonal(dim1=1, dim2=2)
-            self.whitener.copy_(torch.where(spread > 0, spread, 1.0).rsqrt()[:, None])
+            variance = pooled.diagonal(dim1=1, dim2=2)
+            self.whitener.copy_(torch.where(variance > 0, variance, 1.0).rsqrt()[:, None])
 
     def smooth(self) -> list[nn.Parameter]:
         """Return the parameters of the quadratic part."""
@@ -91,25 +93,25 @@ class Bridges(nn.Module):
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "bridges n"]:
         """Return every bridge's log ratio at the same points."""
         t = self.trunk(z.clamp(-LIMIT, LIMIT)).expand(self.bridges, -1, -1)
-        return self._smooth(z.expand(self.bridges, -1, -1)) + self._bent(t)
+        return self._smooth(z.expand(self.bridges, -1, -1)) + self._read_trunk(t)
 
     def successive(
-        self, z: Float[Tensor, "w n d"], bent: bool = True
+        self, z: Float[Tensor, "w n d"], with_trunk: bool = True
     ) -> tuple[Float[Tensor, "bridges n"], Float[Tensor, "bridges n"]]:
         """Return each bridge's log ratio at the waymark where it begins and where it ends.
 
         Args:
             z: Samples of the K + 1 waymarks, in order: bridge k is the ratio of waymark k to k + 1.
-            bent: False leaves the trunk out: what is left is quadratic.
+            with_trunk: False leaves the trunk out: what is left is quadratic.
         """
         h = self._smooth(torch.cat([z[:-1], z[1:]], dim=1))
-        if bent:
+        if with_trunk:
             t = self.trunk(z.clamp(-LIMIT, LIMIT))
-            h = h + self._bent(torch.cat([t[:-1], t[1:]], dim=1))
+            h = h + self._read_trunk(torch.cat([t[:-1], t[1:]], dim=1))
         h_p, h_q = h.split(z.shape[1], dim=1)
         return h_p, h_q
 
-    def _bent(self, t: Float[Tensor, "k n width"]) -> Float[Tensor, "k n"]:
+    def _read_trunk(self, t: Float[Tensor, "k n width"]) -> Float[Tensor, "k n"]:
         """Return what bridge k reads from its own trunk."""
         return torch.bmm(F.silu(torch.addcmul(self.shift, t, self.scale)), self.read).squeeze(-1)
 

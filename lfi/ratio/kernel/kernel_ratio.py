@@ -24,7 +24,7 @@ user's units); computation is in float64.
 
 References:
     Sugiyama, Suzuki & Kanamori, Density Ratio Estimation in Machine Learning, 2012.
-    and those of the modules `least_squares`, `maximum_likelihood` and `mean_matching`.
+    and those of the modules `lsif`, `kliep` and `kmm`.
 """
 
 import math
@@ -39,9 +39,9 @@ from torch import Tensor
 from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype, two_samples
 from lfi.numerics.distances import median_distance
-from lfi.ratio.kernel.kliep import FOLDS, MaximumLikelihood, fit_maximum_likelihood
-from lfi.ratio.kernel.kmm import MeanMatching, match_means
-from lfi.ratio.kernel.lsif import LeastSquares, fit_least_squares
+from lfi.ratio.kernel.kliep import FOLDS, KliepRatio, fit_kliep
+from lfi.ratio.kernel.kmm import KmmRatio, fit_kmm
+from lfi.ratio.kernel.lsif import LeastSquaresRatio, fit_ulsif
 from lfi.ratio.types import Ratio
 from lfi.runtime import fresh, torch_rng
 
@@ -70,7 +70,7 @@ class KernelRatio(BaseEstimator, Ratio):
         seed: Of the centres and folds; None takes fresh entropy.
 
     Attributes:
-        model_: What was fitted: `LeastSquares`, `MaximumLikelihood` or `MeanMatching`.
+        model_: What was fitted: `LeastSquaresRatio`, `KliepRatio` or `KmmRatio`.
         width_: The chosen width, in standard deviations of p (not MMD).
         ridge_: The ridge (not KLIEP).
         widths_: Those it was chosen from (not MMD).
@@ -156,7 +156,7 @@ class KernelRatio(BaseEstimator, Ratio):
             ValueError: If the events have another shape than those fitted to, or are not finite.
         """
         rows, like = self._rows(x)
-        if isinstance(self.model_, MaximumLikelihood):
+        if isinstance(self.model_, KliepRatio):
             return self.model_.log_ratio(rows).exp().to(like)
         r = self.model_.ratio(rows).clamp(min=0)
         return (r.clamp(max=1 / self.alpha_) if self.alpha_ else r).to(like)
@@ -175,7 +175,7 @@ class KernelRatio(BaseEstimator, Ratio):
             ValueError: If the events have another shape than those fitted to, or are not finite.
         """
         rows, like = self._rows(x)
-        if isinstance(self.model_, MaximumLikelihood):
+        if isinstance(self.model_, KliepRatio):
             return self.model_.log_ratio(rows).to(like)
         r = self.model_.ratio(rows)
         positive = r > 0
@@ -207,7 +207,7 @@ class KernelRatio(BaseEstimator, Ratio):
         if likelihood:
             folds_q = torch.randperm(len(q), generator=torch_rng(self.seed_, 1)) % FOLDS
             folds = torch.arange(len(p), device=p.device) % FOLDS, folds_q.to(p.device)
-            model = fit_maximum_likelihood(x_p, x_q, centres, self.widths_, *folds)
+            model = fit_kliep(x_p, x_q, centres, self.widths_, *folds)
         else:
             if self.ridges is None:
                 least = -math.log10(min(len(p), len(q)))
@@ -216,7 +216,7 @@ class KernelRatio(BaseEstimator, Ratio):
                 )
             else:
                 self.ridges_ = p.new_tensor(list(self.ridges))
-            model = fit_least_squares(x_p, x_q, centres, self.widths_, self.ridges_, self.alpha)
+            model = fit_ulsif(x_p, x_q, centres, self.widths_, self.ridges_, self.alpha)
             self.ridge_, self.pearson_ = model.ridge, model.pearson
         self.width_, self.scores_ = model.width, model.scores
         self._set(model, len(q))
@@ -225,14 +225,14 @@ class KernelRatio(BaseEstimator, Ratio):
         """Fit by mean matching, in the samples' own units and floating dtype."""
         dtype = floating_dtype(torch.promote_types(p.dtype, q.dtype))
         self.ridge_ = 1.0 if self.ridges is None else float(self.ridges[0])
-        model = match_means(
+        model = fit_kmm(
             p.to(dtype), q.to(dtype), self.loss.kernel, ridge=self.ridge_, bound=self.bound
         )
         self.scale_ = torch.ones(p.shape[1], dtype=dtype, device=p.device)
         self.weights_ = model.weights
         self._set(model, len(q))
 
-    def _set(self, model: LeastSquares | MaximumLikelihood | MeanMatching, q_size: int) -> None:
+    def _set(self, model: LeastSquaresRatio | KliepRatio | KmmRatio, q_size: int) -> None:
         self.model_, self.alpha_, self.q_size_ = model, self.alpha, q_size
 
     def _forget(self) -> None:

@@ -44,7 +44,7 @@ TOLERANCE_OF_FOLDS = 1e-4  # nats: far below what folds differ by
 
 
 @dataclass(frozen=True, eq=False)
-class MaximumLikelihood:
+class KliepRatio:
     """A ratio fitted by maximum likelihood: a mixture of kernels.
 
     Attributes:
@@ -64,14 +64,14 @@ class MaximumLikelihood:
         return (_log_kernels(x, self.centres, self.width) + self.log_coefficients).logsumexp(1)
 
 
-def fit_maximum_likelihood(
+def fit_kliep(
     x_p: Float[Tensor, "n d"],
     x_q: Float[Tensor, "m d"],
     centres: Float[Tensor, "b d"],
     widths: Float[Tensor, " widths"],
     folds_p: Int[Tensor, " n"],
     folds_q: Int[Tensor, " m"],
-) -> MaximumLikelihood:
+) -> KliepRatio:
     """Fit the ratio by maximum likelihood.
 
     Args:
@@ -93,7 +93,7 @@ def fit_maximum_likelihood(
         )
     width = float(widths[scores.argmax()])
     log_coefficients = _fitted(*_log_kernels_of_both(x_p, x_q, centres, width), TOLERANCE)
-    return MaximumLikelihood(centres, log_coefficients, width, scores)
+    return KliepRatio(centres, log_coefficients, width, scores)
 
 
 def _log_kernels(

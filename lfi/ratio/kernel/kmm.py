@@ -37,13 +37,12 @@ from torch import Tensor
 from lfi.comparison.kernels.stationary import Kernel, fixed
 from lfi.numerics.simplex import Derivatives, minimise_on_simplex
 
-GAPS = 1e-8, 1e-11  # of the objective: near enough to tell which weights are free
-TURNS = 30  # to find out exactly
-ENTRIES = 2**24  # of a kernel matrix held at once, where the ratio is evaluated
+GAPS = 1e-8, 1e-11  # of the objective: close enough to tell which weights are free
+MAX_ITERATIONS = 30  # to find out exactly
 
 
 @dataclass(frozen=True, eq=False)
-class MeanMatching:
+class KmmRatio:
     """Matched weights, and the ratio that they stand for.
 
     Attributes:
@@ -66,9 +65,9 @@ class MeanMatching:
     bound: float
     level: float
 
-    def ratio(self, x: Float[Tensor, "k d"]) -> Float[Tensor, " k"]:
-        """Return the ratio at x, within [0, bound]."""
-        rows = max(1, ENTRIES // (len(self.x_p) + len(self.x_q)))
+    def ratio(self, x: Float[Tensor, "k d"], entries: int = 2**24) -> Float[Tensor, " k"]:
+        """Return the ratio at x, within [0, bound], by `entries` of the kernel matrix at a time."""
+        rows = max(1, entries // (len(self.x_p) + len(self.x_q)))
         excess = torch.cat([self._excess(part) for part in x.split(rows)])
         return (len(self.x_q) / self.ridge * (excess - self.level)).clamp(0, self.bound)
 
@@ -80,14 +79,14 @@ class MeanMatching:
 
 
 @torch.no_grad()
-def match_means(
+def fit_kmm(
     x_p: Float[Tensor, "n d"],
     x_q: Float[Tensor, "m d"],
     kernel: Kernel,
     *,
     ridge: float,
     bound: float,
-) -> MeanMatching:
+) -> KmmRatio:
     """Return the weights of the sample of q whose moments match those of the sample of p.
 
     Args:
@@ -117,7 +116,7 @@ def match_means(
         optimum = _exact(hessian, target, ridge, upper, v)
         if optimum is not None:
             v, level = optimum
-            return MeanMatching(x_p, x_q, m * v, kernel, scale, ridge, bound, level)
+            return KmmRatio(x_p, x_q, m * v, kernel, scale, ridge, bound, level)
     raise RuntimeError(f"no exact optimum was found at ridge {ridge}: a larger one is easier")
 
 
@@ -126,7 +125,7 @@ def _exact(
     target: Float[Tensor, " m"],
     ridge: float,
     upper: float,
-    near: Float[Tensor, " m"],
+    guess: Float[Tensor, " m"],
 ) -> tuple[Float[Tensor, " m"], float] | None:
     """Return the optimum and nu, by Newton's method on which entries are free, full or zero.
 
@@ -135,11 +134,11 @@ def _exact(
         target: The kernel's means over p.
         ridge: That ridge.
         upper: The bound of every entry.
-        near: A point near the optimum. None is returned where it is not near enough to settle.
+        guess: A point close to the optimum. None is returned where it is not close enough.
     """
-    zero, full = near < 1e-3 / len(near), near > upper - 1e-3 / len(near)
+    zero, full = guess < 1e-3 / len(guess), guess > upper - 1e-3 / len(guess)
     free = ~(zero | full)
-    for _ in range(TURNS):
+    for _ in range(MAX_ITERATIONS):
         v = torch.where(full, upper, 0.0).to(target)
         slope = target - hessian @ v
         if free.any():

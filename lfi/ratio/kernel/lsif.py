@@ -52,12 +52,11 @@ from torch import Tensor
 
 from lfi.comparison.kernels.stationary import Gaussian
 
-BLOCK = 16_384  # pairs at a time: what bounds the memory
 NEGLIGIBLE = 1e-10  # of the largest eigenvalue of the kernel matrix
 
 
 @dataclass(frozen=True, eq=False)
-class Quadratic:
+class LeastSquaresObjective:
     """The objective for one set of features.
 
     Attributes:
@@ -76,8 +75,15 @@ class Quadratic:
         e, u = torch.linalg.eigh(self._moments(self.alpha / n_p, (1 - self.alpha) / n_q))
         return u @ ((self.phi_p.mean(0) @ u) / (e.clamp(min=0) + ridge))
 
-    def leave_one_out(self, ridges: Float[Tensor, " ridges"]) -> Float[Tensor, " ridges"]:
-        """Return the leave-one-out score of every ridge, as the module derives it."""
+    def leave_one_out(
+        self, ridges: Float[Tensor, " ridges"], chunk: int = 16_384
+    ) -> Float[Tensor, " ridges"]:
+        """Return the leave-one-out score of every ridge, as the module derives it.
+
+        Args:
+            ridges: The ridges.
+            chunk: Pairs at a time, which bounds the memory.
+        """
         n_p, n_q = len(self.phi_p), len(self.phi_q)
         c_p, c_q = self.alpha / (n_p - 1), (1 - self.alpha) / (n_q - 1)
         e, u = torch.linalg.eigh(self._moments(c_p, c_q))
@@ -86,10 +92,10 @@ class Quadratic:
         s_h = s * x_all.mean(0)
         pairs = max(n_p, n_q)
         score = torch.zeros_like(ridges)
-        for start in range(0, pairs, BLOCK):
-            index = torch.arange(start, min(start + BLOCK, pairs), device=s.device)
-            x, y = x_all[index % n_p], y_all[index % n_q]  # (block, b)
-            t_xx, t_xy, t_yy = s @ (x * x).T, s @ (x * y).T, s @ (y * y).T  # (ridges, block)
+        for start in range(0, pairs, chunk):
+            index = torch.arange(start, min(start + chunk, pairs), device=s.device)
+            x, y = x_all[index % n_p], y_all[index % n_q]  # (chunk, b)
+            t_xx, t_xy, t_yy = s @ (x * x).T, s @ (x * y).T, s @ (y * y).T  # (ridges, chunk)
             u_x = (n_p * (s_h @ x.T) - t_xx) / (n_p - 1)
             u_y = (n_p * (s_h @ y.T) - t_xy) / (n_p - 1)
             a, b = 1 - c_p * t_xx, -c_q * t_xy  # 1 - T C = ((a, b), (c, d))
@@ -145,7 +151,7 @@ class PearsonEstimates:
 
 
 @dataclass(frozen=True, eq=False)
-class LeastSquares:
+class LeastSquaresRatio:
     """A ratio fitted by least squares: kernels at centres, and a constant.
 
     Attributes:
@@ -171,20 +177,20 @@ class LeastSquares:
         return Gaussian(self.width)(x, self.centres) @ self.coefficients + self.intercept
 
 
-def fit_least_squares(
+def fit_ulsif(
     x_p: Float[Tensor, "n d"],
     x_q: Float[Tensor, "m d"],
     centres: Float[Tensor, "b d"],
     widths: Float[Tensor, " widths"],
     ridges: Float[Tensor, " ridges"],
     alpha: float,
-) -> LeastSquares:
+) -> LeastSquaresRatio:
     """Fit the relative ratio, its width and ridge those of the least leave-one-out score."""
     best = math.inf
     scores = []
     for width in widths.tolist():
         basis = _orthonormal(centres, width)
-        quadratic = Quadratic(
+        quadratic = LeastSquaresObjective(
             _features(x_p, centres, width, basis), _features(x_q, centres, width, basis), alpha
         )
         scores.append(quadratic.leave_one_out(ridges))
@@ -193,7 +199,7 @@ def fit_least_squares(
     quadratic, basis, width = chosen
     ridge = float(ridges[torch.stack(scores).min(0).values.argmin()])
     a = quadratic.coefficients(ridge)
-    return LeastSquares(
+    return LeastSquaresRatio(
         centres=centres,
         coefficients=basis @ a[:-1],
         intercept=float(a[-1]),

@@ -52,7 +52,7 @@ class Calibration(Protocol):
 
 
 @dataclass(frozen=True)
-class Curve:
+class SigmoidCurve:
     """h' = a log s(h) - b log s(-h) + c: a line where a = b, else bent around zero.
 
     Attributes:
@@ -75,7 +75,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Stairs:
+class PiecewiseLinear:
     """Straight lines between points that rise, and of slope 1 beyond them.
 
     Attributes:
@@ -105,9 +105,9 @@ class Stairs:
 def restore_calibrated(spec: Mapping[str, Any]) -> Calibrated:
     """Return the map that `_spec` has described."""
     if "curve" in spec:
-        return Curve(*spec["curve"])
+        return SigmoidCurve(*spec["curve"])
     h, value = spec["stairs"]
-    return Stairs(tuple(h), tuple(value))
+    return PiecewiseLinear(tuple(h), tuple(value))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Affine:
     def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
         """Return the map."""
         (a, c) = _logistic([lambda h: h], h_p, h_q)
-        return Curve(a, a, c)
+        return SigmoidCurve(a, a, c)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Beta:
 
     def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
         """Return the map."""
-        return Curve(*_logistic([F.logsigmoid, lambda h: -F.logsigmoid(-h)], h_p, h_q))
+        return SigmoidCurve(*_logistic([F.logsigmoid, lambda h: -F.logsigmoid(-h)], h_p, h_q))
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Isotonic:
         pool = pool.clip(first, last) - first if first < last else np.zeros_like(pool)
         p_of, q_of = np.bincount(pool, p), np.bincount(pool, q)
         centre = np.bincount(pool, (p + q) * places) / (p_of + q_of)
-        return Stairs(tuple(centre.tolist()), tuple(np.log(p_of / q_of).tolist()))
+        return PiecewiseLinear(tuple(centre.tolist()), tuple(np.log(p_of / q_of).tolist()))
 
 
 def _logistic(terms: list, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> tuple[float, ...]:

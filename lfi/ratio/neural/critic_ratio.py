@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.networks import Copies, Members, SampleCritics
+from lfi.networks import CriticCopies, NestedCritics, SampleCritics
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.ratio.neural.calibration import Calibrated, restore_calibrated
 from lfi.ratio.types import Ratio
@@ -32,7 +32,7 @@ class CriticRatio(Ratio, Saved):
         calibrated: What corrects each member's value; empty for values as they are.
     """
 
-    critics: Members
+    critics: NestedCritics
     shape: tuple[int, ...]
     history: tuple[History, ...] = ()
     calibrated: tuple[Calibrated, ...] = ()
@@ -68,7 +68,7 @@ class CriticRatio(Ratio, Saved):
         return self.members(x).mean(0)
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        own = isinstance(self.critics, Copies)
+        own = isinstance(self.critics, CriticCopies)
         spec = {
             "shape": list(self.shape),
             "members": self.critics.members,
@@ -82,7 +82,7 @@ class CriticRatio(Ratio, Saved):
     def _restore(cls, contents: Contents) -> "CriticRatio":
         spec = contents.spec
         if spec["critics"] is None:
-            critics: Members = Copies(contents.module("critic"), spec["members"])
+            critics: NestedCritics = CriticCopies(contents.module("critic"), spec["members"])
         else:
             critics = SampleCritics(**spec["critics"])
         load_prefixed("critics", critics, contents.tensors)

@@ -37,7 +37,7 @@ import torch
 from torch import nn
 
 from lfi.comparison import Bernoulli, CriticLoss, Penalty
-from lfi.networks import Copies, Members, SampleCritics
+from lfi.networks import CriticCopies, NestedCritics, SampleCritics
 from lfi.numerics.arrays import Samples, two_samples
 from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.calibration import Calibrated, Calibration
@@ -92,7 +92,7 @@ def fit_ratio(
         loss: Any loss that recovers the ratio.
         penalties: What else is asked of the critics; none that moves the optimum.
         critic: A network of your own, for images, sets and the like: (n, *event) in float32, as
-            they come, to (n,). Each member trains a copy. If it has a method `learn(x)`, that is
+            they come, to (n,). Each member trains a copy. A method `fit_from_data(x)` of it is
             called with the rows it trains on first, to take scales from.
         members: How many critics, whose log ratios are averaged. Each holds other rows out: with 5
             members and a fifth held out, every row is held out once.
@@ -134,10 +134,10 @@ def fit_ratio(
         for i, x in enumerate(samples)
     )
     with isolated(child(seed, 1)):
-        critics: Members = (
+        critics: NestedCritics = (
             SampleCritics(shape, members, width=width, layers=layers)
             if critic is None
-            else Copies(critic, members)
+            else CriticCopies(critic, members)
         )
     total = sum(own.steps for own in level_settings(settings, len(critics.levels)))
     with bar("fitting the ratio", total, progress) as advance:

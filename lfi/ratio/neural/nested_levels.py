@@ -1,6 +1,6 @@
 """Training of critics of nested levels, level after level, each member on rows of its own.
 
-Members are trained by one player on the mean of their objectives. No gradient passes from one to
+Members are trained together on the mean of their objectives. No gradient passes from one to
 another; they share the batches' order, the limit on the gradient's norm and the step whose weights
 are kept. Each holds other rows out. With as many members as there are such parts, every row is held
 out once, and the mean of the members' held-out log-losses, by which that step is chosen for each
@@ -27,7 +27,7 @@ from lfi.comparison import (
     recovered,
     two_samples,
 )
-from lfi.networks import Members
+from lfi.networks import NestedCritics
 from lfi.runtime import Advance, child, silent, torch_rng
 from lfi.training import (
     Batch,
@@ -100,7 +100,7 @@ def mean_risk(
 
 
 def train_nested(
-    critics: Members,
+    critics: NestedCritics,
     p: FoldedSample,
     q: FoldedSample,
     loss: CriticLoss,
@@ -127,7 +127,7 @@ def train_nested(
     Returns:
         The history of each level.
     """
-    critics.learn(torch.cat([p.x[p.train], q.x[q.train]]))
+    critics.fit_from_data(torch.cat([p.x[p.train], q.x[q.train]]))
     histories = []
     for level, own in enumerate(level_settings(settings, len(critics.levels))):
         critics.begin(level)

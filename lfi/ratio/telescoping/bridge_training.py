@@ -17,7 +17,7 @@ from torch.optim import AdamW, Optimizer
 
 from lfi.comparison import CriticLoss
 from lfi.networks import Bridges
-from lfi.ratio.telescoping.endpoint_samples import Ends
+from lfi.ratio.telescoping.endpoint_samples import EndpointSamples
 from lfi.ratio.telescoping.waymarks import Waymarks
 from lfi.runtime import Advance, child, silent
 from lfi.training import Batch, History, Step, TrainSettings, train_one
@@ -45,7 +45,7 @@ class Trained:
 def train_bridges(
     network: Bridges,
     waymarks: Waymarks,
-    ends: Ends,
+    endpoints: EndpointSamples,
     loss: CriticLoss,
     *,
     settings: TrainSettings,
@@ -62,7 +62,7 @@ def train_bridges(
     Args:
         network: As many bridges as there are waymarks less one; trained in place.
         waymarks: The way from one end to the other.
-        ends: Where samples of p and q come from.
+        endpoints: Where samples of p and q come from.
         loss: Of every bridge; the mean of its bridges' is minimised.
         settings: How the trunk trains, complete. The noise of the n coefficients of a quadratic or
             linear form adds up, so they learn at 13/sqrt(n) times its rate, but no more than 6
@@ -80,11 +80,11 @@ def train_bridges(
         groups = [{"params": part, "lr": f * settings.learning_rate} for f, part in parts.items()]
         return AdamW(groups, weight_decay=settings.weight_decay, fused=True)
 
-    network.learn(*waymarks.moments(ends.of_p, ends.of_q))
+    network.fit_from_moments(*waymarks.moments(endpoints.moments_p, endpoints.moments_q))
     waymarks = waymarks.to(device)
 
     def objective(batch: Batch, step: Step) -> Tensor:
-        return loss(*network.successive(waymarks(*batch), bent=step.done >= SMOOTH))
+        return loss(*network.successive(waymarks(*batch), with_trunk=step.done >= SMOOTH))
 
     def log_loss(held_out: Batch) -> Tensor:
         h_p, h_q = network.successive(waymarks(*held_out))
@@ -93,7 +93,7 @@ def train_bridges(
     history = train_one(
         network,
         objective,
-        ends.batches,
+        endpoints.batches,
         settings,
         validate=lambda held_out: float(log_loss(held_out).mean()),
         name="bridges",
@@ -103,5 +103,5 @@ def train_bridges(
         advance=advance,
     )
     with torch.no_grad():
-        divergences = math.log(2) - log_loss(ends.batches.held_out) / 2
+        divergences = math.log(2) - log_loss(endpoints.batches.held_out) / 2
     return Trained(network, divergences.tolist(), history)

@@ -1,9 +1,10 @@
-"""The two ends of a telescope: where its samples of p and q come from, and in what coordinates.
+"""Samples of the endpoints p and q of a telescoping ratio, whitened.
 
-`two_ends` takes samples of p and of q, which are paired at random anew in every epoch; `pair_ends`
-takes pairs (x, y), where p is their joint distribution and q the product of its marginals, and
-pairs x with the y of another row. Both whiten what they are given: two samples with the same weight
-for either, pairs x and y apart, so that mixing one of them leaves the other alone.
+`endpoints_of_samples` takes samples of p and of q, which are paired at random anew in every epoch;
+`endpoints_of_pairs` takes pairs (x, y), where p is their joint distribution and q the product of
+its marginals, and pairs x with the y of another row. Both whiten what they are given: two samples
+with the same weight for either, pairs x and y apart, so that mixing one of them leaves the other
+alone.
 """
 
 from dataclasses import dataclass
@@ -22,33 +23,33 @@ Moments = tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]
 
 
 @dataclass(frozen=True, eq=False)
-class Ends:
-    """What bridges are trained on.
+class EndpointSamples:
+    """Samples of p and q that bridges are trained on.
 
     Attributes:
         whiten: Whitens flat events, (n, d).
         batches: Draw whitened samples (x_0, x_1) of p and q, and hold as many of both out.
         mixed: Which entries waymarks mix; None for all.
-        of_p: Mean and covariance of whitened p.
-        of_q: Mean and covariance of whitened q.
+        moments_p: Mean and covariance of whitened p.
+        moments_q: Mean and covariance of whitened q.
     """
 
     whiten: Whiten
     batches: Batches
     mixed: Bool[Tensor, " d"] | None
-    of_p: Moments
-    of_q: Moments
+    moments_p: Moments
+    moments_q: Moments
 
 
-def two_ends(
+def endpoints_of_samples(
     p: Float[Tensor, "n d"],
     q: Float[Tensor, "m d"],
     settings: TrainSettings,
     *,
     seed: int,
     device: str = "cpu",
-) -> Ends:
-    """Return the ends of two samples.
+) -> EndpointSamples:
+    """Return the endpoints of two samples.
 
     Args:
         p: Samples of p, in float32 on the CPU.
@@ -68,18 +69,18 @@ def two_ends(
         Shuffled((p,), (held_p[:held],), size=size, device=device),
         Shuffled((q,), (held_q[:held],), size=size, device=device),
     )
-    return Ends(whiten, batches, None, moments(p), moments(q))
+    return EndpointSamples(whiten, batches, None, moments(p), moments(q))
 
 
-def pair_ends(
+def endpoints_of_pairs(
     pairs: Float[Tensor, "n d"],
     of_x: int,
     settings: TrainSettings,
     *,
     seed: int,
     device: str = "cpu",
-) -> Ends:
-    """Return the ends of a joint distribution and the product of its marginals.
+) -> EndpointSamples:
+    """Return the endpoints of a joint distribution and the product of its marginals.
 
     Args:
         pairs: Rows of x and y side by side, in float32 on the CPU.
@@ -97,11 +98,13 @@ def pair_ends(
     train, held = whiten(train), whiten(held)
     mean, covariance = moments(train)
     size = min(settings.batch_size, len(train))
-    batches = Repaired(Shuffled((train,), (held,), size=size, device=device), of_x)
-    return Ends(whiten, batches, is_y, (mean, covariance), (mean, covariance * same_side))
+    batches = ShuffledPairs(Shuffled((train,), (held,), size=size, device=device), of_x)
+    return EndpointSamples(
+        whiten, batches, is_y, (mean, covariance), (mean, covariance * same_side)
+    )
 
 
-class Repaired:
+class ShuffledPairs:
     """Pairs (x, y) against (x, y of another pair): the joint, and the product of its marginals.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Telescoping ratios: where p and q are too far apart for one classifier.
+"""Telescoping density ratios, for p and q too far apart for one classifier.
 
 A classifier that tells p from q without a mistake has learnt that log p/q is large, and no more: by
 its log-loss it hardly matters how large. So the way is cut into bridges between waymarks
@@ -34,8 +34,12 @@ from lfi.numerics.arrays import Samples, as_sample, floating_dtype, stacked_pair
 from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.nested_levels import check_loss
 from lfi.ratio.telescoping.bridge_training import Trained, train_bridges
-from lfi.ratio.telescoping.endpoint_samples import Ends, pair_ends, two_ends
-from lfi.ratio.telescoping.waymarks import Waymarks, even_levels, respaced
+from lfi.ratio.telescoping.endpoint_samples import (
+    EndpointSamples,
+    endpoints_of_pairs,
+    endpoints_of_samples,
+)
+from lfi.ratio.telescoping.waymarks import Waymarks, even_coefficients, respaced
 from lfi.ratio.types import Ratio
 from lfi.runtime import bar, child, fresh, isolated
 from lfi.training import TrainSettings
@@ -64,7 +68,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
     Args:
         bridges: How many. None: as many as a short pilot fit finds parts of the way of a Jeffreys
             divergence of about 2 nats; one, if p and q are closer than that.
-        levels: The waymarks' levels, increasing from 0 to 1, instead of the pilot's. See
+        coefficients: The waymarks' coefficients alpha, increasing from 0 to 1, not the pilot's. See
             `lfi.ratio.telescoping.waymarks`.
         loss: Any loss that recovers the ratio, applied to every bridge.
         width: The trunk's width.
@@ -76,7 +80,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
             multiples of the learning rate, see `lfi.ratio.telescoping.bridge_training`.
 
     Attributes:
-        levels_: The levels of the waymarks, (bridges + 1,).
+        coefficients_: Those of the waymarks, (bridges + 1,).
         separation_: For each bridge, the held-out bound of the Jensen-Shannon divergence of its two
             waymarks, as a share of log 2: at 1 they are told apart without a mistake, and the
             bridge's ratio is a guess. More bridges help.
@@ -99,7 +103,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
     def __init__(
         self,
         bridges: int | None = None,
-        levels: Sequence[float] | None = None,
+        coefficients: Sequence[float] | None = None,
         loss: CriticLoss = Bernoulli(),  # noqa: B008
         width: int = 64,
         layers: int = 1,
@@ -107,7 +111,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         settings: TrainSettings | None = None,
     ) -> None:
         self.bridges = bridges
-        self.levels = levels
+        self.coefficients = coefficients
         self.loss = loss
         self.width = width
         self.layers = layers
@@ -141,8 +145,8 @@ class TelescopingRatio(BaseEstimator, Ratio):
         p, q = two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
         seed, shape = fresh(seed), tuple(p.shape[1:])
         p, q = (x.detach().reshape(len(x), -1).to("cpu", torch.float32) for x in (p, q))
-        ends = two_ends(p, q, settings, seed=seed, device=device)
-        return self._fit(ends, shape, settings, seed, device, progress)
+        endpoints = endpoints_of_samples(p, q, settings, seed=seed, device=device)
+        return self._fit(endpoints, shape, settings, seed, device, progress)
 
     def fit_pairs(
         self,
@@ -176,8 +180,8 @@ class TelescopingRatio(BaseEstimator, Ratio):
             raise ValueError(f"x, y: {len(pairs)} pairs are too few, need at least {MIN_ROWS}")
         seed, shape = fresh(seed), tuple(pairs.shape[1:])
         pairs = pairs.detach().to("cpu", torch.float32)
-        ends = pair_ends(pairs, of_x, settings, seed=seed, device=device)
-        return self._fit(ends, shape, settings, seed, device, progress)
+        endpoints = endpoints_of_pairs(pairs, of_x, settings, seed=seed, device=device)
+        return self._fit(endpoints, shape, settings, seed, device, progress)
 
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), (n,), on the device and in the dtype of x, with gradients.
@@ -202,7 +206,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
 
     def _fit(
         self,
-        ends: Ends,
+        endpoints: EndpointSamples,
         shape: tuple[int, ...],
         settings: TrainSettings,
         seed: int,
@@ -210,15 +214,17 @@ class TelescopingRatio(BaseEstimator, Ratio):
         progress: bool,
     ) -> "TelescopingRatio":
         """Place the waymarks and train the bridges."""
-        levels, steps = self._given_levels(), settings.steps
-        pilot = 0 if levels is not None else max(min(steps, MIN_PILOT_STEPS), steps // 10)
+        coefficients, steps = self._given_coefficients(), settings.steps
+        pilot = 0 if coefficients is not None else max(min(steps, MIN_PILOT_STEPS), steps // 10)
         with bar("fitting the bridges", pilot + steps, progress) as advance:
 
-            def train(levels: Tensor, settings: TrainSettings, key: int) -> Trained:
+            def train(coefficients: Tensor, settings: TrainSettings, key: int) -> Trained:
                 return train_bridges(
-                    self._network(len(ends.of_p[0]), len(levels) - 1, child(seed, key, 0)),
-                    Waymarks(levels.to(torch.float32), ends.mixed),
-                    ends,
+                    self._network(
+                        len(endpoints.moments_p[0]), len(coefficients) - 1, child(seed, key, 0)
+                    ),
+                    Waymarks(coefficients.to(torch.float32), endpoints.mixed),
+                    endpoints,
                     self.loss,
                     settings=settings,
                     seed=child(seed, key, 1),
@@ -226,22 +232,26 @@ class TelescopingRatio(BaseEstimator, Ratio):
                     advance=advance,
                 )
 
-            if levels is None:
-                even = even_levels(PILOT)
+            if coefficients is None:
+                even = even_coefficients(PILOT)
                 measured = train(even, replace(settings, steps=pilot), 1)
-                levels = respaced(even, measured.divergences, self.bridges)
-            trained = train(levels, settings, 2)
-        self.levels_, self.network_, self.whiten_ = levels, trained.network, ends.whiten.to(device)
+                coefficients = respaced(even, measured.divergences, self.bridges)
+            trained = train(coefficients, settings, 2)
+        self.coefficients_, self.network_, self.whiten_ = (
+            coefficients,
+            trained.network,
+            endpoints.whiten.to(device),
+        )
         self.separation_ = torch.tensor(trained.divergences) / math.log(2)
         self.history_ = replace(trained.history, seed=seed)  # the one that repeats the whole fit
         self.event_shape_, self.n_features_in_ = shape, math.prod(shape)
         return self
 
-    def _given_levels(self) -> Tensor | None:
-        """Return the levels that need no pilot."""
-        if self.levels is not None:
-            return torch.tensor(self.levels, dtype=torch.float64)
-        return even_levels(1) if self.bridges == 1 else None
+    def _given_coefficients(self) -> Tensor | None:
+        """Return the coefficients that need no pilot."""
+        if self.coefficients is not None:
+            return torch.tensor(self.coefficients, dtype=torch.float64)
+        return even_coefficients(1) if self.bridges == 1 else None
 
     def _network(self, size: int, bridges: int, seed: int) -> Bridges:
         quadratic = size <= MAX_FORM if self.quadratic is None else self.quadratic
@@ -251,10 +261,10 @@ class TelescopingRatio(BaseEstimator, Ratio):
     def _check(self) -> TrainSettings:
         """Check the constructor's arguments, and return the settings with their defaults."""
         check_loss(self.loss)
-        if self.bridges is not None and self.levels is not None:
-            raise ValueError("give bridges or levels, not both: k bridges have k + 1 levels")
-        if self.levels is not None:
-            Waymarks(torch.tensor(self.levels))
+        if self.bridges is not None and self.coefficients is not None:
+            raise ValueError("give bridges or coefficients, not both: k bridges have k + 1")
+        if self.coefficients is not None:
+            Waymarks(torch.tensor(self.coefficients))
         if self.bridges is not None:
             check_whole("bridges", self.bridges)
         check_whole("width", self.width)

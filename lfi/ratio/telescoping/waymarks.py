@@ -1,14 +1,14 @@
-"""Waymarks: distributions on the way from p to q, each close to the next.
+"""Waymarks: distributions between p and q, each close to the next.
 
-A waymark mixes a sample of p with one of q, at a level a between 0 and 1,
+A waymark is a linear combination of a sample of p and one of q, with a coefficient a in [0, 1],
 
     x_a = sqrt(1 - a^2) x_0 + a x_1,        x_0 ~ p, x_1 ~ q,
 
 which keeps the covariance where p and q share it. Successive waymarks come from the same x_0 and
-x_1: what a bridge learns is then not drowned in what the two ends happen to be. Where only some
+x_1: what a bridge learns is then not drowned in what the two samples happen to be. Where only some
 entries are mixed, as the y of pairs (x, y) with the y of other pairs, the rest stay as they are.
 
-**Spacing.** Bridges are best equally hard. A short fit on levels even in the log of the
+**Spacing.** Bridges are best equally hard. A short fit on coefficients even in the log of the
 signal-to-noise ratio (1 - a^2)/a^2 says how far apart successive waymarks are: from the held-out
 log-loss, which bounds their Jensen-Shannon divergence JS from below. For close distributions
 8 JS is the squared distance of information geometry (the Jeffreys divergence), so distances add
@@ -27,51 +27,51 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-SPAN = 8.0  # log signal-to-noise ratios between which a pilot's levels lie
+SPAN = 8.0  # log signal-to-noise ratios between which a pilot's coefficients lie
 STRIDE = 1.4  # distance of two waymarks: a Jeffreys divergence of 2 nats
-MOST = 32  # bridges
+MAX_BRIDGES = 32  # bridges
 
 
 @dataclass(frozen=True, eq=False)
 class Waymarks:
-    """The way from p to q.
+    """Waymark distributions from p to q.
 
     Attributes:
-        levels: Increasing from 0 (p) to 1 (q), (w,): one more than there are bridges.
+        coefficients: Increasing from 0 (p) to 1 (q), (w,): one more than there are bridges.
         mixed: Which entries are mixed; the others stay those of x_0. None for all.
 
     Raises:
-        ValueError: If the levels do not increase from 0 to 1.
+        ValueError: If the coefficients do not increase from 0 to 1.
 
     Example:
         >>> Waymarks(torch.tensor([0.0, 0.6, 1.0]))(torch.ones(1, 1), torch.zeros(1, 1)).flatten()
         tensor([1.0000, 0.8000, 0.0000])
     """
 
-    levels: Float[Tensor, " w"]
+    coefficients: Float[Tensor, " w"]
     mixed: Bool[Tensor, " d"] | None = None
 
     def __post_init__(self) -> None:
-        a = self.levels
+        a = self.coefficients
         if len(a) < 2 or a[0] != 0 or a[-1] != 1 or (a.diff() <= 0).any():
-            raise ValueError(f"levels must increase from 0 to 1, got {a.tolist()}")
+            raise ValueError(f"coefficients must increase from 0 to 1, got {a.tolist()}")
 
     def to(self, device: str) -> "Waymarks":
         """Return the same waymarks on another device."""
         return Waymarks(
-            self.levels.to(device), None if self.mixed is None else self.mixed.to(device)
+            self.coefficients.to(device), None if self.mixed is None else self.mixed.to(device)
         )
 
     @property
     def keep(self) -> Float[Tensor, "w d_or_1"]:
         """The factor of x_0."""
-        kept = (1 - self.levels.double().square()).sqrt().to(self.levels.dtype)[:, None]
+        kept = (1 - self.coefficients.double().square()).sqrt().to(self.coefficients.dtype)[:, None]
         return kept if self.mixed is None else torch.where(self.mixed, kept, 1.0)
 
     @property
     def bring(self) -> Float[Tensor, "w d_or_1"]:
         """The factor of x_1."""
-        brought = self.levels[:, None]
+        brought = self.coefficients[:, None]
         return brought if self.mixed is None else torch.where(self.mixed, brought, 0.0)
 
     def __call__(
@@ -96,28 +96,28 @@ class Waymarks:
         return keep * mean_p + bring * mean_q, outer(keep) * cov_p + outer(bring) * cov_q
 
 
-def even_levels(bridges: int) -> Float[Tensor, " w"]:
-    """Return levels even in the log of the signal-to-noise ratio, and both ends.
+def even_coefficients(bridges: int) -> Float[Tensor, " w"]:
+    """Return coefficients even in the log of the signal-to-noise ratio, and both ends.
 
     Example:
-        >>> even_levels(4)
+        >>> even_coefficients(4)
         tensor([0.0000, 0.0183, 0.7071, 0.9998, 1.0000])
     """
-    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    endpoints = torch.tensor([0.0, 1.0], dtype=torch.float64)
     if bridges == 1:
-        return ends
+        return endpoints
     span = SPAN if bridges > 2 else 0.0
     inner = torch.linspace(-span, span, bridges - 1, dtype=torch.float64)
-    return torch.cat([ends[:1], torch.sigmoid(inner).sqrt(), ends[1:]])
+    return torch.cat([endpoints[:1], torch.sigmoid(inner).sqrt(), endpoints[1:]])
 
 
 def respaced(
-    levels: Float[Tensor, " w"], divergences: Sequence[float], bridges: int | None = None
+    coefficients: Float[Tensor, " w"], divergences: Sequence[float], bridges: int | None = None
 ) -> Float[Tensor, " v"]:
-    """Return levels that cut the way into parts of equal distance.
+    """Return coefficients that cut the way into parts of equal distance.
 
     Args:
-        levels: Those that were measured.
+        coefficients: Those that were measured.
         divergences: Jensen-Shannon divergences of successive ones, in nats; 0 where negative.
         bridges: How many parts; None for parts of a distance of about `STRIDE`, 32 at most.
 
@@ -128,12 +128,14 @@ def respaced(
     distance = torch.tensor(divergences, dtype=torch.float64).clamp(min=0).mul(8).sqrt()
     total = float(distance.sum())
     if bridges is None:
-        bridges = min(MOST, max(1, math.ceil(total / STRIDE)))
-    distance = distance + (1e-3 * total + 1e-9) / len(distance)  # so that no two levels meet
+        bridges = min(MAX_BRIDGES, max(1, math.ceil(total / STRIDE)))
+    distance = distance + (1e-3 * total + 1e-9) / len(distance)  # so that no two coefficients meet
     milestones = F.pad(distance.cumsum(0), (1, 0))
-    angles = torch.asin(levels.double())  # linear in the angle between two measured levels
+    angles = torch.asin(
+        coefficients.double()
+    )  # linear in the angle between two measured coefficients
     wanted = milestones[-1] * torch.arange(1, bridges, dtype=torch.float64) / bridges
-    right = torch.searchsorted(milestones, wanted).clamp(1, len(levels) - 1)
+    right = torch.searchsorted(milestones, wanted).clamp(1, len(coefficients) - 1)
     share = (wanted - milestones[right - 1]) / distance[right - 1]
     inner = torch.sin(torch.lerp(angles[right - 1], angles[right], share))
-    return F.pad(F.pad(inner, (1, 0)), (0, 1), value=1.0).to(levels.dtype)
+    return F.pad(F.pad(inner, (1, 0)), (0, 1), value=1.0).to(coefficients.dtype)

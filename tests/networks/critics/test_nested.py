@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lfi.networks import Copies, SampleCritics
+from lfi.networks import CriticCopies, SampleCritics
 
 SINGLE = torch.float32
 
@@ -12,7 +12,7 @@ SINGLE = torch.float32
 def critics(shape=(2,), members=3):
     torch.manual_seed(0)
     made = SampleCritics(shape, members, width=8)
-    made.learn(5 + 2 * torch.randn(400, members, *shape, dtype=SINGLE))
+    made.fit_from_data(5 + 2 * torch.randn(400, members, *shape, dtype=SINGLE))
     return made
 
 
@@ -75,7 +75,7 @@ def test_members_see_their_own_rows():
 def test_terms_are_of_order_one_for_each_member():
     made = SampleCritics((2,), 2, width=8)
     x = torch.randn(5_000, 2, 2, dtype=SINGLE) * torch.tensor([1.0, 1e4]) + 3
-    made.learn(x.float())
+    made.fit_from_data(x.float())
     terms = made.terms(x.float())
     assert terms.shape == (2, 5_000, 2 + 2 + 3)  # z, asinh, and the products of two
     torch.testing.assert_close(
@@ -103,7 +103,7 @@ def test_entries_that_do_not_vary_are_harmless():
     made = SampleCritics((2,), 2)
     x = torch.randn(100, 2, 2, dtype=SINGLE)
     x[..., 1] = 7.0
-    made.learn(x)
+    made.fit_from_data(x)
     disturb(made.levels[2])
     assert made(x).isfinite().all()
 
@@ -124,7 +124,7 @@ class Sum(nn.Module):
         self.factor = nn.Parameter(torch.ones((), dtype=SINGLE))
         self.scale = 1.0
 
-    def learn(self, x):
+    def fit_from_data(self, x):
         self.scale = float(x.std())
 
     def forward(self, x):
@@ -133,10 +133,10 @@ class Sum(nn.Module):
 
 def test_copies_of_a_network_learn_their_own_scales():
     own = Sum()
-    copies = Copies(own, 2)
+    copies = CriticCopies(own, 2)
     x = torch.randn(40, 2, 5, 3, dtype=SINGLE)
     x[:, 1] *= 10
-    copies.learn(x)
+    copies.fit_from_data(x)
     scales = [critic.scale for critic in copies.levels[0]]
     assert scales[1] > 5 * scales[0]
     assert own.scale == 1.0
@@ -146,4 +146,4 @@ def test_copies_of_a_network_learn_their_own_scales():
 
 def test_a_network_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"maps \(4, 2\) to \(4, 1\), expected .* \(4,\)"):
-        Copies(nn.Linear(2, 1, dtype=SINGLE), 2)(torch.zeros(4, 2, 2, dtype=SINGLE))
+        CriticCopies(nn.Linear(2, 1, dtype=SINGLE), 2)(torch.zeros(4, 2, 2, dtype=SINGLE))

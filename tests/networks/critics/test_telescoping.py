@@ -7,7 +7,7 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from lfi.networks import Bridges, Whiten, inverse_root, moments
-from lfi.ratio.telescoping.waymarks import Waymarks, even_levels
+from lfi.ratio.telescoping.waymarks import Waymarks, even_coefficients
 
 BRIDGES, SIZE = 5, 3
 ROUNDING = {"atol": 1e-4, "rtol": 1e-4}  # float32: a thousand roundings of values of order one
@@ -20,7 +20,7 @@ def stirred(quadratic=True):
         for parameter in network.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape))
     roots = torch.randn(BRIDGES + 1, SIZE, SIZE)
-    network.learn(torch.randn(BRIDGES + 1, SIZE), roots @ roots.mT + torch.eye(SIZE))
+    network.fit_from_moments(torch.randn(BRIDGES + 1, SIZE), roots @ roots.mT + torch.eye(SIZE))
     return network
 
 
@@ -59,7 +59,7 @@ def test_successive_waymarks_meet_their_own_bridges(quadratic):
 def test_without_the_trunk_bridges_are_quadratic():
     network = stirred().double()
     z = torch.randn(BRIDGES + 1, 7, SIZE)
-    steps = [network.successive(z + t, bent=False)[0] for t in range(4)]
+    steps = [network.successive(z + t, with_trunk=False)[0] for t in range(4)]
     third = steps[3] - 3 * steps[2] + 3 * steps[1] - steps[0]
     torch.testing.assert_close(third, torch.zeros(BRIDGES, 7), atol=1e-9, rtol=0)
     assert (network.successive(z)[0] - steps[0]).abs().max() > 1e-3
@@ -67,9 +67,9 @@ def test_without_the_trunk_bridges_are_quadratic():
 
 def test_exact_bridges_of_gaussians_telescope_to_their_log_ratio():
     of_p, of_q = ((torch.randn(SIZE), spd(SIZE)) for _ in range(2))
-    mean, covariance = Waymarks(even_levels(BRIDGES)).moments(of_p, of_q)
+    mean, covariance = Waymarks(even_coefficients(BRIDGES)).moments(of_p, of_q)
     network = Bridges(SIZE, BRIDGES).double()
-    network.learn(mean, covariance)
+    network.fit_from_moments(mean, covariance)
     precision = covariance.inverse()
     potential = (precision @ mean[..., None]).squeeze(-1)
     constant = -0.5 * ((potential * mean).sum(-1) + covariance.logdet())
@@ -106,7 +106,7 @@ def test_networks_are_float32_whatever_the_default():
 def test_a_bridge_is_whitened_for_what_it_compares():
     mean, covariance = torch.randn(2, SIZE), torch.stack([spd(SIZE), spd(SIZE)])
     network = Bridges(SIZE, 1).double()
-    network.learn(mean, covariance)
+    network.fit_from_moments(mean, covariance)
     half = (mean[1] - mean[0]) / 2
     pooled = covariance.mean(0) + half[:, None] * half  # of both waymarks, half of each
     white = network.whitener[0] @ pooled @ network.whitener[0]
@@ -118,7 +118,7 @@ def test_a_quadratic_form_in_whitened_coordinates_has_mean_zero():
     network = Bridges(SIZE, 1).double()
     x = torch.randn(500, SIZE) @ spd(SIZE)
     mean, covariance = moments(x)
-    network.learn(mean.expand(2, -1), covariance.expand(2, -1, -1))
+    network.fit_from_moments(mean.expand(2, -1), covariance.expand(2, -1, -1))
     with torch.no_grad():
         network.form.copy_(torch.randn(1, SIZE, SIZE))
         network.slope.copy_(torch.randn(1, SIZE, 1))
@@ -131,7 +131,7 @@ def test_a_quadratic_form_in_whitened_coordinates_has_mean_zero():
 def test_whitened_samples_have_mean_zero_and_unit_covariance():
     x = torch.randn(1_000, 4) @ torch.randn(4, 4) + 5
     layer = Whiten(4).double()
-    layer.learn(*moments(x))
+    layer.fit_from_moments(*moments(x))
     mean, covariance = moments(layer(x))
     torch.testing.assert_close(mean, torch.zeros(4), atol=1e-10, rtol=0)
     torch.testing.assert_close(covariance, torch.eye(4), atol=1e-10, rtol=0)
@@ -142,7 +142,7 @@ def test_directions_without_variance_are_dropped():
     x[:, 1] = 2.0  # constant
     x[:, 2] = x[:, 0]  # a copy
     layer = Whiten(3).double()
-    layer.learn(*moments(x))
+    layer.fit_from_moments(*moments(x))
     z = layer(x)
     assert z.isfinite().all()
     assert moments(z)[1].trace().item() == pytest.approx(1.0)  # of one direction

@@ -6,7 +6,7 @@ from torch.distributions import Normal
 
 import lfi
 from lfi.comparison.kernels.stationary import Gaussian
-from lfi.ratio.kernel.kliep import FOLDS, _held_out, fit_maximum_likelihood
+from lfi.ratio.kernel.kliep import FOLDS, _held_out, fit_kliep
 
 widths = torch.tensor([0.03, 0.3, 3.0])
 
@@ -19,7 +19,7 @@ def samples():
 
 def fitted(samples, widths):
     folds = (torch.arange(len(x)) % FOLDS for x in samples)
-    return fit_maximum_likelihood(*samples, samples[0][:40], widths, *folds)
+    return fit_kliep(*samples, samples[0][:40], widths, *folds)
 
 
 def components(samples, centres, width):
@@ -113,7 +113,7 @@ def test_a_sample_without_noise_gives_the_ratio():
     level = (torch.arange(2_000) + 0.5) / 2_000
     p, q = (Normal(0.0, scale).icdf(level)[:, None] for scale in (0.5, 1.0))
     folds = torch.arange(2_000) % FOLDS
-    model = fit_maximum_likelihood(p, q, p[::20], torch.tensor([0.3]), folds, folds)
+    model = fit_kliep(p, q, p[::20], torch.tensor([0.3]), folds, folds)
     x = torch.linspace(-1.2, 1.2, 25)
     exact = Normal(0.0, 0.5).log_prob(x) - Normal(0.0, 1.0).log_prob(x)
     # p holds 98% of its mass there. Without noise, what is left is the error of the quantiles.

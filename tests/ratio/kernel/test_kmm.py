@@ -6,7 +6,7 @@ import lfi
 from lfi.comparison.discrepancies.mmd_estimators import Biased
 from lfi.comparison.kernels.stationary import Gaussian, Laplace, Linear, RationalQuadratic, fixed
 from lfi.numerics.simplex import duality_gap
-from lfi.ratio.kernel.kmm import match_means
+from lfi.ratio.kernel.kmm import fit_kmm
 
 KERNELS = [Gaussian(), Gaussian(0.5), Laplace(), RationalQuadratic()]
 kernels = pytest.mark.parametrize("kernel", KERNELS, ids=repr)
@@ -19,7 +19,7 @@ def samples():
 
 
 def matched(samples, kernel=KERNELS[0], ridge=1.0, bound=1000.0):
-    return match_means(*samples, kernel, ridge=ridge, bound=bound)
+    return fit_kmm(*samples, kernel, ridge=ridge, bound=bound)
 
 
 @kernels
@@ -106,12 +106,11 @@ def test_a_bound_that_leaves_no_weight_free_is_met():
     assert sorted(weights.tolist()) == [0.0] * 50 + [1.5] * 100
 
 
-def test_many_points_are_taken_in_parts(samples, monkeypatch):
+def test_many_points_are_taken_in_chunks(samples):
     model = matched(samples)
     x = torch.randn(50, 2)
     whole = model.ratio(x)
-    monkeypatch.setattr("lfi.ratio.kernel.kmm.ENTRIES", 1_000)
-    torch.testing.assert_close(model.ratio(x), whole)
+    torch.testing.assert_close(model.ratio(x, entries=1_000), whole)
 
 
 def test_a_linear_kernel_matches_means(samples):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lfi
-from lfi.ratio.kernel.lsif import Quadratic, fit_least_squares
+from lfi.ratio.kernel.lsif import LeastSquaresObjective, fit_ulsif
 
 SIZES = [(9, 9), (12, 7), (7, 15)]
 sizes = pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -43,23 +43,22 @@ def refitted(phi_p, phi_q, alpha, ridge, nonnegative=False):
 def test_leave_one_out_score_is_that_of_refitting(sizes, alpha):
     phi_p, phi_q = features(*sizes)
     ridges = torch.tensor([1e-3, 0.1, 10.0])
-    scores = Quadratic(phi_p, phi_q, alpha).leave_one_out(ridges)
+    scores = LeastSquaresObjective(phi_p, phi_q, alpha).leave_one_out(ridges)
     brute = torch.stack([refitted(phi_p, phi_q, alpha, float(ridge)) for ridge in ridges])
     torch.testing.assert_close(scores, brute, rtol=0, atol=1e-8)
 
 
-def test_blocks_of_pairs_change_nothing(monkeypatch):
-    quadratic = Quadratic(*features(30, 23), 0.3)
+def test_chunks_of_pairs_change_nothing():
+    quadratic = LeastSquaresObjective(*features(30, 23), 0.3)
     ridges = torch.tensor([0.01, 1.0])
     whole = quadratic.leave_one_out(ridges)
-    monkeypatch.setattr("lfi.ratio.kernel.lsif.BLOCK", 7)
-    torch.testing.assert_close(quadratic.leave_one_out(ridges), whole)
+    torch.testing.assert_close(quadratic.leave_one_out(ridges, chunk=7), whole)
 
 
 @alphas
 def test_coefficients_minimise_the_penalised_objective(alpha):
     phi_p, phi_q = features(50, 40)
-    a = Quadratic(phi_p, phi_q, alpha).coefficients(0.1).requires_grad_()
+    a = LeastSquaresObjective(phi_p, phi_q, alpha).coefficients(0.1).requires_grad_()
     r_p, r_q = phi_p @ a, phi_q @ a
     objective = alpha * r_p.square().mean() / 2 + (1 - alpha) * r_q.square().mean() / 2
     (objective - r_p.mean() + 0.05 * a.square().sum()).backward()
@@ -69,7 +68,7 @@ def test_coefficients_minimise_the_penalised_objective(alpha):
 def test_the_chosen_pair_has_the_least_score():
     x_p, x_q = torch.randn(80, 2) + 0.5, torch.randn(60, 2)
     widths, ridges = torch.tensor([0.3, 1.0, 3.0]), torch.tensor([1e-2, 1e-1, 1.0])
-    model = fit_least_squares(x_p, x_q, x_p[:20], widths, ridges, 0.1)
+    model = fit_ulsif(x_p, x_q, x_p[:20], widths, ridges, 0.1)
     i, j = divmod(int(model.scores.argmin()), 3)
     assert model.width == float(widths[i])
     assert model.ridge == float(ridges[j])
@@ -82,8 +81,8 @@ def test_the_penalty_is_the_norm_of_the_function_however_centres_lie():
     x_p, x_q = torch.randn(80, 1) + 0.5, torch.randn(60, 1)
     centres, x = x_p[:10], torch.linspace(-2, 2, 9)[:, None]
     arguments = torch.tensor([1.0]), torch.tensor([0.1]), 0.0
-    once = fit_least_squares(x_p, x_q, centres, *arguments)
-    twice = fit_least_squares(x_p, x_q, centres.repeat(2, 1), *arguments)
+    once = fit_ulsif(x_p, x_q, centres, *arguments)
+    twice = fit_ulsif(x_p, x_q, centres.repeat(2, 1), *arguments)
     # Directions below 1e-10 of the largest eigenvalue are dropped, so agreement is to its root.
     torch.testing.assert_close(once.ratio(x), twice.ratio(x), rtol=1e-5, atol=1e-5)
 
@@ -115,7 +114,7 @@ def test_densratio_selects_by_another_score(alpha):
     phi_p, phi_q = (torch.exp(-(z - centres.T).square() / (2 * width**2)) for z in (x, y))
     brute = float(refitted(phi_p, phi_q, alpha, ridge))
     truncated = float(refitted(phi_p, phi_q, alpha, ridge, nonnegative=True))
-    ours = float(Quadratic(phi_p, phi_q, alpha).leave_one_out(torch.tensor([ridge]))[0])
+    ours = float(LeastSquaresObjective(phi_p, phi_q, alpha).leave_one_out(torch.tensor([ridge]))[0])
     assert ours == pytest.approx(brute, abs=1e-8)
     # Theirs is neither the score of refitting, nor that with the truncation that they apply.
     assert min(abs(theirs - brute), abs(theirs - truncated)) > 0.01

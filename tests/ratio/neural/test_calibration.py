@@ -11,7 +11,12 @@ from torch.distributions import Normal
 
 import lfi
 from lfi.ratio import Affine, Beta, Calibration, Isotonic
-from lfi.ratio.neural.calibration import Calibrated, Curve, Stairs, restore_calibrated
+from lfi.ratio.neural.calibration import (
+    Calibrated,
+    PiecewiseLinear,
+    SigmoidCurve,
+    restore_calibrated,
+)
 
 METHODS = [Affine(), Beta(), Isotonic()]
 N = 20_000
@@ -96,10 +101,10 @@ def test_pools_are_those_of_shares():
 
 
 def test_stairs_are_straight_between_points_and_of_slope_one_beyond():
-    stairs = Stairs((0.0, 2.0), (-1.0, 3.0))
+    stairs = PiecewiseLinear((0.0, 2.0), (-1.0, 3.0))
     h = torch.tensor([-5.0, 0.0, 0.5, 2.0, 4.0])
     assert stairs(h).tolist() == [-6.0, -1.0, 0.0, 3.0, 5.0]
-    assert Stairs((1.0,), (0.5,))(h).tolist() == [-5.5, -0.5, 0.0, 1.5, 3.5]
+    assert PiecewiseLinear((1.0,), (0.5,))(h).tolist() == [-5.5, -0.5, 0.0, 1.5, 3.5]
 
 
 @given(st.integers(0, 10_000), st.integers(2, 40), st.integers(2, 40), st.floats(0, 8))
@@ -129,13 +134,15 @@ def test_a_critic_that_ranks_backwards_is_worth_nothing():
         assert abs(curve.c) < 0.05
 
 
-@pytest.mark.parametrize("calibrated", [Curve(0.5, 2.0, 0.1), Stairs((0.0, 1.5), (-1.0, 3.0))])
+@pytest.mark.parametrize(
+    "calibrated", [SigmoidCurve(0.5, 2.0, 0.1), PiecewiseLinear((0.0, 1.5), (-1.0, 3.0))]
+)
 def test_maps_survive_json(calibrated):
     assert restore_calibrated(json.loads(json.dumps(calibrated._spec()))) == calibrated
 
 
 def test_a_curve_does_not_overflow():
-    values = Curve(1.0, 1.0, 0.0)(torch.tensor([-1e4, 1e4]))
+    values = SigmoidCurve(1.0, 1.0, 0.0)(torch.tensor([-1e4, 1e4]))
     assert values.tolist() == [-1e4, 1e4]
 
 

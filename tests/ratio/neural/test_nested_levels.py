@@ -6,7 +6,7 @@ from torch import nn
 
 import lfi
 from lfi.comparison import Values
-from lfi.networks import Copies
+from lfi.networks import CriticCopies
 from lfi.ratio.neural.nested_levels import (
     FoldedSample,
     level_settings,
@@ -47,7 +47,7 @@ def test_large_samples_hold_no_more_out_than_judges_them():
 
 
 def test_the_risk_is_the_mean_of_the_members_own():
-    copies = Copies(nn.Sequential(nn.Linear(2, 1, dtype=torch.float32), nn.Flatten(0)), 3)
+    copies = CriticCopies(nn.Sequential(nn.Linear(2, 1, dtype=torch.float32), nn.Flatten(0)), 3)
     for critic in copies.levels[0]:
         nn.init.normal_(critic[0].weight)
     x_p, x_q = (torch.randn(n, 3, 2, dtype=torch.float32) for n in (20, 30))
@@ -75,7 +75,7 @@ def test_penalties_evaluate_each_member_anew():
             seen.append(values.h_p[0].item())
             return values.h_p.new_zeros(())
 
-    copies = Copies(nn.Sequential(nn.Linear(2, 1, dtype=torch.float32), nn.Flatten(0)), 2)
+    copies = CriticCopies(nn.Sequential(nn.Linear(2, 1, dtype=torch.float32), nn.Flatten(0)), 2)
     nn.init.normal_(copies.levels[0][1][0].weight)
     x_p, x_q = (torch.randn(9, 2, 2, dtype=torch.float32) for _ in range(2))
     values = Values(copies(x_p), copies(x_q), (x_p,), (x_q,))
@@ -94,7 +94,7 @@ def test_a_user_s_critic_has_one_level_and_all_steps():
 
 
 def test_training_tells_of_every_step_and_leaves_nothing_to_train():
-    copies = Copies(nn.Sequential(nn.Linear(1, 1, dtype=torch.float32), nn.Flatten(0)), 2)
+    copies = CriticCopies(nn.Sequential(nn.Linear(1, 1, dtype=torch.float32), nn.Flatten(0)), 2)
     samples = [
         FoldedSample.of(m + torch.randn(90, 1, dtype=torch.float32), 2, 0.5, torch.Generator())
         for m in (1, 0)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lfi.comparison import Bernoulli, Brier
 from lfi.networks import Bridges
 from lfi.ratio.telescoping.bridge_training import EVEN, FASTEST, train_bridges
-from lfi.ratio.telescoping.endpoint_samples import two_ends
+from lfi.ratio.telescoping.endpoint_samples import endpoints_of_samples
 from lfi.ratio.telescoping.waymarks import Waymarks
 from lfi.training import TrainSettings
 
@@ -27,16 +27,16 @@ def trained(network, waymarks, both, loss, steps, learning_rate):
     )
 
 
-def ends(shift=2.0, n=20_000, size=1):
+def endpoints(shift=2.0, n=20_000, size=1):
     p, q = (torch.randn(n, size, dtype=torch.float32) for _ in range(2))
-    return two_ends(p + shift, q, settings(1, 1.0), seed=1)
+    return endpoints_of_samples(p + shift, q, settings(1, 1.0), seed=1)
 
 
 def test_the_distance_of_waymarks_is_that_of_the_exact_ratio():
     # N(2, 1) against N(0, 1), the exact log ratio h = 2 x - 2
-    both, network = ends(), Bridges(1, 1)
+    both, network = endpoints(), Bridges(1, 1)
     z = both.whiten(torch.tensor([[0.0], [1.0]], dtype=torch.float32))
-    network.learn(*ONE.moments(both.of_p, both.of_q))
+    network.fit_from_moments(*ONE.moments(both.moments_p, both.moments_q))
     slope = 2 / (z[1] - z[0]).item()
     with torch.no_grad():  # in whitened coordinates, and centred
         network.slope.fill_(slope / network.whitener.item())
@@ -52,13 +52,13 @@ def test_the_distance_of_waymarks_is_that_of_the_exact_ratio():
 
 
 def test_undecided_bridges_see_no_distance():
-    found = trained(Bridges(1, 2), TWO, ends(), Bernoulli(), 1, 1e-12)
+    found = trained(Bridges(1, 2), TWO, endpoints(), Bernoulli(), 1, 1e-12)
     assert found.divergences == pytest.approx([0.0, 0.0], abs=1e-6)  # float32
 
 
 @pytest.mark.parametrize("loss", [Bernoulli(), Brier()], ids=repr)
 def test_bridges_learn_under_any_loss(loss):
-    found = trained(Bridges(1, 2, width=16, layers=1), TWO, ends(), loss, 200, 1e-2)
+    found = trained(Bridges(1, 2, width=16, layers=1), TWO, endpoints(), loss, 200, 1e-2)
     assert all(v > 0.02 for v in found.divergences)  # undecided bridges: 0
     assert found.history.steps == 200
 
@@ -84,7 +84,7 @@ def test_forms_of_many_coefficients_learn_more_slowly(monkeypatch):
 
     monkeypatch.setattr("lfi.ratio.telescoping.bridge_training.AdamW", Spy)
     network, rate = Bridges(20, 2), 3e-3
-    both = ends(n=300, size=20)
+    both = endpoints(n=300, size=20)
     trained(network, TWO, both, Bernoulli(), 1, rate)
     assert groups.keys() == {id(p) for p in network.parameters()}
     assert groups[id(network.form)] == pytest.approx(rate * EVEN / 20)
@@ -94,7 +94,7 @@ def test_forms_of_many_coefficients_learn_more_slowly(monkeypatch):
 
 
 def test_the_trunk_joins_in_late():
-    network, both, calls = Bridges(2, 2, width=8), ends(n=300, size=2), []
+    network, both, calls = Bridges(2, 2, width=8), endpoints(n=300, size=2), []
     network.trunk.register_forward_hook(lambda *_: calls.append(network.training))
     trained(network, TWO, both, Bernoulli(), 10, 1e-2)
     assert sum(calls) == 7

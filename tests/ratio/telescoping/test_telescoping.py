@@ -47,7 +47,7 @@ def test_a_far_shift_is_bridged():
     x = torch.linspace(-1, 7, 17)[:, None]
     # exactly 6 x - 18, from -24 to 24: a tenth of its spread, 14.7, is what a short fit may miss
     assert (ratio.log_ratio(x) - (6 * x[:, 0] - 18)).square().mean().sqrt() < 1.47
-    assert len(ratio.separation_) == len(ratio.levels_) - 1 > 2
+    assert len(ratio.separation_) == len(ratio.coefficients_) - 1 > 2
     assert (ratio.separation_ < 0.7).all()
 
 
@@ -78,7 +78,7 @@ def test_equal_distributions_need_one_bridge_and_have_a_ratio_of_one():
     settings = lfi.TrainSettings(steps=100, batch_size=128, learning_rate=1e-3)
     method = lfi.TelescopingRatio(width=8, settings=settings)
     ratio = method.fit(p, q, seed=1, progress=False)
-    assert len(ratio.levels_) == 2
+    assert len(ratio.coefficients_) == 2
     # a classifier fitted to 3,600 of either has log ratios of the order of sqrt(8 terms/3600)
     assert ratio.log_ratio(q).abs().mean() < 5 * math.sqrt(8 / 3_600)
 
@@ -91,13 +91,13 @@ def test_the_ratio_is_the_sum_of_its_bridges():
     x = torch.randn(7, 2)
     assert ratio.bridge_log_ratios(x).shape == (3, 7)
     torch.testing.assert_close(ratio.bridge_log_ratios(x).sum(0), ratio.log_ratio(x))
-    assert ratio.levels_.tolist() == sorted(ratio.levels_.tolist())
-    assert len(ratio.levels_) == 4
+    assert ratio.coefficients_.tolist() == sorted(ratio.coefficients_.tolist())
+    assert len(ratio.coefficients_) == 4
 
 
 def test_levels_may_be_given():
-    ratio = lfi.TelescopingRatio(levels=(0.0, 0.3, 1.0), **TINY).fit(*samples(), seed=4)
-    assert ratio.levels_.tolist() == [0.0, 0.3, 1.0]
+    ratio = lfi.TelescopingRatio(coefficients=(0.0, 0.3, 1.0), **TINY).fit(*samples(), seed=4)
+    assert ratio.coefficients_.tolist() == [0.0, 0.3, 1.0]
     assert len(ratio.bridge_log_ratios(torch.zeros(1, 2))) == 2
 
 
@@ -204,8 +204,8 @@ def test_bridges_train_on_the_device(device):
     [
         ({"loss": lfi.losses.Hinge()}, "recovers SIGN"),
         ({"loss": lfi.losses.NREC()}, "two samples hold no pairs"),
-        ({"bridges": 2, "levels": (0.0, 1.0)}, "bridges or levels"),
-        ({"levels": (0.0, 0.5)}, "levels must increase"),
+        ({"bridges": 2, "coefficients": (0.0, 1.0)}, "bridges or coefficients"),
+        ({"coefficients": (0.0, 0.5)}, "coefficients must increase"),
         ({"bridges": 0}, "bridges must be at least 1"),
         ({"layers": -1}, "layers must be at least 0"),
     ],
