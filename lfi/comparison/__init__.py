@@ -30,7 +30,6 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     Biased,
     Block,
     Estimator,
-    LinearTime,
     Unbiased,
 )
 from lfi.comparison.discrepancies.moments import (
@@ -103,12 +102,10 @@ from lfi.comparison.losses.learned_features import (
 from lfi.comparison.losses.least_squares import (
     LeastSquares,
 )
-from lfi.comparison.losses.paired import (
-    Paired,
-)
 from lfi.comparison.losses.relativistic import (
     DonskerVaradhan,
     Relativistic,
+    RelativisticPaired,
     Wasserstein,
 )
 from lfi.comparison.penalties.annealed import (
@@ -178,9 +175,9 @@ from lfi.comparison.types import (
     CriticLoss,
     Discrepancy,
     DivergenceEstimate,
+    EmbeddingCritic,
     GeneratorLoss,
     OfMeans,
-    PairCritic,
     Penalty,
     Recovers,
     Values,
@@ -234,7 +231,6 @@ __all__ = [
     "LearnedFeatures",
     "LeastSquares",
     "Linear",
-    "LinearTime",
     "MMD",
     "Memorisation",
     "Misclassification",
@@ -245,8 +241,8 @@ __all__ = [
     "NeymanChiSquared",
     "NonSaturating",
     "OfMeans",
-    "PairCritic",
-    "Paired",
+    "EmbeddingCritic",
+    "RelativisticPaired",
     "PearsonChiSquared",
     "Penalty",
     "Polynomial",

@@ -78,7 +78,7 @@ class DivergenceEstimate(Protocol):
 
 
 @runtime_checkable
-class PairCritic(Protocol):
+class EmbeddingCritic(Protocol):
     """A critic of pairs (a, b) that embeds each side once and pairs embeddings at will."""
 
     def embed(

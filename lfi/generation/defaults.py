@@ -23,7 +23,7 @@ from torch import nn
 
 from lfi.comparison import R1, R2, Adversarial, Discrepancy
 from lfi.comparison.losses.learned_features import LearnedFeatures
-from lfi.comparison.losses.paired import Paired
+from lfi.comparison.losses.relativistic import RelativisticPaired
 from lfi.comparison.penalties.annealed import Annealed
 from lfi.generation.objectives import Packed
 from lfi.generation.settings import DEFAULTS, AdversarialSettings
@@ -36,7 +36,9 @@ from lfi.networks import (
     is_image,
 )
 
-VECTORS = Adversarial(Paired(), Paired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5)))
+VECTORS = Adversarial(
+    RelativisticPaired(), RelativisticPaired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5))
+)
 WEIGHT_PER_PIXEL = 0.15  # of both penalties of images, for each number of an image
 IMAGE_SETTINGS = AdversarialSettings(steps=1_000, batch_size=64, average=0.99)
 VECTOR_SETTINGS = AdversarialSettings(learning_rate=3e-4, critic_learning_rate=3e-3)
@@ -50,7 +52,7 @@ def comparison_for(shape: Shape) -> Adversarial:
     if not is_image(shape):
         return VECTORS
     weight = WEIGHT_PER_PIXEL * math.prod(shape)
-    return Adversarial(Paired(), Paired(), (R1(weight), R2(weight)))
+    return Adversarial(RelativisticPaired(), RelativisticPaired(), (R1(weight), R2(weight)))
 
 
 def settings_for(

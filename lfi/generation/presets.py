@@ -29,7 +29,7 @@ from lfi.comparison import (
 )
 from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.losses.least_squares import LeastSquares
-from lfi.comparison.losses.paired import Paired
+from lfi.comparison.losses.relativistic import RelativisticPaired
 from lfi.generation.objectives import Packed
 
 
@@ -91,7 +91,7 @@ def DRAGANNS(weight: float = 10.0) -> Adversarial:
 
 def R3GAN(weight: float = 0.1) -> Adversarial:
     """Return the relativistic GAN with R1 and R2. Huang et al., 2025. arXiv:2501.05441."""
-    return Adversarial(Paired(), Paired(), (R1(weight), R2(weight)))
+    return Adversarial(RelativisticPaired(), RelativisticPaired(), (R1(weight), R2(weight)))
 
 
 def GMMN() -> MMD:

@@ -100,7 +100,7 @@ def as_sample(
     return x
 
 
-def two_samples(
+def as_two_samples(
     p: Samples,
     q: Samples,
     *,
@@ -121,7 +121,7 @@ def two_samples(
             `min_rows`.
 
     Example:
-        >>> p, q = two_samples(np.zeros((3, 2)), [[1, 2], [3, 4]])
+        >>> p, q = as_two_samples(np.zeros((3, 2)), [[1, 2], [3, 4]])
         >>> p.shape, q.shape
         (torch.Size([3, 2]), torch.Size([2, 2]))
     """

@@ -27,7 +27,7 @@ from torch import Tensor
 from lfi.comparison import Wasserstein
 from lfi.networks.critics.lipschitz import LipschitzCritic
 from lfi.networks.standardise import spread
-from lfi.numerics.arrays import Samples, two_samples
+from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.training import (
     History,
@@ -119,7 +119,8 @@ def wasserstein_distance(
         True
     """
     p, q = (
-        x.reshape(len(x), -1).double() for x in two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
+        x.reshape(len(x), -1).double()
+        for x in as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
     )
     settings, seed = (settings or TrainSettings()).over(DEFAULTS), fresh(seed)
     rng = torch_rng(seed, 0)

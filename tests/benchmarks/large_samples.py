@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 import lfi
-from lfi.comparison import Biased, Block, LinearTime
+from lfi.comparison import Biased, Block
 
 HERE = Path(__file__).parent
 DIMENSIONS, MEAN = 10, 0.1
@@ -29,7 +29,6 @@ PIECES = {  # what it is, how many points, whether the gradient of x is taken to
     "MMD": (lfi.discrepancies.MMD(), 100_000, False),
     "MMD and gradient": (lfi.discrepancies.MMD(), 20_000, True),
     "MMD, blocks": (lfi.discrepancies.MMD(estimator=Block()), 1_000_000, False),
-    "MMD, linear time": (lfi.discrepancies.MMD(estimator=LinearTime()), 1_000_000, False),
     "random features": (lfi.discrepancies.RandomFeatureMMD(), 1_000_000, False),
     "random features and gradient": (lfi.discrepancies.RandomFeatureMMD(), 1_000_000, True),
     "energy": (lfi.discrepancies.Energy(Biased()), 100_000, False),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lfi.comparison import (
-    PairCritic,
+    EmbeddingCritic,
     Values,
     against_generator,
     joint_among,
@@ -145,8 +145,8 @@ def test_a_generator_of_another_shape_is_refused():
 
 
 def test_a_witness_is_a_pair_critic():
-    assert isinstance(Witness(), PairCritic)
-    assert not isinstance(nn.Linear(1, 1), PairCritic)
+    assert isinstance(Witness(), EmbeddingCritic)
+    assert not isinstance(nn.Linear(1, 1), EmbeddingCritic)
 
 
 def test_values_are_compared_by_identity_since_tensors_have_no_truth():

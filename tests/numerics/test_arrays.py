@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from lfi.numerics.arrays import as_observation, as_observations, as_sample, as_tensor, two_samples
+from lfi.numerics.arrays import (
+    as_observation,
+    as_observations,
+    as_sample,
+    as_tensor,
+    as_two_samples,
+)
 
 
 def test_arrays_and_tensors_of_any_real_dtype_are_samples():
@@ -20,19 +26,19 @@ def test_rows_that_are_not_finite_are_counted(bad):
     with pytest.raises(
         ValueError, match="p_samples: 2 of 5 rows are not finite, the first is row 1"
     ):
-        two_samples(x, torch.zeros(5, 2, 3))
+        as_two_samples(x, torch.zeros(5, 2, 3))
 
 
 def test_events_must_agree():
     with pytest.raises(ValueError, match=r"one shape, got \(5, 2\) and \(5, 3\)"):
-        two_samples(torch.zeros(5, 2), torch.zeros(5, 3))
+        as_two_samples(torch.zeros(5, 2), torch.zeros(5, 3))
     with pytest.raises(ValueError, match=r"x has shape \(5,\), expected \(n, 2\)"):
         as_sample("x", torch.zeros(5), (2,))
 
 
 def test_few_rows_are_refused():
     with pytest.raises(ValueError, match="q_samples: 3 rows are too few, need at least 4"):
-        two_samples(torch.zeros(5), torch.zeros(3), min_rows=4)
+        as_two_samples(torch.zeros(5), torch.zeros(3), min_rows=4)
 
 
 def test_complex_numbers_are_refused():

@@ -18,7 +18,6 @@ from lfi.comparison import (
     Laplace,
     Learned,
     Linear,
-    LinearTime,
     Moments,
     Quantile,
     RandomFeatureMMD,
@@ -78,13 +77,6 @@ DISCREPANCIES = (
     Case(
         "MMD, blocks",
         MMD(estimator=Block(4)),
-        zero=False,
-        weighted=False,
-        orderly=False,
-    ),
-    Case(
-        "MMD, linear time",
-        MMD(estimator=LinearTime()),
         zero=False,
         weighted=False,
         orderly=False,

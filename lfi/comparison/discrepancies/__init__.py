@@ -18,7 +18,6 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     Biased,
     Block,
     Estimator,
-    LinearTime,
     Unbiased,
 )
 from lfi.comparison.discrepancies.moments import (
@@ -42,7 +41,6 @@ __all__ = [
     "Energy",
     "Estimator",
     "LSDD",
-    "LinearTime",
     "MMD",
     "Moments",
     "RandomFeatureMMD",

@@ -26,8 +26,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.mmd_estimators import (
+    AllPairs,
     Estimator,
-    Quadratic,
     Unbiased,
     mean_difference,
 )
@@ -40,8 +40,7 @@ class Energy:
     """The energy distance of two samples: not its square root.
 
     Attributes:
-        estimator: Unbiased (U-statistic), Biased (V-statistic, never negative), Block or
-            LinearTime.
+        estimator: Unbiased (U-statistic), Biased (V-statistic, never negative) or Block.
 
     Example:
         >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [3.0]])
@@ -69,7 +68,7 @@ class Energy:
         check_samples(x, y)
         weight_x = None if weight_x is None else probabilities("weight_x", x, weight_x)
         weight_y = None if weight_y is None else probabilities("weight_y", y, weight_y)
-        if x.shape[-1] == 1 and isinstance(self.estimator, Quadratic):
+        if x.shape[-1] == 1 and isinstance(self.estimator, AllPairs):
             return _by_sorting(self.estimator, x, y, weight_x, weight_y)
         return self.estimator(energy_kernel, x, y, weight_x, weight_y)
 
@@ -132,7 +131,7 @@ def energy_to(y: Float[Tensor, "m d"]) -> Callable[[Float[Tensor, "n d"]], Float
 
 
 def _by_sorting(
-    estimator: Quadratic, x: Tensor, y: Tensor, weight_x: Tensor | None, weight_y: Tensor | None
+    estimator: AllPairs, x: Tensor, y: Tensor, weight_x: Tensor | None, weight_y: Tensor | None
 ) -> Float[Tensor, "*bc"]:
     """Return the energy distance in one dimension."""
     w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)

@@ -37,7 +37,7 @@ class MMD:
 
     Attributes:
         kernel: What makes two points alike: Gaussian, with the median distance, by default.
-        estimator: Unbiased (U-statistic), Biased (V-statistic), Block or LinearTime.
+        estimator: Unbiased (U-statistic), Biased (V-statistic) or Block.
 
     Example:
         >>> x, y = torch.randn(500, 2), torch.randn(400, 2) + 1

@@ -11,7 +11,6 @@ and k(x, y) = -|x - y| gives the energy distance. From samples x_i, y_j with wei
     Unbiased    sums over i != j, divided by        U-statistic: unbiased, and so is its gradient;
                 1 - sum_i w_i^2                     negative about half of the time where p = q
     Block       the U-statistic in blocks of both   unbiased, O(n^1.5), noisier
-    LinearTime  the same of one pair each           unbiased, O(n), noisiest
 
 The first two cost O((n + m)^2) kernel values, never held at once: pairs are taken in tiles, which a
 gradient computes a second time instead of keeping them, so that memory grows as n + m.
@@ -54,7 +53,7 @@ class Estimator(Protocol):
         """Return the estimate; weights need not sum to 1."""
 
 
-class Quadratic(ABC):
+class AllPairs(ABC):
     """An estimator that looks at every pair."""
 
     @abstractmethod
@@ -89,7 +88,7 @@ class Quadratic(ABC):
 
 
 @dataclass(frozen=True)
-class Biased(Quadratic):
+class Biased(AllPairs):
     """The V-statistic: all pairs, a point with itself too. Never negative."""
 
     def within(self, name: str, total: Tensor, diagonal: Tensor | float, squares: Tensor) -> Tensor:
@@ -98,7 +97,7 @@ class Biased(Quadratic):
 
 
 @dataclass(frozen=True)
-class Unbiased(Quadratic):
+class Unbiased(AllPairs):
     """The U-statistic: all pairs of different points. On average right, and negative at times.
 
     Weights are importance weights, whose self-normalised estimate this is, rather than counts: a
@@ -110,34 +109,6 @@ class Unbiased(Quadratic):
         if (squares > 1 - 1e-12).any():
             raise ValueError(f"{name} must have two points of positive weight, got one")
         return (total - diagonal) / (1 - squares)
-
-
-@dataclass(frozen=True)
-class LinearTime:
-    """The mean over disjoint pairs, in time that grows as n.
-
-    A pair (x_1, y_1), (x_2, y_2) gives k(x_1, x_2) + k(y_1, y_2) - k(x_1, y_2) - k(x_2, y_1).
-    Neighbours make the pairs, so the samples must stand in random order; of the longer sample the
-    rows beyond the shorter one's length are not used. Takes no weights.
-    """
-
-    def __call__(
-        self,
-        kernel: Kernel,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
-    ) -> Float[Tensor, "*bc"]:
-        """Return the estimate from floor(min(n, m) / 2) pairs."""
-        _refuse_weights(self, weight_x, weight_y)
-        pairs = min(x.shape[-2], y.shape[-2]) // 2
-        if pairs == 0:
-            raise ValueError(f"{_sizes(x, y)}; a pair needs two of each")
-        lead, _ = _probe(kernel, x, y)
-        (x_1, x_2), (y_1, y_2) = (_blocks(side, pairs, 2, lead).split(1, dim=-2) for side in (x, y))
-        values = kernel(x_1, x_2) + kernel(y_1, y_2) - kernel(x_1, y_2) - kernel(x_2, y_1)
-        return values[..., 0, 0].mean(dim=0)
 
 
 @dataclass(frozen=True)

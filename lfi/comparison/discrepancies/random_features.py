@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.chunked_sums import summed
-from lfi.comparison.discrepancies.mmd_estimators import Quadratic, Unbiased
+from lfi.comparison.discrepancies.mmd_estimators import AllPairs, Unbiased
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
 from lfi.numerics.weighted_samples import check_samples, probabilities
@@ -64,7 +64,7 @@ class RandomFeatureMMD:
     kernel: Kernel = Gaussian()
     features: int = 1_000
     seed: int = 0
-    estimator: Quadratic = Unbiased()
+    estimator: AllPairs = Unbiased()
 
     def __post_init__(self) -> None:
         if self.features < 2 or self.features % 2:

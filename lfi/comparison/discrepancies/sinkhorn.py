@@ -43,7 +43,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.discrepancies.sinkhorn_solver import KEPT, Potentials, Problem, solve
+from lfi.comparison.discrepancies.sinkhorn_solver import KEPT, Potentials, Problem, solve_potentials
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
 
@@ -144,7 +144,7 @@ class Sinkhorn:
         parts = []
         for group in _groups(flat):
             problem = Problem(*group, self.order)
-            found = solve(problem, self.tolerance, self.steps)
+            found = solve_potentials(problem, self.tolerance, self.steps)
             density = problem.density(found.best_u, found.v)
             mass = torch.cat([density(rows) for rows in problem.rows], dim=1)
             parts.append(problem.a[:, :, None] * mass * problem.b[:, None, :])
@@ -217,7 +217,7 @@ class _Transport(torch.autograd.Function):
         steps: int,
     ) -> Tensor:
         ctx.order, ctx.alike = order, x is y and a is b
-        found = solve(Problem(x, y, a, b, epsilon, order), tolerance, steps)
+        found = solve_potentials(Problem(x, y, a, b, epsilon, order), tolerance, steps)
         ctx.save_for_backward(x, y, a, b, epsilon, *found)
         mass_x = (a * (found.u + found.best_u)).sum(dim=-1)
         mass_y = (b * (found.v + found.best_v)).sum(dim=-1)

@@ -1,6 +1,6 @@
 """Potentials of entropic transport: the inner loop of `lfi.comparison.discrepancies.sinkhorn`.
 
-In units of epsilon, u = f/epsilon and v = g/epsilon solve
+In units of epsilon, u = f/epsilon and v = g/epsilon solve_potentials
 
     u_i = -log sum_j b_j exp(v_j - C_ij/epsilon),    v_j = -log sum_i a_i exp(u_i - C_ij/epsilon).
 
@@ -142,7 +142,7 @@ class Problem:
         return torch.where(apart, self.order * power, 0.0)
 
 
-def solve(problem: Problem, tolerance: float, steps: int) -> Potentials:
+def solve_potentials(problem: Problem, tolerance: float, steps: int) -> Potentials:
     """Return potentials whose coupling has at most a share `tolerance` of its mass misplaced.
 
     A warning tells where so many steps, at the last epsilon, do not suffice.

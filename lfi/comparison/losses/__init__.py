@@ -43,12 +43,10 @@ from lfi.comparison.losses.learned_features import (
 from lfi.comparison.losses.least_squares import (
     LeastSquares,
 )
-from lfi.comparison.losses.paired import (
-    Paired,
-)
 from lfi.comparison.losses.relativistic import (
     DonskerVaradhan,
     Relativistic,
+    RelativisticPaired,
     Wasserstein,
 )
 
@@ -75,7 +73,7 @@ __all__ = [
     "NREC",
     "NeymanChiSquared",
     "NonSaturating",
-    "Paired",
+    "RelativisticPaired",
     "PearsonChiSquared",
     "PowerDivergence",
     "Relativistic",

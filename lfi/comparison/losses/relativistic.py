@@ -1,8 +1,9 @@
-"""Losses that only compare: a constant added to the critic changes nothing.
+"""Losses invariant to a constant added to the critic: Donsker-Varadhan, relativistic, Wasserstein.
 
     name                 loss                                  at its least          the best h
     DonskerVaradhan      log E_q exp(h) - E_p h                -KL(p || q)           log r + c
     Relativistic(f)      L_f of pairs, from h(x_p) - h(x_q)    pairs' divergence     log r + c
+    RelativisticPaired   the same of rows as they stand        pairs' divergence     log r + c
     Wasserstein          E_q h - E_p h                         -W_1 if |h'| <= 1     a potential
 
 A pair (x_p, x_q) of independent samples has the density P = p(a) q(b); in the wrong order it has
@@ -12,6 +13,8 @@ its values at samples of Q are minus those at P: with d = h(x_p) - h(x_q),
     Relativistic(f) = (E (r f' - f)(-d) - E f'(d)) / 2 = L_f(d, -d) / 2,
 
 which for Bernoulli is E softplus(-d). Every f serves, and each recovers log r up to a constant.
+`Relativistic` compares all n m pairs of a batch; as rows are independent, the n pairs in which they
+already stand have the same expectation, in O(n).
 
 Wasserstein is a difference of means: without a bound on the slope of h (`WeightClipping`,
 `SpectralNorm`, `GradientPenalty`) it has no minimum, and with one it says where to move, not what r
@@ -24,9 +27,10 @@ variance of r over 2n, and so are gradients off.
 References:
     Donsker & Varadhan, Asymptotic evaluation of certain Markov process expectations, 1983.
     Belghazi et al., MINE: Mutual Information Neural Estimation, 2018. arXiv:1801.04062
-    Jolicoeur-Martineau, The relativistic discriminator, 2018. arXiv:1807.00734
-    Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN! (R3GAN), 2024.
-    arXiv:2501.05441
+    Jolicoeur-Martineau, The relativistic discriminator: a key element missing from standard GAN,
+        2019. arXiv:1807.00734
+    Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN! A modern baseline GAN,
+        2025. arXiv:2501.05441
     Arjovsky, Chintala & Bottou, Wasserstein GAN, 2017. arXiv:1701.07875
 """
 
@@ -93,7 +97,7 @@ class Relativistic:
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return half the divergence's loss of pairs; E softplus(-d) for Bernoulli."""
-        d = _differences(h_p, h_q)
+        d = self._differences(h_p, h_q)
         return self.divergence(d, -d) / 2
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
@@ -106,13 +110,34 @@ class Relativistic:
             h_p: Values at samples of p, with which those of q are compared.
             h_q: Values at the generator's samples.
         """
-        d = _differences(h_p, h_q)
+        d = self._differences(h_p, h_q)
         return self.divergence(-d, d) / 2
 
     def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the divergence of pairs (x_p, x_q) from pairs (x_q, x_p), or a lower bound."""
-        d = _differences(h_p, h_q)
+        d = self._differences(h_p, h_q)
         return self.divergence.value(d, -d)
+
+    def _differences(self, h_p: Tensor, h_q: Tensor) -> Tensor:
+        return h_p.flatten()[:, None] - h_q.flatten()
+
+
+@dataclass(frozen=True)
+class RelativisticPaired(Relativistic):
+    """The relativistic loss of each row of p with the row of q beside it, in O(n).
+
+    Attributes:
+        divergence: The loss of pairs.
+
+    Example:
+        >>> h_p, h_q = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0])
+        >>> loss = RelativisticPaired()
+        >>> torch.isclose(loss(h_p, h_q), torch.tensor(-1.0).exp().log1p())  # softplus(-1)
+        tensor(True)
+    """
+
+    def _differences(self, h_p: Tensor, h_q: Tensor) -> Tensor:
+        return h_p - h_q
 
 
 @dataclass(frozen=True)
@@ -147,7 +172,3 @@ class Wasserstein:
 
 def _log_mean_exp(h: Float[Tensor, "*n"]) -> Float[Tensor, ""]:
     return h.flatten().logsumexp(0) - math.log(h.numel())
-
-
-def _differences(h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, "i j"]:
-    return h_p.flatten()[:, None] - h_q.flatten()

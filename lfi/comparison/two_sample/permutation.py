@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.numerics.arrays import Samples, two_samples
+from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.runtime import Described, fresh
 
 
@@ -150,7 +150,7 @@ def flat_samples(
         TypeError: If a sample is not an array of numbers.
         ValueError: If the events differ or are empty, a sample is not finite, or has fewer rows.
     """
-    p, q = two_samples(p, q, min_rows=min_rows, names=("p", "q"))
+    p, q = as_two_samples(p, q, min_rows=min_rows, names=("p", "q"))
     if p[0].numel() == 0:
         raise ValueError(f"p and q must have events with entries, got shape {tuple(p.shape)}")
     return tuple(x.detach().cpu().double().reshape(len(x), -1) for x in (p, q))

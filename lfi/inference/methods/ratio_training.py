@@ -39,6 +39,7 @@ from lfi.comparison import (
     Contrast,
     Contrastive,
     CriticLoss,
+    EmbeddingCritic,
     Penalty,
     Recovers,
     Values,
@@ -46,7 +47,6 @@ from lfi.comparison import (
     joint_vs_marginals,
     objective,
 )
-from lfi.comparison import PairCritic as EmbedsPairs
 from lfi.runtime import Advance, child, held_out_note, isolated, torch_rng
 from lfi.training import Batch, Batches, History, Monitor, Player, Step, adamw, fit, one_cycle
 
@@ -94,7 +94,7 @@ def judge_for(recovers: Recovers) -> CriticLoss:
     return Bernoulli() if recovers == Recovers.RATIO else NREB()
 
 
-def held_out_values(recovers: Recovers, critic: EmbedsPairs, held_out: Batch) -> list[Values]:
+def held_out_values(recovers: Recovers, critic: EmbeddingCritic, held_out: Batch) -> list[Values]:
     """Return a critic's values at all pairs of each 128 held-out rows; an incomplete part is left.
 
     Fewer rows than that are one part.
@@ -106,7 +106,7 @@ def held_out_values(recovers: Recovers, critic: EmbedsPairs, held_out: Batch) ->
     return [contrast(critic, part, rng) for part in parts]
 
 
-def held_out_loss(recovers: Recovers, critic: EmbedsPairs) -> Callable[[Batch], float]:
+def held_out_loss(recovers: Recovers, critic: EmbeddingCritic) -> Callable[[Batch], float]:
     """Return what judges a critic on held-out rows: the log-loss of all pairs."""
     loss = judge_for(recovers)
 
@@ -262,7 +262,7 @@ def covering_factor(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) ->
 
 
 def _compared(
-    critic: EmbedsPairs, held_out: Batch, others: Tensor
+    critic: EmbeddingCritic, held_out: Batch, others: Tensor
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
     """Return a critic's values at held-out pairs, and at their x with all others."""
     own, x = critic.embed(*held_out)

@@ -37,7 +37,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
-from lfi.numerics.arrays import Samples, as_sample, floating_dtype, two_samples
+from lfi.numerics.arrays import Samples, as_sample, as_two_samples, floating_dtype
 from lfi.numerics.distances import median_distance
 from lfi.ratio.kernel.kliep import FOLDS, KliepRatio, fit_kliep
 from lfi.ratio.kernel.kmm import KmmRatio, fit_kmm
@@ -132,7 +132,7 @@ class KernelRatio(BaseEstimator, Ratio):
                 loss.
         """
         self._check()
-        p, q = two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
+        p, q = as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
         self.seed_, self.event_shape_ = fresh(self.seed), tuple(p.shape[1:])
         rows = [x.reshape(len(x), -1) for x in (p, q)]
         self.n_features_in_ = rows[0].shape[1]

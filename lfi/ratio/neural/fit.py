@@ -38,7 +38,7 @@ from torch import nn
 
 from lfi.comparison import Bernoulli, CriticLoss, Penalty
 from lfi.networks import CriticCopies, NestedCritics, SampleCritics
-from lfi.numerics.arrays import Samples, two_samples
+from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.calibration import Calibrated, Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
@@ -125,7 +125,7 @@ def fit_ratio(
     check_whole("width", width)
     check_whole("layers", layers, minimum=0)
     settings = (settings or TrainSettings()).over(DEFAULTS)
-    samples = two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
+    samples = as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)
     p, q = (
         FoldedSample.of(

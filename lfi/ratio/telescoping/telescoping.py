@@ -30,7 +30,7 @@ from torch import Tensor
 
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.networks import Bridges
-from lfi.numerics.arrays import Samples, as_sample, floating_dtype, stacked_pairs, two_samples
+from lfi.numerics.arrays import Samples, as_sample, as_two_samples, floating_dtype, stacked_pairs
 from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.nested_levels import check_loss
 from lfi.ratio.telescoping.bridge_training import Trained, train_bridges
@@ -142,7 +142,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
                 in shape, or an argument of the constructor is out of range.
         """
         settings = self._check()
-        p, q = two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
+        p, q = as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
         seed, shape = fresh(seed), tuple(p.shape[1:])
         p, q = (x.detach().reshape(len(x), -1).to("cpu", torch.float32) for x in (p, q))
         endpoints = endpoints_of_samples(p, q, settings, seed=seed, device=device)

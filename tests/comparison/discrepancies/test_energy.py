@@ -12,7 +12,6 @@ from lfi.comparison import (
     Biased,
     Block,
     Energy,
-    LinearTime,
     Unbiased,
     energy_kernel,
     energy_to,
@@ -77,7 +76,7 @@ def test_normals_on_a_line_have_a_closed_form():
     exact = 2 * absolute(0.7, math.hypot(1, 1.5)) - absolute(0, 2**0.5) - absolute(0, 1.5 * 2**0.5)
     repetitions = 400
     x, y = torch.randn(repetitions, 60, 1), 0.7 + 1.5 * torch.randn(repetitions, 50, 1)
-    for estimator in (Unbiased(), Block(), LinearTime()):
+    for estimator in (Unbiased(), Block()):
         value = Energy(estimator)(x, y)
         assert abs(value.mean() - exact) < 5 * value.std() / repetitions**0.5
 

@@ -13,7 +13,6 @@ from lfi.comparison import (
     Estimator,
     Gaussian,
     Laplace,
-    LinearTime,
     RationalQuadratic,
     Unbiased,
     energy_kernel,
@@ -21,7 +20,7 @@ from lfi.comparison import (
 from lfi.comparison.discrepancies import mmd_estimators as estimators
 
 KERNEL = RationalQuadratic(0.8)
-UNBIASED = [Unbiased(), Block(2), Block(), LinearTime()]
+UNBIASED = [Unbiased(), Block(2), Block()]
 names = lambda estimator: str(estimator)
 
 
@@ -56,19 +55,6 @@ def test_importance_weights_turn_samples_of_one_distribution_into_another():
     bias = 2 / 400  # of self-normalised weights, whose variance is e^0.25 - 1
     assert abs(value.mean()) < 5 * error + bias
     assert plain.mean() > 20 * abs(value.mean())
-
-
-def test_linear_time_is_the_mean_over_neighbours():
-    x, y, k = torch.randn(7, 2), torch.randn(9, 2), KERNEL
-    pairs = [
-        k(x[[i]], x[[i + 1]])
-        + k(y[[i]], y[[i + 1]])
-        - k(x[[i]], y[[i + 1]])
-        - k(x[[i + 1]], y[[i]])
-        for i in (0, 2, 4)
-    ]
-    value = LinearTime()(k, x, y)
-    torch.testing.assert_close(value, torch.stack(pairs).mean())
 
 
 def test_blocks_are_means_of_unbiased_statistics():
@@ -121,7 +107,6 @@ def test_samples_that_are_too_short_are_refused():
     x, y = torch.randn(1, 2), torch.randn(9, 2)
     for estimator, message in [
         (Unbiased(), "x must have two points of positive weight, got one"),
-        (LinearTime(), "x and y are too short, got 1 and 9 points; a pair needs two of each"),
         (Block(4), "x and y are too short, got 1 and 9 points; a block has 4 of each"),
     ]:
         with pytest.raises(ValueError, match=message):

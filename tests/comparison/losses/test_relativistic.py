@@ -20,11 +20,15 @@ from lfi.comparison import (
     NREB,
     Adversarial,
     Bernoulli,
+    Brier,
+    CriticLoss,
     DonskerVaradhan,
+    GeneratorLoss,
     Jeffreys,
     NonSaturating,
     Recovers,
     Relativistic,
+    RelativisticPaired,
     Wasserstein,
     two_samples,
 )
@@ -222,3 +226,34 @@ def test_they_serve_as_losses_of_two_samples():
     p, q = torch.randn(20, 1), torch.randn(30, 1)
     values = two_samples(lambda x: x[:, 0], (p, q), torch.Generator())
     assert Relativistic()(values.h_p, values.h_q).shape == ()
+
+
+def test_the_mean_over_all_ways_to_pair_is_the_relativistic_loss():
+    h_p, h_q = torch.randn(7), torch.randn(7)
+    for one, every in (
+        (RelativisticPaired(), Relativistic()),
+        (RelativisticPaired(Brier()), Relativistic(Brier())),
+    ):
+        for side in ("__call__", "generator", "value"):
+            rolled = [getattr(one, side)(h_p, h_q.roll(k)) for k in range(7)]
+            expected = getattr(every, side)(h_p, h_q)
+            torch.testing.assert_close(torch.stack(rolled).mean(), expected)
+
+
+def test_a_constant_changes_nothing_of_pairs():
+    h_p, h_q = torch.randn(7), torch.randn(7)
+    torch.testing.assert_close(
+        RelativisticPaired()(h_p + 9, h_q + 9), RelativisticPaired()(h_p, h_q)
+    )
+    assert RelativisticPaired.recovers is Recovers.UP_TO_CONSTANT
+    assert isinstance(RelativisticPaired(), CriticLoss)
+    assert isinstance(RelativisticPaired(), GeneratorLoss)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_players_of_pairs_want_the_opposite(side):
+    h_q = torch.randn(7, requires_grad=True)
+    loss = RelativisticPaired()
+    value = loss(torch.randn(7), h_q) if side > 0 else loss.generator(torch.randn(7), h_q)
+    (gradient,) = torch.autograd.grad(value, h_q)
+    assert (side * gradient > 0).all()
