@@ -1,31 +1,16 @@
 """Discrepancies of two samples: MMD, energy, transport, moments, density difference, classifier."""
 
 from lfi.comparison import (
-    LSDD,
-    MMD,
-    Biased,
-    Block,
-    ClassifierDiscrepancy,
-    Energy,
-    Moments,
-    RandomFeatureMMD,
-    Sinkhorn,
-    SlicedWasserstein,
-    Unbiased,
-    Wasserstein1D,
+    LSDD as LSDD,
+    MMD as MMD,
+    Biased as Biased,
+    Block as Block,
+    ClassifierDiscrepancy as ClassifierDiscrepancy,
+    Energy as Energy,
+    Moments as Moments,
+    RandomFeatureMMD as RandomFeatureMMD,
+    Sinkhorn as Sinkhorn,
+    SlicedWasserstein as SlicedWasserstein,
+    Unbiased as Unbiased,
+    Wasserstein1D as Wasserstein1D,
 )
-
-__all__ = [
-    "Biased",
-    "Block",
-    "ClassifierDiscrepancy",
-    "Energy",
-    "LSDD",
-    "MMD",
-    "Moments",
-    "RandomFeatureMMD",
-    "Sinkhorn",
-    "SlicedWasserstein",
-    "Unbiased",
-    "Wasserstein1D",
-]

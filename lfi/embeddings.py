@@ -1,13 +1,7 @@
 """Embeddings of sets, series and images, to be trained along with a posterior."""
 
 from lfi.networks import (
-    ImageEmbedding,
-    SeriesEmbedding,
-    SetEmbedding,
+    ImageEmbedding as ImageEmbedding,
+    SeriesEmbedding as SeriesEmbedding,
+    SetEmbedding as SetEmbedding,
 )
-
-__all__ = [
-    "ImageEmbedding",
-    "SeriesEmbedding",
-    "SetEmbedding",
-]

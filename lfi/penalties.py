@@ -1,23 +1,12 @@
 """Penalties on critics, and constraints on their weights."""
 
 from lfi.comparison import (
-    DRAGAN,
-    R1,
-    R2,
-    Annealed,
-    Balance,
-    GradientPenalty,
-    SpectralNorm,
-    WeightClipping,
+    DRAGAN as DRAGAN,
+    R1 as R1,
+    R2 as R2,
+    Annealed as Annealed,
+    Balance as Balance,
+    GradientPenalty as GradientPenalty,
+    SpectralNorm as SpectralNorm,
+    WeightClipping as WeightClipping,
 )
-
-__all__ = [
-    "Annealed",
-    "Balance",
-    "DRAGAN",
-    "GradientPenalty",
-    "R1",
-    "R2",
-    "SpectralNorm",
-    "WeightClipping",
-]

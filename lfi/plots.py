@@ -1,31 +1,16 @@
 """Figures: posteriors, predictions, calibration, samples, training, losses."""
 
-from lfi.report.plots import (
-    coverage_plot,
-    critic_plot,
-    image_grid,
-    local_plot,
-    observation_plot,
-    pair_plot,
-    plot_losses,
-    predictive_plot,
-    rank_plot,
-    samples_plot,
-    surrogate_plot,
-    training_plot,
+from lfi.report import (
+    coverage_plot as coverage_plot,
+    critic_plot as critic_plot,
+    image_grid as image_grid,
+    local_plot as local_plot,
+    observation_plot as observation_plot,
+    pair_plot as pair_plot,
+    plot_losses as plot_losses,
+    predictive_plot as predictive_plot,
+    rank_plot as rank_plot,
+    samples_plot as samples_plot,
+    surrogate_plot as surrogate_plot,
+    training_plot as training_plot,
 )
-
-__all__ = [
-    "coverage_plot",
-    "critic_plot",
-    "image_grid",
-    "local_plot",
-    "observation_plot",
-    "pair_plot",
-    "plot_losses",
-    "predictive_plot",
-    "rank_plot",
-    "samples_plot",
-    "surrogate_plot",
-    "training_plot",
-]

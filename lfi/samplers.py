@@ -1,21 +1,11 @@
 """Samplers of posterior densities: importance sampling, chains, SMC, variational inference."""
 
 from lfi.inference import (
-    HMC,
-    NUTS,
-    SMC,
-    Automatic,
-    DifferentialEvolution,
-    Importance,
-    Variational,
+    HMC as HMC,
+    NUTS as NUTS,
+    SMC as SMC,
+    Automatic as Automatic,
+    DifferentialEvolution as DifferentialEvolution,
+    Importance as Importance,
+    Variational as Variational,
 )
-
-__all__ = [
-    "Automatic",
-    "DifferentialEvolution",
-    "HMC",
-    "Importance",
-    "NUTS",
-    "SMC",
-    "Variational",
-]

@@ -1,9 +1,3 @@
 """The command line: `lfi list`, `lfi run`."""
 
-from lfi.cli.app import (
-    main,
-)
-
-__all__ = [
-    "main",
-]
+from lfi.cli.app import main as main

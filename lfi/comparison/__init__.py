@@ -1,297 +1,142 @@
 """Comparison: the mathematics of two samples, tensors in, numbers out, no training loop."""
 
 from lfi.comparison.adversarial import (
-    Adversarial,
-    DirectGenerator,
-    objective,
-    recovered,
+    Adversarial as Adversarial,
+    DirectGenerator as DirectGenerator,
+    objective as objective,
+    recovered as recovered,
 )
 from lfi.comparison.contrasts import (
-    against_generator,
-    joint_among,
-    joint_vs_marginals,
-    two_samples,
+    against_generator as against_generator,
+    joint_among as joint_among,
+    joint_vs_marginals as joint_vs_marginals,
+    two_samples as two_samples,
 )
-from lfi.comparison.discrepancies.classifier import (
-    ClassifierDiscrepancy,
-)
+from lfi.comparison.discrepancies.classifier import ClassifierDiscrepancy as ClassifierDiscrepancy
 from lfi.comparison.discrepancies.energy import (
-    Energy,
-    energy_kernel,
-    energy_to,
+    Energy as Energy,
+    energy_kernel as energy_kernel,
+    energy_to as energy_to,
 )
-from lfi.comparison.discrepancies.lsdd import (
-    LSDD,
-)
-from lfi.comparison.discrepancies.mmd import (
-    MMD,
-)
+from lfi.comparison.discrepancies.lsdd import LSDD as LSDD
+from lfi.comparison.discrepancies.mmd import MMD as MMD
 from lfi.comparison.discrepancies.mmd_estimators import (
-    Biased,
-    Block,
-    Estimator,
-    Unbiased,
+    Biased as Biased,
+    Block as Block,
+    Estimator as Estimator,
+    Unbiased as Unbiased,
 )
-from lfi.comparison.discrepancies.moments import (
-    Moments,
-)
-from lfi.comparison.discrepancies.random_features import (
-    RandomFeatureMMD,
-)
-from lfi.comparison.discrepancies.sinkhorn import (
-    Sinkhorn,
-)
+from lfi.comparison.discrepancies.moments import Moments as Moments
+from lfi.comparison.discrepancies.random_features import RandomFeatureMMD as RandomFeatureMMD
+from lfi.comparison.discrepancies.sinkhorn import Sinkhorn as Sinkhorn
 from lfi.comparison.discrepancies.wasserstein import (
-    SlicedWasserstein,
-    Wasserstein1D,
+    SlicedWasserstein as SlicedWasserstein,
+    Wasserstein1D as Wasserstein1D,
 )
-from lfi.comparison.kernels.composite import (
-    Learned,
-    Sum,
-)
+from lfi.comparison.kernels.composite import Learned as Learned, Sum as Sum
 from lfi.comparison.kernels.stationary import (
-    Gaussian,
-    InverseMultiquadric,
-    Kernel,
-    Laplace,
-    Linear,
-    Quantile,
-    RationalQuadratic,
-    fixed,
+    Gaussian as Gaussian,
+    InverseMultiquadric as InverseMultiquadric,
+    Kernel as Kernel,
+    Laplace as Laplace,
+    Linear as Linear,
+    Quantile as Quantile,
+    RationalQuadratic as RationalQuadratic,
+    fixed as fixed,
 )
 from lfi.comparison.losses.contrastive import (
-    NREB,
-    NREC,
-    Contrastive,
-    InfoNCE,
+    NREB as NREB,
+    NREC as NREC,
+    Contrastive as Contrastive,
+    InfoNCE as InfoNCE,
 )
-from lfi.comparison.losses.custom import (
-    FDivergence,
-)
-from lfi.comparison.losses.decision import (
-    Hinge,
-    Misclassification,
-)
-from lfi.comparison.losses.divergence import (
-    Divergence,
-    WithPrior,
-)
+from lfi.comparison.losses.custom import FDivergence as FDivergence
+from lfi.comparison.losses.decision import Hinge as Hinge, Misclassification as Misclassification
+from lfi.comparison.losses.divergence import Divergence as Divergence, WithPrior as WithPrior
 from lfi.comparison.losses.divergences import (
-    KL,
-    KLIEP,
-    LSIF,
-    AlphaDivergence,
-    Bernoulli,
-    Brier,
-    Exponential,
-    Jeffreys,
-    JensenShannon,
-    NeymanChiSquared,
-    NonSaturating,
-    PearsonChiSquared,
-    PowerDivergence,
-    ReverseKL,
-    Spherical,
-    SquaredHellinger,
-    TotalVariation,
-    Triangular,
+    KL as KL,
+    KLIEP as KLIEP,
+    LSIF as LSIF,
+    AlphaDivergence as AlphaDivergence,
+    Bernoulli as Bernoulli,
+    Brier as Brier,
+    Exponential as Exponential,
+    Jeffreys as Jeffreys,
+    JensenShannon as JensenShannon,
+    NeymanChiSquared as NeymanChiSquared,
+    NonSaturating as NonSaturating,
+    PearsonChiSquared as PearsonChiSquared,
+    PowerDivergence as PowerDivergence,
+    ReverseKL as ReverseKL,
+    Spherical as Spherical,
+    SquaredHellinger as SquaredHellinger,
+    TotalVariation as TotalVariation,
+    Triangular as Triangular,
 )
-from lfi.comparison.losses.learned_features import (
-    LearnedFeatures,
-)
-from lfi.comparison.losses.least_squares import (
-    LeastSquares,
-)
+from lfi.comparison.losses.learned_features import LearnedFeatures as LearnedFeatures
+from lfi.comparison.losses.least_squares import LeastSquares as LeastSquares
 from lfi.comparison.losses.relativistic import (
-    DonskerVaradhan,
-    Relativistic,
-    RelativisticPaired,
-    Wasserstein,
+    DonskerVaradhan as DonskerVaradhan,
+    Relativistic as Relativistic,
+    RelativisticPaired as RelativisticPaired,
+    Wasserstein as Wasserstein,
 )
-from lfi.comparison.penalties.annealed import (
-    Annealed,
-)
+from lfi.comparison.penalties.annealed import Annealed as Annealed
 from lfi.comparison.penalties.constraints import (
-    SpectralNorm,
-    WeightClipping,
+    SpectralNorm as SpectralNorm,
+    WeightClipping as WeightClipping,
 )
 from lfi.comparison.penalties.gradient import (
-    DRAGAN,
-    R1,
-    R2,
-    Balance,
-    GradientPenalty,
+    DRAGAN as DRAGAN,
+    R1 as R1,
+    R2 as R2,
+    Balance as Balance,
+    GradientPenalty as GradientPenalty,
 )
 from lfi.comparison.scores.classifier_score import (
-    ClassifierScore,
-    classifier_score,
+    ClassifierScore as ClassifierScore,
+    classifier_score as classifier_score,
 )
 from lfi.comparison.scores.frechet import (
-    frechet_distance,
-    frechet_of_gaussians,
+    frechet_distance as frechet_distance,
+    frechet_of_gaussians as frechet_of_gaussians,
 )
 from lfi.comparison.scores.kernel_distance import (
-    KernelDistance,
-    Polynomial,
-    kernel_distance,
+    KernelDistance as KernelDistance,
+    Polynomial as Polynomial,
+    kernel_distance as kernel_distance,
 )
 from lfi.comparison.scores.memorisation import (
-    Memorisation,
-    memorisation,
+    Memorisation as Memorisation,
+    memorisation as memorisation,
 )
-from lfi.comparison.scores.mode_coverage import (
-    ModeScores,
-    mode_scores,
-)
+from lfi.comparison.scores.mode_coverage import ModeScores as ModeScores, mode_scores as mode_scores
 from lfi.comparison.scores.ms_ssim import (
-    Diversity,
-    diversity,
-    ms_ssim,
+    Diversity as Diversity,
+    diversity as diversity,
+    ms_ssim as ms_ssim,
 )
 from lfi.comparison.scores.precision_recall import (
-    SupportScores,
-    expected_coverage,
-    support_scores,
+    SupportScores as SupportScores,
+    expected_coverage as expected_coverage,
+    support_scores as support_scores,
 )
-from lfi.comparison.two_sample.c2st import (
-    C2ST,
-    c2st,
-)
-from lfi.comparison.two_sample.kernel_tests import (
-    energy_test,
-    mmd_test,
-)
-from lfi.comparison.two_sample.lsdd_test import (
-    lsdd_test,
-)
-from lfi.comparison.two_sample.permutation import (
-    TwoSampleTest,
-)
+from lfi.comparison.two_sample.c2st import C2ST as C2ST, c2st as c2st
+from lfi.comparison.two_sample.kernel_tests import energy_test as energy_test, mmd_test as mmd_test
+from lfi.comparison.two_sample.lsdd_test import lsdd_test as lsdd_test
+from lfi.comparison.two_sample.permutation import TwoSampleTest as TwoSampleTest
 from lfi.comparison.types import (
-    Batch,
-    Constraint,
-    Contrast,
-    Critic,
-    CriticLoss,
-    Discrepancy,
-    DivergenceEstimate,
-    EmbeddingCritic,
-    GeneratorLoss,
-    OfMeans,
-    Penalty,
-    Recovers,
-    Values,
+    Batch as Batch,
+    Constraint as Constraint,
+    Contrast as Contrast,
+    Critic as Critic,
+    CriticLoss as CriticLoss,
+    Discrepancy as Discrepancy,
+    DivergenceEstimate as DivergenceEstimate,
+    EmbeddingCritic as EmbeddingCritic,
+    GeneratorLoss as GeneratorLoss,
+    OfMeans as OfMeans,
+    Penalty as Penalty,
+    Recovers as Recovers,
+    Values as Values,
 )
-
-__all__ = [
-    "Adversarial",
-    "AlphaDivergence",
-    "Annealed",
-    "Balance",
-    "Batch",
-    "Bernoulli",
-    "Biased",
-    "Block",
-    "Brier",
-    "C2ST",
-    "ClassifierDiscrepancy",
-    "ClassifierScore",
-    "Constraint",
-    "Contrast",
-    "Contrastive",
-    "Critic",
-    "CriticLoss",
-    "DRAGAN",
-    "DirectGenerator",
-    "Discrepancy",
-    "Divergence",
-    "DivergenceEstimate",
-    "Diversity",
-    "DonskerVaradhan",
-    "Energy",
-    "Estimator",
-    "Exponential",
-    "FDivergence",
-    "Gaussian",
-    "GeneratorLoss",
-    "GradientPenalty",
-    "Hinge",
-    "InfoNCE",
-    "InverseMultiquadric",
-    "Jeffreys",
-    "JensenShannon",
-    "KL",
-    "KLIEP",
-    "Kernel",
-    "KernelDistance",
-    "LSDD",
-    "LSIF",
-    "Laplace",
-    "Learned",
-    "LearnedFeatures",
-    "LeastSquares",
-    "Linear",
-    "MMD",
-    "Memorisation",
-    "Misclassification",
-    "ModeScores",
-    "Moments",
-    "NREB",
-    "NREC",
-    "NeymanChiSquared",
-    "NonSaturating",
-    "OfMeans",
-    "EmbeddingCritic",
-    "RelativisticPaired",
-    "PearsonChiSquared",
-    "Penalty",
-    "Polynomial",
-    "PowerDivergence",
-    "Quantile",
-    "R1",
-    "R2",
-    "RandomFeatureMMD",
-    "RationalQuadratic",
-    "Recovers",
-    "Relativistic",
-    "ReverseKL",
-    "Sinkhorn",
-    "SlicedWasserstein",
-    "SpectralNorm",
-    "Spherical",
-    "SquaredHellinger",
-    "Sum",
-    "SupportScores",
-    "TotalVariation",
-    "Triangular",
-    "TwoSampleTest",
-    "Unbiased",
-    "Values",
-    "Wasserstein",
-    "Wasserstein1D",
-    "WeightClipping",
-    "WithPrior",
-    "against_generator",
-    "c2st",
-    "classifier_score",
-    "diversity",
-    "energy_kernel",
-    "energy_test",
-    "energy_to",
-    "expected_coverage",
-    "fixed",
-    "frechet_distance",
-    "frechet_of_gaussians",
-    "joint_among",
-    "joint_vs_marginals",
-    "kernel_distance",
-    "lsdd_test",
-    "memorisation",
-    "mmd_test",
-    "mode_scores",
-    "ms_ssim",
-    "objective",
-    "recovered",
-    "support_scores",
-    "two_samples",
-]

@@ -1,179 +1,62 @@
 """Inference: posteriors over a simulator's parameters, and their draws."""
 
-from lfi.inference.abc.accepted import (
-    Accepted,
-    Generation,
-)
+from lfi.inference.abc.accepted import Accepted as Accepted, Generation as Generation
 from lfi.inference.abc.adjustment import (
-    Heteroscedastic,
-    LocalLinear,
+    Heteroscedastic as Heteroscedastic,
+    LocalLinear as LocalLinear,
 )
 from lfi.inference.abc.distances import (
-    Distance,
-    FittedRatio,
-    Samples,
+    Distance as Distance,
+    FittedRatio as FittedRatio,
+    Samples as Samples,
 )
-from lfi.inference.abc.proposals import (
-    Defensive,
-    Global,
-    Local,
-)
-from lfi.inference.abc.rejection import (
-    abc_rejection,
-)
-from lfi.inference.abc.schedules import (
-    DistanceQuantile,
-    Survival,
-)
-from lfi.inference.abc.smc import (
-    abc_smc,
-)
+from lfi.inference.abc.proposals import Defensive as Defensive, Global as Global, Local as Local
+from lfi.inference.abc.rejection import abc_rejection as abc_rejection
+from lfi.inference.abc.schedules import DistanceQuantile as DistanceQuantile, Survival as Survival
+from lfi.inference.abc.smc import abc_smc as abc_smc
 from lfi.inference.abc.summaries import (
-    SemiAutomatic,
-    Summaries,
-    combined_deviation,
-    deviation,
-    prudent_deviation,
+    SemiAutomatic as SemiAutomatic,
+    Summaries as Summaries,
+    combined_deviation as combined_deviation,
+    deviation as deviation,
+    prudent_deviation as prudent_deviation,
 )
-from lfi.inference.arviz import (
-    inference_data,
-)
-from lfi.inference.fit import (
-    fit_posterior,
-)
+from lfi.inference.arviz import inference_data as inference_data
+from lfi.inference.fit import fit_posterior as fit_posterior
 from lfi.inference.lfire.lfire import (
-    LFIREPosterior,
-    fit_lfire,
-    grid,
+    LFIREPosterior as LFIREPosterior,
+    fit_lfire as fit_lfire,
+    grid as grid,
 )
-from lfi.inference.methods.neural_ratio import (
-    NeuralRatio,
-)
-from lfi.inference.methods.pool import (
-    Pool,
-)
-from lfi.inference.methods.posterior_flow import (
-    PosteriorFlow,
-)
-from lfi.inference.methods.surrogate_likelihood import (
-    SurrogateLikelihood,
-)
-from lfi.inference.posteriors.base import (
-    TargetPosterior,
-)
+from lfi.inference.methods.neural_ratio import NeuralRatio as NeuralRatio
+from lfi.inference.methods.pool import Pool as Pool
+from lfi.inference.methods.posterior_flow import PosteriorFlow as PosteriorFlow
+from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood as SurrogateLikelihood
+from lfi.inference.posteriors.base import TargetPosterior as TargetPosterior
 from lfi.inference.posteriors.conditional import (
-    AmortisedPosterior,
-    ConditionalPosterior,
-    TrialsPosterior,
+    AmortisedPosterior as AmortisedPosterior,
+    ConditionalPosterior as ConditionalPosterior,
+    TrialsPosterior as TrialsPosterior,
 )
-from lfi.inference.posteriors.flow import (
-    FlowPosterior,
-)
-from lfi.inference.posteriors.likelihood import (
-    LikelihoodPosterior,
-)
-from lfi.inference.posteriors.pooled import (
-    Choice,
-    PooledPosterior,
-)
-from lfi.inference.posteriors.ratio import (
-    RatioPosterior,
-)
-from lfi.inference.posteriors.sbi import (
-    from_sbi,
-    to_sbi,
-)
-from lfi.inference.rounds.fit import (
-    fit_rounds,
-    plan,
-)
-from lfi.inference.samplers.automatic import (
-    Automatic,
-)
+from lfi.inference.posteriors.flow import FlowPosterior as FlowPosterior
+from lfi.inference.posteriors.likelihood import LikelihoodPosterior as LikelihoodPosterior
+from lfi.inference.posteriors.pooled import Choice as Choice, PooledPosterior as PooledPosterior
+from lfi.inference.posteriors.ratio import RatioPosterior as RatioPosterior
+from lfi.inference.posteriors.sbi import from_sbi as from_sbi, to_sbi as to_sbi
+from lfi.inference.rounds.fit import fit_rounds as fit_rounds, plan as plan
+from lfi.inference.samplers.automatic import Automatic as Automatic
 from lfi.inference.samplers.differential_evolution import (
-    DifferentialEvolution,
+    DifferentialEvolution as DifferentialEvolution,
 )
-from lfi.inference.samplers.hmc import (
-    HMC,
-)
-from lfi.inference.samplers.importance import (
-    Importance,
-)
-from lfi.inference.samplers.nuts import (
-    NUTS,
-)
-from lfi.inference.samplers.smc import (
-    SMC,
-)
-from lfi.inference.samplers.target import (
-    Proposal,
-    Sampler,
-    Target,
-)
-from lfi.inference.samplers.variational import (
-    Variational,
-)
+from lfi.inference.samplers.hmc import HMC as HMC
+from lfi.inference.samplers.importance import Importance as Importance
+from lfi.inference.samplers.nuts import NUTS as NUTS
+from lfi.inference.samplers.smc import SMC as SMC
+from lfi.inference.samplers.target import Proposal as Proposal, Sampler as Sampler, Target as Target
+from lfi.inference.samplers.variational import Variational as Variational
 from lfi.inference.types import (
-    Draws,
-    Method,
-    Posterior,
-    Weighted,
+    Draws as Draws,
+    Method as Method,
+    Posterior as Posterior,
+    Weighted as Weighted,
 )
-
-__all__ = [
-    "DifferentialEvolution",
-    "AmortisedPosterior",
-    "Accepted",
-    "Automatic",
-    "Choice",
-    "ConditionalPosterior",
-    "Defensive",
-    "Distance",
-    "DistanceQuantile",
-    "Draws",
-    "FittedRatio",
-    "FlowPosterior",
-    "Generation",
-    "Global",
-    "HMC",
-    "Heteroscedastic",
-    "Importance",
-    "LFIREPosterior",
-    "LikelihoodPosterior",
-    "Local",
-    "LocalLinear",
-    "Method",
-    "NUTS",
-    "NeuralRatio",
-    "Pool",
-    "PooledPosterior",
-    "Posterior",
-    "PosteriorFlow",
-    "Proposal",
-    "RatioPosterior",
-    "SMC",
-    "Sampler",
-    "Samples",
-    "SemiAutomatic",
-    "Summaries",
-    "SurrogateLikelihood",
-    "Survival",
-    "Target",
-    "TargetPosterior",
-    "TrialsPosterior",
-    "Variational",
-    "Weighted",
-    "abc_rejection",
-    "abc_smc",
-    "combined_deviation",
-    "deviation",
-    "fit_lfire",
-    "fit_posterior",
-    "fit_rounds",
-    "from_sbi",
-    "grid",
-    "inference_data",
-    "plan",
-    "prudent_deviation",
-    "to_sbi",
-]

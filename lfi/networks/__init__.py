@@ -1,115 +1,48 @@
 """Networks: critics, generators, standardisation, and the files they are kept in."""
 
-from lfi.networks.columns import (
-    Columns,
-)
+from lfi.networks.columns import Columns as Columns
 from lfi.networks.critics.ensemble import (
-    MixedCritic,
-    ValidCritic,
-    Validity,
-    build_critic,
+    MixedCritic as MixedCritic,
+    ValidCritic as ValidCritic,
+    Validity as Validity,
+    build_critic as build_critic,
 )
-from lfi.networks.critics.fourier_features import (
-    MultiscaleCritic,
-)
-from lfi.networks.critics.lipschitz import (
-    LipschitzCritic,
-)
-from lfi.networks.critics.measured import (
-    MeasuredCritic,
-)
+from lfi.networks.critics.fourier_features import MultiscaleCritic as MultiscaleCritic
+from lfi.networks.critics.lipschitz import LipschitzCritic as LipschitzCritic
+from lfi.networks.critics.measured import MeasuredCritic as MeasuredCritic
 from lfi.networks.critics.nested import (
-    CriticCopies,
-    NestedCritics,
-    SampleCritics,
+    CriticCopies as CriticCopies,
+    NestedCritics as NestedCritics,
+    SampleCritics as SampleCritics,
 )
-from lfi.networks.critics.pair import (
-    PairCritic,
-    size_of,
-)
-from lfi.networks.critics.scatter import (
-    ScatterCritic,
-)
-from lfi.networks.critics.telescoping import (
-    Bridges,
-)
-from lfi.networks.critics.vector import (
-    VectorCritic,
-)
+from lfi.networks.critics.pair import PairCritic as PairCritic, size_of as size_of
+from lfi.networks.critics.scatter import ScatterCritic as ScatterCritic
+from lfi.networks.critics.telescoping import Bridges as Bridges
+from lfi.networks.critics.vector import VectorCritic as VectorCritic
 from lfi.networks.embeddings import (
-    ImageEmbedding,
-    SeriesEmbedding,
-    SetEmbedding,
+    ImageEmbedding as ImageEmbedding,
+    SeriesEmbedding as SeriesEmbedding,
+    SetEmbedding as SetEmbedding,
 )
-from lfi.networks.flows import (
-    ConditionalFlow,
-)
+from lfi.networks.flows import ConditionalFlow as ConditionalFlow
 from lfi.networks.generators import (
-    MixtureGenerator,
-    VectorGenerator,
+    MixtureGenerator as MixtureGenerator,
+    VectorGenerator as VectorGenerator,
 )
 from lfi.networks.images import (
-    ImageCritic,
-    ImageGenerator,
-    is_image,
+    ImageCritic as ImageCritic,
+    ImageGenerator as ImageGenerator,
+    is_image as is_image,
 )
-from lfi.networks.residual import (
-    Block,
-    Tower,
-    trunk,
-)
+from lfi.networks.residual import Block as Block, Tower as Tower, trunk as trunk
 from lfi.networks.stacked_modules import (
-    StackedModules,
-    stack_modules,
-    unstack_modules,
+    StackedModules as StackedModules,
+    stack_modules as stack_modules,
+    unstack_modules as unstack_modules,
 )
 from lfi.networks.standardise import (
-    Coordinates,
-    Features,
-    Standardise,
+    Coordinates as Coordinates,
+    Features as Features,
+    Standardise as Standardise,
 )
-from lfi.networks.whiten import (
-    Whiten,
-    inverse_root,
-    moments,
-)
-
-__all__ = [
-    "Block",
-    "Bridges",
-    "Columns",
-    "ConditionalFlow",
-    "Coordinates",
-    "CriticCopies",
-    "Features",
-    "ImageCritic",
-    "ImageEmbedding",
-    "ImageGenerator",
-    "LipschitzCritic",
-    "MeasuredCritic",
-    "NestedCritics",
-    "MixedCritic",
-    "MixtureGenerator",
-    "MultiscaleCritic",
-    "PairCritic",
-    "SampleCritics",
-    "ScatterCritic",
-    "SeriesEmbedding",
-    "SetEmbedding",
-    "StackedModules",
-    "Standardise",
-    "Tower",
-    "ValidCritic",
-    "Validity",
-    "VectorCritic",
-    "VectorGenerator",
-    "Whiten",
-    "build_critic",
-    "inverse_root",
-    "is_image",
-    "unstack_modules",
-    "moments",
-    "stack_modules",
-    "size_of",
-    "trunk",
-]
+from lfi.networks.whiten import Whiten as Whiten, inverse_root as inverse_root, moments as moments

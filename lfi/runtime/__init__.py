@@ -1,51 +1,27 @@
 """What every room runs on: seeds, progress bars, files, the display of results."""
 
-from lfi.runtime.display import (
-    Described,
-)
+from lfi.runtime.display import Described as Described
 from lfi.runtime.files import (
-    Contents,
-    Saved,
-    load_prefixed,
-    prefixed,
-    read,
-    replace_file,
-    restore_saved,
-    write,
+    Contents as Contents,
+    Saved as Saved,
+    load_prefixed as load_prefixed,
+    prefixed as prefixed,
+    read as read,
+    replace_file as replace_file,
+    restore_saved as restore_saved,
+    write as write,
 )
 from lfi.runtime.progress import (
-    Advance,
-    bar,
-    held_out_note,
-    silent,
+    Advance as Advance,
+    bar as bar,
+    held_out_note as held_out_note,
+    silent as silent,
 )
 from lfi.runtime.seeds import (
-    child,
-    fresh,
-    isolated,
-    numpy_rng,
-    reseed,
-    torch_rng,
+    child as child,
+    fresh as fresh,
+    isolated as isolated,
+    numpy_rng as numpy_rng,
+    reseed as reseed,
+    torch_rng as torch_rng,
 )
-
-__all__ = [
-    "Advance",
-    "Contents",
-    "Described",
-    "Saved",
-    "bar",
-    "child",
-    "fresh",
-    "held_out_note",
-    "isolated",
-    "load_prefixed",
-    "numpy_rng",
-    "prefixed",
-    "read",
-    "replace_file",
-    "reseed",
-    "restore_saved",
-    "silent",
-    "torch_rng",
-    "write",
-]

@@ -1,83 +1,40 @@
 """Training: the one loop over players, and what it needs."""
 
 from lfi.training.batches import (
-    Batch,
-    Batches,
-    EachItsOwn,
-    Fold,
-    Shuffled,
-    Together,
-    folds,
-    hold_out,
+    Batch as Batch,
+    Batches as Batches,
+    EachItsOwn as EachItsOwn,
+    Fold as Fold,
+    Shuffled as Shuffled,
+    Together as Together,
+    folds as folds,
+    hold_out as hold_out,
 )
-from lfi.training.checkpoints import (
-    Checkpoint,
-)
-from lfi.training.history import (
-    History,
-)
-from lfi.training.loop import (
-    Monitor,
-    fit,
-)
+from lfi.training.checkpoints import Checkpoint as Checkpoint
+from lfi.training.history import History as History
+from lfi.training.loop import Monitor as Monitor, fit as fit
 from lfi.training.players import (
-    Diverged,
-    Move,
-    Player,
-    Step,
-    adamw,
+    Diverged as Diverged,
+    Move as Move,
+    Player as Player,
+    Step as Step,
+    adamw as adamw,
 )
 from lfi.training.schedules import (
-    constant,
-    linear_decay,
-    one_cycle,
+    constant as constant,
+    linear_decay as linear_decay,
+    one_cycle as one_cycle,
 )
 from lfi.training.stacking import (
-    minimise_in_bounds,
-    stack,
-    stacking_weights,
+    minimise_in_bounds as minimise_in_bounds,
+    stack as stack,
+    stacking_weights as stacking_weights,
 )
-from lfi.training.train_one import (
-    TrainSettings,
-    train_one,
-)
+from lfi.training.train_one import TrainSettings as TrainSettings, train_one as train_one
 from lfi.training.turns import (
-    Turn,
-    alternating,
-    consensus,
-    extragradient,
-    simultaneous,
+    Turn as Turn,
+    alternating as alternating,
+    consensus as consensus,
+    extragradient as extragradient,
+    simultaneous as simultaneous,
 )
-
-__all__ = [
-    "Batch",
-    "Batches",
-    "Checkpoint",
-    "Diverged",
-    "EachItsOwn",
-    "Fold",
-    "History",
-    "Monitor",
-    "Move",
-    "Player",
-    "Shuffled",
-    "Step",
-    "Together",
-    "TrainSettings",
-    "Turn",
-    "adamw",
-    "alternating",
-    "consensus",
-    "constant",
-    "extragradient",
-    "fit",
-    "folds",
-    "hold_out",
-    "linear_decay",
-    "minimise_in_bounds",
-    "one_cycle",
-    "simultaneous",
-    "stack",
-    "stacking_weights",
-    "train_one",
-]

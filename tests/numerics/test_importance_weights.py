@@ -4,8 +4,7 @@ import arviz
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lfi.numerics import effective_sample_size, pareto_smooth
 

@@ -9,8 +9,7 @@ import torch
 from support import report_parts as parts
 
 from lfi.inference import Draws
-from lfi.report import page as page_module
-from lfi.report import write_report
+from lfi.report import page as page_module, write_report
 from lfi.simulation import Prior
 from lfi.training import History
 

@@ -5,8 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from lfi.runtime import child, fresh, isolated, numpy_rng, torch_rng
 

@@ -129,8 +129,7 @@ class NUTS:
         self, potential: object, place: Float[Tensor, " d"], length: int, limit: TimeLimit
     ) -> tuple[list[Tensor], float]:
         """Return a chain's states, as many as there was time for, and its acceptance."""
-        from pyro.infer.mcmc import HMC, MCMC
-        from pyro.infer.mcmc import NUTS as Pyro
+        from pyro.infer.mcmc import HMC, MCMC, NUTS as Pyro
 
         if self.trajectory is None:
             kernel = Pyro(potential_fn=potential)

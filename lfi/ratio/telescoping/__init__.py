@@ -1,9 +1,1 @@
 """Telescoping density ratios."""
-
-from lfi.ratio.telescoping.telescoping import (
-    TelescopingRatio,
-)
-
-__all__ = [
-    "TelescopingRatio",
-]

@@ -5,14 +5,12 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.optimize import linear_sum_assignment
 from torch.autograd import gradcheck
 
 from lfi.comparison import Sinkhorn
-from lfi.comparison.discrepancies import sinkhorn
-from lfi.comparison.discrepancies import sinkhorn_solver as potentials
+from lfi.comparison.discrepancies import sinkhorn, sinkhorn_solver as potentials
 
 orders = st.sampled_from([1.0, 1.5, 2.0])
 seeds = st.integers(0, 2**31)

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.comparisons import DIVERGENCES, JOINT, OWN, log_ratio, marginals, minimise, quantiles
 from torch.distributions import Normal
 

@@ -5,12 +5,10 @@ import math
 import mpmath
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.comparisons import FORMULAS, OWN, TEXTBOOK, quantiles, reach
 from support.exact_divergences import exact
-from torch.distributions import Exponential as ExponentialLaw
-from torch.distributions import Gamma, Normal
+from torch.distributions import Exponential as ExponentialLaw, Gamma, Normal
 
 from lfi.comparison import (
     KL,

@@ -8,8 +8,7 @@ import pyro.distributions
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch.distributions import (
     AffineTransform,
     Bernoulli,

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch.distributions import AffineTransform, Normal, TransformedDistribution, Uniform
 
 from lfi.simulation.records.results import BLOCK
