@@ -32,7 +32,7 @@ print(influenza.prior.keys())
 print("boys in bed:", influenza.x_obs.int().tolist())
 
 simulations = lfi.simulate(influenza, 1_000, seed=1)
-print(simulations.summary())
+print(simulations)
 
 # %% [markdown]
 # ## 2. A posterior in truncated rounds
@@ -68,10 +68,10 @@ print(f"1/gamma {(1 / theta[:, 1]).mean():.1f} days")
 # %%
 held_out = lfi.simulate(influenza, 200, prior=posterior.prior, seed=3)
 checks = lfi.check(posterior, held_out, seed=4)
-print("\n".join(checks.describe()))
+print("\n".join(checks))
 
 predictive = lfi.predictive_check(theta, influenza, influenza.x_obs, seed=5)
-print("\n".join(predictive.describe()))
+print("\n".join(predictive))
 
 # %% [markdown]
 # The model's likelihood happens to be known, so here we can also compare with the exact posterior:

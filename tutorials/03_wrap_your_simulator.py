@@ -78,7 +78,7 @@ def count(theta, rng):
 
 one_by_one = lfi.Simulator(count, prior=prior, batched=False)
 simulations = lfi.simulate(one_by_one, 1_000, seed=1)
-print(simulations.summary())
+print(simulations)
 print(next(iter(simulations.errors.values())))
 
 # %% [markdown]
@@ -113,7 +113,7 @@ if compiler:
     Path("decay.c").write_text(program)
     subprocess.run([compiler, "-O2", "-o", "decay", "decay.c", "-lm"], check=True)
     in_c = lfi.Simulator.from_command("./decay {a} {h} {seed}", prior=prior)
-    print(lfi.simulate(in_c, 200, seed=1).summary())
+    print(lfi.simulate(in_c, 200, seed=1))
 
 # %% [markdown]
 # ## 4. A Pyro model

@@ -137,7 +137,7 @@ def run_workflow(
             seed=child(settings.seed, 105),
         )
     with timer.stage("files and report"):
-        prior_theta = posterior.prior.sample(settings.draws, rng=numpy_rng(settings.seed, 106))
+        prior_theta = posterior.prior.sample(settings.draws, seed=numpy_rng(settings.seed, 106))
         data = inference_data(draws, prior_theta, x_obs, predictive.x)
         replace_file(
             settings.out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")

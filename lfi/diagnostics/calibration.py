@@ -192,7 +192,7 @@ def check(
         ...     def log_ratio(self, theta, x):
         ...         return -(x - theta).square().sum(-1) / 2
         ...     def weighted(self, x, candidates, *, seed):
-        ...         theta = self.prior.sample(candidates, rng=lfi.runtime.seeds.numpy_rng(seed))
+        ...         theta = self.prior.sample(candidates, seed=lfi.runtime.seeds.numpy_rng(seed))
         ...         return Weighted(theta, self.log_ratio(theta, x[:, None]))
         >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1),
         ...                           prior=Exact.prior)
@@ -210,8 +210,8 @@ def check(
     theta, x = valid_rows(posterior, held_out)
     prior, m, d = posterior.prior, len(theta), posterior.prior.dim
 
-    sample = prior.sample(PRIOR_SAMPLE, rng=numpy_rng(seed, 0))
-    anywhere = scores_among(prior.sample(m, rng=numpy_rng(seed, 1)), sample)
+    sample = prior.sample(PRIOR_SAMPLE, seed=numpy_rng(seed, 0))
+    anywhere = scores_among(prior.sample(m, seed=numpy_rng(seed, 1)), sample)
     predicted = predict_left_out(x.reshape(m, -1), scores_among(theta, sample))
     u = torch.rand(m, d + 3, generator=torch_rng(seed, 2), dtype=torch.float64)
 

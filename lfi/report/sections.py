@@ -91,7 +91,7 @@ def posterior_section(
     """Return the marginals, the pair plot and how the draws were made."""
     prior_theta = None
     if prior is not None:
-        prior_theta = prior.sample(prior_draws, rng=numpy_rng(seed, 0))
+        prior_theta = prior.sample(prior_draws, seed=numpy_rng(seed, 0))
     figure = pair_plot(draws.theta, draws.names, prior=prior, units=units, seed=child(seed, 1))
     caption = (
         "Each parameter's marginal density on the diagonal, with mean and standard deviation above"

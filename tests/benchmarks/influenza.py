@@ -54,7 +54,7 @@ def fit_sbi(trainer: str, simulations: int, seed: int) -> tuple[torch.Tensor, fl
 
         def sample(self, shape: tuple[int, ...] = ()) -> torch.Tensor:
             """Draw from our prior."""
-            return self.prior.sample(int(np.prod(shape)), rng=self.rng).reshape(*shape, 3)
+            return self.prior.sample(int(np.prod(shape)), seed=self.rng).reshape(*shape, 3)
 
         def log_prob(self, theta: torch.Tensor) -> torch.Tensor:
             """Return our log density."""

@@ -100,7 +100,7 @@ def main() -> None:
     ).stdout.strip()
     rng = torch.Generator().manual_seed(0)
     prior = lfi.simulation.as_prior(arch1.prior)
-    theta = prior.sample(OBSERVATIONS, rng=np.random.default_rng(0))
+    theta = prior.sample(OBSERVATIONS, seed=np.random.default_rng(0))
     theta = torch.cat([torch.tensor([arch1.theta_true]), theta])
     x = arch1.simulate(theta, rng)
     for method in arguments.methods:

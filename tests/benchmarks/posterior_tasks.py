@@ -146,7 +146,7 @@ def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> 
 
         def sample(self, shape: tuple[int, ...] = ()) -> torch.Tensor:
             """Draw from our prior."""
-            draws = ours.sample(int(np.prod(shape)), rng=self.rng)
+            draws = ours.sample(int(np.prod(shape)), seed=self.rng)
             return draws.float().reshape(*shape, ours.dim)
 
         def log_prob(self, theta: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,7 @@ def calls(n: int, repeats: int) -> dict[tuple[str, str], float]:
     from joblib import Parallel, delayed
 
     prior = lfi.simulation.as_prior(PRIOR)
-    rows = prior.sample(n, rng=rng)
+    rows = prior.sample(n, seed=rng)
     own = min(seconds(lambda: [with_rng(theta, rng) for _ in range(n)]) for _ in range(repeats))
     one = lambda row: with_rng(row, rng)
     took = min(
@@ -106,7 +106,7 @@ def workers(n: int, repeats: int, methods: list[str]) -> dict[tuple[str, str], f
 
     wrapped = lfi.Simulator(five_milliseconds, prior=PRIOR, batched=False)
     rng = np.random.default_rng(0)
-    theta = lfi.simulation.as_prior(PRIOR).sample(n, rng=rng)
+    theta = lfi.simulation.as_prior(PRIOR).sample(n, seed=rng)
     runs = {
         "lfi": lambda k: lfi.simulate(wrapped, n, seed=1, workers=k),
         "joblib": lambda k: Parallel(n_jobs=k)(delayed(five_milliseconds)(t, rng) for t in theta),

@@ -67,9 +67,9 @@ COMPARISONS = {
 def central(prior: Prior, n: int, seed: int) -> Tensor:
     """Return n draws of the prior whose every entry is in the central 90%."""
     rng = numpy_rng(seed, 7)
-    many = prior.sample(20_000, rng=rng)
+    many = prior.sample(20_000, seed=rng)
     low, high = many.quantile(many.new_tensor([0.05, 0.95]), dim=0)
-    theta = prior.sample(100 * n, rng=rng)
+    theta = prior.sample(100 * n, seed=rng)
     return theta[((theta > low) & (theta < high)).all(1)][:n]
 
 

@@ -39,7 +39,7 @@ def generator(function, seed):
 def parameters(name, n, seed=0):
     """A simulator, and n parameters from its prior."""
     simulator = as_simulator(MODULES[name])
-    theta = simulator.prior.sample(n, rng=np.random.default_rng(seed))
+    theta = simulator.prior.sample(n, seed=np.random.default_rng(seed))
     return simulator, theta.double()
 
 

@@ -45,13 +45,13 @@ class GaussianPosterior:
         return (theta.square().sum(dim=-1) - quadratic) / 2 + self.offset * x.sum(dim=-1)
 
     def weighted(self, x, candidates, *, seed):
-        theta = self.prior.sample(candidates, rng=numpy_rng(seed))
+        theta = self.prior.sample(candidates, seed=numpy_rng(seed))
         return Weighted(theta, self.log_ratio(theta, x[:, None]).log_softmax(dim=1))
 
 
 def held_out(n, seed, prior=PRIOR):
     """n simulations that the posterior was not fitted to."""
-    theta = prior.sample(n, rng=numpy_rng(seed, 0))
+    theta = prior.sample(n, seed=numpy_rng(seed, 0))
     noise = torch.randn(theta.shape, generator=torch_rng(seed, 1), dtype=theta.dtype)
     return Simulations.from_arrays(theta, theta + SIGMA * noise, prior=prior)
 

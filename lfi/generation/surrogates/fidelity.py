@@ -127,7 +127,7 @@ def fidelity(
     if theta is None:
         if thetas < 1:
             raise ValueError(f"thetas must be at least 1, got {thetas}")
-        theta = surrogate.prior.sample(thetas, rng=numpy_rng(seed, 0))
+        theta = surrogate.prior.sample(thetas, seed=numpy_rng(seed, 0))
     if len(theta) == 0 or theta.shape[1] != simulator.prior.dim:
         raise ValueError(
             f"theta must hold values of {', '.join(simulator.names)}, "

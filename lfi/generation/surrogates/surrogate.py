@@ -185,7 +185,7 @@ class Surrogate(Saved, nn.Module):
         example = torch.Generator().manual_seed(0)
         device = self.columns.knee.device
         z = self.generator.noise(3, example).to(device)
-        theta = self.prior.sample(3, rng=numpy_rng(0)).to(device, torch.float32)
+        theta = self.prior.sample(3, seed=numpy_rng(0)).to(device, torch.float32)
         rows = torch.export.Dim("n")
         return torch.export.export(
             _Transform(self), (theta, z), dynamic_shapes={"theta": {0: rows}, "z": {0: rows}}

@@ -206,7 +206,7 @@ class Accepted:
             seconds=sum(generation.seconds for generation in self.history),
             seed=seed,
         )
-        prior = self.prior.sample(draws, rng=numpy_rng(seed, 1))
+        prior = self.prior.sample(draws, seed=numpy_rng(seed, 1))
         predictive = None
         if simulator is not None:
             predictive = replicate(as_simulator(simulator), theta, seed=child(seed, 2))

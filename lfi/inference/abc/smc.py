@@ -204,7 +204,7 @@ def _first(run: _Run) -> tuple[Population, list[Generation]]:
         if left == 0 or (good >= run.particles and left >= simulated):
             break
         size = left if good >= run.particles else min(run.particles - good, left, MOST)
-        theta = run.prior.sample(size, rng=numpy_rng(run.seed, 0, len(us)))
+        theta = run.prior.sample(size, seed=numpy_rng(run.seed, 0, len(us)))
         block = _simulated(run, theta, 0, len(us))
         simulated, fine = simulated + size, block.codes == OK
         good += int(fine.sum())

@@ -126,7 +126,7 @@ class LFIREPosterior:
             seconds=self.seconds,
             seed=seed,
         )
-        prior = self.prior.sample(draws, rng=numpy_rng(seed, 1))
+        prior = self.prior.sample(draws, seed=numpy_rng(seed, 1))
         return inference_data(facts, prior, as_observation(x_obs, dtype=None))
 
 
@@ -181,7 +181,7 @@ def fit_lfire(
     began, simulator, seed = time.monotonic(), as_simulator(simulator), fresh(seed)
     prior = simulator.prior
     if isinstance(theta, int):
-        theta = prior.sample(theta, rng=numpy_rng(seed, 0))
+        theta = prior.sample(theta, seed=numpy_rng(seed, 0))
         log_prior = torch.zeros(len(theta), dtype=torch.float64)
     else:
         theta = theta.to(prior.dtype)
@@ -196,7 +196,9 @@ def fit_lfire(
     total = (len(theta) + 1) * simulations
     with bar(f"lfire {simulator.name}", total, show=progress) as advance:
         work = _Work(simulator, summary, simulations, workers, seed, penalties, folds, advance)
-        reference, fine, x_shape = work.simulated(prior.sample(simulations, rng=numpy_rng(seed, 1)))
+        reference, fine, x_shape = work.simulated(
+            prior.sample(simulations, seed=numpy_rng(seed, 1))
+        )
         reference = reference[fine]
         if len(reference) < LEAST:
             raise RuntimeError(f"{len(reference)} simulations of the prior succeeded: too few")

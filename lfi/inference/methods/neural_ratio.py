@@ -232,7 +232,7 @@ class NeuralRatio:
                 held = tuple(part.to(device) for part in data[1])
                 others = data[0][0][:OTHERS].to(device)
                 if len(theta) == len(simulations):  # else they are the valid ones' law, not this
-                    others = prior.sample(OTHERS, rng=numpy_rng(seed, 4)).to(others)
+                    others = prior.sample(OTHERS, seed=numpy_rng(seed, 4)).to(others)
                 weighed = weigh(recovers, self.penalties, trained, held, others)
                 kept, weighed = keep(trained, weighed)
                 critics += kept

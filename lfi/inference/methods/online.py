@@ -69,7 +69,7 @@ class Fresh:
     def _chunk(self) -> tuple[Tensor, Tensor]:
         """Return the valid ones of a chunk of new simulations."""
         n = CHUNK * self.size
-        theta = self.simulator.prior.sample(n, rng=numpy_rng(self.seed, self.chunks))
+        theta = self.simulator.prior.sample(n, seed=numpy_rng(self.seed, self.chunks))
         x = replicate(self.simulator, theta, seed=child(self.seed, 0, self.chunks))
         self.chunks, self.made = self.chunks + 1, self.made + n
         valid = x.flatten(1).isfinite().all(1)

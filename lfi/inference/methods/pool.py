@@ -155,7 +155,7 @@ def score_table(
     m = len(theta)
     half = CANDIDATES // 2
     count = CANDIDATES if near is None else CANDIDATES - half
-    drawn = prior.sample(m * count, rng=numpy_rng(seed, 0)).view(m, count, -1)
+    drawn = prior.sample(m * count, seed=numpy_rng(seed, 0)).view(m, count, -1)
     rows = [theta[:, None], drawn]
     if near is not None:
         proposal = near.proposal(x)

@@ -170,7 +170,7 @@ class TargetPosterior(ABC):
             candidates: How many prior draws to weigh.
             seed: None takes fresh entropy.
         """
-        theta = self.prior.sample(candidates, rng=numpy_rng(fresh(seed)))
+        theta = self.prior.sample(candidates, seed=numpy_rng(fresh(seed)))
         parts = x.split(max(1, PAIRS // candidates))
         values = [self.target(part).log_weight(theta[None]) for part in parts]
         return Weighted(theta, torch.cat(values).double().log_softmax(-1))
@@ -264,7 +264,7 @@ class TargetPosterior(ABC):
         self.watch(x)
         drawn = (sampler or self.default_sampler)(self.target(x), draws, seed=child(seed, 0))
         drawn = tuple(replace(each, seed=seed) for each in drawn)
-        prior, predictive = self.prior.sample(draws, rng=numpy_rng(seed, 1)), None
+        prior, predictive = self.prior.sample(draws, seed=numpy_rng(seed, 1)), None
         if simulator is not None:
             theta = torch.cat([each.theta for each in drawn])
             predictive = replicate(as_simulator(simulator), theta, seed=child(seed, 2))

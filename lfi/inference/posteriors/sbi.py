@@ -46,7 +46,7 @@ class PriorDistribution(Distribution):
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
         super().__init__(event_shape=torch.Size([prior.dim]), validate_args=False)
-        draws = prior.sample(10_000, rng=numpy_rng(0)).to(torch.float32)
+        draws = prior.sample(10_000, seed=numpy_rng(0)).to(torch.float32)
         self._mean, self._stddev = draws.mean(0), draws.std(0)
 
     @property
@@ -88,7 +88,7 @@ class PriorDistribution(Distribution):
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draw vectors, (*sample_shape, D)."""
         shape = torch.Size(sample_shape)
-        theta = self.prior.sample(shape.numel(), rng=numpy_rng(_global_seed()))
+        theta = self.prior.sample(shape.numel(), seed=numpy_rng(_global_seed()))
         return theta.to(torch.float32).reshape(*shape, self.prior.dim)
 
     def log_prob(self, value: Tensor) -> Tensor:

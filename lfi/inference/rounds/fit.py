@@ -270,7 +270,7 @@ def mass(prior: Prior, narrow: Prior) -> float:
         >>> round(mass(prior, prior.truncate([0.5], [1.0])), 6)
         0.25
     """
-    theta = narrow.sample(1, rng=numpy_rng(0))
+    theta = narrow.sample(1, seed=numpy_rng(0))
     return float((prior.log_prob(theta) - narrow.log_prob(theta)).exp())
 
 
@@ -283,7 +283,7 @@ def noted(posterior: TargetPosterior, text: str) -> TargetPosterior:
 
 def simulated_shape(simulator: Simulator) -> tuple[int, ...] | None:
     """Return the shape of one simulation's x, or None if none of a few succeeds."""
-    for theta in simulator.prior.sample(16, rng=numpy_rng(0)):
+    for theta in simulator.prior.sample(16, seed=numpy_rng(0)):
         try:
             return tuple(replicate(simulator, theta[None], seed=0).shape[1:])
         except RuntimeError:  # this parameter's simulation raised: it is a failure like any other

@@ -129,7 +129,7 @@ class StageProposal:
                 u[rows] = self.mixture.select(rows).sample(self.count, torch_rng(seed, kind))
                 continue
             if kind == PRIOR:
-                theta = prior.sample(len(rows) * self.count, rng=numpy_rng(seed, kind))
+                theta = prior.sample(len(rows) * self.count, seed=numpy_rng(seed, kind))
                 theta = theta.reshape(len(rows), self.count, d)
             else:
                 own = target.proposal.select(rows)

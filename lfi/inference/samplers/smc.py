@@ -82,7 +82,7 @@ class SMC:
             raise ValueError(f"n must be positive, got {n}")
         seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
         m, d, count = len(target), target.prior.dim, max(n, MIN_PARTICLES)
-        theta = target.prior.sample(m * count, rng=numpy_rng(seed, 0)).reshape(m, count, d)
+        theta = target.prior.sample(m * count, seed=numpy_rng(seed, 0)).reshape(m, count, d)
         rng = torch_rng(seed, 1)
         particles, ancestors, log_evidence = self._anneal(target, theta, limit, rng)
 

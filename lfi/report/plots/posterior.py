@@ -86,7 +86,7 @@ def pair_plot(
     if prior is not None:
         bounds = list(zip(prior.lower.tolist(), prior.upper.tolist(), strict=True))
         rng = numpy_rng(fresh(seed), 0)
-        before = prior.sample(prior_draws, rng=rng).double().numpy()
+        before = prior.sample(prior_draws, seed=rng).double().numpy()
     other = None if reference is None else reference.double().numpy()
     true = None if truth is None else truth.double().numpy()
     windows = [_range(draws, other, true, i, bounds[i]) for i in range(dim)]

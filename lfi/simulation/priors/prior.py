@@ -27,8 +27,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
 
+from lfi.numerics.arrays import ArrayLike, as_tensor
 from lfi.runtime import Contents
-from lfi.runtime.seeds import numpy_rng
+from lfi.runtime.seeds import fresh, numpy_rng
 from lfi.simulation.priors.joint import JointDistribution, ProductDistribution, joint_distribution
 from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_bounds
 from lfi.simulation.priors.serialisation import (
@@ -38,6 +39,8 @@ from lfi.simulation.priors.serialisation import (
     torch_from_spec,
 )
 from lfi.simulation.priors.truncation import truncate
+
+MAX_SHOWN = 6  # parameters in a repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class Prior:
     Example:
         >>> from torch.distributions import LogNormal, Uniform
         >>> prior = as_prior({"rate": LogNormal(0.0, 1.0), "share": Uniform(0.0, 1.0)})
-        >>> prior.sample(3, rng=np.random.default_rng(0)).shape
+        >>> prior.sample(3, seed=0).shape
         torch.Size([3, 2])
         >>> prior.truncate([0.0, 0.2], [2.0, 0.4])
         Prior(rate in (0, 2), share in (0.2, 0.4), truncated)
@@ -88,22 +91,57 @@ class Prior:
     def __repr__(self) -> str:
         bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
         parts = [f"{name} in ({low:.4g}, {high:.4g})" for name, low, high in bounds]
+        if self.dim > MAX_SHOWN:
+            parts[MAX_SHOWN - 1 : -1] = [f"{self.dim - MAX_SHOWN} more"]
         return f"Prior({', '.join(parts + ['truncated'] * self.truncated)})"
 
-    def sample(self, n: int, *, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
-        """Draw n parameter vectors; the global state of random numbers is left as it was."""
+    def sample(
+        self, n: int, *, seed: int | np.random.Generator | None = None
+    ) -> Float[Tensor, "n dim"]:
+        """Draw n parameter vectors; the global state of random numbers is left as it was.
+
+        Args:
+            n: How many.
+            seed: None takes fresh entropy; a generator is drawn from as it stands.
+        """
+        rng = seed if isinstance(seed, np.random.Generator) else numpy_rng(fresh(seed))
         return self._inside(self.distribution.sample(n, rng))
 
-    def log_prob(self, theta: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
+    def as_theta(self, theta: Float[Tensor, "n dim"] | ArrayLike) -> Float[Tensor, "n dim"]:
+        """Return parameter vectors as a tensor; columns of a data frame are taken by name.
+
+        Raises:
+            TypeError: If they are not real numbers.
+            ValueError: If they are not (n, D).
+
+        Example:
+            >>> from torch.distributions import Normal
+            >>> as_prior({"a": Normal(0.0, 1.0)}).as_theta([[1], [2]])
+            tensor([[1.],
+                    [2.]])
+        """
+        if set(self.names) <= set(getattr(theta, "columns", ())):
+            theta = theta[list(self.names)]
+        theta = as_tensor("theta", theta)
+        if theta.ndim != 2 or theta.shape[1] != self.dim:
+            raise ValueError(
+                f"theta must have shape (n, {self.dim}), a column for each of "
+                f"{', '.join(self.names)}; got {tuple(theta.shape)}"
+            )
+        return theta if theta.is_floating_point() else theta.to(self.dtype)
+
+    def log_prob(self, theta: Float[Tensor, "*batch dim"] | ArrayLike) -> Float[Tensor, "*batch"]:
         """Return the log density, minus infinity outside the support."""
+        theta = as_tensor("theta", theta)
         inside = self._within(theta)
         rows = theta.to("cpu", self.dtype).reshape(-1, self.dim)
         rows = torch.where(inside.to("cpu").reshape(-1, 1), rows, self._anchor())
         values = self.distribution.log_prob(rows).reshape(theta.shape[:-1]).to(theta.device)
         return torch.where(inside, values, -math.inf)
 
-    def contains(self, theta: Float[Tensor, "*batch dim"]) -> Bool[Tensor, "*batch"]:
+    def contains(self, theta: Float[Tensor, "*batch dim"] | ArrayLike) -> Bool[Tensor, "*batch"]:
         """Return which vectors lie in the support."""
+        theta = as_tensor("theta", theta)
         if isinstance(self.distribution, ProductDistribution):
             return self._within(theta)
         return self.log_prob(theta) > -math.inf
@@ -133,8 +171,8 @@ class Prior:
 
     def truncate(
         self,
-        lower: Tensor | np.ndarray | Sequence[float],
-        upper: Tensor | np.ndarray | Sequence[float],
+        lower: Tensor | ArrayLike,
+        upper: Tensor | ArrayLike,
     ) -> "Prior":
         """Return the prior given that theta lies between `lower` and `upper`.
 
@@ -143,7 +181,10 @@ class Prior:
         Raises:
             ValueError: If the bounds have the wrong shape, are empty, or hold no prior mass.
         """
-        bounds = [torch.as_tensor(edge).detach().to("cpu", self.dtype) for edge in (lower, upper)]
+        bounds = [
+            as_tensor(name, edge).detach().to("cpu", self.dtype)
+            for name, edge in (("lower", lower), ("upper", upper))
+        ]
         for name, edge in zip(("lower", "upper"), bounds, strict=True):
             if edge.shape != (self.dim,):
                 raise ValueError(
@@ -233,7 +274,7 @@ class Prior:
         if spec is not None:
             content = json.dumps(spec, sort_keys=True).encode()
         else:
-            content = self.sample(16, rng=numpy_rng(0)).numpy().tobytes()
+            content = self.sample(16, seed=0).numpy().tobytes()
         return hashlib.sha256("/".join(self.names).encode() + content).hexdigest()
 
     def _within(self, theta: Tensor) -> Tensor:

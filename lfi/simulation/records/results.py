@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
+from lfi.numerics.arrays import as_tensor
+
 BLOCK = 1024  # rows that share a stream of random numbers; part of the record, never changed
 OK, NONFINITE, ERROR, TIMEOUT = range(4)
 STATUS = ("ok", "nonfinite", "error", "timeout")  # by code
@@ -87,6 +89,21 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
     kept = array if keeps else array.astype(np.float64)
     x = torch.from_numpy(np.array(kept, order="C", copy=True))
     return x if keeps else x.to(dtype)
+
+
+def as_data(name: str, values: object, dtype: torch.dtype) -> Shaped[Tensor, "*event"]:
+    """Return a user's data as a tensor of its own on the CPU, of the kinds that x may have.
+
+    Args:
+        name: What the caller's argument is called.
+        values: An array, a list or a data frame.
+        dtype: What numbers other than float32 and float64 become.
+
+    Raises:
+        TypeError: If they are not real numbers.
+        ValueError: If they are rows of unequal lengths.
+    """
+    return as_x(as_tensor(name, values), dtype)
 
 
 def results_of_batch(x: Shaped[Tensor, " n *event"]) -> RowResults:

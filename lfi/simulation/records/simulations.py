@@ -1,5 +1,6 @@
 """Simulations: parameters, data, status of each row, and the prior they were drawn from."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +10,15 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from lfi.numerics.arrays import Samples
+from lfi.runtime.display import Described
 from lfi.simulation.priors.prior import Prior, as_prior
 from lfi.simulation.records.exports import to_arviz, to_xarray
-from lfi.simulation.records.results import OK, STATUS, as_x, results_of_batch
+from lfi.simulation.records.results import OK, STATUS, as_data, results_of_batch
 
 
-@dataclass(frozen=True, eq=False)
-class Simulations:
+@dataclass(frozen=True, eq=False, repr=False)
+class Simulations(Described):
     """Simulated parameters and data; rows that failed are kept, with their status.
 
     Attributes:
@@ -51,22 +54,28 @@ class Simulations:
             )
 
     @staticmethod
-    def from_arrays(theta: object, x: object, *, prior: object) -> "Simulations":
-        """Return simulations made elsewhere, theta (n, D) and x (n, *event).
+    def from_arrays(theta: Samples, x: Samples, *, prior: object) -> "Simulations":
+        """Return simulations made elsewhere.
+
+        Args:
+            theta: Parameters, (n, D): a tensor, a NumPy array, a list or a data frame, whose
+                columns are taken by the parameters' names where it has them.
+            x: Data, (n, *event); rows that are not finite count as failed.
+            prior: What theta was drawn from, as `as_prior` takes it.
 
         Raises:
+            TypeError: If theta or x are not real numbers.
             ValueError: If the shapes do not belong together.
         """
         prior = as_prior(prior)
-        theta = as_x(theta, prior.dtype).to(prior.dtype)
-        if theta.ndim != 2:
-            raise ValueError(f"theta must have shape (n, {prior.dim}), got {tuple(theta.shape)}")
-        results = results_of_batch(as_x(x, prior.dtype))
-        if len(results) != len(theta):
+        theta = prior.as_theta(theta).detach().to("cpu", prior.dtype, copy=True)
+        x = as_data("x", x, prior.dtype)
+        if x.shape[:1] != theta.shape[:1]:
             raise ValueError(
                 f"theta and x must have as many rows as each other; got shapes "
-                f"{tuple(theta.shape)} and {tuple(results.x.shape)}"
+                f"{tuple(theta.shape)} and {tuple(x.shape)}"
             )
+        results = results_of_batch(x)
         return Simulations(theta, results.x, results.codes, prior, source="arrays")
 
     @staticmethod
@@ -224,11 +233,26 @@ class Simulations:
         facts = {"source": self.source, "seed": self.seed, "failed": int((~self.valid).sum())}
         return to_arviz(*self.ok(), self.names, facts)
 
-    def summary(self) -> str:
-        """Return one line: how many, of what, how many failed."""
+    def describe(self) -> str:
+        """Return how many, of what, how many failed, and the most frequent error, in words."""
         counts = torch.bincount(self.codes.long(), minlength=len(STATUS)).tolist()
-        failed = [f"{n:,} {name}" for n, name in zip(counts, STATUS, strict=True) if n]
-        return (
-            f"{len(self):,} simulations of {self.source} ({', '.join(failed)}), "
-            f"theta {tuple(self.theta.shape)}, x {tuple(self.x.shape)}, seed {self.seed}"
+        found = [f"{n:,} {name}" for n, name in zip(counts, STATUS, strict=True) if n]
+        line = (
+            f"{len(self):,} simulations{f' of {self.source}' * bool(self.source)} "
+            f"({', '.join(found)}), theta {tuple(self.theta.shape)}, x {tuple(self.x.shape)}, "
+            f"seed {self.seed}"
         )
+        messages = Counter(self.errors.values()).most_common(1)
+        return "\n".join([line, *(f"{n:,} times: {text}" for text, n in messages)])
+
+    def _table(self) -> list[tuple[object, ...]]:
+        """Return mean, standard deviation and range of each parameter."""
+        theta = self.theta.double().numpy()
+        if not len(theta):
+            return []
+        columns = zip(theta.mean(0), theta.std(0), theta.min(0), theta.max(0), strict=True)
+        rows = zip(self.names, columns, strict=True)
+        return [
+            ("parameter", "mean", "sd", "min", "max"),
+            *((name, *(f"{value:.4g}" for value in column)) for name, column in rows),
+        ]

@@ -5,6 +5,8 @@ from contextlib import closing
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arrays import ArrayLike
+from lfi.numerics.checks import check_positive, check_whole
 from lfi.runtime.seeds import fresh
 from lfi.simulation.records.results import BLOCK, RowResults, concatenate_results
 from lfi.simulation.running.simulate import run_tasks
@@ -13,7 +15,7 @@ from lfi.simulation.simulators.simulator import Simulator
 
 
 def replicate(
-    simulator: Simulator, theta: Float[Tensor, "n dim"], *, seed: int | None = None
+    simulator: Simulator, theta: Float[Tensor, "n dim"] | ArrayLike, *, seed: int | None = None
 ) -> Float[Tensor, " n *event"]:
     """Return x for every row of theta, NaN in rows that raised.
 
@@ -37,7 +39,7 @@ def replicate(
 
 def simulate_at(
     simulator: Simulator,
-    theta: Float[Tensor, "n dim"],
+    theta: Float[Tensor, "n dim"] | ArrayLike,
     *,
     seed: int | None = None,
     workers: int = 1,
@@ -58,16 +60,15 @@ def simulate_at(
         >>> simulate_at(picky, torch.tensor([[1.0], [3.0]]), seed=1).codes
         tensor([1, 0], dtype=torch.uint8)
     """
-    if theta.shape[1] != simulator.prior.dim or len(theta) == 0:
-        raise ValueError(
-            f"theta must hold values of {', '.join(simulator.names)}, "
-            f"(n, {simulator.prior.dim}), got shape {tuple(theta.shape)}"
-        )
-    seed = fresh(seed)
+    theta, seed = simulator.prior.as_theta(theta), fresh(seed)
+    if len(theta) == 0:
+        raise ValueError("theta must hold at least one parameter vector, got none")
+    check_whole("workers", workers)
+    check_positive("timeout", timeout, optional=True)
     rows = BLOCK if simulator.batched else max(1, min(BLOCK, len(theta) // (4 * workers)))
     tasks = (
         Task(b, start, part.numpy(), seed)
-        for b, block in enumerate(theta.to("cpu", simulator.prior.dtype).split(BLOCK))
+        for b, block in enumerate(theta.detach().to("cpu", simulator.prior.dtype).split(BLOCK))
         for start, part in zip(range(0, BLOCK, rows), block.split(rows), strict=False)
     )
     with closing(run_tasks(simulator, tasks, workers, timeout, None)) as results:

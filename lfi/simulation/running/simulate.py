@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from lfi.numerics.checks import check_positive, check_whole
 from lfi.runtime.progress import bar
 from lfi.runtime.seeds import fresh
 from lfi.simulation.priors.prior import Prior, as_prior
@@ -145,13 +145,9 @@ def _check(
     timeout: float | None,
     executor: Executor | None,
 ) -> None:
-    for name, value in (("n", n), ("workers", workers)):
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError(f"{name} must be a whole number, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be a positive number of seconds, got {timeout}")
+    check_whole("n", n)
+    check_whole("workers", workers)
+    check_positive("timeout", timeout, optional=True)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(
             "executor must be a concurrent.futures.Executor (a Dask client gives one by "

@@ -141,7 +141,7 @@ def plan_tasks(
 ) -> Iterator[Task]:
     """Yield the tasks from row `first` on: whole blocks if batched, else up to row n exactly."""
     for block in range(first // BLOCK, -(-n // BLOCK)):
-        theta = prior.sample(BLOCK, rng=numpy_rng(seed, 0, block)).numpy()
+        theta = prior.sample(BLOCK, seed=numpy_rng(seed, 0, block)).numpy()
         start = max(first - block * BLOCK, 0)
         stop = BLOCK if batched else min(n - block * BLOCK, BLOCK)
         while start < stop:

@@ -18,13 +18,15 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lfi.numerics.arrays import ArrayLike
+from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime.seeds import fresh, isolated
 from lfi.simulation.priors.prior import Prior, as_prior
 from lfi.simulation.records.results import (
     BLOCK,
     InvalidOutput,
     RowResults,
-    as_x,
+    as_data,
     results_of_batch,
     results_of_rows,
 )
@@ -72,10 +74,13 @@ class Simulator:
         summary: Callable[[Tensor], Tensor] | None = None,
         differentiable: bool = False,
     ) -> None:
-        if trials is not None and trials < 1:
-            raise ValueError(
-                f"trials must be at least 1, or None for x without that axis: {trials}"
-            )
+        check_whole("trials", trials, optional=True)
+        check_instance("batched", batched, bool)
+        check_instance("differentiable", differentiable, bool)
+        check_instance("name", name, str, optional=True)
+        check_instance("units", units, Mapping, "a dictionary of names and units", optional=True)
+        if summary is not None and not callable(summary):
+            raise TypeError(f"summary must be a function of a batch of x, got {summary!r}")
         self.signature: Signature = signature_of(simulate)
         self.trials, self.summary, self.differentiable = trials, summary, differentiable
         self.simulate = simulate
@@ -89,7 +94,9 @@ class Simulator:
         unknown = set(self.units) - set(self.prior.names)
         if unknown:
             raise ValueError(f"units of {sorted(unknown)}: the prior names {self.prior.names}")
-        self.x_obs: Tensor | None = None if x_obs is None else as_x(x_obs, self.prior.dtype)
+        self.x_obs: Tensor | None = (
+            None if x_obs is None else as_data("x_obs", x_obs, self.prior.dtype)
+        )
         parts = [self.name, f"{batched} {trials}", source_text(simulate), self.prior.fingerprint]
         parts += [] if summary is None else [source_text(summary)]
         self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -253,7 +260,7 @@ class Simulator:
         )
 
     def __call__(
-        self, theta: Float[Tensor, "n dim"], seed: int | None = None
+        self, theta: Float[Tensor, "n dim"] | ArrayLike, seed: int | None = None
     ) -> Shaped[Tensor, " n *event"]:
         """Return x for every row of theta; what the function raises is raised.
 
@@ -263,12 +270,7 @@ class Simulator:
         Raises:
             ValueError: If theta has the wrong number of columns, or x the wrong number of rows.
         """
-        if theta.shape[1] != self.prior.dim:
-            raise ValueError(
-                f"theta must have {self.prior.dim} columns ({', '.join(self.names)}), "
-                f"got shape {tuple(theta.shape)}"
-            )
-        seed = fresh(seed)
+        theta, seed = self.prior.as_theta(theta), fresh(seed)
         graph = theta.requires_grad
         with isolated(seed):
             if self.batched:

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from lfi.runtime.display import Described
 from lfi.runtime.seeds import fresh, numpy_rng
 from lfi.simulation.priors.prior import Prior
 from lfi.simulation.records.results import ERROR, NONFINITE, OK, RowResults
@@ -39,8 +40,8 @@ class CheckableSimulator(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SimulatorCheck:
+@dataclass(frozen=True, repr=False)
+class SimulatorCheck(Described):
     """Problems of a simulator, found by running it a few times.
 
     Attributes:
@@ -67,9 +68,6 @@ class SimulatorCheck:
         lines = [f"problem: {text}" for text in self.problems]
         return "\n".join(lines + [f"note: {text}" for text in self.notes])
 
-    def __repr__(self) -> str:
-        return self.describe()
-
 
 def inspect_simulator(
     simulator: CheckableSimulator,
@@ -87,7 +85,7 @@ def inspect_simulator(
         max_seconds: The time that all calls together may take before fewer vectors are tried.
     """
     seed = fresh(seed)
-    theta = simulator.prior.sample(n, rng=numpy_rng(seed, 0))
+    theta = simulator.prior.sample(n, seed=numpy_rng(seed, 0))
     began = time.monotonic()
     first = simulator.run_block(theta[:4], seed)
     seconds = (time.monotonic() - began) / 4
@@ -152,7 +150,7 @@ def _randomness(
     rows = block.x[block.codes == OK].flatten(1)
     if not simulator.batched or len(rows) < 4:
         return found
-    one = simulator.prior.sample(1, rng=numpy_rng(0)).expand(8, -1)
+    one = simulator.prior.sample(1, seed=numpy_rng(0)).expand(8, -1)
     alike = simulator.run_block(one, 0).x
     if alike is not None and not found and bool((alike == alike[:1]).all()):
         found.append(
@@ -212,7 +210,7 @@ def _gradient(simulator: CheckableSimulator, theta: Tensor, seed: int) -> list[s
     (gradient,) = torch.autograd.grad(total, tracked)
     if (gradient == 0).all():
         return ["it promises gradients, and all of them are zero: x moves with theta in jumps only"]
-    sample = simulator.prior.sample(256, rng=numpy_rng(seed, 1)).double()
+    sample = simulator.prior.sample(256, seed=numpy_rng(seed, 1)).double()
     step = STEP * (sample.quantile(0.84, dim=0) - sample.quantile(0.16, dim=0))
     for column, name in enumerate(simulator.prior.names):
         slopes = []

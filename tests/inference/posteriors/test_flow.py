@@ -35,13 +35,13 @@ def some_posterior(prior, scale=0.3, seed=0):
 
 
 def test_coordinates_and_parameters_are_each_others_inverse():
-    theta = MIXED.sample(1_000, rng=lfi.runtime.numpy_rng(0))
+    theta = MIXED.sample(1_000, seed=lfi.runtime.numpy_rng(0))
     v, _ = free(MIXED, theta)
     torch.testing.assert_close(bound(MIXED, v), theta, rtol=1e-9, atol=1e-9)
 
 
 def test_a_uniform_prior_is_normal_in_the_coordinates():
-    theta = BOUNDED.sample(2_000, rng=lfi.runtime.numpy_rng(0))
+    theta = BOUNDED.sample(2_000, seed=lfi.runtime.numpy_rng(0))
     assert kstest(free(BOUNDED, theta)[0][:, 0].numpy(), "norm").pvalue > 1e-4
 
 
@@ -96,7 +96,7 @@ def test_there_is_no_density_outside_the_support():
 
 def test_the_log_ratio_is_the_density_over_that_of_the_prior():
     posterior = some_posterior(MIXED)
-    theta = MIXED.sample(50, rng=lfi.runtime.numpy_rng(0))
+    theta = MIXED.sample(50, seed=lfi.runtime.numpy_rng(0))
     expected = posterior.log_prob(theta, X) - MIXED.log_prob(theta)
     torch.testing.assert_close(posterior.log_ratio(theta, X), expected, rtol=1e-5, atol=1e-5)
     rows = posterior.log_ratio(theta, X.expand(50, -1))
@@ -149,7 +149,7 @@ def test_a_saved_posterior_is_the_same(tmp_path):
     posterior = some_posterior(MIXED)
     posterior.save(tmp_path / "flow.lfi")
     again = lfi.load(tmp_path / "flow.lfi")
-    theta = MIXED.sample(50, rng=lfi.runtime.numpy_rng(0))
+    theta = MIXED.sample(50, seed=lfi.runtime.numpy_rng(0))
     assert torch.equal(again.log_prob(theta, X), posterior.log_prob(theta, X))
     assert torch.equal(again.sample(9, X, seed=1), posterior.sample(9, X, seed=1))
 

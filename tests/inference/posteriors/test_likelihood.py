@@ -126,7 +126,7 @@ def test_the_log_ratio_is_the_log_likelihood_row_by_row(fitted):
 def test_a_saved_posterior_is_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "likelihood.lfi")
     again = lfi.load(tmp_path / "likelihood.lfi")
-    theta = fitted.prior.sample(20, rng=numpy_rng(0))
+    theta = fitted.prior.sample(20, seed=numpy_rng(0))
     assert torch.equal(again.log_prob(theta, X_OBS), fitted.log_prob(theta, X_OBS))
     assert torch.equal(again.sample(9, X_OBS, seed=1), fitted.sample(9, X_OBS, seed=1))
     assert again.history == fitted.history

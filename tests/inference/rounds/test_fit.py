@@ -320,7 +320,7 @@ def test_rounds_of_any_kind_go_on_and_end_with_the_same_numbers(method, tmp_path
     assert type(resumed) is type(whole)
     for other in (resumed, finished):
         assert torch.equal(other.prior.lower, whole.prior.lower)
-        theta = whole.prior.sample(20, rng=lfi.runtime.numpy_rng(0))
+        theta = whole.prior.sample(20, seed=lfi.runtime.numpy_rng(0))
         assert torch.equal(other.log_ratio(theta, X_OBS), whole.log_ratio(theta, X_OBS))
         assert [h.stopped for h in other.history] == [h.stopped for h in whole.history]
     draws = finished.sample(500, X_OBS, seed=2)

@@ -28,7 +28,7 @@ def target(rows=2**14):
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 10_000])
 def test_weights_do_not_depend_on_the_chunks(rows):
-    theta = PRIOR.sample(3 * 5, rng=numpy_rng(0)).reshape(3, 5, 3)
+    theta = PRIOR.sample(3 * 5, seed=numpy_rng(0)).reshape(3, 5, 3)
     expected = torch.stack([pair(theta[j], X[j]) for j in range(3)])
     assert torch.equal(target(rows).log_weight(theta), expected)
     shared = torch.stack([pair(theta[0], X[j]) for j in range(3)])
@@ -36,7 +36,7 @@ def test_weights_do_not_depend_on_the_chunks(rows):
 
 
 def test_a_selection_is_of_the_observations_asked_for():
-    theta = PRIOR.sample(5, rng=numpy_rng(0))[None]
+    theta = PRIOR.sample(5, seed=numpy_rng(0))[None]
     some = target().select(torch.tensor([2, 0]))
     assert torch.equal(some.log_weight(theta), target().log_weight(theta)[[2, 0]])
 

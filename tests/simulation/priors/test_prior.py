@@ -111,7 +111,7 @@ def distance(values, cdf):
 
 @each_law
 def test_draws_have_the_law(distribution, exact):
-    t = one(distribution).sample(4_000, rng=rng())[:, 0]
+    t = one(distribution).sample(4_000, seed=rng())[:, 0]
     assert distance(t, exact.cdf) < ks_bound(4_000)
 
 
@@ -135,7 +135,7 @@ def test_the_bounds_are_those_of_scipy(distribution, exact):
 def test_truncated_draws_have_the_law_of_the_box(distribution, exact, levels):
     low, high = exact.ppf(levels[0]), exact.ppf(levels[1])
     prior = one(distribution).truncate([low], [high])
-    t = prior.sample(4_000, rng=rng())
+    t = prior.sample(4_000, seed=rng())
     assert prior.truncated and prior.contains(t).all()
     cdf = lambda v: (exact.cdf(v) - levels[0]) / (levels[1] - levels[0])
     assert distance(t[:, 0], cdf) < ks_bound(4_000)
@@ -162,10 +162,10 @@ def test_truncated_density_is_the_whole_one_over_the_mass_of_the_box(distributio
 
 def test_far_tails_are_cut_exactly():
     prior = one(Normal(0.0, 1.0)).truncate([9.0], [math.inf])
-    t = prior.sample(2_000, rng=rng())[:, 0]
+    t = prior.sample(2_000, seed=rng())[:, 0]
     cdf = lambda v: 1 - scipy.stats.norm.sf(v) / scipy.stats.norm.sf(9)
     assert distance(t, cdf) < ks_bound(2_000)
-    assert one(Normal(0.0, 1.0)).truncate([-math.inf], [-9.0]).sample(5, rng=rng()).max() < -9
+    assert one(Normal(0.0, 1.0)).truncate([-math.inf], [-9.0]).sample(5, seed=rng()).max() < -9
 
 
 def test_truncating_twice_intersects():
@@ -186,7 +186,7 @@ def test_a_box_around_the_support_changes_nothing():
 
 def test_columns_of_a_dictionary_keep_order_and_are_independent():
     prior = as_prior({"b": Normal(5.0, 1.0), "a": scipy.stats.expon(), "c": Uniform(0.0, 1.0)})
-    theta = prior.sample(20_000, rng=rng())
+    theta = prior.sample(20_000, seed=rng())
     assert prior.names == ("b", "a", "c") and prior.dim == 3
     # |mean error| < 5 s.e.; correlations of independent columns have s.e. 1 / sqrt(n)
     mean, sd = torch.tensor([5.0, 1.0, 0.5]), torch.tensor([1.0, 1.0, 12**-0.5])
@@ -197,7 +197,7 @@ def test_columns_of_a_dictionary_keep_order_and_are_independent():
 
 def test_the_density_of_a_dictionary_is_the_product():
     prior = as_prior({"a": Normal(0.0, 1.0), "b": scipy.stats.expon(scale=2.0)})
-    theta = prior.sample(50, rng=rng())
+    theta = prior.sample(50, seed=rng())
     expected = Normal(0.0, 1.0).log_prob(theta[:, 0]) + Exponential(0.5).log_prob(theta[:, 1])
     torch.testing.assert_close(prior.log_prob(theta), expected)
 
@@ -208,7 +208,7 @@ def correlated():
 
 def test_a_joint_distribution_is_cut_to_a_box():
     prior = as_prior(correlated(), names=("a", "b")).truncate([0.0, 0.0], [math.inf, 1.0])
-    theta = prior.sample(5_000, rng=rng())
+    theta = prior.sample(5_000, seed=rng())
     assert prior.names == ("a", "b") and prior.contains(theta).all()
     grid = torch.linspace(0, 8, 801)
     inner = torch.linspace(0, 1, 201)[1:-1]
@@ -226,7 +226,7 @@ def test_joint_distributions_of_independent_parts_are_cut_exactly():
     box = prior.truncate([0.0, 0.0, 1e-9], [1e-8, 2.0, 4.0])  # far too small for rejection
     assert prior.names == ("theta_0", "theta_1", "theta_2")
     torch.testing.assert_close(
-        box.log_prob(box.sample(3, rng=rng())).exp() * 1e-8 * 2 * (4.0 - 1e-9), torch.ones(3)
+        box.log_prob(box.sample(3, seed=rng())).exp() * 1e-8 * 2 * (4.0 - 1e-9), torch.ones(3)
     )
 
 
@@ -271,7 +271,7 @@ def test_rounding_never_puts_draws_on_the_edges(low, width, seed):
     if torch.nextafter(low, high) >= high:  # no number between them
         return
     prior = one(Uniform(low, high))
-    theta = prior.sample(100, rng=rng(seed))
+    theta = prior.sample(100, seed=rng(seed))
     assert theta.dtype == torch.float32 and prior.contains(theta).all()
     assert prior.log_prob(theta).isfinite().all()
 
@@ -299,7 +299,7 @@ def test_the_bijection_goes_there_and_back():
     prior = every_kind_of_bound()
     assert prior.lower.tolist() == [-math.inf, 0, -math.inf, -1]
     assert prior.upper.tolist() == [math.inf, math.inf, 5, 5]
-    theta = prior.sample(1_000, rng=rng())
+    theta = prior.sample(1_000, seed=rng())
     again, _ = prior.from_unconstrained(prior.to_unconstrained(theta))
     torch.testing.assert_close(again, theta)
 
@@ -323,7 +323,7 @@ def test_the_bijection_has_finite_gradients_far_out():
 
 def test_more_dimensions_in_front_are_batches():
     prior = every_kind_of_bound()
-    theta = prior.sample(12, rng=rng())
+    theta = prior.sample(12, seed=rng())
     torch.testing.assert_close(
         prior.log_prob(theta.reshape(3, 4, 4)), prior.log_prob(theta).reshape(3, 4)
     )
@@ -336,8 +336,8 @@ def test_more_dimensions_in_front_are_batches():
 def test_equal_generators_give_equal_draws_and_leave_the_global_state_alone():
     prior = as_prior({"a": Normal(0.0, 1.0), "b": scipy.stats.norm()})
     states = torch.get_rng_state(), np.random.get_state()[1].copy()
-    assert torch.equal(prior.sample(9, rng=rng(3)), prior.sample(9, rng=rng(3)))
-    assert not torch.equal(prior.sample(9, rng=rng(3)), prior.sample(9, rng=rng(4)))
+    assert torch.equal(prior.sample(9, seed=rng(3)), prior.sample(9, seed=rng(3)))
+    assert not torch.equal(prior.sample(9, seed=rng(3)), prior.sample(9, seed=rng(4)))
     assert torch.equal(states[0], torch.get_rng_state())
     assert np.array_equal(states[1], np.random.get_state()[1])
 
@@ -347,7 +347,7 @@ def test_scipy_marginals_come_in_the_default_dtype_at_wrapping(dtype):
     torch.set_default_dtype(dtype)
     prior = one(scipy.stats.norm())
     torch.set_default_dtype(torch.float64)
-    assert prior.dtype == dtype == prior.sample(2, rng=rng()).dtype
+    assert prior.dtype == dtype == prior.sample(2, seed=rng()).dtype
     assert prior.log_prob(torch.zeros(2, 1)).dtype == dtype
 
 
@@ -376,8 +376,8 @@ def test_the_widest_dtype_wins():
 )
 def test_descriptions_survive_json(prior):
     again = Prior._restore(json.loads(json.dumps(prior._spec())))
-    theta = prior.sample(20, rng=rng(1))
-    assert torch.equal(theta, again.sample(20, rng=rng(1)))
+    theta = prior.sample(20, seed=rng(1))
+    assert torch.equal(theta, again.sample(20, seed=rng(1)))
     assert torch.equal(prior.log_prob(theta), again.log_prob(theta))
     assert (again.names, again.dtype, again.fingerprint) == (
         prior.names,

@@ -9,6 +9,7 @@ from torch.distributions import Normal
 from lfi.runtime import progress
 from lfi.simulation.records.results import BLOCK
 from lfi.simulation.records.simulations import Simulations
+from lfi.simulation.running.replicate import replicate
 from lfi.simulation.running.simulate import simulate
 from lfi.simulation.simulators.simulator import Simulator
 from simulators import influenza
@@ -155,20 +156,41 @@ def test_a_slice_of_a_record_keeps_its_messages():
         simulations[3]
 
 
-def test_the_summary_is_one_line():
-    text = simulate(of_one(), 100, seed=1).summary()
-    assert text.startswith("100 simulations of fragile (") and "error" in text
-    assert "\n" not in text and "theta (100, 2), x (100, 3), seed 1" in text
+def test_simulations_are_shown_in_two_lines_and_a_table():
+    simulations = simulate(of_one(), 100, seed=1)
+    first, second = repr(simulations).split("\n")
+    assert first.startswith("100 simulations of fragile (") and " error" in first
+    assert first.endswith("theta (100, 2), x (100, 3), seed 1")
+    assert second.endswith(" times: ValueError: a is too small")
+    assert (
+        "<th>mean</th>" in simulations._repr_html_() and "<td>b</td>" in simulations._repr_html_()
+    )
+    assert "100 simulations" not in simulations[:0]._repr_html_()
 
 
 def test_simulations_made_elsewhere_are_welcome():
     x = np.array([[1.0], [np.nan], [3.0]])
     simulations = Simulations.from_arrays(np.zeros((3, 2)), x, prior=prior())
     assert simulations.status.tolist() == ["ok", "nonfinite", "ok"]
-    with pytest.raises(ValueError, match="2 columns"):
+    with pytest.raises(ValueError, match=r"\(n, 2\), a column for each of a, b; got \(3, 1\)"):
         Simulations.from_arrays(np.zeros((3, 1)), x, prior=prior())
     with pytest.raises(ValueError, match="as many rows"):
         Simulations.from_arrays(np.zeros((4, 2)), x, prior=prior())
+
+
+def test_arrays_lists_and_data_frames_are_taken():
+    pandas = pytest.importorskip("pandas")
+    theta, x = [[1.0, 2.0], [3.0, 4.0]], [[1], [2]]
+    frame = pandas.DataFrame({"other": [0, 0], "b": [2.0, 4.0], "a": [1.0, 3.0]})
+    for given in (theta, np.array(theta), torch.tensor(theta), frame):  # columns by name
+        simulations = Simulations.from_arrays(given, x, prior=prior())
+        assert simulations.theta.tolist() == theta and simulations.x.tolist() == [[1.0], [2.0]]
+        wrapped = Simulator(lambda theta: 2 * theta, prior=prior(), x_obs=frame["b"])
+        assert wrapped.x_obs.tolist() == [2.0, 4.0]
+        assert wrapped(given, seed=1).tolist() == [[2.0, 4.0], [6.0, 8.0]]
+        assert replicate(wrapped, given, seed=1).tolist() == [[2.0, 4.0], [6.0, 8.0]]
+    assert wrapped.prior.contains(theta).tolist() == [False, False]
+    assert wrapped.prior.log_prob([0.5, 0.0]).isfinite()
 
 
 # Progress.

@@ -31,7 +31,7 @@ def test_independent_sites_become_named_priors():
     simulator = lfi.Simulator.from_pyro(line, observed="x")
     assert simulator.names == ("slope[0]", "slope[1]", "sigma")
     assert simulator.prior.lower.tolist() == [-torch.inf, -torch.inf, 0.0]
-    theta = simulator.prior.sample(5, rng=numpy_rng(1))
+    theta = simulator.prior.sample(5, seed=numpy_rng(1))
     expected = Normal(0.0, 1.0).log_prob(theta[:, 0]) + Normal(0.0, 2.0).log_prob(theta[:, 1])
     expected = expected + LogNormal(-1.0, 0.5).log_prob(theta[:, 2])
     torch.testing.assert_close(simulator.prior.log_prob(theta), expected)
@@ -51,7 +51,7 @@ def test_observed_sites_are_drawn_given_the_parameters():
 def test_sites_that_depend_on_each_other_become_a_joint_prior():
     simulator = lfi.Simulator.from_pyro(hierarchy, observed=("x", "y"))
     assert simulator.names == ("scale", "mean") and simulator.prior.lower[0] == 0
-    theta = simulator.prior.sample(400, rng=numpy_rng(1))
+    theta = simulator.prior.sample(400, seed=numpy_rng(1))
     scale, mean = theta.T
     expected = Gamma(2.0, 2.0).log_prob(scale) + Normal(0.0, scale).log_prob(mean)
     torch.testing.assert_close(simulator.prior.log_prob(theta), expected)
@@ -117,7 +117,7 @@ def density(theta):
 
 def test_a_sampler_with_a_density_is_a_prior():
     prior = sampled_prior(triangle, density, names=("a", "b"), lower=[0, 0], upper=[1, 1])
-    theta = prior.sample(1_000, rng=numpy_rng(1))
+    theta = prior.sample(1_000, seed=numpy_rng(1))
     assert (theta[:, 0] < theta[:, 1]).all() and prior.contains(theta).all()
     assert not prior.contains(theta.flip(1)).any()
     u = prior.to_unconstrained(theta)

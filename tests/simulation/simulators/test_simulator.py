@@ -210,7 +210,7 @@ def test_a_module_is_taken_as_a_simulator():
     assert wrapped.name == "influenza" and wrapped.units == influenza.units
     assert wrapped.names == ("beta", "gamma", "phi_inv") and wrapped.x_obs.shape == (14,)
     assert as_simulator(wrapped) is wrapped
-    theta = wrapped.prior.sample(5, rng=np.random.default_rng(0))
+    theta = wrapped.prior.sample(5, seed=np.random.default_rng(0))
     assert torch.equal(
         wrapped(theta, seed=1), influenza.simulate(theta.clone(), torch_rng(1, 1, 0))
     )
@@ -258,7 +258,7 @@ def test_units_of_unknown_parameters_are_refused():
 
 
 def test_theta_of_another_width_is_refused():
-    with pytest.raises(ValueError, match=r"2 columns \(a, b\), got shape \(4, 1\)"):
+    with pytest.raises(ValueError, match=r"\(n, 2\), a column for each of a, b; got \(4, 1\)"):
         wrap(lambda theta: theta)(THETA[:, :1])
 
 
