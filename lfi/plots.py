@@ -1,13 +1,13 @@
 """Figures: posteriors, predictions, calibration, samples, training, losses."""
 
-from lfi.report import (
+from lfi.report.plots import (
     coverage_plot as coverage_plot,
     critic_plot as critic_plot,
     image_grid as image_grid,
     local_plot as local_plot,
+    losses_plot as losses_plot,
     observation_plot as observation_plot,
     pair_plot as pair_plot,
-    plot_losses as plot_losses,
     predictive_plot as predictive_plot,
     rank_plot as rank_plot,
     samples_plot as samples_plot,

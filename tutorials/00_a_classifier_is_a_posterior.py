@@ -68,10 +68,10 @@ print(f"1/gamma {(1 / theta[:, 1]).mean():.1f} days")
 # %%
 held_out = lfi.simulate(influenza, 200, prior=posterior.prior, seed=3)
 checks = lfi.check(posterior, held_out, seed=4)
-print("\n".join(checks))
+print(checks)
 
 predictive = lfi.predictive_check(theta, influenza, influenza.x_obs, seed=5)
-print("\n".join(predictive))
+print(predictive)
 
 # %% [markdown]
 # The model's likelihood happens to be known, so here we can also compare with the exact posterior:

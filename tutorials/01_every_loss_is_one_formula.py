@@ -11,7 +11,7 @@
 # than the ratio, and say so.
 #
 # You need: nothing; the densities here are known, so that every answer can be checked. You will
-# meet: `fit_ratio`, the losses, `FDivergence`, `plot_losses`.
+# meet: `fit_ratio`, the losses, `FDivergence`, `losses_plot`.
 
 # %%
 from dataclasses import dataclass
@@ -281,7 +281,7 @@ print(three_lines.item(), "=", lfi.losses.LSIF().value(wrong_p, wrong_q).item() 
 # $r \ll 1$. How strongly is *such a sample* moved?
 
 # %%
-lfi.plots.plot_losses()
+lfi.plots.losses_plot()
 
 # %% [markdown]
 # At $r = 10^{-4}$ the choices differ by 12 orders of magnitude. Under the minimax GAN or KL a

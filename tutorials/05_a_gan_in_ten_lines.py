@@ -21,7 +21,7 @@ from torch import nn
 import lfi
 from lfi.comparison import against_generator, objective
 from lfi.networks import VectorCritic
-from lfi.report import samples_plot
+from lfi.plots import samples_plot
 from lfi.training import Player, Shuffled, adamw, fit
 from simulators import parallel_lines, ring
 

@@ -39,7 +39,7 @@ plt.show()
 # %%
 simulations = lfi.simulate(lynx_hare, 4_000, seed=1, progress=False)
 checks = lfi.check_observation(x_obs, simulations, seed=1)
-print("\n".join(checks.describe()))
+print(checks)
 
 # %% [markdown]
 # ## 2. Two rounds

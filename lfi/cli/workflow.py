@@ -22,11 +22,18 @@ from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
 from lfi.inference import Draws, fit_rounds, inference_data, plan
 from lfi.loading import load
 from lfi.report import write_report
+from lfi.report.verdicts import (
+    Verdict,
+    draws_verdict,
+    overall_verdict,
+    surrogate_finding,
+    surrogate_verdict,
+)
 from lfi.runtime import child, numpy_rng, replace_file
 from lfi.simulation import Prior, Simulations, Simulator, simulate
 
-HELD_OUT, CANDIDATES = 400, 4_096  # simulations that calibration is checked on; see `lfi.check`
-PARAMETERS, SAMPLES = 8, 1_000  # where and with how many samples the surrogate is tested
+HELD_OUT, IMPORTANCE_SAMPLES = 400, 4_096  # of `lfi.check`
+PARAMETERS, SAMPLES = 8, 1_000  # of `lfi.fidelity`
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,12 @@ def run_workflow(
             seed=child(settings.seed, 101),
             progress=progress,
         )
-        checks = check(posterior, held_out, candidates=CANDIDATES, seed=child(settings.seed, 102))
+        checks = check(
+            posterior,
+            held_out,
+            importance_samples=IMPORTANCE_SAMPLES,
+            seed=child(settings.seed, 102),
+        )
     with timer.stage("posterior predictive check"):
         predictive = predictive_check(
             draws.theta, settings.simulator, x_obs, seed=child(settings.seed, 103)
@@ -142,7 +154,13 @@ def run_workflow(
         replace_file(
             settings.out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
         )
-        results = summary(draws, checks, predictive, agreement)
+        verdict = overall_verdict(
+            draws_verdict(draws),
+            Verdict(predictive.ok, predictive.verdict),
+            Verdict(checks.ok, checks.verdict),
+            surrogate_verdict(agreement),
+        )
+        results = summary(draws, checks, predictive, agreement, verdict)
         replace_file(
             settings.out / "summary.json",
             lambda part: part.write_text(json.dumps(results, indent=1)),
@@ -167,7 +185,10 @@ def run_workflow(
             seconds=timer.seconds,
             seed=child(settings.seed, 107),
         )
-    for line in conclusion(draws, checks, predictive, agreement):
+    columns = zip(draws.names, draws.theta.double().T, strict=True)
+    estimates = [f"{name:<16} {c.mean():10.4g} +- {c.std():.2g}" for name, c in columns]
+    first = [result.describe().partition("\n")[0] for result in (checks, predictive)]
+    for line in ("", *estimates, "", *first, surrogate_finding(agreement), "", verdict.text):
         echo(line)
     echo(f"report: {settings.out / 'report.html'}")
 
@@ -192,16 +213,22 @@ def train_surrogate(settings: WorkflowSettings, prior: Prior, progress: bool) ->
 
 
 def summary(
-    draws: Draws, checks: Checks, predictive: PredictiveCheck, agreement: Fidelity
+    draws: Draws,
+    checks: Checks,
+    predictive: PredictiveCheck,
+    agreement: Fidelity,
+    verdict: Verdict,
 ) -> dict[str, Any]:
     """Return the results as plain values."""
     columns = zip(draws.names, draws.theta.double().T, strict=True)
     return {
+        "verdict": verdict.text,
         "marginals": {
             name: {"mean": float(column.mean()), "sd": float(column.std())}
             for name, column in columns
         },
         "draws": {
+            "verdict": draws_verdict(draws).text,
             "sampler": draws.sampler,
             "n": len(draws.theta),
             "ess": draws.ess,
@@ -209,22 +236,20 @@ def summary(
             "pareto_k": draws.khat,
             "r_hat": None if draws.r_hat is None else draws.r_hat.tolist(),
         },
-        "calibration": {"ok": checks.ok, "scope": checks.scope, "p_values": checks.p_values},
-        "predictive": {"ok": predictive.ok, "p_value": predictive.p_value},
-        "surrogate": {"c2st": agreement.statistic.tolist(), "mean": agreement.mean},
+        "calibration": {
+            "verdict": checks.verdict,
+            "ok": checks.ok,
+            "scope": checks.scope,
+            "p_values": checks.p_values,
+        },
+        "predictive": {
+            "verdict": predictive.verdict,
+            "ok": predictive.ok,
+            "p_value": predictive.p_value,
+        },
+        "surrogate": {
+            "verdict": surrogate_verdict(agreement).text,
+            "c2st": agreement.statistic.tolist(),
+            "mean": agreement.mean,
+        },
     }
-
-
-def conclusion(
-    draws: Draws, checks: Checks, predictive: PredictiveCheck, agreement: Fidelity
-) -> list[str]:
-    """Return the results in lines for people."""
-    columns = zip(draws.names, draws.theta.double().T, strict=True)
-    return [
-        "",
-        *(f"{name:<16} {c.mean():10.4g} +- {c.std():.2g}" for name, c in columns),
-        "",
-        checks.describe()[0],
-        predictive.describe()[0],
-        agreement.describe()[0],
-    ]

@@ -1,4 +1,4 @@
-"""Diagnostics: is a posterior right, does it predict, and can it know of what was observed?"""
+"""Diagnostics: calibration, local tests, predictive checks and misspecification."""
 
 from lfi.diagnostics.calibration import Checks as Checks, check as check
 from lfi.diagnostics.local import LocalChecks as LocalChecks, local_check as local_check
@@ -9,7 +9,7 @@ from lfi.diagnostics.misspecification import (
 )
 from lfi.diagnostics.predictive import (
     PredictiveCheck as PredictiveCheck,
-    Quantity as Quantity,
+    PredictiveQuantity as PredictiveQuantity,
     predictive_check as predictive_check,
     predictive_checks as predictive_checks,
 )

@@ -4,7 +4,7 @@ Take simulations (theta*, x) that the posterior was not fitted to, theta* from i
 quantity T(theta, x) orders the parameters; the posterior mass that it puts below theta* is uniform
 on [0, 1] if the posterior is right, whatever T is. Four choices of T, four questions:
 
-    quantity                        transform           what it sees
+    quantity                        transform           what it detects
     theta_d                         ranks (SBC)         bias and width of each marginal
     -density of the posterior       credibility         regions too large or too small
     |theta - r|, r from the prior   tarp                shapes and dependences, without densities
@@ -18,19 +18,20 @@ reference points depend on x. r(x_j) is a regression of the other held-out param
 the dependence it makes between two observations is of the order 1/m^2.
 Distances are Euclidean in normal scores of the prior's marginals.
 
-**Finite candidates.** The posterior of x is known as weighted candidates theta_1..c, to which the
-true parameter is added as theta_0; it is then a draw from the weighted set (`candidates.py`).
+**Finite samples.** The posterior of x is known by weighted samples theta_1..c, to which the true
+parameter is added as theta_0; it is then a draw from the weighted set (`weighted_posterior.py`).
 Hence, with all weights normalised together and u uniform,
 
     sum_i w_i 1[T_i < T_0] + u sum_i w_i 1[T_i = T_0]
 
-is uniform exactly, for every number of candidates: few effective ones make no false alarm. With L
-draws of equal weights it is the rank among them, of L + 1, with its ties broken at random. What few
-candidates cost is sight: each transform is blurred by its own weight, about 1/ess, and towards
-ess = 1 it is nothing but u. A check whose blur exceeds its `resolution` is not accepted as passed.
+is uniform exactly, for every number of samples: a small effective sample size makes no false alarm.
+With L samples of equal weights it is the rank among them, of L + 1, with its ties broken at random.
+What few samples cost is power: each transform is blurred by its own weight, about 1/ess, and
+towards ess = 1 it is nothing but u. A check whose blur exceeds its `resolution` is not accepted as
+passed.
 
-Weighted candidates are shared by one observation for every 128 of them, and then drawn afresh:
-sharing correlates the transforms by 1/candidates or less, so that the variance of their empirical
+Importance samples are shared by one observation for every 128 of them, and then drawn afresh:
+sharing correlates the transforms by 1/c or less, so that the variance of their empirical
 distribution grows by less than a hundredth.
 
 Each transform is compared with the uniform by a Kolmogorov-Smirnov test. Of k tests each has the
@@ -51,17 +52,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.diagnostics.scores import predict_left_out, scores_among
-from lfi.diagnostics.weighted_posterior import Checkable, candidates_of, scope_of, valid_rows
-from lfi.runtime.seeds import child, fresh, numpy_rng, torch_rng
+from lfi.diagnostics.weighted_posterior import (
+    CONSISTENT,
+    MIN_ESS,
+    TOO_FEW,
+    Checkable,
+    scope_of,
+    valid_rows,
+    weighted_posteriors,
+)
+from lfi.runtime import Described, Rows, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
 
-LEAST = 10  # effective candidates, for however few observations
 PRIOR_SAMPLE = 1024  # draws that fix the coordinates of distances
 
 
-@dataclass(frozen=True, eq=False)
-class Checks:
-    """Transforms of m held-out simulations, uniform where the posterior is right, and verdicts.
+@dataclass(frozen=True, eq=False, repr=False)
+class Checks(Described):
+    """Calibration: transforms of m held-out simulations, uniform where the posterior is right.
 
     Attributes:
         names: The parameters.
@@ -76,7 +84,7 @@ class Checks:
         tarp_coverage: The same for the balls of `tarp`, (L,).
         tarp_given_x_coverage: The same for the balls of `tarp_given_x`, (L,).
         p_values: Of uniformity: one for each parameter, "coverage", "TARP" and "TARP given x".
-        ess: Effective candidates of an observation, the median over the observations.
+        ess: Effective sample size of an observation's posterior, the median over the observations.
         alpha: The false-alarm rate of `ok`.
         seed: The seed in use.
         scope: Which prior the observations come from.
@@ -99,18 +107,23 @@ class Checks:
 
     @property
     def n(self) -> int:
-        """How many held-out simulations were judged."""
+        """How many held-out simulations were used."""
         return len(self.ranks)
 
     @property
-    def needed(self) -> float:
-        """The least `ess` to judge by: a blur no larger than the resolution, and at least 10."""
-        return max(LEAST, 1 / self.resolution)
+    def min_ess(self) -> float:
+        """The effective sample size needed: a blur no larger than the resolution, at least 10."""
+        return max(MIN_ESS, 1 / self.resolution)
 
     @property
     def enough(self) -> bool:
-        """Whether the effective candidates were as many as needed."""
-        return self.ess >= self.needed
+        """Whether the effective sample size is as large as needed."""
+        return self.ess >= self.min_ess
+
+    @property
+    def p_value(self) -> float:
+        """Of all tests together: the smallest p-value, corrected for their number."""
+        return min(1.0, len(self.p_values) * min(self.p_values.values()))
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -120,39 +133,52 @@ class Checks:
 
     @property
     def ok(self) -> bool:
-        """Whether no test failed and the candidates were enough to see with."""
+        """Whether no test failed and the effective sample size was large enough."""
         return self.enough and not self.failed
 
     @property
+    def verdict(self) -> str:
+        """The result in a few words."""
+        if self.failed:
+            return f"posterior not calibrated (fails: {', '.join(self.failed)})"
+        if self.enough:
+            return "posterior consistent with calibration"
+        return f"calibration {TOO_FEW}"
+
+    @property
     def resolution(self) -> float:
-        """The smallest departure n simulations can see, between 0 and 1.
+        """The smallest departure that n simulations detect, between 0 and 1.
 
         A transform whose distribution function departs from the diagonal by this much anywhere is
         flagged at least half of the time, by 1.5 times as much nearly always.
         """
         return float(scipy.stats.kstwo.isf(self.alpha / len(self.p_values), self.n))
 
-    def describe(self) -> list[str]:
-        """Return lines for people: the verdict, each test, and what could have been seen."""
-        verdict = "calibrated" if self.ok else "not calibrated" if self.failed else "not judged"
+    def describe(self) -> str:
+        """Return the verdict, the p-value of each test, and what could have been detected."""
         level, tests = self.alpha / len(self.p_values), len(self.p_values)
         width = max(map(len, self.p_values))
-        return [
-            f"{verdict}, by {self.n} simulations {self.scope}",
+        lines = [
+            f"{self.verdict}, by {self.n} simulations {self.scope}",
             *(
                 f"  {name:<{width}}  p = {p_value:.3g}" + "  fails" * (name in self.failed)
                 for name, p_value in self.p_values.items()
             ),
             f"  a test fails below p = {level:.2g}; a right posterior passes all {tests} "
             f"with probability {1 - self.alpha:g} or more",
-            f"  departures of {self.resolution:.2f} of a transform's distribution are seen",
-            f"  {self.ess:.0f} effective candidates per observation"
-            + (
-                ""
-                if self.enough
-                else f", {self.needed:.0f} are needed: raise `candidates` or `draws`"
-            ),
+            f"  departures of {self.resolution:.2f} of a transform's distribution are detected",
+            f"  effective sample size {self.ess:.0f} per observation",
         ]
+        if not self.enough:
+            lines[-1] += f", {self.min_ess:.0f} needed: raise `importance_samples` or `draws`"
+        return "\n".join(lines)
+
+    def _table(self) -> Rows:
+        rows = [
+            (name, f"{p_value:.3g}", "fails" if name in self.failed else CONSISTENT)
+            for name, p_value in self.p_values.items()
+        ]
+        return [("test", "p-value", "result"), *rows]
 
 
 def check(
@@ -160,23 +186,23 @@ def check(
     held_out: Simulations,
     *,
     seed: int | None = None,
-    candidates: int = 8192,
+    importance_samples: int = 8192,
     draws: int | None = None,
     alpha: float = 0.01,
 ) -> Checks:
     """Compare the posteriors of held-out simulations with the parameters that made them.
 
     Args:
-        posterior: A posterior of any observation; its prior is what the verdict is over. It weighs
-            candidates by its ratio (`log_ratio`, `weighted`), or has `sample(n, x_obs, seed=)`;
-            where it has no `log_prob` either, coverage is judged by nearest neighbours.
+        posterior: A posterior of any observation; its prior is what the verdict is over. It weights
+            importance samples by its ratio (`log_ratio`, `weighted`), or has `sample(n, x_obs,
+            seed=)`; where it has no `log_prob` either, coverage is by nearest neighbours.
         held_out: Simulations from that prior that the posterior was not fitted to. Failed ones are
             left out: the verdict is over what the simulator returns.
-        seed: Of candidates, reference points and the breaking of ties.
-        candidates: Draws from the prior that represent a posterior known by its ratio.
+        seed: Of samples, reference points and the breaking of ties.
+        importance_samples: Draws from the prior that represent a posterior known by its ratio.
         draws: Draws of each observation's posterior that represent it. By default 256 where the
-            posterior cannot weigh candidates; a number takes draws where it can, too, as a ratio
-            needs whose posterior is too narrow for candidates from the prior.
+            posterior has no ratio; a number takes draws where it has one, too, as a posterior too
+            narrow for draws from the prior needs.
         alpha: The probability at most that a right posterior fails.
 
     Raises:
@@ -191,17 +217,18 @@ def check(
         ...     names, x_shape = ("theta",), (1,)
         ...     def log_ratio(self, theta, x):
         ...         return -(x - theta).square().sum(-1) / 2
-        ...     def weighted(self, x, candidates, *, seed):
-        ...         theta = self.prior.sample(candidates, seed=lfi.runtime.seeds.numpy_rng(seed))
+        ...     def weighted(self, x, n, *, seed):
+        ...         theta = self.prior.sample(n, seed=lfi.runtime.seeds.numpy_rng(seed))
         ...         return Weighted(theta, self.log_ratio(theta, x[:, None]))
         >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1),
         ...                           prior=Exact.prior)
-        >>> checks = check(Exact(), lfi.simulate(simulator, 200, seed=1), seed=2, candidates=512)
+        >>> checks = check(Exact(), lfi.simulate(simulator, 200, seed=1), seed=2,
+        ...                importance_samples=512)
         >>> checks.ok, list(checks.p_values)
         (True, ['theta', 'coverage', 'TARP', 'TARP given x'])
     """
-    if candidates < 2:
-        raise ValueError(f"candidates must be at least 2, got {candidates}")
+    if importance_samples < 2:
+        raise ValueError(f"importance_samples must be at least 2, got {importance_samples}")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
     if draws is not None and draws < 2:
@@ -216,21 +243,21 @@ def check(
     u = torch.rand(m, d + 3, generator=torch_rng(seed, 2), dtype=torch.float64)
 
     transforms, ess, done = [], [], 0
-    for part in candidates_of(
-        posterior, theta, x, candidates=candidates, draws=draws, seed=child(seed, 3)
+    for chunk in weighted_posteriors(
+        posterior, theta, x, importance_samples=importance_samples, draws=draws, seed=child(seed, 3)
     ):
-        rows = slice(done, done + len(part.weights))
+        rows = slice(done, done + len(chunk.weights))
         done = rows.stop
-        scores = part.of(lambda theta: scores_among(theta, sample))
+        scores = chunk.map(lambda theta: scores_among(theta, sample))
         quantities = (
-            *part.theta.unbind(-1),
-            -part.log_density,
+            *chunk.theta.unbind(-1),
+            -chunk.log_density,
             (scores - anywhere[rows, None]).norm(dim=-1),
             (scores - predicted[rows, None]).norm(dim=-1),
         )
-        masses = [_mass_below(q, part.weights, u[rows, t]) for t, q in enumerate(quantities)]
+        masses = [_mass_below(q, chunk.weights, u[rows, t]) for t, q in enumerate(quantities)]
         transforms.append(torch.stack(masses, dim=1))
-        ess.append(part.ess)
+        ess.append(chunk.ess)
 
     transforms = torch.cat(transforms)
     columns = (*prior.names, "coverage", "TARP", "TARP given x")

@@ -4,7 +4,7 @@ Calibration is an average over observations, and mistakes of opposite signs may 
 critic learns, from held-out simulations, where parameters that made an x differ from draws of the
 posterior of that x, and is read at the observation:
 
-    g(theta, x) = p(theta | x) / q(theta | x) - 1,        q the posterior that is judged,
+    g(theta, x) = p(theta | x) / q(theta | x) - 1,        q the posterior in question,
     statistic at x_obs = E_q(theta | x_obs) g(theta, x_obs)^2,
 
 the Pearson divergence of the true posterior from q. It is zero exactly where q is right. The
@@ -17,16 +17,16 @@ with features phi centred under q(theta | x), so that E_q g = 0 at every x.
 
 **False alarms.** Draw S parameters from q(theta | x) for each held-out simulation, and hide the one
 that made x among them. If q is right, any of the S + 1 is as likely to be that one. So B times one
-of each set is named the true one at random, and the fit and its statistic are repeated: the
+of each set is taken for the true one at random, and the fit and its statistic are repeated: the
 statistics so drawn and the one observed are exchangeable, and
 
     p = (1 + #) / (1 + B)
 
 is at most alpha with probability alpha or less, at any x_obs, whatever the features. B refits cost
-B more right-hand sides. (Candidates that observations share, of a posterior known by its ratio, tie
-their sets to each other; what that changes is of the order 1 / candidates.) The null hypothesis is
-that q is right at *all* x; where it is wrong elsewhere, p at x_obs is only as local as the features
-are.
+B more right-hand sides. (Importance samples that observations share, of a posterior known by its
+ratio, tie their sets to each other; what that changes is of the order 1 / their number.) The null
+hypothesis is that q is right at *all* x; where it is wrong elsewhere, p at x_obs is only as local
+as the features are.
 
 **Features.** z is theta less the mean of q(theta | x), times the inverse root of its covariance. x
 enters by its first ten principal components and by that mean and covariance. The kernel
@@ -48,38 +48,45 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.diagnostics.local_critic import Kernel, fits, hidden, moments_of, place
+from lfi.diagnostics.local_critic import (
+    LocalKernel,
+    fit_critics,
+    hide_truth,
+    posterior_moments,
+    x_coordinates,
+)
 from lfi.diagnostics.weighted_posterior import (
+    MIN_ESS,
+    TOO_FEW,
     Checkable,
-    candidates_of,
     scope_of,
     valid_rows,
+    weighted_posteriors,
 )
-from lfi.numerics.arrays import as_observations
-from lfi.runtime.seeds import child, fresh, torch_rng
+from lfi.numerics.arrays import Samples, as_observations
+from lfi.runtime import Described, Rows, child, fresh, torch_rng
 from lfi.simulation import Simulations
 
-SET = 16  # draws of the posterior that hide each true parameter
-AT_OBSERVATION = 256  # draws of the posterior that the critic is read at
+HIDING = 16  # draws of the posterior among which each true parameter is hidden
+AT_OBSERVATION = 256  # draws of the posterior at which the critic is read
 SIGNAL = 1.0  # the variance that g is expected to have, for the ridge
-LEAST = 10  # effective candidates of the posterior at the observation
-FEWEST = 20  # held-out simulations
-PART = 8  # observations whose refits are read at a time: this bounds the memory
+MIN_HELD_OUT = 20
+CHUNK = 8  # observations whose refits are read at a time: this bounds the memory
 
 
-@dataclass(frozen=True, eq=False)
-class LocalChecks:
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalChecks(Described):
     """The local two-sample tests of m observations.
 
     Attributes:
         names: The parameters.
         statistic: Estimated Pearson divergence of the true posterior from the given one, (m,).
-        null: The same of refits with true parameters named at random, (B, m).
-        p_values: (1 + #) / (1 + B), (m,).
+        null: The same of refits with true parameters chosen at random, (B, m).
+        p_value: (1 + #) / (1 + B), (m,).
         shift: How much higher true parameters lie than the posterior's mean, in its standard
             deviations, shrunk towards zero, (m, D).
         width: Their standard deviation in units of the posterior's, shrunk towards one, (m, D).
-        ess: Effective candidates of each observation's posterior, (m,).
+        ess: Effective sample size of each observation's posterior, (m,).
         n: How many held-out simulations the critic learned from.
         alpha: The false-alarm rate at each observation.
         seed: The seed in use.
@@ -89,7 +96,7 @@ class LocalChecks:
     names: tuple[str, ...]
     statistic: Float[Tensor, " m"]
     null: Float[Tensor, "b m"]
-    p_values: Float[Tensor, " m"]
+    p_value: Float[Tensor, " m"]
     shift: Float[Tensor, "m d"]
     width: Float[Tensor, "m d"]
     ess: Float[Tensor, " m"]
@@ -101,58 +108,79 @@ class LocalChecks:
     @property
     def failed(self) -> tuple[int, ...]:
         """Numbers of the observations at which the posterior is found wrong."""
-        return tuple((self.p_values < self.alpha).nonzero()[:, 0].tolist())
+        return tuple((self.p_value < self.alpha).nonzero()[:, 0].tolist())
 
     @property
     def enough(self) -> bool:
-        """Whether all posteriors were known by enough effective candidates."""
-        return bool((self.ess >= LEAST).all())
+        """Whether the effective sample size was large enough at each observation."""
+        return bool((self.ess >= MIN_ESS).all())
 
     @property
     def ok(self) -> bool:
         """Whether the posterior is found wrong nowhere, and was known well enough to tell."""
         return self.enough and not self.failed
 
-    def describe(self, most: int = 10) -> list[str]:
-        """Return lines for people: the verdict, and what is wrong at each observation.
+    @property
+    def verdict(self) -> str:
+        """The result in a few words."""
+        m = len(self.statistic)
+        where = f"at {m} observation{'s' * (m > 1)}"
+        if self.failed:
+            return f"posterior wrong at {len(self.failed)} of {m} observations"
+        if self.enough:
+            return f"posterior consistent with held-out simulations {where}"
+        return f"posterior {where} {TOO_FEW}"
+
+    def difference(self, i: int) -> str:
+        """Return how true parameters differ from the posterior at an observation, in words."""
+        columns = zip(self.names, self.shift[i].tolist(), self.width[i].tolist(), strict=True)
+        return ", ".join(
+            f"{name} {shift:+.2f} sd, {width:.2f} times as wide" for name, shift, width in columns
+        )
+
+    def describe(self, max_observations: int = 10) -> str:
+        """Return the verdict, and what is wrong at each observation.
 
         Args:
-            most: How many observations to list.
+            max_observations: How many to list.
         """
         m = len(self.statistic)
-        verdict = "not wrong" if self.ok else "wrong" if self.failed else "not judged"
-        lines = [
-            f"{verdict} at {m} observation{'s' * (m > 1)}, by {self.n} simulations {self.scope}"
-        ]
-        for i in (self.failed or range(m))[:most]:
-            found = f"  number {i}: p = {self.p_values[i]:.3g}"
-            if i in self.failed:
-                parts = zip(self.names, self.shift[i], self.width[i], strict=True)
-                found += "; " + ", ".join(
-                    f"{name} {shift:+.2f} sd, {width:.2f} times as wide"
-                    for name, shift, width in parts
-                )
-            lines.append(found)
+        lines = [f"{self.verdict}, by {self.n} simulations {self.scope}"]
+        for i in (self.failed or range(m))[:max_observations]:
+            what = f"; {self.difference(i)}" if i in self.failed else ""
+            lines.append(f"  number {i}: p = {self.p_value[i]:.3g}{what}")
         lines.append(
             f"  {len(self.failed)} of {m} fail below p = {self.alpha:g}; "
             f"of a right posterior, {self.alpha * m:.3g} are expected"
         )
         if not self.enough:
-            few = int((self.ess < LEAST).sum())
+            few = int((self.ess < MIN_ESS).sum())
             lines.append(
-                f"  {few} have fewer than {LEAST} effective candidates: raise `candidates`, "
-                "or take `draws`"
+                f"  effective sample size below {MIN_ESS} at {few}: raise `importance_samples`, or "
+                "take `draws`"
             )
-        return lines
+        return "\n".join(lines)
+
+    def _table(self) -> Rows:
+        header = ("observation", "divergence", "p-value", "truth less posterior")
+        return [
+            header,
+            *(
+                (i, f"{statistic:.3g}", f"{p_value:.3g}", self.difference(i))
+                for i, (statistic, p_value) in enumerate(
+                    zip(self.statistic[:20].tolist(), self.p_value[:20].tolist(), strict=True)
+                )
+            ),
+        ]
 
 
 def local_check(
     posterior: Checkable,
     held_out: Simulations,
-    x_obs: Float[Tensor, "..."],
+    x_obs: Samples,
     *,
     seed: int | None = None,
-    candidates: int = 8192,
+    importance_samples: int = 8192,
     draws: int | None = None,
     refits: int = 999,
     alpha: float = 0.05,
@@ -163,10 +191,10 @@ def local_check(
         posterior: A posterior of any observation, as `lfi.check` takes it.
         held_out: Simulations from its prior that it was not fitted to; 500 see a width of 0.8.
         x_obs: One observation, (*event), or many, (m, *event).
-        seed: Of candidates, draws, features and refits.
-        candidates: Draws from the prior that represent a posterior known by its ratio.
+        seed: Of samples, features and refits.
+        importance_samples: Draws from the prior that represent a posterior known by its ratio.
         draws: Draws of each observation's posterior that represent it; see `lfi.check`.
-        refits: With true parameters named at random; no p-value is below 1 / (refits + 1).
+        refits: With true parameters chosen at random; no p-value is below 1 / (refits + 1).
         alpha: The probability at most that a right posterior fails, at each observation.
 
     Raises:
@@ -193,30 +221,34 @@ def local_check(
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
     seed = fresh(seed)
     theta, x = valid_rows(posterior, held_out)
-    if len(theta) < FEWEST:
-        raise ValueError(f"held_out has {len(theta)} valid simulations, need at least {FEWEST}")
+    if len(theta) < MIN_HELD_OUT:
+        raise ValueError(
+            f"held_out has {len(theta)} valid simulations, need at least {MIN_HELD_OUT}"
+        )
     x_obs = as_observations(x_obs, tuple(x.shape[1:]), dtype=x.dtype)[0]
 
-    how = {"candidates": candidates, "draws": draws, "density": False}
-    known = list(candidates_of(posterior, theta, x, seed=child(seed, 0), **how))
-    there = list(candidates_of(posterior, None, x_obs, seed=child(seed, 1), **how))
-    drawn = [part.resampled(AT_OBSERVATION, torch_rng(seed, 2, i)) for i, part in enumerate(there)]
-    sets = [hidden(part, SET, torch_rng(seed, 3, i)) for i, part in enumerate(known)]
-    moments, moments_there = moments_of(known), moments_of(there)
-    y, y_there = place(x, moments, x_obs, moments_there)
-    z, z_there = moments.whiten(torch.cat(sets)), moments_there.whiten(torch.cat(drawn))
+    how = {"importance_samples": importance_samples, "draws": draws, "density": False}
+    at_x = list(weighted_posteriors(posterior, theta, x, seed=child(seed, 0), **how))
+    at_obs = list(weighted_posteriors(posterior, None, x_obs, seed=child(seed, 1), **how))
+    theta_obs = torch.cat(
+        [chunk.resample(AT_OBSERVATION, torch_rng(seed, 2, i)) for i, chunk in enumerate(at_obs)]
+    )
+    sets = [hide_truth(chunk, HIDING, torch_rng(seed, 3, i)) for i, chunk in enumerate(at_x)]
+    moments, moments_obs = posterior_moments(at_x), posterior_moments(at_obs)
+    y, y_obs = x_coordinates(x, moments, x_obs, moments_obs)
+    z, z_obs = moments.whiten(torch.cat(sets)), moments_obs.whiten(theta_obs)
 
-    kernel = Kernel.at(z, y, torch_rng(seed, 4))
-    named = torch.randint(SET + 1, (refits + 1, len(z)), generator=torch_rng(seed, 5))
-    named[0] = 0  # the observed one
-    w = fits(kernel, z, y, named, ridge=1 / (SIGNAL * len(z)))
+    kernel = LocalKernel.at(z, y, torch_rng(seed, 4))
+    chosen = torch.randint(HIDING + 1, (refits + 1, len(z)), generator=torch_rng(seed, 5))
+    chosen[0] = 0  # the true ones
+    w = fit_critics(kernel, z, y, chosen, ridge=1 / (SIGNAL * len(z)))
     statistic, own = [], []
-    for z_part, y_part in zip(z_there.split(PART), y_there.split(PART), strict=True):
-        g = kernel.centred(z_part, y_part) @ w
+    for z_chunk, y_chunk in zip(z_obs.split(CHUNK), y_obs.split(CHUNK), strict=True):
+        g = kernel.centred(z_chunk, y_chunk) @ w
         statistic.append(g.square().mean(dim=1))
         own.append(g[..., 0])
     statistic, g = torch.cat(statistic), torch.cat(own)[..., None]
-    t = moments_there.standardise(torch.cat(drawn))
+    t = moments_obs.standardise(theta_obs)
     shift = (g * t).mean(dim=1)
     variance = ((1 + g) * t.square()).mean(dim=1) - shift.square()
     null = statistic[:, 1:].T
@@ -224,10 +256,10 @@ def local_check(
         names=posterior.prior.names,
         statistic=statistic[:, 0],
         null=null,
-        p_values=(1 + (null >= statistic[:, 0]).sum(dim=0)).double() / (1 + refits),
+        p_value=(1 + (null >= statistic[:, 0]).sum(dim=0)).double() / (1 + refits),
         shift=shift,
         width=variance.clamp_min(0).sqrt(),
-        ess=torch.cat([part.ess for part in there]),
+        ess=torch.cat([chunk.ess for chunk in at_obs]),
         n=len(theta),
         alpha=float(alpha),
         seed=seed,

@@ -2,15 +2,15 @@
 
 A posterior of a network is right, at best, for observations like those that it was trained on. At
 one that is unlike every simulation from the prior it is an extrapolation, and nothing in its draws
-says so: calibration is over simulations, and the predictive check sees only what the posterior
-reaches. So the observation itself is looked at, before any posterior is.
+tells it: calibration is over simulations, and the predictive check covers only what the posterior
+reaches. So the observation itself is compared with simulations, before any posterior is.
 
 *Overall*, its distances to simulations are ranked among those of simulations held out
 (`lfi.comparison.two_sample.outlier_test`): to nearest neighbours, by covariance and by the
 farthest entry, in x and, where it is given, in the embedding of a posterior's network. The p-value
 is at most alpha with probability alpha or less for an observation that the simulator has made, at
 any dimension. It is over the prior: an observation at the edge of the prior is rare among
-simulations, and is told as such.
+simulations, and is flagged as such.
 
 *Each entry* has a two-sided p-value from its mid-rank among the n simulated values and itself,
 2 min(F, 1 - F). It shows where a misfit is; among many entries some are small.
@@ -32,14 +32,14 @@ from torch import Tensor
 
 from lfi.comparison.two_sample.outlier_test import Novelty
 from lfi.inference.training_reference import Misspecified
-from lfi.numerics.arrays import as_observations
+from lfi.numerics.arrays import Samples, as_observations
 from lfi.numerics.ranks import mid_ranks
-from lfi.runtime.seeds import fresh, torch_rng
+from lfi.runtime import Described, Rows, fresh, torch_rng
 from lfi.simulation import Simulations
 
 
-@dataclass(frozen=True, eq=False)
-class ObservationChecks:
+@dataclass(frozen=True, eq=False, repr=False)
+class ObservationChecks(Described):
     """How observations lie among simulations.
 
     Attributes:
@@ -47,11 +47,11 @@ class ObservationChecks:
         p_value: Of each observation, overall, (m,).
         ranks: Share of held-out simulations that lie nearer, by each kind of distance, (kinds, m).
         kinds: The distances' names.
-        p_values: Two-sided, of each entry, (m, *event).
-        lower: The least simulated value of each entry, (*event).
+        entry_p_values: Two-sided, of each entry, (m, *event).
+        lower: The smallest simulated value of each entry, (*event).
         upper: The largest one, (*event).
         central: The simulated values' 5% and 95% quantiles, (2, *event).
-        n: How many simulations were looked at.
+        n: How many simulations they are compared with.
         alpha: The false-alarm rate at each observation.
         seed: The seed in use.
     """
@@ -60,7 +60,7 @@ class ObservationChecks:
     p_value: Float[Tensor, " m"]
     ranks: Float[Tensor, "k m"]
     kinds: tuple[str, ...]
-    p_values: Float[Tensor, " m *event"]
+    entry_p_values: Float[Tensor, " m *event"]
     lower: Float[Tensor, "*event"]
     upper: Float[Tensor, "*event"]
     central: Float[Tensor, " two *event"]
@@ -83,55 +83,65 @@ class ObservationChecks:
         x = self.x_obs[observation]
         return tuple(((x < self.lower) | (x > self.upper)).flatten().nonzero()[:, 0].tolist())
 
-    def describe(self, most: int = 5) -> list[str]:
-        """Return lines for people: the verdict, and which entries are unlike the simulations.
+    @property
+    def verdict(self) -> str:
+        """The result in a few words."""
+        m, odd = len(self.p_value), len(self.failed)
+        which = "observation" if m == 1 else f"{odd or m} of {m} observations"
+        return f"{which} {'unlike' if odd else 'consistent with'} the simulations"
+
+    def describe(self, max_items: int = 5) -> str:
+        """Return the verdict, and which entries are unlike the simulations.
 
         Args:
-            most: How many observations, and entries of each, to list.
+            max_items: How many observations, and entries of each, to list.
         """
         m = len(self.p_value)
-        if m == 1:
-            verdict = "like" if self.ok else "unlike"
-            lines = [f"observation {verdict} {self.n} simulations: p = {self.p_value[0]:.3g}"]
-        else:
-            lines = [
-                f"{len(self.failed)} of {m} observations unlike {self.n} simulations "
-                f"(p < {self.alpha:g}; {self.alpha * m:.3g} expected by chance)"
-            ]
-        for i in self.failed[:most]:
+        lines = [f"{self.verdict}, by {self.n} of these: p = {float(self.p_value.min()):.3g}"]
+        if m > 1:
+            lines[0] += f" at least (p < {self.alpha:g} fails; {self.alpha * m:.3g} expected)"
+        for i in self.failed[:max_items]:
             if m > 1:
                 lines.append(f"  observation {i}: p = {self.p_value[i]:.3g}")
             kind = self.kinds[int(self.ranks[:, i].argmax())]
             share = float(self.ranks[:, i].max())
             lines.append(f"  {share:.2%} of held-out simulations are less far out ({WORDS[kind]})")
-            lines += self._entries(i, most)
-        return lines
+            lines += self._entries(i, max_items)
+        return "\n".join(lines)
 
-    def _entries(self, i: int, most: int) -> list[str]:
+    def _entries(self, i: int, max_entries: int) -> list[str]:
         x, low, high = (t.flatten().tolist() for t in (self.x_obs[i], self.lower, self.upper))
-        places = [tuple(place) for place in torch.ones(self.lower.shape).nonzero().tolist()]
+        index = [tuple(place) for place in torch.ones(self.lower.shape).nonzero().tolist()]
         lines = [
-            f"  entry {_name(places[e])} = {x[e]:.4g} is {'below' if x[e] < low[e] else 'above'} "
+            f"  entry {_name(index[e])} = {x[e]:.4g} is {'below' if x[e] < low[e] else 'above'} "
             f"all simulations, which lie in [{low[e]:.4g}, {high[e]:.4g}]"
-            for e in self.outside(i)[:most]
+            for e in self.outside(i)[:max_entries]
         ]
-        more = len(self.outside(i)) - most
+        more = len(self.outside(i)) - max_entries
         if more > 0:
             lines.append(f"  and {more} more entries lie outside")
         if not lines:
-            e = int(self.p_values[i].argmin())
+            e = int(self.entry_p_values[i].argmin())
             lines.append(
-                f"  no entry is outside by itself: they do not belong together; the least likely "
-                f"is {_name(places[e])}, p = {float(self.p_values[i].min()):.3g}"
+                f"  no entry is outside by itself, but their combination is unlikely; the least "
+                f"likely is {_name(index[e])}, p = {float(self.entry_p_values[i].min()):.3g}"
             )
         return lines
+
+    def _table(self) -> Rows:
+        return [
+            ("observation", "p-value", "entries outside"),
+            *(
+                (i, f"{p_value:.3g}", ", ".join(map(str, self.outside(i)[:10])) or "none")
+                for i, p_value in enumerate(self.p_value[:20].tolist())
+            ),
+        ]
 
     def warn(self) -> None:
         """Warn with `Misspecified` where an observation is unlike the simulations."""
         if self.failed:
             warnings.warn(
-                "\n".join(self.describe())
-                + "\nThe posterior of such an observation is an extrapolation.",
+                f"{self.describe()}\nThe posterior of such an observation is an extrapolation.",
                 Misspecified,
                 stacklevel=2,
             )
@@ -147,21 +157,21 @@ WORDS = {kind + where: by + words for kind, by in _BY.items() for where, words i
 
 
 def check_observation(
-    x_obs: Float[Tensor, "..."],
+    x_obs: Samples,
     simulations: Simulations,
     *,
     embed: Callable[[Tensor], Tensor] | None = None,
     seed: int | None = None,
     alpha: float = 0.01,
 ) -> ObservationChecks:
-    """Tell whether observations are like what the simulator makes under the prior.
+    """Test whether observations are like what the simulator makes under the prior.
 
     Args:
         x_obs: One observation, (*event), or many, (m, *event).
         simulations: From the prior, such as those that a posterior was fitted to. Failed ones are
             left out. No p-value is below 2 / n for n simulations up to 4,000.
-        embed: Other features to look at, a function of a batch of x in float32, such as
-            `posterior.critic.embed_x`: what the posterior sees of x.
+        embed: Other features to compare, a function of a batch of x in float32, such as
+            `posterior.critic.embed_x`: the summaries that the posterior uses.
         seed: Of the choice of held-out simulations.
         alpha: The probability at most that an observation of the simulator's is called unlike.
 
@@ -194,7 +204,7 @@ def check_observation(
         p_value=novelty.p_values(x_obs),
         ranks=novelty.ranks(x_obs),
         kinds=novelty.kinds,
-        p_values=_two_sided(x, x_obs),
+        entry_p_values=_two_sided(x, x_obs),
         lower=x.amin(dim=0),
         upper=x.amax(dim=0),
         central=x.sort(dim=0).values[[int(0.05 * len(x)), int(0.95 * len(x))]],

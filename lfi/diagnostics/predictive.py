@@ -10,9 +10,9 @@ this treats both sides alike. It shows where a misfit is; among many entries som
 *Overall*, each of the n + 1 rows has two discrepancies, and the p-value is that of the larger rank:
 
     distance   z' C^-1 z, z the normal scores of the row's entries among their columns, C the rows'
-               covariance, shrunk after Ledoit and Wolf: sees entries that do not belong together
-    farthest   the largest |x - mean| / sd of the row's entries: sees one entry far out, which ranks
-               cannot tell from one just outside
+               covariance, shrunk after Ledoit and Wolf: detects unlikely combinations
+    farthest   the largest |x - mean| / sd of the row's entries: detects one entry far out, which
+               ranks cannot tell from one just outside
 
 *Test quantities* of the user's own, T(x) or T(x, theta), have the same two-sided p-value, where
 T(x_obs, theta_i) is compared with T(x_i, theta_i) at each draw theta_i. With k of them, each and
@@ -22,7 +22,7 @@ The observation takes part in ranks, means and covariance just as each replicate
 drawn from the same distribution has a p-value uniform on {1, ..., n + 1} / (n + 1), or larger where
 there are ties, whatever the distribution.
 
-The posterior has seen the observation: it lies rather too well among its own predictions, and the
+The posterior was fitted to the observation, which lies rather too well among its predictions: the
 p-values are conservative (Meng 1994). A small one is evidence against the model, a large one is
 little evidence for it.
 
@@ -41,15 +41,18 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from lfi.diagnostics.scores import normal_scores
-from lfi.runtime.seeds import child, fresh, torch_rng
+from lfi.diagnostics.weighted_posterior import HasSamples, sample_posteriors
+from lfi.inference.types import Draws
+from lfi.numerics.arrays import Samples, as_observation, as_tensor
+from lfi.runtime import Described, Rows, child, fresh, torch_rng
 from lfi.simulation import Simulator, as_simulator, replicate
 
 Statistic = Callable[[Tensor], Tensor]
-Discrepancy = Callable[[Tensor, Tensor], Tensor]
+PairDiscrepancy = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Quantity:
+class PredictiveQuantity:
     """A test quantity of the observation and of the replicates.
 
     Attributes:
@@ -62,16 +65,22 @@ class Quantity:
     replicated: Float[Tensor, " n"]
     p_value: float
 
+    @property
+    def summary(self) -> tuple[str, str, str]:
+        """The observed mean and the central 90% of the replicates, as text."""
+        ends = self.replicated.quantile(self.replicated.new_tensor([0.05, 0.95])).tolist()
+        return tuple(f"{value:.4g}" for value in (float(self.observed.mean()), *ends))
 
-@dataclass(frozen=True, eq=False)
-class PredictiveCheck:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictiveCheck(Described):
     """Replicates of the data and the observation's place among them.
 
     Attributes:
         theta: The parameters behind the replicates, (n, D).
         x: The replicates, (n, *event).
         x_obs: The observation, (*event).
-        p_values: Two-sided, of each entry of the observation, (*event).
+        entry_p_values: Two-sided, of each entry of the observation, (*event).
         distance: Joint discrepancy of the observation (first) and the replicates, (1 + n,).
         farthest: The farthest entry's discrepancy of the same rows, (1 + n,).
         p_value: Of the observation's discrepancies, overall.
@@ -84,14 +93,14 @@ class PredictiveCheck:
     theta: Float[Tensor, "n d"]
     x: Float[Tensor, " n *event"]
     x_obs: Float[Tensor, "*event"]
-    p_values: Float[Tensor, "*event"]
+    entry_p_values: Float[Tensor, "*event"]
     distance: Float[Tensor, " k"]
     farthest: Float[Tensor, " k"]
     p_value: float
     failed: int
     alpha: float
     seed: int
-    quantities: dict[str, Quantity] = field(default_factory=dict)
+    quantities: dict[str, PredictiveQuantity] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -119,33 +128,49 @@ class PredictiveCheck:
         """Return the replicates' quantiles at the levels, (len(levels), *event)."""
         return self.x.quantile(self.x.new_tensor(levels), dim=0)
 
-    def describe(self) -> list[str]:
-        """Return lines for people: the verdict, the least likely entry, what was left out."""
-        entry = int(self.p_values.argmin())
-        verdict = "compatible" if self.ok else "not compatible"
+    @property
+    def verdict(self) -> str:
+        """The result in a few words."""
+        if self.ok:
+            return "observation consistent with posterior predictions"
+        return f"observation inconsistent with posterior predictions ({', '.join(self.misfits)})"
+
+    def describe(self) -> str:
+        """Return the verdict, the least likely entry, and what was left out."""
         lines = [
-            f"observation {verdict} with {self.n} replicates: p = {self.p_value:.3g}",
-            f"  least likely of {self.p_values.numel()} entries: number {entry}, "
-            f"p = {self.p_values.min():.3g}",
+            f"{self.verdict}: p = {self.p_value:.3g} among {self.n} replicates",
+            f"  least likely of {self.entry_p_values.numel()} entries: number "
+            f"{int(self.entry_p_values.argmin())}, p = {self.entry_p_values.min():.3g}",
         ]
         for name, quantity in self.quantities.items():
-            low, high = quantity.replicated.quantile(quantity.replicated.new_tensor([0.05, 0.95]))
+            observed, low, high = quantity.summary
             lines.append(
-                f"  {name} = {quantity.observed.mean():.4g}, of replicates 90% in "
-                f"[{low:.4g}, {high:.4g}]: p = {quantity.p_value:.3g}"
-                + "  fails"
-                * (name in self.misfits)
+                f"  {name} = {observed}, of replicates 90% in [{low}, {high}]: "
+                f"p = {quantity.p_value:.3g}" + "  fails" * (name in self.misfits)
             )
-        return lines + [f"  {self.failed} simulations failed and were left out"] * bool(self.failed)
+        if self.failed:
+            lines.append(f"  {self.failed} simulations failed and were left out")
+        return "\n".join(lines)
+
+    def _table(self) -> Rows:
+        result = {name: "fails" if name in self.misfits else "consistent" for name in self.tests}
+        return [
+            ("test", "p-value", "result", "observed", "90% of replicates"),
+            ("overall", f"{self.p_value:.3g}", result["overall"], "", ""),
+            *(
+                (name, f"{q.p_value:.3g}", result[name], q.summary[0], " to ".join(q.summary[1:]))
+                for name, q in self.quantities.items()
+            ),
+        ]
 
 
 def predictive_check(
-    theta: Float[Tensor, "k d"],
+    posterior: HasSamples | Draws | Samples,
     simulator: object,
-    x_obs: Float[Tensor, "*event"],
+    x_obs: Samples,
     *,
     statistics: Mapping[str, Statistic] | None = None,
-    discrepancies: Mapping[str, Discrepancy] | None = None,
+    discrepancies: Mapping[str, PairDiscrepancy] | None = None,
     n: int = 2000,
     seed: int | None = None,
     alpha: float = 0.01,
@@ -153,16 +178,16 @@ def predictive_check(
     """Simulate from posterior draws and compare with the observation.
 
     Args:
-        theta: Draws from the posterior of `x_obs`. n of them are chosen at random, each at most
-            once where there are enough.
-        simulator: What is thought to have made the observation: a `Simulator`, or a module with
-            `prior` and `simulate`.
+        posterior: The posterior, or draws of it given `x_obs`: a `Draws`, or parameters (k, D), of
+            which n are chosen at random, each at most once where there are enough.
+        simulator: The model of the observation: a `Simulator`, or a module with `prior` and
+            `simulate`.
         x_obs: The observation.
         statistics: Test quantities by name, functions of data alone, (n, *event) to (n,).
         discrepancies: Test quantities by name, functions of data and the parameters behind them,
             (n, *event) and (n, D) to (n,).
         n: Number of replicates; no p-value is below 1 / (n + 1).
-        seed: Of the choice of draws and of the simulations.
+        seed: Of the draws and of the simulations.
         alpha: The probability at most that `ok` is False for a right model.
 
     Raises:
@@ -176,28 +201,26 @@ def predictive_check(
         >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3),
         ...                           prior={"mean": Normal(0.0, 1.0)})
         >>> theta = 1 + torch.randn(1000, 1) / 3**0.5
-        >>> predictive_check(theta, simulator, torch.tensor([0.8, 1.1, 1.3]), seed=1).ok
+        >>> predictive_check(theta, simulator, [0.8, 1.1, 1.3], seed=1).ok
         True
-        >>> predictive_check(theta, simulator, torch.tensor([-9.0, 1.1, 1.3]), seed=1).ok
+        >>> predictive_check(theta, simulator, [-9.0, 1.1, 1.3], seed=1).ok
         False
-        >>> spread = {"spread": lambda x: x.amax(dim=1) - x.amin(dim=1)}
-        >>> x_obs = torch.tensor([0.9, 0.9, 0.9])
-        >>> predictive_check(theta, simulator, x_obs, statistics=spread, seed=1).misfits
-        ('spread',)
+        >>> extent = {"range": lambda x: x.amax(dim=1) - x.amin(dim=1)}
+        >>> predictive_check(theta, simulator, [0.9] * 3, statistics=extent, seed=1).misfits
+        ('range',)
     """
-    simulator, seed = as_simulator(simulator), fresh(seed)
-    chosen = _chosen(theta, simulator, x_obs, n, torch_rng(seed, 0))
-    x = replicate(simulator, chosen, seed=child(seed, 1))
-    return _compared(chosen, x, x_obs, statistics or {}, discrepancies or {}, float(alpha), seed)
+    x_obs = as_observation(x_obs, dtype=None)
+    (check,) = _checks(posterior, simulator, x_obs[None], statistics, discrepancies, n, seed, alpha)
+    return check
 
 
 def predictive_checks(
-    theta: Float[Tensor, "m k d"],
+    posterior: HasSamples | Draws | Samples,
     simulator: object,
-    x_obs: Float[Tensor, " r *event"],
+    x_obs: Samples,
     *,
     statistics: Mapping[str, Statistic] | None = None,
-    discrepancies: Mapping[str, Discrepancy] | None = None,
+    discrepancies: Mapping[str, PairDiscrepancy] | None = None,
     n: int = 500,
     seed: int | None = None,
     alpha: float = 0.01,
@@ -205,13 +228,13 @@ def predictive_checks(
     """Check many observations, each with its own posterior draws, by one call of the simulator.
 
     Args:
-        theta: Draws from the posterior of each observation, (m, k, D).
-        simulator: What is thought to have made the observations.
+        posterior: The posterior, or draws of it given each observation, (m, k, D).
+        simulator: The model of the observations.
         x_obs: The observations, (m, *event).
         statistics: As `predictive_check` takes them.
         discrepancies: As `predictive_check` takes them.
         n: Number of replicates of each observation.
-        seed: Of the choice of draws and of the simulations.
+        seed: Of the draws and of the simulations.
         alpha: The probability at most that `ok` is False for a right model, of each observation.
 
     Raises:
@@ -221,37 +244,51 @@ def predictive_checks(
         >>> from torch.distributions import Normal
         >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3),
         ...                           prior={"mean": Normal(0.0, 1.0)})
-        >>> x_obs = torch.tensor([[0.8, 1.1, 1.3], [-9.0, 1.1, 1.3]])
         >>> theta = 1 + torch.randn(2, 1000, 1) / 3**0.5
+        >>> x_obs = [[0.8, 1.1, 1.3], [-9.0, 1.1, 1.3]]
         >>> [check.ok for check in predictive_checks(theta, simulator, x_obs, seed=1)]
         [True, False]
     """
+    x_obs = as_observation(x_obs, dtype=None)
+    return _checks(posterior, simulator, x_obs, statistics, discrepancies, n, seed, alpha)
+
+
+def _checks(
+    posterior: object,
+    simulator: object,
+    x_obs: Tensor,
+    statistics: Mapping[str, Statistic] | None,
+    discrepancies: Mapping[str, PairDiscrepancy] | None,
+    n: int,
+    seed: int | None,
+    alpha: float,
+) -> tuple[PredictiveCheck, ...]:
     simulator, seed = as_simulator(simulator), fresh(seed)
+    if n < 2:
+        raise ValueError(f"n must be at least 2, got {n}")
+    if isinstance(posterior, HasSamples):
+        theta = sample_posteriors(posterior, n, x_obs, seed=child(seed, 2))
+    else:
+        theta = as_tensor("posterior", getattr(posterior, "theta", posterior))
+        theta = theta[None] if theta.ndim == 2 and len(x_obs) == 1 else theta
     if len(theta) != len(x_obs) or len(x_obs) == 0:
-        raise ValueError(f"theta has draws of {len(theta)} posteriors, x_obs {len(x_obs)} rows")
-    sets = [
-        _chosen(draws, simulator, row, n, torch_rng(seed, 0, i))
-        for i, (draws, row) in enumerate(zip(theta, x_obs, strict=True))
-    ]
+        raise ValueError(f"posterior: draws of {len(theta)} posteriors for {len(x_obs)} of x_obs")
+    sets = [_chosen(draws, simulator, n, torch_rng(seed, 0, i)) for i, draws in enumerate(theta)]
     x = replicate(simulator, torch.cat(sets), seed=child(seed, 1))
-    parts = zip(sets, x.split(n), x_obs, strict=True)
     own = statistics or {}, discrepancies or {}, float(alpha), seed
-    return tuple(_compared(chosen, rows, row, *own) for chosen, rows, row in parts)
+    each = zip(sets, x.split(n), x_obs, strict=True)
+    return tuple(_compared(theta, rows, row, *own) for theta, rows, row in each)
 
 
 def _chosen(
-    theta: Tensor, simulator: Simulator, x_obs: Tensor, n: int, rng: torch.Generator
+    theta: Tensor, simulator: Simulator, n: int, rng: torch.Generator
 ) -> Float[Tensor, "n d"]:
     """Return n draws, each at most once where there are enough."""
-    if n < 2:
-        raise ValueError(f"n must be at least 2, got {n}")
-    if len(theta) == 0 or theta.shape[1] != simulator.prior.dim:
+    if theta.ndim != 2 or len(theta) == 0 or theta.shape[1] != simulator.prior.dim:
         raise ValueError(
-            f"theta must hold draws of {', '.join(simulator.names)}, (n, {simulator.prior.dim}), "
-            f"got shape {tuple(theta.shape)}"
+            f"posterior: expected draws of {', '.join(simulator.names)}, "
+            f"(n, {simulator.prior.dim}), got shape {tuple(theta.shape)}"
         )
-    if not x_obs.isfinite().all():
-        raise ValueError("x_obs has entries that are not finite")
     if n <= len(theta):
         return theta[torch.randperm(len(theta), generator=rng)[:n]]
     return theta[torch.randint(len(theta), (n,), generator=rng)]
@@ -262,7 +299,7 @@ def _compared(
     x: Tensor,
     x_obs: Tensor,
     statistics: Mapping[str, Statistic],
-    discrepancies: Mapping[str, Discrepancy],
+    discrepancies: Mapping[str, PairDiscrepancy],
     alpha: float,
     seed: int,
 ) -> PredictiveCheck:
@@ -291,7 +328,7 @@ def _compared(
         theta=theta,
         x=x,
         x_obs=x_obs.to(x),
-        p_values=_two_sided(rows[1:], rows[0]).reshape(x_obs.shape),
+        entry_p_values=_two_sided(rows[1:], rows[0]).reshape(x_obs.shape),
         distance=distance,
         farthest=farthest,
         p_value=float((larger >= larger[0]).double().mean()),
@@ -302,7 +339,7 @@ def _compared(
     )
 
 
-def _quantity(name: str, observed: Tensor, replicated: Tensor) -> Quantity:
+def _quantity(name: str, observed: Tensor, replicated: Tensor) -> PredictiveQuantity:
     """Return a test quantity, once it is a number for each row."""
     for values in (observed, replicated):
         if values.shape != replicated.shape[:1] or not values.isfinite().all():
@@ -312,7 +349,7 @@ def _quantity(name: str, observed: Tensor, replicated: Tensor) -> Quantity:
             )
     observed, replicated = observed.double(), replicated.double()
     p_value = _two_sided(replicated[:, None], observed[:, None])
-    return Quantity(observed, replicated, float(p_value))
+    return PredictiveQuantity(observed, replicated, float(p_value))
 
 
 def _two_sided(rows: Float[Tensor, "n d"], observed: Float[Tensor, "*n d"]) -> Float[Tensor, " d"]:

@@ -1,8 +1,8 @@
-"""The truth among candidates: posteriors of many observations, in the one form that checks take.
+"""Posteriors of many observations as weighted samples, the true parameters among them.
 
-A simulation is (theta*, x). The posterior of x is known as candidates theta_1..k with weights w_i:
+A simulation is (theta*, x). The posterior of x is known by samples theta_1..k with weights w_i:
 
-    known by    candidates                                     weights
+    known by    samples                                        weights
     its ratio   draws from the prior, shared by observations   p(x | theta_i) / p(x)
     its draws   draws from the posterior of x                  all equal
 
@@ -11,9 +11,9 @@ is the one that made x with probability proportional to its weight: theta* is a 
 weighted set itself. This holds exactly, for every k, and needs independent draws in the second
 case: of those that repeat each other, `ess` counts the different ones.
 
-A posterior known by draws alone has no density. What is asked of one is only to order candidates,
-and any order that treats theta* like the others is as exact, so each is judged by its distance to
-its nearest neighbours in the set, coordinates divided by their deviation in the set.
+A posterior known by draws alone has no density. What is asked of one is only to order samples, and
+any order that treats theta* like the others is as exact, so each sample's density is estimated by
+the distance to its nearest neighbours in the set, in standard deviations of the coordinates.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,13 +29,17 @@ from lfi.numerics.neighbours import neighbour_distance
 from lfi.runtime.seeds import child
 from lfi.simulation import Prior, Simulations
 
-PER_OBSERVATION = 128  # candidates for each of the observations that share them
-SHARING = 64  # observations treated together at most: this bounds the memory
+PER_OBSERVATION = 128  # importance samples for each of the observations that share them
+MAX_CHUNK = 64  # observations at a time: this bounds the memory
 DRAWS = 256  # of each observation, where a posterior is known by draws
+MIN_ESS = 10  # effective sample size, for however few observations
+
+CONSISTENT = "consistent with calibration"
+TOO_FEW = "not assessed: too few effective samples"
 
 
 @runtime_checkable
-class GivesDraws(Protocol):
+class HasSamples(Protocol):
     """A posterior of any observation, known by draws: what a check needs at least.
 
     Where it has a `log_prob(theta, x_obs)` of (n, D) and one observation too, that is its density.
@@ -58,7 +62,7 @@ class HasDensity(Protocol):
 
 
 @runtime_checkable
-class WeighsCandidates(Protocol):
+class HasRatio(Protocol):
     """A posterior of any observation, known by its ratio to the prior."""
 
     prior: Prior
@@ -68,25 +72,25 @@ class WeighsCandidates(Protocol):
         """Return log p(theta | x) / p(theta) up to a function of x, row by row."""
         ...
 
-    def weighted(self, x: Tensor, candidates: int, *, seed: int) -> Weighted:
-        """Return shared candidates from the prior with their log-ratios, up to one of x."""
+    def weighted(self, x: Tensor, n: int, *, seed: int) -> Weighted:
+        """Return n shared draws from the prior with their log-ratios, up to a function of x."""
         ...
 
 
-Checkable = WeighsCandidates | GivesDraws
+Checkable = HasRatio | HasSamples
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
-    """Weighted candidates of m posteriors, the truth in front where there is one.
+class WeightedPosteriors:
+    """Weighted samples of m posteriors, the true parameters in front where there are any.
 
     Attributes:
         truth: The parameters that made each observation, (m, D); None where none are known.
-        others: Candidates that all observations share, (k, D), or of each one, (m, k, D).
+        others: Samples that all observations share, (k, D), or of each one, (m, k, D).
         weights: Of the truth, if known, and the others, (m, [1 +] k); each row adds up to one.
         log_density: The posterior's log density at the same, each row up to a constant; None where
             none was asked for.
-        ess: How many candidates the weights are worth, (m,).
+        ess: The effective sample size of each, (m,).
     """
 
     truth: Float[Tensor, "m d"] | None
@@ -95,8 +99,8 @@ class Candidates:
     log_density: Float[Tensor, "m c"] | None
     ess: Float[Tensor, " m"]
 
-    def of(self, coordinates: Callable[[Tensor], Tensor]) -> Float[Tensor, "m c *e"]:
-        """Return coordinates of all candidates, which shared ones have computed once."""
+    def map(self, coordinates: Callable[[Tensor], Tensor]) -> Float[Tensor, "m c *e"]:
+        """Return coordinates of all samples, computed once for shared ones."""
         m = len(self.weights)
         others = coordinates(self.others)
         others = others.expand(m, *others.shape) if self.others.ndim == 2 else others
@@ -106,61 +110,61 @@ class Candidates:
 
     @property
     def theta(self) -> Float[Tensor, "m c d"]:
-        """The candidates."""
-        return self.of(lambda theta: theta)
+        """The samples."""
+        return self.map(lambda theta: theta)
 
-    def resampled(self, n: int, rng: torch.Generator) -> Float[Tensor, "m n d"]:
-        """Return n draws from each weighted set; a truth comes back as often as it weighs."""
+    def resample(self, n: int, rng: torch.Generator) -> Float[Tensor, "m n d"]:
+        """Return n draws from each weighted set; the truth returns in proportion to its weight."""
         rows = torch.multinomial(self.weights, n, replacement=True, generator=rng)
         return self.theta.gather(1, rows[..., None].expand(-1, -1, self.others.shape[-1]))
 
 
-def candidates_of(
+def weighted_posteriors(
     posterior: object,
     theta: Float[Tensor, "m d"] | None,
     x: Float[Tensor, "m ..."],
     *,
-    candidates: int,
+    importance_samples: int,
     draws: int | None,
     seed: int,
     density: bool = True,
-) -> Iterator[Candidates]:
-    """Represent the posteriors of observations, a part of them at a time.
+) -> Iterator[WeightedPosteriors]:
+    """Represent the posteriors of observations by weighted samples, in chunks of observations.
 
     Args:
         posterior: A posterior of any observation.
         theta: What made the observations; None where that is not known.
         x: The observations, (m, *event).
-        candidates: Draws from the prior, where the posterior weighs them.
-        draws: Draws of each posterior; None prefers weighing, and takes 256 where that cannot be.
-        seed: Of candidates and draws.
+        importance_samples: Draws from the prior, where the posterior has a ratio.
+        draws: Draws of each posterior; None prefers the ratio, and takes 256 where there is none.
+        seed: Of all samples.
         density: Whether to compute their densities.
 
     Raises:
         ValueError: If the ratios are not finite, or draws or densities have wrong shapes.
-        TypeError: If the posterior neither weighs candidates nor gives draws.
+        TypeError: If the posterior has neither a ratio nor draws.
     """
-    if draws is None and isinstance(posterior, WeighsCandidates):
-        sharing = min(max(candidates // PER_OBSERVATION, 1), SHARING)
-    elif isinstance(posterior, GivesDraws):
-        sharing, draws = SHARING, DRAWS if draws is None else draws
+    if draws is None and isinstance(posterior, HasRatio):
+        size = min(max(importance_samples // PER_OBSERVATION, 1), MAX_CHUNK)
+    elif isinstance(posterior, HasSamples):
+        size, draws = MAX_CHUNK, DRAWS if draws is None else draws
     else:
         raise TypeError(
             "posterior: needs a `prior` and `sample(n, x_obs, seed=)`, or `log_ratio` and "
             f"`weighted`, got {type(posterior).__name__}"
         )
-    for chunk, rows in enumerate(torch.arange(len(x)).split(sharing)):
+    for chunk, rows in enumerate(torch.arange(len(x)).split(size)):
         truth = None if theta is None else theta[rows].double()
         if draws is None:
-            weighted = posterior.weighted(x[rows], candidates=candidates, seed=child(seed, chunk))
+            weighted = posterior.weighted(x[rows], importance_samples, seed=child(seed, chunk))
             yield _by_ratio(posterior, truth, x[rows], weighted)
         else:
-            drawn = drawn_for(posterior, draws, x[rows], seed=child(seed, chunk)).double()
-            yield _by_draws(posterior, truth, x[rows], drawn, density)
+            drawn = sample_posteriors(posterior, draws, x[rows], seed=child(seed, chunk))
+            yield _by_draws(posterior, truth, x[rows], drawn.double(), density)
 
 
-def drawn_for(
-    posterior: GivesDraws, n: int, x: Float[Tensor, "m ..."], *, seed: int
+def sample_posteriors(
+    posterior: HasSamples, n: int, x: Float[Tensor, "m ..."], *, seed: int
 ) -> Float[Tensor, "m n d"]:
     """Return n draws for each observation, at once where the posterior takes a batch of them.
 
@@ -175,18 +179,18 @@ def drawn_for(
             drawn = None  # it takes one at a time; what else is wrong is raised below
         if drawn is not None and drawn.shape == (len(x), *shape):
             return drawn
-    parts = [posterior.sample(n, row, seed=child(seed, i)) for i, row in enumerate(x)]
-    for part in parts:
-        if part.shape != shape:
+    each = [posterior.sample(n, row, seed=child(seed, i)) for i, row in enumerate(x)]
+    for drawn in each:
+        if drawn.shape != shape:
             raise ValueError(
-                f"posterior: sample({n}, x_obs) returned {tuple(part.shape)}, expected {shape}"
+                f"posterior: sample({n}, x_obs) returned {tuple(drawn.shape)}, expected {shape}"
             )
-    return torch.stack(parts)
+    return torch.stack(each)
 
 
 def _by_ratio(
-    posterior: WeighsCandidates, truth: Tensor | None, x: Tensor, weighted: Weighted
-) -> Candidates:
+    posterior: HasRatio, truth: Tensor | None, x: Tensor, weighted: Weighted
+) -> WeightedPosteriors:
     log_weights, log_prior = weighted.log_weights.double(), posterior.prior.log_prob(weighted.theta)
     log_prior = log_prior.double().expand_as(log_weights)
     if truth is not None:
@@ -200,16 +204,16 @@ def _by_ratio(
         raise ValueError("posterior gives no finite log-ratios at some of the x")
     weights = log_weights.softmax(dim=1)
     ess = 1 / weights.square().sum(dim=1)
-    return Candidates(truth, weighted.theta.double(), weights, log_weights + log_prior, ess)
+    return WeightedPosteriors(truth, weighted.theta.double(), weights, log_weights + log_prior, ess)
 
 
 def _by_draws(
-    posterior: GivesDraws,
+    posterior: HasSamples,
     truth: Tensor | None,
     x: Tensor,
     drawn: Float[Tensor, "m n d"],
     density: bool,
-) -> Candidates:
+) -> WeightedPosteriors:
     theta = drawn if truth is None else torch.cat([truth[:, None], drawn], dim=1)
     log_density = None
     if density and isinstance(posterior, HasDensity):
@@ -224,11 +228,13 @@ def _by_draws(
     elif density:
         log_density = -_neighbour_distance(theta)
     weights = theta.new_full(theta.shape[:2], 1 / theta.shape[1])
-    return Candidates(truth, drawn, weights, log_density, 1 / _shares(theta).square().sum(1))
+    return WeightedPosteriors(
+        truth, drawn, weights, log_density, 1 / _shares(theta).square().sum(1)
+    )
 
 
 def _neighbour_distance(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
-    """Return each candidate's distance to the sqrt(k)-th nearest other of its set."""
+    """Return each sample's distance to the sqrt(k)-th nearest other of its set."""
     scale = theta.std(dim=1, keepdim=True)
     z = theta / torch.where(scale > 0, scale, 1.0)
     nearest = 1 + max(1, min(int(theta.shape[1] ** 0.5), theta.shape[1] - 1))  # itself is first
@@ -236,7 +242,7 @@ def _neighbour_distance(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
 
 
 def _shares(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
-    """Return the shares of different candidates among each set's, and zeros."""
+    """Return the shares of distinct samples in each set, and zeros."""
     directions = torch.linspace(1, 2, theta.shape[2], dtype=theta.dtype)
     ordered = (theta * directions).sum(dim=2).sort(dim=1).values
     new = (ordered[:, 1:] != ordered[:, :-1]).long().cumsum(dim=1)
@@ -246,7 +252,7 @@ def _shares(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
 
 
 def valid_rows(posterior: Checkable, held_out: Simulations) -> tuple[Tensor, Tensor]:
-    """Return the valid (theta, x), once they are simulations of the posterior's own kind.
+    """Return the valid (theta, x), once they are from the posterior's prior and of its shapes.
 
     Raises:
         ValueError: If names or shapes differ, nothing is valid, or the priors do not agree.
@@ -259,7 +265,7 @@ def valid_rows(posterior: Checkable, held_out: Simulations) -> tuple[Tensor, Ten
     theta, x = held_out.ok()
     if len(theta) == 0:
         raise ValueError(f"held_out has no valid simulation among {len(held_out)}")
-    if isinstance(posterior, WeighsCandidates) and x.shape[1:] != tuple(posterior.x_shape):
+    if isinstance(posterior, HasRatio) and x.shape[1:] != tuple(posterior.x_shape):
         raise ValueError(
             f"held_out has x of shape {tuple(x.shape[1:])}, the posterior takes "
             f"{tuple(posterior.x_shape)}"
@@ -282,9 +288,16 @@ def valid_rows(posterior: Checkable, held_out: Simulations) -> tuple[Tensor, Ten
 
 
 def scope_of(prior: Prior) -> str:
-    """Say in words which parameters a verdict is about."""
-    if not prior.truncated:
-        return "over the prior"
+    """Return the parameters that a verdict is about, in words."""
+    return "over the prior" + f" truncated to {bounds_of(prior)}" * prior.truncated
+
+
+def bounds_of(prior: Prior) -> str:
+    """Return a prior's bounds in words.
+
+    Example:
+        >>> bounds_of(lfi.simulation.as_prior({"rate": torch.distributions.Uniform(0.0, 2.0)}))
+        'rate in [0, 2]'
+    """
     bounds = zip(prior.names, prior.lower.tolist(), prior.upper.tolist(), strict=True)
-    box = ", ".join(f"{name} in [{lower:.3g}, {upper:.3g}]" for name, lower, upper in bounds)
-    return f"over the prior truncated to {box}"
+    return ", ".join(f"{name} in [{low:.3g}, {high:.3g}]" for name, low, high in bounds)

@@ -74,7 +74,7 @@ def fit_generator(
             and the comparison. `patience` is of validations by the energy distance to held-out
             data, twenty times.
         callback: Called at each validation with the steps done and the generator as it is then,
-            such as to keep samples for `lfi.report.samples_plot`. It is the one in training: of
+            such as to keep samples for `lfi.plots.samples_plot`. It is the one in training: of
             that moment only, without history, to be neither changed nor moved. It is not called
             again for what a checkpoint resumes from.
         checkpoint: Where to keep what an interrupted training resumes from.

@@ -1,20 +1,3 @@
-"""Report: figures, and one page that holds them all."""
+"""Report: one page that holds the figures, tables and verdicts of an inference."""
 
 from lfi.report.page import write_report as write_report
-from lfi.report.plots.calibration import coverage_plot as coverage_plot, rank_plot as rank_plot
-from lfi.report.plots.losses import plot_losses as plot_losses
-from lfi.report.plots.observation import (
-    local_plot as local_plot,
-    observation_plot as observation_plot,
-)
-from lfi.report.plots.posterior import pair_plot as pair_plot
-from lfi.report.plots.predictive import (
-    predictive_plot as predictive_plot,
-    surrogate_plot as surrogate_plot,
-)
-from lfi.report.plots.samples import (
-    critic_plot as critic_plot,
-    image_grid as image_grid,
-    samples_plot as samples_plot,
-)
-from lfi.report.plots.training import training_plot as training_plot

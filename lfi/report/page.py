@@ -28,12 +28,12 @@ from lfi.report.sections import (
     surrogate_section,
     training_section,
 )
-from lfi.report.tables import Verdict
+from lfi.report.verdicts import overall_verdict
 from lfi.runtime import child, fresh, replace_file
 from lfi.simulation import Prior
 from lfi.training import History
 
-drawn = 10_000  # posterior draws that the report takes itself where it is given none
+DRAWS = 10_000  # posterior draws that the report takes itself where it is given none
 
 
 def write_report(
@@ -67,7 +67,7 @@ def write_report(
         x_obs: The observation, needed only to draw.
         draws: Draws of the posterior of the observation, from `posterior.draw`.
         checks: Calibration, from `lfi.check`.
-        local: The posterior judged at observations, from `lfi.local_check`.
+        local: The posterior tested at observations, from `lfi.local_check`.
         observation: The data among simulations, from `lfi.check_observation`.
         predictive: The posterior predictive check, from `lfi.predictive_check`.
         surrogate: For its training curves.
@@ -99,7 +99,7 @@ def write_report(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the report's folder {str(path.parent)!r} does not exist: make it")
     if draws is None and posterior is not None and x_obs is not None:
-        draws = posterior.draw(drawn, x_obs, seed=child(seed, 0))
+        draws = posterior.draw(DRAWS, x_obs, seed=child(seed, 0))
     if prior is None and posterior is not None:
         prior = posterior.prior
 
@@ -148,24 +148,8 @@ def render(title: str, sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2")
-    return page.render(title=title, sections=sections, verdict=conclusion(sections))
-
-
-def conclusion(sections: Sequence[Section]) -> Verdict:
-    """Return the verdict at the top of the page: whether every judgement of a section is good.
-
-    Example:
-        >>> conclusion([Section("draws", "Draws", verdict=Verdict(False, "there are few draws"))])
-        Verdict(good=False, text='Look closer: there are few draws.')
-    """
-    verdicts = [section.verdict for section in sections if section.verdict is not None]
-    doubts = [verdict.text for verdict in verdicts if verdict.good is False]
-    if doubts:
-        return Verdict(False, f"Look closer: {'; '.join(doubts)}.")
-    passed = [verdict.text for verdict in verdicts if verdict.good]
-    if passed:
-        return Verdict(True, f"All is well: {'; '.join(passed)}.")
-    return Verdict(None, "Nothing was checked.")
+    verdict = overall_verdict(*(section.verdict for section in sections))
+    return page.render(title=title, sections=sections, verdict=verdict)
 
 
 def _histories(posterior: Posterior | None, surrogate: Surrogate | None) -> dict[str, History]:

@@ -9,11 +9,11 @@ import lfi
 from lfi.report.sections import Section
 from lfi.report.tables import Table
 
-packages = ("torch", "numpy", "scipy", "arviz")  # what the numbers depend on
+PACKAGES = ("torch", "numpy", "scipy", "arviz")  # what the numbers depend on
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of lfi, Python and the packages that the numbers depend on.
+    """Return the versions of lfi, Python and the PACKAGES that the numbers depend on.
 
     Example:
         >>> list(versions())
@@ -22,7 +22,7 @@ def versions() -> dict[str, str]:
     return {
         "lfi": lfi.__version__,
         "Python": platform.python_version(),
-        **{name: version(name) for name in packages},
+        **{name: version(name) for name in PACKAGES},
         "platform": platform.platform(),
     }
 

@@ -1,7 +1,7 @@
 """The report's sections: for each part of an inference its figures, tables and words.
 
-A section says what was found in one sentence, which the summary repeats, and judges it where there
-is a rule to judge by. How a figure is to be read stands in its caption.
+A section states what was found in one sentence, which the summary repeats, and its verdict. A
+caption explains how to read its figure.
 """
 
 import base64
@@ -12,31 +12,31 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
+from lfi.diagnostics.weighted_posterior import bounds_of
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.report.plots.calibration import coverage_plot, rank_plot
 from lfi.report.plots.observation import local_plot, observation_plot
-from lfi.report.plots.posterior import most_parameters, pair_plot, prior_draws
-from lfi.report.plots.predictive import most_thetas, predictive_plot, surrogate_plot
+from lfi.report.plots.posterior import MAX_PARAMETERS, PRIOR_DRAWS, pair_plot
+from lfi.report.plots.predictive import MAX_THETAS, predictive_plot, surrogate_plot
 from lfi.report.plots.style import number, styled
 from lfi.report.plots.training import training_plot
 from lfi.report.tables import (
     Table,
-    Verdict,
     checks_table,
     fidelity_table,
-    judge_c2st,
     local_table,
     marginal_table,
     observation_table,
     predictive_table,
     sampler_table,
 )
+from lfi.report.verdicts import Verdict, draws_verdict, surrogate_finding, surrogate_verdict
 from lfi.runtime import child, numpy_rng
 from lfi.simulation import Prior
 from lfi.training import History
 
-dpi = 150  # sharp on screens of high density and in print
+DPI = 150  # sharp on screens of high density and in print
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Section:
         anchor: Its name in links.
         title: Its heading.
         finding: What was found, one sentence for the summary; empty for none.
-        verdict: Whether that is well; None where there is nothing to judge.
+        verdict: Whether that is good; None where there is no rule.
         blocks: Figures and tables in their order.
         code: A command, set as it is.
     """
@@ -75,7 +75,7 @@ def embed(figure: Figure, alt: str, caption: str) -> Image:
     """Return the figure as an image that lies inside the page."""
     buffer = io.BytesIO()
     with styled():
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Image(source, alt, caption, width, height)
@@ -91,7 +91,7 @@ def posterior_section(
     """Return the marginals, the pair plot and how the draws were made."""
     prior_theta = None
     if prior is not None:
-        prior_theta = prior.sample(prior_draws, seed=numpy_rng(seed, 0))
+        prior_theta = prior.sample(PRIOR_DRAWS, seed=numpy_rng(seed, 0))
     figure = pair_plot(draws.theta, draws.names, prior=prior, units=units, seed=child(seed, 1))
     caption = (
         "Each parameter's marginal density on the diagonal, with mean and standard deviation above"
@@ -100,69 +100,51 @@ def posterior_section(
         caption += "; below it, the smallest regions that hold 50, 80 and 95% of the draws"
     if prior is not None:
         caption += (
-            ". The grey curve is the prior: where it differs from the blue one, the data have "
-            "taught something"
+            ". The grey curve is the prior: where it differs from the blue one, the data are "
+            "informative"
         )
-    if len(draws.names) > most_parameters:
-        caption += f". The first {most_parameters} of {len(draws.names)} parameters are shown"
+    if len(draws.names) > MAX_PARAMETERS:
+        caption += f". The first {MAX_PARAMETERS} of {len(draws.names)} parameters are shown"
     if prior is not None and prior.truncated:
-        caption += f". The prior is truncated to {box(prior)}"
+        caption += f". The prior is truncated to {bounds_of(prior)}"
     alt = f"Pair plot of the posterior of {', '.join(draws.names)}"
     marginals = marginal_table(
         draws.theta, draws.names, prior_theta=prior_theta, units=units, r_hat=draws.r_hat
     )
-    sampling = sampler_table(draws)
-    doubts = [
-        f"{what} {value}: {verdict.text}"
-        for what, value, verdict in sampling.rows
-        if verdict.good is False
-    ]
     return Section(
         "posterior",
         "Posterior",
         finding=f"{estimates(draws, units)} (posterior mean ± sd).",
-        verdict=Verdict(not doubts, "; ".join(doubts) or "the draws are reliable"),
-        blocks=(marginals, embed(figure, alt, caption + "."), sampling),
+        verdict=draws_verdict(draws),
+        blocks=(marginals, embed(figure, alt, caption + "."), sampler_table(draws)),
     )
 
 
-def estimates(draws: Draws, units: Mapping[str, str], most: int = 5) -> str:
+def estimates(draws: Draws, units: Mapping[str, str], max_names: int = 5) -> str:
     """Return "beta = 1.73 ± 0.05 1/day and gamma = ..." for the first few parameters."""
     parts = []
-    for name, column in zip(draws.names[:most], draws.theta.double().T, strict=False):
+    for name, column in zip(draws.names[:max_names], draws.theta.double().T, strict=False):
         mean, sd = float(column.mean()), float(column.std(unbiased=False))
         unit = units.get(name, "1")
         value = f"{name} = {number(mean, sd)} ± {number(sd, sd)}"
         parts.append(value if unit == "1" else f"{value} {unit}")
-    if len(draws.names) > most:
-        parts.append(f"{len(draws.names) - most} more parameters")
+    if len(draws.names) > max_names:
+        parts.append(f"{len(draws.names) - max_names} more parameters")
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def box(prior: Prior) -> str:
-    """Return a prior's bounds in words.
-
-    Example:
-        >>> box(lfi.simulation.as_prior({"rate": torch.distributions.Uniform(0.0, 2.0)}))
-        'rate in [0, 2]'
-    """
-    bounds = zip(prior.names, prior.lower.tolist(), prior.upper.tolist(), strict=True)
-    return ", ".join(f"{name} in [{low:.3g}, {high:.3g}]" for name, low, high in bounds)
+def sentence(text: str) -> str:
+    """Return the text with a capital and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def calibration_section(checks: Checks) -> Section:
-    """Return ranks, coverage and their tests, and over which parameters they speak."""
-    least = min(checks.p_values, key=checks.p_values.__getitem__)
+    """Return ranks, coverage and their tests, and which parameters they are about."""
+    test = min(checks.p_values, key=checks.p_values.__getitem__)
     result = (
         f"{len(checks.p_values)} tests on {checks.n:,} held-out simulations "
-        f"(the least p-value is {checks.p_values[least]:.2g}, of {least})"
+        f"(the smallest p-value is {checks.p_values[test]:.2g}, of {test})"
     )
-    if checks.ok:
-        meaning = "the posterior is calibrated"
-    elif checks.failed:
-        meaning = f"the posterior is not calibrated (fails: {', '.join(checks.failed)})"
-    else:
-        meaning = "calibration could not be judged for want of effective candidates"
     ranks = embed(
         rank_plot(checks),
         f"Distribution of ranks, less the uniform one, for {', '.join(checks.names)}",
@@ -183,38 +165,31 @@ def calibration_section(checks: Checks) -> Section:
     return Section(
         "calibration",
         "Calibration",
-        finding=f"{meaning[0].upper()}{meaning[1:]}, {checks.scope}: {result}.",
-        verdict=Verdict(checks.ok, meaning),
+        finding=sentence(f"{checks.verdict}, {checks.scope}: {result}"),
+        verdict=Verdict(checks.ok, checks.verdict),
         blocks=(checks_table(checks), ranks, coverage),
     )
 
 
 def local_section(checks: LocalChecks) -> Section:
     """Return the local tests of the posterior at each observation."""
-    m = len(checks.statistic)
-    if checks.failed:
-        meaning = f"the posterior is wrong at {len(checks.failed)} of {m} observations"
-    elif checks.enough:
-        meaning = "the posterior is not found wrong at the observations asked about"
-    else:
-        meaning = "the posterior at the observations could not be judged for want of candidates"
     caption = (
         "Estimated divergence of the true posterior from the given one at each observation, by a "
         "critic fitted to held-out simulations. The same critic, fitted to draws of the posterior "
-        "that are named true at random, stays below the grey bar's end with probability "
+        "that are taken for true ones at random, stays below the grey bar's end with probability "
         f"{1 - checks.alpha:.0%}: there, the divergence is noise."
     )
     return Section(
         "local",
         "The posterior at the observation",
-        finding=(
-            f"{meaning[0].upper()}{meaning[1:]}, by {checks.n:,} held-out simulations "
-            f"{checks.scope} (the least p-value is {float(checks.p_values.min()):.2g}; of a right "
-            f"posterior, {checks.alpha * m:.2g} of {m} fail)."
+        finding=sentence(
+            f"{checks.verdict}, by {checks.n:,} held-out simulations {checks.scope} (the smallest "
+            f"p-value is {float(checks.p_value.min()):.2g}; of a right posterior, "
+            f"{checks.alpha * len(checks.statistic):.2g} of {len(checks.statistic)} fail)"
         ),
-        verdict=Verdict(checks.ok, meaning),
+        verdict=Verdict(checks.ok, checks.verdict),
         blocks=(
-            embed(local_plot(checks), "Divergence at each observation, over refits'", caption),
+            embed(local_plot(checks), "Divergence at each observation and of refits", caption),
             local_table(checks),
         ),
     )
@@ -222,9 +197,6 @@ def local_section(checks: LocalChecks) -> Section:
 
 def observation_section(checks: ObservationChecks) -> Section:
     """Return whether the data are like any simulation from the prior."""
-    m, odd = len(checks.p_value), len(checks.failed)
-    which = "the data are" if m == 1 or not odd else f"{odd} of {m} observations are"
-    meaning = f"{which} {'unlike' if odd else 'like'} what was simulated"
     shown = checks.failed[0] if checks.failed else 0
     caption = (
         f"The entries of observation {shown} among {checks.n:,} simulations from the prior: each "
@@ -234,8 +206,8 @@ def observation_section(checks: ObservationChecks) -> Section:
     return Section(
         "observation",
         "Data and simulations",
-        finding=f"{meaning[0].upper()}{meaning[1:]} (least p = {float(checks.p_value.min()):.2g}).",
-        verdict=Verdict(checks.ok, meaning),
+        finding=sentence(f"{checks.verdict} (smallest p = {float(checks.p_value.min()):.2g})"),
+        verdict=Verdict(checks.ok, checks.verdict),
         blocks=(
             embed(observation_plot(checks, shown), "The data among simulations", caption),
             observation_table(checks),
@@ -250,12 +222,11 @@ def predictive_section(predictive: PredictiveCheck) -> Section:
         "Data simulated at posterior draws, and the data observed. If the model is right, about "
         "nine points in ten lie in the pale band, and half of them in the dark one."
     )
-    meaning = "the data are" + " not" * (not predictive.ok) + " as the posterior predicts"
     return Section(
         "prediction",
         "Posterior prediction",
-        finding=f"T{meaning[1:]} (p = {predictive.p_value:.2g}).",
-        verdict=Verdict(predictive.ok, meaning),
+        finding=sentence(f"{predictive.verdict} (p = {predictive.p_value:.2g})"),
+        verdict=Verdict(predictive.ok, predictive.verdict),
         blocks=(
             embed(predictive_plot(predictive), alt, caption),
             predictive_table(predictive),
@@ -265,23 +236,18 @@ def predictive_section(predictive: PredictiveCheck) -> Section:
 
 def surrogate_section(fidelity: Fidelity) -> Section:
     """Return the surrogate beside the simulator at held-out parameters."""
-    verdict = judge_c2st(fidelity.mean)
     caption = (
         "The simulator's x (grey: mean and central 90%) and the surrogate's (blue: solid the mean, "
         "dashed the central 90%) at parameters that the surrogate was not trained on. C2ST is the "
-        "accuracy of a classifier that tells them apart: 0.5 is the best there is."
+        "accuracy of a classifier that tells them apart: 0.5 is perfect."
     )
-    if len(fidelity.theta) > most_thetas:
-        caption += f" The first {most_thetas} of {len(fidelity.theta)} are shown."
+    if len(fidelity.theta) > MAX_THETAS:
+        caption += f" The first {MAX_THETAS} of {len(fidelity.theta)} are shown."
     return Section(
         "surrogate",
         "Surrogate",
-        finding=(
-            f"A classifier tells the surrogate from the simulator with accuracy "
-            f"{fidelity.mean:.2f} on average over {len(fidelity.theta)} parameter vectors "
-            f"(0.5 is chance): {verdict.text}."
-        ),
-        verdict=Verdict(verdict.good, f"surrogate and simulator are {verdict.text}"),
+        finding=sentence(surrogate_finding(fidelity)),
+        verdict=surrogate_verdict(fidelity),
         blocks=(
             embed(surrogate_plot(fidelity), "Simulator and surrogate compared", caption),
             fidelity_table(fidelity),

@@ -1,16 +1,5 @@
-"""The report's tables: numbers, and beside each its verdict in plain words.
+"""The report's tables: numbers, and beside each its verdict in words."""
 
-A verdict follows the published rules of thumb: importance weights are reliable while Pareto's k-hat
-is below 0.7, chains agree while R-hat is below 1.01, and 400 effectively independent draws fix a
-mean to a twentieth of a standard deviation.
-
-References:
-    Vehtari et al., Pareto Smoothed Importance Sampling, JMLR 2024. arXiv:1507.02646
-    Vehtari et al., Rank-normalization, folding, and localization: an improved R-hat, Bayesian
-        Analysis 2021. arXiv:1903.08008
-"""
-
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,24 +8,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
+from lfi.diagnostics.weighted_posterior import CONSISTENT, TOO_FEW
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.report.plots.densities import highest_density_interval
 from lfi.report.plots.style import number
+from lfi.report.verdicts import (
+    NEUTRAL,
+    Verdict,
+    c2st_verdict,
+    ess_verdict,
+    khat_verdict,
+    r_hat_verdict,
+    unique_verdict,
+)
 
-interval_mass = 0.94
-good_khat, bad_khat = 0.7, 1.0
-good_r_hat = 1.01
-good_ess = 400
-near_c2st, far_c2st = 0.6, 0.75
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a number means: good, to be looked at (False), or a fact without a judgement (None)."""
-
-    good: bool | None
-    text: str
+INTERVAL = 0.94  # mass
+MAX_ROWS = 20  # observations listed
 
 
 @dataclass(frozen=True)
@@ -76,8 +64,8 @@ def marginal_table(
         (('parameter', 'mean', 'sd'), ('rate', '2.00', '0.82'))
     """
     draws = theta.double().numpy()
-    intervals = highest_density_interval(draws, interval_mass)
-    header = ["parameter", "mean", "sd", f"{interval_mass:.0%} interval"]
+    intervals = highest_density_interval(draws, INTERVAL)
+    header = ["parameter", "mean", "sd", f"{INTERVAL:.0%} interval"]
     header += ["prior mean", "prior sd", "sd / prior sd"] if prior_theta is not None else []
     header += ["R-hat"] if r_hat is not None else []
     header += ["unit"] if units else []
@@ -95,7 +83,7 @@ def marginal_table(
         row += [units.get(name, "")] if units else []
         rows.append(tuple(row))
     caption = (
-        f"Marginals of {len(draws):,} posterior draws. The interval is the {interval_mass:.0%} "
+        f"Marginals of {len(draws):,} posterior draws. The interval is the {INTERVAL:.0%} "
         "highest-density interval: the shortest that holds this share of the draws."
     )
     return Table(tuple(header), tuple(rows), caption)
@@ -105,99 +93,68 @@ def sampler_table(draws: Draws) -> Table:
     """Return how the draws were made, and whether there are enough good ones."""
     n = len(draws.theta)
     rows: list[tuple[str | Verdict, ...]] = [
-        ("method", draws.sampler, Verdict(None, "")),
-        ("draws", f"{n:,}", Verdict(None, "")),
-        ("effective sample size", f"{draws.ess:,.0f}", judge_ess(draws.ess)),
-        ("unique draws", f"{draws.unique:,}", judge_unique(draws.unique, n)),
+        ("method", draws.sampler, NEUTRAL),
+        ("draws", f"{n:,}", NEUTRAL),
+        ("effective sample size", f"{draws.ess:,.0f}", ess_verdict(draws.ess)),
+        ("unique draws", f"{draws.unique:,}", unique_verdict(draws.unique, n)),
     ]
     if draws.khat is not None:
-        rows.append(("Pareto k-hat", f"{draws.khat:.2f}", judge_khat(draws)))
+        rows.append(("Pareto k-hat", f"{draws.khat:.2f}", khat_verdict(draws)))
     if draws.r_hat is not None:
         worst = float(draws.r_hat.max())
-        rows.append(("largest R-hat", f"{worst:.3f}", judge_r_hat(worst)))
+        rows.append(("largest R-hat", f"{worst:.3f}", r_hat_verdict(worst)))
     if draws.acceptance is not None:
-        rows.append(("acceptance", f"{draws.acceptance:.1%}", Verdict(None, "")))
+        rows.append(("acceptance", f"{draws.acceptance:.1%}", NEUTRAL))
     rows += [
-        ("proposals", f"{draws.proposals:,}", Verdict(None, "")),
-        ("seconds", f"{draws.seconds:.1f}", Verdict(None, "")),
-        ("seed", str(draws.seed), Verdict(None, "")),
+        ("proposals", f"{draws.proposals:,}", NEUTRAL),
+        ("seconds", f"{draws.seconds:.1f}", NEUTRAL),
+        ("seed", str(draws.seed), NEUTRAL),
     ]
-    return Table(("sampling", "value", "meaning"), tuple(rows), "How the draws were made.")
-
-
-def judge_ess(ess: float) -> Verdict:
-    """Say whether so many effectively independent draws are enough."""
-    error = f"means are known to {1 / math.sqrt(max(ess, 1.0)):.1%} of an sd"
-    if ess >= good_ess:
-        return Verdict(True, f"enough: {error}")
-    return Verdict(False, f"few ({good_ess} are wanted), {error}")
-
-
-def judge_unique(unique: int, n: int) -> Verdict:
-    """Say whether the draws repeat each other."""
-    if unique >= 0.9 * n:
-        return Verdict(True, "hardly a draw is repeated")
-    if unique >= 0.5 * n:
-        return Verdict(None, f"{1 - unique / n:.0%} of the draws repeat another")
-    return Verdict(False, f"{1 - unique / n:.0%} of the draws repeat another: take fewer draws")
-
-
-def judge_khat(draws: Draws) -> Verdict:
-    """Say whether the importance weights are reliable, or were replaced by chains."""
-    if draws.khat < good_khat:
-        return Verdict(True, f"good: below {good_khat}, the importance weights are reliable")
-    if draws.r_hat is not None:
-        return Verdict(None, f"above {good_khat}, so chains replaced the importance weights")
-    if draws.khat < bad_khat:
-        return Verdict(False, f"above {good_khat}: a few draws dominate, more rounds would help")
-    return Verdict(False, "above 1: the importance weights are not to be trusted")
-
-
-def judge_r_hat(worst: float) -> Verdict:
-    """Say whether the chains agree with each other."""
-    if worst < good_r_hat:
-        return Verdict(True, f"good: below {good_r_hat}, the chains agree")
-    return Verdict(False, f"above {good_r_hat}: the chains do not agree yet")
+    return Table(("sampling", "value", "verdict"), tuple(rows), "How the draws were made.")
 
 
 def checks_table(checks: Checks) -> Table:
-    """Return each calibration test's p-value, judged at alpha shared among the tests."""
+    """Return each calibration test's p-value, and whether it fails alpha shared by the tests."""
     share = checks.alpha / len(checks.p_values)
     rows: list[tuple[str | Verdict, ...]] = []
     for test, p_value in checks.p_values.items():
         failed = test in checks.failed
         name = f"rank of {test}" if test in checks.names else test
-        meaning = Verdict(not failed, "fails" if failed else "as of a right posterior")
+        meaning = Verdict(not failed, "fails" if failed else CONSISTENT)
         rows.append((name, f"{p_value:.3g}", meaning))
-    enough = "enough to see with" if checks.enough else "too few to judge by: raise candidates"
+    enough = "enough" if checks.enough else f"{TOO_FEW}, raise importance_samples or draws"
     ess = f"{checks.ess:,.0f}"
-    rows.append(("effective candidates, median", ess, Verdict(checks.enough, enough)))
+    rows.append(("effective sample size, median", ess, Verdict(checks.enough, enough)))
     caption = (
         f"Kolmogorov-Smirnov tests on {checks.n:,} held-out simulations. A test fails below "
         f"p = {share:.2g} ({checks.alpha:g} shared by {len(checks.p_values)} tests), so that a "
-        f"right posterior fails any of them with probability {checks.alpha:g} at most. They see "
+        f"right posterior fails any of them with probability {checks.alpha:g} at most. They detect "
         f"departures of {checks.resolution:.2f} of a distribution function."
     )
-    return Table(("test", "p-value", "meaning"), tuple(rows), caption)
+    return Table(("test", "p-value", "verdict"), tuple(rows), caption)
+
+
+def _passes(good: bool) -> Verdict:
+    return Verdict(good, "consistent" if good else "fails")
 
 
 def predictive_table(predictive: PredictiveCheck) -> Table:
-    """Return the overall p-value and the least of the single entries' p-values."""
-    entries = predictive.p_values.double().numpy().reshape(-1)
+    """Return the overall p-value and the smallest of the single entries' p-values."""
+    entries = predictive.entry_p_values.double().numpy().reshape(-1)
     ends = [float(np.min(entries)), float(np.median(entries))]
     fine = "overall" not in predictive.misfits
-    overall = "as the posterior predicts" if fine else "the model misses the data"
+    overall = "consistent with posterior predictions" if fine else "fails"
     chance = 1 - (1 - min(max(ends[0], 0.0), 1.0)) ** entries.size
     rows = (
         ("overall", f"{predictive.p_value:.3g}", Verdict(fine, overall)),
         (
-            f"least of {entries.size} entries",
+            f"smallest of {entries.size} entries",
             f"{ends[0]:.3g}",
             Verdict(None, f"of independent entries, one as small has probability {chance:.2g}"),
         ),
-        ("median of the entries", f"{ends[1]:.3g}", Verdict(None, "")),
+        ("median of the entries", f"{ends[1]:.3g}", NEUTRAL),
         *(
-            (name, f"{p_value:.3g}", Verdict(name not in predictive.misfits, "test quantity"))
+            (name, f"{p_value:.3g}", _passes(name not in predictive.misfits))
             for name, p_value in predictive.tests.items()
             if name in predictive.quantities
         ),
@@ -205,22 +162,16 @@ def predictive_table(predictive: PredictiveCheck) -> Table:
     caption = f"Posterior predictive p-values over {predictive.n:,} replicated data sets."
     if predictive.failed:
         caption += f" {predictive.failed:,} simulations failed and were left out."
-    return Table(("test", "p-value", "meaning"), rows, caption)
+    return Table(("test", "p-value", "verdict"), rows, caption)
 
 
-def local_table(checks: LocalChecks, most: int = 20) -> Table:
-    """Return p-values at the first observations, and how the truth differs from the posterior."""
+def local_table(checks: LocalChecks) -> Table:
+    """Return p-values at the first observations, and how true parameters differ from draws."""
     rows: list[tuple[str | Verdict, ...]] = []
-    for i in range(min(len(checks.statistic), most)):
+    for i in range(min(len(checks.statistic), MAX_ROWS)):
         failed = i in checks.failed
-        differs = ", ".join(
-            f"{name} {shift:+.2f} sd, {width:.2f} times as wide"
-            for name, shift, width in zip(
-                checks.names, checks.shift[i].tolist(), checks.width[i].tolist(), strict=True
-            )
-        )
-        meaning = Verdict(not failed, differs if failed else "as of a right posterior")
-        rows.append((str(i), f"{checks.statistic[i]:.3g}", f"{checks.p_values[i]:.3g}", meaning))
+        meaning = Verdict(not failed, checks.difference(i) if failed else CONSISTENT)
+        rows.append((str(i), f"{checks.statistic[i]:.3g}", f"{checks.p_value[i]:.3g}", meaning))
     caption = (
         f"Local two-sample tests, each at level {checks.alpha:g}. Where one fails: how the true "
         "parameters lie in the posterior, in its standard deviations (shrunk estimates)."
@@ -230,21 +181,20 @@ def local_table(checks: LocalChecks, most: int = 20) -> Table:
     )
 
 
-def observation_table(checks: ObservationChecks, most: int = 20) -> Table:
+def observation_table(checks: ObservationChecks) -> Table:
     """Return overall p-values, and the entries that lie outside all simulations."""
     rows: list[tuple[str | Verdict, ...]] = []
-    for i in range(min(len(checks.p_value), most)):
+    for i in range(min(len(checks.p_value), MAX_ROWS)):
         outside = checks.outside(i)
         where = ", ".join(map(str, outside[:10])) + ", ..." * (len(outside) > 10)
-        meaning = "unlike the simulations" if i in checks.failed else "like simulations"
+        meaning = "unlike the simulations" if i in checks.failed else "consistent"
         verdict = Verdict(i not in checks.failed, meaning)
         rows.append((str(i), f"{float(checks.p_value[i]):.3g}", where or "–", verdict))
     caption = (
         f"Rank of the observation's distance from {checks.n:,} simulations among those of others "
-        f"held out: an observation of the simulator's is called unlike with probability "
-        f"{checks.alpha:g} at most."
+        f"held out: one that the simulator made fails with probability {checks.alpha:g} at most."
     )
-    return Table(("observation", "p-value", "entries outside", "meaning"), tuple(rows), caption)
+    return Table(("observation", "p-value", "entries outside", "verdict"), tuple(rows), caption)
 
 
 def fidelity_table(fidelity: Fidelity) -> Table:
@@ -252,19 +202,10 @@ def fidelity_table(fidelity: Fidelity) -> Table:
     empty = [""] * (fidelity.theta.shape[1] - 1)
     rows: list[tuple[str | Verdict, ...]] = []
     for theta, statistic in zip(fidelity.theta.tolist(), fidelity.statistic.tolist(), strict=True):
-        rows.append((*map("{:.3g}".format, theta), f"{statistic:.3f}", judge_c2st(statistic)))
-    rows.append(("mean", *empty, f"{fidelity.mean:.3f}", judge_c2st(fidelity.mean)))
+        rows.append((*map("{:.3g}".format, theta), f"{statistic:.3f}", c2st_verdict(statistic)))
+    rows.append(("mean", *empty, f"{fidelity.mean:.3f}", c2st_verdict(fidelity.mean)))
     caption = (
         "Accuracy of a classifier that tells the surrogate's x from the simulator's at the same "
         "held-out parameters (C2ST): 0.5 means that it cannot, 1 that it always can."
     )
-    return Table((*fidelity.names, "C2ST", "meaning"), tuple(rows), caption)
-
-
-def judge_c2st(statistic: float) -> Verdict:
-    """Say how well a classifier tells two samples apart."""
-    if statistic <= near_c2st:
-        return Verdict(True, "hardly to be told apart")
-    if statistic <= far_c2st:
-        return Verdict(None, "close, with visible differences")
-    return Verdict(False, "easily told apart")
+    return Table((*fidelity.names, "C2ST", "verdict"), tuple(rows), caption)

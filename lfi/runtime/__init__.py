@@ -1,6 +1,6 @@
 """What every room runs on: seeds, progress bars, files, the display of results."""
 
-from lfi.runtime.display import Described as Described
+from lfi.runtime.display import Described as Described, Rows as Rows
 from lfi.runtime.files import (
     Contents as Contents,
     Saved as Saved,

@@ -75,7 +75,7 @@ def judged(
     begin = time.monotonic()
     posterior = lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
     fitted = time.monotonic()
-    checks = lfi.check(posterior, held_out, candidates=candidates, seed=seed)
+    checks = lfi.check(posterior, held_out, importance_samples=candidates, seed=seed)
     return checks, fitted - begin, time.monotonic() - fitted
 
 

@@ -40,7 +40,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 import lfi
-from lfi.report import image_grid
+from lfi.plots import image_grid
 from simulators import digits
 
 HERE = Path(__file__).parent

@@ -105,12 +105,10 @@ def main() -> None:
             flagged, local, begin = 0, torch.zeros(len(PLACES)), time.monotonic()
             for seed in range(r):
                 data = held_out(n, 1000 + seed)
-                how = {"candidates": 2048, "draws": draws, "seed": seed, "alpha": ALPHA}
+                how = {"importance_samples": 2048, "draws": draws, "seed": seed, "alpha": ALPHA}
                 flagged += bool(lfi.check(posterior, data, **how).failed)
                 local += (
-                    lfi.local_check(
-                        posterior, data, PLACES, refits=arguments.refits, **how
-                    ).p_values
+                    lfi.local_check(posterior, data, PLACES, refits=arguments.refits, **how).p_value
                     < ALPHA
                 )
             seconds = time.monotonic() - begin

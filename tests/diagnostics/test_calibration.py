@@ -21,17 +21,18 @@ def binomial_interval(n, p):
     return n * p - error, n * p + error
 
 
-def checked(posterior, n=200, seed=1, candidates=1024, **options):
-    return check(posterior, held_out(n, seed), seed=seed, candidates=candidates, **options)
+def checked(posterior, n=200, seed=1, samples=1024, **options):
+    data = held_out(n, seed)
+    return check(posterior, data, seed=seed, importance_samples=samples, **options)
 
 
 # Right posteriors.
 
 
-@pytest.mark.parametrize("candidates, n", [(1024, 8), pytest.param(16, 32, marks=pytest.mark.slow)])
-def test_an_exact_posterior_fails_each_test_at_its_rate_however_few_the_candidates(candidates, n):
+@pytest.mark.parametrize("samples, n", [(512, 4), pytest.param(16, 32, marks=pytest.mark.slow)])
+def test_an_exact_posterior_fails_each_test_at_its_rate_however_few_the_samples(samples, n):
     repetitions, level = 200, 0.1
-    every = [checked(EXACT, n=n, seed=s, candidates=candidates) for s in range(repetitions)]
+    every = [checked(EXACT, n=n, seed=s, samples=samples) for s in range(repetitions)]
     p_values = torch.tensor([list(checks.p_values.values()) for checks in every])
     low, high = binomial_interval(repetitions, level)
     failures = (p_values < level).sum(dim=0)
@@ -43,7 +44,7 @@ def test_an_exact_posterior_fails_each_test_at_its_rate_however_few_the_candidat
 
 def test_transforms_are_posterior_distribution_functions():
     data = held_out(100, seed=3)
-    checks = check(EXACT, data, seed=4, candidates=65_536)
+    checks = check(EXACT, data, seed=4, importance_samples=65_536)
     mean, sd = data.x * 0.8, 0.2**0.5
     exact = Normal(mean, sd).cdf(data.theta)
     # of e effective draws, a mass is wrong by at most a standard error of 1 / (2 sqrt(e)); the
@@ -72,7 +73,7 @@ def test_coverage_is_the_distribution_function_of_credibility():
 def test_a_truncated_posterior_passes_over_the_truncated_prior_and_says_so():
     prior = PRIOR.truncate([-1.0, -torch.inf], [0.5, 0.25])
     posterior = replace(EXACT, prior=prior)
-    checks = check(posterior, held_out(200, seed=5, prior=prior), seed=6, candidates=1024)
+    checks = check(posterior, held_out(200, seed=5, prior=prior), seed=6, importance_samples=1024)
     assert checks.ok
     assert checks.scope == "over the prior truncated to a in [-1, 0.5], b in [-inf, 0.25]"
     assert checked(EXACT).scope == "over the prior"
@@ -81,8 +82,8 @@ def test_a_truncated_posterior_passes_over_the_truncated_prior_and_says_so():
 def test_the_same_seed_gives_the_same_checks_and_none_a_recorded_one():
     first, again = checked(EXACT), checked(EXACT)
     assert torch.equal(first.ranks, again.ranks) and first.p_values == again.p_values
-    fresh = check(EXACT, held_out(20, seed=1), candidates=256)
-    again = check(EXACT, held_out(20, seed=1), candidates=256, seed=fresh.seed)
+    fresh = check(EXACT, held_out(20, seed=1), importance_samples=256)
+    again = check(EXACT, held_out(20, seed=1), importance_samples=256, seed=fresh.seed)
     assert torch.equal(fresh.tarp, again.tarp)
 
 
@@ -105,7 +106,7 @@ def test_a_wrong_posterior_fails_the_tests_that_see_its_mistake(wrong, seen, uns
     for checks in every:
         assert not checks.ok
         assert set(seen) <= set(checks.failed)
-        assert checks.describe()[0].startswith("not calibrated")
+        assert checks.verdict.startswith("posterior not calibrated (fails: ")
     for name in unseen:  # uniform p-values: two of three are below 0.01 once in 3,000 times
         assert sorted(checks.p_values[name] for checks in every)[1] > 0.01
 
@@ -167,7 +168,7 @@ def test_a_wrong_posterior_known_by_draws_fails_the_same_tests_with_and_without_
         assert set(seen) <= set(checks.failed)
 
 
-def test_a_number_of_draws_takes_draws_of_a_posterior_that_weighs_candidates_too():
+def test_a_number_of_draws_takes_draws_of_a_posterior_that_has_a_ratio_too():
     class Both(GaussianPosterior):
         def sample(self, n, x_obs, *, seed=None):
             return GaussianDraws().sample(n, x_obs, seed=seed)
@@ -186,19 +187,19 @@ def test_few_draws_are_no_pass():
 # What it cannot judge.
 
 
-def test_few_effective_candidates_are_no_pass():
-    checks = checked(EXACT, candidates=16)
+def test_a_small_effective_sample_size_is_no_pass():
+    checks = checked(EXACT, samples=16)
     assert checks.ess < 5 and not checks.failed
     assert not checks.enough and not checks.ok
-    assert checks.describe()[0].startswith("not judged")
-    assert "10 are needed: raise `candidates`" in checks.describe()[-1]
-    assert checked(EXACT, candidates=1024).ok
+    assert checks.verdict == "calibration not assessed: too few effective samples"
+    assert "10 needed: raise `importance_samples`" in checks.describe().splitlines()[-1]
+    assert checked(EXACT, samples=1024).ok
 
 
-def test_more_simulations_see_more_and_need_more_candidates():
+def test_more_simulations_see_more_and_need_more_samples():
     few, many = checked(EXACT, n=25), checked(EXACT, n=400)
     assert many.resolution == pytest.approx(few.resolution / 4, rel=0.05)
-    assert few.needed == 10 and many.needed == pytest.approx(1 / many.resolution)
+    assert few.min_ess == 10 and many.min_ess == pytest.approx(1 / many.resolution)
 
 
 def test_failed_simulations_are_left_out():
@@ -207,7 +208,9 @@ def test_failed_simulations_are_left_out():
     x[::2] = torch.nan
     holes = Simulations.from_arrays(data.theta, x, prior=PRIOR)
     kept = Simulations.from_arrays(data.theta[1::2], data.x[1::2], prior=PRIOR)
-    checks, expected = (check(EXACT, part, seed=2, candidates=256) for part in (holes, kept))
+    checks, expected = (
+        check(EXACT, part, seed=2, importance_samples=256) for part in (holes, kept)
+    )
     assert checks.n == 50
     assert torch.equal(checks.ranks, expected.ranks)
 
@@ -218,7 +221,7 @@ def test_a_truth_that_the_posterior_rules_out_lies_beyond_all_its_mass():
             return torch.where(theta[..., 0] > 0, -torch.inf, super().log_ratio(theta, x))
 
     data = held_out(100, seed=1)
-    checks = check(Blind(), data, seed=1, candidates=512)
+    checks = check(Blind(), data, seed=1, importance_samples=512)
     positive = data.theta[:, 0] > 0
     assert (checks.ranks[positive, 0] == pytest.approx(1.0)) and "a" in checks.failed
     assert checks.credibility[positive].min() == pytest.approx(1.0)
@@ -266,7 +269,7 @@ def test_a_ratio_that_is_not_a_number_is_an_error():
         check(Broken(), held_out(10, seed=1))
 
 
-@pytest.mark.parametrize("options", [{"candidates": 1}, {"alpha": 0.0}, {"alpha": 1.0}])
+@pytest.mark.parametrize("options", [{"importance_samples": 1}, {"alpha": 0.0}, {"alpha": 1.0}])
 def test_options_out_of_range_are_errors(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         check(EXACT, held_out(10, seed=1), **options)

@@ -15,7 +15,7 @@ PLACES = torch.tensor([[0.0, 0.0], [1.2, 0.4], [-1.2, 0.4]])
 
 def checked(posterior, n=300, seed=1, x_obs=PLACES, refits=99, **options):
     data = held_out(n, seed)
-    options = {"candidates": 1024} | options
+    options = {"importance_samples": 1024} | options
     return local_check(posterior, data, x_obs, seed=seed, refits=refits, **options)
 
 
@@ -24,12 +24,12 @@ def checked(posterior, n=300, seed=1, x_obs=PLACES, refits=99, **options):
     [
         (GaussianDraws(), 50, {"n": 30, "draws": 16}),
         pytest.param(GaussianDraws(), 300, {"n": 100, "draws": 16}, marks=pytest.mark.slow),
-        pytest.param(EXACT, 150, {"n": 100, "candidates": 512}, marks=pytest.mark.slow),
+        pytest.param(EXACT, 150, {"n": 100, "importance_samples": 512}, marks=pytest.mark.slow),
     ],
     ids=["few draws", "draws", "ratio"],
 )
 def test_a_right_posterior_fails_at_the_stated_rate(posterior, repetitions, options):
-    every = [checked(posterior, seed=s, refits=19, **options).p_values for s in range(repetitions)]
+    every = [checked(posterior, seed=s, refits=19, **options).p_value for s in range(repetitions)]
     p_values = torch.stack(every)
     assert (p_values >= 0.05).all()
     for level in (0.1, 0.2, 0.5):  # binomial at each observation, within 5 standard errors
@@ -53,7 +53,7 @@ def test_a_posterior_that_is_wrong_everywhere_fails_whatever_it_is_known_by(wron
     for posterior, draws in ((GaussianPosterior(**wrong), None), (GaussianDraws(**wrong), 100)):
         checks = checked(posterior, n=400, x_obs=PLACES[1:], draws=draws)
         assert checks.failed == (0, 1)
-        assert not checks.ok and checks.describe()[0].startswith("wrong at 2 observations")
+        assert not checks.ok and checks.verdict == "posterior wrong at 2 of 2 observations"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def test_a_posterior_that_is_wrong_in_places_fails_there_and_hardly_elsewhere():
     repetitions, fails = 8, torch.zeros(2)
     for seed in range(repetitions):
         checks = checked(HalfWrong(), n=300, seed=seed, x_obs=both, draws=64)
-        fails += checks.p_values < 0.05
+        fails += checks.p_value < 0.05
     assert fails[0] == repetitions
     # what the critic learns on one side hardly reaches the other: at twice the level, of 8, more
     # than 4 fail once in 2,300 times
@@ -88,10 +88,13 @@ def test_what_is_wrong_is_said_with_its_sign_and_size():
     assert (narrow.width.mean(dim=0) > 1.3).all()  # twice is right, the ridge shrinks it towards 1
     wide = checked(GaussianDraws(scale=2.0), n=500, draws=64)
     assert (wide.width.mean(dim=0) < 0.85).all()
-    assert "a -" in high.describe()[1] and "times as wide" in high.describe()[1]
+    assert (
+        "a -" in high.describe().splitlines()[1]
+        and "times as wide" in high.describe().splitlines()[1]
+    )
 
 
-def test_many_observations_are_judged_as_one_by_one_up_to_the_draws_at_each():
+def test_many_observations_are_tested_as_one_by_one_up_to_the_draws_at_each():
     both, one = checked(EXACT), checked(EXACT, x_obs=PLACES[0])
     assert both.statistic.shape == (3,) and both.null.shape == (99, 3)
     assert one.statistic.shape == (1,)
@@ -114,21 +117,23 @@ def test_the_statistic_estimates_the_pearson_divergence():
 def test_p_values_count_refits():
     checks = checked(EXACT, refits=39)
     larger = (checks.null >= checks.statistic).sum(dim=0)
-    torch.testing.assert_close(checks.p_values, (1 + larger) / 40)
+    torch.testing.assert_close(checks.p_value, (1 + larger) / 40)
 
 
 def test_the_same_seed_gives_the_same_checks_and_none_a_recorded_one():
-    first = local_check(EXACT, held_out(50, 1), PLACES, candidates=256, refits=9)
-    again = local_check(EXACT, held_out(50, 1), PLACES, candidates=256, refits=9, seed=first.seed)
+    first = local_check(EXACT, held_out(50, 1), PLACES, importance_samples=256, refits=9)
+    again = local_check(
+        EXACT, held_out(50, 1), PLACES, importance_samples=256, refits=9, seed=first.seed
+    )
     assert torch.equal(first.statistic, again.statistic)
-    assert torch.equal(first.p_values, again.p_values)
+    assert torch.equal(first.p_value, again.p_value)
 
 
-def test_posteriors_known_too_badly_are_not_judged():
-    checks = checked(EXACT, n=50, candidates=16)
+def test_posteriors_of_too_few_effective_samples_are_not_assessed():
+    checks = checked(EXACT, n=50, importance_samples=16)
     assert not checks.enough and not checks.ok
-    assert checks.failed or checks.describe()[0].startswith("not judged")
-    assert "raise `candidates`" in checks.describe()[-1]
+    assert checks.failed or checks.verdict.endswith("not assessed: too few effective samples")
+    assert "raise `importance_samples`" in checks.describe().splitlines()[-1]
 
 
 def test_a_column_of_x_that_never_changes_and_one_far_out_do_no_harm():
@@ -142,7 +147,7 @@ def test_a_column_of_x_that_never_changes_and_one_far_out_do_no_harm():
 
     wider = Simulations.from_arrays(data.theta, x, prior=PRIOR)
     checks = local_check(Wider(), wider, x[1], seed=1, refits=99)
-    assert checks.statistic.isfinite().all() and checks.p_values > 0.01
+    assert checks.statistic.isfinite().all() and checks.p_value > 0.01
 
 
 @pytest.mark.parametrize(

@@ -42,18 +42,22 @@ def test_an_entry_beyond_all_simulations_is_named_with_their_range():
     checks = check_observation(x_obs, SIMULATIONS, seed=1)
     assert not checks.ok and checks.failed == (0,) and checks.outside() == (4,)
     low, high = SIMULATIONS.x[:, 4].min(), SIMULATIONS.x[:, 4].max()
-    assert checks.describe()[0].startswith("observation unlike 2000 simulations: p = 0.0")
-    assert checks.describe()[2] == (
+    assert (
+        checks.describe()
+        .splitlines()[0]
+        .startswith("observation unlike the simulations, by 2000 of these: p = 0.0")
+    )
+    assert checks.describe().splitlines()[2] == (
         f"  entry 4 = 1e+04 is above all simulations, which lie in [{low:.4g}, {high:.4g}]"
     )
-    torch.testing.assert_close(checks.p_values[0, 4], torch.tensor(1 / 2001))
+    torch.testing.assert_close(checks.entry_p_values[0, 4], torch.tensor(1 / 2001))
 
 
 def test_entries_that_are_likely_alone_but_not_together_are_seen():
     x_obs = torch.tensor([0.0, 12.0, 0.0, 12.0, 0.0, 12.0])
     checks = check_observation(x_obs, SIMULATIONS, seed=1)
     assert not checks.ok and checks.outside() == ()
-    assert "they do not belong together" in checks.describe()[-1]
+    assert "their combination is unlikely" in checks.describe().splitlines()[-1]
 
 
 def test_what_the_predictive_check_of_a_confident_posterior_cannot_see_is_seen():
@@ -64,20 +68,22 @@ def test_what_the_predictive_check_of_a_confident_posterior_cannot_see_is_seen()
     checks = check_observation(x_obs, simulations, seed=1)
     assert not checks.ok
     draws = torch.full((200, 1), 0.9) + 0.5 * torch.randn(200, 1)
-    assert predictive_check(draws, simulator, x_obs, n=200, seed=1).p_values.min() > 0.05
+    assert predictive_check(draws, simulator, x_obs, n=200, seed=1).entry_p_values.min() > 0.05
 
 
-def test_many_observations_are_judged_as_each_alone():
+def test_many_observations_are_tested_as_each_alone():
     x = torch.randn(2_000, 6)  # without ties, which rounding breaks
     simulations = Simulations.from_arrays(torch.randn(2_000, 1), x, prior=PRIOR)
     x_obs = torch.cat([torch.randn(5, 6), torch.full((1, 6), 1e5)])
     checks = check_observation(x_obs, simulations, seed=1)
     alone = [check_observation(row, simulations, seed=1) for row in x_obs]
     torch.testing.assert_close(checks.p_value, torch.cat([one.p_value for one in alone]))
-    torch.testing.assert_close(checks.p_values, torch.cat([one.p_values for one in alone]))
+    torch.testing.assert_close(
+        checks.entry_p_values, torch.cat([one.entry_p_values for one in alone])
+    )
     assert 5 in checks.failed and checks.outside(5) == tuple(range(6))
-    assert checks.describe()[0].endswith("(p < 0.01; 0.06 expected by chance)")
-    assert "and 1 more entries lie outside" in checks.describe()[-1]
+    assert checks.describe().splitlines()[0].endswith("(p < 0.01 fails; 0.06 expected)")
+    assert "and 1 more entries lie outside" in checks.describe().splitlines()[-1]
 
 
 def test_what_only_the_embedding_shows_is_said_to_be_there():
@@ -100,8 +106,8 @@ def test_images_are_taken_and_their_entries_named_by_place():
     x_obs = torch.zeros(2, 3)
     x_obs[1, 2] = -50.0
     checks = check_observation(x_obs, simulations, seed=1)
-    assert checks.p_values.shape == (1, 2, 3)
-    assert "entry (1, 2) = -50 is below all simulations" in checks.describe()[2]
+    assert checks.entry_p_values.shape == (1, 2, 3)
+    assert "entry (1, 2) = -50 is below all simulations" in checks.describe().splitlines()[2]
 
 
 def test_failed_simulations_are_left_out():

@@ -1,4 +1,4 @@
-"""Candidates: the truth is one of them, whether known by a ratio or by draws."""
+"""Weighted samples: the truth is one of them, whether known by a ratio or by draws."""
 
 from dataclasses import replace
 
@@ -14,22 +14,24 @@ from support.exact_posterior import (
 )
 from torch.distributions import Normal
 
-from lfi.diagnostics.weighted_posterior import candidates_of, drawn_for
+from lfi.diagnostics.weighted_posterior import sample_posteriors, weighted_posteriors
 
 RATIO, DRAWS, FLOW = GaussianPosterior(), GaussianDraws(), GaussianFlow()
 KINDS = [(RATIO, None), (DRAWS, 400), (FLOW, 400)]
 
 
-def represented(posterior, n=10, draws=None, truth=True, candidates=8192):
+def represented(posterior, n=10, draws=None, truth=True, samples=8192):
     data = held_out(n, seed=1)
     theta = data.theta if truth else None
-    parts = candidates_of(posterior, theta, data.x, candidates=candidates, draws=draws, seed=2)
+    parts = weighted_posteriors(
+        posterior, theta, data.x, importance_samples=samples, draws=draws, seed=2
+    )
     return data, list(parts)
 
 
 @pytest.mark.parametrize("posterior, draws", KINDS, ids=["ratio", "draws", "flow"])
 @pytest.mark.parametrize("truth", [True, False])
-def test_weighted_candidates_have_the_moments_of_the_posterior(posterior, draws, truth):
+def test_weighted_samples_have_the_moments_of_the_posterior(posterior, draws, truth):
     data, parts = represented(posterior, draws=draws, truth=truth)
     theta, weights = (torch.cat([getattr(p, n) for p in parts]) for n in ("theta", "weights"))
     ess = torch.cat([part.ess for part in parts])
@@ -42,7 +44,7 @@ def test_weighted_candidates_have_the_moments_of_the_posterior(posterior, draws,
     assert ((variance - VARIANCE).abs() < 6 * VARIANCE * (2 / ess).sqrt()[:, None]).all()
 
 
-def test_the_truth_stands_in_front_and_shared_candidates_are_transformed_once():
+def test_the_truth_stands_in_front_and_shared_samples_are_transformed_once():
     data, (first, *_) = represented(RATIO, n=3)
     calls = []
 
@@ -50,7 +52,7 @@ def test_the_truth_stands_in_front_and_shared_candidates_are_transformed_once():
         calls.append(theta.shape)
         return 2 * theta
 
-    torch.testing.assert_close(first.of(doubled)[:, 0], 2 * data.theta.double())
+    torch.testing.assert_close(first.map(doubled)[:, 0], 2 * data.theta.double())
     assert calls == [(8192, 2), (3, 2)]
     assert first.theta.shape == (3, 8193, 2)
 
@@ -64,10 +66,10 @@ def test_draws_come_in_one_call_where_the_posterior_takes_many_observations():
             return super().sample(n, x_obs, seed=seed)
 
     x = held_out(5, seed=1).x
-    assert drawn_for(Counting(), 7, x, seed=1).shape == (5, 7, 2)
+    assert sample_posteriors(Counting(), 7, x, seed=1).shape == (5, 7, 2)
     assert calls == [(5, 2)]
     calls.clear()
-    assert drawn_for(Counting(batched=False), 7, x, seed=1).shape == (5, 7, 2)
+    assert sample_posteriors(Counting(batched=False), 7, x, seed=1).shape == (5, 7, 2)
     assert calls == [(5, 2)] + 5 * [(2,)]
 
 
@@ -77,14 +79,14 @@ def test_a_mistake_of_the_posterior_itself_is_raised():
             raise RuntimeError("the network is gone")
 
     with pytest.raises(RuntimeError, match="the network is gone"):
-        drawn_for(Broken(), 7, held_out(5, seed=1).x, seed=1)
+        sample_posteriors(Broken(), 7, held_out(5, seed=1).x, seed=1)
 
     class Flat(GaussianDraws):
         def sample(self, n, x_obs, *, seed=None):
             return torch.zeros(n)
 
     with pytest.raises(ValueError, match=r"returned \(7,\), expected \(7, 2\)"):
-        drawn_for(Flat(), 7, held_out(5, seed=1).x, seed=1)
+        sample_posteriors(Flat(), 7, held_out(5, seed=1).x, seed=1)
 
 
 def test_what_gives_neither_ratio_nor_draws_is_refused():
@@ -106,7 +108,7 @@ def test_draws_that_repeat_each_other_are_worth_the_different_ones():
     torch.testing.assert_close(part.ess, torch.full((10,), 400.0))
 
 
-def test_without_a_density_candidates_are_ordered_as_by_density():
+def test_without_a_density_samples_are_ordered_as_by_density():
     # Spearman's correlation; neighbour distances in 2-D are noisy: 400 draws, 20th neighbour
     _, (plain,) = represented(DRAWS, draws=400)
     _, (dense,) = represented(FLOW, draws=400)
@@ -117,20 +119,20 @@ def test_without_a_density_candidates_are_ordered_as_by_density():
 
 def test_log_densities_are_those_of_the_posterior_up_to_a_constant_of_x():
     for posterior, draws in ((RATIO, None), (FLOW, 50)):
-        data, parts = represented(posterior, draws=draws, n=4, candidates=64)
+        data, parts = represented(posterior, draws=draws, n=4, samples=64)
         theta, density = (
             torch.cat([getattr(p, n) for p in parts]) for n in ("theta", "log_density")
         )
         exact = Normal(0.8 * data.x[:, None], VARIANCE**0.5).log_prob(theta).sum(-1)
         difference = density - exact
-        # candidates from the prior are in its float32: of terms up to 100, 1e-5 is lost
+        # samples from the prior are in its float32: of terms up to 100, 1e-5 is lost
         spread = difference - difference[:, :1]
         torch.testing.assert_close(spread, torch.zeros_like(spread), atol=1e-4, rtol=0)
 
 
-def test_resampled_candidates_follow_the_weights():
+def test_resampled_draws_follow_the_weights():
     _, (part, *_) = represented(replace(RATIO, scale=0.5), n=3)
-    drawn = part.resampled(2000, torch.Generator().manual_seed(1))
+    drawn = part.resample(2000, torch.Generator().manual_seed(1))
     mean = (part.weights[..., None] * part.theta).sum(dim=1)
     error = 5 * (VARIANCE / 4 / 2000) ** 0.5  # a standard error of 2,000 draws, five times
     assert ((drawn.mean(dim=1) - mean).abs() < error).all()

@@ -26,7 +26,7 @@ def flagged(posterior, repetitions, n, alpha):
         data = held_out(n, 500 + seed)
         how = {"draws": 64, "seed": seed, "alpha": alpha}
         counts[0] += bool(check(posterior, data, **how).failed)
-        counts[1:] += local_check(posterior, data, PLACES, refits=99, **how).p_values < alpha
+        counts[1:] += local_check(posterior, data, PLACES, refits=99, **how).p_value < alpha
     return counts
 
 

@@ -129,7 +129,7 @@ def test_text_of_the_user_is_escaped(path):
 
 def test_draws_are_taken_where_none_are_given(path):
     write_report(path, posterior=PriorAsPosterior(), x_obs=torch.zeros(3), seed=1)
-    assert f"{page_module.drawn:,} posterior draws" in path.read_text()
+    assert f"{page_module.DRAWS:,} posterior draws" in path.read_text()
 
 
 def test_histories_of_posterior_have_titles(path):
@@ -145,7 +145,7 @@ def test_a_bad_check_stands_at_the_top(path):
     bad = parts.checks(ranks=torch.rand(500, 3) ** 3)
     write_report(path, draws=parts.draws(500), checks=bad, seed=1)
     top = path.read_text().split('<p class="verdict doubt">')[1].split("</p>")[0]
-    assert top.startswith("Look closer: the posterior is not calibrated")
+    assert top.startswith("Needs attention: posterior not calibrated (fails: ")
 
 
 def test_the_same_seed_writes_the_same_page(path):

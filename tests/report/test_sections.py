@@ -41,7 +41,7 @@ def test_estimates_are_read_as_a_sentence():
     draws = parts.draws(3, theta=torch.tensor([[1.0, 0.0, 0.5], [2.0, 0.0, 0.5], [3.0, 0.0, 0.5]]))
     text = estimates(draws, parts.units)
     assert text == "shift = 2.00 ± 0.82 m, drift = 0 ± 0 m/s and noise = 0.5 ± 0"
-    assert estimates(draws, {}, most=1) == "shift = 2.00 ± 0.82 and 2 more parameters"
+    assert estimates(draws, {}, max_names=1) == "shift = 2.00 ± 0.82 and 2 more parameters"
 
 
 def test_the_truncated_prior_is_named():
@@ -75,19 +75,19 @@ def test_verdicts(section, good):
     assert section().verdict.good is good
 
 
-def test_calibration_says_over_which_parameters():
+def test_calibration_names_the_parameters_it_is_about():
     finding = calibration_section(parts.checks()).finding
     assert finding.startswith(
-        "The posterior is calibrated, over the prior truncated to shift in [-2, 2]: 6 tests"
+        "Posterior consistent with calibration, over the prior truncated to shift in [-2, 2]: 6 "
     )
 
 
 def test_observations_that_fail_are_counted_and_named():
     section = local_section(parts.local(m=5, failed=[1, 4]))
-    assert section.finding.startswith("The posterior is wrong at 2 of 5 observations, by 500")
+    assert section.finding.startswith("Posterior wrong at 2 of 5 observations, by 500")
     assert [row[0] for row in section.blocks[1].rows if row[-1].good is False] == ["1", "4"]
     section = observation_section(parts.observation(m=3, failed=[2]))
-    assert section.finding == "1 of 3 observations are unlike what was simulated (least p = 0.001)."
+    assert section.finding == "1 of 3 observations unlike the simulations (smallest p = 0.001)."
     assert section.blocks[1].rows[2][2] == "3, 4"
     one = observation_section(parts.observation())
-    assert one.finding.startswith("The data are like what was simulated")
+    assert one.finding.startswith("Observation consistent with the simulations")

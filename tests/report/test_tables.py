@@ -2,18 +2,12 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from support import report_parts as parts
 
 from lfi.report.tables import (
     checks_table,
     fidelity_table,
-    judge_c2st,
-    judge_ess,
-    judge_khat,
-    judge_r_hat,
-    judge_unique,
     marginal_table,
     predictive_table,
     sampler_table,
@@ -64,23 +58,6 @@ def test_equal_draws_have_a_row():
     assert table.rows[0][:4] == ("a", "1", "0", "1 to 1")
 
 
-@pytest.mark.parametrize("khat, chains, good", [(0.69, 0, True), (0.8, 0, False), (1.2, 0, False)])
-def test_pareto_k_is_judged_at_0_7(khat, chains, good):
-    assert judge_khat(parts.draws(khat=khat)).good is good
-
-
-def test_chains_excuse_a_high_pareto_k():
-    assert judge_khat(parts.draws(khat=1.5, r_hat=torch.ones(3))).good is None
-
-
-def test_rules_of_thumb_have_their_limits_where_they_say():
-    assert [judge_ess(ess).good for ess in (400.0, 399.0, 0.0)] == [True, False, False]
-    assert [judge_r_hat(r_hat).good for r_hat in (1.0, 1.009, 1.011)] == [True, True, False]
-    assert judge_r_hat(float("nan")).good is False
-    assert [judge_unique(n, 100).good for n in (100, 90, 60, 10)] == [True, True, None, False]
-    assert [judge_c2st(c).good for c in (0.5, 0.6, 0.7, 0.9)] == [True, True, None, False]
-
-
 def test_chains_have_rows_of_their_own():
     bare = column(sampler_table(parts.draws()), "sampling")
     chains = column(
@@ -109,7 +86,7 @@ def test_checks_fail_in_the_table_where_they_fail():
     assert "0.01 shared by 6 tests" in table.caption
 
 
-def test_too_few_candidates_are_not_a_pass():
+def test_too_few_effective_samples_are_not_a_pass():
     assert verdicts(checks_table(replace(parts.checks(), ess=3.0)))[-1] is False
 
 

@@ -44,8 +44,8 @@ class GaussianPosterior:
         quadratic = (z.square().sum(dim=-1) - cross) / (1 - self.correlation**2)
         return (theta.square().sum(dim=-1) - quadratic) / 2 + self.offset * x.sum(dim=-1)
 
-    def weighted(self, x, candidates, *, seed):
-        theta = self.prior.sample(candidates, seed=numpy_rng(seed))
+    def weighted(self, x, n, *, seed):
+        theta = self.prior.sample(n, seed=numpy_rng(seed))
         return Weighted(theta, self.log_ratio(theta, x[:, None]).log_softmax(dim=1))
 
 

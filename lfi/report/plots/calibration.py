@@ -28,10 +28,10 @@ from numpy import ndarray
 from lfi.diagnostics import Checks
 from lfi.report.plots.style import PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain, styled
 
-band_alpha = 0.01  # the bands hold 99% of the curves of right posteriors
+BAND_ALPHA = 0.01  # the bands hold 99% of the curves of right posteriors
 
 
-def uniform_band(n: int, alpha: float = band_alpha) -> float:
+def uniform_band(n: int, alpha: float = BAND_ALPHA) -> float:
     """Return k(alpha, n), the half-width of the simultaneous band of n uniform numbers.
 
     Example:
@@ -110,7 +110,7 @@ def _coverage(axes: Axes, levels: ndarray, coverage: ndarray, n: int) -> None:
     """Draw one curve over its band: at each level, 99% of the binomial counts."""
     fine = np.linspace(0, 1, 201)
     low, high = (
-        scipy.stats.binom.ppf(q, n, fine) / n for q in (band_alpha / 2, 1 - band_alpha / 2)
+        scipy.stats.binom.ppf(q, n, fine) / n for q in (BAND_ALPHA / 2, 1 - BAND_ALPHA / 2)
     )
     axes.fill_between(fine, np.maximum(low, 0), high, color=RULE, linewidth=0)
     axes.plot([0, 1], [0, 1], color=PRIOR, linewidth=0.8)

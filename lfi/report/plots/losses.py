@@ -66,11 +66,11 @@ BELOW = -3.0  # the lowest E shown
 HEIGHT, LINE = 3.5, 0.17  # inches: of the figure, at least, and of a label
 LONGEST = 24  # letters of a name
 
-colours = (POSTERIOR, DATA, "#2a9d74", "#8e5ea2", "#b8860b", "#c2185b", INK, PRIOR)
-dashes = ("-", (0, (5, 2)), (0, (1.5, 1.5)))  # lines that coincide show through one another
+COLOURS = (POSTERIOR, DATA, "#2a9d74", "#8e5ea2", "#b8860b", "#c2185b", INK, PRIOR)
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))  # lines that coincide show through one another
 
 
-def plot_losses(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
+def losses_plot(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
     """Draw what a sample at r costs its generator, and how strongly it is moved.
 
     Left, the objective E, less its value at r = 1; right, the size of its gradient in log r, with
@@ -86,7 +86,7 @@ def plot_losses(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
 
     Example:
         >>> losses = {"GAN": lfi.losses.Bernoulli(), "usual GAN": lfi.losses.NonSaturating()}
-        >>> figure = plot_losses(losses)
+        >>> figure = losses_plot(losses)
         >>> [axes.get_title() for axes in figure.axes]
         ['objective of a sample', 'size of its gradient in log r']
     """
@@ -100,7 +100,7 @@ def plot_losses(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
         figure = new_figure(PAGE, height)
         left, right = figure.subplots(1, 2, sharex=True)
         ends: tuple[list, list] = ([], [])
-        looks = zip(cycle(colours), cycle(dashes), strict=False)
+        looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)
         for (name, loss), (colour, dash) in zip(losses.items(), looks, strict=False):
             values, gradient = _of_sample(name, loss, h)
             left.plot(r, values, color=colour, linestyle=dash, label=plain(name))
@@ -173,7 +173,7 @@ def _label(axes: Axes, r: ndarray, curves: list[tuple[Tensor, str, str]], spacin
     Args:
         axes: The panel.
         r: Where the curves are drawn.
-        curves: Their values, names and colours.
+        curves: Their values, names and COLOURS.
         spacing: Of labels, in heights of the panel.
     """
     _, high = axes.get_ylim()

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from lfi.diagnostics import LocalChecks, ObservationChecks
 from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, styled
 
-most_observations = 40
-most_entries = 200
+MAX_OBSERVATIONS = 40
+MAX_ENTRIES = 200
 
 
 def local_plot(checks: LocalChecks) -> Figure:
@@ -21,7 +21,7 @@ def local_plot(checks: LocalChecks) -> Figure:
     The bar reaches to where a right posterior's statistic stays with probability 1 - alpha. Of more
     than forty observations the first are shown.
     """
-    shown = min(len(checks.statistic), most_observations)
+    shown = min(len(checks.statistic), MAX_OBSERVATIONS)
     statistic, null = checks.statistic[:shown].numpy(), checks.null[:, :shown].numpy()
     limit, middle = np.quantile(null, [1 - checks.alpha, 0.5], axis=0)
     failed = np.isin(np.arange(shown), checks.failed)
@@ -52,7 +52,7 @@ def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
     the first are shown.
     """
     low, high, least, most, x = (
-        t.double().flatten()[:most_entries].numpy()
+        t.double().flatten()[:MAX_ENTRIES].numpy()
         for t in (*checks.central, checks.lower, checks.upper, checks.x_obs[observation])
     )
     middle, half = (low + high) / 2, (high - low) / 2

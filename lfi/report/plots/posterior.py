@@ -37,9 +37,9 @@ from lfi.report.plots.style import (
 from lfi.runtime import fresh, numpy_rng
 from lfi.simulation import Prior
 
-prior_draws = 50_000  # for the prior's curves: their error is below a line's width
-most_parameters = 10  # of more, the first are shown: smaller panels cannot be read
-fewest_for_regions = 200  # fewer distinct draws than this are shown as points
+PRIOR_DRAWS = 50_000  # for the prior's curves: their error is below a line's width
+MAX_PARAMETERS = 10  # of more, the first are shown: smaller panels cannot be read
+MIN_FOR_REGIONS = 200  # fewer distinct draws than this are shown as points
 
 
 def pair_plot(
@@ -80,13 +80,13 @@ def pair_plot(
             f"{len(names)} names and theta of shape {tuple(theta.shape)}"
         )
     draws = theta.double().numpy()
-    dim = min(len(names), most_parameters)
+    dim = min(len(names), MAX_PARAMETERS)
     bounds = [(-np.inf, np.inf)] * dim
     before = None
     if prior is not None:
         bounds = list(zip(prior.lower.tolist(), prior.upper.tolist(), strict=True))
         rng = numpy_rng(fresh(seed), 0)
-        before = prior.sample(prior_draws, seed=rng).double().numpy()
+        before = prior.sample(PRIOR_DRAWS, seed=rng).double().numpy()
     other = None if reference is None else reference.double().numpy()
     true = None if truth is None else truth.double().numpy()
     windows = [_range(draws, other, true, i, bounds[i]) for i in range(dim)]
@@ -199,7 +199,7 @@ def _pair(
     """Fill the regions that hold 95, 80 and 50% of the draws, or show few draws as points."""
     axes.grid(color=RULE, linewidth=0.5)
     levels = []
-    if len(np.unique(x)) >= fewest_for_regions:
+    if len(np.unique(x)) >= MIN_FOR_REGIONS:
         across, up, cells = joint_density(x, y, x_window, y_window)
         levels = [*region_levels(cells), 1.01 * float(cells.max())]
     if levels and all(low < high for low, high in zip(levels, levels[1:], strict=False)):

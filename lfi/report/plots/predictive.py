@@ -28,11 +28,11 @@ from lfi.report.plots.style import (
     styled,
 )
 
-fewest_for_bands = 9  # entries of x from which a band over the index makes sense
-most_entries = 2_000  # of a longer x, evenly spaced entries are shown: a page has fewer pixels
-long_series = 100  # entries above which marks and dashes would run into each other
-most_thetas = 12
-most_named = 4  # parameters whose values fit above a panel
+MIN_FOR_BANDS = 9  # entries of x from which a band over the index makes sense
+MAX_ENTRIES = 2_000  # of a longer x, evenly spaced entries are shown: a page has fewer pixels
+LONG_SERIES = 100  # entries above which marks and dashes would run into each other
+MAX_THETAS = 12
+MAX_NAMES = 4  # parameters whose values fit above a panel
 
 
 def predictive_plot(predictive: PredictiveCheck) -> Figure:
@@ -54,11 +54,11 @@ def predictive_plot(predictive: PredictiveCheck) -> Figure:
             low, lower, middle, upper, high = np.quantile(x, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
             _between(axes, index, low, high, FILLS[0], "90% of replicated data")
             _between(axes, index, lower, upper, FILLS[1], "50%")
-            if len(index) < fewest_for_bands:
+            if len(index) < MIN_FOR_BANDS:
                 axes.plot(index, middle, "_", color=POSTERIOR, markersize=14, label="median")
             else:
                 axes.plot(index, middle, color=POSTERIOR, label="median")
-            long = len(index) > long_series
+            long = len(index) > LONG_SERIES
             inside = (low <= x_obs) & (x_obs <= high) | long
             look = {"linestyle": "none", "marker": "o", "color": DATA}
             look |= {"markersize": 1.5 if long else 5.0, "zorder": 3}
@@ -78,7 +78,7 @@ def surrogate_plot(fidelity: Fidelity) -> Figure:
 
     Of more than twelve parameter vectors the first are shown.
     """
-    shown = min(len(fidelity.theta), most_thetas)
+    shown = min(len(fidelity.theta), MAX_THETAS)
     columns = min(shown, 2 if shown <= 4 else 3 if shown <= 6 else 4)
     rows = math.ceil(shown / columns)
     _, index = _flat(fidelity.x_simulator[0])
@@ -92,7 +92,7 @@ def surrogate_plot(fidelity: Fidelity) -> Figure:
             real, _ = _flat(fidelity.x_simulator[i])
             imitated, _ = _flat(fidelity.x_surrogate[i])
             _compare(axes, index, real, imitated)
-            values = ", ".join(f"{value:.3g}" for value in fidelity.theta[i].tolist()[:most_named])
+            values = ", ".join(f"{value:.3g}" for value in fidelity.theta[i].tolist()[:MAX_NAMES])
             axes.set_title(f"C2ST {float(fidelity.statistic[i]):.2f}", pad=13)
             axes.text(
                 0.5, 1.025, values, ha="center", transform=axes.transAxes, fontsize=7, color=PRIOR
@@ -104,7 +104,7 @@ def surrogate_plot(fidelity: Fidelity) -> Figure:
         handles, labels = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
         label = "x" if len(index) == 1 else _index_label(fidelity.x_simulator[0], index)
-        above = ", ".join(fidelity.names[:most_named])
+        above = ", ".join(fidelity.names[:MAX_NAMES])
         figure.supxlabel(plain(f"{label}   (above each panel: {above})"), fontsize=9)
     return figure
 
@@ -120,7 +120,7 @@ def _compare(axes: Axes, index: ndarray, real: ndarray, imitated: ndarray) -> No
         axes.set_yticks([])
         return
     (low, high), (below, above) = (np.quantile(x, [0.05, 0.95], axis=0) for x in (real, imitated))
-    if len(index) < fewest_for_bands:
+    if len(index) < MIN_FOR_BANDS:
         middle = (low + high) / 2, (below + above) / 2
         half = (high - low) / 2, (above - below) / 2
         look = {"linestyle": "none", "capsize": 2, "elinewidth": 1.2, "markersize": 0}
@@ -131,7 +131,7 @@ def _compare(axes: Axes, index: ndarray, real: ndarray, imitated: ndarray) -> No
     else:
         axes.fill_between(index, low, high, color=RULE, linewidth=0, label="simulator, 90%")
         axes.plot(index, real.mean(0), color=INK, linewidth=1.1, label="simulator, mean")
-        style = "-" if len(index) > long_series else (0, (3, 1.5))
+        style = "-" if len(index) > LONG_SERIES else (0, (3, 1.5))
         dashes = {"color": POSTERIOR, "linestyle": style, "linewidth": 0.9}
         axes.plot(index, below, **dashes, label="surrogate, 90%")
         axes.plot(index, above, **dashes)
@@ -147,7 +147,7 @@ def _flat(x: Tensor) -> tuple[ndarray, ndarray]:
     """
     flat = x.double().numpy(force=True).reshape(len(x), -1)
     flat = flat[np.isfinite(flat).all(axis=1)]
-    step = math.ceil(flat.shape[1] / most_entries)
+    step = math.ceil(flat.shape[1] / MAX_ENTRIES)
     index = np.arange(0, flat.shape[1], step)
     return flat[:, index], index
 
@@ -165,7 +165,7 @@ def _index_label(x: Tensor, index: ndarray) -> str:
 
 def _frame(axes: Axes, index: ndarray) -> None:
     """Give the index axis whole numbers and a little room at both ends."""
-    room = 0.5 if len(index) < fewest_for_bands else 0.015 * (index[-1] - index[0])
+    room = 0.5 if len(index) < MIN_FOR_BANDS else 0.015 * (index[-1] - index[0])
     axes.set_xlim(index[0] - room, index[-1] + room)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(axis="y", color=RULE, linewidth=0.5)
@@ -175,7 +175,7 @@ def _between(
     axes: Axes, index: ndarray, low: ndarray, high: ndarray, colour: str, label: str
 ) -> None:
     """Fill between two curves over the index, or draw bars where the entries are few."""
-    if len(index) < fewest_for_bands:
+    if len(index) < MIN_FOR_BANDS:
         axes.bar(index, high - low, 0.5, bottom=low, color=colour, label=label)
     else:
         axes.fill_between(index, low, high, color=colour, linewidth=0, label=label)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from lfi.report.plots.style import DATA, PAGE, POSTERIOR, new_figure, styled
 
-most_points = 5_000  # of a sample: more would be a blot
-most_columns = 4  # panels side by side
-cells = 80  # of the critic's landscape, in each direction
-margin = 0.1  # of the data's range around them
+MAX_POINTS = 5_000  # of a sample: more would be a blot
+MAX_COLUMNS = 4  # panels side by side
+CELLS = 80  # of the critic's landscape, in each direction
+MARGIN = 0.1  # of the data's range around them
 
 
 def samples_plot(data: Float[Tensor, "n 2"], samples: Mapping[str, Float[Tensor, "_ 2"]]) -> Figure:
@@ -40,7 +40,7 @@ def samples_plot(data: Float[Tensor, "n 2"], samples: Mapping[str, Float[Tensor,
             raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
     real = _some(data)
     (left, low), (right, high) = _window(real)
-    columns = min(most_columns, len(samples))
+    columns = min(MAX_COLUMNS, len(samples))
     rows = -(-len(samples) // columns)
     with styled():
         figure = new_figure(PAGE, 0.4 + rows * PAGE / columns)
@@ -82,7 +82,7 @@ def critic_plot(
             raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
     real = _some(data)
     (left, low), (right, high) = _window(real)
-    x, y = (np.linspace(a, b, cells) for a, b in ((left, right), (low, high)))
+    x, y = (np.linspace(a, b, CELLS) for a, b in ((left, right), (low, high)))
     places = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1)).reshape(-1, 2).float()
     with torch.no_grad():
         value = critic(places)
@@ -91,7 +91,7 @@ def critic_plot(
             f"critic: maps {tuple(places.shape)} to {tuple(value.shape)}, expected "
             f"one number for each point, ({len(places)},)"
         )
-    height = value.double().numpy(force=True).reshape(cells, cells)
+    height = value.double().numpy(force=True).reshape(CELLS, CELLS)
     most = max(float(np.abs(height).max()), 1e-12)
     with styled():
         figure = new_figure(0.7 * PAGE, 0.58 * PAGE)
@@ -152,13 +152,13 @@ def image_grid(
 
 
 def _some(points: Float[Tensor, "n 2"]) -> np.ndarray:
-    """Return at most `most_points` evenly spaced rows."""
-    step = -(-len(points) // most_points)
+    """Return at most `MAX_POINTS` evenly spaced rows."""
+    step = -(-len(points) // MAX_POINTS)
     return points[::step].double().numpy(force=True)
 
 
 def _window(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the corners of a window around the data."""
     low, high = points.min(axis=0), points.max(axis=0)
-    room = margin * np.where(high > low, high - low, 1.0)
+    room = MARGIN * np.where(high > low, high - low, 1.0)
     return low - room, high + room

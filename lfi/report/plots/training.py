@@ -18,8 +18,8 @@ from numpy import ndarray
 from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain, styled
 from lfi.training import History
 
-colours = (POSTERIOR, DATA, "#2a9d74", "#8e5ea2", PRIOR, "#b8860b")
-widest_ratio = 20.0  # of a shared panel's range to that of the flattest curve in it
+COLOURS = (POSTERIOR, DATA, "#2a9d74", "#8e5ea2", PRIOR, "#b8860b")
+MAX_RATIO = 20.0  # of a shared panel's range to that of the flattest curve in it
 
 Column = tuple[str, ndarray, ndarray]  # name, steps, values
 
@@ -53,7 +53,7 @@ def training_plot(histories: Sequence[History], titles: Sequence[str] | None = N
         outer = figure.add_gridspec(rows, columns, height_ratios=[0.6 + h for h in tallest])
         for i, (history, title) in enumerate(zip(histories, titles, strict=True)):
             cell = outer[i // columns, i % columns].subgridspec(max(len(groups[i]), 1), 1)
-            colour = dict(zip(history.columns, cycle(colours), strict=False))
+            colour = dict(zip(history.columns, cycle(COLOURS), strict=False))
             panels = cell.subplots(sharex=True, squeeze=False)[:, 0]
             for axes, group in zip(panels, groups[i], strict=False):
                 _panel(axes, group, colour, history.best_step)
@@ -89,7 +89,7 @@ def _groups(curves: Sequence[Column]) -> list[list[Column]]:
         for group in groups:
             ranges = np.array([_settled(values) for _, _, values in [*group, curve]])
             shared = ranges[:, 1].max() - ranges[:, 0].min()
-            if shared <= widest_ratio * np.diff(ranges).min():
+            if shared <= MAX_RATIO * np.diff(ranges).min():
                 group.append(curve)
                 break
         else:

@@ -166,5 +166,5 @@ def test_without_a_flow_candidates_come_from_the_prior():
 def test_the_kinds_of_posteriors_are_calibrated(method):
     """A right posterior fails with probability 0.01; what a regression misses is not seen."""
     fitted = lfi.fit_posterior(lfi.simulate(model(), 10_000, seed=1), method=method, seed=1)
-    checks = lfi.check(fitted, lfi.simulate(model(), 300, seed=2), seed=3, candidates=2_048)
+    checks = lfi.check(fitted, lfi.simulate(model(), 300, seed=2), seed=3, importance_samples=2_048)
     assert checks.ok, checks.describe()

@@ -158,7 +158,7 @@ def test_sbis_trained_posteriors_are_sampled_as_they_stand(kind):
 def test_our_checks_judge_sbis_posterior():
     theirs = trained("NPE", lfi.simulate(model(), 2_000, seed=1))
     ours = from_sbi(theirs, prior=prior)
-    checks = lfi.check(ours, lfi.simulate(model(), 200, seed=2), candidates=1024, seed=3)
+    checks = lfi.check(ours, lfi.simulate(model(), 200, seed=2), importance_samples=1024, seed=3)
     assert checks.n == 200
     assert checks.enough
 

@@ -6,7 +6,7 @@ import scipy.stats
 import torch
 from support import report_parts as parts
 
-from lfi.report import coverage_plot, rank_plot
+from lfi.report.plots import coverage_plot, rank_plot
 from lfi.report.plots.calibration import _excess, uniform_band
 from lfi.report.sections import embed
 

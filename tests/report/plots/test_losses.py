@@ -21,7 +21,7 @@ from lfi.comparison import (
     TotalVariation,
     WithPrior,
 )
-from lfi.report import plot_losses
+from lfi.report.plots import losses_plot
 from lfi.report.plots.losses import DEFAULT, LARGEST, SMALLEST, _apart
 
 ALL = {repr(loss): loss for loss in (*DIVERGENCES, *RELATIVE, Hinge())}
@@ -42,7 +42,7 @@ def texts(axes):
 @pytest.mark.parametrize("name", ALL)
 def test_lines_are_the_loss_and_its_derivative(name):
     loss = ALL[name]
-    objective, gradient = drawn(plot_losses({name: loss}))
+    objective, gradient = drawn(losses_plot({name: loss}))
     assert list(objective) == list(gradient) == [name]
     (r, values), (again, sizes) = objective[name], gradient[name]
     np.testing.assert_array_equal(r, again)
@@ -57,7 +57,7 @@ def test_lines_are_the_loss_and_its_derivative(name):
 
 
 def test_a_divergences_gradient_is_that_of_its_conjugate():
-    _, gradient = drawn(plot_losses())
+    _, gradient = drawn(losses_plot())
     for name, loss in DEFAULT.items():
         assert isinstance(loss, Divergence)
         r, sizes = gradient[name]
@@ -67,7 +67,7 @@ def test_a_divergences_gradient_is_that_of_its_conjugate():
 
 
 def test_at_small_ratios_gradients_are_powers_that_the_labels_name():
-    figure = plot_losses()
+    figure = losses_plot()
     _, gradient = drawn(figure)
     powers = {
         name: np.log(y[10] / y[0]) / np.log(r[10] / r[0]) for name, (r, y) in gradient.items()
@@ -83,7 +83,7 @@ def test_at_small_ratios_gradients_are_powers_that_the_labels_name():
 
 @pytest.mark.parametrize("losses", [None, ALL, {"one": ReverseKL()}], ids=["default", "all", "one"])
 def test_every_line_has_a_name_and_names_do_not_overlap(losses):
-    figure = plot_losses(losses)
+    figure = losses_plot(losses)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     wide, high = canvas.get_width_height()
@@ -108,7 +108,7 @@ def test_other_losses_of_generators_are_drawn_too():
         "direct": DirectGenerator(ReverseKL()),
         "$5 loss": Relativistic(),
     }
-    objective, _ = drawn(plot_losses(losses))
+    objective, _ = drawn(losses_plot(losses))
     r, values = objective["direct"]
     np.testing.assert_allclose(values, -np.log(r), atol=1e-9)
     r, values = objective[r"\$5 loss"]
@@ -116,23 +116,23 @@ def test_other_losses_of_generators_are_drawn_too():
 
 
 def test_long_names_are_cut():
-    figure = plot_losses({"a" * 60: ReverseKL()})
+    figure = losses_plot({"a" * 60: ReverseKL()})
     assert texts(figure.axes[0])[1].get_text() == "a" * 23 + "…"
 
 
 @pytest.mark.parametrize("flat", [TotalVariation(), Misclassification()], ids=repr)
 def test_a_flat_loss_is_refused_by_name(flat):
     with pytest.raises(ValueError, match="'nothing to learn' is flat"):
-        plot_losses({"nothing to learn": flat})
+        losses_plot({"nothing to learn": flat})
 
 
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="there is none to draw"):
-        plot_losses({})
+        losses_plot({})
 
 
 def test_the_figure_is_at_the_front_door():
-    assert lfi.plots.plot_losses is plot_losses
+    assert lfi.plots.losses_plot is losses_plot
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import report_parts as parts
 
-from lfi.report import local_plot, observation_plot
+from lfi.report.plots import local_plot, observation_plot
 from lfi.report.plots.style import DATA, POSTERIOR
 from lfi.report.sections import embed
 

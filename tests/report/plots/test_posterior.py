@@ -5,7 +5,7 @@ import pytest
 import torch
 from support import report_parts as parts
 
-from lfi.report import pair_plot
+from lfi.report.plots import pair_plot
 from lfi.report.plots.style import PRIOR
 from lfi.report.sections import embed
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from support import report_parts as parts
 
-from lfi.report import predictive_plot, surrogate_plot
-from lfi.report.plots.predictive import most_entries, most_thetas
+from lfi.report.plots import predictive_plot, surrogate_plot
+from lfi.report.plots.predictive import MAX_ENTRIES, MAX_THETAS
 from lfi.report.sections import embed
 
 each_event = pytest.mark.parametrize("event", [(), (1,), (4,), (14,), (3, 5), (30, 200)])
@@ -44,7 +44,7 @@ def test_a_datum_outside_the_band_is_filled():
 
 
 def test_a_very_long_series_is_thinned_and_says_so():
-    figure = predictive_plot(parts.predictive((most_entries * 2 + 1,), n=20))
+    figure = predictive_plot(parts.predictive((MAX_ENTRIES * 2 + 1,), n=20))
     assert "(one in 3 shown)" in figure.axes[0].get_xlabel()
 
 
@@ -52,7 +52,7 @@ def test_a_very_long_series_is_thinned_and_says_so():
 def test_every_parameter_vector_has_a_panel_with_its_accuracy(thetas):
     fidelity = parts.fidelity(thetas, (14,), n=50)
     titles = [axes.get_title() for axes in surrogate_plot(fidelity).axes if axes.get_visible()]
-    assert titles == ["C2ST 0.53"] * min(thetas, most_thetas)
+    assert titles == ["C2ST 0.53"] * min(thetas, MAX_THETAS)
 
 
 def test_failed_simulations_are_left_out():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lfi.report import critic_plot, image_grid, samples_plot
+from lfi.report.plots import critic_plot, image_grid, samples_plot
 from lfi.report.sections import embed
 
 

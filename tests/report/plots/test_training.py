@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import report_parts as parts
 
-from lfi.report import training_plot
+from lfi.report.plots import training_plot
 from lfi.report.sections import embed
 
 
