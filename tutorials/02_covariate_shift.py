@@ -62,7 +62,7 @@ def draw(seed, truth=curve, p=p, n=300):
 
 
 x_p, x_q, y_q = draw(seed=0)
-ratio = lfi.KernelRatio(seed=1).fit(x_p, x_q)
+ratio = lfi.KernelRatio().fit(x_p, x_q, seed=1)
 weights = ratio.importance_weights(x_q)
 print(f"effective number of points {weights.effective_sample_size:.0f} of {len(x_q)}")
 print(f"Pareto k {weights.khat:.2f}")
@@ -128,7 +128,7 @@ def study(weigh, truth=curve, p=p, seeds=20):
 
 
 def plain(x_p, x_q, seed):
-    return lfi.KernelRatio(seed=seed).fit(x_p, x_q).importance_weights(x_q).weights
+    return lfi.KernelRatio().fit(x_p, x_q, seed=seed).importance_weights(x_q).weights
 
 
 known, gain_known, error_known = study(plain)
@@ -214,13 +214,13 @@ def by_exact_ratio(x_p, x_q, seed):
 
 
 def relative(x_p, x_q, seed):
-    return lfi.KernelRatio(alpha=0.5, seed=seed).fit(x_p, x_q).relative_ratio(x_q)
+    return lfi.KernelRatio(alpha=0.5).fit(x_p, x_q, seed=seed).relative_ratio(x_q)
 
 
 x_p, x_q, _ = draw(0, true_line, far)
 exact = by_exact_ratio(x_p, x_q, 0)
 size = exact.sum().square() / exact.square().sum()
-ratio = lfi.KernelRatio(alpha=0.5, seed=0).fit(x_p, x_q)
+ratio = lfi.KernelRatio(alpha=0.5).fit(x_p, x_q, seed=0)
 hopeless = ratio.importance_weights(x_q)
 largest = ratio.relative_ratio(x_q).max()
 print(f"effective number by the exact ratio {size:.1f} of {len(x_q)}")

@@ -28,12 +28,13 @@ from torch import Tensor
 from lfi.comparison import Divergence
 from lfi.numerics import effective_sample_size, pareto_smooth
 from lfi.numerics.arrays import Samples
+from lfi.runtime import Described
 
 ZERO = -1e4  # what log r of a ratio of zero counts as: as far as divergences are finite
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, repr=False)
+class Estimate(Described):
     """A mean over samples.
 
     Attributes:
@@ -45,9 +46,18 @@ class Estimate:
     value: float
     standard_error: float
 
+    def describe(self) -> str:
+        """Return the estimate and its standard error.
 
-@dataclass(frozen=True, eq=False)
-class ImportanceWeights:
+        Example:
+            >>> Estimate(0.34657, 0.0123)
+            0.3466 +- 0.012 (standard error)
+        """
+        return f"{self.value:.4g} +- {self.standard_error:.2g} (standard error)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImportanceWeights(Described):
     """Weights that turn samples of q into samples of p.
 
     Attributes:
@@ -67,6 +77,15 @@ class ImportanceWeights:
     def effective_sample_size(self) -> float:
         """How many equal weights have the variance of these, between 1 and n."""
         return float(effective_sample_size(self.log_weights))
+
+    def describe(self) -> str:
+        """Return the effective sample size, and whether means are dependable."""
+        dependable = "dependable" if self.khat < 0.7 else "not dependable (above 0.7)"
+        return (
+            f"weights of {len(self.log_weights)} samples\n"
+            f"  effective sample size {self.effective_sample_size:.0f}\n"
+            f"  k-hat {self.khat:.2f}: means are {dependable}"
+        )
 
 
 class Ratio(ABC):

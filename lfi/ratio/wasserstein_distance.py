@@ -3,8 +3,8 @@
     W_1(p, q) = sup { E_p h - E_q h : |h(x) - h(y)| <= |x - y| },
 
 with a critic whose slope cannot exceed one (`lfi.networks.critics.lipschitz`), trained on one part
-of both samples and judged on the other. On data that it has not seen, the difference of its means
-estimates something that is at most W_1, without bias: a lower bound, up to the standard error
+of both samples and validated on the other. On data that it has not seen, the difference of its
+means estimates something that is at most W_1, without bias: a lower bound, up to the standard error
 beside it. A generator's own critic has no such meaning, having been pulled along by the generator
 and bounded by a penalty only.
 
@@ -28,7 +28,7 @@ from lfi.comparison import Wasserstein
 from lfi.networks.critics.lipschitz import LipschitzCritic
 from lfi.networks.standardise import spread
 from lfi.numerics.arrays import Samples, as_two_samples
-from lfi.runtime import bar, child, fresh, isolated, torch_rng
+from lfi.runtime import Described, bar, child, fresh, isolated, torch_rng
 from lfi.training import (
     History,
     Shuffled,
@@ -51,9 +51,9 @@ DEFAULTS = TrainSettings(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class WassersteinEstimate:
-    """What `wasserstein_distance` has found.
+@dataclass(frozen=True, eq=False, repr=False)
+class WassersteinEstimate(Described):
+    """An estimated lower bound of the Wasserstein-1 distance.
 
     Attributes:
         value: A lower bound on W_1, in the units of the data; below zero by chance where p = q.
@@ -67,6 +67,13 @@ class WassersteinEstimate:
     standard_error: float
     potential: "Potential"
     history: History
+
+    def describe(self) -> str:
+        """Return the estimate, its standard error, and how the critic was trained."""
+        return (
+            f"W_1 is at least {self.value:.4g} +- {self.standard_error:.2g} (standard error)\n"
+            f"  {self.history.describe()}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -169,7 +169,7 @@ def divergence(table: Table, seeds: int, alphas: Sequence[float]) -> None:
         seconds = {"lfi": 0.0, PEER: 0.0}
         for seed in range(seeds):
             p, q = readme(n, generator(seed))
-            ratio, spent = timed(lambda: lfi.KernelRatio(alpha=alpha, seed=seed).fit(p, q))  # noqa: B023
+            ratio, spent = timed(lambda: lfi.KernelRatio(alpha=alpha).fit(p, q, seed=seed))  # noqa: B023
             seconds["lfi"] += spent / seeds
             peer, spent = timed(lambda: peer_fit(p, q, alpha, seed))  # noqa: B023
             seconds[PEER] += spent / seeds
@@ -203,10 +203,10 @@ def normalised_error(r: torch.Tensor, exact: torch.Tensor) -> float:
 def accuracy(table: Table, seeds: int, n: int) -> None:
     """Measure the normalised error of ratios."""
     methods: dict[str, Callable[[torch.Tensor, torch.Tensor, int], object]] = {
-        "lfi uLSIF": lambda p, q, seed: lfi.KernelRatio(seed=seed).fit(p, q),
-        "lfi RuLSIF 0.1": lambda p, q, seed: lfi.KernelRatio(alpha=0.1, seed=seed).fit(p, q),
-        "lfi KLIEP": lambda p, q, seed: lfi.KernelRatio(lfi.losses.KLIEP(), seed=seed).fit(p, q),
-        "lfi KMM": lambda p, q, seed: lfi.KernelRatio(lfi.discrepancies.MMD(), seed=seed).fit(p, q),
+        "lfi uLSIF": lambda p, q, seed: lfi.KernelRatio().fit(p, q, seed=seed),
+        "lfi RuLSIF 0.1": lambda p, q, seed: lfi.KernelRatio(alpha=0.1).fit(p, q, seed=seed),
+        "lfi KLIEP": lambda p, q, seed: lfi.KernelRatio(lfi.losses.KLIEP()).fit(p, q, seed=seed),
+        "lfi KMM": lambda p, q, seed: lfi.KernelRatio(lfi.discrepancies.MMD()).fit(p, q, seed=seed),
         f"{PEER} uLSIF": lambda p, q, seed: peer_fit(p, q, 0.0, seed),
         f"{PEER} KLIEP": peer_kliep,
     }
@@ -241,15 +241,13 @@ def speed(table: Table, repeats: int, n: int, centres: int) -> None:
     """Time both on the same data with as many centres and candidates."""
     first = readme(50, generator(0))  # imports and compilation are not timed
     peer_fit(*first, 0.0, 0)
-    lfi.KernelRatio(seed=0).fit(*first)
+    lfi.KernelRatio().fit(*first, seed=0)
     for alpha in (0.0, 0.1):
         times = {"lfi": [], PEER: []}
         for seed in range(repeats):
             p, q = readme(n, generator(seed))
-            ratio = lfi.KernelRatio(
-                alpha=alpha, centres=centres, widths=GRID, ridges=GRID, seed=seed
-            )
-            times["lfi"].append(timed(lambda: ratio.fit(p, q))[1])  # noqa: B023
+            ratio = lfi.KernelRatio(alpha=alpha, centres=centres, widths=GRID, ridges=GRID)
+            times["lfi"].append(timed(lambda: ratio.fit(p, q, seed=seed))[1])  # noqa: B023
             times[PEER].append(
                 timed(lambda: peer_fit(p, q, alpha, seed, kernel_num=centres))[1]  # noqa: B023
             )

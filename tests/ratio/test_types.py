@@ -142,3 +142,10 @@ def test_arrays_are_samples_too():
 def test_a_ratio_without_a_log_ratio_is_none():
     with pytest.raises(TypeError, match="abstract"):
         Ratio()
+
+
+def test_results_tell_themselves_in_a_few_lines():
+    weights = Linear().importance_weights(quantiles(Q, 500))
+    assert repr(weights).startswith("weights of 500 samples\n  effective sample size ")
+    assert "means are dependable" in weights.describe()
+    assert repr(Estimate(0.5, 0.0123)) == "0.5 +- 0.012 (standard error)"

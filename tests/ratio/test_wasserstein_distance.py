@@ -47,6 +47,7 @@ def test_the_recorded_seed_repeats_it_and_images_are_flattened():
     p, q = torch.randn(100, 2, 3), torch.randn(120, 2, 3)
     first = wasserstein_distance(p, q, settings=steps(3))
     again = wasserstein_distance(p.numpy(), q.numpy(), settings=steps(3), seed=first.history.seed)
+    assert repr(first).startswith("W_1 is at least ")
     assert (first.value, first.standard_error) == (again.value, again.standard_error)
 
 

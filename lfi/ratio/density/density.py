@@ -1,4 +1,4 @@
-"""Unsupervised as supervised learning: a density as a reference times a ratio.
+"""Density estimation by a ratio to a reference: unsupervised as supervised learning.
 
     log p(x) = log q(x) + log p(x)/q(x)
 
@@ -28,13 +28,13 @@ from torch.distributions import Distribution
 
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.numerics.arrays import Samples, as_sample
-from lfi.ratio.density.importance_resampling import Candidates, resample, weigh
+from lfi.ratio.density.importance_resampling import WeightedDraws, weighted_draws
 from lfi.ratio.density.reference import WideT
 from lfi.ratio.neural.calibration import Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
 from lfi.ratio.neural.fit import MIN_ROWS, fit_ratio
 from lfi.ratio.types import Estimate
-from lfi.runtime import Contents, Saved, child, fresh, isolated
+from lfi.runtime import Contents, Described, Saved, child, fresh, isolated
 from lfi.training import TrainSettings
 
 DEFAULTS = TrainSettings(steps=800)  # the others are those of `lfi.fit_ratio`
@@ -42,8 +42,8 @@ DRAWS_PER_ROW, MIN_DRAWS, MAX_DRAWS = 4, 10_000, 200_000  # of the reference
 FOR_INTEGRAL = 2**17  # further draws
 
 
-@dataclass(frozen=True, eq=False)
-class RatioDensity(Saved):
+@dataclass(frozen=True, eq=False, repr=False)
+class RatioDensity(Described, Saved):
     """A density by its ratio to a reference, as `lfi.fit_density` returns it.
 
     Attributes:
@@ -55,6 +55,14 @@ class RatioDensity(Saved):
     ratio: CriticRatio
     reference: Distribution
     log_normaliser: float
+
+    def describe(self) -> str:
+        """Return the reference, how far from 1 the ratio integrates, and how it was fitted."""
+        return (
+            f"density by its ratio to {type(self.reference).__name__}\n"
+            f"  log normaliser {self.log_normaliser:.3f}: near 0 where the ratio is right\n"
+            f"  {self.ratio.describe()}"
+        )
 
     def log_prob(self, x: Samples) -> Float[Tensor, " n"]:
         """Return the log density.
@@ -70,12 +78,12 @@ class RatioDensity(Saved):
         return known + h - self.log_normaliser
 
     def log_likelihood(self, x: Samples) -> Estimate:
-        """Return the mean log density of data, in nats: of data not fitted to, a fair judgement."""
+        """Return the mean log density of data, in nats: a fair score on data not fitted to."""
         h = self.log_prob(x).detach()
         return Estimate(float(h.mean()), float(h.std()) / math.sqrt(len(h)))
 
-    def weigh(self, n: int, *, seed: int | None = None) -> Candidates:
-        """Return weighed draws of the reference, enough for n samples, with k-hat and their worth.
+    def weighted_draws(self, n: int, *, seed: int | None = None) -> WeightedDraws:
+        """Return weighted draws of the reference, enough for n samples, with k-hat and their worth.
 
         Args:
             n: How many samples are wanted.
@@ -87,7 +95,7 @@ class RatioDensity(Saved):
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
         seed = fresh(seed)
-        return weigh(
+        return weighted_draws(
             self.ratio.log_ratio,
             lambda batch, index: draw(self.reference, batch, child(seed, index)),
             n,
@@ -97,14 +105,15 @@ class RatioDensity(Saved):
         """Return n samples, resampled from draws of the reference by their weights.
 
         A draw may come twice. Where the data fill so small a part of the reference that a million
-        draws are worth fewer than a few times n, many do: `weigh` tells, by `ess` and `khat`.
+        draws are worth fewer than a few times n, many do: `weighted_draws` tells, by `ess` and
+        `khat`.
 
         Args:
             n: How many.
             seed: None takes fresh entropy.
         """
         seed = fresh(seed)
-        return resample(self.weigh(n, seed=child(seed, 0)), n, child(seed, 1))
+        return self.weighted_draws(n, seed=child(seed, 0)).resample(n, child(seed, 1))
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if not isinstance(self.reference, WideT):

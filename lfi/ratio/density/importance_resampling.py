@@ -1,8 +1,8 @@
-"""Importance resampling: samples of q, weighed by a ratio, stand for samples of p.
+"""Importance resampling: samples of q, weighted by a ratio, stand for samples of p.
 
-A ratio is cheap in bulk. Candidates are drawn from q and weighed, all in a few large batches, until
-they are worth enough draws or there are a million. Weights are Pareto-smoothed, and k-hat says
-whether they can be relied on; the effective sample size betrays duplicates that k-hat does not see.
+A ratio is cheap in bulk: samples of q are drawn and weighted in a few large chunks. Weights are
+Pareto-smoothed, and k-hat says whether they can be relied on; the effective sample size shows
+duplicates that k-hat does not see.
 
 References:
     Vehtari, Simpson, Gelman, Yao & Gabry, Pareto smoothed importance sampling, JMLR 2024.
@@ -17,22 +17,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.numerics import effective_sample_size, pareto_smooth
-from lfi.runtime import torch_rng
-
-BATCH = 2**16  # candidates drawn at a time
-MOST = 2**20  # candidates at the most
-AMPLE = 4.0  # draw on until the candidates are worth this many times the draws asked for
+from lfi.numerics.resampling import systematic_resampling
+from lfi.runtime import Described, torch_rng
 
 
-@dataclass(frozen=True)
-class Candidates:
+@dataclass(frozen=True, eq=False, repr=False)
+class WeightedDraws(Described):
     """Samples of q with smoothed weights.
 
     Attributes:
         x: The samples, (c, *event).
         log_weights: Smoothed and normalised, (c,).
         khat: Pareto k of the weights' tail.
-        ess: How many independent samples of p they are worth.
+        ess: The effective sample size: how many independent samples of p they are worth.
     """
 
     x: Float[Tensor, "c ..."]
@@ -40,44 +37,58 @@ class Candidates:
     khat: float
     ess: float
 
+    def describe(self) -> str:
+        """Return how many draws there are, and what they are worth."""
+        return (
+            f"{len(self.x)} weighted draws\n"
+            f"  effective sample size {self.ess:.0f}\n"
+            f"  k-hat {self.khat:.2f}"
+        )
 
-def weigh(
-    log_ratio: Callable[[Tensor], Tensor], draw: Callable[[int, int], Tensor], n: int
-) -> Candidates:
-    """Draw from q until the weighed samples are worth four times n, or there are 2^20.
+    def resample(self, n: int, seed: int) -> Float[Tensor, "n ..."]:
+        """Return n of the draws, with probability proportional to their weights."""
+        return self.x[systematic_resampling(self.log_weights[None], n, torch_rng(seed))[0]]
+
+
+def weighted_draws(
+    log_ratio: Callable[[Tensor], Tensor],
+    draw: Callable[[int, int], Tensor],
+    n: int,
+    *,
+    target_ess: float = 4.0,
+    max_draws: int = 2**20,
+    chunk: int = 2**16,
+) -> WeightedDraws:
+    """Draw from q until the weighted samples are worth a multiple of n, or there are a million.
 
     Args:
         log_ratio: log p/q of (c, *event), any constant added.
-        draw: Called as draw(batch, index); returns samples of q, (batch, *event), other ones for
+        draw: Called as draw(chunk, index); returns samples of q, (chunk, *event), other ones for
             each index from 0.
         n: How many samples of p are wanted.
+        target_ess: The effective sample size to reach, as a multiple of n.
+        max_draws: Draw no more than this.
+        chunk: How many samples are drawn at a time.
 
     Raises:
-        ValueError: If no candidate has a finite ratio.
+        ValueError: If no sample has a finite ratio.
 
     Example:
-        >>> draw = lambda batch, i: torch.randn(batch, generator=torch.Generator().manual_seed(i))
-        >>> candidates = weigh(lambda x: x - 0.5, draw, 1_000)  # N(1, 1) from N(0, 1)
-        >>> round(resample(candidates, 1_000, seed=1).mean().item())
+        >>> draw = lambda chunk, i: torch.randn(chunk, generator=torch.Generator().manual_seed(i))
+        >>> draws = weighted_draws(lambda x: x - 0.5, draw, 1_000)  # N(1, 1) from N(0, 1)
+        >>> round(draws.resample(1_000, seed=1).mean().item())
         1
     """
     parts, ratios = [], []
     while True:
-        parts.append(draw(BATCH, len(parts)))
+        parts.append(draw(chunk, len(parts)))
         ratios.append(log_ratio(parts[-1]).double())
         log_weights = torch.cat(ratios)
-        if len(log_weights) >= MOST or float(effective_sample_size(log_weights)) >= AMPLE * n:
+        enough = float(effective_sample_size(log_weights)) >= target_ess * n
+        if enough or len(log_weights) >= max_draws:
             break
     if not log_weights.isfinite().any():
-        raise ValueError("the ratio is not finite for any candidate")
+        raise ValueError("the ratio is not finite at any sample")
     smoothed, khat = pareto_smooth(log_weights)
     ess = float(effective_sample_size(smoothed))
-    return Candidates(torch.cat(parts), smoothed, float(khat), ess)
-
-
-def resample(candidates: Candidates, n: int, seed: int) -> Float[Tensor, "n ..."]:
-    """Draw n of the candidates with probability proportional to their weights."""
-    rows = torch.multinomial(
-        candidates.log_weights.exp(), n, replacement=True, generator=torch_rng(seed)
-    )
-    return candidates.x[rows]
+    return WeightedDraws(torch.cat(parts), smoothed, float(khat), ess)

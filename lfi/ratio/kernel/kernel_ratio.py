@@ -67,7 +67,6 @@ class KernelRatio(BaseEstimator, Ratio):
         ridges: For LSIF to choose from; None: ten between 1/min(n, m) and 1. For MMD, the one to
             take; None: 1. KLIEP has none.
         bound: For MMD: the largest weight.
-        seed: Of the centres and folds; None takes fresh entropy.
 
     Attributes:
         model_: What was fitted: `LeastSquaresRatio`, `KliepRatio` or `KmmRatio`.
@@ -88,13 +87,13 @@ class KernelRatio(BaseEstimator, Ratio):
 
     Example:
         >>> p, q = torch.randn(500) + 1, torch.randn(500)
-        >>> ratio = lfi.KernelRatio(seed=1).fit(p, q)
+        >>> ratio = lfi.KernelRatio().fit(p, q, seed=1)
         >>> ratio.log_ratio(torch.tensor([0.5])).abs() < 0.3  # exactly 0
         tensor([True])
-        >>> relative = lfi.KernelRatio(alpha=0.5, seed=1).fit(p, q)
+        >>> relative = lfi.KernelRatio(alpha=0.5).fit(p, q, seed=1)
         >>> bool(relative.relative_ratio(q).max() <= 2)
         True
-        >>> matched = lfi.KernelRatio(loss=lfi.discrepancies.MMD(), seed=1).fit(p, q)
+        >>> matched = lfi.KernelRatio(loss=lfi.discrepancies.MMD()).fit(p, q, seed=1)
         >>> bool(abs(matched.weights_ @ q / 500 - p.mean()) < abs(q.mean() - p.mean()) / 10)
         True
     """
@@ -107,7 +106,6 @@ class KernelRatio(BaseEstimator, Ratio):
         widths: Sequence[float] | None = None,
         ridges: Sequence[float] | None = None,
         bound: float = 1000.0,
-        seed: int | None = None,
     ) -> None:
         self.loss = loss
         self.alpha = alpha
@@ -115,15 +113,30 @@ class KernelRatio(BaseEstimator, Ratio):
         self.widths = widths
         self.ridges = ridges
         self.bound = bound
-        self.seed = seed
+
+    def describe(self) -> str:
+        """Return what was fitted and chosen."""
+        check_is_fitted(self, "model_")
+        name = type(self.loss).__name__
+        lines = [f"log ratio of events {self.event_shape_} by kernels, loss {name}"]
+        if hasattr(self, "width_"):
+            lines.append(f"  width {self.width_:.3g}, of {len(self.widths_)}")
+        if hasattr(self, "ridge_"):
+            lines.append(f"  ridge {self.ridge_:.3g}")
+        if hasattr(self, "pearson_"):
+            lines.append(f"  {self.pearson_.describe()}")
+        return "\n".join([*lines, f"  seed {self.seed_}"])
 
     @torch.no_grad()
-    def fit(self, p_samples: Samples, q_samples: Samples) -> "KernelRatio":
+    def fit(
+        self, p_samples: Samples, q_samples: Samples, *, seed: int | None = None
+    ) -> "KernelRatio":
         """Fit the ratio p/q.
 
         Args:
             p_samples: Samples of p, (n,) or (n, *event), NumPy or torch.
             q_samples: Samples of q, (m,) or (m, *event).
+            seed: Of the centres and folds; None takes fresh entropy, which `seed_` records.
 
         Raises:
             TypeError: If a sample is not an array of numbers, or the loss is none of the three.
@@ -133,7 +146,7 @@ class KernelRatio(BaseEstimator, Ratio):
         """
         self._check()
         p, q = as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
-        self.seed_, self.event_shape_ = fresh(self.seed), tuple(p.shape[1:])
+        self.seed_, self.event_shape_ = fresh(seed), tuple(p.shape[1:])
         rows = [x.reshape(len(x), -1) for x in (p, q)]
         self.n_features_in_ = rows[0].shape[1]
         self._forget()

@@ -51,6 +51,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.kernels.stationary import Gaussian
+from lfi.runtime import Described
 
 NEGLIGIBLE = 1e-10  # of the largest eigenvalue of the kernel matrix
 
@@ -121,8 +122,8 @@ def _shares(index: Tensor, n: int, pairs: int) -> Float[Tensor, " pairs"]:
     return 1 / (n * times.double())
 
 
-@dataclass(frozen=True)
-class PearsonEstimates:
+@dataclass(frozen=True, repr=False)
+class PearsonEstimates(Described):
     """Estimates of the relative Pearson divergence, E_mixture[(r_alpha - 1)^2] / 2.
 
     It is half of chi-squared, as the literature of RuLSIF has it, and at most (1/alpha - 1)/2.
@@ -148,6 +149,15 @@ class PearsonEstimates:
     dual: float
     held_out: float
     plug_in: float
+
+    def describe(self) -> str:
+        """Return the estimates."""
+        return (
+            f"relative Pearson divergence {self.value:.4g} +- {self.standard_error:.2g} "
+            "(standard error)\n"
+            f"  fitted points {self.dual:.4g}, left out {self.held_out:.4g}, "
+            f"plug-in {self.plug_in:.4g}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

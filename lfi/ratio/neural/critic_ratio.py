@@ -1,4 +1,4 @@
-"""The ratio that trained critics say: the mean of their log ratios.
+"""The density ratio of an ensemble of critics: the mean of their log ratios.
 
 Averaging log r rather than r makes the ensemble for (q, p) the reciprocal of that for (p, q), and
 lets the members' errors cancel on the scale on which they are made.
@@ -15,14 +15,14 @@ from lfi.networks import CriticCopies, NestedCritics, SampleCritics
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.ratio.neural.calibration import Calibrated, restore_calibrated
 from lfi.ratio.types import Ratio
-from lfi.runtime import Contents, Saved, load_prefixed, prefixed
+from lfi.runtime import Contents, Described, Saved, load_prefixed, prefixed
 from lfi.training import History
 
 ROWS = 2**13  # samples that the critics see at a time: keeps memory flat
 
 
-@dataclass(frozen=True, eq=False)
-class CriticRatio(Ratio, Saved):
+@dataclass(frozen=True, eq=False, repr=False)
+class CriticRatio(Described, Ratio, Saved):
     """A density ratio by critics, as `lfi.fit_ratio` returns it.
 
     Attributes:
@@ -36,6 +36,21 @@ class CriticRatio(Ratio, Saved):
     shape: tuple[int, ...]
     history: tuple[History, ...] = ()
     calibrated: tuple[Calibrated, ...] = ()
+
+    def describe(self) -> str:
+        """Return how many critics there are, the weights of their levels and how they trained."""
+        count, weights = self.critics.members, self.critics.weights.tolist()
+        lines = [f"log ratio of events {self.shape} by {count} critics"]
+        if len(weights) > 1:
+            rows = zip(("linear", "smooth", "free"), weights, strict=True)
+            lines.append("  weights " + ", ".join(f"{name} {w:.2f}" for name, w in rows))
+        lines += [f"  calibrated by {type(self.calibrated[0]).__name__}"] if self.calibrated else []
+        if self.history:
+            last = self.history[-1]
+            found = dict(last.columns["held-out"])[last.best_step]
+            lines.append(f"  held-out log-loss {found:.4g} at step {last.best_step}")
+            lines.append(f"  seed {last.seed}")
+        return "\n".join(lines)
 
     def members(self, x: Samples) -> Float[Tensor, "members n"]:
         """Return each member's log ratio; their scatter is a part of the error.

@@ -11,7 +11,7 @@ smooth, and losses differ in how they take it. Bounded gradients (Bernoulli, Bri
 safe. KL weighs samples of q by r, reverse KL samples of p by 1/r, Pearson (LSIF) by r^2 and Neyman
 by 1/r^2: their errors grow with the divergence that they estimate, and where that is infinite, such
 as Neyman's of N(0, 1/4) and N(0, 1), the loss has no minimum and only early stopping gives an
-answer. So the judge of every fit is the log-loss on held-out rows, whatever loss is trained.
+answer. So every fit is validated by the log-loss on held-out rows, whatever loss is trained.
 
 Measured (tests/benchmarks/neural_ratio.py): root mean square errors of log r in nats with 5,000
 points of each, medians of five seeds, beside those of a plain network of two layers of 64. The last
@@ -57,8 +57,6 @@ DEFAULTS = TrainSettings(
     batch_size=256,
     learning_rate=1e-2,
     weight_decay=1e-2,
-    average=0.98,
-    clip=1.0,
     held_out=0.2,
 )
 

@@ -183,6 +183,20 @@ class TelescopingRatio(BaseEstimator, Ratio):
         endpoints = endpoints_of_pairs(pairs, of_x, settings, seed=seed, device=device)
         return self._fit(endpoints, shape, settings, seed, device, progress)
 
+    def describe(self) -> str:
+        """Return the bridges, and how well a classifier tells the waymarks of each apart."""
+        check_is_fitted(self, "network_")
+        ends = self.coefficients_.tolist()
+        rows = zip(ends, ends[1:], self.separation_.tolist(), strict=False)
+        return "\n".join(
+            [
+                f"log ratio of events {self.event_shape_} by {len(ends) - 1} bridges",
+                "  coefficients      separation (1: told apart without a mistake)",
+                *(f"  {start:.4f} to {end:.4f}  {apart:.2f}" for start, end, apart in rows),
+                f"  seed {self.history_.seed}",
+            ]
+        )
+
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), (n,), on the device and in the dtype of x, with gradients.
 

@@ -219,6 +219,9 @@ def test_a_ratio_is_saved_and_loaded(tmp_path):
     assert torch.equal(again.log_ratio(x), ratio.log_ratio(x))
     assert again.history == ratio.history
     assert again.calibrated == ratio.calibrated
+    assert repr(again) == ratio.describe()
+    assert repr(again).startswith("log ratio of events () by 2 critics\n  weights linear ")
+    assert len(repr(again).splitlines()) < 10
 
 
 def test_a_critic_of_ones_own_sees_whole_events(tmp_path):

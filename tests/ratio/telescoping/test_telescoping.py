@@ -93,6 +93,7 @@ def test_the_ratio_is_the_sum_of_its_bridges():
     torch.testing.assert_close(ratio.bridge_log_ratios(x).sum(0), ratio.log_ratio(x))
     assert ratio.coefficients_.tolist() == sorted(ratio.coefficients_.tolist())
     assert len(ratio.coefficients_) == 4
+    assert ratio.describe().startswith("log ratio of events (2,) by 3 bridges\n")
 
 
 def test_levels_may_be_given():
