@@ -37,7 +37,8 @@ def load(
         >>> import lfi, tempfile
         >>> from simulators import influenza
         >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-        >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+        >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
+        >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
         >>> path = Path(tempfile.mkdtemp()) / "posterior.lfi"
         >>> posterior.save(path)
         >>> again = lfi.load(path)

@@ -15,7 +15,7 @@ def test_posteriors_and_surrogates_train_on_the_device(device, tmp_path):
     if device == "cpu":
         pytest.skip("needs --device cuda")
     simulations = lfi.simulate(model(), 2_000, seed=1)
-    quick = lfi.NeuralRatio(steps=50, width=16)
+    quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=50), width=16)
     posterior = lfi.fit_posterior(simulations, method=quick, seed=1, device=device)
     assert next(posterior.critic.parameters()).device.type == device
     theta = posterior.sample(100, X_OBS, seed=2)

@@ -209,8 +209,8 @@ contrast = joint_among(8)
 
 def contrasted(loss):
     torch.manual_seed(3)
-    critic = PairCritic([-torch.inf], [torch.inf], (1,), width=32, depth=1)
-    critic.learn(theta, x)
+    critic = PairCritic([-torch.inf], [torch.inf], (1,), width=32, head_layers=1)
+    critic.fit_from_data(theta, x)
 
     def objective(batch, step):
         values = contrast(critic, batch, step.rng)

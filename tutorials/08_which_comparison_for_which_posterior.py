@@ -71,7 +71,9 @@ losses = {
 }
 fitted = {}
 for name, loss in losses.items():
-    method = lfi.NeuralRatio(loss=loss, steps=300, width=32, rank=16, depth=None)
+    method = lfi.NeuralRatio(
+        settings=lfi.TrainSettings(steps=300), loss=loss, width=32, rank=16, head_layers=None
+    )
     posterior = lfi.fit_posterior(simulations, method=method, seed=1)
     fitted[name] = posterior, divergence(posterior)
     print(f"{name:<12} {fitted[name][1]:.4f} nats from the truth, {posterior.recovers.name}")

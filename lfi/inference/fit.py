@@ -43,8 +43,8 @@ def fit_posterior(
         >>> import lfi
         >>> from simulators import influenza
         >>> simulations = lfi.simulate(influenza, 2_000, seed=1)
-        >>> fast = lfi.NeuralRatio(loss=lfi.losses.Bernoulli(), steps=50)
-        >>> posterior = lfi.fit_posterior(simulations, method=fast, seed=1)
+        >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=50))
+        >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
         >>> posterior.names
         ('beta', 'gamma', 'phi_inv')
     """

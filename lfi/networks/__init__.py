@@ -2,21 +2,24 @@
 
 from lfi.networks.columns import Columns as Columns
 from lfi.networks.critics.ensemble import (
-    MixedCritic as MixedCritic,
+    EnsembleCritic as EnsembleCritic,
     ValidCritic as ValidCritic,
     Validity as Validity,
     build_critic as build_critic,
+    embedding_sizes as embedding_sizes,
 )
 from lfi.networks.critics.fourier_features import MultiscaleCritic as MultiscaleCritic
+from lfi.networks.critics.gaussian_likelihood import (
+    GaussianLikelihoodCritic as GaussianLikelihoodCritic,
+    MixtureDensityCritic as MixtureDensityCritic,
+)
 from lfi.networks.critics.lipschitz import LipschitzCritic as LipschitzCritic
-from lfi.networks.critics.measured import MeasuredCritic as MeasuredCritic
 from lfi.networks.critics.nested import (
     CriticCopies as CriticCopies,
     NestedCritics as NestedCritics,
     SampleCritics as SampleCritics,
 )
 from lfi.networks.critics.pair import PairCritic as PairCritic, size_of as size_of
-from lfi.networks.critics.scatter import ScatterCritic as ScatterCritic
 from lfi.networks.critics.telescoping import Bridges as Bridges
 from lfi.networks.critics.vector import VectorCritic as VectorCritic
 from lfi.networks.embeddings import (

@@ -41,7 +41,13 @@ GRID = grid(
 
 LogRatio = Callable[[torch.Tensor], torch.Tensor]  # observations to (m, 625)
 # a third of the default's width and steps: 52,000 simulations of two parameters need no more
-SMALL = lfi.NeuralRatio(width=64, layers=2, depth=None, measured=False, steps=2_000, batch_size=512)
+SMALL = lfi.NeuralRatio(
+    settings=lfi.TrainSettings(steps=2_000, batch_size=512),
+    width=64,
+    layers=2,
+    head_layers=None,
+    noise_model=False,
+)
 
 
 def by_lfire(summary: Summary, seed: int) -> tuple[LogRatio, int]:

@@ -3,7 +3,8 @@
     python tests/benchmarks/posterior_losses.py                       # the table of the tutorial
     python tests/benchmarks/posterior_losses.py --tasks slcp --losses KL LSIF
 
-Each loss trains the same critics (`NeuralRatio(depth=None)`) on 10,000 simulations, in 1,500 steps.
+Each loss trains the same critics (`NeuralRatio(head_layers=None)`) on 10,000 simulations, in
+1,500 steps.
 Two figures: the mean log posterior density of the parameters behind 500 other simulations, each
 normalised by a sum over 8,192 prior draws; and C2ST against sbibm's reference draws of two
 observations, 2,000 draws each (0.5 is perfect). Appends to results.csv; rows on record at this
@@ -54,7 +55,12 @@ def measure(task: str, name: str, seed: int) -> dict[str, float]:
     """Return the figures of one loss on one task, and the seconds of the processor to fit."""
     module = importlib.import_module(f"simulators.{task}")
     penalties = (lfi.penalties.Balance(100.0),) if name.endswith("balanced") else ()
-    method = lfi.NeuralRatio(loss=LOSSES[name], penalties=penalties, depth=None, steps=STEPS)
+    method = lfi.NeuralRatio(
+        settings=lfi.TrainSettings(steps=STEPS),
+        loss=LOSSES[name],
+        penalties=penalties,
+        head_layers=None,
+    )
     simulations = lfi.simulate(module, BUDGET, seed=seed, progress=False)
     before = time.process_time()
     posterior = method.fit(simulations, seed=seed, progress=False)

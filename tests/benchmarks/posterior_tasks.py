@@ -51,7 +51,9 @@ TASKS = (
 DRAWS = 10_000
 METHODS = {
     "ratio": lambda: lfi.NeuralRatio(),
-    "ratio, quick": lambda: lfi.NeuralRatio(steps=800, rank=0, depth=None),
+    "ratio, quick": lambda: lfi.NeuralRatio(
+        settings=lfi.TrainSettings(steps=800), rank=0, head_layers=None
+    ),
     "ratio, 3 members": lambda: lfi.NeuralRatio(members=3),
     "ratio, NRE-C": lambda: lfi.NeuralRatio(loss=lfi.losses.NREC()),
     "ratio, Bernoulli": lambda: lfi.NeuralRatio(loss=lfi.losses.Bernoulli()),

@@ -48,7 +48,7 @@ def measure(name: str, sampler: str, steps: int, seed: int) -> dict[str, float]:
     """Return what 10,000 draws of one task's first observation cost and are worth."""
     task = import_module(f"simulators.{name}")
     simulations = lfi.simulate(task, 5_000, seed=seed, progress=False)
-    method = lfi.NeuralRatio(width=128, depth=3, steps=steps)
+    method = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=steps), width=128, head_layers=3)
     posterior = lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
     begin = time.process_time()
     draws = posterior.draw(DRAWS, task.x_obs, seed=seed, sampler=BY_NAME[sampler])

@@ -17,7 +17,7 @@ def simulations():
 @pytest.mark.parametrize(
     ("method", "kind"),
     [
-        (lfi.NeuralRatio(steps=2, width=8), RatioPosterior),
+        (lfi.NeuralRatio(settings=lfi.TrainSettings(steps=2), width=8), RatioPosterior),
         (
             lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
             FlowPosterior,
@@ -78,7 +78,7 @@ def correlated():
 @pytest.mark.parametrize(
     "method",
     [
-        lfi.NeuralRatio(steps=300, width=16, rank=8, depth=None),
+        lfi.NeuralRatio(settings=lfi.TrainSettings(steps=300), width=16, rank=8, head_layers=None),
         lfi.PosteriorFlow(gaussian_steps=50, settings=lfi.TrainSettings(steps=1), width=16),
         lfi.SurrogateLikelihood(
             proposal=None, gaussian_steps=50, settings=lfi.TrainSettings(steps=1), width=16
@@ -86,7 +86,7 @@ def correlated():
         lfi.Pool(
             (
                 lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
-                lfi.NeuralRatio(steps=40, width=8),
+                lfi.NeuralRatio(settings=lfi.TrainSettings(steps=40), width=8),
             )
         ),
     ],

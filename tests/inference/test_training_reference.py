@@ -9,7 +9,7 @@ from support.conjugate import model
 import lfi
 from lfi.inference.training_reference import Misspecified, Seen
 
-QUICK = lfi.NeuralRatio(steps=20, width=8, rank=4, depth=None)
+QUICK = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20), width=8, rank=4, head_layers=None)
 FAR = torch.tensor([40.0, 0.0])
 
 

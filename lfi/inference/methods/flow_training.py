@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from lfi.inference.methods.checks import check_count, check_settings
 from lfi.networks import ConditionalFlow
+from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, torch_rng
 from lfi.training import Batch, History, Shuffled, Step, TrainSettings, train_one
 
@@ -91,8 +91,8 @@ class FlowMethod:
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "couplings", "bins", "gaussian_steps"):
-            check_count(name, getattr(self, name))
-        check_settings(self.settings)
+            check_whole(name, getattr(self, name))
+        check_instance("settings", self.settings, TrainSettings, optional=True)
 
     @property
     def restorable(self) -> bool:

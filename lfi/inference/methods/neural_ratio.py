@@ -1,9 +1,8 @@
 """Neural ratio estimation: a critic learns to tell (theta, x) from shuffled pairs.
 
-Whatever loss of the comparison room it minimises, its optimum is log p(theta, x) / p(theta) p(x)
-(or that up to a function of x), and so a posterior. Nothing here depends on which loss: the method
-is a contrast, a loss and one player. What the critic is, and how kinds of critics are weighed, is
-`lfi.networks.critics.pair`'s and `ratio_training`'s.
+Whichever loss of `lfi.losses` it minimises, its optimum is log p(theta, x) / p(theta) p(x), or that
+up to a function of x, and so gives the posterior. Several kinds of critics are trained
+(`critic_stages`) and stacked on held-out simulations (`ratio_training`).
 
 References:
     Hermans, Begy & Louppe, 2020. arXiv:1903.04057 (Bernoulli: NRE-A)
@@ -14,8 +13,6 @@ References:
     (ensembles)
 """
 
-import copy
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -23,89 +20,91 @@ import torch
 from torch import Tensor, nn
 
 from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
+from lfi.inference.methods.critic_stages import CriticDesign, CriticStage, critic_stages
 from lfi.inference.methods.online import Fresh
-from lfi.inference.methods.ratio_training import OTHERS, Stage, keep, train, weigh
+from lfi.inference.methods.ratio_training import (
+    OTHERS,
+    stack_critics,
+    substantial,
+    train_critic,
+)
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
-from lfi.networks import (
-    MeasuredCritic,
-    MixedCritic,
-    PairCritic,
-    ScatterCritic,
-    ValidCritic,
-    size_of,
-)
+from lfi.networks import EnsembleCritic, PairCritic, ValidCritic, embedding_sizes
+from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
-from lfi.training import Batch, Batches, History, Shuffled
+from lfi.training import Batch, Batches, History, Shuffled, folds
 
-EPOCHS = 80  # the most passes over the simulations that a critic makes
-FAMILY_SHARE, FAMILY_RATE, FAMILY_DECAY = 0.5, 0.05, 1e-3  # it has few weights
-MOST_HELD_OUT = 2_048  # simulations
-NOISY = {"measured": MeasuredCritic, "scatter": ScatterCritic}  # where simulators end in noise
-FEW = 16  # numbers, up to which what they have to do with each other is learnt
-RATES = {"measured": 6e-3, "scatter": 1e-2}  # their scales have far to go
+MAX_HELD_OUT = 2_048  # simulations
 
 
-@dataclass(frozen=True)
-class NeuralRatio:
-    """A posterior by a neural density ratio.
+@dataclass(frozen=True, kw_only=True)
+class NeuralRatio(CriticDesign):
+    """A posterior by neural ratio estimation.
 
     Attributes:
         loss: Any critic loss that recovers the ratio, at least up to a function of x.
-        penalties: What else is asked of the critic; none that moves the optimum. `Balance(100.0)`
-            makes posteriors that are rather too wide than too narrow,
-            and has their sum tempered until held-out simulations are covered.
-        members: How many critics are averaged, each with other simulations held out. Several cost
-            as many times the work and are surer of what they know, and less of what they do not.
-        rank: Products of networks that the critic of products sums; 0 trains none.
-        width: The width of these networks; those of the head have half of it.
+        penalties: Penalties added to the loss; none that moves the optimum. `Balance(100.0)` makes
+            posteriors conservative, and has their sum tempered until held-out simulations are
+            covered.
+        members: How many ensembles of critics are averaged, each with other simulations held out.
+            Several cost as many times the work, and average the epistemic uncertainty out.
+        settings: How critics are trained; what is None in it is 3,000 steps, at most 80 epochs,
+            batches of a fortieth of the simulations, between 64 and 1,024, a learning rate of
+            2e-3 with one cycle, a weight decay of 1e-2, an average of 0.99, gradients clipped at 5,
+            a patience of 8 of 25 validations, and a tenth of the simulations, at most 2,048, held
+            out. The exponential family takes half of the steps, at a rate of its own, as noise
+            models have one.
+        contrasts: Shuffled pairs beside each joint one of the MLP critic, or of your own
+            (contrastive losses count the joint one among them). Other critics compare all pairs of
+            a batch.
+        width: The width of the networks; that of the MLP critic is half of it.
         layers: The residual blocks of these networks.
-        depth: The residual blocks of the head; None trains none.
-        measured: Whether a critic for simulators that end in noise is trained too: a
-            `ScatterCritic` where x, or its embedding, is at most 16 numbers, whose noise may have
-            any shape, and a `MeasuredCritic` where it is more.
-        contrasts: Shuffled pairs beside each joint one where the critic has a head, or is your own
-            (contrastive losses count the joint one among them). Products compare all pairs.
-        dropout: In the networks of the products, while training.
-        steps: How many steps to train; never more than 80 passes over the simulations.
-        batch_size: None takes a fortieth of the simulations, between 64 and 1024.
-        learning_rate: Its peak; a one-cycle schedule.
-        weight_decay: AdamW's.
-        held_out: The share of simulations on which the best weights are chosen.
+        rank: The length of the bilinear critic's inner product; None or 0 trains no such critic.
+        head_layers: The residual blocks of the MLP critic; None trains no such critic.
+        noise_model: Whether a critic for simulators that end in noise is trained too: a
+            mixture-density one where x, or its embedding, is at most 16 numbers, whose noise may
+            have any shape, and a Gaussian-likelihood one where it is more.
+        dropout: In the bilinear critic's networks, while training.
         embedding: A network of x, (n, *event) to (n, k), that is trained along: for series, sets
             and images, such as `lfi.networks.SeriesEmbedding`.
         critic: A critic of your own with `embed_theta`, `embed_x`, `embed` and `pair`, as
             `lfi.networks.PairCritic` has them, trained in place of all others. If it has a method
-            `learn(theta, x)`, that is called with the training data first.
+            `fit_from_data(theta, x)`, that is called with the training data first.
+
+    Raises:
+        TypeError: If a field is of another type.
+        ValueError: If a number is out of range, or the loss with its penalties gives no posterior.
     """
 
     loss: CriticLoss = NREB()
     penalties: tuple[Penalty, ...] = ()
     members: int = 1
-    rank: int = 128
-    width: int = 128
-    layers: int = 3
-    depth: int | None = 3
-    measured: bool = True
-    contrasts: int = 40
-    dropout: float = 0.1
-    steps: int = 3_000
-    batch_size: int | None = None
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    held_out: float = 0.1
-    embedding: nn.Module | None = None
-    critic: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("members", self.members)
+        check_instance("loss", self.loss, CriticLoss, "a critic loss")
+        if self.recovers < Recovers.UP_TO_X:
+            raise ValueError(
+                f"loss: {self.loss} with penalties {self.penalties} recovers {self.recovers.name} "
+                "of the ratio and gives no posterior: take a loss that recovers the ratio"
+            )
+
+    @property
+    def recovers(self) -> Recovers:
+        """What its critics recover of the ratio."""
+        return recovered(self.loss, self.penalties)
 
     @property
     def restorable(self) -> bool:
-        """Whether a file alone brings its posteriors back: not with networks of your own."""
+        """Whether `lfi.load` rebuilds the posterior from its file alone."""
         if self.critic is None:
             return self.embedding is None
-        known = PairCritic | MeasuredCritic | ScatterCritic
-        return isinstance(self.critic, known) and bool(self.critic.spec)
+        spec = getattr(self.critic, "spec", None)
+        return isinstance(spec, dict) and "kind" in spec
 
     def fit(
         self,
@@ -129,16 +128,16 @@ class NeuralRatio:
             progress: Show a bar on a terminal.
 
         Raises:
-            ValueError: If the loss gives no posterior, or there are too few simulations.
+            ValueError: If there are too few simulations.
         """
-        recovers = self._recovers()
-        n = len(usable(simulations)[0])
-        stages = self._stages(n, EPOCHS * n, tuple(simulations.x.shape[1:]))
+        valid = usable(simulations)
+        stages = critic_stages(self, len(valid[0]), simulations.x.shape[1:])
 
-        def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
-            return Shuffled(*data, size=min(stage.batch_size, len(data[0][0])), device=device)
+        def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
+            size = min(stage.settings.batch_size, len(data[0][0]))
+            return Shuffled(*data, size=size, device=device)
 
-        return self._fit(simulations, stages, source, recovers, seed, device, progress)
+        return self._fit(simulations, valid, stages, source, seed, device, progress)
 
     def fit_online(
         self,
@@ -153,188 +152,110 @@ class NeuralRatio:
 
         Args:
             simulator: A simulator, or a module with `prior` and `simulate`.
-            first: Simulations made beforehand: they give the scales, some of them are held out,
-                and they tell where the simulator fails.
+            first: Simulations made beforehand: the scales are fitted to them, some of them are held
+                out, and they show where the simulator fails.
             seed: None takes fresh entropy, which the history records.
             device: Where to train.
             progress: Show bars on a terminal.
 
         Raises:
-            ValueError: If the loss gives no posterior, or too few of the first are valid.
+            ValueError: If too few of the first are valid.
             RuntimeError: If hardly any simulation is valid later on.
 
         Example:
             >>> from torch.distributions import Normal
             >>> simulator = lfi.Simulator(lambda theta: theta + 1, prior={"a": Normal(0.0, 1.0)})
-            >>> quick = lfi.NeuralRatio(steps=5, width=8, rank=4, depth=None, batch_size=32)
+            >>> few = lfi.TrainSettings(steps=5, batch_size=32)
+            >>> quick = lfi.NeuralRatio(settings=few, width=8, rank=4, head_layers=None)
             >>> quick.fit_online(simulator, first=200, seed=1).names
             ('a',)
         """
-        recovers = self._recovers()
         simulator, seed = as_simulator(simulator), fresh(seed)
         simulations = simulate(simulator, first, seed=child(seed, 4), progress=progress)
-        event = tuple(simulations.x.shape[1:])
-        stages = self._stages(len(usable(simulations)[0]), None, event)
+        valid = usable(simulations)
+        stages = critic_stages(self, len(valid[0]), simulations.x.shape[1:], max_epochs=None)
 
-        def source(stage: Stage, data: tuple[Batch, Batch], seed: int) -> Batches:
-            size = stage.batch_size
+        def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
+            size = stage.settings.batch_size
             return Fresh(simulator, data[1], size=size, seed=child(seed, 2), device=device)
 
-        return self._fit(simulations, stages, source, recovers, seed, device, progress)
-
-    def _recovers(self) -> Recovers:
-        """Return what the critic will tell of the ratio, if that is enough."""
-        recovers = recovered(self.loss, self.penalties)
-        if recovers < Recovers.UP_TO_X:  # before hours of training, not after them
-            raise ValueError(
-                f"loss: {self.loss} with penalties {self.penalties} recovers {recovers.name} of "
-                "the ratio and gives no posterior: take a loss that recovers the ratio"
-            )
-        if self.members < 1:
-            raise ValueError(f"members must be at least 1, got {self.members}")
-        return recovers
+        return self._fit(simulations, valid, stages, source, seed, device, progress)
 
     def _fit(
         self,
         simulations: Simulations,
-        stages: list[Stage],
-        source: Callable[[Stage, tuple[Batch, Batch], int], Batches],
-        recovers: Recovers,
+        valid: tuple[Tensor, Tensor],
+        stages: list[CriticStage],
+        source: Callable[[CriticStage, tuple[Batch, Batch], int], Batches],
         seed: int | None,
         device: str,
         progress: bool,
     ) -> RatioPosterior:
-        """Train every member's critics, and mix them."""
-        theta, x = simulations.ok()
-        theta, x = theta.to(torch.float32), x.to(torch.float32)
+        """Train every member's critics, and stack them."""
+        theta, x = (part.to(torch.float32) for part in valid)
         seed, prior = fresh(seed), simulations.prior
-        critics, weights, histories, names = [], [], [], []
-        total = self.members * sum(stage.steps for stage in stages)
+        critics, weights, kinds, histories, names = [], [], [], [], []
+        total = self.members * sum(stage.settings.steps for stage in stages)
+        splits = folds(
+            len(theta),
+            self.filled.held_out,
+            torch_rng(seed, 0),
+            number=self.members,
+            max_held_out=MAX_HELD_OUT,
+        )
         with bar("fitting the ratio", total, progress) as advance:
-            for member in range(self.members):
-                data = self._split(theta, x, member, seed)
-                trained = []
+            for member, fold in enumerate(splits):
+                data, trained = fold.split((theta, x)), []
                 for i, critic in enumerate(self._critics(stages, prior, data[0], member, seed)):
-                    history = train(
+                    own = child(seed, 2, member, i)
+                    history = train_critic(
                         critic,
                         stages[i],
                         self.loss,
                         self.penalties,
-                        recovers,
-                        source(stages[i], data, child(seed, 2, member, i)),
-                        seed=child(seed, 2, member, i),
+                        source(stages[i], data, own),
+                        seed=own,
                         device=device,
                         advance=advance,
                     )
                     trained.append(critic)
                     histories.append(history)
-                    names.append(stages[i].name + (f" {member + 1}" if self.members > 1 else ""))
+                    number = f" {member + 1}" if self.members > 1 else ""
+                    names.append(stages[i].kind.name + number)
                 held = tuple(part.to(device) for part in data[1])
                 others = data[0][0][:OTHERS].to(device)
-                if len(theta) == len(simulations):  # else they are the valid ones' law, not this
+                if len(theta) == len(simulations):  # or else they are not p(theta)
                     others = prior.sample(OTHERS, seed=numpy_rng(seed, 4)).to(others)
-                weighed = weigh(recovers, self.penalties, trained, held, others)
-                kept, weighed = keep(trained, weighed)
-                critics += kept
-                weights += [weight / self.members for weight in weighed]
-        said = "weights " + ", ".join(
-            f"{self._kind(critic)} {weight:.2f}"
-            for critic, weight in zip(critics, weights, strict=True)
+                stacked = stack_critics(self.recovers, self.penalties, trained, held, others)
+                for i in substantial(stacked):
+                    critics.append(trained[i])
+                    kinds.append(stages[i].kind.name)
+                    weights.append(float(stacked[i]) / self.members)
+        rows = theta[:1].to(device), x[:1].to(device)
+        critic = EnsembleCritic(
+            critics, weights, [embedding_sizes(critic, *rows) for critic in critics]
         )
-        critic = MixedCritic(critics, weights).to(device).eval()
+        critic = critic.to(device).eval()
         if len(theta) < len(simulations):
             validity = fit_validity(
                 simulations.theta, simulations.valid, prior, seed=child(seed, 3), device=device
             )
             critic = ValidCritic(critic, validity).eval()
-        history = History.joined(histories, names, notes=said, seed=seed)
-        return RatioPosterior(critic, prior, recovers, tuple(x.shape[1:]), (history,))
-
-    def _stages(self, n: int, most: int | None, event: tuple[int, ...]) -> list[Stage]:
-        """Return how each critic is trained on n simulations, seeing `most` rows at the most."""
-        size = self.batch_size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
-        size = min(size, int(n * (1 - self.held_out)))
-
-        def stage(name: str, contrasts: int | None, size: int) -> Stage:
-            steps = self.steps if most is None else min(self.steps, most // size)
-            if name == "family":
-                steps = max(1, round(FAMILY_SHARE * steps))
-                return Stage(name, contrasts, size, steps, FAMILY_RATE, FAMILY_DECAY)
-            rate = RATES.get(name, self.learning_rate)
-            return Stage(name, contrasts, size, steps, rate, self.weight_decay)
-
-        if self.critic is not None:
-            return [stage("critic", min(self.contrasts, size - 1), size)]
-        stages = [stage("family", None, size)]
-        if self.rank:
-            stages.append(stage("products", None, size))
-        half = max(min(size, 64), size // 2)  # where each pair costs more than an inner product
-        if self.depth is not None:
-            stages.append(stage("head", min(self.contrasts, half - 1), half))
-        if self.measured and self._numbers(event) <= FEW:
-            stages.append(stage("scatter", None, half))
-        elif self.measured:
-            stages.append(stage("measured", None, size))
-        return stages
-
-    def _numbers(self, event: tuple[int, ...]) -> int:
-        """Return how many numbers an x, or its embedding, is."""
-        if self.embedding is None:
-            return math.prod(event)
-        with isolated(0):  # a copy tells: the caller's own is left as it is, statistics included
-            return size_of(copy.deepcopy(self.embedding), event)
+        notes = [f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)]
+        history = History.joined(histories, names, notes="weights " + ", ".join(notes), seed=seed)
+        return RatioPosterior(critic, prior, self.recovers, tuple(x.shape[1:]), (history,))
 
     def _critics(
-        self, stages: list[Stage], prior: Prior, rows: Batch, member: int, seed: int
+        self, stages: list[CriticStage], prior: Prior, rows: Batch, member: int, seed: int
     ) -> Iterator[nn.Module]:
-        """Yield the critics to train; networks begin where the family has ended."""
-        if self.critic is not None:
-            critic = copy.deepcopy(self.critic)
-            if hasattr(critic, "learn"):
-                critic.learn(*rows)
-            yield critic
-            return
-        family = None
+        """Yield the critics to train; pair critics start from the trained exponential family."""
+        bounds, family = (prior.lower.tolist(), prior.upper.tolist()), None
         for i, stage in enumerate(stages):
-            embedding = copy.deepcopy(self.embedding)
-            ends = prior.lower.tolist(), prior.upper.tolist(), rows[1].shape[1:]
-            if stage.name in NOISY:
-                with isolated(child(seed, 1, member, i)):
-                    critic = NOISY[stage.name](
-                        *ends, width=self.width, layers=self.layers, embedding=embedding
-                    )
-                critic.learn(*rows)
-                yield critic
-                continue
             with isolated(child(seed, 1, member, i)):
-                critic = PairCritic(
-                    *ends,
-                    width=self.width if stage.name == "products" else self.width // 2,
-                    layers=self.layers if stage.name == "products" else 1,
-                    rank=self.rank if stage.name == "products" else 0,
-                    depth=self.depth if stage.name == "head" else None,
-                    dropout=self.dropout if stage.name == "products" else 0.0,
-                    embedding=embedding,
-                )
-            if family is None:
-                critic.learn(*rows)
-                family = critic
-            else:
-                critic.take(family)
+                critic = stage.kind.build(self, bounds, rows[1].shape[1:])
+            if family is not None and isinstance(critic, PairCritic):
+                critic.start_from(family)
+            elif hasattr(critic, "fit_from_data"):
+                critic.fit_from_data(*rows)
+            family = family or (critic if isinstance(critic, PairCritic) else None)
             yield critic
-
-    def _split(self, theta: Tensor, x: Tensor, member: int, seed: int) -> tuple[Batch, Batch]:
-        """Return the rows that a member trains on and those it holds out, others for each."""
-        order = torch.randperm(len(theta), generator=torch_rng(seed, 0))
-        held = max(1, min(int(len(theta) * self.held_out), MOST_HELD_OUT))
-        order = order.roll(-member * held)
-        kept, left = order[held:], order[:held]
-        return (theta[kept], x[kept]), (theta[left], x[left])
-
-    def _kind(self, critic: nn.Module) -> str:
-        if self.critic is not None:
-            return "critic"
-        for name, kind in NOISY.items():
-            if isinstance(critic, kind):
-                return name
-        return "products" if critic.rank else "family" if critic.head is None else "head"

@@ -21,8 +21,6 @@ import math
 import time
 from dataclasses import dataclass
 
-import numpy as np
-import scipy.optimize
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -36,12 +34,13 @@ from lfi.inference.posteriors.pooled import Choice, PooledPosterior
 from lfi.inference.types import Method, usable
 from lfi.runtime import child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
+from lfi.training import stacking_weights
 
 SHARE = 0.05  # of the simulations, on which methods are judged
 FEWEST, MOST = 50, 500  # simulations held out
 CANDIDATES = 256  # parameters over which the normalising constant of one x is summed
 SLIGHT = 0.05  # weights below it are left out
-HEAVIEST = 2.0  # of the weights
+MAX_WEIGHT = 2.0
 LOWEST = -1e4  # log w of a candidate that a member excludes
 
 
@@ -93,7 +92,7 @@ class Pool:
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 400, seed=1)
             >>> flow = lfi.PosteriorFlow(gaussian_steps=10, settings=lfi.TrainSettings(steps=2))
-            >>> pool = lfi.Pool((flow, lfi.NeuralRatio(steps=10)))
+            >>> pool = lfi.Pool((flow, lfi.NeuralRatio(settings=lfi.TrainSettings(steps=10))))
             >>> posterior = lfi.fit_posterior(simulations, method=pool, seed=1)
             >>> posterior.choice.names
             ('PosteriorFlow', 'NeuralRatio')
@@ -174,19 +173,11 @@ def score_table(
 
 def best_weights(table: Table) -> Float[Tensor, " k"]:
     """Return the weights of the highest mean log density."""
-
-    def objective(a: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = torch.tensor(a, dtype=torch.float64, requires_grad=True)
-        value = -table.densities(weights).mean()
-        (slope,) = torch.autograd.grad(value, weights)
-        return float(value.detach()), slope.numpy()
-
-    k = len(table.log_weights)
-    start = np.full(k, 1 / k)
-    found = scipy.optimize.minimize(
-        objective, start, jac=True, method="L-BFGS-B", bounds=[(0, HEAVIEST)] * k
+    return stacking_weights(
+        lambda weights: -table.densities(weights).mean(),
+        len(table.log_weights),
+        max_weight=MAX_WEIGHT,
     )
-    return torch.from_numpy(found.x)
 
 
 def pooled(

@@ -1,35 +1,24 @@
-"""Training critics of pairs: kinds of growing freedom, weighed on what is held out.
+"""Training critics of pairs one after the other, and stacking them on held-out simulations.
 
-Nobody knows beforehand how free a critic may be. On ten thousand simulations of a linear model a
-network learns noise that a linear critic cannot; on two crescents a linear critic learns nothing.
-So four kinds are trained on the same rows,
-
-    family      an exponential family with natural parameters linear in x
-    products    the family and inner products of networks, on all pairs of each batch
-    head        the family and a network of the two embeddings' sum, on some pairs
-    measured    features of x that are Gaussian given theta, by networks of theta,
-    scatter     or, in its place where x is few numbers, a function of theta and noise of one shape
-
-the second and third beginning where the first ended, and the log ratio is their sum with the
-non-negative weights of least held-out log-loss, a convex problem of four numbers. Weights that sum
-to less than 1 temper what is too sure of itself. Kinds whose weight vanishes are dropped.
+Nobody knows beforehand how flexible a critic may be. On ten thousand simulations of a linear model
+a network learns noise that a linear critic cannot; on two crescents a linear critic learns nothing.
+So several kinds (`critic_stages`) are trained on the same rows, and the log ratio is their sum with
+the non-negative weights of least held-out log-loss, a convex problem of a few numbers. Weights that
+sum to less than 1 temper an overconfident ratio. Critics whose weight vanishes are dropped.
 
 Each is stopped where the held-out log-loss is least, whichever loss it minimises: Bernoulli's where
 the ratio itself is claimed, and the softmax cross-entropy, which ignores functions of x, where it
-is not, both over all pairs of 128 held-out rows. The weights are judged by the same losses among
-2,048 parameters: what is finer than 128 can tell would be weighed blindly.
+is not, both over all pairs of 128 held-out rows. The weights are chosen by the same losses among
+2,048 parameters: what is finer than 128 can resolve would be weighted blindly.
 
 References:
     Breiman, Stacked regressions, Machine Learning 1996.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from lfi.comparison import (
@@ -46,40 +35,17 @@ from lfi.comparison import (
     joint_among,
     joint_vs_marginals,
     objective,
+    recovered,
 )
-from lfi.runtime import Advance, child, held_out_note, isolated, torch_rng
-from lfi.training import Batch, Batches, History, Monitor, Player, Step, adamw, fit, one_cycle
+from lfi.inference.methods.critic_stages import CriticStage
+from lfi.runtime import Advance, child, isolated, torch_rng
+from lfi.training import Batch, Batches, History, Step, stacking_weights, train_one
 
-JUDGEMENTS = 25  # how often a critic is judged on what is held out
-PATIENCE = 8  # judgements without improvement that end its training
-PART = 128  # held-out rows whose pairs are all compared
-OTHERS = 2_048  # parameters that each held-out x is compared with when critics are weighed
+VALIDATIONS = 25  # of one critic's training
+CHUNK = 128  # held-out rows whose pairs are all compared
+OTHERS = 2_048  # parameters that each held-out x is compared with when critics are stacked
 HALVINGS = 12  # of the interval in which a temper lies
-ROWS = 16  # held-out x compared at a time: this bounds the memory
-AVERAGE = 0.99  # decay of the averaged weights
-CLIP = 5.0  # the largest norm of a gradient
-NEGLIGIBLE = 0.02  # a kind's weight below which it is dropped
-
-
-@dataclass(frozen=True)
-class Stage:
-    """How one critic is trained.
-
-    Attributes:
-        name: The kind of critic.
-        contrasts: Shuffled pairs beside each joint one; None for all that a batch has.
-        batch_size: Rows of a batch.
-        steps: The most steps.
-        learning_rate: Its peak.
-        weight_decay: AdamW's.
-    """
-
-    name: str
-    contrasts: int | None
-    batch_size: int
-    steps: int
-    learning_rate: float
-    weight_decay: float
+NEGLIGIBLE = 0.02  # a weight's share of all, below which its critic is dropped
 
 
 def contrast_for(loss: CriticLoss, contrasts: int | None) -> Contrast:
@@ -89,26 +55,26 @@ def contrast_for(loss: CriticLoss, contrasts: int | None) -> Contrast:
     )
 
 
-def judge_for(recovers: Recovers) -> CriticLoss:
-    """Return the proper log-loss by which critics are judged, whatever they were trained with."""
+def validation_loss(recovers: Recovers) -> CriticLoss:
+    """Return the proper log-loss that validates critics, whatever they were trained with."""
     return Bernoulli() if recovers == Recovers.RATIO else NREB()
 
 
 def held_out_values(recovers: Recovers, critic: EmbeddingCritic, held_out: Batch) -> list[Values]:
-    """Return a critic's values at all pairs of each 128 held-out rows; an incomplete part is left.
+    """Return a critic's values at all pairs of each 128 held-out rows.
 
-    Fewer rows than that are one part.
+    An incomplete chunk at the end is left out; fewer rows than that are one chunk.
     """
-    contrast, rng = contrast_for(judge_for(recovers), None), torch_rng(0)
-    size = min(PART, len(held_out[0]))
+    contrast, rng = contrast_for(validation_loss(recovers), None), torch_rng(0)
+    size = min(CHUNK, len(held_out[0]))
     whole = len(held_out[0]) // size * size
     parts = zip(*(tensor[:whole].split(size) for tensor in held_out), strict=True)
     return [contrast(critic, part, rng) for part in parts]
 
 
 def held_out_loss(recovers: Recovers, critic: EmbeddingCritic) -> Callable[[Batch], float]:
-    """Return what judges a critic on held-out rows: the log-loss of all pairs."""
-    loss = judge_for(recovers)
+    """Return a function of held-out rows: the critic's log-loss of all pairs."""
+    loss = validation_loss(recovers)
 
     @torch.no_grad()
     def measure(held_out: Batch) -> float:
@@ -118,12 +84,11 @@ def held_out_loss(recovers: Recovers, critic: EmbeddingCritic) -> Callable[[Batc
     return measure
 
 
-def train(
+def train_critic(
     critic: nn.Module,
-    stage: Stage,
+    stage: CriticStage,
     loss: CriticLoss,
     penalties: tuple[Penalty, ...],
-    recovers: Recovers,
     batches: Batches,
     *,
     seed: int,
@@ -133,14 +98,13 @@ def train(
     """Train one critic in place.
 
     Args:
-        critic: The critic, standardisation learnt.
-        stage: How.
+        critic: The critic, standardisation fitted.
+        stage: How it is trained.
         loss: What it minimises.
-        penalties: What else is asked of it.
-        recovers: What both together recover of the ratio.
+        penalties: Penalties added to the loss.
         batches: (theta, x) to train on, and those held out.
         seed: Of batches and dropout.
-        device: Where.
+        device: Where to train.
         advance: Told of every step.
     """
     contrast = contrast_for(loss, stage.contrasts)
@@ -149,90 +113,77 @@ def train(
         values = contrast(critic, batch, step.rng)
         return objective(loss, penalties, critic, values, step.rng, step.index)
 
-    player = Player(
-        stage.name,
-        critic,
-        risk,
-        adamw(stage.learning_rate, weight_decay=stage.weight_decay),
-        ema=AVERAGE,
-        clip=CLIP,
-    )
     with isolated(child(seed, 0)):  # dropout draws from the global state
-        history = fit(
-            [player],
+        return train_one(
+            critic,
+            risk,
             batches,
-            steps=stage.steps,
-            monitor=Monitor(
-                held_out_loss(recovers, critic),
-                every=max(1, stage.steps // JUDGEMENTS),
-                patience=PATIENCE,
-            ),
-            schedule=one_cycle(),
+            stage.settings,
+            validate=held_out_loss(recovered(loss, penalties), critic),
+            validations=VALIDATIONS,
+            name=stage.kind.name,
             seed=child(seed, 1),
             device=device,
-            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
+            advance=advance,
         )
-    advance(stage.steps - history.steps)
-    return history
 
 
 @torch.no_grad()
-def weigh(
+def stack_critics(
     recovers: Recovers,
     penalties: tuple[Penalty, ...],
     critics: Sequence[nn.Module],
     held_out: Batch,
     others: Float[Tensor, "k ..."],
-) -> Float[np.ndarray, " c"]:
-    """Return the non-negative weights of critics whose sum has the least held-out log-loss.
+    *,
+    rows: int = 16,
+) -> Float[Tensor, " c"]:
+    """Return the non-negative stacking weights of critics: those of least held-out log-loss.
 
     Each held-out x is compared with its own theta and with the same others, so many that the
     log-loss is, up to a constant, minus the log density of the posterior that the sum gives.
 
     Args:
-        recovers: What the critics tell.
-        penalties: A `Balance` among them is asked of the sum too, as that of balanced critics is
-            not balanced, and the sum is tempered until its regions hold the truth as often as they
-            say: a ratio can be balanced and too sure, on few simulations by a fifth of its cover.
+        recovers: What the critics recover of the ratio.
+        penalties: A `Balance` among them applies to the sum too, as that of balanced critics is
+            not balanced, and the sum is tempered until its regions have their nominal coverage: a
+            ratio can be balanced and overconfident, on few simulations by a fifth of its coverage.
         critics: The critics.
         held_out: (theta, x) that they have not been fitted to.
-        others: Parameters drawn as these were, (k, D).
+        others: Parameters drawn from the same distribution, (k, D).
+        rows: How many held-out x are compared at a time.
     """
-    loss = judge_for(recovers)
+    loss = validation_loss(recovers)
     balances = tuple(penalty for penalty in penalties if isinstance(penalty, Balance))
     h_p, h_q = (
         torch.stack(parts).double()
-        for parts in zip(*(_compared(critic, held_out, others) for critic in critics), strict=True)
+        for parts in zip(
+            *(_compared(critic, held_out, others, rows) for critic in critics), strict=True
+        )
     )
-    rng = torch_rng(0)
+    rng, among = torch_rng(0), isinstance(loss, Contrastive)
 
-    def risk(w: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = torch.tensor(w, device=h_p.device, requires_grad=True)
-        with torch.enable_grad():
-            joint, shuffled = torch.tensordot(weights, h_p, 1), torch.tensordot(weights, h_q, 1)
-            among = isinstance(loss, Contrastive)
-            row = torch.cat([joint[:, None], shuffled[:, :-1]], 1) if among else joint
-            values = Values(row, shuffled, (), (), contrastive=among)
-            value = objective(loss, balances, critics[0], values, rng, 0)
-            (slope,) = torch.autograd.grad(value, weights)
-        return float(value.detach()), slope.cpu().numpy()
+    def risk(weights: Float[Tensor, " c"]) -> Tensor:
+        weights = weights.to(h_p)
+        joint, shuffled = torch.tensordot(weights, h_p, 1), torch.tensordot(weights, h_q, 1)
+        row = torch.cat([joint[:, None], shuffled[:, :-1]], 1) if among else joint
+        values = Values(row, shuffled, (), (), contrastive=among)
+        return objective(loss, balances, critics[0], values, rng, 0)
 
-    start = np.full(len(critics), 1 / len(critics))
-    bounds = [(0.0, None)] * len(critics)
-    found = minimize(risk, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    weights = stacking_weights(risk, len(critics))
     if balances:
-        weights = torch.from_numpy(found).to(h_p)
-        found *= covering_factor(torch.tensordot(weights, h_p, 1), torch.tensordot(weights, h_q, 1))
-    return found
+        joint, shuffled = (torch.tensordot(weights.to(h), h, 1) for h in (h_p, h_q))
+        weights *= covering_factor(joint, shuffled)
+    return weights
 
 
 def covering_factor(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) -> float:
-    """Return the largest factor of log ratios, at most 1, with which their regions are wide enough.
+    """Return the largest factor of log ratios, at most 1, with which regions do not undercover.
 
-    The highest regions that just hold the true parameters have contents spread evenly over (0, 1)
-    where content and coverage agree, and larger ones where regions are too small. With the factor,
-    no content is larger than its place among the n held-out ones by more than 1 / (4 sqrt n); of a
-    right posterior, chance makes one larger by 0.6 / sqrt n on average.
+    The smallest highest-density regions that hold the true parameters have contents uniform on
+    (0, 1) where content and coverage agree, and larger ones where regions undercover. With the
+    factor, no content exceeds its rank among the n held-out ones, over n, by more than
+    1 / (4 sqrt n); of an exact posterior, chance makes one larger by 0.6 / sqrt n on average.
 
     Args:
         joint: Log ratios of held-out pairs.
@@ -262,19 +213,20 @@ def covering_factor(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) ->
 
 
 def _compared(
-    critic: EmbeddingCritic, held_out: Batch, others: Tensor
+    critic: EmbeddingCritic, held_out: Batch, others: Tensor, rows: int
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
     """Return a critic's values at held-out pairs, and at their x with all others."""
     own, x = critic.embed(*held_out)
     embedded = critic.embed_theta(others)
-    tables = [critic.pair(embedded[None], part[:, None]) for part in x.split(ROWS)]
+    tables = [critic.pair(embedded[None], part[:, None]) for part in x.split(rows)]
     return critic.pair(own, x), torch.cat(tables)
 
 
-def keep(
-    critics: Sequence[nn.Module], weights: Float[np.ndarray, " k"]
-) -> tuple[list[nn.Module], list[float]]:
-    """Return the critics of some weight, and their weights."""
-    least = NEGLIGIBLE * weights.sum()
-    kept = [i for i, weight in enumerate(weights) if weight >= least]
-    return [critics[i] for i in kept], [float(weights[i]) for i in kept]
+def substantial(weights: Float[Tensor, " k"]) -> list[int]:
+    """Return the indices of weights that are not negligible beside their sum.
+
+    Example:
+        >>> substantial(torch.tensor([0.001, 0.6, 0.5]))
+        [1, 2]
+    """
+    return [int(i) for i in torch.where(weights >= NEGLIGIBLE * weights.sum())[0]]

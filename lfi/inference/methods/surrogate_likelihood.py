@@ -26,6 +26,7 @@ from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior, XGivenTheta
 from lfi.inference.types import usable
+from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import Batch, hold_out
@@ -48,8 +49,7 @@ class SurrogateLikelihood(FlowMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.proposal is not None and not isinstance(self.proposal, PosteriorFlow):
-            raise TypeError(f"proposal must be a PosteriorFlow or None, got {self.proposal!r}")
+        check_instance("proposal", self.proposal, PosteriorFlow, optional=True)
 
     def fit(
         self,

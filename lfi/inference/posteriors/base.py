@@ -95,7 +95,8 @@ class TargetPosterior(ABC):
         Example:
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 2_000, seed=1)
-            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=50), seed=1)
+            >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=50))
+            >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
             >>> posterior.sample(100, influenza.x_obs, seed=2).shape
             torch.Size([100, 3])
             >>> posterior.sample(100, simulations.x[:5], seed=2).shape

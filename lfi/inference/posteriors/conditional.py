@@ -23,7 +23,8 @@ class AmortisedPosterior(TargetPosterior):
         Example:
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
+            >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
             >>> posterior.condition({"beta": 1.8}).names
             ('gamma', 'phi_inv')
         """
@@ -35,7 +36,8 @@ class AmortisedPosterior(TargetPosterior):
         Example:
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
+            >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
             >>> posterior.trials().sample(10, simulations.x[:4], seed=1).shape  # four outbreaks
             torch.Size([10, 3])
         """

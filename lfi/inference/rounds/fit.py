@@ -37,6 +37,7 @@ from lfi.inference.types import Method
 from lfi.numerics.arrays import as_observation
 from lfi.runtime import child, fresh, numpy_rng
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
+from lfi.training import TrainSettings
 
 ROUNDS = 3  # unless the budget or the caller says otherwise
 SCOUT_SHARE = 1 / 12  # of the budget, for each round but the last
@@ -49,8 +50,8 @@ SETTLED = 0.8  # of the prior's mass: a box that keeps more than this ends the s
 
 Whole = TypeVar("Whole", Prior, Simulations)
 
-LAST = NeuralRatio(steps=1_500, depth=None, measured=False)
-SCOUT = NeuralRatio(steps=600, depth=None, measured=False)
+LAST = NeuralRatio(settings=TrainSettings(steps=1_500), head_layers=None, noise_model=False)
+SCOUT = NeuralRatio(settings=TrainSettings(steps=600), head_layers=None, noise_model=False)
 
 
 def box(theta: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
@@ -170,7 +171,8 @@ def fit_rounds(
     Example:
         >>> import lfi
         >>> from simulators import influenza
-        >>> quick = lfi.NeuralRatio(steps=30, width=8, rank=4, depth=None)
+        >>> few = lfi.TrainSettings(steps=30)
+        >>> quick = lfi.NeuralRatio(settings=few, width=8, rank=4, head_layers=None)
         >>> posterior = lfi.fit_rounds(influenza, influenza.x_obs, budget=(500, 1_000), seed=1,
         ...     method=quick, scout=quick, parameters=["beta"])
         >>> posterior.names, posterior.prior.truncated

@@ -1,9 +1,10 @@
-"""Critics made of critics of pairs: weighted sums, and the correction for failed simulations.
+"""Ensembles of critics of pairs, and the correction for failed simulations.
 
-    MixedCritic       h = sum_k w_k h_k, members of an ensemble or kinds that held-out data weigh
+    EnsembleCritic    h = sum_k w_k h_k, the weights by stacking
     ValidCritic       h + log p(valid | theta), for simulators that fail
 
-Both have the face of a `PairCritic`: their embeddings are those of the members side by side.
+Both have the methods of a `PairCritic`; an ensemble's embeddings are those of its members,
+concatenated.
 
 A simulator that fails for some parameters gives data only where it does not. A ratio of the valid
 rows is p(x | theta, valid) / p(x | valid), and an observation is a valid outcome, so that
@@ -22,35 +23,59 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.critics.measured import MeasuredCritic
-from lfi.networks.critics.pair import EmbedsSides, PairCritic
-from lfi.networks.critics.scatter import ScatterCritic
+from lfi.networks.critics.gaussian_likelihood import (
+    GaussianLikelihoodCritic,
+    MixtureDensityCritic,
+)
+from lfi.networks.critics.pair import PairCritic, PairCriticBase
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates
 
 
-class MixedCritic(EmbedsSides):
+def embedding_sizes(
+    critic: nn.Module, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]
+) -> tuple[int, int]:
+    """Return the lengths of a critic's embeddings of theta and of x, found on some rows.
+
+    Example:
+        >>> critic = PairCritic([0.0], [1.0], (2,), rank=4, width=8)
+        >>> embedding_sizes(critic, torch.rand(1, 1).float(), torch.rand(1, 2).float())
+        (10, 10)
+    """
+    with torch.no_grad():
+        return critic.embed_theta(theta).shape[-1], critic.embed_x(x).shape[-1]
+
+
+class EnsembleCritic(PairCriticBase):
     """The weighted sum of several critics of pairs.
 
     Attributes:
         members: The critics.
         weights: Their weights; they need not sum to 1.
+        sizes: The lengths of each member's embeddings of theta and of x.
 
     Example:
         >>> one = PairCritic([0.0], [1.0], (2,), rank=4, width=8)
-        >>> twice = MixedCritic([one, one], [0.5, 0.5])
         >>> theta, x = torch.rand(3, 1).float(), torch.rand(3, 2).float()
+        >>> twice = EnsembleCritic([one, one], [0.5, 0.5], [embedding_sizes(one, theta, x)] * 2)
         >>> torch.allclose(twice(theta, x), one(theta, x))
         True
     """
 
-    def __init__(self, members: Sequence[nn.Module], weights: Sequence[float]) -> None:
-        if len(members) != len(weights) or not members:
-            raise ValueError(f"got {len(members)} members and {len(weights)} weights")
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        weights: Sequence[float],
+        sizes: Sequence[Sequence[int]],
+    ) -> None:
+        if not len(members) == len(weights) == len(sizes) or not members:
+            raise ValueError(
+                f"got {len(members)} members, {len(weights)} weights and {len(sizes)} sizes"
+            )
         super().__init__()
         self.members = nn.ModuleList(members)
         self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32))
-        self.widths: tuple[list[int], list[int]] = ([], [])
+        self.sizes = [list(pair) for pair in sizes]
 
     @property
     def spec(self) -> dict[str, Any] | None:
@@ -58,32 +83,29 @@ class MixedCritic(EmbedsSides):
         specs = [getattr(member, "spec", None) for member in self.members]
         if None in specs:
             return None
-        return {"members": specs, "weights": self.weights.tolist()}
+        return {"members": specs, "weights": self.weights.tolist(), "sizes": self.sizes}
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
-        """Return the members' embeddings of (..., theta_dim) side by side."""
-        return self._side_by_side([m.embed_theta(theta) for m in self.members], 0)
+        """Return the members' embeddings of (..., theta_dim), concatenated."""
+        return torch.cat([member.embed_theta(theta) for member in self.members], dim=-1)
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
-        """Return the members' embeddings of (..., *event) side by side."""
-        return self._side_by_side([m.embed_x(x) for m in self.members], 1)
+        """Return the members' embeddings of (..., *event), concatenated."""
+        return torch.cat([member.embed_x(x) for member in self.members], dim=-1)
 
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
     ) -> Float[Tensor, "*pairs"]:
         """Return the log ratio of embeddings, broadcasting over leading dimensions."""
+        of_theta, of_x = zip(*self.sizes, strict=True)
         parts = zip(
             self.members,
             self.weights,
-            theta.split(self.widths[0], dim=-1),
-            x.split(self.widths[1], dim=-1),
+            theta.split(of_theta, dim=-1),
+            x.split(of_x, dim=-1),
             strict=True,
         )
         return sum(weight * member.pair(t, y) for member, weight, t, y in parts)
-
-    def _side_by_side(self, parts: list[Tensor], side: int) -> Tensor:
-        self.widths[side][:] = [part.shape[-1] for part in parts]
-        return torch.cat(parts, dim=-1)
 
 
 class Validity(nn.Module):
@@ -104,7 +126,7 @@ class Validity(nn.Module):
         return F.logsigmoid(self.logit(theta))
 
 
-class ValidCritic(EmbedsSides):
+class ValidCritic(PairCriticBase):
     """A critic fitted to valid simulations, corrected for those that failed.
 
     Attributes:
@@ -137,21 +159,24 @@ class ValidCritic(EmbedsSides):
         return self.critic.pair(theta[..., :-1], x) + theta[..., -1]
 
 
+KINDS = {
+    kind.__name__: kind for kind in (PairCritic, GaussianLikelihoodCritic, MixtureDensityCritic)
+}
+
+
 def build_critic(spec: dict[str, Any]) -> nn.Module:
     """Build the critic whose `spec` this is, untrained.
 
     Example:
-        >>> critic = MixedCritic([PairCritic([0.0], [1.0], (2,), rank=4)], [1.0])
+        >>> critic = PairCritic([0.0], [1.0], (2,), rank=4)
         >>> build_critic(critic.spec).spec == critic.spec
         True
     """
     if "members" in spec:
-        return MixedCritic([build_critic(member) for member in spec["members"]], spec["weights"])
+        members = [build_critic(member) for member in spec["members"]]
+        return EnsembleCritic(members, spec["weights"], spec["sizes"])
     if "validity" in spec:
         return ValidCritic(build_critic(spec["critic"]), Validity(**spec["validity"]))
     arguments = dict(spec)
     places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
-    for name, kind in (("measured", MeasuredCritic), ("scatter", ScatterCritic)):
-        if arguments.pop(name, False):
-            return kind(*places, **arguments)
-    return PairCritic(*places, **arguments)
+    return KINDS[arguments.pop("kind")](*places, **arguments)

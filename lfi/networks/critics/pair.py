@@ -1,33 +1,38 @@
-r"""The critic of pairs: log p(theta, x) / p(theta) p(x), by what each side says for itself.
+r"""The critic of pairs: log p(theta, x) / p(theta) p(x) from embeddings of each side.
 
 The likelihood of an exponential family has a log ratio that is an inner product,
 
     log p(x | theta) / p(x)  =  phi(theta) . psi(x),
 
-phi its natural parameters and psi its sufficient statistics, each with a column for what the other
-side's normalisation adds. So a critic of pairs begins with products, in three levels:
+phi its natural parameters and psi its sufficient statistics, each with a column for the other
+side's normalisation. So a critic of pairs begins with inner products, in three levels:
 
-    family      phi = (theta, theta theta', a(theta), 1), psi linear in x, and b(x): a Gaussian of
-                theta whose mean depends on x, and linear models with any noise. Few weights, and
-                exact where they suffice.
-    products    phi and psi are networks with `rank` numbers each. An inner product approximates
-                any ratio as the rank grows, and learns statistics and parameters of a family.
-    head        a network of the sum of two embeddings, for what depends on differences of theta
-                and x on a fine scale, which no product of moderate rank resolves.
+    exponential family  phi = (theta, theta theta', a(theta), 1), psi linear in x, and b(x): a
+                        Gaussian of theta whose mean depends on x, and linear models with any noise.
+                        Few weights, and exact where they suffice.
+    bilinear            phi and psi are networks with `rank` numbers each. An inner product
+                        approximates any ratio as the rank grows, and learns statistics and
+                        parameters of a family.
+    MLP                 a network of the sum of two embeddings, for what depends on differences of
+                        theta and x on a fine scale, which no inner product of moderate rank
+                        resolves.
 
 Every level adds to the log ratio. An inner product compares all parameters of a batch with all
-data by one matrix product, so it is trained with hundreds of contrasts at the price of one; a head
-costs its network for each pair. Either way a side is embedded once, and a posterior of one x_obs
-embeds it once.
+data by one matrix product, so it is trained with hundreds of contrasts at the price of one; an MLP
+is evaluated for each pair. Either way a side is embedded once, and a posterior of one x_obs embeds
+it once.
 
 References:
     Hermans, Begy & Louppe, Likelihood-free MCMC with amortized approximate ratio estimators, 2020.
     arXiv:1903.04057
+    Poole et al., On variational bounds of mutual information, 2019. arXiv:1905.06922 (separable and
+    joint critics)
     Radford et al., Learning transferable visual models (CLIP), 2021. arXiv:2103.00020 (all pairs of
     a batch by inner products)
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -36,7 +41,7 @@ from torch import Tensor, nn
 from lfi.networks.residual import Tower, linear, trunk
 from lfi.networks.standardise import Coordinates, Features
 
-NORMALISERS = 32  # the width of the networks a(theta) and b(x) of the family
+FAMILY_WIDTH = 32  # of the networks a(theta) and b(x) of the exponential family
 
 
 def inner(a: Float[Tensor, "*a e"], b: Float[Tensor, "*b e"]) -> Float[Tensor, "*ab"]:
@@ -60,11 +65,11 @@ def inner(a: Float[Tensor, "*a e"], b: Float[Tensor, "*b e"]) -> Float[Tensor, "
     return (a * b).sum(-1)
 
 
-class Family(nn.Module):
+class ExponentialFamily(nn.Module):
     """An exponential family in (theta, theta theta'), its natural parameters linear in x.
 
     Attributes:
-        size: How many products it is.
+        size: The length of phi and psi.
     """
 
     def __init__(self, theta_dim: int, x_dim: int) -> None:
@@ -76,9 +81,9 @@ class Family(nn.Module):
         self.slope = linear(x_dim, theta_dim)
         self.curvature = nn.Parameter(torch.zeros(squares, dtype=torch.float32))
         self.of_theta = nn.Sequential(
-            linear(theta_dim, NORMALISERS), nn.SiLU(), linear(NORMALISERS, 1)
+            linear(theta_dim, FAMILY_WIDTH), nn.SiLU(), linear(FAMILY_WIDTH, 1)
         )
-        self.of_x = nn.Sequential(linear(x_dim, NORMALISERS), nn.SiLU(), linear(NORMALISERS, 1))
+        self.of_x = nn.Sequential(linear(x_dim, FAMILY_WIDTH), nn.SiLU(), linear(FAMILY_WIDTH, 1))
         for last in (self.slope, self.of_theta[-1], self.of_x[-1]):  # begin at log r = 0
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -90,14 +95,14 @@ class Family(nn.Module):
         return torch.cat([c, squares, self.of_theta(c), one], dim=-1)
 
     def psi(self, f: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
-        """Return what multiplies phi: (A f, curvature, 1, b(f)) of features (..., x_dim)."""
+        """Return (A f, curvature, 1, b(f)) of features (..., x_dim)."""
         one = torch.ones_like(f[..., :1])
         curvature = self.curvature.expand(*f.shape[:-1], -1)
         return torch.cat([self.slope(f), curvature, one, self.of_x(f)], dim=-1)
 
 
-class EmbedsSides(nn.Module):
-    """What critics of pairs share that have `embed_theta`, `embed_x` and `pair`."""
+class PairCriticBase(nn.Module):
+    """Base of critics of pairs with `embed_theta`, `embed_x` and `pair`."""
 
     def embed(
         self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
@@ -112,17 +117,17 @@ class EmbedsSides(nn.Module):
         return self.pair(*self.embed(theta, x))
 
 
-class LearnsScales(EmbedsSides):
-    """What critics of pairs share that have `coordinates` of theta and `features` of x."""
+class FitsScales(PairCriticBase):
+    """Base of critics of pairs with `coordinates` of theta and `features` of x."""
 
-    def learn(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""
         self.coordinates.learn(theta)
         if hasattr(self.features, "learn"):
             self.features.learn(x)
 
 
-class PairCritic(LearnsScales):
+class PairCritic(FitsScales):
     """log p(theta, x) / p(theta) p(x), standardisation included.
 
     Attributes:
@@ -143,7 +148,7 @@ class PairCritic(LearnsScales):
         *,
         width: int = 64,
         rank: int = 0,
-        depth: int | None = None,
+        head_layers: int | None = None,
         layers: int = 2,
         dropout: float = 0.0,
         embedding: nn.Module | None = None,
@@ -155,48 +160,42 @@ class PairCritic(LearnsScales):
             upper: Their upper bounds.
             x_shape: The shape of one x.
             width: Of all networks.
-            rank: How many products of networks are added to the family; 0 for none.
-            depth: How many residual blocks a head has; None for no head.
-            layers: How many residual blocks the embeddings of theta and of x have.
+            rank: The length of the networks' inner product; 0 for none.
+            head_layers: Residual blocks of the MLP of pairs; None for none.
+            layers: Residual blocks of the embeddings of theta and of x.
             dropout: In all residual blocks, while training.
             embedding: A network of x, (n, *event) to (n, k), in place of standardised entries: for
                 series, sets and images. A method `learn(x)` of it is called with training data.
         """
         super().__init__()
-        self.spec = (
-            None
-            if embedding is not None
-            else {
-                "lower": list(lower),
-                "upper": list(upper),
-                "x_shape": list(x_shape),
-                "width": width,
-                "rank": rank,
-                "depth": depth,
-                "layers": layers,
-                "dropout": dropout,
-            }
-        )
+        shape = {
+            "width": width,
+            "rank": rank,
+            "head_layers": head_layers,
+            "layers": layers,
+            "dropout": dropout,
+        }
+        self.spec = spec_of(self, lower, upper, x_shape, embedding, **shape)
         self.coordinates = Coordinates(lower, upper)
         self.features = Features(x_shape) if embedding is None else embedding
         theta_dim, x_dim = self.coordinates.size, size_of(self.features, x_shape)
-        self.family = Family(theta_dim, x_dim)
-        self.rank, self.width = rank, 0 if depth is None else width
+        self.family = ExponentialFamily(theta_dim, x_dim)
+        self.rank, self.width = rank, 0 if head_layers is None else width
         self.products = self.family.size + (rank + 2 if rank else 0)
         out = (rank + 1 if rank else 0) + self.width
         tower = {"width": width, "depth": layers, "dropout": dropout}
         self.theta_net = Tower(theta_dim, out, **tower) if out else None
         self.x_net = Tower(x_dim, out, **tower) if out else None
-        self.head = None if depth is None else trunk(width, depth, 1, dropout=dropout)
-        if rank:  # begin close to the family, whatever is to be added to it
+        self.head = None if head_layers is None else trunk(width, head_layers, 1, dropout=dropout)
+        if rank:  # begin close to the exponential family
             with torch.no_grad():
                 every, last = slice(rank + 1), slice(rank, rank + 1)
                 for net, rows in ((self.theta_net, every), (self.x_net, last)):
                     for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
                         parameter[rows] *= 0.1
 
-    def take(self, other: "PairCritic") -> None:
-        """Take over another critic's family and standardisation, and its embedding of x."""
+    def start_from(self, other: "PairCritic") -> None:
+        """Copy another critic's exponential family, standardisation and embedding of x."""
         for mine, its in (
             (self.family, other.family),
             (self.coordinates, other.coordinates),
@@ -205,12 +204,12 @@ class PairCritic(LearnsScales):
             mine.load_state_dict(its.state_dict())
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
-        """Return phi of (..., theta_dim), and what the head takes of it, (..., size)."""
+        """Return phi of (..., theta_dim), and the input of the MLP, (..., size)."""
         c = self.coordinates(theta)
         return self._joined(self.family.phi(c), self.theta_net, c, 0)
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
-        """Return psi of (..., *event), and what the head takes of it, (..., size)."""
+        """Return psi of (..., *event), and the input of the MLP, (..., size)."""
         f = self.features(x)
         return self._joined(self.family.psi(f), self.x_net, f, 1)
 
@@ -226,7 +225,7 @@ class PairCritic(LearnsScales):
     def _joined(
         self, family: Tensor, tower: Tower | None, given: Tensor, place: int
     ) -> Float[Tensor, "*n_size"]:
-        """Put the family's numbers, the networks' products and the head's input side by side."""
+        """Concatenate the family's numbers, those of the networks, and the input of the MLP."""
         if tower is None:
             return family
         out, rank = tower(given), self.rank
@@ -236,6 +235,21 @@ class PairCritic(LearnsScales):
         columns = (normaliser, one) if place == 0 else (one, normaliser)
         scaled = out[..., :rank] * rank**-0.25
         return torch.cat([family, scaled, *columns, out[..., rank + 1 :]], dim=-1)
+
+
+def spec_of(
+    critic: nn.Module,
+    lower: Sequence[float],
+    upper: Sequence[float],
+    x_shape: Sequence[int],
+    embedding: nn.Module | None,
+    **shape: object,
+) -> dict[str, Any] | None:
+    """Return the arguments of a critic as plain values, or None with an embedding of your own."""
+    if embedding is not None:
+        return None
+    places = {"lower": list(lower), "upper": list(upper), "x_shape": list(x_shape)}
+    return {"kind": type(critic).__name__} | places | shape
 
 
 def size_of(features: nn.Module, x_shape: Sequence[int]) -> int:

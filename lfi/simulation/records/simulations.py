@@ -180,7 +180,8 @@ class Simulations(Described):
         Example:
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 1_000, seed=1).marginal(["gamma"])
-            >>> posterior = lfi.fit_posterior(simulations, method=lfi.NeuralRatio(steps=20), seed=1)
+            >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
+            >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
             >>> posterior.names
             ('gamma',)
         """

@@ -170,7 +170,7 @@ def test_the_bound_of_convolutions_is_attained_where_patches_agree():
         (nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect"), "padding_mode=reflect"),
         (nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)), "ParametrizedLinear"),
         (nn.PReLU(), "PReLU"),
-        (PairCritic([0.0], [1.0], (2,), width=4, depth=1), "Family"),
+        (PairCritic([0.0], [1.0], (2,), width=4, head_layers=1), "ExponentialFamily"),
     ],
     ids=["layer norm", "reflected", "parametrised", "PReLU", "critic of pairs"],
 )

@@ -90,7 +90,7 @@ def test_a_posterior_through_an_adversarial_surrogate_is_nearly_exact():
         training, settings=steps(200), start_steps=1_500, width=64, seed=1
     )
     made = lfi.simulate(surrogate, 20_000, seed=1)  # the simulator is not called again
-    method = lfi.NeuralRatio(steps=800, depth=None)
+    method = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=800), head_layers=None)
     fitted = lfi.fit_posterior(made, method=method, seed=1)
     for x_obs in (torch.zeros(2), torch.tensor([0.8, -0.5]), torch.tensor([-1.5, 1.0])):
         truth, theta = posterior(x_obs, 0.5), fitted.sample(5_000, x_obs, seed=2)

@@ -76,7 +76,9 @@ def test_a_surrogate_takes_trials_and_summaries(surrogate):
 
 def test_a_posterior_is_fitted_to_it_and_checked_against_it(surrogate):
     posterior = lfi.fit_posterior(
-        lfi.simulate(surrogate, 500, seed=1), method=lfi.NeuralRatio(steps=20), seed=1
+        lfi.simulate(surrogate, 500, seed=1),
+        method=lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20)),
+        seed=1,
     )
     theta = posterior.sample(100, torch.zeros(2), seed=2)
     check = lfi.predictive_check(theta, surrogate, torch.zeros(2), n=50, seed=2)

@@ -52,7 +52,9 @@ def test_a_simulator_that_always_fails_ends_with_an_error():
 
 @pytest.mark.slow
 def test_a_posterior_trained_on_line_is_that_of_the_conjugate_model():
-    fitted = lfi.NeuralRatio(steps=1_000, depth=None).fit_online(model(), seed=1)
+    fitted = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=1_000), head_layers=None).fit_online(
+        model(), seed=1
+    )
     for x_obs in (torch.zeros(2), torch.tensor([0.8, -0.5])):
         theta, truth = fitted.sample(5_000, x_obs, seed=2), posterior(x_obs.double())
         # the bounds of test_inference_neural_ratio

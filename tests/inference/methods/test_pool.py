@@ -19,7 +19,7 @@ QUICK = (
     lfi.SurrogateLikelihood(
         proposal=None, gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8
     ),
-    lfi.NeuralRatio(steps=40, width=16),
+    lfi.NeuralRatio(settings=lfi.TrainSettings(steps=40), width=16),
 )
 
 

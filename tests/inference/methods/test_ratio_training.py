@@ -1,6 +1,5 @@
-"""Training by stages: judges against chance, weights against brute force."""
+"""Training of critics: held-out losses against chance, stacking weights against brute force."""
 
-import numpy as np
 import pytest
 import torch
 from support.conjugate import ExactCritic
@@ -11,8 +10,8 @@ from lfi.inference.methods.ratio_training import (
     covering_factor,
     held_out_loss,
     held_out_values,
-    keep,
-    weigh,
+    stack_critics,
+    substantial,
 )
 
 
@@ -37,7 +36,7 @@ def beliefs(n=2_048):
     return torch.randn(n, 2, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_values_of_held_out_rows_are_those_of_all_pairs_of_a_part():
+def test_the_values_of_held_out_rows_are_those_of_all_pairs_of_a_chunk():
     critic, (theta, x) = ExactCritic(), held_out(300)  # two parts of 128, the rest is left
     parts = held_out_values(Recovers.RATIO, critic, (theta, x))
     assert len(parts) == 2
@@ -51,7 +50,7 @@ def test_the_values_of_held_out_rows_are_those_of_all_pairs_of_a_part():
 @pytest.mark.parametrize("recovers", [Recovers.RATIO, Recovers.UP_TO_X], ids=lambda r: r.name)
 def test_weights_are_those_of_least_held_out_loss(recovers):
     critics, (theta, x), others = [Scaled(0.5), Scaled(1.0, noise=3.0)], held_out(512), beliefs()
-    weights = weigh(recovers, (), critics, (theta, x), others)
+    weights = stack_critics(recovers, (), critics, (theta, x), others)
 
     def loss(w):
         def mixed(theta, x):
@@ -63,13 +62,13 @@ def test_weights_are_those_of_least_held_out_loss(recovers):
         return (torch.cat([joint[:, None], shuffled[:, :-1]], 1).logsumexp(1) - joint).mean()
 
     best = loss(weights)
-    for step in (np.array([0.05, 0.0]), np.array([0.0, 0.05])):
+    for step in (torch.tensor([0.05, 0.0]), torch.tensor([0.0, 0.05])):
         assert best < loss(weights + step)
         assert best < loss(weights - step)
 
 
 def test_a_critic_that_exaggerates_is_tempered():
-    (weight,) = weigh(Recovers.UP_TO_X, (), [Scaled(2.0)], held_out(4_096), beliefs())
+    (weight,) = stack_critics(Recovers.UP_TO_X, (), [Scaled(2.0)], held_out(4_096), beliefs())
     # the loss is flat to 1/2 var h (w - 1/2)^2 with 4,096 rows: a standard error of about .01
     assert weight == pytest.approx(0.5, abs=0.05)
 
@@ -83,7 +82,9 @@ def contents(factor, n=4_000):
 
 @pytest.mark.parametrize("factor", [2.0, 4.0])
 def test_a_balanced_sum_covers_at_least_as_often_as_it_says(factor):
-    (weight,) = weigh(Recovers.RATIO, (Balance(100.0),), [Scaled(factor)], held_out(400), beliefs())
+    (weight,) = stack_critics(
+        Recovers.RATIO, (Balance(100.0),), [Scaled(factor)], held_out(400), beliefs()
+    )
     assert weight * factor < 1
     # 400 held out: a margin of 1 / (4 sqrt 400) and 0.6 / sqrt 400 of chance; 4,000 add 0.01
     found, place = contents(weight * factor).sort().values, torch.arange(1, 4_001) / 4_000
@@ -98,16 +99,13 @@ def test_a_right_ratio_is_hardly_tempered_and_a_wide_one_not_at_all():
     assert covering_factor(*(0.5 * h for h in exact)) == 1
 
 
-def test_critics_of_no_weight_are_dropped():
-    critics = [Scaled(1.0), Scaled(2.0), Scaled(3.0)]
-    kept, weights = keep(critics, np.array([0.004, 0.6, 0.5]))
-    assert kept == critics[1:]
-    assert weights == [0.6, 0.5]
+def test_negligible_weights_are_left_out():
+    assert substantial(torch.tensor([0.004, 0.6, 0.5])) == [1, 2]
 
 
 @pytest.mark.parametrize("loss", [Bernoulli(), NREB()], ids=repr)
 def test_the_held_out_loss_of_an_undecided_critic_is_that_of_chance(loss):
-    judge = held_out_loss(loss.recovers, Scaled(0.0))
+    validate = held_out_loss(loss.recovers, Scaled(0.0))
     # among the 49 columns that 50 rows allow
     chance = {Bernoulli(): 2 * torch.tensor(2.0).log(), NREB(): torch.tensor(49.0).log()}[loss]
-    assert judge(held_out(50)) == pytest.approx(chance.item())
+    assert validate(held_out(50)) == pytest.approx(chance.item())

@@ -47,7 +47,9 @@ def test_the_probability_of_a_valid_outcome_is_learnt():
 
 @pytest.mark.slow
 def test_a_posterior_of_a_fragile_simulator_is_that_of_the_whole_simulator():
-    fitted = lfi.NeuralRatio(steps=1_500, depth=None).fit(simulations(20_000), seed=1)
+    fitted = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=1_500), head_layers=None).fit(
+        simulations(20_000), seed=1
+    )
     theta = fitted.sample(10_000, X_OBS, seed=2)
     mean, sd = exact()
     # as in test_inference_neural_ratio: four times the errors measured with other seeds
@@ -58,7 +60,7 @@ def test_a_posterior_of_a_fragile_simulator_is_that_of_the_whole_simulator():
 
 
 def test_a_corrected_posterior_is_saved_and_loaded(tmp_path):
-    quick = lfi.NeuralRatio(steps=20, width=16, depth=1)
+    quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20), width=16, head_layers=1)
     fitted = quick.fit(simulations(600), seed=1)
     fitted.save(tmp_path / "posterior.lfi")
     again = lfi.load(tmp_path / "posterior.lfi")

@@ -114,7 +114,7 @@ def test_wrong_shapes_and_values_are_named(call, message):
 
 
 def test_a_saved_posterior_is_the_same_and_needs_what_it_cannot_name(tmp_path):
-    fast = lfi.NeuralRatio(steps=30, width=16, depth=1)
+    fast = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=30), width=16, head_layers=1)
     fitted = lfi.fit_posterior(lfi.simulate(model(), 500, seed=1), method=fast, seed=1)
     fitted.save(tmp_path / "p.lfi")
     again = lfi.load(tmp_path / "p.lfi")

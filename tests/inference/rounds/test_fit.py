@@ -1,6 +1,7 @@
 """Rounds: the budget goes as planned, the box holds the posterior, interruptions leave no trace."""
 
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import pytest
 import scipy.stats
@@ -14,7 +15,9 @@ from lfi.inference import RatioPosterior
 from lfi.inference.rounds.fit import box, mass, plan, simulated_shape
 from lfi.training import History
 
-QUICK = lfi.NeuralRatio(steps=10, width=8, rank=4, depth=None, measured=False)
+QUICK = lfi.NeuralRatio(
+    settings=lfi.TrainSettings(steps=10), width=8, rank=4, head_layers=None, noise_model=False
+)
 X_OBS = torch.tensor([0.8, -0.5])
 FLOW = lfi.PosteriorFlow(gaussian_steps=20, settings=lfi.TrainSettings(steps=5), width=8)
 LIKELIHOOD = lfi.SurrogateLikelihood(
@@ -200,7 +203,7 @@ def kl(fitted, x, exact_log_density, grid):
         lfi.SurrogateLikelihood(
             proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
         ),
-        lfi.NeuralRatio(steps=300, width=32, rank=16, depth=None),
+        lfi.NeuralRatio(settings=lfi.TrainSettings(steps=300), width=32, rank=16, head_layers=None),
         lfi.Pool(
             (
                 lfi.PosteriorFlow(
@@ -276,9 +279,8 @@ def interrupting(monkeypatch, name, at):
 
 def interrupted_fit(monkeypatch, at):
     """Let the at-th fit be interrupted in mid-training."""
-    from lfi.inference.methods import ratio_training
-
-    calls, original = [], ratio_training.fit
+    module = import_module("lfi.training.train_one")
+    calls, original = [], module.fit
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -286,7 +288,7 @@ def interrupted_fit(monkeypatch, at):
             options["callbacks"] = [lambda done, latest: (_ for _ in ()).throw(KeyboardInterrupt)]
         return original(*arguments, **options)
 
-    monkeypatch.setattr(ratio_training, "fit", interrupted)
+    monkeypatch.setattr(module, "fit", interrupted)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +348,7 @@ def test_rounds_that_scouted_early_to_the_end_go_on_too(what, at, tmp_path, monk
 
 @pytest.mark.parametrize("argument", ["method", "scout"])
 def test_what_a_store_cannot_bring_back_is_refused_before_anything_is_done(argument, tmp_path):
-    own = lfi.NeuralRatio(steps=5, embedding=torch.nn.Flatten())
+    own = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=5), embedding=torch.nn.Flatten())
     with pytest.raises(ValueError, match=f"{argument}: .*without networks of your own"):
         quick_rounds(tmp_path / "new", **{argument: own})
     assert not (tmp_path / "new").exists()

@@ -1,9 +1,16 @@
-"""Mixtures of critics, and the correction for failed simulations, against their formulas."""
+"""Ensembles of critics, and the correction for failed simulations, against their formulas."""
 
 import pytest
 import torch
 
-from lfi.networks import MixedCritic, PairCritic, ValidCritic, Validity, build_critic
+from lfi.networks import (
+    EnsembleCritic,
+    PairCritic,
+    ValidCritic,
+    Validity,
+    build_critic,
+    embedding_sizes,
+)
 
 
 def single(*shape):
@@ -14,7 +21,7 @@ def members():
     torch.manual_seed(0)
     return [
         PairCritic([0.0, 0.0], [1.0, 1.0], (3,), rank=4, width=8).eval(),
-        PairCritic([0.0, 0.0], [1.0, 1.0], (3,), depth=1, width=8).eval(),
+        PairCritic([0.0, 0.0], [1.0, 1.0], (3,), head_layers=1, width=8).eval(),
     ]
 
 
@@ -22,12 +29,16 @@ def pairs(n=6):
     return torch.rand(n, 2, dtype=torch.float32), single(n, 3)
 
 
-def test_a_mixture_is_the_weighted_sum_of_its_members():
+def ensemble(critics, weights):
+    return EnsembleCritic(critics, weights, [embedding_sizes(each, *pairs(1)) for each in critics])
+
+
+def test_an_ensemble_is_the_weighted_sum_of_its_members():
     first, second = members()
-    mixed, (theta, x) = MixedCritic([first, second], [0.3, 0.9]), pairs()
+    summed, (theta, x) = ensemble([first, second], [0.3, 0.9]), pairs()
     expected = 0.3 * first(theta, x) + 0.9 * second(theta, x)
-    torch.testing.assert_close(mixed(theta, x), expected)
-    table = mixed.pair(mixed.embed_theta(theta), mixed.embed_x(x)[:, None])
+    torch.testing.assert_close(summed(theta, x), expected)
+    table = summed.pair(summed.embed_theta(theta), summed.embed_x(x)[:, None])
     torch.testing.assert_close(table.diagonal(), expected)
 
 
@@ -40,19 +51,19 @@ def test_a_corrected_critic_adds_the_log_probability_of_a_valid_outcome():
     torch.testing.assert_close(table.diagonal(), expected)
 
 
-def test_a_mixture_of_mixtures_is_rebuilt_from_its_spec():
+def test_a_corrected_ensemble_is_rebuilt_from_its_spec():
     validity = Validity([0.0, 0.0], [1.0, 1.0], width=8)
-    critic = ValidCritic(MixedCritic(members(), [0.3, 0.9]), validity).eval()
+    critic = ValidCritic(ensemble(members(), [0.3, 0.9]), validity).eval()
     again = build_critic(critic.spec).eval()
     again.load_state_dict(critic.state_dict())
     theta, x = pairs()
     assert torch.equal(again(theta, x), critic(theta, x))
 
 
-def test_a_member_that_cannot_be_named_makes_a_mixture_that_cannot():
-    assert MixedCritic([torch.nn.Linear(1, 1)], [1.0]).spec is None
+def test_a_member_that_cannot_be_named_makes_an_ensemble_that_cannot():
+    assert EnsembleCritic([torch.nn.Linear(1, 1)], [1.0], [(1, 1)]).spec is None
 
 
 def test_members_without_weights_are_refused():
-    with pytest.raises(ValueError, match="2 members and 1 weights"):
-        MixedCritic(members(), [1.0])
+    with pytest.raises(ValueError, match="2 members, 1 weights and 2 sizes"):
+        ensemble(members(), [1.0])

@@ -1,11 +1,11 @@
-"""Critics of pairs: the family is exact for linear Gaussians, products agree with their formula."""
+"""Critics of pairs against formulas: the exponential family is exact for linear Gaussians."""
 
 import pytest
 import torch
 from torch import nn
 
-from lfi.networks import PairCritic
-from lfi.networks.critics.pair import Family, inner
+from lfi.networks import PairCritic, build_critic
+from lfi.networks.critics.pair import ExponentialFamily, inner
 
 INF = float("inf")
 
@@ -17,12 +17,12 @@ def single(*shape):
 def kinds():
     yield PairCritic([0.0, -INF], [1.0, INF], (5,), width=16)
     yield PairCritic([0.0, -INF], [1.0, INF], (5,), width=16, rank=6)
-    yield PairCritic([0.0, -INF], [1.0, INF], (5,), width=16, depth=1)
-    yield PairCritic([0.0, -INF], [1.0, INF], (5,), width=16, rank=6, depth=1, layers=1)
+    yield PairCritic([0.0, -INF], [1.0, INF], (5,), width=16, head_layers=1)
+    yield PairCritic([0.0, -INF], [1.0, INF], (5,), width=16, rank=6, head_layers=1, layers=1)
 
 
 each_kind = pytest.mark.parametrize(
-    "critic", list(kinds()), ids=["family", "products", "head", "products and head"]
+    "critic", list(kinds()), ids=["exponential family", "bilinear", "MLP", "bilinear and MLP"]
 )
 
 
@@ -63,14 +63,13 @@ def test_pairing_embeddings_equals_evaluating_pairs(critic):
 
 @each_kind
 def test_a_critic_is_rebuilt_from_its_spec(critic):
-    spec = dict(critic.spec)
-    again = PairCritic(spec.pop("lower"), spec.pop("upper"), spec.pop("x_shape"), **spec)
+    again = build_critic(critic.spec)
     again.load_state_dict(critic.state_dict())
     theta, x = torch.rand(3, 2, dtype=torch.float32), single(3, 5)
     assert torch.equal(again.eval()(theta, x), critic.eval()(theta, x))
 
 
-def test_a_new_family_says_nothing_and_a_new_critic_of_products_little():
+def test_a_new_exponential_family_is_zero_and_a_new_bilinear_critic_small():
     theta, x = torch.rand(200, 2, dtype=torch.float32), single(200, 5)
     family, products, *_ = kinds()
     assert (family(theta, x) == 0).all()
@@ -79,7 +78,7 @@ def test_a_new_family_says_nothing_and_a_new_critic_of_products_little():
 
 def test_the_family_holds_the_exact_ratio_of_a_linear_gaussian():
     # theta ~ N(0, I), x = M theta + N(0, I): log p(x | theta) = x . M theta - |M theta|^2 / 2 + ...
-    family, m = Family(2, 3), single(3, 2)
+    family, m = ExponentialFamily(2, 3), single(3, 2)
     theta, x = single(50, 2), single(50, 3)
     with torch.no_grad():
         family.slope.weight.copy_(m.T)
@@ -91,10 +90,10 @@ def test_the_family_holds_the_exact_ratio_of_a_linear_gaussian():
 
 def test_a_critic_takes_over_where_another_ended():
     first, second, *_ = kinds()
-    first.learn(torch.rand(50, 2, dtype=torch.float32), 3 + single(50, 5))
+    first.fit_from_data(torch.rand(50, 2, dtype=torch.float32), 3 + single(50, 5))
     with torch.no_grad():
         first.family.slope.weight.normal_()
-    second.take(first)
+    second.start_from(first)
     theta, x = torch.rand(20, 2, dtype=torch.float32), single(20, 5)
     with torch.no_grad():  # silence what the second adds
         for last in (second.theta_net.rest[-1], second.theta_net.straight):

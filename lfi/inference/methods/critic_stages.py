@@ -1,0 +1,221 @@
+"""The kinds of critics that `NeuralRatio` trains, and how: one row of a table each.
+
+    exponential family    natural parameters linear in x
+    bilinear              the family and inner products of networks, on all pairs of each batch
+    MLP                   the family and a network of the two embeddings' sum, on some pairs
+    mixture density       a function of theta and noise of one shape, where x is few numbers
+    Gaussian likelihood   features of x that are Gaussian given theta, where x is many
+
+The second and third begin with the exponential family that was fitted first.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from lfi.networks import (
+    GaussianLikelihoodCritic,
+    MixtureDensityCritic,
+    PairCritic,
+    size_of,
+)
+from lfi.numerics.checks import check_instance, check_number, check_whole
+from lfi.runtime import isolated
+from lfi.training import TrainSettings
+
+MAX_EPOCHS = 80  # passes over the simulations in the training of one critic
+MAX_MIXTURE_SIZE = 16  # numbers, up to which the noise's shape is learnt
+DEFAULTS = TrainSettings(
+    steps=3_000,
+    learning_rate=2e-3,
+    weight_decay=1e-2,
+    average=0.99,
+    clip=5.0,
+    patience=8,
+    held_out=0.1,
+)
+
+Bounds = tuple[Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriticDesign:
+    """The fields of `NeuralRatio` that describe its critics, which documents them."""
+
+    settings: TrainSettings | None = None
+    contrasts: int = 40
+    width: int = 128
+    layers: int = 3
+    rank: int | None = 128
+    head_layers: int | None = 3
+    noise_model: bool = True
+    dropout: float = 0.1
+    embedding: nn.Module | None = None
+    critic: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        for name, minimum in (("contrasts", 1), ("width", 2), ("layers", 0)):
+            check_whole(name, getattr(self, name), minimum=minimum)
+        for name in ("rank", "head_layers"):
+            check_whole(name, getattr(self, name), minimum=0, optional=True)
+        check_number("dropout", self.dropout, minimum=0, below=1)
+        check_instance("settings", self.settings, TrainSettings, optional=True)
+        for name in ("embedding", "critic"):
+            check_instance(name, getattr(self, name), nn.Module, optional=True)
+
+    @property
+    def filled(self) -> TrainSettings:
+        """The settings, defaults filled in; the size of batches depends on the simulations."""
+        return (self.settings or TrainSettings()).over(DEFAULTS)
+
+
+Build = Callable[[CriticDesign, Bounds, Sequence[int]], nn.Module]
+
+
+@dataclass(frozen=True)
+class CriticKind:
+    """One row of the table.
+
+    Attributes:
+        name: Of the kind.
+        build: build(method, bounds, x_shape) returns the critic, untrained.
+        wanted: wanted(method, size) tells whether it is trained for x, or an embedding, of so many
+            numbers.
+        settings: What takes the place of the method's settings.
+        steps: The share of the method's steps that it is trained for.
+        half_batch: Whether batches are half as large, each pair costing more than an inner product.
+        all_pairs: Whether all pairs of a batch are compared, or the method's `contrasts`.
+    """
+
+    name: str
+    build: Build
+    wanted: Callable[[CriticDesign, int], bool]
+    settings: TrainSettings = TrainSettings()
+    steps: float = 1.0
+    half_batch: bool = False
+    all_pairs: bool = True
+
+
+def _pairs(
+    method: CriticDesign, bounds: Bounds, x_shape: Sequence[int], **shape: object
+) -> nn.Module:
+    shape = {"width": method.width // 2, "layers": 1} | shape
+    return PairCritic(*bounds, x_shape, embedding=copy.deepcopy(method.embedding), **shape)
+
+
+def _noise_model(kind: type[nn.Module]) -> Build:
+    def build(method: CriticDesign, bounds: Bounds, x_shape: Sequence[int]) -> nn.Module:
+        return kind(
+            *bounds,
+            x_shape,
+            width=method.width,
+            layers=method.layers,
+            embedding=copy.deepcopy(method.embedding),
+        )
+
+    return build
+
+
+KINDS = (
+    CriticKind(
+        "exponential family",
+        _pairs,
+        wanted=lambda method, size: True,
+        settings=TrainSettings(learning_rate=0.05, weight_decay=1e-3),  # it has few weights
+        steps=0.5,
+    ),
+    CriticKind(
+        "bilinear",
+        lambda method, *places: _pairs(
+            method,
+            *places,
+            width=method.width,
+            layers=method.layers,
+            rank=method.rank,
+            dropout=method.dropout,
+        ),
+        wanted=lambda method, size: bool(method.rank),
+    ),
+    CriticKind(
+        "MLP",
+        lambda method, *places: _pairs(method, *places, head_layers=method.head_layers),
+        wanted=lambda method, size: method.head_layers is not None,
+        half_batch=True,
+        all_pairs=False,
+    ),
+    CriticKind(
+        "mixture density",
+        _noise_model(MixtureDensityCritic),
+        wanted=lambda method, size: method.noise_model and size <= MAX_MIXTURE_SIZE,
+        settings=TrainSettings(learning_rate=1e-2),  # its scales have far to go
+        half_batch=True,
+    ),
+    CriticKind(
+        "Gaussian likelihood",
+        _noise_model(GaussianLikelihoodCritic),
+        wanted=lambda method, size: method.noise_model and size > MAX_MIXTURE_SIZE,
+        settings=TrainSettings(learning_rate=6e-3),
+    ),
+)
+OWN = CriticKind(
+    "critic",
+    lambda method, *places: copy.deepcopy(method.critic),
+    wanted=lambda method, size: method.critic is not None,
+    all_pairs=False,
+)
+
+
+@dataclass(frozen=True)
+class CriticStage:
+    """How one critic is trained.
+
+    Attributes:
+        kind: What it is.
+        settings: All of them.
+        contrasts: Shuffled pairs beside each joint one; None for all that a batch has.
+    """
+
+    kind: CriticKind
+    settings: TrainSettings
+    contrasts: int | None
+
+
+def critic_stages(
+    method: CriticDesign, n: int, event: Sequence[int], *, max_epochs: int | None = MAX_EPOCHS
+) -> list[CriticStage]:
+    """Return what is trained on n simulations, one critic after the other.
+
+    Args:
+        method: The method.
+        n: How many valid simulations there are.
+        event: The shape of one x.
+        max_epochs: The most passes over them; None for no limit.
+    """
+    settings = method.filled
+    size = settings.batch_size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
+    size = min(size, int(n * (1 - settings.held_out)))
+    numbers = embedded_size(method.embedding, event)
+
+    def stage(kind: CriticKind) -> CriticStage:
+        rows = max(min(size, 64), size // 2) if kind.half_batch else size
+        steps = settings.steps
+        if max_epochs is not None:
+            steps = min(steps, max_epochs * n // rows)
+        steps = max(1, round(kind.steps * steps))
+        own = kind.settings.over(replace(settings, steps=steps, batch_size=rows))
+        return CriticStage(kind, own, None if kind.all_pairs else min(method.contrasts, rows - 1))
+
+    kinds = KINDS if method.critic is None else (OWN,)
+    return [stage(kind) for kind in kinds if kind.wanted(method, numbers)]
+
+
+def embedded_size(embedding: nn.Module | None, event: Sequence[int]) -> int:
+    """Return how many numbers an x, or its embedding, is."""
+    if embedding is None:
+        return math.prod(event)
+    with isolated(0):  # a copy: the caller's own is left as it is, statistics included
+        return size_of(copy.deepcopy(embedding), event)
