@@ -1,17 +1,17 @@
 """Parts of approximate Bayesian computation: distances, summaries, adjustments, schedules."""
 
 from lfi.inference import (
-    Accepted as Accepted,
-    Defensive as Defensive,
+    ABCPosterior as ABCPosterior,
+    DefensiveMixture as DefensiveMixture,
     Distance as Distance,
     DistanceQuantile as DistanceQuantile,
+    ESSFraction as ESSFraction,
     FittedRatio as FittedRatio,
-    Global as Global,
+    GlobalCovariance as GlobalCovariance,
     Heteroscedastic as Heteroscedastic,
-    Local as Local,
+    LocalCovariance as LocalCovariance,
     LocalLinear as LocalLinear,
-    Samples as Samples,
+    SampleDistance as SampleDistance,
     SemiAutomatic as SemiAutomatic,
     Summaries as Summaries,
-    Survival as Survival,
 )

@@ -113,15 +113,15 @@ mean_wait = lambda x: x.mean(dim=1).log()
 wide = lfi.abc_rejection(simulations, x_obs, discrepancy=lfi.discrepancies.Energy(), quantile=0.3)
 moved = wide.adjust(lfi.abc.LocalLinear(mean_wait))
 for name, one in (("wide", wide), ("wide, adjusted", moved)):
-    print(f"{name:<16} mean {one.mean.item():.3f}, sd {one.sd.item():.3f}, worth {one.ess:.0f}")
+    print(f"{name:<16} mean {one.mean.item():.3f}, sd {one.sd.item():.3f}, ess {one.ess:.0f}")
 
 # %% [markdown]
 # ## 5. Simulate where the posterior is
 #
-# `abc_smc` runs the simulator itself, in populations that come closer and closer: each proposes
-# around the survivors of the last, and is the closest of all that was ever simulated. *Accepted* is
-# the share of a generation's simulations that came into its population; the rest of the population
-# is of generations before. The budget is kept to the last simulation.
+# `abc_smc` runs the simulator itself, in populations of decreasing tolerance: each proposes around
+# the closest particles of the last, and keeps the closest of all simulations so far. The acceptance
+# is the share of a population's own simulations that are in it; its other particles come from
+# earlier populations. The budget is spent to the last simulation.
 
 # %%
 populations = lfi.abc_smc(
@@ -133,22 +133,22 @@ populations = lfi.abc_smc(
     seed=1,
     progress=False,
 )
-for i, generation in enumerate(populations.history):
+for i, population in enumerate(populations.history):
     print(
-        f"{i}: tolerance {generation.tolerance:7.4f}, accepted {generation.acceptance:.0%}, "
-        f"ess {generation.ess:.0f}, {generation.simulations} simulations"
+        f"{i}: tolerance {population.tolerance:7.4f}, accepted {population.acceptance:.0%}, "
+        f"ess {population.ess:.0f}, {population.simulations} simulations"
     )
 print(f"mean {populations.mean.item():.3f}, sd {populations.sd.item():.3f}")
 
 # %% [markdown]
-# It ends earlier with `tolerance=` or `least_acceptance=`. `kernel=Local()` suits curved
-# posteriors, and `schedule=Survival(0.5)` is Del Moral's rule; both are in `lfi.inference`. A
+# It ends earlier with `tolerance=` or `min_acceptance=`. `kernel=LocalCovariance()` suits
+# curved posteriors, and `schedule=ESSFraction(0.5)` is Del Moral's rule; both are in `lfi.abc`. A
 # simulator may fail at times: failures are rejected, and counted.
 #
 # ## 6. Series are no samples
 #
 # ARCH(1) is a time series of 100 values: its order matters, and a discrepancy of samples would
-# ignore it. Then summaries are compared, each divided by a robust spread. Which of 17 summaries
+# ignore it. Then summaries are compared, each divided by a robust scale. Which of 17 summaries
 # matter need not be known: semi-automatic ABC regresses the parameters on them, and compares
 # estimates. The exact likelihood of this model is known.
 

@@ -211,7 +211,7 @@ def check(
 
     Example:
         >>> from torch.distributions import Normal
-        >>> from lfi.inference.types import Weighted
+        >>> from lfi.inference.types import WeightedDraws
         >>> class Exact:  # x = theta + noise: theta given x is N(x / 2, 1 / 2)
         ...     prior = lfi.simulation.as_prior({"theta": Normal(0.0, 1.0)})
         ...     names, x_shape = ("theta",), (1,)
@@ -219,7 +219,7 @@ def check(
         ...         return -(x - theta).square().sum(-1) / 2
         ...     def weighted(self, x, n, *, seed):
         ...         theta = self.prior.sample(n, seed=lfi.runtime.seeds.numpy_rng(seed))
-        ...         return Weighted(theta, self.log_ratio(theta, x[:, None]))
+        ...         return WeightedDraws(theta, self.log_ratio(theta, x[:, None]))
         >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1),
         ...                           prior=Exact.prior)
         >>> checks = check(Exact(), lfi.simulate(simulator, 200, seed=1), seed=2,

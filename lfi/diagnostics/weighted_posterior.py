@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.types import Weighted
+from lfi.inference.types import WeightedDraws
 from lfi.numerics.neighbours import neighbour_distance
 from lfi.runtime.seeds import child
 from lfi.simulation import Prior, Simulations
@@ -72,7 +72,7 @@ class HasRatio(Protocol):
         """Return log p(theta | x) / p(theta) up to a function of x, row by row."""
         ...
 
-    def weighted(self, x: Tensor, n: int, *, seed: int) -> Weighted:
+    def weighted(self, x: Tensor, n: int, *, seed: int) -> WeightedDraws:
         """Return n shared draws from the prior with their log-ratios, up to a function of x."""
         ...
 
@@ -189,7 +189,7 @@ def sample_posteriors(
 
 
 def _by_ratio(
-    posterior: HasRatio, truth: Tensor | None, x: Tensor, weighted: Weighted
+    posterior: HasRatio, truth: Tensor | None, x: Tensor, weighted: WeightedDraws
 ) -> WeightedPosteriors:
     log_weights, log_prior = weighted.log_weights.double(), posterior.prior.log_prob(weighted.theta)
     log_prior = log_prior.double().expand_as(log_weights)
@@ -216,7 +216,8 @@ def _by_draws(
 ) -> WeightedPosteriors:
     theta = drawn if truth is None else torch.cat([truth[:, None], drawn], dim=1)
     log_density = None
-    if density and isinstance(posterior, HasDensity):
+    has_density = getattr(posterior, "normalised", False) is not None
+    if density and has_density and isinstance(posterior, HasDensity):
         dtype = posterior.prior.dtype
         densities = [posterior.log_prob(t.to(dtype), row) for t, row in zip(theta, x, strict=True)]
         log_density = torch.stack(densities).double()

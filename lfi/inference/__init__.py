@@ -1,6 +1,9 @@
 """Inference: posteriors over a simulator's parameters, and their draws."""
 
-from lfi.inference.abc.accepted import Accepted as Accepted, Generation as Generation
+from lfi.inference.abc.accepted import (
+    ABCPosterior as ABCPosterior,
+    PopulationSummary as PopulationSummary,
+)
 from lfi.inference.abc.adjustment import (
     Heteroscedastic as Heteroscedastic,
     LocalLinear as LocalLinear,
@@ -8,25 +11,32 @@ from lfi.inference.abc.adjustment import (
 from lfi.inference.abc.distances import (
     Distance as Distance,
     FittedRatio as FittedRatio,
-    Samples as Samples,
+    SampleDistance as SampleDistance,
 )
-from lfi.inference.abc.proposals import Defensive as Defensive, Global as Global, Local as Local
+from lfi.inference.abc.proposals import (
+    DefensiveMixture as DefensiveMixture,
+    GlobalCovariance as GlobalCovariance,
+    LocalCovariance as LocalCovariance,
+)
 from lfi.inference.abc.rejection import abc_rejection as abc_rejection
-from lfi.inference.abc.schedules import DistanceQuantile as DistanceQuantile, Survival as Survival
+from lfi.inference.abc.schedules import (
+    DistanceQuantile as DistanceQuantile,
+    ESSFraction as ESSFraction,
+)
 from lfi.inference.abc.smc import abc_smc as abc_smc
 from lfi.inference.abc.summaries import (
     SemiAutomatic as SemiAutomatic,
     Summaries as Summaries,
-    combined_deviation as combined_deviation,
-    deviation as deviation,
-    prudent_deviation as prudent_deviation,
+    cmad as cmad,
+    mad as mad,
+    pcmad as pcmad,
 )
 from lfi.inference.arviz import inference_data as inference_data
 from lfi.inference.fit import fit_posterior as fit_posterior
 from lfi.inference.lfire.lfire import (
     LFIREPosterior as LFIREPosterior,
     fit_lfire as fit_lfire,
-    grid as grid,
+    parameter_grid as parameter_grid,
 )
 from lfi.inference.methods.neural_ratio import NeuralRatio as NeuralRatio
 from lfi.inference.methods.pool import Pool as Pool
@@ -58,5 +68,5 @@ from lfi.inference.types import (
     Draws as Draws,
     Method as Method,
     Posterior as Posterior,
-    Weighted as Weighted,
+    WeightedDraws as WeightedDraws,
 )

@@ -1,4 +1,4 @@
-"""What a posterior is, what makes one, and the draws that come out of it."""
+"""Posteriors, methods of inference, and draws."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lfi.simulation import Prior, Simulations
 
-LEAST = 100  # valid simulations that a method needs
+MIN_SIMULATIONS = 100  # valid simulations that a method needs
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ class Draws:
 
 
 @dataclass(frozen=True)
-class Weighted:
-    """Prior draws that all observations share, weighted for each: a posterior without resampling.
+class WeightedDraws:
+    """Prior draws that all observations share, weighted for each.
 
     Attributes:
         theta: Draws from the posterior's prior, (c, theta_dim).
@@ -87,15 +87,16 @@ class Weighted:
 
 @runtime_checkable
 class Posterior(Protocol):
-    """What every method returns.
+    """A posterior distribution of a simulator's parameters.
 
     Attributes:
         prior: What the posterior is relative to, truncated where rounds have truncated it.
-        normalised: Whether `log_prob` integrates to one as it comes.
+        normalised: Whether `log_prob` integrates to one as it comes; None where there is no
+            density, and `log_prob` raises `NotImplementedError`.
     """
 
     prior: Prior
-    normalised: bool
+    normalised: bool | None
 
     def log_prob(self, theta: Tensor, x_obs: Tensor, *, normalise: bool = False) -> Tensor:
         """Return the log density of theta, (n, theta_dim), given one observation."""
@@ -106,16 +107,16 @@ class Posterior(Protocol):
         ...
 
     def draw(self, n: int, x_obs: Tensor, *, seed: int | None = None) -> Draws:
-        """Return n draws with the account of how they were made."""
+        """Return n draws with diagnostics of how they were made."""
         ...
 
 
 @runtime_checkable
 class Method(Protocol):
-    """A way to get from simulations to a posterior.
+    """A method of inference from simulations.
 
-    One whose posteriors `lfi.load` can rebuild from their file alone says so by a true attribute
-    `restorable`; `lfi.fit_rounds` keeps only those in a store.
+    A true attribute `restorable` says that `lfi.load` rebuilds its posteriors from their file
+    alone; `lfi.fit_rounds` keeps only those in a store.
     """
 
     def fit(
@@ -138,6 +139,8 @@ def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
         ValueError: If there are too few.
     """
     theta, x = simulations.ok()
-    if len(theta) < LEAST:
-        raise ValueError(f"simulations: {len(theta)} valid ones are too few, need at least {LEAST}")
+    if len(theta) < MIN_SIMULATIONS:
+        raise ValueError(
+            f"simulations: {len(theta)} valid ones are too few, need at least {MIN_SIMULATIONS}"
+        )
     return theta, x.to(torch.float32)

@@ -59,14 +59,14 @@ def run_lfi(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Return particles, weights and simulations."""
     import lfi
-    from lfi.inference import Defensive, Local
+    from lfi.inference import DefensiveMixture, LocalCovariance
 
     simulator = lfi.simulation.as_simulator(import_module(f"simulators.{task}"))
     accepted = lfi.abc_smc(
         simulator,
         observation(task),
         discrepancy=lfi.abc.Summaries(lambda x: summaries(task, x)),
-        kernel=Local() if "local" in method else Defensive(),
+        kernel=LocalCovariance() if "local" in method else DefensiveMixture(),
         particles=particles,
         budget=budget,
         seed=seed,

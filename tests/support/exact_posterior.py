@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.distributions import Normal
 
-from lfi.inference.types import Weighted
+from lfi.inference.types import WeightedDraws
 from lfi.runtime.seeds import numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_prior
 
@@ -46,7 +46,7 @@ class GaussianPosterior:
 
     def weighted(self, x, n, *, seed):
         theta = self.prior.sample(n, seed=numpy_rng(seed))
-        return Weighted(theta, self.log_ratio(theta, x[:, None]).log_softmax(dim=1))
+        return WeightedDraws(theta, self.log_ratio(theta, x[:, None]).log_softmax(dim=1))
 
 
 def held_out(n, seed, prior=PRIOR):

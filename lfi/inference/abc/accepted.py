@@ -1,34 +1,31 @@
-"""What approximate Bayesian computation returns: parameters whose data came close, with weights.
+"""Posteriors of approximate Bayesian computation: weighted parameters whose data came close.
 
 Theta and x are drawn from the prior (or a proposal, which the weights correct) and kept where
 
     d(x, x_obs) <= tolerance,
 
 so that they follow the posterior given that the data are this close, and the posterior itself as
-the tolerance goes to zero. A simulation that failed has no distance: it is rejected, as it must be,
-since the observed data did not fail.
+the tolerance goes to zero. A simulation that failed has no distance and is rejected, since the
+observed data did not fail.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.arviz import inference_data
+from lfi.inference.posteriors.discrete import DiscretePosterior
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
-from lfi.runtime import child, fresh, numpy_rng, torch_rng
-from lfi.simulation import Prior, as_simulator, replicate
-
-if TYPE_CHECKING:
-    import arviz
+from lfi.numerics.arrays import as_tensor
+from lfi.simulation import Prior
 
 
 @runtime_checkable
 class Adjustment(Protocol):
-    """Moves accepted parameters to where they would be had their data been the observed."""
+    """A regression adjustment of accepted parameters to the observed data."""
 
     def __call__(
         self,
@@ -42,13 +39,13 @@ class Adjustment(Protocol):
 
 
 @dataclass(frozen=True)
-class Generation:
-    """One population of a sequence, and what it cost.
+class PopulationSummary:
+    """One population of sequential ABC, and its cost.
 
     Attributes:
         tolerance: The largest distance in it.
-        acceptance: The share of the generation's simulations that are in it.
-        ess: How many equal weights have the variance of its weights.
+        acceptance: The share of its own simulations that are in it.
+        ess: The effective sample size of its weights.
         simulations: How many were run, failed ones included.
         failed: How many of them failed.
         seconds: How long it took.
@@ -62,9 +59,9 @@ class Generation:
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class Accepted:
-    """Accepted parameters: weighted draws of the posterior at a tolerance.
+@dataclass(frozen=True, eq=False, repr=False)
+class ABCPosterior(DiscretePosterior):
+    """Accepted parameters: weighted draws of the posterior of one observation, at a tolerance.
 
     Attributes:
         theta: The parameters, (n, dim), from the closest data to the farthest.
@@ -73,10 +70,10 @@ class Accepted:
         tolerance: No distance is larger.
         x: Their data, (n, *event).
         x_obs: The observation.
-        prior: What theta was drawn from, in the end.
+        prior: The prior.
         simulations: How many were run in all.
         failed: How many of those failed, and so were rejected.
-        history: The populations on the way, the last of them this one; empty after rejection.
+        history: All populations, the last of them this one; empty after rejection.
         adjusted: Whether theta was moved by a regression.
 
     Example:
@@ -97,22 +94,19 @@ class Accepted:
     prior: Prior
     simulations: int
     failed: int
-    history: tuple[Generation, ...] = field(default=())
+    history: tuple[PopulationSummary, ...] = field(default=())
     adjusted: bool = False
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters' names."""
-        return self.prior.names
+    sampler: ClassVar[str] = "abc"
 
     @property
     def ess(self) -> float:
-        """How many equally weighted draws have the variance of these."""
+        """The effective sample size of the weights."""
         return float(effective_sample_size(self.weights.log()))
 
     @property
     def acceptance(self) -> float:
-        """Accepted per simulation: of the last generation, where there were several."""
+        """Accepted per simulation: of the last population, where there were several."""
         return self.history[-1].acceptance if self.history else len(self) / self.simulations
 
     @property
@@ -129,23 +123,71 @@ class Accepted:
     def __len__(self) -> int:
         return len(self.theta)
 
-    def sample(self, n: int, *, seed: int | None = None) -> Float[Tensor, "n dim"]:
-        """Return n draws, with replacement and in proportion to the weights.
+    def observation(self, x_obs: object = None) -> Float[Tensor, "*shape"]:
+        """Return the observation.
 
         Raises:
-            ValueError: If n is not positive.
+            ValueError: If another one is given.
         """
-        if n < 1:
-            raise ValueError(f"n must be positive, got {n}")
-        rng = torch_rng(fresh(seed))
-        return self.theta[torch.multinomial(self.weights, n, replacement=True, generator=rng)]
+        if x_obs is not None:
+            x = as_tensor("x_obs", x_obs).to(self.x_obs)
+            if x.shape != self.x_obs.shape or not torch.equal(x, self.x_obs):
+                raise ValueError(
+                    "x_obs: parameters were accepted for one observation, and this is another: "
+                    "run ABC for it, or fit an amortised posterior with lfi.fit_posterior"
+                )
+        return self.x_obs
 
-    def adjust(self, adjustment: Adjustment) -> "Accepted":
-        """Return them moved by a regression of theta on the data, to take out the tolerance.
+    def weighted_parameters(
+        self, x_obs: object = None
+    ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, " n"]]:
+        """Return the accepted parameters and their weights, which sum to 1."""
+        self.observation(x_obs)
+        return self.theta, self.weights
+
+    def draw(self, n: int, x_obs: object = None, *, seed: int | None = None) -> Draws:
+        """Return n draws by weight, with replacement, and diagnostics of how they were made.
+
+        Args:
+            n: How many.
+            x_obs: The observation; None for the one that parameters were accepted for.
+            seed: None takes fresh entropy, which the draws record.
+
+        Raises:
+            ValueError: If n is not positive, or another observation is given.
+        """
+        return replace(
+            super().draw(n, x_obs, seed=seed),
+            acceptance=self.acceptance,
+            proposals=self.simulations,
+            seconds=sum(population.seconds for population in self.history),
+        )
+
+    def describe(self) -> str:
+        """Return how many were accepted of how many, how close, and where they lie."""
+        width = max(map(len, self.names))
+        moments = zip(self.names, self.mean.tolist(), self.sd.tolist(), strict=True)
+        return "\n".join(
+            [
+                f"{len(self):,} parameters accepted, {self.simulations:,} simulations "
+                f"({self.failed:,} failed)",
+                f"  tolerance {self.tolerance:.4g}, acceptance {self.acceptance:.2%}, effective "
+                f"sample size {self.ess:.0f}{', adjusted by regression' if self.adjusted else ''}",
+                *(f"  {name:<{width}}  {mean:.4g} +- {sd:.2g}" for name, mean, sd in moments),
+            ]
+        )
+
+    def _table(self) -> list[tuple[object, ...]]:
+        moments = zip(self.names, self.mean.tolist(), self.sd.tolist(), strict=True)
+        rows = [(name, f"{mean:.4g}", f"{sd:.2g}") for name, mean, sd in moments]
+        return [("parameter", "mean", "standard deviation"), *rows]
+
+    def adjust(self, adjustment: Adjustment) -> "ABCPosterior":
+        """Return them adjusted by a regression of theta on the data, which corrects the tolerance.
 
         Weights are multiplied by Epanechnikov's kernel, 1 - (d / tolerance)^2, so that close data
         count more; where an estimate of a squared distance is negative, distances count from the
-        lowest. Theta is moved in unconstrained coordinates and so stays in the prior's box.
+        lowest. Theta is moved in unconstrained coordinates and so stays in the prior's support.
 
         Args:
             adjustment: `lfi.abc.LocalLinear()` or `lfi.abc.Heteroscedastic()`.
@@ -165,15 +207,15 @@ class Accepted:
         if self.adjusted:
             raise ValueError("these parameters are adjusted already: adjust the accepted ones")
         lowest = min(0.0, float(self.distances.min()))
-        reach = self.tolerance - lowest
-        near = 1 - ((self.distances - lowest) / reach).square() if reach > 0 else torch.ones(())
-        weights = self.weights * near
+        radius = self.tolerance - lowest
+        scaled = (self.distances - lowest) / radius if radius > 0 else torch.zeros(())
+        weights = self.weights * (1 - scaled.square())
         weights = weights / weights.sum() if weights.sum() > 0 else self.weights
         kept = weights > 0
         u = self.prior.to_unconstrained(self.theta[kept]).double()
         moved = adjustment(u, self.x[kept], self.x_obs, weights[kept])
         theta = self.prior.from_unconstrained(moved.to(self.theta))[0]
-        inside = self.prior.log_prob(theta).isfinite()  # a support that is not a box
+        inside = self.prior.log_prob(theta).isfinite()  # a support that is no product of intervals
         theta = torch.where(inside[:, None], theta, self.theta[kept])
         return replace(
             self,
@@ -183,31 +225,3 @@ class Accepted:
             x=self.x[kept],
             adjusted=True,
         )
-
-    def to_arviz(
-        self, *, draws: int = 2_000, simulator: object = None, seed: int | None = None
-    ) -> "arviz.InferenceData":
-        """Return draws as ArviZ's InferenceData: posterior, prior and observed data.
-
-        Args:
-            draws: How many.
-            simulator: Adds data simulated anew at the draws, `posterior_predictive`.
-            seed: None takes fresh entropy, which the group `posterior` records.
-        """
-        seed = fresh(seed)
-        theta = self.sample(draws, seed=child(seed, 0))
-        sample = Draws(
-            theta=theta,
-            names=self.names,
-            sampler="abc",
-            ess=self.ess,
-            acceptance=self.acceptance,
-            proposals=self.simulations,
-            seconds=sum(generation.seconds for generation in self.history),
-            seed=seed,
-        )
-        prior = self.prior.sample(draws, seed=numpy_rng(seed, 1))
-        predictive = None
-        if simulator is not None:
-            predictive = replicate(as_simulator(simulator), theta, seed=child(seed, 2))
-        return inference_data(sample, prior, self.x_obs, predictive)

@@ -1,12 +1,12 @@
-"""Regression adjustment: accepted parameters, moved to where their data would be the observed.
+"""Regression adjustment of accepted parameters to the observed data.
 
 Near the observation theta depends on summaries s about linearly. With weighted least squares
 
     u = a + b (s - s_obs) + residual,
 
 u being theta in unconstrained coordinates, a parameter whose data differ from the observed is
-moved along the regression, u* = u - b (s - s_obs): what the tolerance let in is taken out to first
-order, and a larger tolerance, with more accepted draws, costs less. Where the residuals' spread
+moved along the regression, u* = u - b (s - s_obs): the error of the tolerance is removed to first
+order, so that a larger tolerance, with more accepted draws, costs less. Where the residuals' scale
 changes with s too, their squares' logarithm is regressed likewise, and
 
     u* = m(s_obs) + (u - m(s)) sigma(s_obs) / sigma(s).
@@ -27,12 +27,12 @@ from torch import Tensor
 from lfi.inference.abc.summaries import Summary, summarised
 from lfi.numerics.ridge import fit_ridge
 
-FLOOR = 1e-12  # of squared residuals, as a share of their mean: log 0 tells nothing
+FLOOR = 1e-12  # of squared residuals, as a share of their mean: their logarithm is finite
 
 
 @dataclass(frozen=True)
 class LocalLinear:
-    """Moves parameters along a weighted linear regression on summaries.
+    """Adjustment by a weighted linear regression on summaries.
 
     Attributes:
         summary: What x is reduced to, (n, *event) to (n, k); None for x itself, flattened.
@@ -55,18 +55,18 @@ class LocalLinear:
         x_obs: Float[Tensor, "*shape"],
         weights: Float[Tensor, " n"],
     ) -> Float[Tensor, "n dim"]:
-        """Return the moved parameters.
+        """Return the adjusted parameters.
 
         Raises:
             ValueError: If there are no more of them than summaries.
         """
-        s = _away(self.summary, x, x_obs)
+        s = _centred_summaries(self.summary, x, x_obs)
         return u - s @ fit_ridge(s, u, self.ridge, weights).slope
 
 
 @dataclass(frozen=True)
 class Heteroscedastic:
-    """Moves parameters along a regression, and scales what is left to the spread at x_obs.
+    """Adjustment by a regression, with residuals rescaled to their standard deviation at x_obs.
 
     Attributes:
         summary: What x is reduced to, (n, *event) to (n, k); None for x itself, flattened.
@@ -83,12 +83,12 @@ class Heteroscedastic:
         x_obs: Float[Tensor, "*shape"],
         weights: Float[Tensor, " n"],
     ) -> Float[Tensor, "n dim"]:
-        """Return the moved parameters.
+        """Return the adjusted parameters.
 
         Raises:
             ValueError: If there are no more of them than summaries.
         """
-        s = _away(self.summary, x, x_obs)
+        s = _centred_summaries(self.summary, x, x_obs)
         fit = fit_ridge(s, u, self.ridge, weights)
         residual = u - fit(s)
         squared = residual.square()
@@ -97,7 +97,7 @@ class Heteroscedastic:
         return fit.intercept + residual * torch.exp(-log_variance / 2)
 
 
-def _away(summary: Summary | None, x: Tensor, x_obs: Tensor) -> Float[Tensor, "n k"]:
+def _centred_summaries(summary: Summary | None, x: Tensor, x_obs: Tensor) -> Float[Tensor, "n k"]:
     """Return the summaries less those observed."""
     s = summarised(summary, x).double() - summarised(summary, x_obs[None].to(x)).double()
     if len(s) <= s.shape[1] + 1:

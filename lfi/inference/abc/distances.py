@@ -1,22 +1,22 @@
-"""Distances of approximate Bayesian computation: how far simulated data are from the observed.
+"""Distances of approximate Bayesian computation between simulated and observed data.
 
-A distance is made for one observation, and may learn from simulations at hand what to look at:
+A distance is made for one observation, and may be fitted to simulations:
 
-    measure = distance.towards(x_obs, theta, x)       simulations to learn from
-    measure(x)                                        (n, *event) to (n,)
+    distances = distance.from_observation(x_obs, theta, x)      theta and x to fit it to
+    distances(x)                                                (n, *event) to (n,)
 
-Three kinds of it:
+There are three kinds:
 
-    Samples         x holds draws, (n, trials, *event): any discrepancy of the comparison room.
-                    Given to `abc_rejection` or `abc_smc`, a discrepancy becomes this by itself.
-    Summaries       x is reduced to numbers, each divided by its spread (abc_summaries.py);
+    SampleDistance  x holds draws, (n, trials, *event): any discrepancy of the comparison room.
+                    A discrepancy given to `abc_rejection` or `abc_smc` is wrapped in this.
+    Summaries       x is reduced to summary statistics, each divided by its scale (summaries.py);
     SemiAutomatic   or to estimates of the parameters, by regression.
-    FittedRatio     how different the posteriors are that a fitted ratio sees in x and in x_obs:
+    FittedRatio     the divergence between the posteriors of x and of x_obs by a fitted ratio:
 
         J(x, x_obs) = sum_j (w_j(x) - w_j(x_obs)) (log w_j(x) - log w_j(x_obs)),
 
-    Jeffreys' divergence of weights w_j over the same prior draws theta_j. Posteriors are all that
-    data tell, so no summary loses less; where the ratio is off, ABC still simulates.
+    Jeffreys' divergence of weights w_j over the same prior draws theta_j. The posterior is a
+    sufficient summary; where the ratio is wrong, ABC still simulates.
 
 References:
     Park, Jitkrittum & Sejdinovic, K2-ABC, 2016. arXiv:1502.02558 (MMD)
@@ -33,29 +33,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison import Discrepancy
-from lfi.inference.types import Weighted
+from lfi.inference.types import WeightedDraws
 
-ENTRIES = 2**22  # of pairs of points that a discrepancy looks at in one call: keeps memory flat
 ROWS = 4096  # data sets that go through a summary or a ratio in one call
 
-Measure = Callable[[Float[Tensor, " n *event"]], Float[Tensor, " n"]]
+DistanceFunction = Callable[[Float[Tensor, " n *event"]], Float[Tensor, " n"]]
 
 
 @runtime_checkable
 class Distance(Protocol):
-    """What makes a measure for an observation."""
+    """A distance between data sets, to be made for an observation."""
 
     @property
     def adaptive(self) -> bool:
-        """Whether it learns from simulations, so that better ones make it better."""
+        """Whether `abc_smc` fits it anew to the simulations of each population."""
 
-    def towards(
+    def from_observation(
         self,
         x_obs: Float[Tensor, "*shape"],
         theta: Float[Tensor, "n dim"],
         x: Float[Tensor, " n *event"],
-    ) -> Measure:
-        """Return the distance of data sets from x_obs, having learned from theta and x.
+    ) -> DistanceFunction:
+        """Return the distance of data sets from x_obs, fitted to theta and x.
 
         Raises:
             ValueError: If x_obs does not belong to x.
@@ -64,7 +63,7 @@ class Distance(Protocol):
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleDistance:
     """A discrepancy of two samples, for data whose first axis counts independent draws.
 
     Data of one number a draw may lack the last axis: (n, trials) is taken for (n, trials, 1). The
@@ -72,28 +71,30 @@ class Samples:
     ignored.
 
     Attributes:
-        discrepancy: `lfi.discrepancies.MMD()`, `lfi.discrepancies.Energy()`,
-            `lfi.discrepancies.ClassifierDiscrepancy()`, any.
+        discrepancy: Any of `lfi.discrepancies`.
+        max_entries: Pairs of points in one call of the discrepancy, which bounds the memory.
 
     Example:
         >>> x_obs, x = torch.zeros(30, 2), torch.stack([torch.zeros(20, 2), torch.ones(20, 2)])
-        >>> Samples(lfi.discrepancies.Moments()).towards(x_obs, torch.zeros(2, 1), x)(x)
+        >>> distance = SampleDistance(lfi.discrepancies.Moments())
+        >>> distance.from_observation(x_obs, torch.zeros(2, 1), x)(x)
         tensor([0., 2.])
     """
 
     discrepancy: Discrepancy
+    max_entries: int = 2**22
 
     @property
     def adaptive(self) -> bool:
-        """False: it is the same whatever was simulated."""
+        """False: it is not fitted to simulations."""
         return False
 
-    def towards(
+    def from_observation(
         self,
         x_obs: Float[Tensor, "*shape"],
         theta: Float[Tensor, "n dim"],
         x: Float[Tensor, " n *event"],
-    ) -> Measure:
+    ) -> DistanceFunction:
         """Return the discrepancy from x_obs.
 
         Raises:
@@ -107,38 +108,38 @@ class Samples:
             )
         observed = _points(x_obs[None])[0].to(x)
 
-        def measure(x: Tensor) -> Tensor:
+        def distances(x: Tensor) -> Tensor:
             points = _points(x)
-            rows = max(1, ENTRIES // (points.shape[1] + len(observed)) ** 2)
+            rows = max(1, self.max_entries // (points.shape[1] + len(observed)) ** 2)
             with torch.no_grad():
                 return torch.cat([self.discrepancy(part, observed) for part in points.split(rows)])
 
-        return measure
+        return distances
 
 
 @runtime_checkable
-class WeighsCandidates(Protocol):
-    """A posterior that weighs the same prior draws for many observations at once."""
+class HasWeightedDraws(Protocol):
+    """A posterior that weights the same prior draws for many observations at once."""
 
     x_shape: tuple[int, ...]
 
-    def weighted(self, x: Tensor, candidates: int, *, seed: int) -> Weighted:
+    def weighted(self, x: Tensor, n: int, *, seed: int) -> WeightedDraws:
         """Return prior draws and their weights for each x."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class FittedRatio:
-    """Jeffreys' divergence of the posteriors that a fitted ratio sees in two data sets.
+    """Jeffreys' divergence of the posteriors of two data sets by a fitted ratio.
 
     Attributes:
-        posterior: What `lfi.fit_posterior` returns, if it weighs prior draws.
-        candidates: How many prior draws stand for the parameters.
-        seed: Of those draws.
+        posterior: What `lfi.fit_posterior` returns.
+        prior_draws: How many prior draws represent the posteriors.
+        seed: The seed of those draws.
     """
 
-    posterior: WeighsCandidates
-    candidates: int = 512
+    posterior: HasWeightedDraws
+    prior_draws: int = 512
     seed: int = 0
 
     @property
@@ -146,33 +147,35 @@ class FittedRatio:
         """False: the ratio was fitted before."""
         return False
 
-    def towards(
+    def from_observation(
         self,
         x_obs: Float[Tensor, "*shape"],
         theta: Float[Tensor, "n dim"],
         x: Float[Tensor, " n *event"],
-    ) -> Measure:
+    ) -> DistanceFunction:
         """Return the divergence from the posterior at x_obs.
 
         Raises:
             ValueError: If the posterior is one of other data.
         """
-        same_shape(x_obs, x)
+        check_same_shape(x_obs, x)
         if tuple(x_obs.shape) != tuple(self.posterior.x_shape):
             raise ValueError(
                 f"posterior is given x of shape {tuple(self.posterior.x_shape)}, but x_obs has "
                 f"{tuple(x_obs.shape)}"
             )
-        weigh = lambda x: self.posterior.weighted(x, self.candidates, seed=self.seed).log_weights
-        observed = weigh(x_obs[None])
+        log_weights = lambda x: (
+            self.posterior.weighted(x, self.prior_draws, seed=self.seed).log_weights
+        )
+        observed = log_weights(x_obs[None])
 
-        def measure(x: Tensor) -> Tensor:
-            parts = [weigh(part) for part in x.split(ROWS)]
+        def distances(x: Tensor) -> Tensor:
+            parts = [log_weights(part) for part in x.split(ROWS)]
             return torch.cat(
                 [((p.exp() - observed.exp()) * (p - observed)).sum(dim=1) for p in parts]
             )
 
-        return measure
+        return distances
 
 
 def as_distance(obj: object) -> Distance:
@@ -188,22 +191,24 @@ def as_distance(obj: object) -> Distance:
             "discrepancy must be a discrepancy of samples such as lfi.discrepancies.MMD(), or a "
             f"distance such as lfi.abc.Summaries(); got {obj!r}"
         )
-    return Samples(obj)
+    return SampleDistance(obj)
 
 
-def same_shape(x_obs: Float[Tensor, "*shape"], x: Float[Tensor, " n *event"]) -> None:
-    """Refuse an observation that has another shape than one simulation's x."""
+def check_same_shape(x_obs: Float[Tensor, "*shape"], x: Float[Tensor, " n *event"]) -> None:
+    """Check that an observation has the shape of one simulation's x."""
     if x_obs.shape != x.shape[1:]:
         raise ValueError(
             f"x_obs has shape {tuple(x_obs.shape)}, but one simulation's x has {tuple(x.shape[1:])}"
         )
 
 
-def measured(measure: Measure, x: Float[Tensor, " n *event"]) -> Float[Tensor, " n"]:
-    """Return the distances in float64, infinite where there is none: such data are rejected."""
+def finite_distances(
+    distance: DistanceFunction, x: Float[Tensor, " n *event"]
+) -> Float[Tensor, " n"]:
+    """Return distances in float64, infinite where they are NaN: such data are rejected."""
     if len(x) == 0:
         return torch.empty(0, dtype=torch.float64)
-    return measure(x).detach().to("cpu", torch.float64).nan_to_num(nan=torch.inf)
+    return distance(x).detach().to("cpu", torch.float64).nan_to_num(nan=torch.inf)
 
 
 def _points(x: Float[Tensor, " n *event"]) -> Float[Tensor, "n trials d"]:

@@ -1,7 +1,7 @@
-"""The state of sequential ABC between two generations, and the file that keeps it.
+"""Populations of sequential ABC, and the file of the latest.
 
-A generation follows from the one before, the seed and the settings: a run that was interrupted goes
-on with the last whole generation, and ends with the numbers that it would have had.
+A population follows from the one before, the seed and the settings: an interrupted run resumes with
+the last whole population, and ends with the numbers that it would have had.
 """
 
 import hashlib
@@ -14,59 +14,59 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.abc.accepted import Generation
-from lfi.inference.abc.distances import Measure, measured
-from lfi.inference.abc.proposals import Mixture, Source
+from lfi.inference.abc.accepted import PopulationSummary
+from lfi.inference.abc.distances import DistanceFunction, finite_distances
+from lfi.inference.abc.proposals import GaussianMixture, PopulationProposal
 from lfi.runtime import read, write
 
 KIND = "abc_smc"
 KEPT = ("u", "x", "distances", "weights")
-SOURCE = ("centres", "weights", "roots", "scales")
+MIXTURE = ("centres", "weights", "roots", "scales")
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Particles, closest first: of all simulations so far, those within the tolerance.
+    """Particles sorted by distance: of all simulations so far, those within the tolerance.
 
     Attributes:
         u: Their parameters in unconstrained coordinates.
         x: Their data.
         distances: From the observation.
         weights: They sum to 1.
-        measure: What measured the distances.
-        gates: What measured them before, and the distances beyond which data were lost by then.
-        sources: What each generation but the first was drawn from.
-        lessons: Theta and x of the simulations that each measure learned from, those of the gates
-            first; of an adaptive distance also those that it will learn from next.
+        distance: The distance function.
+        earlier: Distance functions of earlier populations, and their tolerances.
+        proposals: What each population but the first was drawn from.
+        fitted_to: Theta and x of the simulations that each distance was fitted to, the earlier ones
+            first; of an adaptive distance also those of the next fit.
     """
 
     u: Float[Tensor, "n dim"]
     x: Float[Tensor, " n *event"]
     distances: Float[Tensor, " n"]
     weights: Float[Tensor, " n"]
-    measure: Measure
-    gates: tuple[tuple[Measure, float], ...]
-    sources: tuple[Source, ...]
-    lessons: tuple[tuple[Tensor, Tensor], ...]
+    distance: DistanceFunction
+    earlier: tuple[tuple[DistanceFunction, float], ...]
+    proposals: tuple[PopulationProposal, ...]
+    fitted_to: tuple[tuple[Tensor, Tensor], ...]
 
     def distances_of(self, x: Float[Tensor, " n *event"]) -> Float[Tensor, " n"]:
-        """Return distances of new data, infinite where an earlier generation would have lost them.
+        """Return distances of new data, infinite where an earlier population would reject them.
 
-        All generations are one sample of the particles' neighbourhood only where all of them kept
+        All populations are one sample of the particles' neighbourhood only where all of them kept
         what fell into it (Prangle's nested acceptance).
         """
-        distances = measured(self.measure, x)
-        for measure, reach in self.gates:
-            near = (distances <= self.distances.max()).nonzero()[:, 0]  # others are lost anyway
-            lost = near[measured(measure, x[near]) > reach]
-            distances[lost] = math.inf
+        distances = finite_distances(self.distance, x)
+        for distance, tolerance in self.earlier:
+            rows = (distances <= self.distances.max()).nonzero()[:, 0]  # others are rejected anyway
+            rejected = rows[finite_distances(distance, x[rows]) > tolerance]
+            distances[rejected] = math.inf
         return distances
 
 
-def settings(identity: str, x_obs: Tensor, *plain: object) -> str:
-    """Return a hash of what two runs must share for one to go on where the other ended.
+def settings_hash(identity: str, x_obs: Tensor, *plain: object) -> str:
+    """Return a hash of what two runs must share for one to resume the other.
 
-    Functions count by their names: where they lie in memory differs from process to process.
+    Functions count by their names, without their addresses in memory.
     """
     named = [re.sub(" at 0x[0-9a-f]+", "", repr(value)) for value in plain]
     parts = [identity, str(tuple(x_obs.shape)), *named]
@@ -74,28 +74,32 @@ def settings(identity: str, x_obs: Tensor, *plain: object) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def keep(
-    path: str | Path, shared: str, seed: int, population: Population, history: list[Generation]
+def save_population(
+    path: str | Path,
+    shared: str,
+    seed: int,
+    population: Population,
+    history: list[PopulationSummary],
 ) -> None:
-    """Write the state after a generation, in place of the one before."""
+    """Write the latest population, in place of the one before."""
     spec = {
         "settings": shared,
         "seed": seed,
         "history": [asdict(entry) for entry in history],
-        "reaches": [reach for _, reach in population.gates],
-        "lessons": len(population.lessons),
-        "sources": [[one.simulations, one.inside] for one in population.sources],
+        "tolerances": [tolerance for _, tolerance in population.earlier],
+        "fits": len(population.fitted_to),
+        "proposals": [[each.simulations, each.inside] for each in population.proposals],
     }
     tensors = {name: getattr(population, name) for name in KEPT}
-    for i, (theta, x) in enumerate(population.lessons):
+    for i, (theta, x) in enumerate(population.fitted_to):
         tensors |= {f"theta_{i}": theta, f"x_{i}": x}
-    for i, source in enumerate(population.sources):
-        parts = {f"{name}_{i}": getattr(source.mixture, name) for name in SOURCE}
+    for i, proposal in enumerate(population.proposals):
+        parts = {f"{name}_{i}": getattr(proposal.mixture, name) for name in MIXTURE}
         tensors |= {name: part for name, part in parts.items() if part is not None}
     write(path, KIND, spec, tensors)
 
 
-def seed_of(path: str | Path, shared: str, seed: int | None) -> int | None:
+def stored_seed(path: str | Path, shared: str, seed: int | None) -> int | None:
     """Return the seed on record, the one that is given, or None where there is neither.
 
     Raises:
@@ -114,30 +118,35 @@ def seed_of(path: str | Path, shared: str, seed: int | None) -> int | None:
     return contents.spec["seed"]
 
 
-def resume(
-    path: str | Path, towards: Callable[[Tensor, Tensor], Measure]
-) -> tuple[Population, list[Generation]] | None:
-    """Return the state on record, or None where there is none.
+def load_population(
+    path: str | Path, distance_from: Callable[[Tensor, Tensor], DistanceFunction]
+) -> tuple[Population, list[PopulationSummary]] | None:
+    """Return the latest population and its history, or None where there is no file.
 
     Args:
         path: The file.
-        towards: Makes the measure from a lesson.
+        distance_from: Fits the distance to theta and x.
     """
     if not Path(path).is_file():
         return None
     contents = read(path)
     spec, tensors = contents.spec, contents.tensors
-    history = [Generation(**entry) for entry in spec["history"]]
-    lessons = tuple((tensors[f"theta_{i}"], tensors[f"x_{i}"]) for i in range(spec["lessons"]))
-    gates = tuple(
-        (towards(*lesson), reach)
-        for lesson, reach in zip(lessons[: len(spec["reaches"])], spec["reaches"], strict=True)
+    history = [PopulationSummary(**entry) for entry in spec["history"]]
+    data = tuple((tensors[f"theta_{i}"], tensors[f"x_{i}"]) for i in range(spec["fits"]))
+    tolerances = spec["tolerances"]
+    earlier = tuple(
+        (distance_from(*each), tolerance)
+        for each, tolerance in zip(data[: len(tolerances)], tolerances, strict=True)
     )
-    sources = tuple(
-        Source(Mixture(*(tensors.get(f"{name}_{i}") for name in SOURCE)), simulations, inside)
-        for i, (simulations, inside) in enumerate(spec["sources"])
+    proposals = tuple(
+        PopulationProposal(
+            GaussianMixture(*(tensors.get(f"{name}_{i}") for name in MIXTURE)), *counts
+        )
+        for i, counts in enumerate(spec["proposals"])
     )
     kept = {name: tensors[name] for name in KEPT}
-    measure = towards(*lessons[len(gates)])
-    population = Population(**kept, measure=measure, gates=gates, sources=sources, lessons=lessons)
+    distance = distance_from(*data[len(earlier)])
+    population = Population(
+        **kept, distance=distance, earlier=earlier, proposals=proposals, fitted_to=data
+    )
     return population, history

@@ -1,27 +1,27 @@
-"""Where sequential ABC looks next: mixtures of normals around the particles that came close.
+"""Perturbation kernels of sequential ABC: proposals are normal mixtures around particles.
 
-With survivors u_k, the particles within the next tolerance, of weights w_k,
+With u_k the particles within the next tolerance, of weights w_k,
 
     q(u) = sum_k w_k N(u; u_k, S_k),
 
-in unconstrained coordinates, so that no proposal leaves the prior's box. The covariances are
+in unconstrained coordinates, so that no proposal leaves the prior's support. The covariances are
 
-    Global     S = scale sum_k w_k (u_k - mean) (u_k - mean)'          the same for all
-    Defensive  the same for half of the survivors; a kernel density estimate's for the other half
-    Local      S_k = sum_j w_j (u_j - u_k) (u_j - u_k)'                 one for each
+    GlobalCovariance   S = scale sum_k w_k (u_k - mean) (u_k - mean)'        the same for all
+    DefensiveMixture   the same for half of the particles, a kernel density estimate's for the other
+    LocalCovariance    S_k = sum_j w_j (u_j - u_k) (u_j - u_k)'              one for each
 
-Twice the covariance is what minimises the divergence between a normal target and its proposal, if
-a generation stands alone; Local is its refinement where the posterior is curved or has several
-modes.
+Twice the covariance minimises the divergence between a normal target and its proposal, for one
+population alone; the optimal local covariance matrix refines it where the posterior is curved or
+has several modes.
 
-Weights correct whatever is proposed. Simulations of several generations, n_s from each q_s, are one
-sample of their mixture, so that each of them has the weight
+Importance weights correct for the proposal. Simulations of several populations, n_s from each q_s,
+are one sample of their mixture, so that each of them has the weight
 
     w(u) proportional to p(u) / sum_s n_s q_s(u),
 
 the first q_s being the prior itself, so that no weight is large where proposals are rare. A q_s
-that was built around u counts without u's own component: draws of the tails, alone under their
-own bump, would weigh too little.
+with a component at u counts without it: isolated draws of the tails, under a component of their
+own, would have too little weight.
 
 References:
     Beaumont, Cornuet, Marin & Robert, Adaptive approximate Bayesian computation, Biometrika, 2009.
@@ -30,6 +30,8 @@ References:
         Statistics, 2012. arXiv:0907.1254 (weights by the mixture)
     Filippi, Barnes, Cornebise & Stumpf, On optimality of kernels for approximate Bayesian
         computation using sequential Monte Carlo, 2013. arXiv:1106.6280
+    Hesterberg, Weighted average importance sampling and defensive mixture distributions,
+        Technometrics, 1995.
 """
 
 import math
@@ -41,12 +43,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ENTRIES = 2**22  # numbers of one difference matrix: keeps memory flat
-JITTER = 1e-9  # of the variances: covariances of few survivors have an inverse
+from lfi.numerics.checks import check_positive
+
+JITTER = 1e-9  # of the variances: covariances of few particles have an inverse
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class GaussianMixture:
     """A mixture of normal distributions.
 
     Attributes:
@@ -56,7 +59,7 @@ class Mixture:
         scales: What each component's deviations are multiplied by, (k,); None for nothing.
 
     Example:
-        >>> one = Mixture(torch.zeros(1, 2), torch.ones(1), torch.eye(2))
+        >>> one = GaussianMixture(torch.zeros(1, 2), torch.ones(1), torch.eye(2))
         >>> one.log_prob(torch.zeros(3, 2)).exp()
         tensor([0.1592, 0.1592, 0.1592])
     """
@@ -75,12 +78,15 @@ class Mixture:
         steps = steps if self.scales is None else steps * self.scales[which, None]
         return self.centres[which] + steps
 
-    def log_prob(self, u: Float[Tensor, "n d"], *, others: bool = False) -> Float[Tensor, " n"]:
+    def log_prob(
+        self, u: Float[Tensor, "n d"], *, others: bool = False, max_entries: int = 2**22
+    ) -> Float[Tensor, " n"]:
         """Return the log density.
 
         Args:
-            u: Where.
+            u: The points.
             others: Leave out the component around u itself, where u is one of the centres.
+            max_entries: Of differences held at a time, which bounds the memory.
         """
         k, d = self.centres.shape
         log_det = self.roots.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
@@ -91,16 +97,18 @@ class Mixture:
         inverses = torch.linalg.inv(self.roots)
         if inverses.ndim == 2:  # one covariance: whiten once, then distances alone
             centres = self.centres @ inverses.T
-            away = lambda part: torch.cdist(
+            distance = lambda part: torch.cdist(
                 part @ inverses.T, centres, compute_mode="donot_use_mm_for_euclid_dist"
             ).square()
         else:
             shifted = (inverses @ self.centres[:, :, None])[:, :, 0]
             rows = inverses.reshape(k * d, d)
-            away = lambda part: ((part @ rows.T).reshape(-1, k, d) - shifted).square().sum(dim=-1)
+            distance = lambda part: (
+                ((part @ rows.T).reshape(-1, k, d) - shifted).square().sum(dim=-1)
+            )
         found = []
-        for part in u.split(max(1, ENTRIES // (k * d))):
-            terms = constant - away(part) * precisions / 2
+        for part in u.split(max(1, max_entries // (k * d))):
+            terms = constant - distance(part) * precisions / 2
             if others:
                 own = part[:, :1] == self.centres[:, 0]
                 terms = terms.masked_fill(own, -math.inf)
@@ -110,8 +118,8 @@ class Mixture:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """What the simulations of one generation were drawn from.
+class PopulationProposal:
+    """The proposal distribution of one population.
 
     Attributes:
         mixture: The density, before what falls outside the prior's support was drawn again.
@@ -119,85 +127,88 @@ class Source:
         inside: The share of the mixture that lies in the support.
     """
 
-    mixture: Mixture
+    mixture: GaussianMixture
     simulations: int
     inside: float
 
 
-def log_weights(
+def population_log_weights(
     log_prior: Float[Tensor, " n"],
     u: Float[Tensor, "n d"],
     first: int,
-    sources: Sequence[Source],
+    proposals: Sequence[PopulationProposal],
 ) -> Float[Tensor, " n"]:
-    """Return the log weights of draws that may come from any generation.
+    """Return the log weights of draws that may come from any population.
 
     Args:
         log_prior: The prior's log density at u, in the same coordinates.
         u: The draws.
         first: How many were drawn from the prior.
-        sources: What the others were drawn from.
+        proposals: What the others were drawn from.
 
     Example:
-        >>> source = Source(Mixture(torch.zeros(1, 1), torch.ones(1), torch.eye(1)), 30, 1.0)
-        >>> u = torch.zeros(1, 1)
-        >>> log_weights(source.mixture.log_prob(u + 1), u + 1, 10, [source])  # 40 of the prior
+        >>> normal = GaussianMixture(torch.zeros(1, 1), torch.ones(1), torch.eye(1))
+        >>> proposal, u = PopulationProposal(normal, 30, 1.0), torch.ones(1, 1)
+        >>> population_log_weights(normal.log_prob(u), u, 10, [proposal])  # 40 of the prior
         tensor([-3.6889])
     """
     parts = [log_prior + math.log(first)]
-    for source in sources:
-        count = math.log(source.simulations / source.inside)
-        parts.append(source.mixture.log_prob(u, others=True) + count)
+    for proposal in proposals:
+        count = math.log(proposal.simulations / proposal.inside)
+        parts.append(proposal.mixture.log_prob(u, others=True) + count)
     return log_prior - torch.stack(parts).logsumexp(dim=0)
 
 
 @runtime_checkable
-class Kernel(Protocol):
-    """How particles are perturbed."""
+class PerturbationKernel(Protocol):
+    """A rule for proposals around particles."""
 
-    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> Mixture:
-        """Return the proposal around survivors, whose weights sum to 1."""
+    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> GaussianMixture:
+        """Return the proposal around particles, whose weights sum to 1."""
         ...
 
 
 @dataclass(frozen=True)
-class Global:
-    """Normal steps with the survivors' covariance.
+class GlobalCovariance:
+    """Normal perturbations with a multiple of the particles' covariance.
 
     Attributes:
         scale: What it is multiplied by.
 
     Example:
-        >>> Global().around(torch.tensor([[-2.0], [2.0]]), torch.tensor([0.5, 0.5])).roots ** 2
+        >>> u, weights = torch.tensor([[-2.0], [2.0]]), torch.tensor([0.5, 0.5])
+        >>> GlobalCovariance().around(u, weights).roots ** 2
         tensor([[8.0000]])
     """
 
     scale: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"scale must be positive, got {self.scale}")
+        check_positive("scale", self.scale)
 
-    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> Mixture:
+    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> GaussianMixture:
         """Return the proposal."""
         centred = u - weights @ u
-        return Mixture(u, weights, _root(self.scale * centred.T @ (weights[:, None] * centred)))
+        return GaussianMixture(
+            u, weights, _root(self.scale * centred.T @ (weights[:, None] * centred))
+        )
 
 
 @dataclass(frozen=True)
-class Defensive:
-    """Narrow steps from every other survivor, and wide ones from the rest.
+class DefensiveMixture:
+    """Narrow perturbations of every other particle, and wide ones of the rest.
 
-    The narrow ones have the width of a kernel density estimate, by Silverman's rule: survivors'
+    The narrow ones have the width of a kernel density estimate, by Silverman's rule: the
     covariance times (4 / ((d + 2) n))^(2 / (d + 4)), n being their effective sample size, 0.2 for
-    350 of them in four dimensions. They come close more often than wide ones; alone they would
-    miss tails, whose weights then are few and large.
+    350 particles in four dimensions. They are accepted more often than wide ones; alone they would
+    miss the tails, whose weights would be few and large.
 
     Attributes:
         scale: What the covariance of the wide ones is multiplied by.
 
     Example:
-        >>> mixture = Defensive().around(torch.tensor([[-2.0], [2.0]]), torch.tensor([0.5, 0.5]))
+        >>> u, weights = torch.tensor([[-2.0], [2.0]]), torch.tensor([0.5, 0.5])
+        >>> mixture = DefensiveMixture().around(u, weights)
         >>> (mixture.roots[0, 0] * mixture.scales) ** 2
         tensor([3.4011, 8.0000])
     """
@@ -205,38 +216,40 @@ class Defensive:
     scale: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"scale must be positive, got {self.scale}")
+        check_positive("scale", self.scale)
 
-    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> Mixture:
-        """Return the proposal; survivors come closest first, so that both halves are alike."""
+    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> GaussianMixture:
+        """Return the proposal; particles are sorted by distance, so that both halves are alike."""
         d, n = u.shape[1], float(1 / weights.square().sum())
         narrow = (4 / ((d + 2) * n)) ** (2 / (d + 4))
         wide = torch.arange(len(u)) % 2 == 1
         scales = torch.where(wide, self.scale, narrow).sqrt().to(u)
-        return replace(Global(1.0).around(u, weights), scales=scales)
+        return replace(GlobalCovariance(1.0).around(u, weights), scales=scales)
 
 
 @dataclass(frozen=True)
-class Local:
-    """Normal steps with the survivors' second moments about each of them.
+class LocalCovariance:
+    """The optimal local covariance matrix: the particles' second moments about each of them.
 
     Example:
-        >>> Local().around(torch.tensor([[-2.0], [2.0]]), torch.tensor([0.5, 0.5])).roots ** 2
+        >>> u, weights = torch.tensor([[-2.0], [2.0]]), torch.tensor([0.5, 0.5])
+        >>> LocalCovariance().around(u, weights).roots ** 2
         tensor([[[8.0000]],
                 [[8.0000]]])
     """
 
-    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> Mixture:
+    def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> GaussianMixture:
         """Return the proposal."""
         mean = weights @ u
         centred = u - mean  # moments about u_k are those about the mean, and the shift's square
         shared = centred.T @ (weights[:, None] * centred)
-        return Mixture(u, weights, _root(shared + centred[:, :, None] * centred[:, None, :]))
+        return GaussianMixture(
+            u, weights, _root(shared + centred[:, :, None] * centred[:, None, :])
+        )
 
 
 def _root(covariance: Float[Tensor, "*k d d"]) -> Float[Tensor, "*k d d"]:
-    """Return Cholesky factors; directions without spread get a little."""
+    """Return Cholesky factors, of positive variance in all directions."""
     variances = covariance.diagonal(dim1=-2, dim2=-1)
     least = torch.where(variances > 0, JITTER * variances, torch.finfo(covariance.dtype).eps)
     return torch.linalg.cholesky(covariance + torch.diag_embed(least))

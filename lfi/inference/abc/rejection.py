@@ -1,7 +1,6 @@
-"""Rejection: of simulations from the prior, keep those whose data are closest to the observed.
+"""Rejection ABC: the simulations from the prior whose data are closest to the observed.
 
-The plainest way to a posterior, and one that any number of distances and observations share the
-simulations of: nothing is simulated here.
+Nothing is simulated here, so that many distances and observations can share the simulations.
 
 References:
     Pritchard, Seielstad, Perez-Lezaun & Feldman, Population growth of human Y chromosomes, 1999.
@@ -14,24 +13,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison import Discrepancy
-from lfi.inference.abc.accepted import Accepted
-from lfi.inference.abc.distances import Distance, as_distance, measured
+from lfi.inference.abc.accepted import ABCPosterior
+from lfi.inference.abc.distances import Distance, as_distance, finite_distances
 from lfi.inference.abc.summaries import Summaries
 from lfi.numerics.arrays import as_observation
 from lfi.simulation import Simulations
 
-SCALED = Summaries()  # the distance unless another is asked for
+DEFAULT_DISTANCE = Summaries()
 
 
 def abc_rejection(
     simulations: Simulations,
     x_obs: Float[Tensor, "*shape"],
     *,
-    discrepancy: Discrepancy | Distance = SCALED,
+    discrepancy: Discrepancy | Distance = DEFAULT_DISTANCE,
     quantile: float | None = None,
     tolerance: float | None = None,
     number: int | None = None,
-) -> Accepted:
+) -> ABCPosterior:
     """Return the parameters whose data are closest to the observation.
 
     Exactly one of quantile, tolerance and number says how many. Failed simulations count as
@@ -68,9 +67,10 @@ def abc_rejection(
     if len(theta) == 0:
         raise ValueError(f"simulations: none of {len(simulations)} succeeded")
     observed = as_observation(x_obs, dtype=x.dtype)
-    distances = measured(as_distance(discrepancy).towards(observed, theta, x), x)
+    distance = as_distance(discrepancy).from_observation(observed, theta, x)
+    distances = finite_distances(distance, x)
     order = distances.argsort(stable=True)
-    near = int(distances.isfinite().sum())
+    finite = int(distances.isfinite().sum())
     if tolerance is not None:
         count = int((distances <= tolerance).sum())
         if not math.isfinite(tolerance) or count == 0:
@@ -80,14 +80,14 @@ def abc_rejection(
             )
     else:
         count = number if quantile is None else max(1, round(quantile * len(simulations)))
-        if not 0 < count <= near or (quantile is not None and not 0 < quantile <= 1):
+        if not 0 < count <= finite or (quantile is not None and not 0 < quantile <= 1):
             name, value = ("number", number) if quantile is None else ("quantile", quantile)
             raise ValueError(
-                f"{name} must be positive and ask for no more than the {near} of "
+                f"{name} must be positive and ask for no more than the {finite} of "
                 f"{len(simulations)} simulations that have a distance, got {value}"
             )
     kept = order[:count]
-    return Accepted(
+    return ABCPosterior(
         theta=theta[kept],
         weights=torch.full((count,), 1 / count, dtype=torch.float64),
         distances=distances[kept],

@@ -1,8 +1,8 @@
-"""Schedules: how much closer the next population must come.
+"""Tolerance schedules of sequential ABC.
 
-    DistanceQuantile(0.5)    a quantile of the population's distances, weighted
-    Survival(0.5)            where the particles that are left are worth this share of the effective
-                             sample size: by their weights, not their number
+    DistanceQuantile(0.5)    a weighted quantile of the population's distances
+    ESSFraction(0.5)         where the particles within it keep this share of the effective sample
+                             size
 
 References:
     Del Moral, Doucet & Jasra, An adaptive sequential Monte Carlo method for approximate Bayesian
@@ -15,10 +15,12 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.checks import check_share
+
 
 @runtime_checkable
-class Schedule(Protocol):
-    """Chooses the next tolerance."""
+class ToleranceSchedule(Protocol):
+    """A rule for the next tolerance."""
 
     def __call__(self, distances: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> float:
         """Return the next tolerance from a population."""
@@ -40,7 +42,7 @@ class DistanceQuantile:
     level: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_share("level", self.level)
+        check_share("level", self.level)
 
     def __call__(self, distances: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> float:
         """Return the smallest distance within which this share of the weight lies."""
@@ -51,31 +53,26 @@ class DistanceQuantile:
 
 
 @dataclass(frozen=True)
-class Survival:
+class ESSFraction:
     """Del Moral's rule: the effective sample size falls by a factor.
 
     Attributes:
         share: Of the effective sample size, between 0 and 1.
 
     Example:
-        >>> Survival(0.5)(torch.arange(10.0), torch.full((10,), 0.1))
+        >>> ESSFraction(0.5)(torch.arange(10.0), torch.full((10,), 0.1))
         4.0
     """
 
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_share("share", self.share)
+        check_share("share", self.share)
 
     def __call__(self, distances: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> float:
-        """Return the smallest distance whose survivors are worth the share."""
+        """Return the smallest distance within which this share of the effective size lies."""
         distances, order = distances.sort()
         sorted_weights = weights[order].double()
         ess = sorted_weights.cumsum(dim=0).square() / sorted_weights.square().cumsum(dim=0)
         enough = ess >= self.share * ess[-1] * (1 - 1e-6)
         return float(distances[int(enough.int().argmax())])
-
-
-def _check_share(name: str, share: float) -> None:
-    if not 0 < share < 1:
-        raise ValueError(f"{name} must be between 0 and 1, got {share}")

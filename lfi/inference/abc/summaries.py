@@ -1,30 +1,28 @@
-"""Distances by summaries of the data, given ones and learned ones.
+"""Distances between summary statistics, given or fitted by regression.
 
-With summaries s(x) and a spread c_k of each, taken from simulations (in `abc_smc` anew from each
-generation),
+With summaries s(x) and a scale c_k of each, estimated from simulations (in `abc_smc` anew from each
+population),
 
     d(x, x_obs)^2 = sum_k ((s_k(x) - s_k(x_obs)) / c_k)^2.
 
-Spreads by medians do not mind the wild simulations that a wide prior gives:
+Scales by medians are robust to the outliers that a wide prior gives:
 
-    deviation             median |s - median s|
-    combined_deviation    the same + median |s - s_obs|: large too where all simulations miss
-                          the observation, so that a summary which the model cannot explain
-                          does not outweigh those which it can
-    prudent_deviation     the second, or the first where more than a third of the summaries are
-                          off: then it is the prior that misses, not the model
+    mad      median |s - median s|, the median absolute deviation
+    cmad     the same + median |s - s_obs|, combined: large too where all simulations miss the
+             observation, so that a summary which the model cannot explain does not outweigh others
+    pcmad    the second, or the first where more than a third of the summaries are outliers: then
+             the prior misses the observation, not the model
 
-Semi-automatic ABC learns one summary for each parameter: a regression of theta on x estimates the
-posterior mean, which is the summary with the least expected square error of estimates. Here theta
-is regressed linearly on features of x, made robust: z = arsinh((x - median) / deviation) and its
-square.
+Semi-automatic ABC has one summary for each parameter: a regression of theta on x estimates the
+posterior mean, the summary with the smallest expected squared error of estimates. Here theta is
+regressed linearly on robust features of x, z = arsinh((x - median) / MAD) and its square.
 
 References:
     Fearnhead & Prangle, Constructing summary statistics for approximate Bayesian computation,
         JRSS B, 2012. arXiv:1004.1112
     Prangle, Adapting the ABC distance function, Bayesian Analysis, 2017. arXiv:1507.00874
     Schaelte, Alamoudi & Hasenauer, Robust adaptive distance functions for approximate Bayesian
-        inference on outlier-corrupted data, 2021. doi:10.1101/2021.07.29.454327 (spreads)
+        inference on outlier-corrupted data, 2021. doi:10.1101/2021.07.29.454327 (scales)
 """
 
 from collections.abc import Callable
@@ -34,90 +32,90 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.abc.distances import ROWS, Measure, same_shape
+from lfi.inference.abc.distances import ROWS, DistanceFunction, check_same_shape
 from lfi.numerics.ridge import fit_ridge
 
 Summary = Callable[[Float[Tensor, " n *event"]], Float[Tensor, "n k"]]
-Spread = Callable[[Float[Tensor, "n k"], Float[Tensor, " k"]], Float[Tensor, " k"]]
+ScaleEstimate = Callable[[Float[Tensor, "n k"], Float[Tensor, " k"]], Float[Tensor, " k"]]
 
 
-def deviation(s: Float[Tensor, "n k"], s_obs: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+def mad(s: Float[Tensor, "n k"], s_obs: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
     """Return the median absolute deviation of each summary from its median.
 
     Example:
-        >>> deviation(torch.tensor([[0.0], [1.0], [2.0], [90.0], [-3.0]]), torch.zeros(1))
+        >>> mad(torch.tensor([[0.0], [1.0], [2.0], [90.0], [-3.0]]), torch.zeros(1))
         tensor([1.])
     """
     return (s - s.median(dim=0).values).abs().median(dim=0).values
 
 
-def combined_deviation(s: Float[Tensor, "n k"], s_obs: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+def cmad(s: Float[Tensor, "n k"], s_obs: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
     """Return the median absolute deviations from the median and from the observation, added.
 
     Example:
-        >>> combined_deviation(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([11.0]))
+        >>> cmad(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([11.0]))
         tensor([11.])
     """
-    return deviation(s, s_obs) + (s - s_obs).abs().median(dim=0).values
+    return mad(s, s_obs) + (s - s_obs).abs().median(dim=0).values
 
 
-def prudent_deviation(s: Float[Tensor, "n k"], s_obs: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
-    """Return the combined deviation, or the plain one where too many are off.
+def pcmad(s: Float[Tensor, "n k"], s_obs: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+    """Return the combined deviation, or the plain one where too many summaries are outliers.
 
-    A summary is off where the median simulation is further from the observation than two
+    A summary is an outlier where the median simulation is farther from the observation than two
     deviations; more than a third of them are too many.
 
     Example:
-        >>> prudent_deviation(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([11.0]))
+        >>> pcmad(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([11.0]))
         tensor([1.])
     """
-    plain, combined = deviation(s, s_obs), combined_deviation(s, s_obs)
-    off = (combined - plain > 2 * plain).double().mean()
-    return plain if off > 1 / 3 else combined
+    plain, combined = mad(s, s_obs), cmad(s, s_obs)
+    outliers = (combined - plain > 2 * plain).double().mean()
+    return plain if outliers > 1 / 3 else combined
 
 
 @dataclass(frozen=True)
 class Summaries:
-    """The Euclidean distance of summaries, each divided by its spread.
+    """The Euclidean distance of summary statistics, each divided by its scale.
 
     Attributes:
         summary: What data are reduced to, (n, *event) to (n, k); None for x itself, flattened.
-        spread: The spread of each summary, from simulations (n, k) and the observation (k,).
-        adaptive: Whether `abc_smc` takes the spreads anew from each generation.
+        scale: The scale of each summary, from simulations (n, k) and the observation (k,).
+        adaptive: Whether `abc_smc` estimates the scales anew from each population.
 
     Example:
         >>> x = torch.tensor([[0.0, 0.0], [10.0, 1.0], [20.0, 2.0]])
-        >>> Summaries(spread=deviation).towards(torch.zeros(2), torch.zeros(3, 1), x)(x)
+        >>> Summaries(scale=mad).from_observation(torch.zeros(2), torch.zeros(3, 1), x)(x)
         tensor([0.0000, 1.4142, 2.8284])
     """
 
     summary: Summary | None = None
-    spread: Spread = prudent_deviation
+    scale: ScaleEstimate = pcmad
     adaptive: bool = True
 
-    def towards(
+    def from_observation(
         self,
         x_obs: Float[Tensor, "*shape"],
         theta: Float[Tensor, "n dim"],
         x: Float[Tensor, " n *event"],
-    ) -> Measure:
-        """Return the distance from x_obs, with spreads of x.
+    ) -> DistanceFunction:
+        """Return the distance from x_obs, with scales of x.
 
         Raises:
             ValueError: If x_obs has another shape than one simulation's x, or its summaries are not
                 finite.
         """
-        same_shape(x_obs, x)
+        check_same_shape(x_obs, x)
         summarise = lambda x: summarised(self.summary, x)
         observed = summarise(x_obs[None].to(x))[0]
         if not observed.isfinite().all():
             raise ValueError(f"summary: the summaries of x_obs are not finite, got {observed}")
-        return _euclidean(summarise, observed, x, self.spread)
+        return _euclidean(summarise, observed, x, self.scale)
 
 
 @dataclass(frozen=True)
 class SemiAutomatic:
-    """The distance of learned summaries: estimates of the parameters, by regression on x.
+    """The distance of semi-automatic summaries: estimates of the parameters by regression on x.
 
     Attributes:
         summary: What x is reduced to before the regression; None for x itself, flattened.
@@ -125,14 +123,14 @@ class SemiAutomatic:
             summaries and theta as they are; None for linear regression on robust features and
             their squares.
         ridge: What the linear regression adds to the features' covariance, of unit variances.
-        adaptive: Whether `abc_smc` learns anew from each generation, and so where the posterior is;
-            what is far from it may then be mistaken for near.
+        adaptive: Whether `abc_smc` fits anew to each population, and so where the posterior is;
+            data far from it may then appear close.
 
     Example:
         >>> theta = torch.linspace(-1, 1, 50)[:, None]
         >>> x = torch.cat([2 * theta, torch.cos(9 * theta)], dim=1)  # the second tells little
-        >>> measure = SemiAutomatic().towards(torch.zeros(2), theta, x)
-        >>> int(measure(x).argmin()) in (24, 25)
+        >>> distance = SemiAutomatic().from_observation(torch.zeros(2), theta, x)
+        >>> int(distance(x).argmin()) in (24, 25)
         True
     """
 
@@ -141,41 +139,43 @@ class SemiAutomatic:
     ridge: float = 1e-3
     adaptive: bool = False
 
-    def learn(self, theta: Float[Tensor, "n dim"], x: Float[Tensor, " n *event"]) -> Summary:
-        """Return the learned summaries as a function of data.
+    def fit_from_data(
+        self, theta: Float[Tensor, "n dim"], x: Float[Tensor, " n *event"]
+    ) -> Summary:
+        """Return the fitted summaries as a function of data.
 
-        With `lfi.abc.Summaries(learned)` a regression on many simulations serves `abc_smc`, whose
-        first generation is small.
+        With `lfi.abc.Summaries(fitted)` a regression on many simulations serves `abc_smc`, whose
+        first population is small.
 
         Raises:
             ValueError: If no simulation has finite summaries.
         """
         s = summarised(self.summary, x).double()
-        fine = s.isfinite().all(dim=1)
-        if not fine.any():
+        valid = s.isfinite().all(dim=1)
+        if not valid.any():
             raise ValueError("summary: the summaries of no simulation are finite")
         fit = self._linear if self.regression is None else self._by_regressor
-        predict = fit(s[fine], theta[fine].double())
+        predict = fit(s[valid], theta[valid].double())
         return lambda x: predict(summarised(self.summary, x).double())
 
-    def towards(
+    def from_observation(
         self,
         x_obs: Float[Tensor, "*shape"],
         theta: Float[Tensor, "n dim"],
         x: Float[Tensor, " n *event"],
-    ) -> Measure:
+    ) -> DistanceFunction:
         """Return the distance from x_obs, by a regression of theta on x.
 
         Raises:
             ValueError: If x_obs has another shape than one simulation's x.
         """
-        same_shape(x_obs, x)
-        estimate = self.learn(theta, x)
+        check_same_shape(x_obs, x)
+        estimate = self.fit_from_data(theta, x)
         observed = estimate(x_obs[None].to(x))[0]
-        return _euclidean(estimate, observed, x, deviation)
+        return _euclidean(estimate, observed, x, mad)
 
     def _linear(self, s: Tensor, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        middle, scale = s.median(dim=0).values, _safe(deviation(s, s[0]))
+        middle, scale = s.median(dim=0).values, _safe(mad(s, s[0]))
 
         def features(s: Tensor) -> Tensor:
             z = torch.asinh((s - middle) / scale)
@@ -191,11 +191,11 @@ class SemiAutomatic:
         dim = theta.shape[1]
 
         def predict(s: Tensor) -> Tensor:
-            fine = s.isfinite().all(dim=1)
+            valid = s.isfinite().all(dim=1)
             found = torch.full((len(s), dim), torch.nan, dtype=s.dtype)
-            if fine.any():
-                values = torch.as_tensor(fitted.predict(s[fine].numpy()), dtype=s.dtype)
-                found[fine] = values.reshape(-1, dim)
+            if valid.any():
+                values = torch.as_tensor(fitted.predict(s[valid].numpy()), dtype=s.dtype)
+                found[valid] = values.reshape(-1, dim)
             return found
 
         return predict
@@ -215,11 +215,13 @@ def summarised(summary: Summary | None, x: Float[Tensor, " n *event"]) -> Float[
     return s.reshape(len(x), -1)
 
 
-def _euclidean(summarise: Summary, observed: Tensor, x: Tensor, spread: Spread) -> Measure:
-    """Return the scaled distance from the observed summaries, with spreads of those of x."""
+def _euclidean(
+    summarise: Summary, observed: Tensor, x: Tensor, scale_of: ScaleEstimate
+) -> DistanceFunction:
+    """Return the scaled distance from the observed summaries, with scales of those of x."""
     s = summarise(x)
     s = s[s.isfinite().all(dim=1)]
-    scale = _safe(spread(s, observed)) if len(s) else torch.ones_like(observed)
+    scale = _safe(scale_of(s, observed)) if len(s) else torch.ones_like(observed)
     return lambda x: ((summarise(x) - observed) / scale).norm(dim=1)
 
 

@@ -1,5 +1,8 @@
 """LFIRE: a ratio for every parameter, each by one penalised logistic regression on summaries.
 
+Who needs it: whoever compares with the paper, or wants a ratio that is linear in a few summaries
+and chosen among many. `lfi.fit_posterior` needs far fewer simulations. Nothing else depends on it.
+
 For parameters theta_1, ..., theta_J (draws from the prior, or a grid) a classifier tells data of
 theta_j from data of the prior predictive. Its log-odds are the log-ratio
 
@@ -7,11 +10,10 @@ theta_j from data of the prior predictive. Its log-odds are the log-ratio
 
 for any x at once, and the posterior weighs the parameters by it. The sample of p(x) is one and the
 same for all. An L1 penalty, chosen for each theta by cross-validation, picks the summaries that
-matter there. Nothing is learned across parameters: simulations cost J times what one ratio takes,
-where an amortised critic (`lfi.fit_posterior`) shares them.
+matter there. Simulations are not shared between parameters, as an amortised critic shares them.
 
-Simulations that fail are no data of the classifier. Since the observed data did not fail, the
-share of each theta's simulations that succeeded is a factor of its likelihood.
+Failed simulations are left out of the classifier. Since the observed data did not fail, the share
+of each theta's simulations that succeeded is a factor of its likelihood.
 
 References:
     Thomas, Dutta, Corander, Kaski & Gutmann, Likelihood-free inference by ratio estimation,
@@ -21,31 +23,25 @@ References:
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.abc.summaries import Summary, summarised
-from lfi.inference.arviz import inference_data
 from lfi.inference.lfire.sparse_logistic import Problems, fit_sparse
-from lfi.inference.types import Draws, Weighted
-from lfi.numerics import effective_sample_size
+from lfi.inference.posteriors.discrete import DiscretePosterior
 from lfi.numerics.arrays import as_observation
-from lfi.runtime import Advance, bar, child, fresh, numpy_rng, torch_rng
+from lfi.runtime import Advance, bar, child, fresh, numpy_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK
 
-if TYPE_CHECKING:
-    import arviz
-
-ENTRIES = 2**24  # features that are simulated and fitted at a time: keeps memory flat
-LEAST = 20  # successful simulations of a theta to fit a ratio to
+MIN_SIMULATIONS = 20  # successful ones of a theta, to fit a ratio to
 
 
-@dataclass(frozen=True, eq=False)
-class LFIREPosterior:
+@dataclass(frozen=True, eq=False, repr=False)
+class LFIREPosterior(DiscretePosterior):
     """Parameters with a ratio each: for any observation, a weighted sample or grid.
 
     Attributes:
@@ -75,66 +71,57 @@ class LFIREPosterior:
     failed: int
     seconds: float
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The parameters' names."""
-        return self.prior.names
+    sampler: ClassVar[str] = "lfire"
 
-    def log_ratio(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m J"]:
+    def log_ratios(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m J"]:
         """Return log r of every parameter at every observation, (m, *event)."""
         s = summarised(self.summary, x.to(self.slopes.dtype))
         return self.intercepts + s @ self.slopes.T
 
-    def weighted(self, x: Float[Tensor, "m ..."]) -> Weighted:
-        """Return the parameters with their log weights for every observation, (m, *event)."""
-        log_weights = (self.log_prior + self.log_ratio(x)).double().log_softmax(dim=1)
-        return Weighted(self.theta, log_weights)
+    def observation(self, x_obs: object = None) -> Float[Tensor, "..."]:
+        """Return the observation as a tensor.
 
-    def weights(self, x_obs: Float[Tensor, "..."]) -> Float[Tensor, " J"]:
+        Raises:
+            ValueError: If x_obs has another shape than one simulation's x, or is not finite.
+        """
+        if x_obs is None:
+            raise ValueError("x_obs: give the observation")
+        return as_observation(x_obs, self.x_shape, dtype=None)
+
+    def weights(self, x_obs: object) -> Float[Tensor, " J"]:
         """Return the parameters' posterior weights, which sum to 1.
 
         Raises:
             ValueError: If x_obs has another shape than one simulation's x, or is not finite.
         """
-        x_obs = as_observation(x_obs, self.x_shape, dtype=None)
-        return self.weighted(x_obs[None]).log_weights[0].exp()
+        log_ratios = self.log_ratios(self.observation(x_obs)[None])[0]
+        return (self.log_prior + log_ratios).double().softmax(dim=0)
 
-    def mean(self, x_obs: Float[Tensor, "..."]) -> Float[Tensor, " dim"]:
+    def weighted_parameters(
+        self, x_obs: object = None
+    ) -> tuple[Float[Tensor, "J dim"], Float[Tensor, " J"]]:
+        """Return the parameters and their weights for an observation."""
+        return self.theta, self.weights(x_obs)
+
+    def mean(self, x_obs: object) -> Float[Tensor, " dim"]:
         """Return the posterior mean."""
         return (self.weights(x_obs) @ self.theta.double()).to(self.theta)
 
-    def sample(
-        self, n: int, x_obs: Float[Tensor, "..."], *, seed: int | None = None
-    ) -> Float[Tensor, "n dim"]:
-        """Return n draws: of the parameters, with replacement, by their weights."""
-        rng = torch_rng(fresh(seed))
-        rows = torch.multinomial(self.weights(x_obs), n, replacement=True, generator=rng)
-        return self.theta[rows]
-
-    def to_arviz(
-        self, x_obs: Float[Tensor, "..."], *, draws: int = 2_000, seed: int | None = None
-    ) -> "arviz.InferenceData":
-        """Return draws as ArviZ's InferenceData: posterior, prior and observed data."""
-        seed = fresh(seed)
-        theta = self.sample(draws, x_obs, seed=child(seed, 0))
-        facts = Draws(
-            theta=theta,
-            names=self.names,
-            sampler="lfire",
-            ess=float(effective_sample_size(self.weights(x_obs).log())),
-            proposals=len(self.theta),
-            seconds=self.seconds,
-            seed=seed,
+    def describe(self) -> str:
+        """Return what was fitted, from how many simulations."""
+        used = int((self.slopes != 0).sum(dim=1).double().mean().round())
+        return (
+            f"ratios of {len(self.theta):,} parameters ({', '.join(self.names)}) by LFIRE\n"
+            f"  {self.simulations:,} simulations ({self.failed:,} failed), {self.seconds:.1f} s\n"
+            f"  {used} of {self.slopes.shape[1]} summaries used by each on average"
         )
-        prior = self.prior.sample(draws, seed=numpy_rng(seed, 1))
-        return inference_data(facts, prior, as_observation(x_obs, dtype=None))
 
 
-def grid(*axes: Float[Tensor, " _"]) -> Float[Tensor, "m dim"]:
+def parameter_grid(*axes: Float[Tensor, " _"]) -> Float[Tensor, "m dim"]:
     """Return all combinations of values of each parameter, as rows.
 
     Example:
-        >>> grid(torch.tensor([0.0, 1.0]), torch.tensor([5.0, 6.0])).tolist()
+        >>> parameter_grid(torch.tensor([0.0, 1.0]), torch.tensor([5.0, 6.0])).tolist()
         [[0.0, 5.0], [0.0, 6.0], [1.0, 5.0], [1.0, 6.0]]
     """
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
@@ -149,6 +136,7 @@ def fit_lfire(
     penalties: int = 15,
     folds: int = 5,
     workers: int = 1,
+    max_entries: int = 2**24,
     seed: int | None = None,
     progress: bool = True,
 ) -> LFIREPosterior:
@@ -163,6 +151,7 @@ def fit_lfire(
         penalties: How many are tried.
         folds: Of cross-validation.
         workers: How many processes simulate.
+        max_entries: How many features are held at a time, which bounds the memory.
         seed: None takes fresh entropy.
         progress: Show a bar on a terminal.
 
@@ -188,22 +177,22 @@ def fit_lfire(
         log_prior = prior.log_prob(theta).double()
     if not (len(theta) and log_prior.isfinite().all()):
         raise ValueError(f"theta must lie in the support of {prior}, at least one row of it")
-    if simulations < LEAST or folds < 2:
+    if simulations < MIN_SIMULATIONS or folds < 2:
         raise ValueError(
-            f"simulations must be at least {LEAST} and folds at least 2, got {simulations} and "
-            f"{folds}"
+            f"simulations must be at least {MIN_SIMULATIONS} and folds at least 2, got "
+            f"{simulations} and {folds}"
         )
     total = (len(theta) + 1) * simulations
     with bar(f"lfire {simulator.name}", total, show=progress) as advance:
-        work = _Work(simulator, summary, simulations, workers, seed, penalties, folds, advance)
-        reference, fine, x_shape = work.simulated(
+        fit = _Fit(simulator, summary, simulations, workers, seed, penalties, folds, advance)
+        reference, valid, x_shape = fit.simulated(
             prior.sample(simulations, seed=numpy_rng(seed, 1))
         )
-        reference = reference[fine]
-        if len(reference) < LEAST:
+        reference = reference[valid]
+        if len(reference) < MIN_SIMULATIONS:
             raise RuntimeError(f"{len(reference)} simulations of the prior succeeded: too few")
-        rows = max(1, ENTRIES // (reference.shape[1] * (simulations + len(reference))))
-        parts = [work.fitted(part, i, reference) for i, part in enumerate(theta.split(rows))]
+        rows = max(1, max_entries // (reference.shape[1] * (simulations + len(reference))))
+        parts = [fit.fitted(part, i, reference) for i, part in enumerate(theta.split(rows))]
     intercepts, slopes, chosen, failed = zip(*parts, strict=True)
     return LFIREPosterior(
         theta=theta,
@@ -215,13 +204,13 @@ def fit_lfire(
         prior=prior,
         x_shape=x_shape,
         simulations=total,
-        failed=sum(failed) + int((~fine).sum()),
+        failed=sum(failed) + int((~valid).sum()),
         seconds=time.monotonic() - began,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Work:
+class _Fit:
     """Simulates and fits some parameters at a time."""
 
     simulator: Simulator
@@ -240,24 +229,24 @@ class _Work:
         self.advance(len(theta))
         if block.x is None:
             raise RuntimeError(f"all of {len(theta)} simulations failed") from block.cause
-        fine = block.codes == OK
-        x = torch.where(fine.reshape(-1, *[1] * (block.x.ndim - 1)), block.x, 0.0)
+        valid = block.codes == OK
+        x = torch.where(valid.reshape(-1, *[1] * (block.x.ndim - 1)), block.x, 0.0)
         s = summarised(self.summary, x)
-        fine = fine & s.isfinite().all(dim=1)
-        return torch.where(fine[:, None], s, 0.0), fine, tuple(block.x.shape[1:])
+        valid = valid & s.isfinite().all(dim=1)
+        return torch.where(valid[:, None], s, 0.0), valid, tuple(block.x.shape[1:])
 
     def fitted(
         self, theta: Tensor, index: int, reference: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, int]:
         """Return intercepts, slopes, penalties and failures of some parameters."""
         n, m, j = self.simulations, len(reference), len(theta)
-        s, fine, _ = self.simulated(theta.repeat_interleave(n, dim=0), index)
-        s, fine = s.reshape(j, n, -1), fine.reshape(j, n)
-        good = fine.sum(dim=1)
+        s, valid, _ = self.simulated(theta.repeat_interleave(n, dim=0), index)
+        s, valid = s.reshape(j, n, -1), valid.reshape(j, n)
+        count = valid.sum(dim=1)
         s = torch.cat([s, reference.expand(j, -1, -1)], dim=1)
         y = (torch.arange(n + m) < n).to(s).expand(j, -1)
-        enough = good >= LEAST
-        a = fine.to(s) / (2 * good.clamp(min=1)[:, None])
+        enough = count >= MIN_SIMULATIONS
+        a = valid.to(s) / (2 * count.clamp(min=1)[:, None])
         a = torch.cat([a, s.new_full((j, m), 0.5 / m)], dim=1)
         a = a / a.sum(dim=1, keepdim=True)
         mean = (a[:, None] @ s)[:, 0]
@@ -267,6 +256,6 @@ class _Work:
         fold = torch.cat([torch.arange(n), torch.arange(m)]) % self.folds
         b, beta, penalty = fit_sparse(Problems(z, y, a), fold, points=self.penalties)
         slopes = beta / sd
-        intercepts = b - (slopes * mean).sum(dim=1) + (good / n).log().to(b)
+        intercepts = b - (slopes * mean).sum(dim=1) + (count / n).log().to(b)
         intercepts = torch.where(enough, intercepts, -math.inf)
-        return intercepts, torch.where(enough[:, None], slopes, 0.0), penalty, int((~fine).sum())
+        return intercepts, torch.where(enough[:, None], slopes, 0.0), penalty, int((~valid).sum())

@@ -1,4 +1,4 @@
-"""Sparse logistic regression, many at a time: one penalised classifier for each of J problems.
+"""L1-penalised logistic regression, J problems at a time.
 
 Problem j has rows (s_ji, y_ji, a_ji) of features, labels in {0, 1} and weights, and minimises
 
@@ -24,7 +24,7 @@ from torch.nn.functional import softplus
 
 NEWTON_STEPS = 50
 SWEEPS = 30  # of coordinate descent, at most, in one Newton step
-ENOUGH = 0.02  # a sweep that changes this share of what the first did ends the step
+MIN_CHANGE = 0.02  # a sweep that changes this share of what the first did ends the step
 HALVINGS = 20
 CURVATURE = 1e-9  # added to the diagonal of the quadratic model
 
@@ -43,7 +43,7 @@ class Problems:
     y: Float[Tensor, "J n"]
     a: Float[Tensor, "J n"]
 
-    def only(self, which: Tensor) -> "Problems":
+    def select(self, which: Tensor) -> "Problems":
         """Return some of the problems."""
         return Problems(self.s[which], self.y[which], self.a[which])
 
@@ -58,7 +58,7 @@ class Problems:
         return (self.a * (softplus(h) - self.y * h)).sum(dim=1)
 
     def first_penalty(self) -> Float[Tensor, " J"]:
-        """Return the least penalty at which every slope is zero."""
+        """Return the smallest penalty at which every slope is zero."""
         share = (self.a * self.y).sum(dim=1, keepdim=True)
         pull = ((self.a * (share - self.y))[:, None, :] @ self.s)[:, 0]
         return pull.abs().amax(dim=1)
@@ -100,15 +100,15 @@ def solve(
         if not going.any():
             break
         if going.sum() < 0.7 * len(open_):  # the others are solved
-            open_, live = open_[going], live.only(going)
+            open_, live = open_[going], live.select(going)
     return b, beta
 
 
 def path(
-    problems: Problems, points: int, reach: float
+    problems: Problems, points: int, min_penalty: float
 ) -> tuple[Float[Tensor, "points J"], Float[Tensor, "points J"], Float[Tensor, "points J k"]]:
-    """Return penalties from the first down to `reach` of it, and the solutions at each."""
-    grid = torch.logspace(0, 1, points, base=reach, dtype=problems.s.dtype)
+    """Return penalties from the first down to `min_penalty` of it, and the solutions at each."""
+    grid = torch.logspace(0, 1, points, base=min_penalty, dtype=problems.s.dtype)
     penalties = grid[:, None].to(problems.s) * problems.first_penalty()
     found: list[tuple[Tensor, Tensor]] = []
     for penalty in penalties:
@@ -118,7 +118,11 @@ def path(
 
 
 def fit_sparse(
-    problems: Problems, fold: Float[Tensor, " n"] | Tensor, *, points: int = 15, reach: float = 1e-3
+    problems: Problems,
+    fold: Float[Tensor, " n"] | Tensor,
+    *,
+    points: int = 15,
+    min_penalty: float = 1e-3,
 ) -> tuple[Float[Tensor, " J"], Float[Tensor, "J k"], Float[Tensor, " J"]]:
     """Return intercepts, slopes and the penalties that cross-validation chose.
 
@@ -126,15 +130,15 @@ def fit_sparse(
         problems: What to fit.
         fold: The fold of each row, (n,), whole numbers from 0.
         points: How many penalties are tried, evenly spaced in their logarithm.
-        reach: The last of them, as a share of the first.
+        min_penalty: The last of them, as a share of the first.
     """
     risk = problems.s.new_zeros(points, len(problems.s))
     for f in range(int(fold.max()) + 1):
         held = (fold == f).expand_as(problems.y)
         rest, tests = problems.without(held), problems.without(~held)
-        _, b, beta = path(rest, points, reach)
+        _, b, beta = path(rest, points, min_penalty)
         risk += torch.stack([tests.loss(*pair) for pair in zip(b, beta, strict=True)])
-    penalties, b, beta = path(problems, points, reach)
+    penalties, b, beta = path(problems, points, min_penalty)
     best, every = risk.argmin(dim=0), torch.arange(len(problems.s))
     penalty = penalties[best, every]
     b, beta = solve(problems, penalty, (b[best, every], beta[best, every]))
@@ -162,11 +166,11 @@ def _step(
     step = _descend(hessian, gradient, at, penalty, tolerance / 10) - at
     before = problems.loss(b, beta) + penalty * beta.abs().sum(dim=1)
     size = torch.ones_like(b)
-    slack = 1e-7 * before.abs()  # of rounding
+    tolerance_of_loss = 1e-7 * before.abs()  # of rounding
     for _ in range(HALVINGS):
         new = at + size[:, None] * step
         after = problems.loss(new[:, 0], new[:, 1:]) + penalty * new[:, 1:].abs().sum(dim=1)
-        worse = ~(after <= before + slack)
+        worse = ~(after <= before + tolerance_of_loss)
         if not worse.any():
             break
         size = torch.where(worse, size / 2, size)
@@ -198,6 +202,6 @@ def _descend(
             slope += columns[i] * change
             largest = torch.maximum(largest, change.abs().max())
         first = largest if first is None else first
-        if largest <= max(tolerance, ENOUGH * float(first)):
+        if largest <= max(tolerance, MIN_CHANGE * float(first)):
             break
     return position.T

@@ -20,7 +20,7 @@ from lfi.inference.samplers.maximum import modes
 from lfi.inference.samplers.target import Sampler, Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.training_reference import Seen
-from lfi.inference.types import Draws, Weighted
+from lfi.inference.types import Draws, WeightedDraws
 from lfi.numerics.arrays import as_observations
 from lfi.runtime import child, fresh, numpy_rng
 from lfi.simulation import Prior, as_simulator, replicate
@@ -162,19 +162,19 @@ class TargetPosterior(ABC):
 
     @torch.no_grad()
     def weighted(
-        self, x: Float[Tensor, "m ..."], candidates: int = 4096, *, seed: int | None = None
-    ) -> Weighted:
-        """Weigh the same prior draws for many observations at once, as calibration needs.
+        self, x: Float[Tensor, "m ..."], n: int = 4096, *, seed: int | None = None
+    ) -> WeightedDraws:
+        """Weight the same prior draws for many observations at once, as calibration needs.
 
         Args:
             x: Observations, (m, *event).
-            candidates: How many prior draws to weigh.
+            n: How many prior draws.
             seed: None takes fresh entropy.
         """
-        theta = self.prior.sample(candidates, seed=numpy_rng(fresh(seed)))
-        parts = x.split(max(1, PAIRS // candidates))
+        theta = self.prior.sample(n, seed=numpy_rng(fresh(seed)))
+        parts = x.split(max(1, PAIRS // n))
         values = [self.target(part).log_weight(theta[None]) for part in parts]
-        return Weighted(theta, torch.cat(values).double().log_softmax(-1))
+        return WeightedDraws(theta, torch.cat(values).double().log_softmax(-1))
 
     def log_prob(
         self,

@@ -1,6 +1,7 @@
-"""Accepted parameters: draws by weight, in the prior's support, and exported."""
+"""ABCPosterior parameters: draws by weight, in the prior's support, and exported."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,12 +9,12 @@ from support.abc_models import EXPONENTIAL, NORMAL
 from torch.distributions import Normal
 
 import lfi
-from lfi.inference.abc.accepted import Accepted, Generation
+from lfi.inference.abc.accepted import ABCPosterior, PopulationSummary
 from lfi.simulation import as_prior
 
 
 def three(weights=(0.5, 0.5, 0.0)):
-    return Accepted(
+    return ABCPosterior(
         theta=torch.tensor([[1.0], [3.0], [9.0]]),
         weights=torch.tensor(weights),
         distances=torch.tensor([0.0, 0.5, 1.0]),
@@ -47,10 +48,12 @@ def test_draws_follow_the_weights_and_the_seed():
         accepted.sample(0)
 
 
-def test_the_acceptance_is_that_of_the_last_generation():
-    history = (Generation(2.0, 1.0, 3.0, 3, 0, 0.1), Generation(1.0, 0.25, 3.0, 12, 0, 0.1))
-    parts = {name: getattr(three(), name) for name in three().__dataclass_fields__}
-    assert Accepted(**(parts | {"history": history})).acceptance == 0.25
+def test_the_acceptance_is_that_of_the_last_population():
+    history = (
+        PopulationSummary(2.0, 1.0, 3.0, 3, 0, 0.1),
+        PopulationSummary(1.0, 0.25, 3.0, 12, 0, 0.1),
+    )
+    assert replace(three(), history=history).acceptance == 0.25
 
 
 def test_epanechnikov_weights_are_those_of_the_distances():
@@ -101,6 +104,26 @@ def test_adjustment_takes_out_what_a_wide_tolerance_lets_in():
         error = exact.std() / math.sqrt(adjusted.ess)
         assert abs(adjusted.mean.item() - exact.mean()) < 5 * error
         assert abs(adjusted.sd.item() - exact.std()) < 5 * error / math.sqrt(2)
+
+
+def test_it_is_the_posterior_of_its_own_observation_alone():
+    accepted = three()
+    assert isinstance(accepted, lfi.inference.Posterior)
+    draws = accepted.draw(100, [0.0], seed=1)
+    assert (draws.sampler, draws.acceptance, draws.proposals) == ("abc", 0.1, 30)
+    assert torch.equal(draws.theta, accepted.sample(100, seed=1))
+    with pytest.raises(ValueError, match="accepted for one observation"):
+        accepted.sample(5, torch.ones(1))
+    with pytest.raises(NotImplementedError, match="no density"):
+        accepted.log_prob(accepted.theta)
+
+
+def test_it_says_how_many_were_accepted_and_where_they_lie():
+    words = three().describe()
+    assert words == repr(three())
+    assert "3 parameters accepted, 30 simulations (2 failed)" in words
+    assert "a  2 +- 1" in words
+    assert "<th>parameter</th>" in three()._repr_html_()
 
 
 def test_export_has_posterior_prior_and_data():

@@ -7,7 +7,7 @@ import torch
 from support.abc_models import NORMAL
 
 import lfi
-from lfi.inference import Local
+from lfi.inference import LocalCovariance
 from lfi.inference.abc.population import Population
 from lfi.simulation import Simulator
 
@@ -69,7 +69,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(distance, at, tmp_path):
         {"seed": 2},
         {"budget": 1_000},
         {"particles": 90},
-        {"kernel": Local()},
+        {"kernel": LocalCovariance()},
         {"discrepancy": lfi.discrepancies.MMD()},
         {"tolerance": 0.1},
     ],
@@ -84,7 +84,7 @@ def test_a_store_of_another_run_is_refused(changes, tmp_path):
 
 def test_files_of_other_things_and_damaged_ones_are_refused(tmp_path):
     store = tmp_path / "abc.lfi"
-    lfi.networks.write(store, "Line", {"slope": 2.0}, {})
+    lfi.runtime.write(store, "Line", {"slope": 2.0}, {})
     with pytest.raises(ValueError, match="holds a Line"):
         run(Interrupting(), store)
     store.write_bytes(b"half of a file")
@@ -99,10 +99,10 @@ def test_data_that_an_earlier_generation_would_have_lost_have_no_distance():
         x=x[:2],
         distances=torch.tensor([0.0, 3.0]),
         weights=torch.full((2,), 0.5),
-        measure=lambda x: x[:, 0],
-        gates=((lambda x: (4 - x)[:, 0], 3.0), (lambda x: x[:, 0], 2.5)),
-        sources=(),
-        lessons=(),
+        distance=lambda x: x[:, 0],
+        earlier=((lambda x: (4 - x)[:, 0], 3.0), (lambda x: x[:, 0], 2.5)),
+        proposals=(),
+        fitted_to=(),
     )
     # 0 is beyond the first gate, 3 beyond the second; 4 is farther than every particle anyway
     assert population.distances_of(x).tolist() == [math.inf, 1.0, 2.0, math.inf, 4.0]

@@ -4,27 +4,26 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal, Normal
 
-from lfi.inference import Defensive, Global, Local
-from lfi.inference.abc import proposals as abc_proposals
-from lfi.inference.abc.proposals import Mixture, Source, log_weights
+from lfi.inference import DefensiveMixture, GlobalCovariance, LocalCovariance
+from lfi.inference.abc.proposals import GaussianMixture, PopulationProposal, population_log_weights
 
-KERNELS = (Global(), Global(0.5), Local(), Defensive())
+KERNELS = (GlobalCovariance(), GlobalCovariance(0.5), LocalCovariance(), DefensiveMixture())
 each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 
 
-def survivors(k=40, d=3):
+def particles(k=40, d=3):
     weights = torch.rand(k)
     return torch.randn(k, d) @ torch.randn(d, d), weights / weights.sum()
 
 
 def by_loop(kernel, u, weights):
     """The covariances, one after the other."""
-    if isinstance(kernel, Defensive):
+    if isinstance(kernel, DefensiveMixture):
         k, d = u.shape
         narrow = (4 / ((d + 2) / weights.square().sum())) ** (2 / (d + 4))
         scales = torch.stack([narrow, torch.tensor(kernel.scale)]).repeat(k // 2)
         return scales[:, None, None] * torch.cov(u.T, correction=0, aweights=weights)
-    if isinstance(kernel, Global):
+    if isinstance(kernel, GlobalCovariance):
         shared = kernel.scale * torch.cov(u.T, correction=0, aweights=weights)
         return shared.expand(len(u), -1, -1)
     return torch.stack(
@@ -33,21 +32,21 @@ def by_loop(kernel, u, weights):
 
 
 @each_kernel
-def test_densities_are_those_of_the_mixture(kernel, monkeypatch):
-    u, weights = survivors()
+def test_densities_are_those_of_the_mixture(kernel):
+    u, weights = particles()
     covariances = by_loop(kernel, u, weights)
     exact = MixtureSameFamily(Categorical(weights), MultivariateNormal(u, covariances))
     at = 3 * torch.randn(50, 3)
     mixture = kernel.around(u, weights)
     # the jitter is 1e-9 of the variances
     torch.testing.assert_close(mixture.log_prob(at), exact.log_prob(at), rtol=1e-6, atol=1e-6)
-    monkeypatch.setattr(abc_proposals, "ENTRIES", 500)  # in parts
-    torch.testing.assert_close(mixture.log_prob(at), exact.log_prob(at), rtol=1e-6, atol=1e-6)
+    in_parts = mixture.log_prob(at, max_entries=500)
+    torch.testing.assert_close(in_parts, exact.log_prob(at), rtol=1e-6, atol=1e-6)
 
 
 @each_kernel
 def test_draws_follow_the_density(kernel):
-    mixture = kernel.around(*survivors(k=5, d=2))
+    mixture = kernel.around(*particles(k=5, d=2))
     draws = mixture.sample(20_000, torch.Generator().manual_seed(1))
     # E_q[p / q] = 1 for any density p, here a normal one that is narrower than q
     inner = MultivariateNormal(draws.mean(dim=0), torch.cov(draws.T) / 4)
@@ -79,10 +78,10 @@ def test_a_direction_without_spread_is_no_obstacle(kernel):
 
 
 def test_a_draw_does_not_count_the_component_around_itself():
-    u, weights = survivors()
-    mixture = Global(0.1).around(u, weights)
+    u, weights = particles()
+    mixture = GlobalCovariance(0.1).around(u, weights)
     rest = torch.arange(40) != 7
-    without = Mixture(u[rest], weights[rest] / weights[rest].sum(), mixture.roots)
+    without = GaussianMixture(u[rest], weights[rest] / weights[rest].sum(), mixture.roots)
     found = mixture.log_prob(u, others=True)[7]
     torch.testing.assert_close(found, without.log_prob(u[7:8])[0])
     at = torch.randn(5, 3)  # no centres
@@ -93,16 +92,19 @@ def test_simulations_of_all_generations_are_one_weighted_sample():
     """From N(0, 9) and two proposals of other widths: weighted, all of them follow N(0, 9)."""
     prior, counts, rng = Normal(0.0, 3.0), (400, 2_000, 3_000), torch.Generator().manual_seed(1)
     mixtures = [
-        Mixture(torch.tensor([[centre]]), torch.ones(1), torch.tensor([[root]]))
+        GaussianMixture(torch.tensor([[centre]]), torch.ones(1), torch.tensor([[root]]))
         for centre, root in ((-1.0, 2.0), (2.0, 1.0))
     ]
     draws = [3 * torch.randn(counts[0], 1, generator=rng)]
     draws += [one.sample(n, rng) for one, n in zip(mixtures, counts[1:], strict=True)]
     u = torch.cat(draws)
     # half of the second is said to be inside: as if twice as many were drawn of all of it
-    sources = [Source(mixtures[0], counts[1], 1.0), Source(mixtures[1], counts[2] // 2, 0.5)]
+    proposals = [
+        PopulationProposal(mixtures[0], counts[1], 1.0),
+        PopulationProposal(mixtures[1], counts[2] // 2, 0.5),
+    ]
     log_prior = prior.log_prob(u[:, 0])
-    weights = log_weights(log_prior, u, counts[0], sources).exp()
+    weights = population_log_weights(log_prior, u, counts[0], proposals).exp()
     # sum of f w estimates E f, with the sampling error of the sum
     for f, exact in ((torch.ones_like(log_prior), 1.0), (u[:, 0], 0.0), (u[:, 0] ** 2, 9.0)):
         error = (f * weights).square().sum().sqrt()
@@ -111,6 +113,6 @@ def test_simulations_of_all_generations_are_one_weighted_sample():
 
 def test_a_scale_must_be_positive():
     with pytest.raises(ValueError, match="scale must be positive"):
-        Global(0.0)
+        GlobalCovariance(0.0)
     with pytest.raises(ValueError, match="scale must be positive"):
-        Defensive(-1.0)
+        DefensiveMixture(-1.0)

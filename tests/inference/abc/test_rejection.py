@@ -52,7 +52,7 @@ def plain(x_obs, theta, x):
 
 class Plain:
     adaptive = False
-    towards = staticmethod(plain)
+    from_observation = staticmethod(plain)
 
 
 @each_model

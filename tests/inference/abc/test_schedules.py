@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lfi.inference import DistanceQuantile, Survival
+from lfi.inference import DistanceQuantile, ESSFraction
 
 
 @pytest.mark.parametrize("level", [0.1, 0.25, 0.5, 0.9])
@@ -18,7 +18,7 @@ def test_this_share_of_the_weight_lies_within_the_quantile_and_no_less_would(lev
 def test_survivors_are_worth_the_share_of_the_sample_and_no_fewer_would_be(share):
     distances, weights = torch.rand(101), torch.rand(101)
     worth = lambda w: w.sum() ** 2 / w.square().sum()
-    tolerance = Survival(share)(distances, weights)
+    tolerance = ESSFraction(share)(distances, weights)
     assert worth(weights[distances <= tolerance]) >= share * worth(weights)
     before = distances.sort().values
     smaller = before[before < tolerance]
@@ -28,12 +28,12 @@ def test_survivors_are_worth_the_share_of_the_sample_and_no_fewer_would_be(share
 def test_both_agree_where_weights_are_equal():
     distances, weights = torch.rand(100), torch.full((100,), 0.01)
     for share in (0.2, 0.5, 0.77):
-        assert DistanceQuantile(share)(distances, weights) == Survival(share)(distances, weights)
+        assert DistanceQuantile(share)(distances, weights) == ESSFraction(share)(distances, weights)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 2.0])
 def test_shares_are_between_0_and_1(share):
-    with pytest.raises(ValueError, match="level must be"):
+    with pytest.raises(ValueError, match="level must lie"):
         DistanceQuantile(share)
-    with pytest.raises(ValueError, match="share must be"):
-        Survival(share)
+    with pytest.raises(ValueError, match="share must lie"):
+        ESSFraction(share)

@@ -8,10 +8,16 @@ from support.abc_models import EXPONENTIAL, MODELS, NORMAL, counted, fails
 from torch.distributions import Normal, Uniform
 
 import lfi
-from lfi.inference import Defensive, DistanceQuantile, Global, Local, Survival
+from lfi.inference import (
+    DefensiveMixture,
+    DistanceQuantile,
+    ESSFraction,
+    GlobalCovariance,
+    LocalCovariance,
+)
 
 MEAN = lfi.abc.Summaries(
-    lambda x: x.mean(dim=1), spread=lambda s, s_obs: torch.ones_like(s_obs), adaptive=False
+    lambda x: x.mean(dim=1), scale=lambda s, s_obs: torch.ones_like(s_obs), adaptive=False
 )
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 
@@ -65,7 +71,9 @@ def test_populations_and_tolerances_are_as_they_say():
     assert accepted.ess == pytest.approx(accepted.history[-1].ess)
 
 
-@pytest.mark.parametrize("schedule", [DistanceQuantile(0.3), DistanceQuantile(0.7), Survival(0.4)])
+@pytest.mark.parametrize(
+    "schedule", [DistanceQuantile(0.3), DistanceQuantile(0.7), ESSFraction(0.4)]
+)
 def test_no_population_is_wider_than_its_schedule_asked(schedule):
     seen = []
 
@@ -88,7 +96,7 @@ def test_it_ends_within_the_tolerance_and_not_before():
 
 
 def test_it_ends_where_too_few_are_accepted():
-    accepted = run(NORMAL.simulator, least_acceptance=0.3, budget=50_000)
+    accepted = run(NORMAL.simulator, min_acceptance=0.3, budget=50_000)
     *before, last = [generation.acceptance for generation in accepted.history]
     assert last < 0.3 <= min(before)
     assert accepted.acceptance == last
@@ -116,7 +124,9 @@ def test_the_global_random_state_is_left_alone():
 
 
 @each_model
-@pytest.mark.parametrize("kernel", [Defensive(), Global(), Local()], ids=repr)
+@pytest.mark.parametrize(
+    "kernel", [DefensiveMixture(), GlobalCovariance(), LocalCovariance()], ids=repr
+)
 @pytest.mark.parametrize(
     "discrepancy",
     [
@@ -186,7 +196,7 @@ def test_both_modes_are_kept():
         return theta.abs() + 0.2 * torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
 
     two = lfi.Simulator(simulate, prior={"a": Normal(0.0, 3.0)})
-    for kernel in (Defensive(), Global(), Local()):
+    for kernel in (DefensiveMixture(), GlobalCovariance(), LocalCovariance()):
         accepted = lfi.abc_smc(two, torch.tensor([2.0]), kernel=kernel, budget=10_000, seed=1)
         right = (accepted.theta[:, 0] > 0).double()
         # survivors are resampled ten times: their share walks, as if of ess / 10 draws

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal, Uniform
 
 import lfi
-from lfi.inference import grid
+from lfi.inference import parameter_grid
 
 PRIOR = {"mean": Normal(0.0, 2.0)}
 
@@ -44,7 +44,7 @@ def test_log_odds_are_as_good_as_those_of_maximum_likelihood(fitted):
         (torch.nn.functional.softplus(-h_p) + torch.nn.functional.softplus(h_q)) / 2
     )
     h_p, h_q = (
-        torch.stack([fitted.log_ratio(x[j][:, None])[:, j] for j in range(21)]) for x in (x_p, x_q)
+        torch.stack([fitted.log_ratios(x[j][:, None])[:, j] for j in range(21)]) for x in (x_p, x_q)
     )
     exact = tuple(
         torch.stack([log_ratio(theta[j : j + 1], x[j][:, None])[:, 0] for j in range(21)])
@@ -61,7 +61,7 @@ def test_the_posterior_on_a_grid_is_prior_times_ratio(fitted):
     x_obs = torch.tensor([1.0])
     weights = fitted.weights(x_obs)
     log_prior = Normal(0.0, 2.0).log_prob(fitted.theta[:, 0])
-    expected = (log_prior + fitted.log_ratio(x_obs[None])[0]).softmax(dim=0)
+    expected = (log_prior + fitted.log_ratios(x_obs[None])[0]).softmax(dim=0)
     expected = expected.double()
     torch.testing.assert_close(weights, expected, atol=1e-6, rtol=1e-5)  # float32
     mean = (expected @ fitted.theta.double()).to(fitted.theta)
@@ -71,11 +71,17 @@ def test_the_posterior_on_a_grid_is_prior_times_ratio(fitted):
     assert abs(fitted.mean(x_obs).item() - 0.8) < 5 * math.sqrt(3 / 2_000) * math.sqrt(0.8)
 
 
-def test_many_observations_are_weighed_at_once(fitted):
-    x = torch.randn(7, 1)
-    weighted = fitted.weighted(x)
-    assert weighted.log_weights.shape == (7, 21)
-    torch.testing.assert_close(weighted.log_weights[3].exp(), fitted.weights(x[3]))
+def test_it_is_a_posterior_without_a_density_that_checks_take(fitted):
+    assert isinstance(fitted, lfi.inference.Posterior)
+    draws = fitted.draw(50, [1.0], seed=1)
+    assert draws.sampler == "lfire" and draws.theta.shape == (50, 1)
+    with pytest.raises(NotImplementedError, match="no density"):
+        fitted.log_prob(fitted.theta, torch.zeros(1))
+    with pytest.raises(ValueError, match="give the observation"):
+        fitted.sample(5)
+    held_out = lfi.simulate(lfi.Simulator(noisy, prior=PRIOR), 50, seed=2, progress=False)
+    assert len(lfi.check(fitted, held_out, seed=1).ranks) == 50
+    assert "21 parameters (mean) by LFIRE" in repr(fitted)
 
 
 def test_draws_are_parameters_by_their_weights(fitted):
@@ -110,15 +116,12 @@ def test_simulations_are_as_many_as_it_says_and_draws_of_the_prior_weigh_the_sam
     assert torch.equal(posterior.theta, again.theta)
 
 
-def test_parameters_fitted_in_parts_are_fitted_alike(monkeypatch):
-    from lfi.inference.lfire import lfire
-
+def test_parameters_fitted_in_parts_are_fitted_alike():
     simulator = lfi.Simulator(noisy, prior=PRIOR)
     theta = torch.linspace(-2, 2, 7)[:, None]
     options = {"simulations": 40, "folds": 2, "penalties": 4, "seed": 1}
     first = lfi.fit_lfire(simulator, theta[:3], **options)
-    monkeypatch.setattr(lfire, "ENTRIES", 3 * 80)  # three of them at a time
-    whole = lfi.fit_lfire(simulator, theta, **options)
+    whole = lfi.fit_lfire(simulator, theta, max_entries=3 * 80, **options)  # three at a time
     assert torch.equal(whole.slopes[:3], first.slopes)
     assert whole.slopes.shape == (7, 1)
     assert whole.intercepts.isfinite().all()
@@ -152,7 +155,7 @@ def test_failures_are_a_factor_of_the_likelihood():
 
 
 def test_grids_hold_every_combination():
-    points = grid(torch.arange(3.0), torch.arange(4.0), torch.arange(2.0))
+    points = parameter_grid(torch.arange(3.0), torch.arange(4.0), torch.arange(2.0))
     assert points.shape == (24, 3)
     assert len(points.unique(dim=0)) == 24
 

@@ -58,7 +58,7 @@ def test_each_problem_is_solved_as_if_it_were_alone():
     penalty = torch.tensor([0.3, 0.1, 0.01, 0.001, 1e-5]) * p.first_penalty()
     b, beta = solve(p, penalty, tolerance=1e-9)
     for j in range(5):
-        alone = solve(p.only(torch.tensor([j])), penalty[j : j + 1], tolerance=1e-9)
+        alone = solve(p.select(torch.tensor([j])), penalty[j : j + 1], tolerance=1e-9)
         torch.testing.assert_close(b[j], alone[0][0], atol=1e-7, rtol=0)
         torch.testing.assert_close(beta[j], alone[1][0], atol=1e-7, rtol=0)
 
@@ -95,7 +95,7 @@ def test_paths_go_down_from_the_first_penalty():
 
 def test_the_penalty_is_the_best_of_the_path_on_rows_held_out():
     p, fold = problems(), torch.arange(80) // 2 % 4
-    b, beta, penalty = fit_sparse(p, fold, points=6, reach=1e-2)
+    b, beta, penalty = fit_sparse(p, fold, points=6, min_penalty=1e-2)
     risks = torch.zeros(6, 5)
     for f in range(4):
         held = (fold == f).expand_as(p.y)

@@ -1,0 +1,121 @@
+"""Posteriors that are weighted samples of parameters, without a density."""
+
+import time
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.inference.arviz import inference_data
+from lfi.inference.types import Draws
+from lfi.numerics import effective_sample_size
+from lfi.runtime import Described, child, fresh, numpy_rng, torch_rng
+from lfi.simulation import Prior, as_simulator, replicate
+
+if TYPE_CHECKING:
+    import arviz
+
+
+class DiscretePosterior(Described):
+    """A posterior that weighs a finite set of parameters.
+
+    Attributes:
+        prior: What the posterior is relative to.
+        normalised: None: there is no density.
+        sampler: The name of the method in the draws' diagnostics.
+    """
+
+    prior: Prior
+    normalised: ClassVar[None] = None
+    sampler: ClassVar[str]
+
+    @abstractmethod
+    def observation(self, x_obs: object = None) -> Float[Tensor, "..."]:
+        """Return the observation as a tensor.
+
+        Raises:
+            ValueError: If the posterior is not defined for it.
+        """
+
+    @abstractmethod
+    def weighted_parameters(
+        self, x_obs: object = None
+    ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, " n"]]:
+        """Return the parameters and their weights, which sum to 1."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters' names."""
+        return self.prior.names
+
+    def draw(self, n: int, x_obs: object = None, *, seed: int | None = None) -> Draws:
+        """Return n draws by weight, with replacement, and diagnostics of how they were made.
+
+        Args:
+            n: How many.
+            x_obs: The observation, (*event).
+            seed: None takes fresh entropy, which the draws record.
+
+        Raises:
+            ValueError: If n is not positive, or the posterior is not defined for the observation.
+        """
+        if n < 1:
+            raise ValueError(f"n must be positive, got {n}")
+        seed, begin = fresh(seed), time.monotonic()
+        theta, weights = self.weighted_parameters(x_obs)
+        rows = torch.multinomial(weights, n, replacement=True, generator=torch_rng(seed))
+        return Draws(
+            theta=theta[rows],
+            names=self.names,
+            sampler=self.sampler,
+            ess=min(float(effective_sample_size(weights.log())), float(n)),
+            proposals=len(theta),
+            seconds=time.monotonic() - begin,
+            seed=seed,
+        )
+
+    def sample(
+        self, n: int, x_obs: object = None, *, seed: int | None = None
+    ) -> Float[Tensor, "n dim"]:
+        """Return n draws by weight, with replacement; see `draw`."""
+        return self.draw(n, x_obs, seed=seed).theta
+
+    def log_prob(
+        self, theta: Float[Tensor, "n dim"], x_obs: object = None, *, normalise: bool = False
+    ) -> Float[Tensor, " n"]:
+        """Refuse: weighted parameters have no density.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} weighs a finite set of parameters and has no density: "
+            "lfi.fit_posterior returns posteriors that have one"
+        )
+
+    def to_arviz(
+        self,
+        x_obs: object = None,
+        *,
+        draws: int = 2_000,
+        simulator: object = None,
+        seed: int | None = None,
+    ) -> "arviz.InferenceData":
+        """Return draws as ArviZ's InferenceData: posterior, prior and observed data.
+
+        Args:
+            x_obs: The observation, (*event).
+            draws: How many.
+            simulator: Adds data simulated at the draws, `posterior_predictive`.
+            seed: None takes fresh entropy, which the group `posterior` records.
+        """
+        seed = fresh(seed)
+        drawn = replace(self.draw(draws, x_obs, seed=child(seed, 0)), seed=seed)
+        prior = self.prior.sample(draws, seed=numpy_rng(seed, 1))
+        predictive = None
+        if simulator is not None:
+            predictive = replicate(as_simulator(simulator), drawn.theta, seed=child(seed, 2))
+        return inference_data(drawn, prior, self.observation(x_obs), predictive)
