@@ -23,7 +23,7 @@ import lfi
 from lfi.comparison import Divergence, joint_among, two_samples
 from lfi.comparison.losses.divergence import exp
 from lfi.networks import PairCritic, VectorCritic
-from lfi.training import Player, Shuffled, Together, adamw, fit, one_cycle
+from lfi.training import JoinedBatches, Player, Shuffled, adamw, fit, one_cycle
 
 torch.set_num_threads(1)  # small networks run faster so
 
@@ -170,7 +170,7 @@ def trained(loss, constraint=None):
         return loss(values.h_p, values.h_q)
 
     player = Player("critic", critic, objective, adamw(5e-3), ema=0.98, project=project)
-    batches = Together(*(Shuffled((x[:, None],), size=256) for x in (x_p, x_q)))
+    batches = JoinedBatches(*(Shuffled((x[:, None],), size=256) for x in (x_p, x_q)))
     fit([player], batches, steps=400, schedule=one_cycle(), seed=4)
     with torch.no_grad():
         return critic(x_p[:, None]), critic(x_q[:, None])

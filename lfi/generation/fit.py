@@ -25,10 +25,10 @@ from lfi.runtime import bar, child, fresh, held_out_note, isolated, torch_rng
 from lfi.training import (
     Batch,
     Checkpoint,
-    EachItsOwn,
     History,
     Monitor,
     Shuffled,
+    StackedBatches,
     fit,
     hold_out,
 )
@@ -239,7 +239,7 @@ def fit_generators(
     with bar("training the generator", settings.steps, progress) as advance:
         history = fit(
             players,
-            EachItsOwn(*batches),
+            StackedBatches(*batches),
             steps=settings.steps,
             turn=settings.turn,
             monitor=Monitor(

@@ -1,7 +1,7 @@
-"""What every fitted density ratio gives: log r, importance weights, divergences.
+"""Fitted density ratios: log r, importance weights, divergences.
 
-A fitted ratio is one function, `log_ratio(x)` = log p(x)/q(x), however it was learnt. Two things
-follow from it. Samples of q, weighed by r, stand for p:
+A fitted ratio is one function, `log_ratio(x)` = log p(x)/q(x), however it was fitted. Two things
+follow from it. Samples of q, weighted by r, stand for p:
 
     E_p[g] = E_q[r g]                               `importance_weights`
 

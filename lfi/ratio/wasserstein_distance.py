@@ -1,9 +1,9 @@
-"""Wasserstein's distance by an independent critic, trained apart from any generator's own.
+"""The Wasserstein-1 distance by an independent critic, trained apart from any generator's own.
 
     W_1(p, q) = sup { E_p h - E_q h : |h(x) - h(y)| <= |x - y| },
 
 with a critic whose slope cannot exceed one (`lfi.networks.critics.lipschitz`), trained on one part
-of both samples and validated on the other. On data that it has not seen, the difference of its
+of both samples and validated on the other. On held-out data, the difference of its
 means estimates something that is at most W_1, without bias: a lower bound, up to the standard error
 beside it. A generator's own critic has no such meaning, having been pulled along by the generator
 and bounded by a penalty only.
@@ -31,8 +31,8 @@ from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.runtime import Described, bar, child, fresh, isolated, torch_rng
 from lfi.training import (
     History,
+    JoinedBatches,
     Shuffled,
-    Together,
     TrainSettings,
     adamw,
     hold_out,
@@ -142,7 +142,7 @@ def wasserstein_distance(
     with isolated(child(seed, 1)):
         critic = LipschitzCritic(p.shape[1], width=width, layers=layers)
     loss = Wasserstein()
-    batches = Together(
+    batches = JoinedBatches(
         *(Shuffled((x,), size=min(settings.batch_size, len(x)), device=device) for x in sides)
     )
     with bar("training a Wasserstein critic", settings.steps, progress) as advance:

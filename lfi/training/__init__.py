@@ -3,10 +3,10 @@
 from lfi.training.batches import (
     Batch as Batch,
     Batches as Batches,
-    EachItsOwn as EachItsOwn,
     Fold as Fold,
+    JoinedBatches as JoinedBatches,
     Shuffled as Shuffled,
-    Together as Together,
+    StackedBatches as StackedBatches,
     folds as folds,
     hold_out as hold_out,
 )
@@ -18,7 +18,9 @@ from lfi.training.players import (
     Move as Move,
     Player as Player,
     Step as Step,
+    Turn as Turn,
     adamw as adamw,
+    alternating as alternating,
 )
 from lfi.training.schedules import (
     constant as constant,
@@ -32,8 +34,6 @@ from lfi.training.stacking import (
 )
 from lfi.training.train_one import TrainSettings as TrainSettings, train_one as train_one
 from lfi.training.turns import (
-    Turn as Turn,
-    alternating as alternating,
     consensus as consensus,
     extragradient as extragradient,
     simultaneous as simultaneous,

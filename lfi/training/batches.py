@@ -78,15 +78,15 @@ class Shuffled:
         self.order, self.position = position["order"].to(self.device), int(position["position"])
 
 
-class Together:
-    """Batches of several sources side by side, each at its own pace: samples of unequal sizes.
+class JoinedBatches:
+    """Batches of several sources joined, each at its own pace: samples of unequal sizes.
 
     Attributes:
-        held_out: What the sources hold out, side by side; None where one holds nothing out.
+        held_out: What the sources hold out, joined; None where one holds nothing out.
 
     Example:
         >>> few, many = Shuffled((torch.zeros(4),), size=4), Shuffled((torch.ones(90),), size=8)
-        >>> [len(part) for part in Together(few, many).draw(torch.Generator())]
+        >>> [len(part) for part in JoinedBatches(few, many).draw(torch.Generator())]
         [4, 8]
     """
 
@@ -108,15 +108,15 @@ class Together:
         _go_to(self.sources, position)
 
 
-class EachItsOwn:
-    """Batches of several sources one below the other: members side by side, each with its rows.
+class StackedBatches:
+    """Rows of several sources in one batch, for members of a stack that each have their own rows.
 
     Attributes:
         held_out: What the first source holds out.
 
     Example:
         >>> rows = torch.arange(8.0)
-        >>> pair = EachItsOwn(Shuffled((rows,), size=3), Shuffled((rows,), size=3))
+        >>> pair = StackedBatches(Shuffled((rows,), size=3), Shuffled((rows,), size=3))
         >>> pair.draw(torch.Generator().manual_seed(0))[0].shape
         torch.Size([6])
     """

@@ -15,9 +15,8 @@ from lfi.runtime.seeds import fresh, torch_rng
 from lfi.training.batches import Batch, Batches
 from lfi.training.checkpoints import Checkpoint, State, load_checkpoint, save_checkpoint
 from lfi.training.history import POINTS, History, Recorder
-from lfi.training.players import Move, Player, Step
+from lfi.training.players import Move, Player, Step, Turn, alternating
 from lfi.training.schedules import Schedule, constant
-from lfi.training.turns import Turn, alternating
 
 Callback = Callable[[int, dict[str, float]], None]
 

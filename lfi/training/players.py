@@ -2,11 +2,12 @@
 
 Ratio estimation has one player, a GAN two, an alpha-GAN four; training knows no more than that. A
 `Player` is what a user states; `Move` is the player with its optimiser while training runs. A turn
-(`lfi.training.turns`) lets every player move once or several times.
+lets every player move once or several times; others than alternating ones have a module of their
+own (`lfi.training.turns`).
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -165,3 +166,14 @@ class Move:
     def current(self) -> nn.Module:
         """The module to validate: the averaged one where there is one."""
         return self.player.module if self.average is None else self.average
+
+
+Turn = Callable[[Sequence[Move], Callable[[], Batch], Step], None]
+
+
+def alternating(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
+    """Let one player after the other move, each `steps` times on fresh batches."""
+    for move in moves:
+        for _ in range(move.player.steps):
+            move.gradient(draw(), step)
+            move.apply()

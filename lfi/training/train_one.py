@@ -63,8 +63,8 @@ class TrainSettings:
         check_share("held_out", self.held_out, optional=True)
 
     def __repr__(self) -> str:
-        said = ((field.name, getattr(self, field.name)) for field in fields(self))
-        inside = ", ".join(f"{name}={value!r}" for name, value in said if value is not None)
+        given = ((field.name, getattr(self, field.name)) for field in fields(self))
+        inside = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
         return f"{type(self).__name__}({inside})"
 
     def over(self, defaults: "TrainSettings") -> "TrainSettings":

@@ -1,6 +1,9 @@
-"""Turns: in what order players move, and where they look before they do.
+"""Simultaneous, extragradient and consensus turns, for games that alternating ones do not settle.
 
-With F(w) the players' gradients, each of its own objective in its own parameters, and rate a:
+Whoever needs them: users of `lfi.fit_generator(settings=...)` whose critic and generator circle
+around each other, such as Wasserstein GANs without momentum. All else in lfi takes alternating
+turns (`lfi.training.players`). With F(w) the players' gradients, each of its own objective in its
+own parameters, and rate a:
 
     simultaneous    w <- w - a F(w)
     alternating     one player after the other, each sees what the last one did
@@ -24,17 +27,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from lfi.training.batches import Batch
-from lfi.training.players import Move, Step
-
-Turn = Callable[[Sequence[Move], Callable[[], Batch], Step], None]
-
-
-def alternating(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:
-    """Let one player after the other move, each `steps` times on fresh batches."""
-    for move in moves:
-        for _ in range(move.player.steps):
-            move.gradient(draw(), step)
-            move.apply()
+from lfi.training.players import Move, Step, Turn
 
 
 def simultaneous(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) -> None:

@@ -39,7 +39,7 @@ from lfi.comparison import GeneratorLoss
 from lfi.generation.objectives import adversarial_players
 from lfi.generation.settings import DEFAULTS
 from lfi.networks import VectorCritic, stack_modules, unstack_modules
-from lfi.training import EachItsOwn, Shuffled, fit
+from lfi.training import Shuffled, StackedBatches, fit
 from simulators import parallel_lines
 
 HERE = Path(__file__).parent
@@ -124,7 +124,7 @@ def play(comparison: lfi.Adversarial, moves: str, seeds: int, steps: int, seed: 
     critics = stack_modules([VectorCritic([(2,)], width=64) for _ in range(seeds)])
     rng = torch.Generator().manual_seed(seed)
     data = parallel_lines.sample(ROWS, rng)
-    batches = EachItsOwn(*(Shuffled((data,), size=BATCH) for _ in range(seeds)))
+    batches = StackedBatches(*(Shuffled((data,), size=BATCH) for _ in range(seeds)))
     settings = lfi.AdversarialSettings(
         steps=steps, critic_steps=1, learning_rate=RATE, critic_learning_rate=1e-3, average=0
     ).over(DEFAULTS)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lfi.training import Batches, Shuffled, Together, folds, hold_out
+from lfi.training import Batches, JoinedBatches, Shuffled, folds, hold_out
 
 
 def test_an_epoch_draws_every_row_once_and_keeps_rows_together():
@@ -75,7 +75,7 @@ def test_a_split_that_leaves_nothing_to_train_on_is_refused():
 
 def test_sources_of_unequal_sizes_are_drawn_side_by_side():
     few, many = torch.arange(6.0), torch.arange(100.0, 140.0)
-    both = Together(Shuffled((few,), size=3), Shuffled((many, -many), size=8))
+    both = JoinedBatches(Shuffled((few,), size=3), Shuffled((many, -many), size=8))
     assert isinstance(both, Batches)
     rng = torch.Generator().manual_seed(0)
     drawn = [both.draw(rng) for _ in range(5)]
@@ -88,5 +88,5 @@ def test_sources_of_unequal_sizes_are_drawn_side_by_side():
 def test_sources_are_held_out_side_by_side_or_not_at_all():
     held = torch.zeros(2)
     judged, blind = Shuffled((held,), (held,), size=1), Shuffled((held,), size=1)
-    assert len(Together(judged, judged).held_out) == 2
-    assert Together(judged, blind).held_out is None
+    assert len(JoinedBatches(judged, judged).held_out) == 2
+    assert JoinedBatches(judged, blind).held_out is None

@@ -6,11 +6,11 @@ from torch import nn
 
 from lfi.training import (
     Checkpoint,
-    EachItsOwn,
+    JoinedBatches,
     Monitor,
     Player,
     Shuffled,
-    Together,
+    StackedBatches,
     adamw,
     fit,
     linear_decay,
@@ -79,7 +79,7 @@ def momentum(parameters):
 
 @pytest.mark.parametrize(
     "batches",
-    [shuffled, lambda: Together(shuffled()), lambda: EachItsOwn(shuffled(), shuffled())],
+    [shuffled, lambda: JoinedBatches(shuffled()), lambda: StackedBatches(shuffled(), shuffled())],
     ids=["shuffled", "together", "each its own"],
 )
 @pytest.mark.parametrize("optimiser", [None, momentum], ids=["adam", "momentum"])

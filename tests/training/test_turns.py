@@ -128,17 +128,20 @@ def test_near_its_saddle_a_gaussian_gan_turns_as_two_bilinear_games(turn, factor
 
 
 def test_a_gaussian_gan_converges_by_extragradient_and_consensus_alone():
-    # around the saddle a factor of sqrt(1 - a^2 + a^4) a turn for m: 0.995^1000 = 0.007; consensus
+    # around the saddle a factor of sqrt(1 - a^2 + a^4) a turn for m: 0.995^700 = 0.03; consensus
     # damps by 1 - a c a turn, c = 1
-    assert gaussian(extragradient, 1_000) < 0.05
-    assert gaussian(consensus(1.0)) < 1e-6
-    assert gaussian(alternating, 1_000) > 0.3
-    assert gaussian(simultaneous, 500) > 0.3
+    assert gaussian(extragradient, 700) < 0.05
+    assert gaussian(consensus(1.0), 200) < 1e-6
+    assert gaussian(alternating, 300) > 0.3
+    assert gaussian(simultaneous, 200) > 0.3
 
 
-@pytest.mark.parametrize("turn", [extragradient, consensus(1.0)], ids=["ahead", "consensus"])
-def test_a_gaussian_gan_of_samples_finds_mean_and_scale(turn):
+@pytest.mark.parametrize(
+    "turn, rate", [(extragradient, 2 * RATE), (consensus(1.0), RATE)], ids=["ahead", "consensus"]
+)
+def test_a_gaussian_gan_of_samples_finds_mean_and_scale(turn, rate):
     data, loss = 0.3 + 0.8 * torch.randn(5_000, 1), Wasserstein()
+    quick = lambda parameters: torch.optim.SGD(list(parameters), lr=rate)
     model, critic = Point([1.0, 1.5]), Point([0.0, 0.0])
 
     def values(batch, step):
@@ -147,18 +150,18 @@ def test_a_gaussian_gan_of_samples_finds_mean_and_scale(turn):
         return (a * x + b * x**2 for x in (x, m + s * z))
 
     players = [
-        Player("critic", critic, lambda batch, step: loss(*values(batch, step)), sgd),
+        Player("critic", critic, lambda batch, step: loss(*values(batch, step)), quick),
         Player(
             "generator",
             model,
             lambda batch, step: loss.generator(*values(batch, step)),
-            sgd,
-            ema=0.998,
+            quick,
+            ema=0.995,
         ),
     ]
-    fit(players, Shuffled((data,), size=500), steps=2_000, turn=turn, seed=1)
+    fit(players, Shuffled((data,), size=500), steps=600, turn=turn, seed=1)
     # a batch's mean and deviation have standard errors of 0.036 and 0.025, and the average is over
-    # 500 moves
+    # 200 moves
     expected = torch.stack([data.mean(), data.std()])
     torch.testing.assert_close(model.value.detach(), expected, atol=0.036, rtol=0)
 

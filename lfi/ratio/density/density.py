@@ -4,7 +4,7 @@
 
 The reference q is known and can be drawn from; a classifier that tells the data from its draws
 learns the rest. There may be as many draws as one likes, for their noise is added to the data's.
-What is learnt integrates to one only where the ratio is right, so the integral is estimated from
+The fit integrates to one only where the ratio is right, so the integral is estimated from
 further draws, Z = E_q[r], and taken out: log-likelihoods are then fair to compare.
 
 The classifier sees where data or draws lie. Where q has no mass the density stays unknown, so q
@@ -39,7 +39,7 @@ from lfi.training import TrainSettings
 
 DEFAULTS = TrainSettings(steps=800)  # the others are those of `lfi.fit_ratio`
 DRAWS_PER_ROW, MIN_DRAWS, MAX_DRAWS = 4, 10_000, 200_000  # of the reference
-FOR_INTEGRAL = 2**17  # further draws
+INTEGRAL_DRAWS = 2**17  # further draws
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +49,7 @@ class RatioDensity(Described, Saved):
     Attributes:
         ratio: log p/q.
         reference: q.
-        log_normaliser: log E_q[r], which `log_prob` takes out; near 0 where the ratio is right.
+        log_normaliser: log E_q[r], which `log_prob` takes out; about 0 where the ratio is right.
     """
 
     ratio: CriticRatio
@@ -60,7 +60,7 @@ class RatioDensity(Described, Saved):
         """Return the reference, how far from 1 the ratio integrates, and how it was fitted."""
         return (
             f"density by its ratio to {type(self.reference).__name__}\n"
-            f"  log normaliser {self.log_normaliser:.3f}: near 0 where the ratio is right\n"
+            f"  log normaliser {self.log_normaliser:.3f}: about 0 where the ratio is right\n"
             f"  {self.ratio.describe()}"
         )
 
@@ -83,7 +83,7 @@ class RatioDensity(Described, Saved):
         return Estimate(float(h.mean()), float(h.std()) / math.sqrt(len(h)))
 
     def weighted_draws(self, n: int, *, seed: int | None = None) -> WeightedDraws:
-        """Return weighted draws of the reference, enough for n samples, with k-hat and their worth.
+        """Return weighted draws of the reference, enough for n samples, with k-hat and their ESS.
 
         Args:
             n: How many samples are wanted.
@@ -105,8 +105,8 @@ class RatioDensity(Described, Saved):
         """Return n samples, resampled from draws of the reference by their weights.
 
         A draw may come twice. Where the data fill so small a part of the reference that a million
-        draws are worth fewer than a few times n, many do: `weighted_draws` tells, by `ess` and
-        `khat`.
+        draws have an effective sample size below a few times n, many do: `weighted_draws` tells,
+        by `ess` and `khat`.
 
         Args:
             n: How many.
@@ -210,9 +210,9 @@ def fit_density(
         device=device,
         progress=progress,
     )
-    further = draw(reference, FOR_INTEGRAL, child(seed, 1)).to(data)
+    further = draw(reference, INTEGRAL_DRAWS, child(seed, 1)).to(data)
     h = ratio.log_ratio(further).double()
-    return RatioDensity(ratio, reference, float(h.logsumexp(0)) - math.log(FOR_INTEGRAL))
+    return RatioDensity(ratio, reference, float(h.logsumexp(0)) - math.log(INTEGRAL_DRAWS))
 
 
 def _check_reference(reference: Distribution, x: Tensor) -> None:

@@ -29,7 +29,7 @@ class WeightedDraws(Described):
         x: The samples, (c, *event).
         log_weights: Smoothed and normalised, (c,).
         khat: Pareto k of the weights' tail.
-        ess: The effective sample size: how many independent samples of p they are worth.
+        ess: The effective sample size: how many independent samples of p count as much.
     """
 
     x: Float[Tensor, "c ..."]
@@ -38,7 +38,7 @@ class WeightedDraws(Described):
     ess: float
 
     def describe(self) -> str:
-        """Return how many draws there are, and what they are worth."""
+        """Return how many draws there are, and their effective sample size."""
         return (
             f"{len(self.x)} weighted draws\n"
             f"  effective sample size {self.ess:.0f}\n"
@@ -59,7 +59,7 @@ def weighted_draws(
     max_draws: int = 2**20,
     chunk: int = 2**16,
 ) -> WeightedDraws:
-    """Draw from q until the weighted samples are worth a multiple of n, or there are a million.
+    """Draw from q until the effective sample size is a multiple of n, or there are 2^20 draws.
 
     Args:
         log_ratio: log p/q of (c, *event), any constant added.

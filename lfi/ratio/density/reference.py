@@ -1,4 +1,4 @@
-"""A reference density that is wider than the data: a Student t of their mean and covariance.
+"""A reference density wider than the data: a Student t of their mean and covariance.
 
     t(x) ~ (1 + (x - m)' S^{-1} (x - m) / df)^{-(df + d)/2},       S the covariance of the data
 
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Chi2, Distribution, constraints
 
-DEGREES = 5.0  # of freedom; the fewest for which a fourth moment of the reference exists
+DEGREES = 5.0  # of freedom; the smallest for which a fourth moment of the reference exists
 
 
 class WideT(Distribution):

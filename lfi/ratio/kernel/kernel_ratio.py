@@ -9,13 +9,13 @@ The first two minimise, over functions made of kernels at centres, the very loss
 minimises over networks (`lfi.fit_ratio(loss=lfi.losses.LSIF())`); the third matches moments and is
 unusual in that its kernel is the user's, like the discrepancy's.
 
-**Relative ratios.** p/q is unbounded where q is thin, and weights like that are worth few points.
-With alpha > 0 least squares estimates r_alpha = p / (alpha p + (1 - alpha) q) instead, which stays
-below 1/alpha and is easier to estimate; p/q follows from it,
+**Relative ratios.** p/q is unbounded where q is thin, and such weights have a small effective
+sample size. With alpha > 0 least squares estimates r_alpha = p / (alpha p + (1 - alpha) q)
+instead, which stays below 1/alpha and is easier to estimate; p/q follows from it,
 
     p/q = (1 - alpha) r_alpha / (1 - alpha r_alpha),
 
-and is as sensitive as it was to begin with where r_alpha comes near 1/alpha. An estimate there says
+and is as sensitive as it was where r_alpha comes close to 1/alpha. An estimate there says
 no more than that r is large: it is held to m, the size of the sample of q, above which no weight of
 mean 1 can be.
 
@@ -74,7 +74,7 @@ class KernelRatio(BaseEstimator, Ratio):
         ridge_: The ridge (not KLIEP).
         widths_: Those it was chosen from (not MMD).
         ridges_: Likewise (LSIF).
-        scores_: Leave-one-out loss of each width and ridge, (widths, ridges) (LSIF: the least was
+        scores_: Leave-one-out loss of each width and ridge, (widths, ridges) (LSIF: the lowest was
             chosen), or held-out bound of KL(p || q) of each width (KLIEP: the greatest).
         pearson_: Estimates of the relative Pearson divergence (LSIF).
         weights_: Matched weights of the sample of q, of mean 1 (MMD).
@@ -223,9 +223,9 @@ class KernelRatio(BaseEstimator, Ratio):
             model = fit_kliep(x_p, x_q, centres, self.widths_, *folds)
         else:
             if self.ridges is None:
-                least = -math.log10(min(len(p), len(q)))
+                lowest = -math.log10(min(len(p), len(q)))
                 self.ridges_ = torch.logspace(
-                    least, 0, RIDGES, dtype=torch.float64, device=p.device
+                    lowest, 0, RIDGES, dtype=torch.float64, device=p.device
                 )
             else:
                 self.ridges_ = p.new_tensor(list(self.ridges))

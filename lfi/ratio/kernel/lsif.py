@@ -170,7 +170,8 @@ class LeastSquaresRatio:
         intercept: The constant.
         width: The chosen width.
         ridge: The chosen ridge.
-        scores: Leave-one-out score of each width and ridge, (widths, ridges); the least was chosen.
+        scores: Leave-one-out score of each width and ridge, (widths, ridges); the lowest was
+            chosen.
         pearson: Estimates of the relative Pearson divergence.
     """
 
@@ -195,7 +196,7 @@ def fit_ulsif(
     ridges: Float[Tensor, " ridges"],
     alpha: float,
 ) -> LeastSquaresRatio:
-    """Fit the relative ratio, its width and ridge those of the least leave-one-out score."""
+    """Fit the relative ratio, its width and ridge those of the lowest leave-one-out score."""
     best = math.inf
     scores = []
     for width in widths.tolist():

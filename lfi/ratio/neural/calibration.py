@@ -1,8 +1,8 @@
 """Calibration: what a critic's value turns out to mean, on samples it was not fitted to.
 
 A classifier that ranks well may still be too sure of itself. With h its value, the ratio of the
-densities of h under p and q is the ratio it should have said, and h is a number however large x is,
-so a map of one number to one number mends it:
+densities of h under p and q is the ratio it should have given, and h is a number however large x
+is, so a map of one number to one number mends it:
 
     Affine      h' = a h + c                                            Platt
     Beta        h' = a log s(h) - b log s(-h) + c,   s the sigmoid      slopes b above and a below
@@ -53,7 +53,7 @@ class Calibration(Protocol):
 
 @dataclass(frozen=True)
 class SigmoidCurve:
-    """h' = a log s(h) - b log s(-h) + c: a line where a = b, else bent around zero.
+    """h' = a log s(h) - b log s(-h) + c: a line where a = b, else curved around zero.
 
     Attributes:
         a: The slope far below zero.

@@ -80,7 +80,7 @@ def fit_ratio(
     """Fit the density ratio of two samples by an ensemble of critics.
 
     Each member is a linear critic, a smooth one (with products and logarithms) and a free one (with
-    a network), trained in this order by the same loss and weighed by held-out log-loss; see
+    a network), trained in this order by the same loss and weighted by held-out log-loss; see
     `lfi.networks.critics.nested`. The default takes a few seconds for 5,000 points of each in a
     few dimensions, on one thread.
 

@@ -32,9 +32,9 @@ from lfi.runtime import Advance, child, silent, torch_rng
 from lfi.training import (
     Batch,
     History,
+    JoinedBatches,
     Shuffled,
     Step,
-    Together,
     TrainSettings,
     folds,
     stack,
@@ -111,7 +111,7 @@ def train_nested(
     device: str = "cpu",
     advance: Advance = silent,
 ) -> tuple[History, ...]:
-    """Train nested levels one after the other, and weigh them by stacking.
+    """Train nested levels one after the other, and find their stacking weights.
 
     Args:
         critics: The members, on the device; trained in place.
@@ -146,7 +146,7 @@ def train_nested(
         history = train_one(
             critics.levels[level],
             risk,
-            Together(*(sample.batches(settings.batch_size, device) for sample in (p, q))),
+            JoinedBatches(*(sample.batches(settings.batch_size, device) for sample in (p, q))),
             own,
             validate=log_loss,
             name="critic",

@@ -55,7 +55,7 @@ def train_bridges(
 ) -> Trained:
     """Train bridges between waymarks: first what is smooth in them, then with the trunk.
 
-    A trunk that learnt from the beginning would take a part of what is linear or quadratic, and
+    A trunk that trained from the beginning would take a part of what is linear or quadratic, and
     beyond its samples it is neither. The smooth part alone takes the first three tenths of the
     steps; where it says all there is to say, little is left for the trunk to learn.
 

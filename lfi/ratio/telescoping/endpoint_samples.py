@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lfi.networks import Whiten, moments
 from lfi.runtime import torch_rng
-from lfi.training import Batch, Batches, Shuffled, Together, TrainSettings, hold_out
+from lfi.training import Batch, Batches, JoinedBatches, Shuffled, TrainSettings, hold_out
 
 MAX_HELD_OUT = 4_096  # rows of either sample
 
@@ -65,7 +65,7 @@ def endpoints_of_samples(
     (p, held_p), (q, held_q) = ((whiten(x) for x in pool) for pool in pools)
     held = min(len(held_p), len(held_q))
     size = min(settings.batch_size, len(p), len(q))
-    batches = Together(
+    batches = JoinedBatches(
         Shuffled((p,), (held_p[:held],), size=size, device=device),
         Shuffled((q,), (held_q[:held],), size=size, device=device),
     )

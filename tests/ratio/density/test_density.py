@@ -11,7 +11,7 @@ import lfi
 from lfi.ratio import WideT
 from lfi.ratio.density.density import RatioDensity
 
-QUICK = {"members": 2, "settings": lfi.TrainSettings(steps=60), "seed": 1}
+QUICK = {"members": 2, "settings": lfi.TrainSettings(steps=20), "seed": 1}
 
 
 class Banana:
