@@ -1,8 +1,8 @@
 """The `lfi` command: what a person types, and how it ends.
 
 Exit codes: 0 for done, 1 where a simulator or lfi itself has failed, 2 for a call that cannot be
-carried out (told in one line, nothing damaged), 130 for an interruption, after which the same call
-goes on. Whatever can be found wrong about a call is found before anything heavy is imported.
+carried out (explained in one line, nothing damaged), 130 for an interruption, after which the same
+call resumes. Whatever can be found wrong about a call is found before anything heavy is imported.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Calibration: are the posteriors of many simulations right about the parameters behind them?
+"""Calibration: tests of posteriors over many held-out simulations.
 
 Take simulations (theta*, x) that the posterior was not fitted to, theta* from its prior. A test
 quantity T(theta, x) orders the parameters; the posterior mass that it puts below theta* is uniform

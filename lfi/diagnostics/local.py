@@ -1,4 +1,4 @@
-"""Local two-sample test: is the posterior right at *this* observation?
+"""Local two-sample test: calibration of the posterior at one observation.
 
 Calibration is an average over observations, and mistakes of opposite signs may cancel in it. Here a
 critic learns, from held-out simulations, where parameters that made an x differ from draws of the

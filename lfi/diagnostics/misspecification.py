@@ -1,8 +1,8 @@
-"""Misspecification: is the observation like anything that the simulator makes?
+"""Misspecification: comparison of the observation with simulations from the prior.
 
 A posterior of a network is right, at best, for observations like those that it was trained on. At
-one that is unlike every simulation from the prior it is an extrapolation, and nothing in its draws
-tells it: calibration is over simulations, and the predictive check covers only what the posterior
+one that is unlike every simulation from the prior it is an extrapolation, and its draws give no
+sign of it: calibration is over simulations, and the predictive check covers only what the posterior
 reaches. So the observation itself is compared with simulations, before any posterior is.
 
 *Overall*, its distances to simulations are ranked among those of simulations held out

@@ -1,4 +1,4 @@
-"""Predictive check: could the model, fitted, have made what was observed?
+"""Posterior predictive check: the observation among data replicated from the posterior.
 
 Draw parameters from the posterior, simulate a replicate of the data for each, and see where the
 observation lies among the n replicates.
@@ -133,7 +133,8 @@ class PredictiveCheck(Described):
         """The result in a few words."""
         if self.ok:
             return "observation consistent with posterior predictions"
-        return f"observation inconsistent with posterior predictions ({', '.join(self.misfits)})"
+        which = f" ({', '.join(self.misfits)})" * bool(self.quantities)
+        return f"observation inconsistent with posterior predictions{which}"
 
     def describe(self) -> str:
         """Return the verdict, the least likely entry, and what was left out."""

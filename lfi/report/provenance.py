@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import lfi
 from lfi.report.sections import Section
-from lfi.report.tables import Table
+from lfi.report.tables import ReportTable
 
 PACKAGES = ("torch", "numpy", "scipy", "arviz")  # what the numbers depend on
 
@@ -45,11 +45,13 @@ def provenance_section(
         written: When the report was written.
     """
     chosen = {**settings, "seed of this page's own draws": str(seed)}
-    tables = [Table(("setting", "value"), tuple(chosen.items()), "Settings.", numeric=False)]
+    tables = [ReportTable(("setting", "value"), tuple(chosen.items()), "Settings.", numeric=False)]
     if seconds:
         rows = [(stage, f"{duration:,.1f}") for stage, duration in seconds.items()]
         rows.append(("total", f"{sum(seconds.values()):,.1f}"))
-        tables.append(Table(("stage", "seconds"), tuple(rows), "Time."))
+        tables.append(ReportTable(("stage", "seconds"), tuple(rows), "Time."))
     found = {**versions(), "written": f"{written:%Y-%m-%d %H:%M %Z}".strip()}
-    tables.append(Table(("software", "version"), tuple(found.items()), "Versions.", numeric=False))
+    tables.append(
+        ReportTable(("software", "version"), tuple(found.items()), "Versions.", numeric=False)
+    )
     return Section("provenance", "How it was made", blocks=tuple(tables), code=command or "")

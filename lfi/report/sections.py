@@ -22,7 +22,7 @@ from lfi.report.plots.predictive import MAX_THETAS, predictive_plot, surrogate_p
 from lfi.report.plots.style import number, styled
 from lfi.report.plots.training import training_plot
 from lfi.report.tables import (
-    Table,
+    ReportTable,
     checks_table,
     fidelity_table,
     local_table,
@@ -67,7 +67,7 @@ class Section:
     title: str
     finding: str = ""
     verdict: Verdict | None = None
-    blocks: tuple[Image | Table, ...] = ()
+    blocks: tuple[Image | ReportTable, ...] = ()
     code: str = ""
 
 
@@ -273,6 +273,6 @@ def training_section(histories: Sequence[History], titles: Sequence[str]) -> Sec
         for title, history in zip(titles, histories, strict=True)
     )
     header = ("training", "steps", "kept step", "seconds", "seed", "ended")
-    table = Table(header, rows, "How each training ended.")
+    table = ReportTable(header, rows, "How each training ended.")
     image = embed(training_plot(histories, titles), "Training curves", caption)
     return Section("training", "Training", blocks=(image, table))

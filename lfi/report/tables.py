@@ -28,7 +28,7 @@ MAX_ROWS = 20  # observations listed
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table of text: a header, rows of as many cells, a caption.
 
     A cell that is a `Verdict` is shown in its colour; the other cells after a row's first are
@@ -48,7 +48,7 @@ def marginal_table(
     prior_theta: Float[Tensor, "m D"] | None = None,
     units: Mapping[str, str] | None = None,
     r_hat: Float[Tensor, " D"] | None = None,
-) -> Table:
+) -> ReportTable:
     """Return mean, standard deviation and 94% highest-density interval of each parameter.
 
     Args:
@@ -86,10 +86,10 @@ def marginal_table(
         f"Marginals of {len(draws):,} posterior draws. The interval is the {INTERVAL:.0%} "
         "highest-density interval: the shortest that holds this share of the draws."
     )
-    return Table(tuple(header), tuple(rows), caption)
+    return ReportTable(tuple(header), tuple(rows), caption)
 
 
-def sampler_table(draws: Draws) -> Table:
+def sampler_table(draws: Draws) -> ReportTable:
     """Return how the draws were made, and whether there are enough good ones."""
     n = len(draws.theta)
     rows: list[tuple[str | Verdict, ...]] = [
@@ -110,10 +110,10 @@ def sampler_table(draws: Draws) -> Table:
         ("seconds", f"{draws.seconds:.1f}", NEUTRAL),
         ("seed", str(draws.seed), NEUTRAL),
     ]
-    return Table(("sampling", "value", "verdict"), tuple(rows), "How the draws were made.")
+    return ReportTable(("sampling", "value", "verdict"), tuple(rows), "How the draws were made.")
 
 
-def checks_table(checks: Checks) -> Table:
+def checks_table(checks: Checks) -> ReportTable:
     """Return each calibration test's p-value, and whether it fails alpha shared by the tests."""
     share = checks.alpha / len(checks.p_values)
     rows: list[tuple[str | Verdict, ...]] = []
@@ -131,14 +131,14 @@ def checks_table(checks: Checks) -> Table:
         f"right posterior fails any of them with probability {checks.alpha:g} at most. They detect "
         f"departures of {checks.resolution:.2f} of a distribution function."
     )
-    return Table(("test", "p-value", "verdict"), tuple(rows), caption)
+    return ReportTable(("test", "p-value", "verdict"), tuple(rows), caption)
 
 
 def _passes(good: bool) -> Verdict:
     return Verdict(good, "consistent" if good else "fails")
 
 
-def predictive_table(predictive: PredictiveCheck) -> Table:
+def predictive_table(predictive: PredictiveCheck) -> ReportTable:
     """Return the overall p-value and the smallest of the single entries' p-values."""
     entries = predictive.entry_p_values.double().numpy().reshape(-1)
     ends = [float(np.min(entries)), float(np.median(entries))]
@@ -162,10 +162,10 @@ def predictive_table(predictive: PredictiveCheck) -> Table:
     caption = f"Posterior predictive p-values over {predictive.n:,} replicated data sets."
     if predictive.failed:
         caption += f" {predictive.failed:,} simulations failed and were left out."
-    return Table(("test", "p-value", "verdict"), rows, caption)
+    return ReportTable(("test", "p-value", "verdict"), rows, caption)
 
 
-def local_table(checks: LocalChecks) -> Table:
+def local_table(checks: LocalChecks) -> ReportTable:
     """Return p-values at the first observations, and how true parameters differ from draws."""
     rows: list[tuple[str | Verdict, ...]] = []
     for i in range(min(len(checks.statistic), MAX_ROWS)):
@@ -176,12 +176,12 @@ def local_table(checks: LocalChecks) -> Table:
         f"Local two-sample tests, each at level {checks.alpha:g}. Where one fails: how the true "
         "parameters lie in the posterior, in its standard deviations (shrunk estimates)."
     )
-    return Table(
+    return ReportTable(
         ("observation", "divergence", "p-value", "truth less posterior"), tuple(rows), caption
     )
 
 
-def observation_table(checks: ObservationChecks) -> Table:
+def observation_table(checks: ObservationChecks) -> ReportTable:
     """Return overall p-values, and the entries that lie outside all simulations."""
     rows: list[tuple[str | Verdict, ...]] = []
     for i in range(min(len(checks.p_value), MAX_ROWS)):
@@ -194,10 +194,12 @@ def observation_table(checks: ObservationChecks) -> Table:
         f"Rank of the observation's distance from {checks.n:,} simulations among those of others "
         f"held out: one that the simulator made fails with probability {checks.alpha:g} at most."
     )
-    return Table(("observation", "p-value", "entries outside", "verdict"), tuple(rows), caption)
+    return ReportTable(
+        ("observation", "p-value", "entries outside", "verdict"), tuple(rows), caption
+    )
 
 
-def fidelity_table(fidelity: Fidelity) -> Table:
+def fidelity_table(fidelity: Fidelity) -> ReportTable:
     """Return the two-sample accuracy at each held-out parameter vector, and its mean."""
     empty = [""] * (fidelity.theta.shape[1] - 1)
     rows: list[tuple[str | Verdict, ...]] = []
@@ -208,4 +210,4 @@ def fidelity_table(fidelity: Fidelity) -> Table:
         "Accuracy of a classifier that tells the surrogate's x from the simulator's at the same "
         "held-out parameters (C2ST): 0.5 means that it cannot, 1 that it always can."
     )
-    return Table((*fidelity.names, "C2ST", "verdict"), tuple(rows), caption)
+    return ReportTable((*fidelity.names, "C2ST", "verdict"), tuple(rows), caption)

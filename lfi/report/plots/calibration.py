@@ -1,4 +1,4 @@
-"""Calibration in pictures: is the posterior right on average, over held-out simulations?
+"""Figures of calibration: ranks and coverage over held-out simulations.
 
 If theta* is drawn from the prior and x from the simulator, then the rank of theta* among posterior
 draws given x is uniform on (0, 1) for a right posterior, in every parameter, and so is the
@@ -8,7 +8,7 @@ empirical distribution function F_n that lies in the band
     |F_n(u) - u| <= k(alpha, n) for all u at once, with probability 1 - alpha,
 
 where k is Kolmogorov's quantile for n draws. The curve leaves the band exactly where the
-Kolmogorov-Smirnov test of uniformity has a p-value below alpha: figure and table say the same.
+Kolmogorov-Smirnov test of uniformity has a p-value below alpha: figure and table agree.
 
 References:
     Talts et al., Validating Bayesian Inference Algorithms with Simulation-Based Calibration, 2018.
@@ -46,6 +46,17 @@ def rank_plot(checks: Checks) -> Figure:
 
     A curve above zero on the left and below on the right means a posterior too narrow, the
     reverse one too wide; a curve above zero everywhere, one that lies too high.
+
+    Example:
+        >>> prior = lfi.simulation.as_prior({"mean": torch.distributions.Normal(0.0, 1.0)})
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1), prior=prior)
+        >>> class Exact:
+        ...     prior = prior
+        ...     def sample(self, n, x_obs, *, seed=None):
+        ...         return x_obs / 2 + torch.randn(n, 1) / 2**0.5
+        >>> checks = lfi.check(Exact(), lfi.simulate(simulator, 30, seed=1), draws=50, seed=2)
+        >>> [axes.get_title().partition(":")[0] for axes in rank_plot(checks).axes]
+        ['mean']
     """
     ranks = checks.ranks.double().numpy()
     n, dim = ranks.shape

@@ -1,4 +1,4 @@
-"""Densities and regions of draws, for the eye and for the tables.
+"""Densities and highest-density regions of draws.
 
 A density of draws is a histogram on a fine grid, smoothed by a Gaussian whose width follows
 Silverman's rule and reflected at the ends of the support, so that a density that is high at a
@@ -71,8 +71,8 @@ def density(
         array([0., 1., 1.])
     """
     quarter, three = np.quantile(values, [0.25, 0.75])
-    spread = min(values.std(), (three - quarter) / 1.349) or values.std()
-    width = max(1.06 * spread * len(values) ** -0.2, 1e-3 * (grid[-1] - grid[0]))
+    scale = min(values.std(), (three - quarter) / 1.349) or values.std()
+    width = max(1.06 * scale * len(values) ** -0.2, 1e-3 * (grid[-1] - grid[0]))
     low, high = max(grid[0] - 5 * width, lower), min(grid[-1] + 5 * width, upper)
     bins = int(np.clip(8 * (high - low) / width, 64, 8192))
     counts, edges = np.histogram(values, bins, (low, high))
@@ -91,15 +91,15 @@ def joint_density(
 ) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"], Float[ndarray, "m m"]]:
     """Return the cells' centres in x and in y, and the draws' share per cell, indexed [y, x].
 
-    The smoothing follows the conditional spreads, so that a narrow ridge stays narrow.
+    The smoothing follows the conditional scales, so that a narrow ridge stays narrow.
     """
     counts, x_edges, y_edges = np.histogram2d(x, y, bins, (x_window, y_window))
-    spreads = x.std(), y.std()
-    slope = np.corrcoef(x, y)[0, 1] if min(spreads) > 0 else 0.0
+    scales = x.std(), y.std()
+    slope = np.corrcoef(x, y)[0, 1] if min(scales) > 0 else 0.0
     conditional = 1.2 * np.sqrt(max(1 - slope**2, 0.0)) * len(x) ** (-1 / 6)
     widths = [
-        max(conditional * spread / (edges[1] - edges[0]), 1.0)
-        for spread, edges in zip(spreads, (x_edges, y_edges), strict=True)
+        max(conditional * scale / (edges[1] - edges[0]), 1.0)
+        for scale, edges in zip(scales, (x_edges, y_edges), strict=True)
     ]
     smooth = gaussian_filter(counts, widths, mode="reflect").T / len(x)
     return (x_edges[1:] + x_edges[:-1]) / 2, (y_edges[1:] + y_edges[:-1]) / 2, smooth

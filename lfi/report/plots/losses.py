@@ -1,7 +1,7 @@
-"""The source's figure: what a sample costs whoever drew it, for different choices of f.
+"""Generator losses: what a sample costs its generator, for different choices of f.
 
 A generator that starts far from the data draws samples at which r = p/q is small: the critic knows
-that they are made up. Whether it can learn then is a matter of its loss alone. A sample at
+that they are generated. Whether the generator can learn then depends on its loss alone. A sample at
 h = log r costs E(h) = -(r f'(r) - f(r)), and moves by
 
     -dE/dh = r^2 f''(r),
@@ -79,7 +79,7 @@ def losses_plot(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
     Args:
         losses: What to draw, by name, each a loss of generators such as `lfi.losses.KL()`; by
             default the divergences of the source and the usual GAN. Losses that compare samples of
-            q with ones of p (`lfi.losses.Relativistic`) are shown one at which the critic says 0.
+            q with ones of p (`lfi.losses.Relativistic`) are shown one of h = 0.
 
     Raises:
         ValueError: If there is no loss, or one is flat.
@@ -114,7 +114,7 @@ def losses_plot(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
         left.text(
             0.04,
             0.03,
-            "r \N{MUCH LESS-THAN} 1: the critic knows\nthat the sample is made up",
+            "r \N{MUCH LESS-THAN} 1: the critic knows\nthat the sample is generated",
             transform=left.transAxes,
             color=PRIOR,
             fontsize=8,

@@ -1,8 +1,8 @@
-"""Observations in pictures: is the posterior right there, and is x like what was simulated?
+"""Figures of observations: local tests of the posterior, and x among simulations.
 
-A local test compares its statistic with those of refits to draws named true at random: a right
-posterior's lies among them. An observation is compared with the simulations from the prior, entry
-by entry: one far outside all of them asks a network for what it has never seen.
+A local test compares its statistic with those of refits to draws taken for true ones at random: a
+right posterior's lies among them. An observation is compared with the simulations from the prior,
+entry by entry: a posterior at one far outside all of them is an extrapolation.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figur
 
 MAX_OBSERVATIONS = 40
 MAX_ENTRIES = 200
+LINEAR = 10  # half-widths from which the axis is logarithmic
 
 
 def local_plot(checks: LocalChecks) -> Figure:
@@ -20,6 +21,18 @@ def local_plot(checks: LocalChecks) -> Figure:
 
     The bar reaches to where a right posterior's statistic stays with probability 1 - alpha. Of more
     than forty observations the first are shown.
+
+    Example:
+        >>> prior = lfi.simulation.as_prior({"mean": torch.distributions.Normal(0.0, 1.0)})
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1), prior=prior)
+        >>> class Exact:
+        ...     prior = prior
+        ...     def sample(self, n, x_obs, *, seed=None):
+        ...         return x_obs / 2 + torch.randn(n, 1) / 2**0.5
+        >>> held_out = lfi.simulate(simulator, 30, seed=1)
+        >>> checks = lfi.local_check(Exact(), held_out, [0.5], refits=9, seed=2)
+        >>> local_plot(checks).axes[0].get_xlabel()
+        'observation'
     """
     shown = min(len(checks.statistic), MAX_OBSERVATIONS)
     statistic, null = checks.statistic[:shown].numpy(), checks.null[:, :shown].numpy()
@@ -47,17 +60,25 @@ def local_plot(checks: LocalChecks) -> Figure:
 def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
     """Draw an observation's entries over the simulations' ranges and central 90%.
 
-    Entries are in units of the half-width of that central part, from its middle, since each may
-    have its own unit; beyond ten of them the axis is logarithmic. Of more than two hundred entries
+    Entries are in half-widths of that central part, from its middle, since each may have its own
+    unit; beyond ten of them the axis is logarithmic. Of more than two hundred entries
     the first are shown.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
+        >>> simulations = lfi.simulate(simulator, 200, seed=1)
+        >>> checks = lfi.check_observation([0.5, 0.1, 40.0], simulations, seed=1)
+        >>> observation_plot(checks).axes[0].get_xlabel()
+        'index of x'
     """
-    low, high, least, most, x = (
+    low, high, lowest, highest, x = (
         t.double().flatten()[:MAX_ENTRIES].numpy()
         for t in (*checks.central, checks.lower, checks.upper, checks.x_obs[observation])
     )
     middle, half = (low + high) / 2, (high - low) / 2
     half = np.where(half > 0, half, np.maximum(np.abs(middle), 1.0))
-    bottom, top, x = ((values - middle) / half for values in (least, most, x))
+    bottom, top, x = ((values - middle) / half for values in (lowest, highest, x))
     outside = np.isin(np.arange(len(x)), checks.outside(observation))
     index = np.arange(len(x))
     with styled():
@@ -71,8 +92,9 @@ def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
         axes.plot(*inside, markerfacecolor="white", markersize=size, label="data", **look)
         if outside.any():
             axes.plot(index[outside], x[outside], markersize=size, label="data outside", **look)
-        axes.set_yscale("symlog", linthresh=10)
-        axes.set(xlabel="index of x", ylabel="half-widths", xlim=(-0.7, len(x) - 0.3))
+        if max(np.abs([bottom, top, x]).max(axis=1)) > LINEAR:
+            axes.set_yscale("symlog", linthresh=LINEAR)
+        axes.set(xlabel="index of x", ylabel="half-widths of the 90%", xlim=(-0.7, len(x) - 0.3))
         axes.xaxis.get_major_locator().set_params(integer=True)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))

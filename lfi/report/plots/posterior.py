@@ -1,7 +1,7 @@
-"""The pair plot: what is known about each parameter, and about each two of them.
+"""The pair plot: the marginal posteriors of each parameter and of each pair.
 
 On the diagonal stands each parameter's marginal density with the prior's beside it, below it each
-pair's highest-density regions of 50, 80 and 95%. What the data taught is the difference between
+pair's highest-density regions of 50, 80 and 95%. What the data tell is the difference between
 the two curves; a region that leans is a combination of parameters that the data fix better than
 either of the two alone.
 """
@@ -59,7 +59,7 @@ def pair_plot(
     Args:
         theta: Draws of the posterior.
         names: The parameters' names, in the order of the columns.
-        prior: What was known before: drawn as a grey curve beside each marginal.
+        prior: The prior: drawn as a grey curve beside each marginal.
         units: The parameters' units by name; a parameter without one, or in "1", shows none.
         reference: Draws of another posterior to compare with, drawn as dashed lines.
         truth: The parameters that made the data, where they are known.
@@ -183,8 +183,8 @@ def _marginal(
     axes.fill_between(grid, curve, color=FILLS[0], linewidth=0)
     axes.plot(grid, curve, color=POSTERIOR)
     if before is not None:
-        known = density(before[:, i], grid, lower=bounds[0], upper=bounds[1])
-        axes.plot(grid, known, color=PRIOR, linewidth=1.4)
+        curve = density(before[:, i], grid, lower=bounds[0], upper=bounds[1])
+        axes.plot(grid, curve, color=PRIOR, linewidth=1.4)
     if other is not None:
         second = density(other[:, i], grid, lower=bounds[0], upper=bounds[1])
         axes.plot(grid, second, color=INK, linestyle=(0, (4, 2)), linewidth=1.1)

@@ -1,4 +1,4 @@
-"""Simulated data in pictures: the posterior's predictions, and a surrogate beside its simulator.
+"""Figures of simulated data: posterior predictions, and a surrogate beside its simulator.
 
 Both show many simulated x as bands over the index of x, whatever its shape: x of more than one
 axis is flattened, the last axis running fastest. An x of one number is shown by histograms, one of
@@ -40,6 +40,13 @@ def predictive_plot(predictive: PredictiveCheck) -> Figure:
 
     Points outside the band of 90%, about a tenth of a right model's, are filled; in a long series
     all are.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
+        >>> check = lfi.predictive_check(torch.randn(100, 1), simulator, [0.1, 0.9, 0.5], n=50)
+        >>> predictive_plot(check).axes[0].get_xlabel()
+        'index of x'
     """
     x, index = _flat(predictive.x)
     x_obs = predictive.x_obs.double().numpy().reshape(-1)[index]
@@ -77,6 +84,13 @@ def surrogate_plot(fidelity: Fidelity) -> Figure:
     """Draw, per parameter vector, mean and central 90% of the simulator's and the surrogate's x.
 
     Of more than twelve parameter vectors the first are shown.
+
+    Example:
+        >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+        >>> simulator = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 3), prior=prior)
+        >>> fidelity = lfi.fidelity(simulator, simulator, thetas=2, n=50, seed=1)
+        >>> len(surrogate_plot(fidelity).axes)
+        2
     """
     shown = min(len(fidelity.theta), MAX_THETAS)
     columns = min(shown, 2 if shown <= 4 else 3 if shown <= 6 else 4)

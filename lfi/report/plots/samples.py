@@ -1,4 +1,4 @@
-"""Samples in pictures: beside the data, under the eyes of a critic, and images in a grid."""
+"""Figures of samples: beside the data, with a critic's values, and images in a grid."""
 
 from collections.abc import Callable, Mapping
 
@@ -61,7 +61,7 @@ def critic_plot(
     data: Float[Tensor, "n 2"],
     samples: Float[Tensor, "m 2"] | None = None,
 ) -> Figure:
-    """Draw what a critic says in the plane, with the data and generated points on it.
+    """Draw a critic's values in the plane, with the data and generated points on it.
 
     Args:
         critic: A function of (k, 2) to (k,), such as a network or a ratio's `log_ratio`; it is
@@ -92,12 +92,14 @@ def critic_plot(
             f"one number for each point, ({len(places)},)"
         )
     height = value.double().numpy(force=True).reshape(CELLS, CELLS)
-    most = max(float(np.abs(height).max()), 1e-12)
+    largest = max(float(np.abs(height).max()), 1e-12)
     with styled():
         figure = new_figure(0.7 * PAGE, 0.58 * PAGE)
         axes = figure.subplots()
         colours = matplotlib.colormaps["RdBu"]
-        shown = axes.pcolormesh(x, y, height, cmap=colours, vmin=-most, vmax=most, rasterized=True)
+        shown = axes.pcolormesh(
+            x, y, height, cmap=colours, vmin=-largest, vmax=largest, rasterized=True
+        )
         axes.contour(x, y, height, levels=8, colors="white", linewidths=0.5)
         figure.colorbar(shown, ax=axes, label="critic")
         axes.plot(*real.T, ".", color=DATA, markersize=2, label="data")

@@ -1,4 +1,4 @@
-"""The look of the figures: colours, fonts, and how a number becomes a label.
+"""Style of the figures: colours, fonts, numbers as labels.
 
 Figures are made with matplotlib's object interface: no figure is registered anywhere, nothing has
 to be closed, and no setting of the caller is changed. One inch of a figure is 96 pixels of the
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 POSTERIOR = "#1f5f99"  # blue: what was inferred or learned
-PRIOR = "#7c8794"  # grey: what was known before, or is expected of a faithful check
+PRIOR = "#7c8794"  # grey: the prior, or what is expected of a right posterior
 DATA = "#d95f02"  # orange: what was measured, or is held to be true; apart from blue to all eyes
 INK = "#22303c"
 RULE = "#d7dde3"
@@ -50,7 +50,7 @@ SETTINGS = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the library's look inside, whatever the caller's settings, and restore those."""
+    """Draw in the library's style inside, whatever the caller's settings, and restore those."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)

@@ -1,4 +1,4 @@
-"""The training plot: what each network's losses did, and where it stopped.
+"""The training plot: the losses of each network, and where its training stopped.
 
 Every column of a history is one curve. Curves of like range share a panel; one that would press
 the others flat, such as a learning rate among losses, gets its own below. Steps that moved little
@@ -33,6 +33,11 @@ def training_plot(histories: Sequence[History], titles: Sequence[str] | None = N
 
     Raises:
         ValueError: If there is no history, or not one title per history.
+
+    Example:
+        >>> history = lfi.training.History({"loss": ((0, 1.0), (9, 0.5))}, 10, None, 0.1, "done", 1)
+        >>> [axes.get_title() for axes in training_plot([history]).axes]
+        ['training 1']
     """
     if titles is None:
         titles = [f"training {i}" for i in range(1, len(histories) + 1)]
