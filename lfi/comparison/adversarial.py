@@ -28,6 +28,7 @@ from lfi.comparison.types import (
     Recovers,
     Values,
 )
+from lfi.numerics.checks import check_instance
 
 
 def recovered(
@@ -60,6 +61,13 @@ class Adversarial:
     generator_loss: GeneratorLoss
     penalty: Penalty | tuple[Penalty, ...] = ()
     constraint: Constraint | None = None
+
+    def __post_init__(self) -> None:
+        check_instance("critic_loss", self.critic_loss, CriticLoss, "a loss of critics")
+        check_instance("generator_loss", self.generator_loss, GeneratorLoss, "a loss of generators")
+        for penalty in self.penalties:
+            check_instance("penalty", penalty, Penalty, "a penalty, or a tuple of them")
+        check_instance("constraint", self.constraint, Constraint, optional=True)
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
@@ -99,6 +107,7 @@ class DirectGenerator:
     divergence: Divergence
 
     def __post_init__(self) -> None:
+        check_instance("divergence", self.divergence, Divergence)
         h = torch.tensor([0.0, LIMIT], dtype=torch.float64)
         middle, last = self.divergence.slope(h).tolist()  # the slope of a convex f only grows
         if last > 1e-9 * (last - middle):

@@ -4,6 +4,8 @@ import math
 from numbers import Integral, Real
 from types import UnionType
 
+from torch import Tensor
+
 
 def check_number(
     name: str,
@@ -103,6 +105,24 @@ def check_positive(name: str, value: object, *, optional: bool = False) -> None:
         ValueError: If it is not positive and finite.
     """
     check_number(name, value, above=0, optional=optional)
+
+
+def check_positives(name: str, value: object, *, optional: bool = False) -> None:
+    """Check that a setting is a positive, finite number, or a tensor of them.
+
+    Args:
+        name: What the setting is called.
+        value: What came.
+        optional: Whether None is allowed.
+
+    Raises:
+        TypeError: If it is neither a number nor a tensor.
+        ValueError: If a number is not positive and finite.
+    """
+    if not isinstance(value, Tensor):
+        check_positive(name, value, optional=optional)
+    elif not ((value > 0) & value.isfinite()).all():
+        raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
 def check_share(name: str, value: object, *, ends: bool = False, optional: bool = False) -> None:

@@ -35,6 +35,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.numerics.checks import check_whole
 from lfi.numerics.classifiers import seeded_copy, without_convergence_warnings
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
@@ -65,8 +66,8 @@ class ClassifierDiscrepancy:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.folds < 2:
-            raise ValueError(f"folds must be at least 2, got {self.folds}")
+        check_whole("folds", self.folds, minimum=2)
+        check_whole("seed", self.seed, minimum=0)
         if self.classifier is not None:
             seeded_copy(self.classifier, 0)
 

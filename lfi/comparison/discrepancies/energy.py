@@ -31,6 +31,7 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     Unbiased,
     mean_difference,
 )
+from lfi.numerics.checks import check_instance
 from lfi.numerics.distances import euclidean_distances
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
@@ -49,6 +50,9 @@ class Energy:
     """
 
     estimator: Estimator = Unbiased()
+
+    def __post_init__(self) -> None:
+        check_instance("estimator", self.estimator, Estimator)
 
     def __call__(
         self,

@@ -38,6 +38,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.checks import check_positives, check_whole
 from lfi.numerics.distances import quantile_distances, squared_distances
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
@@ -72,15 +73,10 @@ class LSDD:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("width", "ridge"):
-            given = getattr(self, name)
-            if given is None:
-                continue
-            values = torch.as_tensor(given)
-            if not ((values > 0) & values.isfinite()).all():
-                raise ValueError(f"{name} must be positive and finite, got {given}")
-        if self.centres < 2:
-            raise ValueError(f"centres must be at least 2, got {self.centres}")
+        check_positives("width", self.width, optional=True)
+        check_positives("ridge", self.ridge, optional=True)
+        check_whole("centres", self.centres, minimum=2)
+        check_whole("seed", self.seed, minimum=0)
 
     def __call__(
         self,

@@ -28,6 +28,7 @@ from torch import Tensor
 from lfi.comparison.discrepancies.mmd_estimators import Estimator, Unbiased, mean_difference
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
+from lfi.numerics.checks import check_instance
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
 
@@ -50,6 +51,10 @@ class MMD:
 
     kernel: Kernel = Gaussian()
     estimator: Estimator = Unbiased()
+
+    def __post_init__(self) -> None:
+        check_instance("kernel", self.kernel, Kernel)
+        check_instance("estimator", self.estimator, Estimator)
 
     def __call__(
         self,

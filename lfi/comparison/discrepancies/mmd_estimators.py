@@ -33,6 +33,7 @@ from torch import Tensor
 
 from lfi.comparison.discrepancies.chunked_sums import summed
 from lfi.comparison.kernels.stationary import Kernel
+from lfi.numerics.checks import check_whole
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
 ENTRIES = 2**20  # kernel values held at once: 8 MB in float64, of which a few copies are made
@@ -120,14 +121,13 @@ class Block:
     either than there are blocks are left over and not used. Takes no weights.
 
     Attributes:
-        size: Least rows of a block; the square root of the shorter sample's by default.
+        size: The fewest rows of a block; the square root of the shorter sample's by default.
     """
 
     size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 2:
-            raise ValueError(f"size must be at least 2, got {self.size}")
+        check_whole("size", self.size, minimum=2, optional=True)
 
     def __call__(
         self,

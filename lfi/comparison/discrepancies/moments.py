@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.numerics.checks import check_instance
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
 
@@ -55,6 +56,9 @@ class Moments:
     features: nn.Module | Callable[[Tensor], Tensor] | None = None
     covariances: bool = False
     standardise: bool = False
+
+    def __post_init__(self) -> None:
+        check_instance("features", self.features, Callable, "a function", optional=True)
 
     def __call__(
         self,

@@ -26,6 +26,7 @@ from lfi.comparison.discrepancies.chunked_sums import summed
 from lfi.comparison.discrepancies.mmd_estimators import AllPairs, Unbiased
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
+from lfi.numerics.checks import check_instance, check_whole
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
 ENTRIES = 2**17  # frequencies times points held at once
@@ -67,14 +68,19 @@ class RandomFeatureMMD:
     estimator: AllPairs = Unbiased()
 
     def __post_init__(self) -> None:
-        if self.features < 2 or self.features % 2:
-            raise ValueError(f"features must be even and positive, got {self.features}")
+        check_whole("features", self.features, minimum=2)
+        if self.features % 2:
+            raise ValueError(f"features must be even, got {self.features}")
+        check_whole("seed", self.seed, minimum=0)
+        check_instance("estimator", self.estimator, AllPairs, "Unbiased() or Biased()")
         (kernel,) = innermost(self.kernel)
-        if not isinstance(kernel, Spectral):
-            raise TypeError(
-                "kernel must have a spectral measure (Gaussian, Laplace, RationalQuadratic or "
-                f"InverseMultiquadric), got {type(kernel).__name__}"
-            )
+        check_instance(
+            "kernel",
+            kernel,
+            Spectral,
+            "a kernel with a spectral measure (Gaussian, Laplace, RationalQuadratic or "
+            "InverseMultiquadric)",
+        )
 
     def __call__(
         self,

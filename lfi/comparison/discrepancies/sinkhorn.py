@@ -44,6 +44,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.sinkhorn_solver import KEPT, Potentials, Problem, solve_potentials
+from lfi.numerics.checks import check_number, check_positive, check_whole
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
 
@@ -83,16 +84,11 @@ class Sinkhorn:
     steps: int = 2000
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "relative", "tolerance"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {value}")
-        if not 1 <= self.order <= 2:
-            raise ValueError(
-                f"order must lie in [1, 2], where no divergence is negative, got {self.order}"
-            )
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        check_positive("epsilon", self.epsilon, optional=True)
+        check_positive("relative", self.relative)
+        check_positive("tolerance", self.tolerance)
+        check_number("order", self.order, minimum=1, maximum=2)  # where no divergence is negative
+        check_whole("steps", self.steps)
 
     def __call__(
         self,

@@ -28,19 +28,14 @@ References:
         distance, JRSS B, 2019. arXiv:1905.03747
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.checks import check_number, check_whole
 from lfi.numerics.weighted_samples import check_samples, probabilities
-
-
-def _check_order(order: float) -> None:
-    if not 1 <= order < math.inf:
-        raise ValueError(f"order must be at least 1 and finite, got {order}")
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ class Wasserstein1D:
     order: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_order(self.order)
+        check_number("order", self.order, minimum=1)
 
     def __call__(
         self,
@@ -120,9 +115,9 @@ class SlicedWasserstein:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_order(self.order)
-        if self.projections < 1:
-            raise ValueError(f"projections must be at least 1, got {self.projections}")
+        check_number("order", self.order, minimum=1)
+        check_whole("projections", self.projections)
+        check_whole("seed", self.seed, minimum=0)
 
     def directions(self, dim: int) -> Float[Tensor, "dim k"]:
         """Return unit vectors, uniform on the sphere, as columns: one of one dimension."""

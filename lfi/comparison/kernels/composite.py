@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison.kernels.stationary import Kernel, Scaled, fixed
+from lfi.numerics.checks import check_instance
 from lfi.numerics.distances import quantile_distances
 
 
@@ -36,6 +37,8 @@ class Sum:
     def __post_init__(self) -> None:
         if not self.kernels:
             raise ValueError("kernels must have at least one, got none")
+        for kernel in self.kernels:
+            check_instance("kernels", kernel, Kernel, "kernels")
 
     def fixed(
         self,
@@ -99,6 +102,10 @@ class Learned:
 
     features: nn.Module | Callable[[Tensor], Tensor]
     kernel: Kernel
+
+    def __post_init__(self) -> None:
+        check_instance("features", self.features, Callable, "a network or a function")
+        check_instance("kernel", self.kernel, Kernel)
 
     def fixed(
         self,

@@ -16,7 +16,6 @@ that one with ten entries makes ten matrices out of one matrix of distances.
 A kernel is anything that takes (n, d) and (m, d) to (n, m), leading dimensions broadcasting.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.checks import check_positive, check_positives, check_share
 from lfi.numerics.distances import (
     euclidean_distances,
     manhattan_distances,
@@ -80,10 +80,8 @@ class Quantile:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level <= 1:
-            raise ValueError(f"level must lie in [0, 1], got {self.level}")
-        if not 0 < self.scale < math.inf:
-            raise ValueError(f"scale must be positive, got {self.scale}")
+        check_share("level", self.level, ends=True)
+        check_positive("scale", self.scale)
 
 
 @dataclass(frozen=True)
@@ -101,11 +99,9 @@ class Scaled(ABC):
         given = self.bandwidth
         if given is None or isinstance(given, Quantile):
             return
-        if not isinstance(given, (Real, Tensor)):
+        if isinstance(given, type) or not isinstance(given, (Real, Tensor)):
             raise TypeError(f"bandwidth must be a number, tensor, Quantile or None, got {given!r}")
-        values = given if isinstance(given, Tensor) else torch.tensor(float(given))
-        if not ((values > 0) & values.isfinite()).all():
-            raise ValueError(f"bandwidth must be positive and finite, got {given}")
+        check_positives("bandwidth", given)
 
     # what the kernel is a function of, and the norm of the bandwidths that are chosen
     apart: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(squared_distances)
@@ -231,8 +227,7 @@ class RationalQuadratic(Scaled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.alpha < math.inf:
-            raise ValueError(f"alpha must be positive and finite, got {self.alpha}")
+        check_positive("alpha", self.alpha)
 
     def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
         """Return the kernel of squared distances."""

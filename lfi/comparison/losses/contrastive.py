@@ -36,6 +36,7 @@ from torch import Tensor
 from lfi.comparison.losses.divergence import WithPrior
 from lfi.comparison.losses.divergences import Bernoulli
 from lfi.comparison.types import Recovers
+from lfi.numerics.checks import check_positive
 
 
 class Contrastive(ABC):
@@ -105,8 +106,7 @@ class NREC(Contrastive):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.gamma < math.inf:
-            raise ValueError(f"gamma must be positive and finite, got {self.gamma}")
+        check_positive("gamma", self.gamma)
 
     def __call__(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
         """Return the cross-entropy of K + 1 classes, weighed by gamma."""

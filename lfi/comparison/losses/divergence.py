@@ -32,6 +32,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import Recovers
+from lfi.numerics.checks import check_instance, check_share
 
 LIMIT = 30.0
 
@@ -148,8 +149,8 @@ class WithPrior(Divergence):
     pi: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.pi < 1:
-            raise ValueError(f"pi must lie strictly between 0 and 1, got {self.pi}")
+        check_instance("divergence", self.divergence, Divergence)
+        check_share("pi", self.pi)
 
     @property
     def recovers(self) -> Recovers:

@@ -37,6 +37,7 @@ from torch import Tensor
 
 from lfi.comparison.losses.divergence import Divergence, exp, expm1, limit
 from lfi.comparison.types import Recovers
+from lfi.numerics.checks import check_number, check_positive
 
 LOG_2 = math.log(2)
 
@@ -189,10 +190,9 @@ class AlphaDivergence(Divergence):
     a: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.a) or self.a in (0, 1):
-            raise ValueError(
-                f"a must be finite and neither 0 (use ReverseKL) nor 1 (use KL), got {self.a}"
-            )
+        check_number("a", self.a)
+        if self.a in (0, 1):
+            raise ValueError(f"a must be neither 0 (use ReverseKL) nor 1 (use KL), got {self.a}")
 
     def _slope(self, h: Tensor) -> Tensor:
         return expm1(h, self.a - 1, limit(self.a, self.a - 1)) / (self.a - 1)
@@ -217,8 +217,7 @@ class PowerDivergence(Divergence):
     b: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.b) and self.b > 0):
-            raise ValueError(f"b must be positive and finite (KL is its limit at 0), got {self.b}")
+        check_positive("b", self.b)  # KL is the limit at 0
 
     def _slope(self, h: Tensor) -> Tensor:
         return (1 + self.b) / self.b * expm1(h, self.b, limit(1 + self.b))

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import Critic, Discrepancy, Recovers, Values
+from lfi.numerics.checks import check_instance, check_whole
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class LearnedFeatures:
     features: int = 16
     recovers: ClassVar[Recovers] = Recovers.NOTHING
 
+    def __post_init__(self) -> None:
+        check_instance("discrepancy", self.discrepancy, Discrepancy)
+        check_whole("features", self.features)
+
     def __call__(self, h_p: Float[Tensor, "n e"], h_q: Float[Tensor, "m e"]) -> Float[Tensor, ""]:
         """Return minus the discrepancy of the features."""
         return -self.discrepancy(h_p, h_q)
@@ -62,7 +67,7 @@ class LearnedFeatures:
         Args:
             critic: phi.
             values: The features of both samples, of which the witness is made.
-            members: How many critics stand side by side, each with its share of the rows.
+            members: How many critics are stacked, each with its share of the rows.
         """
 
         def share(h: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ from torch import Tensor
 from lfi.comparison.losses.divergence import Divergence
 from lfi.comparison.losses.divergences import Bernoulli
 from lfi.comparison.types import Recovers
+from lfi.numerics.checks import check_instance
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,9 @@ class Relativistic:
 
     recovers: ClassVar[Recovers] = Recovers.UP_TO_CONSTANT
     divergence: Divergence = Bernoulli()
+
+    def __post_init__(self) -> None:
+        check_instance("divergence", self.divergence, Divergence)
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return half the divergence's loss of pairs; E softplus(-d) for Bernoulli."""

@@ -1,4 +1,4 @@
-"""Penalties that fade while training goes on.
+"""Penalties whose weight is annealed while training goes on.
 
 A strong gradient penalty makes a critic smooth: it leads a generator from far away to all of the
 data, and does not tell fine structure. A weak one does the reverse. So the weight falls,
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import Critic, Penalty, Values
+from lfi.numerics.checks import check_instance, check_positive
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Annealed:
         last: Its weight at the end.
 
     Raises:
+        TypeError: If the penalty is none, or a weight not a number.
         ValueError: If a weight is not positive.
 
     Example:
@@ -35,9 +37,9 @@ class Annealed:
     last: float
 
     def __post_init__(self) -> None:
-        for name, weight in (("penalty", self.penalty.weight), ("last", self.last)):
-            if not weight > 0:
-                raise ValueError(f"{name}: an annealed weight must be positive, got {weight}")
+        check_instance("penalty", self.penalty, Penalty)
+        check_positive("the weight of penalty", self.penalty.weight)
+        check_positive("last", self.last)
 
     @property
     def weight(self) -> float:

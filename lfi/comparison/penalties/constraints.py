@@ -34,6 +34,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from lfi.numerics.checks import check_positive
+
 
 @dataclass(frozen=True)
 class WeightClipping:
@@ -58,7 +60,7 @@ class WeightClipping:
     limit: float = 0.01
 
     def __post_init__(self) -> None:
-        _check_limit(self.limit)
+        check_positive("limit", self.limit)
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
@@ -94,7 +96,7 @@ class SpectralNorm:
     limit: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_limit(self.limit)
+        check_positive("limit", self.limit)
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
@@ -102,11 +104,6 @@ class SpectralNorm:
         for weight, groups, factor in list(_weights(critic)):
             matrices = weight.reshape(groups, len(weight) // groups, -1)
             weight.copy_(_clipped(matrices, self.limit / factor).reshape(weight.shape))
-
-
-def _check_limit(limit: float) -> None:
-    if not 0 < limit < math.inf:
-        raise ValueError(f"limit must be positive and finite, got {limit}")
 
 
 def _weights(critic: nn.Module) -> Iterator[tuple[nn.Parameter, int, float]]:

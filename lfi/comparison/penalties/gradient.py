@@ -22,7 +22,6 @@ References:
     Delaunoy et al., Balanced Neural Ratio Estimation, 2022. arXiv:2208.13624
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,7 +29,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.types import Critic, Values
+from lfi.comparison.types import Critic, Penalty, Values
+from lfi.numerics.checks import check_number, check_whole
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class R1:
         every: How many steps lie between two charges.
 
     Raises:
-        ValueError: If `every` is not a positive whole number, as for all penalties.
+        TypeError: If the weight is not a number or `every` not a whole one, as for all penalties.
+        ValueError: If the weight is negative or `every` below 1, likewise.
 
     Example:
         >>> x = torch.zeros(4, 2)
@@ -57,7 +58,7 @@ class R1:
     keeps_optimum: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_every(self.every)
+        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
@@ -79,7 +80,7 @@ class R2:
     keeps_optimum: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_every(self.every)
+        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
@@ -107,7 +108,7 @@ class GradientPenalty:
     keeps_optimum: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_every(self.every)
+        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty at uniform points between paired samples.
@@ -159,9 +160,8 @@ class DRAGAN:
     keeps_optimum: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.scale < math.inf:
-            raise ValueError(f"scale must be finite and not negative, got {self.scale}")
-        _check_every(self.every)
+        check_number("scale", self.scale, minimum=0)
+        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty at the data with noise."""
@@ -191,7 +191,7 @@ class Balance:
     keeps_optimum: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _check_every(self.every)
+        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty, from values at hand."""
@@ -199,9 +199,9 @@ class Balance:
         return (total - 1).square()
 
 
-def _check_every(every: int) -> None:
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise ValueError(f"every must be a positive whole number of steps, got {every!r}")
+def _check(penalty: Penalty) -> None:
+    check_number("weight", penalty.weight, minimum=0)
+    check_whole("every", penalty.every)
 
 
 def _norms(

@@ -94,10 +94,10 @@ def test_several_bandwidths_give_several_values():
 
 def test_kernels_without_a_spectrum_are_refused():
     for kernel in (Linear(), Sum((Gaussian(),)), Learned(torch.nn.Identity(), Linear())):
-        with pytest.raises(TypeError, match="kernel must have a spectral measure .*, got"):
+        with pytest.raises(TypeError, match="kernel must be a kernel with a spectral measure .*, got"):
             RandomFeatureMMD(kernel)
     for features in (0, 3):
-        with pytest.raises(ValueError, match=f"features must be even and positive, got {features}"):
+        with pytest.raises(ValueError, match="features must be"):
             RandomFeatureMMD(features=features)
     with pytest.raises(ValueError, match="y must have two points of positive weight, got one"):
         RandomFeatureMMD()(torch.randn(4, 1), torch.randn(1, 1))

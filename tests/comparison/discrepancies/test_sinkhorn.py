@@ -236,7 +236,7 @@ def test_points_that_are_all_equal_cost_nothing():
         ({"epsilon": 0.0}, "epsilon must be positive and finite, got 0"),
         ({"relative": -1.0}, "relative must be positive"),
         ({"tolerance": math.inf}, "tolerance must be positive"),
-        ({"order": 3.0}, r"order must lie in \[1, 2\]"),
+        ({"order": 3.0}, "order must be at least 1 and at most 2"),
         ({"steps": 0}, "steps must be at least 1"),
     ],
 )

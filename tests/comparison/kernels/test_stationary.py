@@ -204,7 +204,7 @@ def test_settings_that_make_no_kernel_are_refused():
         RationalQuadratic(alpha=0)
     with pytest.raises(ValueError, match=r"level must lie in \[0, 1\], got 1.5"):
         Quantile(1.5)
-    with pytest.raises(ValueError, match="scale must be positive, got 0"):
+    with pytest.raises(ValueError, match="scale must be positive and finite, got 0"):
         Quantile(scale=0)
     with pytest.raises(ValueError, match="kernels must have at least one, got none"):
         Sum(())

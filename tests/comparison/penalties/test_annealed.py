@@ -26,5 +26,5 @@ def test_all_else_is_the_penaltys():
 
 @pytest.mark.parametrize("first, last, name", [(0.0, 1.0, "penalty"), (1.0, 0.0, "last")])
 def test_weights_are_positive(first, last, name):
-    with pytest.raises(ValueError, match=f"{name}: an annealed weight must be positive"):
+    with pytest.raises(ValueError, match=f"{name} must be positive"):
         Annealed(lfi.penalties.R1(first), last)

@@ -114,7 +114,7 @@ def test_dragan_of_one_point_or_no_noise_looks_at_the_data():
 
 @pytest.mark.parametrize("scale", [-0.1, float("inf"), float("nan")])
 def test_dragan_needs_a_scale(scale):
-    with pytest.raises(ValueError, match="scale must be finite and not negative, got"):
+    with pytest.raises(ValueError, match="scale must be at least 0 and finite, got"):
         DRAGAN(1.0, scale=scale)
 
 
