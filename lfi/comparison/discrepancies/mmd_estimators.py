@@ -23,7 +23,7 @@ References:
 import itertools
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -36,7 +36,7 @@ from lfi.comparison.kernels.stationary import Kernel
 from lfi.numerics.checks import check_whole
 from lfi.numerics.weighted_samples import check_samples, probabilities
 
-ENTRIES = 2**20  # kernel values held at once: 8 MB in float64, of which a few copies are made
+MAX_ENTRIES = 2**20  # 8 MB in float64, of which a few copies are made
 
 
 @runtime_checkable
@@ -54,8 +54,18 @@ class Estimator(Protocol):
         """Return the estimate; weights need not sum to 1."""
 
 
+@dataclass(frozen=True)
 class AllPairs(ABC):
-    """An estimator that looks at every pair."""
+    """An estimator from every pair of points.
+
+    Attributes:
+        max_entries: Kernel values held at once.
+    """
+
+    max_entries: int = field(default=MAX_ENTRIES, repr=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_whole("max_entries", self.max_entries)
 
     @abstractmethod
     def within(self, name: str, total: Tensor, diagonal: Tensor | float, squares: Tensor) -> Tensor:
@@ -79,13 +89,18 @@ class AllPairs(ABC):
         """Return the estimate from every pair, in memory that grows as n + m."""
         w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
         lead, closed = _probe(kernel, x, y)
-        rows, columns = _cut(x, w, lead), _cut(y, v, lead)
+        rows, columns = self._cut(x, w, lead), self._cut(y, v, lead)
         total_x, diagonal_x = _total(kernel, rows, closed)
         total_y, diagonal_y = _total(kernel, columns, closed)
         across = _across(kernel, rows, columns, closed)
         within_x = self.within("x", total_x, diagonal_x, w.double().square().sum(dim=-1))
         within_y = self.within("y", total_y, diagonal_y, v.double().square().sum(dim=-1))
         return (within_x - 2 * across + within_y).to(x.dtype)
+
+    def _cut(self, sample: Tensor, weight: Tensor, lead: torch.Size) -> list[tuple[Tensor, Tensor]]:
+        """Return rows and their weights, so many that two such make a tile."""
+        side = max(16, math.isqrt(self.max_entries // max(1, math.prod(lead))))
+        return list(zip(sample.split(side, dim=-2), weight.split(side, dim=-1), strict=True))
 
 
 @dataclass(frozen=True)
@@ -122,12 +137,15 @@ class Block:
 
     Attributes:
         size: The fewest rows of a block; the square root of the shorter sample's by default.
+        max_entries: Kernel values held at once.
     """
 
     size: int | None = None
+    max_entries: int = field(default=MAX_ENTRIES, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         check_whole("size", self.size, minimum=2, optional=True)
+        check_whole("max_entries", self.max_entries)
 
     def __call__(
         self,
@@ -146,7 +164,7 @@ class Block:
             raise ValueError(f"{_sizes(x, y)}; a block has {size} of each")
         lead, closed = _probe(kernel, x, y)
         blocks = _blocks(x, count, n // count, lead), _blocks(y, count, m // count, lead)
-        at_once = max(1, ENTRIES // (math.prod(lead) * (n // count) * (m // count)))
+        at_once = max(1, self.max_entries // (math.prod(lead) * (n // count) * (m // count)))
         first, second = (side.split(at_once) for side in blocks)
         parts = [(i, len(first) + i) for i in range(len(first))]
         block_sum = partial(_block_sum, kernel)
@@ -193,12 +211,6 @@ def _probe(kernel: Kernel, x: Tensor, y: Tensor) -> tuple[torch.Size, bool]:
     """Return the leading dimensions of the result, and whether only points take gradients."""
     value = kernel(x[..., :1, :].detach(), y[..., :1, :].detach())
     return value.shape[:-2], not value.requires_grad
-
-
-def _cut(sample: Tensor, weight: Tensor, lead: torch.Size) -> list[tuple[Tensor, Tensor]]:
-    """Return rows and their weights, so many that two such make a tile."""
-    side = max(16, math.isqrt(ENTRIES // max(1, math.prod(lead))))
-    return list(zip(sample.split(side, dim=-2), weight.split(side, dim=-1), strict=True))
 
 
 def _across(

@@ -15,7 +15,7 @@ References:
     Sutherland & Schneider, On the Error of Random Fourier Features, 2015. arXiv:1506.02785
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -28,8 +28,6 @@ from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.numerics.weighted_samples import check_samples, probabilities
-
-ENTRIES = 2**17  # frequencies times points held at once
 
 
 @runtime_checkable
@@ -54,6 +52,7 @@ class RandomFeatureMMD:
         features: How many, an even number; the relative error falls as their square root.
         seed: What the frequencies are drawn from: equal seeds compare with equal features.
         estimator: Unbiased (U-statistic) or Biased (V-statistic).
+        max_entries: Frequencies times points held at once.
 
     Example:
         >>> x, y = torch.randn(5_000, 2), torch.randn(4_000, 2) + 1
@@ -66,12 +65,14 @@ class RandomFeatureMMD:
     features: int = 1_000
     seed: int = 0
     estimator: AllPairs = Unbiased()
+    max_entries: int = field(default=2**17, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         check_whole("features", self.features, minimum=2)
         if self.features % 2:
             raise ValueError(f"features must be even, got {self.features}")
         check_whole("seed", self.seed, minimum=0)
+        check_whole("max_entries", self.max_entries)
         check_instance("estimator", self.estimator, AllPairs, "Unbiased() or Biased()")
         (kernel,) = innermost(self.kernel)
         check_instance(
@@ -105,7 +106,9 @@ class RandomFeatureMMD:
         bandwidth = torch.as_tensor(kernel.bandwidth, dtype=x.dtype, device=x.device)
         frequencies = frequencies / bandwidth[..., None, None]
         centre = x.detach().flatten(0, -2).mean(dim=0)  # only x - y matters: keep the angles small
-        mean_x, mean_y = (_mean(side - centre, u, frequencies) for side, u in ((x, w), (y, v)))
+        mean_x, mean_y = (
+            _mean(side - centre, u, frequencies, self.max_entries) for side, u in ((x, w), (y, v))
+        )
         value = -2 * (mean_x * mean_y).sum(dim=-1)
         for name, mean, u in (("x", mean_x, w), ("y", mean_y, v)):
             squares = u.double().square().sum(dim=-1)  # phi(x) . phi(x) = 1
@@ -114,11 +117,14 @@ class RandomFeatureMMD:
 
 
 def _mean(
-    sample: Float[Tensor, "*b n d"], weight: Float[Tensor, "*b n"], frequencies: Tensor
+    sample: Float[Tensor, "*b n d"],
+    weight: Float[Tensor, "*b n"],
+    frequencies: Tensor,
+    max_entries: int,
 ) -> Float[Tensor, "... features"]:
     """Return the weighted mean of the features in float64, some points at a time."""
     lead = torch.broadcast_shapes(sample.shape[:-2], frequencies.shape[:-2])
-    rows = max(1, ENTRIES // (max(1, lead.numel()) * frequencies.shape[-2]))
+    rows = max(1, max_entries // (max(1, lead.numel()) * frequencies.shape[-2]))
     points, weights = sample.split(rows, dim=-2), weight.split(rows, dim=-1)
     parts = [(0, i, len(points) + i) for i in range(1, 1 + len(points))]
     return summed(_sums, (frequencies, *points, *weights), parts)

@@ -29,9 +29,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.runtime import fresh, torch_rng
+
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, DEVIATION = 11, 1.5  # pixels
-PIXELS = 2**22  # held at once
+MAX_PIXELS = 2**22  # held at once
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def diversity(
     pairs: int = 1_000,
     scales: int | None = None,
     window: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Diversity:
     """Return how similar random pairs of different images are.
 
@@ -117,7 +120,8 @@ def diversity(
         pairs: How many to draw; all of them, once each, where there are no more.
         scales: As `ms_ssim` takes them.
         window: Likewise.
-        seed: Of the pairs.
+        seed: Of the pairs; None takes fresh entropy.
+        max_pixels: Pixels held at once.
 
     Raises:
         ValueError: If there are fewer than two images, or no pairs, or as `ms_ssim` does.
@@ -134,10 +138,10 @@ def diversity(
     if n * (n - 1) // 2 <= pairs:
         i, j = torch.triu_indices(n, n, offset=1)
     else:
-        rng = torch.Generator().manual_seed(seed)
+        rng = torch_rng(fresh(seed))
         i = torch.randint(n, (pairs,), generator=rng)
         j = (i + 1 + torch.randint(n - 1, (pairs,), generator=rng)) % n
-    size = max(1, PIXELS // images[0].numel())
+    size = max(1, max_pixels // images[0].numel())
     found = torch.cat(
         [
             ms_ssim(images[a], images[b], span=span, scales=scales, window=window)

@@ -49,7 +49,7 @@ from lfi.numerics.distances import euclidean_distances, manhattan_distances, qua
 BANDWIDTHS = 6  # of each kernel, geometrically spaced
 NARROWEST, WIDEST = 0.1, 2.0  # of the 5% and of the 95% quantile of the distances
 SHARPNESS = 4.0  # of the soft maximum: one deviation more counts e^4 times
-ENTRIES = 2**21  # kernel values held at once, 16 MB
+MAX_ENTRIES = 2**21  # kernel values held at once, 16 MB
 ROUNDING = 1e-9  # of a deviation: relabellings that give equal statistics must count as equal
 
 
@@ -61,6 +61,7 @@ def mmd_test(
     permutations: int = 1_000,
     standardise: bool = True,
     seed: int | None = None,
+    max_entries: int = MAX_ENTRIES,
 ) -> TwoSampleTest:
     """Test whether two samples have one distribution, by the MMD over many bandwidths.
 
@@ -77,6 +78,7 @@ def mmd_test(
         standardise: Whether to divide every coordinate by its deviation in the pooled sample, so
             that no unit counts more than another.
         seed: Of the relabellings; None takes fresh entropy.
+        max_entries: Kernel values held at once.
 
     Raises:
         TypeError: If a sample is not an array of numbers.
@@ -101,7 +103,8 @@ def mmd_test(
         compared = f"MMD, {', '.join(type(kernel).__name__ for kernel in kernels)}"
     labels = pooled.relabellings(permutations)
     parts = [
-        _squared_mmd(fixed(kernel, *halves), pooled.rows, pooled.n, labels) for kernel in kernels
+        _squared_mmd(fixed(kernel, *halves), pooled.rows, pooled.n, labels, max_entries)
+        for kernel in kernels
     ]
     values, deviation = (torch.cat(part) for part in zip(*parts, strict=True))
     z = values / deviation[:, None]
@@ -116,6 +119,7 @@ def energy_test(
     permutations: int = 1_000,
     standardise: bool = True,
     seed: int | None = None,
+    max_entries: int = MAX_ENTRIES,
 ) -> TwoSampleTest:
     """Test whether two samples have one distribution, by their energy distance.
 
@@ -130,6 +134,7 @@ def energy_test(
         standardise: Whether to divide every coordinate by its deviation in the pooled sample, so
             that no unit counts more than another.
         seed: Of the relabellings; None takes fresh entropy.
+        max_entries: Kernel values held at once.
 
     Raises:
         TypeError: If a sample is not an array of numbers.
@@ -147,7 +152,7 @@ def energy_test(
     if pooled.rows.shape[1] == 1:
         values = _sorted_energy(pooled.rows[:, 0], pooled.n, labels)
     else:
-        values = _squared_mmd(energy_kernel, pooled.rows, pooled.n, labels)[0][0]
+        values = _squared_mmd(energy_kernel, pooled.rows, pooled.n, labels, max_entries)[0][0]
     tolerance = ROUNDING * float(values.square().mean().sqrt())
     return pooled.result(values, _words("energy distance", standardise), tolerance)
 
@@ -164,7 +169,11 @@ def _many_bandwidths(x: Tensor, y: Tensor) -> tuple[Kernel, ...]:
 
 @torch.no_grad()
 def _squared_mmd(
-    kernel: Kernel, pooled: Float[Tensor, "k d"], n: int, labels: Float[Tensor, "k b"]
+    kernel: Kernel,
+    pooled: Float[Tensor, "k d"],
+    n: int,
+    labels: Float[Tensor, "k b"],
+    max_entries: int = MAX_ENTRIES,
 ) -> tuple[Float[Tensor, "kernels b"], Float[Tensor, " kernels"]]:
     """Return unbiased squared MMDs of every relabelling, and their deviation over all of them.
 
@@ -173,7 +182,7 @@ def _squared_mmd(
     total = len(pooled)
     m = total - n
     count = kernel(pooled[:1], pooled[:1]).numel()  # kernels: one, or one for each bandwidth
-    rows = max(1, min(ENTRIES // (count * total), max(64, total // 8)))
+    rows = max(1, min(max_entries // (count * total), max(64, total // 8)))
     sums = pooled.new_zeros(count, total)
     within_p = pooled.new_zeros(count, labels.shape[1])
     squares = pooled.new_zeros(count)
