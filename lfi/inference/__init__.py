@@ -50,7 +50,10 @@ from lfi.inference.posteriors.conditional import (
 )
 from lfi.inference.posteriors.flow import FlowPosterior as FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior as LikelihoodPosterior
-from lfi.inference.posteriors.pooled import Choice as Choice, PooledPosterior as PooledPosterior
+from lfi.inference.posteriors.pooled import (
+    PoolChoice as PoolChoice,
+    PooledPosterior as PooledPosterior,
+)
 from lfi.inference.posteriors.ratio import RatioPosterior as RatioPosterior
 from lfi.inference.posteriors.sbi import from_sbi as from_sbi, to_sbi as to_sbi
 from lfi.inference.rounds.fit import fit_rounds as fit_rounds, plan as plan

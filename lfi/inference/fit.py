@@ -6,7 +6,7 @@ from lfi.comparison import CriticLoss
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.pool import Pool
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.inference.training_reference import Seen
+from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method, Posterior
 from lfi.simulation import Simulations
 
@@ -54,5 +54,5 @@ def fit_posterior(
         method = Pool() if loss is None else NeuralRatio(loss=loss)
     posterior = method.fit(simulations, seed=seed, device=device, progress=progress)
     if isinstance(posterior, SavedPosterior):
-        return replace(posterior, seen=Seen.of(simulations, seed=0))
+        return replace(posterior, training_reference=TrainingReference.of(simulations, seed=0))
     return posterior

@@ -1,12 +1,12 @@
-"""What a posterior has seen: it warns of observations that are unlike every simulation.
+"""Warnings of misspecification: observations that are unlike every simulation.
 
-A network's posterior of such an observation is an extrapolation, and nothing in its draws says so.
-So a posterior keeps some of the simulations that it was fitted to, and an observation that lies
-farther out than all those held out among them (`lfi.comparison.two_sample.outlier_test`) is warned
-of. Of one that the simulator has made this is said with probability 1 / (1 + n) at most, n the
-number held out: one in a thousand from 2,000 simulations on. Of many observations together, it is
-said when more are so far out than chance explains at the same rate.
-`lfi.diagnostics.check_observation` tells more.
+A network's posterior of such an observation is an extrapolation, which its draws do not show. So a
+posterior keeps some of the simulations that it was fitted to, and an observation that lies farther
+out than all those held out among them (`lfi.comparison.two_sample.outlier_test`) gives a
+warning. For one that the simulator has made the probability of a warning is 1 / (1 + n) at most, n
+the number held out: one in a thousand from 2,000 simulations on. For many observations together, it
+is given when more are so far out than chance explains at the same rate.
+`lfi.diagnostics.check_observation` gives details.
 
 References:
     Schmitt et al., Detecting model misspecification in amortized Bayesian inference with neural
@@ -26,10 +26,10 @@ from lfi.comparison.two_sample.outlier_test import LEAST, Novelty
 from lfi.runtime import torch_rng
 from lfi.simulation import Simulations
 
-KEPT = 1_000  # simulations of each half
-MOST_NUMBERS = 2**22  # of x in both halves: files stay small
-MOST_ENTRIES = 4_096  # of an event, whose covariance is taken
-RATE = 0.01  # at most, of false alarms
+MAX_KEPT = 1_000  # simulations of each half
+MAX_NUMBERS = 2**22  # of x in both halves, which bounds the size of files
+MAX_ENTRIES = 4_096  # of an event, whose covariance is computed
+MAX_RATE = 0.01  # of false warnings
 
 
 class Misspecified(UserWarning):
@@ -37,40 +37,42 @@ class Misspecified(UserWarning):
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class TrainingReference:
     """Some of the simulations that a posterior was fitted to.
 
     Attributes:
-        reference: To these distances are taken, (n, *event).
-        held_out: These tell how far others lie from them, (n, *event).
+        reference: Simulations from which distances are measured, (n, *event).
+        held_out: Others, whose distances are the null distribution, (n, *event).
     """
 
     reference: Float[Tensor, "n ..."]
     held_out: Float[Tensor, "n ..."]
 
     @staticmethod
-    def of(simulations: Simulations, *, seed: int) -> "Seen | None":
+    def of(simulations: Simulations, *, seed: int) -> "TrainingReference | None":
         """Return a random choice of valid simulations, or None if they are few, or x is huge."""
         x = simulations.ok()[1]
         entries = x[0].numel() if len(x) else 0
-        n = min(KEPT, len(x) // 2, MOST_NUMBERS // 2 // max(1, entries))
-        if 2 * n < max(LEAST, 1 / RATE) or entries > MOST_ENTRIES:
+        n = min(MAX_KEPT, len(x) // 2, MAX_NUMBERS // 2 // max(1, entries))
+        if 2 * n < max(LEAST, 1 / MAX_RATE) or entries > MAX_ENTRIES:
             return None
         rows = torch.randperm(len(x), generator=torch_rng(seed))[: 2 * n]
         x = x[rows].to(torch.float32)
-        return Seen(x[:n], x[n:])
+        return TrainingReference(x[:n], x[n:])
 
     @cached_property
     def novelty(self) -> Novelty:
-        """What the simulations look like."""
+        """The test of observations against the simulations."""
         return Novelty.between(self.reference, self.held_out)
 
     def warn(self, x: Float[Tensor, "m ..."]) -> None:
         """Warn with `Misspecified` if observations are unlike the simulations."""
         n = len(self.held_out)
-        out = self.novelty.p_values(x.to(torch.float32)) < 1.5 / (1 + n)  # the least there is
+        out = self.novelty.p_values(x.to(torch.float32)) < 1.5 / (
+            1 + n
+        )  # the smallest p-value there is
         count = int(out.sum())
-        if not count or scipy.stats.binom.sf(count - 1, len(x), 1 / (1 + n)) > RATE:
+        if not count or scipy.stats.binom.sf(count - 1, len(x), 1 / (1 + n)) > MAX_RATE:
             return
         which = "the observation lies" if len(x) == 1 else f"{count} of {len(x)} observations lie"
         warnings.warn(

@@ -7,7 +7,7 @@ import torch
 from support.conjugate import model
 
 import lfi
-from lfi.inference.training_reference import Misspecified, Seen
+from lfi.inference.training_reference import Misspecified, TrainingReference
 
 QUICK = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20), width=8, rank=4, head_layers=None)
 FAR = torch.tensor([40.0, 0.0])
@@ -42,7 +42,7 @@ def test_it_is_told_among_many_observations_and_trials_and_in_a_view(fitted, sim
 
 def test_what_the_simulator_makes_is_seldom_warned_of(simulations):
     """One in 1,001 at most: of 5,000, five are expected, and 12 or more come once in 200."""
-    seen, others = Seen.of(simulations, seed=0), lfi.simulate(model(), 5_000, seed=2).x
+    seen, others = TrainingReference.of(simulations, seed=0), lfi.simulate(model(), 5_000, seed=2).x
     told = 0
     for x in others:
         with warnings.catch_warnings(record=True) as caught:
@@ -54,18 +54,18 @@ def test_what_the_simulator_makes_is_seldom_warned_of(simulations):
 
 def test_many_observations_together_are_judged_at_one_rate(simulations):
     """That 5,000 hold a few of the farthest is no wonder, and no warning."""
-    Seen.of(simulations, seed=0).warn(lfi.simulate(model(), 5_000, seed=2).x)
+    TrainingReference.of(simulations, seed=0).warn(lfi.simulate(model(), 5_000, seed=2).x)
 
 
 def test_a_loaded_posterior_has_seen_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "posterior.lfi")
     again = lfi.load(tmp_path / "posterior.lfi")
-    assert torch.equal(again.seen.held_out, fitted.seen.held_out)
+    assert torch.equal(again.training_reference.held_out, fitted.training_reference.held_out)
     with pytest.warns(Misspecified):
         again.sample(10, FAR, seed=1)
 
 
 def test_few_simulations_or_huge_ones_give_no_warnings(simulations):
-    assert Seen.of(lfi.simulate(model(), 90, seed=1), seed=0) is None
+    assert TrainingReference.of(lfi.simulate(model(), 90, seed=1), seed=0) is None
     image = lfi.Simulator(lambda theta: theta[:, :1].repeat(1, 5_000), prior=simulations.prior)
-    assert Seen.of(lfi.simulate(image, 200, seed=1), seed=0) is None
+    assert TrainingReference.of(lfi.simulate(image, 200, seed=1), seed=0) is None

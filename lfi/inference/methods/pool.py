@@ -30,7 +30,7 @@ from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.posteriors.flow import FlowPosterior
-from lfi.inference.posteriors.pooled import Choice, PooledPosterior
+from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.types import Method, usable
 from lfi.runtime import child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
@@ -157,7 +157,7 @@ def score_table(
     drawn = prior.sample(m * count, seed=numpy_rng(seed, 0)).view(m, count, -1)
     rows = [theta[:, None], drawn]
     if near is not None:
-        proposal = near.proposal(x)
+        proposal = near.as_proposal(x)
         rows.append(proposal.draw(half, proposal.x, torch_rng(seed, 1)).to(theta))
     candidates = torch.cat(rows, 1)
     log_prior = prior.log_prob(candidates)
@@ -200,7 +200,7 @@ def pooled(
             weights = torch.zeros_like(weights).masked_scatter(kept, best_weights(part))
     pool = table.densities(weights)
     difference = pool - single
-    choice = Choice(
+    choice = PoolChoice(
         names,
         tuple(single.mean(1).tolist()),
         tuple((difference.std(1) / math.sqrt(len(pool))).tolist()),

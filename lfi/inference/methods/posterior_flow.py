@@ -22,7 +22,7 @@ from lfi.inference.methods.flow_training import (
     joined_stages,
     maximise_likelihood,
 )
-from lfi.inference.posteriors.flow import FlowPosterior, ThetaGivenX, free
+from lfi.inference.posteriors.flow import FlowPosterior, ThetaGivenX, to_flow_coordinates
 from lfi.inference.types import usable
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
@@ -70,11 +70,11 @@ class PosteriorFlow(FlowMethod):
         seed, prior = fresh(seed), simulations.prior
         with isolated(child(seed, 0)):
             network = ThetaGivenX(prior.dim, x.shape[1:], **self.shape)
-        v = free(prior, theta)[0].to(torch.float32)
+        v = to_flow_coordinates(prior, theta)[0].to(torch.float32)
         train, held = hold_out(
             (v, x), self.filled.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT
         )
-        network.learn(*train)
+        network.fit_from_data(*train)
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:
             v, x = batch

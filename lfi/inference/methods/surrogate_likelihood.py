@@ -101,12 +101,12 @@ class SurrogateLikelihood(FlowMethod):
         train, held = hold_out(
             rows, self.filled.held_out, torch_rng(seed, 2), max_held_out=MAX_HELD_OUT
         )
-        network.learn(*train, torch_rng(seed, 3))
+        network.fit_from_data(*train, torch_rng(seed, 3))
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:
             theta, x = batch
             u = torch.rand(x.shape, generator=rng, dtype=x.dtype).to(x.device)
-            return network.spread(theta, x, u)
+            return network.dequantised_log_density(theta, x, u)
 
         stages = self.stages
         histories = maximise_likelihood(

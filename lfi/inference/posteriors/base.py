@@ -1,8 +1,8 @@
-"""The face of every posterior that can state its target: draws, densities, modes, predictions.
+"""Posteriors known up to a constant: draws, densities, modes, posterior predictive.
 
-A kind of posterior says what is known of an observation (`target`), and has the rest from here. A
-posterior is a function of x, so all methods take one observation, (*event), or many of them,
-(m, *event), which then share one call of the network.
+A subclass defines the target density of observations and inherits the rest. A posterior is a
+function of x, so all methods take one observation, (*event), or many, (m, *event), which then share
+one call of the network.
 """
 
 from abc import ABC, abstractmethod
@@ -19,10 +19,10 @@ from lfi.inference.samplers.importance import Importance
 from lfi.inference.samplers.maximum import modes
 from lfi.inference.samplers.target import Sampler, Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.training_reference import Seen
+from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Draws, WeightedDraws
 from lfi.numerics.arrays import as_observations
-from lfi.runtime import child, fresh, numpy_rng
+from lfi.runtime import Described, child, fresh, numpy_rng
 from lfi.simulation import Prior, as_simulator, replicate
 
 if TYPE_CHECKING:
@@ -33,31 +33,31 @@ NORMALISED_DRAWS = 10_000  # with an effective size of a multiple of these
 PAIRS = 2**18  # of observations and prior draws that are weighted at a time
 
 
-class TargetPosterior(ABC):
+class TargetPosterior(Described, ABC):
     """A posterior known up to its normalising constant, for any observation.
 
     Attributes:
         prior: What the posterior is relative to.
         normalised: Whether `log_prob` integrates to one as it comes.
         x_shape: The shape of one simulation's x.
-        seen: Simulations by which observations unlike all of them are told; None where unknown.
+        training_reference: Simulations against which observations are checked; None for none.
         default_sampler: How draws are made where no sampler is named.
     """
 
     prior: Prior
     normalised: bool
     x_shape: tuple[int, ...]
-    seen: Seen | None = None
+    training_reference: TrainingReference | None = None
     default_sampler: ClassVar[Sampler] = Automatic()
 
     @abstractmethod
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event), for samplers."""
 
-    def watch(self, x: Float[Tensor, "m ..."]) -> None:
+    def check_observations(self, x: Float[Tensor, "m ..."]) -> None:
         """Warn with `Misspecified` of observations that are unlike every simulation."""
-        if self.seen is not None:
-            self.seen.warn(x)
+        if self.training_reference is not None:
+            self.training_reference.warn(x)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ class TargetPosterior(ABC):
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
         x, single = self.observations(x_obs)
-        self.watch(x)
+        self.check_observations(x)
         drawn = (sampler or self.default_sampler)(self.target(x), n, seed=fresh(seed))
         return drawn[0] if single else drawn
 
@@ -262,7 +262,7 @@ class TargetPosterior(ABC):
         """
         seed = fresh(seed)
         x, single = self.observations(x_obs)
-        self.watch(x)
+        self.check_observations(x)
         drawn = (sampler or self.default_sampler)(self.target(x), draws, seed=child(seed, 0))
         drawn = tuple(replace(each, seed=seed) for each in drawn)
         prior, predictive = self.prior.sample(draws, seed=numpy_rng(seed, 1)), None
@@ -276,8 +276,16 @@ class TargetPosterior(ABC):
             )
         return inference_data(drawn, prior, x, predictive)
 
+    def describe(self) -> str:
+        """Return what the posterior is of, and how it was trained."""
+        event = " x ".join(map(str, self.x_shape)) or "one number"
+        lines = [f"{type(self).__name__} of {', '.join(self.names)}, given x of {event}"]
+        for history in getattr(self, "history", ()):
+            lines += [f"  {line}" for line in history.describe().splitlines()]
+        return "\n".join(lines)
+
     def check_theta(self, theta: Tensor) -> None:
-        """Refuse parameters of the wrong shape.
+        """Check the shape of parameters.
 
         Raises:
             ValueError: If theta is not (n, theta_dim).

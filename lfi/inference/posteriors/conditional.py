@@ -44,7 +44,7 @@ class AmortisedPosterior(TargetPosterior):
         return TrialsPosterior(self)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrialsPosterior(AmortisedPosterior):
     """The posterior given k independent draws of x at the same theta.
 
@@ -91,9 +91,9 @@ class TrialsPosterior(AmortisedPosterior):
             raise ValueError(f"x_obs has shape {tuple(x.shape)}: there is no trial")
         return (x[None] if single else x), single
 
-    def watch(self, x: Float[Tensor, "m k ..."]) -> None:
+    def check_observations(self, x: Float[Tensor, "m k ..."]) -> None:
         """Warn of trials that are unlike every simulation."""
-        self.base.watch(x.flatten(0, 1))
+        self.base.check_observations(x.flatten(0, 1))
 
     def target(self, x: Float[Tensor, "m k ..."]) -> Target:
         """Return the posteriors of m observations, (m, k, *event)."""
@@ -109,7 +109,7 @@ class TrialsPosterior(AmortisedPosterior):
         return Target(self.prior, parts, pair, rows=base.rows)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConditionalPosterior(AmortisedPosterior):
     """The posterior of some parameters, conditional on the values of the others.
 
@@ -162,9 +162,9 @@ class ConditionalPosterior(AmortisedPosterior):
         """Return observations as the posterior of all parameters takes them."""
         return self.base.observations(x_obs)
 
-    def watch(self, x: Float[Tensor, "m ..."]) -> None:
+    def check_observations(self, x: Float[Tensor, "m ..."]) -> None:
         """Warn of observations that are unlike every simulation."""
-        self.base.watch(x)
+        self.base.check_observations(x)
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations."""

@@ -21,7 +21,7 @@ from torch.nn.functional import logsigmoid
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.direct import Direct
 from lfi.inference.samplers.target import Proposal, Sampler, Target
-from lfi.inference.training_reference import Seen
+from lfi.inference.training_reference import TrainingReference
 from lfi.networks import ConditionalFlow, Features, Standardise
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
@@ -54,7 +54,7 @@ class ThetaGivenX(nn.Module):
         self.standardise = Standardise((dim,))
         self.flow = ConditionalFlow(dim, self.features.size, **shape)
 
-    def learn(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation and the linear start from the training split."""
         self.features.learn(x)
         self.standardise.learn(v)
@@ -78,40 +78,40 @@ class ThetaGivenX(nn.Module):
         return self.standardise.inverse(self.flow.generate(z, embedded))
 
 
-def free(
+def to_flow_coordinates(
     prior: Prior, theta: Float[Tensor, "*n dim"]
 ) -> tuple[Float[Tensor, "*n dim"], Float[Tensor, "*n"]]:
     """Return v and log |dtheta/dv|, in float64.
 
     Example:
         >>> prior = lfi.simulation.as_prior({"share": torch.distributions.Uniform(0.0, 2.0)})
-        >>> v, log_slope = free(prior, torch.tensor([[1.0]]))
+        >>> v, log_slope = to_flow_coordinates(prior, torch.tensor([[1.0]]))
         >>> abs(v.item()), round(log_slope.exp().item(), 3)  # twice the normal density at zero
         (0.0, 0.798)
     """
     u = prior.to_unconstrained(theta).double()
     log_slope = prior.from_unconstrained(u.to(prior.dtype))[1].double()
-    boxed = _boxed(prior)
+    bounded = _bounded(prior)
     tail = torch.special.ndtri(torch.sigmoid(-u.abs()))
-    v = torch.where(boxed, -tail * u.sign(), u)
+    v = torch.where(bounded, -tail * u.sign(), u)
     normal = -v.square() / 2 - math.log(2 * math.pi) / 2
-    per_column = torch.where(boxed, normal - logsigmoid(u) - logsigmoid(-u), 0.0)
+    per_column = torch.where(bounded, normal - logsigmoid(u) - logsigmoid(-u), 0.0)
     return v, log_slope + per_column.sum(-1)
 
 
-def bound(prior: Prior, v: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n dim"]:
+def from_flow_coordinates(prior: Prior, v: Float[Tensor, "*n dim"]) -> Float[Tensor, "*n dim"]:
     """Return theta of v, in the prior's dtype, inside its support."""
     v = v.double()
     u = torch.special.log_ndtr(v) - torch.special.log_ndtr(-v)
-    u = torch.where(_boxed(prior), u, v)
+    u = torch.where(_bounded(prior), u, v)
     return prior.from_unconstrained(u.to(prior.dtype))[0]
 
 
-def _boxed(prior: Prior) -> Tensor:
+def _bounded(prior: Prior) -> Tensor:
     return prior.lower.isfinite() & prior.upper.isfinite()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlowPosterior(SavedPosterior):
     """A posterior by a fitted flow of theta given x.
 
@@ -120,7 +120,7 @@ class FlowPosterior(SavedPosterior):
         prior: The prior that the simulations were drawn from.
         x_shape: The shape of one simulation's x.
         history: How each stage was trained.
-        seen: Simulations by which observations unlike all of them are told.
+        training_reference: Simulations against which observations are checked; None for none.
         normalised: True: `log_prob` integrates to one as it comes.
     """
 
@@ -128,7 +128,7 @@ class FlowPosterior(SavedPosterior):
     prior: Prior
     x_shape: tuple[int, ...]
     history: tuple[History, ...] = field(default=())
-    seen: Seen | None = None
+    training_reference: TrainingReference | None = None
     normalised: bool = field(default=True, init=False)
     default_sampler: ClassVar[Sampler] = Direct()
 
@@ -142,15 +142,15 @@ class FlowPosterior(SavedPosterior):
         self.network.to(device)
         return self
 
-    def proposal(self, x: Float[Tensor, "m ..."]) -> Proposal:
-        """Return the flow as a law to draw candidates from, for m observations."""
+    def as_proposal(self, x: Float[Tensor, "m ..."]) -> Proposal:
+        """Return the flow as a proposal distribution of m observations."""
         with torch.no_grad():
             embedded = self.network.embed(x.to(self.device, torch.float32))
         return Proposal(embedded, self._draw, self._density)
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
-        proposal = self.proposal(x)
+        proposal = self.as_proposal(x)
 
         def pair(theta: Tensor, embedded: Tensor) -> Tensor:
             return self._pairs(theta, embedded) - self.prior.log_prob(theta)
@@ -185,7 +185,7 @@ class FlowPosterior(SavedPosterior):
 
     def _pairs(self, theta: Tensor, embedded: Tensor) -> Tensor:
         """Return log q of theta, (k, n, D), and m embedded observations, (m, 1, ...)."""
-        v, log_slope = free(self.prior, theta)
+        v, log_slope = to_flow_coordinates(self.prior, theta)
         m, n = len(embedded), theta.shape[1]
         v = v.to(self.device, torch.float32).expand(m, n, -1).reshape(m * n, -1)
         given = embedded.expand(m, n, -1).reshape(m * n, -1)
@@ -199,5 +199,5 @@ class FlowPosterior(SavedPosterior):
             index = torch.arange(first, min(first + ROWS, m * n)) // n
             z = self.network.flow.noise(len(index), rng).to(self.device)
             v = self.network.generate(z, embedded[index.to(self.device)])
-            rows.append(bound(self.prior, v.cpu()))
+            rows.append(from_flow_coordinates(self.prior, v.cpu()))
         return torch.cat(rows).view(m, n, -1)

@@ -17,7 +17,7 @@ from torch.quasirandom import SobolEngine
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import Target
-from lfi.inference.training_reference import Seen
+from lfi.inference.training_reference import TrainingReference
 from lfi.networks import Columns, ConditionalFlow, Coordinates, Validity
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
@@ -54,7 +54,7 @@ class XGivenTheta(nn.Module):
         self.columns = Columns(int(torch.Size(event).numel()))
         self.flow = ConditionalFlow(self.columns.size, self.coordinates.size, **shape)
 
-    def learn(
+    def fit_from_data(
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], rng: torch.Generator
     ) -> None:
         """Take the scales and the linear start from the training split, x flat."""
@@ -67,14 +67,14 @@ class XGivenTheta(nn.Module):
         """Return what the flow needs of parameters, to be used for many x."""
         return self.flow.embed(self.coordinates(theta))
 
-    def spread(
+    def dequantised_log_density(
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
     ) -> Float[Tensor, " n"]:
         """Return log q of flat x + u given theta: what training maximises."""
         y, log_slope = self.columns(x, u)
         return self.flow.log_density(y, self.embed(theta)) + log_slope
 
-    def points(self) -> Float[Tensor, "k size"]:
+    def quadrature_points(self) -> Float[Tensor, "k size"]:
         """Return the points u over which the density of whole numbers is averaged."""
         size, discrete = self.columns.size, self.columns.discrete
         if not discrete:
@@ -82,19 +82,19 @@ class XGivenTheta(nn.Module):
         u = SobolEngine(size, scramble=True, seed=0).draw(POINTS, dtype=torch.float32)
         return u.clamp(1e-3, 1 - 1e-3)
 
-    def see(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_1"]:
-        """Return observations as the flow sees them, at each point u, their log slopes last."""
-        flat, u = x.reshape(len(x), 1, -1), self.points().to(x.device)
+    def encode(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_1"]:
+        """Return the flow's coordinates of observations at each point u, log slopes last."""
+        flat, u = x.reshape(len(x), 1, -1), self.quadrature_points().to(x.device)
         rows = (flat + torch.zeros_like(u)).flatten(0, 1)
         y, log_slope = self.columns(rows, u.repeat(len(x), 1))
         return torch.cat([y, log_slope[:, None]], dim=1).view(len(x), len(u), -1)
 
     def log_density(
-        self, seen: Float[Tensor, "r k size_1"], embedded: Float[Tensor, "r embedded"]
+        self, encoded: Float[Tensor, "r k size_1"], embedded: Float[Tensor, "r embedded"]
     ) -> Float[Tensor, " r"]:
         """Return log q(x | theta) of rows."""
-        k = seen.shape[1]
-        y, log_slope = seen[..., :-1].flatten(0, 1), seen[..., -1]
+        k = encoded.shape[1]
+        y, log_slope = encoded[..., :-1].flatten(0, 1), encoded[..., -1]
         given = embedded[:, None].expand(-1, k, -1).flatten(0, 1)
         value = self.flow.log_density(y, given).view(-1, k) + log_slope
         return value.logsumexp(1) - torch.log(torch.tensor(float(k)))
@@ -108,26 +108,26 @@ class XGivenTheta(nn.Module):
         return self.columns.decode(y).reshape(-1, *self.event).to(theta)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LikelihoodPosterior(SavedPosterior):
     """A posterior through a surrogate likelihood.
 
     Attributes:
         network: The surrogate, q(x | theta).
         prior: What theta is believed to be before data.
-        near: A flow of theta given the same x, from which candidates are drawn; None for none.
+        proposal: A flow of theta given x, the proposal of samplers; None for none.
         validity: log p(valid | theta), where simulations have failed; None for none.
         history: How each stage was trained.
-        seen: Simulations by which observations unlike all of them are told.
+        training_reference: Simulations against which observations are checked; None for none.
         normalised: False: `log_prob` lacks the evidence.
     """
 
     network: XGivenTheta
     prior: Prior
-    near: FlowPosterior | None = None
+    proposal: FlowPosterior | None = None
     validity: Validity | None = None
     history: tuple[History, ...] = field(default=())
-    seen: Seen | None = None
+    training_reference: TrainingReference | None = None
     normalised: bool = field(default=False, init=False)
 
     @property
@@ -142,7 +142,7 @@ class LikelihoodPosterior(SavedPosterior):
 
     def to(self, device: str) -> "LikelihoodPosterior":
         """Move the networks, in place."""
-        for part in (self.network, self.near, self.validity):
+        for part in (self.network, self.proposal, self.validity):
             if part is not None:
                 part.to(device)
         return self
@@ -163,12 +163,12 @@ class LikelihoodPosterior(SavedPosterior):
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
-        proposal = None if self.near is None else self.near.proposal(x)
+        proposal = None if self.proposal is None else self.proposal.as_proposal(x)
         x = x.to(self.device, torch.float32)
         with torch.no_grad():
-            seen = self.network.see(x)
-        rows = ROWS // seen.shape[1]
-        return Target(self.prior, (seen,), self._pairs, proposal, rows)
+            encoded = self.network.encode(x)
+        rows = ROWS // encoded.shape[1]
+        return Target(self.prior, (encoded,), self._pairs, proposal, rows)
 
     def simulate(
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
@@ -178,11 +178,11 @@ class LikelihoodPosterior(SavedPosterior):
         return self.network.simulate(theta, rng)
 
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
-        near, tensors = (None, {}) if self.near is None else self.near._spec()
+        proposal, tensors = (None, {}) if self.proposal is None else self.proposal._spec()
         spec = {
             "prior": self.prior._spec(),
             "network": self.network.spec,
-            "near": near,
+            "proposal": proposal,
             "validity": self.validity and self.validity.spec,
             "history": [history._spec() for history in self.history],
         }
@@ -197,9 +197,9 @@ class LikelihoodPosterior(SavedPosterior):
         arguments = dict(spec["network"])
         places = [arguments.pop(name) for name in ("lower", "upper", "event")]
         network = XGivenTheta(*places, **arguments)
-        near = None
-        if spec["near"] is not None:
-            near = FlowPosterior._restore(contents.part("FlowPosterior", spec["near"]))
+        proposal = None
+        if spec["proposal"] is not None:
+            proposal = FlowPosterior._restore(contents.part("FlowPosterior", spec["proposal"]))
         parts = {"surrogate": network, "validity": None}
         if spec["validity"] is not None:
             parts["validity"] = Validity(**spec["validity"])
@@ -207,15 +207,15 @@ class LikelihoodPosterior(SavedPosterior):
             if part is not None:
                 load_prefixed(name, part.eval().requires_grad_(False), contents.tensors)
         history = tuple(History._restore(entry) for entry in spec["history"])
-        return cls(network, prior, near, parts["validity"], history)
+        return cls(network, prior, proposal, parts["validity"], history)
 
-    def _pairs(self, theta: Tensor, seen: Tensor) -> Tensor:
-        """Return log q of theta, (k, n, D), and m observations as seen, (m, 1, points, ...)."""
-        (k, n), m = theta.shape[:2], len(seen)
+    def _pairs(self, theta: Tensor, encoded: Tensor) -> Tensor:
+        """Return log q of theta, (k, n, D), and m observations as encoded, (m, 1, points, ...)."""
+        (k, n), m = theta.shape[:2], len(encoded)
         theta = theta.to(self.device, torch.float32)
         embedded = (
             self.network.embed(theta.flatten(0, 1)).view(k, n, -1).expand(m, n, -1).flatten(0, 1)
         )
-        seen = seen.expand(m, n, *seen.shape[2:]).flatten(0, 1)
-        value = self.network.log_density(seen, embedded).view(m, n)
+        encoded = encoded.expand(m, n, *encoded.shape[2:]).flatten(0, 1)
+        value = self.network.log_density(encoded, embedded).view(m, n)
         return value if self.validity is None else value + self.validity(theta)

@@ -16,25 +16,25 @@ from torch import Tensor
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.inference.samplers.target import Proposal, Target
-from lfi.inference.training_reference import Seen
-from lfi.runtime import Contents, restore_saved
+from lfi.inference.samplers.target import Target
+from lfi.inference.training_reference import TrainingReference
+from lfi.runtime import Contents, Described, restore_saved
 from lfi.simulation import Prior
 from lfi.training import History
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What a pool was chosen from, and why.
+@dataclass(frozen=True, repr=False)
+class PoolChoice(Described):
+    """Which methods a pool was chosen from, and their scores.
 
     Attributes:
-        names: The candidates.
+        names: The methods.
         scores: Each one's mean log posterior density of the parameters of held-out simulations, a
             lower bound where it has to be normalised.
         errors: The standard errors of the differences to the pool's.
         weights: Their weights in the pool; 0 where one was left out.
         score: The pool's mean log posterior density.
-        held_out: How many simulations it was judged on.
+        held_out: How many simulations validate it.
         seconds: How long each took to fit.
     """
 
@@ -46,29 +46,34 @@ class Choice:
     held_out: int
     seconds: tuple[float, ...]
 
-    def describe(self) -> list[str]:
-        """Return lines for people.
+    def describe(self) -> str:
+        """Return the methods chosen, and the score of each.
 
         Example:
-            >>> choice = Choice(("ratio", "flow"), (1.0, 0.4), (0.1, 0.1), (1.0, 0.0), 1.0, 500,
-            ...                 (60.0, 20.0))
-            >>> print(choice.describe()[0])
+            >>> PoolChoice(("ratio", "flow"), (1.0, 0.4), (0.1, 0.1), (1.0, 0.0), 1.0, 500,
+            ...            (60.0, 20.0))
             ratio, by 500 held-out simulations
+              ratio  weight 1.00  log density 1.000, 0.000 +- 0.100 below the pool's, 60 s
+              flow   weight 0.00  log density 0.400, 0.600 +- 0.100 below the pool's, 20 s
         """
         kept = [name for name, weight in zip(self.names, self.weights, strict=True) if weight]
         width = max(map(len, self.names))
         rows = zip(self.names, self.weights, self.scores, self.errors, self.seconds, strict=True)
-        return [
-            f"{' with '.join(kept)}, by {self.held_out} held-out simulations",
-            *(
-                f"  {name:<{width}}  weight {weight:.2f}  log density {score:.3f}, "
-                f"{self.score - score:.3f} +- {error:.3f} below the pool's, {seconds:.0f} s"
-                for name, weight, score, error, seconds in rows
-            ),
+        lines = [
+            f"  {name:<{width}}  weight {weight:.2f}  log density {score:.3f}, "
+            f"{self.score - score:.3f} +- {error:.3f} below the pool's, {seconds:.0f} s"
+            for name, weight, score, error, seconds in rows
         ]
+        first = f"{' with '.join(kept)}, by {self.held_out} held-out simulations"
+        return "\n".join([first, *lines])
+
+    def _table(self) -> list[tuple[object, ...]]:
+        columns = self.names, self.weights, self.scores, self.errors, self.seconds
+        rows = zip(*columns, strict=True)
+        return [("method", "weight", "log density", "standard error", "seconds"), *rows]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PooledPosterior(SavedPosterior):
     """A posterior pooled of several.
 
@@ -76,18 +81,18 @@ class PooledPosterior(SavedPosterior):
         members: Those with a weight.
         weights: Their weights a_k.
         choice: What they were chosen from, and why.
-        near: A flow from which candidates are drawn, perhaps none of the members; None for none.
+        proposal: A flow, the proposal of samplers, perhaps none of the members; None for none.
         history: How the members were trained, one after the other.
-        seen: Simulations by which observations unlike all of them are told.
+        training_reference: Simulations against which observations are checked; None for none.
         normalised: False: `log_prob` lacks the normalising constant.
     """
 
     members: tuple[TargetPosterior, ...]
     weights: tuple[float, ...]
-    choice: Choice
-    near: FlowPosterior | None = None
+    choice: PoolChoice
+    proposal: FlowPosterior | None = None
     history: tuple[History, ...] = field(default=())
-    seen: Seen | None = None
+    training_reference: TrainingReference | None = None
     normalised: bool = field(default=False, init=False)
 
     @property
@@ -102,10 +107,16 @@ class PooledPosterior(SavedPosterior):
 
     def to(self, device: str) -> "PooledPosterior":
         """Move the members' networks, in place."""
-        for part in (*self.members, self.near):
+        for part in (*self.members, self.proposal):
             if part is not None:
                 part.to(device)
         return self
+
+    def describe(self) -> str:
+        """Return what the posterior is of, what was pooled, and why."""
+        event = " x ".join(map(str, self.x_shape)) or "one number"
+        first = f"PooledPosterior of {', '.join(self.names)}, given x of {event}"
+        return f"{first}\n{self.choice.describe()}"
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
@@ -118,25 +129,22 @@ class PooledPosterior(SavedPosterior):
 
         x_parts = tuple(each for part in parts for each in part.x)
         rows = min(part.rows for part in parts)
-        return Target(self.prior, x_parts, pair, self.proposal(x), rows)
-
-    def proposal(self, x: Float[Tensor, "m ..."]) -> Proposal | None:
-        """Return a law to draw candidates from, for m observations."""
-        return None if self.near is None else self.near.proposal(x)
+        proposal = None if self.proposal is None else self.proposal.as_proposal(x)
+        return Target(self.prior, x_parts, pair, proposal, rows)
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         specs, tensors = [], {}
-        extra = () if self.near is None or self.near in self.members else (self.near,)
+        extra = () if self.proposal is None or self.proposal in self.members else (self.proposal,)
         for index, member in enumerate((*self.members, *extra)):
             spec, own = member._spec()
             specs.append({"kind": type(member).__name__, "spec": spec})
             tensors |= {f"{index}.{name}": tensor for name, tensor in own.items()}
-        near = None
-        if self.near is not None:
-            near = len(self.members) if extra else self.members.index(self.near)
+        proposal = None
+        if self.proposal is not None:
+            proposal = len(self.members) if extra else self.members.index(self.proposal)
         spec = {
             "members": specs,
-            "near": near,
+            "proposal": proposal,
             "weights": list(self.weights),
             "choice": asdict(self.choice),
             "history": [history._spec() for history in self.history],
@@ -150,13 +158,13 @@ class PooledPosterior(SavedPosterior):
         for index, entry in enumerate(spec["members"]):
             inner = contents.part(entry["kind"], entry["spec"], f"{index}.")
             parts.append(restore_saved(inner))
-        choice = Choice(
+        choice = PoolChoice(
             **{
                 name: tuple(value) if isinstance(value, list) else value
                 for name, value in spec["choice"].items()
             }
         )
         weights = tuple(spec["weights"])
-        near = None if spec["near"] is None else parts[spec["near"]]
+        proposal = None if spec["proposal"] is None else parts[spec["proposal"]]
         history = tuple(History._restore(entry) for entry in spec["history"])
-        return cls(tuple(parts[: len(weights)]), weights, choice, near, history)
+        return cls(tuple(parts[: len(weights)]), weights, choice, proposal, history)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lfi.comparison import Recovers
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import ROWS, Target
-from lfi.inference.training_reference import Seen
+from lfi.inference.training_reference import TrainingReference
 from lfi.networks import build_critic
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
@@ -27,7 +27,7 @@ from lfi.training import History
 ROWS_ELSEWHERE = 2**16  # pairs evaluated at a time where no cache is to be kept warm: 2 GB at most
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RatioPosterior(SavedPosterior):
     """A posterior by a fitted log ratio.
 
@@ -38,7 +38,7 @@ class RatioPosterior(SavedPosterior):
         recovers: What the critic tells. A ratio up to a function of x is enough for a posterior.
         x_shape: The shape of one simulation's x.
         history: How the critic was trained, one entry for each round.
-        seen: Simulations by which observations unlike all of them are told.
+        training_reference: Simulations against which observations are checked; None for none.
         normalised: False: `log_prob` lacks the normalising constant.
     """
 
@@ -47,7 +47,7 @@ class RatioPosterior(SavedPosterior):
     recovers: Recovers
     x_shape: tuple[int, ...]
     history: tuple[History, ...] = field(default=())
-    seen: Seen | None = None
+    training_reference: TrainingReference | None = None
     normalised: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """Posteriors that can be written to a file.
 
-What they have seen (`lfi.inference.training_reference`) goes beside what the kind of posterior
+Their training reference (`lfi.inference.training_reference`) goes beside what the kind of posterior
 describes itself by.
 """
 
@@ -10,19 +10,19 @@ from typing import Any
 from torch import Tensor
 
 from lfi.inference.posteriors.conditional import AmortisedPosterior
-from lfi.inference.training_reference import Seen
+from lfi.inference.training_reference import TrainingReference
 from lfi.runtime import Contents, Saved
 
-NAMES = ("seen.reference", "seen.held_out")
+NAMES = ("training_reference.reference", "training_reference.held_out")
 
 
 class SavedPosterior(AmortisedPosterior, Saved):
-    """A posterior that `lfi.load` builds again, a frozen dataclass with a field `seen`."""
+    """A posterior that `lfi.load` restores: a dataclass with a field `training_reference`."""
 
     def _whole_spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec, tensors = self._spec()
-        if self.seen is not None:
-            parts = (self.seen.reference, self.seen.held_out)
+        if self.training_reference is not None:
+            parts = (self.training_reference.reference, self.training_reference.held_out)
             tensors = tensors | dict(zip(NAMES, parts, strict=True))
         return spec, tensors
 
@@ -31,4 +31,7 @@ class SavedPosterior(AmortisedPosterior, Saved):
         posterior = cls._restore(contents)
         if NAMES[0] not in contents.tensors:
             return posterior
-        return replace(posterior, seen=Seen(*(contents.tensors[name] for name in NAMES)))
+        return replace(
+            posterior,
+            training_reference=TrainingReference(*(contents.tensors[name] for name in NAMES)),
+        )

@@ -220,7 +220,7 @@ def from_sbi(
     return SbiPosterior(potential, as_prior(prior), tuple(x_shape), flow)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SbiPosterior(AmortisedPosterior):
     """A posterior trained by sbi.
 

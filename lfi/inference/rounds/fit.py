@@ -32,7 +32,7 @@ from torch import Tensor
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.rounds.store import RoundsStore, check_restorable, settle
-from lfi.inference.training_reference import Seen
+from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method
 from lfi.numerics.arrays import as_observation
 from lfi.runtime import child, fresh, numpy_rng
@@ -229,7 +229,9 @@ def fit_rounds(
             )
             more = f" and {len(rows) - count:,} of earlier rounds" if earlier else ""
             if not left:
-                posterior = replace(posterior, seen=Seen.of(rows, seed=0))
+                posterior = replace(
+                    posterior, training_reference=TrainingReference.of(rows, seed=0)
+                )
             posterior = noted(posterior, f"{count:,} simulations{more}{said}")
             kept.save(index + 1, posterior)
             if store is None:

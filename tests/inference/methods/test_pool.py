@@ -111,7 +111,7 @@ def test_the_choice_says_what_was_picked_and_why(fitted):
     assert choice.names == ("PosteriorFlow", "SurrogateLikelihood", "NeuralRatio")
     assert choice.held_out == 200
     assert choice.score >= max(choice.scores) - 1e-3  # a pool contains each of its members
-    lines = choice.describe()
+    lines = choice.describe().splitlines()
     assert lines[0].endswith("by 200 held-out simulations")
     assert len(lines) == 4
     assert "SurrogateLikelihood  weight" in lines[2]
@@ -155,7 +155,7 @@ def test_a_fit_repeats_itself():
 def test_without_a_flow_candidates_come_from_the_prior():
     simulations = lfi.simulate(model(), 400, seed=1)
     posterior = lfi.fit_posterior(simulations, method=lfi.Pool(QUICK[1:2]), seed=3)
-    assert posterior.near is None
+    assert posterior.proposal is None
     assert posterior.sample(10, X_OBS, seed=1).shape == (10, 2)
 
 

@@ -9,7 +9,7 @@ from torch.distributions import LogNormal, Normal, Uniform
 
 import lfi
 from lfi.inference import FlowPosterior
-from lfi.inference.posteriors.flow import ThetaGivenX, bound, free
+from lfi.inference.posteriors.flow import ThetaGivenX, from_flow_coordinates, to_flow_coordinates
 from lfi.runtime import isolated
 from lfi.simulation import as_prior
 
@@ -36,13 +36,13 @@ def some_posterior(prior, scale=0.3, seed=0):
 
 def test_coordinates_and_parameters_are_each_others_inverse():
     theta = MIXED.sample(1_000, seed=lfi.runtime.numpy_rng(0))
-    v, _ = free(MIXED, theta)
-    torch.testing.assert_close(bound(MIXED, v), theta, rtol=1e-9, atol=1e-9)
+    v, _ = to_flow_coordinates(MIXED, theta)
+    torch.testing.assert_close(from_flow_coordinates(MIXED, v), theta, rtol=1e-9, atol=1e-9)
 
 
 def test_a_uniform_prior_is_normal_in_the_coordinates():
     theta = BOUNDED.sample(2_000, seed=lfi.runtime.numpy_rng(0))
-    assert kstest(free(BOUNDED, theta)[0][:, 0].numpy(), "norm").pvalue > 1e-4
+    assert kstest(to_flow_coordinates(BOUNDED, theta)[0][:, 0].numpy(), "norm").pvalue > 1e-4
 
 
 def test_the_log_slope_is_the_derivative():
@@ -50,7 +50,7 @@ def test_the_log_slope_is_the_derivative():
     u = torch.special.log_ndtr(v[:, 0]) - torch.special.log_ndtr(-v[:, 0])
     theta = MIXED.from_unconstrained(torch.stack([u, v[:, 1], v[:, 2]], 1))[0]
     (slope,) = torch.autograd.grad(theta.sum(), v)
-    torch.testing.assert_close(free(MIXED, theta.detach())[1], slope.log().sum(1))
+    torch.testing.assert_close(to_flow_coordinates(MIXED, theta.detach())[1], slope.log().sum(1))
 
 
 # Densities and draws.
@@ -60,8 +60,8 @@ def test_the_density_integrates_to_one_inside_the_support():
     """By the trapezoid rule in v, where it has no edges."""
     posterior = some_posterior(BOUNDED, scale=0.1)
     v = torch.linspace(-8, 8, 100_001)[:, None]
-    theta = bound(BOUNDED, v)
-    slope = free(BOUNDED, theta)[1].exp()
+    theta = from_flow_coordinates(BOUNDED, v)
+    slope = to_flow_coordinates(BOUNDED, theta)[1].exp()
     density = posterior.log_prob(theta, X).exp() * slope
     # float32 networks: each of the values is right to about 1e-6
     assert torch.trapezoid(density, v[:, 0]).item() == pytest.approx(1, abs=1e-4)
@@ -70,8 +70,8 @@ def test_the_density_integrates_to_one_inside_the_support():
 def test_draws_have_the_density():
     posterior = some_posterior(BOUNDED, scale=0.1)
     v = torch.linspace(-8, 8, 100_001)[:, None]
-    theta = bound(BOUNDED, v)
-    density = posterior.log_prob(theta, X).exp() * free(BOUNDED, theta)[1].exp()
+    theta = from_flow_coordinates(BOUNDED, v)
+    density = posterior.log_prob(theta, X).exp() * to_flow_coordinates(BOUNDED, theta)[1].exp()
     below = torch.cumulative_trapezoid(density, v[:, 0])
     draws = posterior.sample(4_000, X, seed=1)[:, 0]
     place = torch.searchsorted(theta[:, 0].contiguous(), draws.contiguous())

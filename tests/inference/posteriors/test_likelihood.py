@@ -31,7 +31,7 @@ def bent(x, theta, scale=0.2, seed=0):
     """A surrogate that learnt the columns of x and is otherwise anything."""
     with isolated(seed):
         network = XGivenTheta([-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4)
-    network.learn(theta, x, torch_rng(seed))
+    network.fit_from_data(theta, x, torch_rng(seed))
     with isolated(seed):
         for parameter in network.parameters():
             parameter.data += scale * torch.randn(parameter.shape)
@@ -72,7 +72,7 @@ def test_likelihoods_of_trials_add(fitted):
 def test_the_likelihood_is_differentiable_in_theta():
     network = bent(single(500, 3), single(500, 2)).network.double()
     fitted = LikelihoodPosterior(network, as_prior(prior))
-    seen = network.see(torch.randn(1, 3))
+    seen = network.encode(torch.randn(1, 3))
     theta = torch.randn(4, 2, requires_grad=True)
     value = lambda theta: network.log_density(seen.expand(4, 1, -1), network.embed(theta))
     assert torch.autograd.gradcheck(value, (theta,))
