@@ -28,10 +28,10 @@ from lfi.comparison.penalties.annealed import Annealed
 from lfi.generation.objectives import Packed
 from lfi.generation.settings import DEFAULTS, AdversarialSettings
 from lfi.networks import (
+    FourierFeatureCritic,
     ImageCritic,
     ImageGenerator,
     MixtureGenerator,
-    MultiscaleCritic,
     VectorCritic,
     is_image,
 )
@@ -98,5 +98,5 @@ def critic_for(comparison: Adversarial | Packed, shape: Shape, condition: int | 
     if is_image(shape):
         return ImageCritic((samples * shape[0], *shape[1:]), packed, features=features)
     shapes = [(samples * math.prod(shape),)] + [(packed,)] * (packed > 0)
-    kind = MultiscaleCritic if loss == VECTORS else VectorCritic
+    kind = FourierFeatureCritic if loss == VECTORS else VectorCritic
     return kind(shapes, features=features)

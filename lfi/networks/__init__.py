@@ -8,7 +8,7 @@ from lfi.networks.critics.ensemble import (
     build_critic as build_critic,
     embedding_sizes as embedding_sizes,
 )
-from lfi.networks.critics.fourier_features import MultiscaleCritic as MultiscaleCritic
+from lfi.networks.critics.fourier_features import FourierFeatureCritic as FourierFeatureCritic
 from lfi.networks.critics.gaussian_likelihood import (
     GaussianLikelihoodCritic as GaussianLikelihoodCritic,
     MixtureDensityCritic as MixtureDensityCritic,

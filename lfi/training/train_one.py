@@ -7,7 +7,13 @@ from dataclasses import dataclass, fields, replace
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lfi.numerics.checks import check_number, check_positive, check_share, check_whole
+from lfi.numerics.checks import (
+    check_instance,
+    check_number,
+    check_positive,
+    check_share,
+    check_whole,
+)
 from lfi.runtime.progress import Advance, held_out_note, silent
 from lfi.training.batches import Batch, Batches
 from lfi.training.history import History
@@ -71,6 +77,15 @@ class TrainSettings:
         """Return these settings, with those of `defaults` where they are None."""
         missing = [field.name for field in fields(defaults) if getattr(self, field.name) is None]
         return replace(self, **{name: getattr(defaults, name) for name in missing})
+
+    def updated(self, settings: "TrainSettings | None") -> "TrainSettings":
+        """Return these defaults, with what a user's settings say in place of them.
+
+        Raises:
+            TypeError: If the settings are something else.
+        """
+        check_instance("settings", settings, TrainSettings, optional=True)
+        return self if settings is None else settings.over(self)
 
 
 DEFAULTS = TrainSettings(

@@ -8,10 +8,10 @@ from lfi.generation import AdversarialSettings
 from lfi.generation.defaults import IMAGE_SETTINGS, VECTOR_SETTINGS, VECTORS, settings_for
 from lfi.generation.settings import DEFAULTS
 from lfi.networks import (
+    FourierFeatureCritic,
     ImageCritic,
     ImageGenerator,
     MixtureGenerator,
-    MultiscaleCritic,
     VectorCritic,
 )
 from simulators import digits
@@ -53,8 +53,8 @@ def test_what_is_no_image_is_fitted_as_a_vector():
     "comparison", [lfi.gans.GAN(), lfi.gans.PacGAN(), lfi.gans.MMDGAN(), lfi.gans.WGANGP()]
 )
 def test_waves_are_for_penalties_that_fade(comparison):
-    assert fitted_kinds(X.flatten(1))[2] is MultiscaleCritic
-    assert fitted_kinds(X.flatten(1), comparison=VECTORS)[2] is MultiscaleCritic
+    assert fitted_kinds(X.flatten(1))[2] is FourierFeatureCritic
+    assert fitted_kinds(X.flatten(1), comparison=VECTORS)[2] is FourierFeatureCritic
     assert fitted_kinds(X.flatten(1), comparison=comparison)[2] is VectorCritic
 
 

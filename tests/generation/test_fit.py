@@ -6,7 +6,7 @@ from torch import nn
 
 import lfi
 from lfi.generation.settings import DEFAULTS
-from lfi.networks import MixtureGenerator, MultiscaleCritic
+from lfi.networks import FourierFeatureCritic, MixtureGenerator
 from lfi.training import Checkpoint, consensus, extragradient, simultaneous
 from simulators import grid
 
@@ -68,7 +68,7 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(tmp_path, comparison, m
 
 def test_a_member_learns_what_it_would_alone():
     networks = [MixtureGenerator(2, codes=8, width=8, depth=1) for _ in range(2)]
-    critics = [MultiscaleCritic([(2,)], width=8, layers=1) for _ in range(2)]
+    critics = [FourierFeatureCritic([(2,)], width=8, layers=1) for _ in range(2)]
     pair = lfi.fit_generators(DATA, 2, generators=networks, critics=critics, settings=QUICK, seed=1)
     assert [g.network for g in pair] == networks  # trained in place
     assert not torch.equal(pair[0].sample(5, seed=2), pair[1].sample(5, seed=2))

@@ -97,3 +97,11 @@ def test_settings_fill_what_is_none_and_keep_what_is_zero():
 def test_settings_out_of_range_are_refused_by_name(name, value, error):
     with pytest.raises(error, match=name):
         TrainSettings(**{name: value})
+
+
+def test_defaults_are_updated_by_settings_and_by_nothing_else():
+    defaults = TrainSettings(steps=10, clip=2.0)
+    assert defaults.updated(None) is defaults
+    assert defaults.updated(TrainSettings(steps=3)) == TrainSettings(steps=3, clip=2.0)
+    with pytest.raises(TypeError, match="settings must be a TrainSettings, got"):
+        defaults.updated({"steps": 3})

@@ -70,7 +70,7 @@ class CriticDesign:
     @property
     def filled(self) -> TrainSettings:
         """The settings, defaults filled in; the size of batches depends on the simulations."""
-        return (self.settings or TrainSettings()).over(DEFAULTS)
+        return DEFAULTS.updated(self.settings)
 
 
 Build = Callable[[CriticDesign, Bounds, Sequence[int]], nn.Module]

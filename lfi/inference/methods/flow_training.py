@@ -107,7 +107,7 @@ class FlowMethod:
     @property
     def filled(self) -> TrainSettings:
         """The settings of the splines' stage, defaults filled in."""
-        return (self.settings or TrainSettings()).over(DEFAULTS)
+        return DEFAULTS.updated(self.settings)
 
     @property
     def shape(self) -> dict[str, int]:

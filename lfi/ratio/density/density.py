@@ -205,7 +205,7 @@ def fit_density(
         critic=critic,
         members=members,
         calibration=calibration,
-        settings=(settings or TrainSettings()).over(DEFAULTS),
+        settings=DEFAULTS.updated(settings),
         seed=seed,
         device=device,
         progress=progress,

@@ -3,11 +3,11 @@
 import torch
 import torch.nn.functional as F
 
-from lfi.networks import MultiscaleCritic, VectorCritic
+from lfi.networks import FourierFeatureCritic, VectorCritic
 
 
 def test_the_first_layer_sees_waves_of_the_first_input_alone():
-    critic = MultiscaleCritic([(2,), (3,)], scales=4, width=8)
+    critic = FourierFeatureCritic([(2,), (3,)], scales=4, width=8)
     assert critic.first.in_features == 2 * (1 + 2 * 4) + 3
     x, given = torch.randn(5, 2).float(), torch.randn(5, 3).float()
     seen = []
@@ -19,12 +19,15 @@ def test_the_first_layer_sees_waves_of_the_first_input_alone():
 
 
 def test_features_are_values_of_their_own():
-    assert MultiscaleCritic([(2, 2)], width=8)(torch.zeros(5, 2, 2).float()).shape == (5,)
-    assert MultiscaleCritic([(2,)], features=4, width=8)(torch.zeros(5, 2).float()).shape == (5, 4)
+    assert FourierFeatureCritic([(2, 2)], width=8)(torch.zeros(5, 2, 2).float()).shape == (5,)
+    assert FourierFeatureCritic([(2,)], features=4, width=8)(torch.zeros(5, 2).float()).shape == (
+        5,
+        4,
+    )
 
 
 def test_rows_do_not_see_each_other():
-    critic, x = MultiscaleCritic([(2,)], width=8), torch.randn(6, 2).float()
+    critic, x = FourierFeatureCritic([(2,)], width=8), torch.randn(6, 2).float()
     torch.testing.assert_close(critic(x)[2:4], critic(x[2:4]))
 
 
@@ -41,5 +44,5 @@ def test_waves_learn_fine_structure_that_a_plain_critic_does_not():
             optimiser.step()
         return F.mse_loss(critic(x), target).item()
 
-    assert error(MultiscaleCritic([(1,)], width=32)) < 0.05  # of a variance of 0.5
+    assert error(FourierFeatureCritic([(1,)], width=32)) < 0.05  # of a variance of 0.5
     assert error(VectorCritic([(1,)], width=32)) > 0.25
