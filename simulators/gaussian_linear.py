@@ -39,7 +39,7 @@ def log_likelihood(theta: Tensor, x: Tensor) -> Tensor:
 
 
 def posterior(x_obs: Tensor) -> Distribution:
-    """Return the law of theta given x_obs (10,)."""
+    """Return the posterior of theta given x_obs (10,)."""
     gain = prior_scale**2 / (prior_scale**2 + scale**2)
-    spread = torch.full_like(x_obs, gain**0.5 * scale)
-    return Independent(Normal(gain * x_obs, spread), 1)
+    scales = torch.full_like(x_obs, gain**0.5 * scale)
+    return Independent(Normal(gain * x_obs, scales), 1)

@@ -2,7 +2,7 @@
 
     theta_i ~ Uniform(-1, 1),    x_i ~ Normal(theta_i, variance 0.1),    i = 1, ..., 10,
 
-so that the posterior is known: theta_i given x is Normal(x_i, variance 0.1), cut to (-1, 1).
+so that the posterior is known: theta_i given x is Normal(x_i, variance 0.1), truncated to (-1, 1).
 `observations` are sbibm's ten, made with `true_parameters`.
 
 References:
@@ -41,18 +41,18 @@ def log_likelihood(theta: Tensor, x: Tensor) -> Tensor:
 
 
 def posterior(x_obs: Tensor) -> Distribution:
-    """Return the law of theta given x_obs (10,), within (-1, 1)."""
-    spread = torch.full_like(x_obs, scale)
-    return Independent(CutNormal(x_obs, spread, -bound, bound), 1)
+    """Return the posterior of theta given x_obs (10,), within (-1, 1)."""
+    scales = torch.full_like(x_obs, scale)
+    return Independent(TruncatedNormal(x_obs, scales, -bound, bound), 1)
 
 
-class CutNormal(Distribution):
+class TruncatedNormal(Distribution):
     """Normal(loc, scale) given that it falls between `low` and `high`.
 
     It is exact as long as the nearer end is less than 37 scales from `loc`.
 
     Attributes:
-        loc: The location of the whole normal distribution, of any shape.
+        loc: The location of the normal distribution before truncation, of any shape.
         scale: Its standard deviation, of the same shape.
         low: The lower end.
         high: The upper end.
@@ -76,7 +76,7 @@ class CutNormal(Distribution):
 
     @property
     def log_mass(self) -> Tensor:
-        """The log probability of the interval under the whole normal distribution."""
+        """The log probability of the interval under the normal distribution before truncation."""
         left, right = log_ndtr(self._left), log_ndtr(self._right)
         return right + torch.log1p(-torch.exp(left - right))
 

@@ -1,9 +1,9 @@
-"""The common mean of a wide and a narrow Gaussian (sbibm's task, as of its version 1.1.0).
+"""The common mean of a wide and a narrow Gaussian (sbibm's task, since its version 1.1.0).
 
     theta ~ Uniform(-10, 10)^2,    x ~ 1/2 Normal(theta, 1) + 1/2 Normal(theta, 0.1^2),
 
 two-dimensional, both coordinates from the same component. (Before 1.1.0 sbibm drew components by
-mistake for the whole batch.) The posterior is the same mixture around x, cut to the square.
+mistake for the whole batch.) The posterior is the same mixture around x, truncated to the square.
 `observations` are sbibm's ten, made with `true_parameters`.
 
 References:
@@ -26,7 +26,7 @@ from torch.distributions import (
     Uniform,
 )
 
-from simulators.gaussian_linear_uniform import CutNormal
+from simulators.gaussian_linear_uniform import TruncatedNormal
 
 bound = 10.0
 scales = (1.0, 0.1)  # equally likely
@@ -54,8 +54,8 @@ def log_likelihood(theta: Tensor, x: Tensor) -> Tensor:
 
 
 def posterior(x_obs: Tensor) -> Distribution:
-    """Return the law of theta given x_obs (2,), within the square."""
-    spread = x_obs.new_tensor(scales)[:, None].expand(2, 2)
-    components = CutNormal(x_obs.expand(2, 2), spread, -bound, bound)
+    """Return the posterior of theta given x_obs (2,), within the square."""
+    deviations = x_obs.new_tensor(scales)[:, None].expand(2, 2)
+    components = TruncatedNormal(x_obs.expand(2, 2), deviations, -bound, bound)
     weights = Categorical(logits=components.log_mass.sum(dim=1).to(x_obs.dtype))
     return MixtureSameFamily(weights, Independent(components, 1))

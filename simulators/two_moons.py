@@ -57,7 +57,7 @@ def log_likelihood(theta: Tensor, x: Tensor) -> Tensor:
 
 
 def posterior(x_obs: Tensor) -> Distribution:
-    """Return the law of theta given x_obs (2,)."""
+    """Return the posterior of theta given x_obs (2,)."""
     return Crescents(x_obs)
 
 

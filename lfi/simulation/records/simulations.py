@@ -179,11 +179,9 @@ class Simulations(Described):
 
         Example:
             >>> from simulators import influenza
-            >>> simulations = lfi.simulate(influenza, 1_000, seed=1).marginal(["gamma"])
-            >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
-            >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
-            >>> posterior.names
-            ('gamma',)
+            >>> simulations = lfi.simulate(influenza, 10, seed=1).marginal(["gamma"])
+            >>> simulations.names, simulations.theta.shape
+            (('gamma',), torch.Size([10, 1]))
         """
         prior = self.prior.marginal(names)
         theta = self.theta[:, [self.names.index(name) for name in prior.names]]

@@ -71,5 +71,5 @@ def simulate_at(
         for b, block in enumerate(theta.detach().to("cpu", simulator.prior.dtype).split(BLOCK))
         for start, part in zip(range(0, BLOCK, rows), block.split(rows), strict=False)
     )
-    with closing(run_tasks(simulator, tasks, workers, timeout, None)) as results:
+    with closing(run_tasks(simulator, workers, timeout, None, tasks)) as results:
         return concatenate_results([block for _, block in results])

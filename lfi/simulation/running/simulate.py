@@ -7,10 +7,11 @@ on exactly the rows asked for. Results are recorded in order, wherever they are 
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -94,7 +95,8 @@ def simulate(
         record = Writer(store, simulator, prior, seed)
     with record:
         if record.finished < n:
-            _fill(record, simulator, prior, n, workers, timeout, executor, progress)
+            run = partial(run_tasks, simulator, workers, timeout, executor)
+            _fill(record, simulator, prior, n, run, progress)
         return record.simulations(n)
 
 
@@ -162,10 +164,10 @@ def _check(
 
 def run_tasks(
     simulator: Simulator,
-    tasks: Iterator[Task],
     workers: int,
     timeout: float | None,
     executor: Executor | None,
+    tasks: Iterator[Task],
 ) -> Iterator[tuple[Task, RowResults]]:
     """Return the results of tasks, from the engine that the arguments ask for."""
     origin = simulator.simulate
@@ -185,15 +187,13 @@ def _fill(
     simulator: Simulator,
     prior: Prior,
     n: int,
-    workers: int,
-    timeout: float | None,
-    executor: Executor | None,
+    run: Callable[[Iterator[Task]], Iterator[tuple[Task, RowResults]]],
     progress: bool,
 ) -> None:
     """Simulate from the first row that is missing, and add the results to the record."""
     size = TaskSize()
     tasks = plan_tasks(prior, simulator.batched, record.seed, record.finished, n, size)
-    results = run_tasks(simulator, tasks, workers, timeout, executor)
+    results = run(tasks)
     began, done, failed = time.monotonic(), 0, 0
     title = f"simulating {simulator.name}"
     with closing(results), bar(title, n, show=progress) as advance:

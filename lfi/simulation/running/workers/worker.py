@@ -66,7 +66,7 @@ class Worker:
     def release(self) -> None:
         """End what the simulator has started, and keep the worker for another run."""
         if self.setup is None and self._acknowledged(DONE):
-            _released.append(self)
+            released.append(self)
         else:
             self.end()
 
@@ -86,7 +86,7 @@ class Worker:
             return None
 
 
-_released: list[Worker] = []
+released: list[Worker] = []  # which wait for another run
 
 
 def start_workers(n: int, setup: WorkerSetup) -> list[Worker]:
@@ -94,7 +94,7 @@ def start_workers(n: int, setup: WorkerSetup) -> list[Worker]:
     workers: list[Worker] = []
     while len(workers) < n:
         try:
-            worker = _released.pop()
+            worker = released.pop()
         except IndexError:  # another thread may have taken the last one
             workers.append(Worker(setup))
             continue
