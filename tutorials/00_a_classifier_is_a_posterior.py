@@ -25,7 +25,7 @@ torch.set_num_threads(1)  # small networks run faster so
 #
 # `simulators/influenza.py` knows nothing of lfi. It holds named priors, a function from parameters
 # to data, and the data. `beta` is the rate of infection, `gamma` that of recovery, both per day,
-# and `phi_inv` says how much counts scatter beyond a Poisson law.
+# and `phi_inv` says how much counts scatter beyond a Poisson distribution.
 
 # %%
 print(influenza.prior.keys())

@@ -34,8 +34,8 @@ prior = {"a": LogNormal(4.0, 0.5), "h": Uniform(1.0, 5.0)}
 # %% [markdown]
 # ## 1. A function of a batch
 #
-# The quickest way, where it can be had: all parameter vectors at once, (n, 2) in and (n, 10) out. A
-# second argument is a random generator, made from the run's seed. Annotated so, it is torch's.
+# The quickest way, where it is possible: all parameter vectors at once, (n, 2) in and (n, 10) out.
+# A second argument is a random generator, made from the run's seed. Annotated so, it is torch's.
 
 
 # %%
@@ -50,14 +50,14 @@ print(decay.check(seed=1))
 
 # %% [markdown]
 # `check` has run it a few times. It looks for what spoils a fit without an error message. Here is
-# what it says of a simulator with a common mistake, one random number for the whole batch:
+# its output for a simulator with a common mistake, one random number for the whole batch:
 
 # %%
 broken = lfi.Simulator(
     lambda theta, rng: theta[:, :1] * (1 + 0.1 * rng.normal()) + torch.zeros(10), prior=prior
 )
-complaints = broken.check(seed=1)
-print(complaints)
+found = broken.check(seed=1)
+print(found)
 
 # %% [markdown]
 # ## 2. A function of one vector
@@ -144,9 +144,9 @@ print(totals(torch.tensor([[50.0, 2.0]]), seed=1))
 # %% [markdown]
 # ## 6. Four times the same
 #
-# At one parameter vector, 300 data sets of each: a two-sample test of energies compares them with
-# those of the first. A p-value is uniform where two simulators are the same; the last line shows
-# that the test sees a half-life that is wrong by a tenth.
+# At one parameter vector, 300 data sets of each: a two-sample test by the energy distance compares
+# them with those of the first. A p-value is uniform where two simulators are the same; the last
+# line shows that the test detects a half-life that is wrong by a tenth.
 
 # %%
 theta = torch.tensor([[50.0, 2.0]]).repeat(300, 1)
@@ -165,7 +165,7 @@ print(f"{'wrong h':12} p = {p_wrong:.3f}")
 # `lfi.fit_surrogate`, and, as a file with `prior` and `simulate`, `lfi run my_simulator.py`.
 
 # %%
-assert decay.check(seed=1).ok and "all rows of a batch" in str(complaints)
+assert decay.check(seed=1).ok and "all rows of a batch" in str(found)
 raised = simulations.status == "error"
 assert np.array_equal(raised, (simulations.theta[:, 1] < 1.1).numpy()) and raised.any()
 assert all(p > 0.001 for p in p_values.values())  # false once in 1,000 for each

@@ -4,8 +4,9 @@
 # **Question.** A simulation takes a second, and you need a hundred thousand. How do you use all
 # the processors you can get, stop and go on, and still publish numbers that others can repeat?
 #
-# **Answer.** Give `simulate` workers, a store, or an executor. Whoever computes, in whatever order
-# and however often interrupted: the same seed gives the same simulations, bit for bit.
+# **Answer.** Give `simulate` workers, a store, or an executor. Wherever they are computed, in
+# whatever order and however often interrupted: the same seed gives the same simulations, bit for
+# bit.
 #
 # You need: `pip install 'lfi[cluster]'` for the part on Dask. You will meet: `workers`, `timeout`,
 # `store`, `executor`.

@@ -95,6 +95,14 @@ class Prior:
             parts[MAX_SHOWN - 1 : -1] = [f"{self.dim - MAX_SHOWN} more"]
         return f"Prior({', '.join(parts + ['truncated'] * self.truncated)})"
 
+    def describe(self) -> str:
+        """Return the parameters with their bounds, a line each, in words."""
+        kind = "independent" if isinstance(self.distribution, ProductDistribution) else "joint"
+        bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
+        lines = [f"{name} in ({low:.4g}, {high:.4g})" for name, low, high in bounds]
+        head = f"{kind} prior of {self.dim} parameters" + ", truncated" * self.truncated
+        return "\n".join([head, *lines])
+
     def sample(
         self, n: int, *, seed: int | np.random.Generator | None = None
     ) -> Float[Tensor, "n dim"]:

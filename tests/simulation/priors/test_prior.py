@@ -481,3 +481,14 @@ def test_a_wrong_number_of_columns_is_refused():
 def test_a_prior_is_taken_as_it_is():
     prior = one(Normal(0.0, 1.0))
     assert as_prior(prior) is prior
+
+
+def test_priors_are_shown_on_one_screen():
+    small = as_prior({"a": Normal(0.0, 1.0), "b": Uniform(0.0, 1.0)}).truncate([0, 0], [1, 0.5])
+    assert repr(small) == "Prior(a in (0, 1), b in (0, 0.5), truncated)"
+    assert small.describe() == (
+        "independent prior of 2 parameters, truncated\na in (0, 1)\nb in (0, 0.5)"
+    )
+    large = as_prior({f"p{i}": Normal(0.0, 1.0) for i in range(100)})
+    assert repr(large).endswith("p4 in (-inf, inf), 94 more, p99 in (-inf, inf))")
+    assert as_prior(correlated()).describe().startswith("joint prior of 2 parameters\n")
