@@ -5,10 +5,10 @@
 # patients of another age, in another season, on larger tumours. What is measured depends on $x$ as
 # it always did; only $x$ has moved, from $q$ to $p$. Can the old data still be used?
 #
-# **Answer.** Yes, weighed by the density ratio: $\mathrm{E}_p[\ell] = \mathrm{E}_q[r \ell]$ for any
-# loss $\ell$, with $r = p/q$. The ratio is learnt from $x$ alone: no measurement of the new
+# **Answer.** Yes, weighted by the density ratio: $\mathrm{E}_p[\ell] = \mathrm{E}_q[r \ell]$ for
+# any loss $\ell$, with $r = p/q$. The ratio is learnt from $x$ alone: no measurement of the new
 # population is needed. It helps where the model is too simple for both populations at once; it
-# costs where the model is right, and where almost no old point looks like a new one. Both are seen
+# costs where the model is right, and where almost no old point looks like a new one. Both are known
 # beforehand, or measured below.
 #
 # You need: nothing. You will meet: `KernelRatio`, `relative_ratio`, `importance_weights`,
@@ -140,7 +140,7 @@ known, gain_known, error_known = study(plain)
 # the mean area of the cell nuclei. A line is too simple: area grows as the radius squared. We train
 # where large nuclei were rarely sampled, and predict for all: half of the patients are the new
 # population, and of the other half we keep each with a probability that falls with the radius.
-# Only the new patients' *radii* are used, to learn the ratio; their areas judge the result.
+# Only the new patients' *radii* are used, to learn the ratio; their areas validate the result.
 
 # %%
 

@@ -65,7 +65,7 @@ for step, distance in generator.history.columns["held-out"][::4]:
 samples_plot(data, moments)
 
 # %% [markdown]
-# The energy distance took no part in training: it is an independent judge. The picture has samples
+# The energy distance took no part in training: it is an independent check. The picture has samples
 # as training went: a cloud, then lumps around the modes and one amid them, which draw together.
 #
 # ## 2. The same game by other rules

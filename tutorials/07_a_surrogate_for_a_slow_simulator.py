@@ -32,7 +32,7 @@ print(training.names, tuple(training.x.shape))
 # %% [markdown]
 # ## 1. Training
 #
-# One call. Counts are seen to be counts and never to be negative; that nobody beyond 500 can be
+# One call. Counts are recognised as counts that are never negative; that nobody beyond 500 can be
 # infected is ours to say. A Gaussian of each $\theta$ is fitted first; then a critic tells
 # simulations from draws at the same $\theta$, and the generator learns to mislead it.
 
@@ -129,7 +129,7 @@ print(program(theta[:1].expand(3, 2), z).shape)
 # %% [markdown]
 # ## In short
 #
-# A surrogate is worth what a test on held-out simulations says of it. This one, of 2,000
+# Trust a surrogate as far as a test on held-out simulations reaches. This one, of 2,000
 # simulations and seconds of training, is close, and not the simulator.
 
 # %%

@@ -24,7 +24,7 @@ torch.set_num_threads(1)  # small networks run faster so
 # %% [markdown]
 # ## 1. A problem whose answer we know
 #
-# Two parameters with standard normal priors, seen with noise of half a unit. The posterior is
+# Two parameters with standard normal priors, observed with noise of half a unit. The posterior is
 # Gaussian with mean $0.8\,x$ and variance $0.2$, so every fit can be held against it: by the
 # divergence of the truth from the fit, on a grid.
 

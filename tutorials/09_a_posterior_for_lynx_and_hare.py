@@ -45,9 +45,9 @@ print(checks)
 # ## 2. Two rounds
 #
 # Each round fits q(x | theta), a flow of the 42 counts given the eight parameters. The posterior of
-# the first places a box; the prior is truncated to it, and the second round simulates inside.
-# Nothing needs correcting: in the box the posterior is the same. The settings here are made for a
-# few minutes; the default trains longer.
+# the first finds bounds; the prior is truncated to them, and the second round simulates inside.
+# Nothing needs correcting: between the bounds the posterior is the same. The settings here are made
+# for a few minutes; the default trains longer.
 
 # %%
 quick = lfi.SurrogateLikelihood(
@@ -87,8 +87,8 @@ print(f"{inside:.0%} of the counts lie in their 90% bands")
 # %% [markdown]
 # ## 4. How far is it from exact?
 #
-# This simulator's likelihood happens to be known, so the surrogate can be judged, and corrected:
-# each draw is weighed by the exact likelihood over the surrogate's.
+# This simulator's likelihood happens to be known, so the surrogate can be validated, and corrected:
+# each draw is weighted by the exact likelihood over the surrogate's.
 
 # %%
 excess = lynx_hare.log_likelihood(theta, x_obs) - posterior.log_likelihood(theta, x_obs)
