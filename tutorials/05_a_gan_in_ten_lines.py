@@ -234,7 +234,8 @@ axes[0].set_title("the critic that trained the generator")
 
 # %%
 fresh = generator.sample(10_000, seed=3)
-ratio = lfi.fit_ratio(data, fresh, members=1, steps=100, seed=4)
+quick = lfi.TrainSettings(steps=100)
+ratio = lfi.fit_ratio(data, fresh, members=1, settings=quick, seed=4)
 honest = ratio.log_ratio(plane).reshape(120, 120).T
 axes[1].contourf(line, line, honest.clamp(-6, 6), 30, cmap="RdBu_r")
 axes[1].scatter(*samples[:500].T, s=2, color="black")

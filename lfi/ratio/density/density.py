@@ -28,7 +28,7 @@ from torch.distributions import Distribution
 
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.numerics.arrays import Samples, as_sample
-from lfi.ratio.density.importance_resampling import WeightedDraws, weighted_draws
+from lfi.ratio.density.importance_resampling import ReferenceSamples, sample_reference
 from lfi.ratio.density.reference import WideT
 from lfi.ratio.neural.calibration import Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
@@ -82,7 +82,7 @@ class RatioDensity(Described, Saved):
         h = self.log_prob(x).detach()
         return Estimate(float(h.mean()), float(h.std()) / math.sqrt(len(h)))
 
-    def weighted_draws(self, n: int, *, seed: int | None = None) -> WeightedDraws:
+    def weighted_samples(self, n: int, *, seed: int | None = None) -> ReferenceSamples:
         """Return weighted draws of the reference, enough for n samples, with k-hat and their ESS.
 
         Args:
@@ -95,7 +95,7 @@ class RatioDensity(Described, Saved):
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
         seed = fresh(seed)
-        return weighted_draws(
+        return sample_reference(
             self.ratio.log_ratio,
             lambda batch, index: draw(self.reference, batch, child(seed, index)),
             n,
@@ -105,7 +105,7 @@ class RatioDensity(Described, Saved):
         """Return n samples, resampled from draws of the reference by their weights.
 
         A draw may come twice. Where the data fill so small a part of the reference that a million
-        draws have an effective sample size below a few times n, many do: `weighted_draws` tells,
+        draws have an effective sample size below a few times n, many do: `weighted_samples` tells,
         by `ess` and `khat`.
 
         Args:
@@ -113,7 +113,7 @@ class RatioDensity(Described, Saved):
             seed: None takes fresh entropy.
         """
         seed = fresh(seed)
-        return self.weighted_draws(n, seed=child(seed, 0)).resample(n, child(seed, 1))
+        return self.weighted_samples(n, seed=child(seed, 0)).resample(n, child(seed, 1))
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if not isinstance(self.reference, WideT):

@@ -22,7 +22,7 @@ from lfi.runtime import Described, torch_rng
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class WeightedDraws(Described):
+class ReferenceSamples(Described):
     """Samples of q with smoothed weights.
 
     Attributes:
@@ -50,7 +50,7 @@ class WeightedDraws(Described):
         return self.x[systematic_resampling(self.log_weights[None], n, torch_rng(seed))[0]]
 
 
-def weighted_draws(
+def sample_reference(
     log_ratio: Callable[[Tensor], Tensor],
     draw: Callable[[int, int], Tensor],
     n: int,
@@ -58,7 +58,7 @@ def weighted_draws(
     target_ess: float = 4.0,
     max_draws: int = 2**20,
     chunk: int = 2**16,
-) -> WeightedDraws:
+) -> ReferenceSamples:
     """Draw from q until the effective sample size is a multiple of n, or there are 2^20 draws.
 
     Args:
@@ -75,7 +75,7 @@ def weighted_draws(
 
     Example:
         >>> draw = lambda chunk, i: torch.randn(chunk, generator=torch.Generator().manual_seed(i))
-        >>> draws = weighted_draws(lambda x: x - 0.5, draw, 1_000)  # N(1, 1) from N(0, 1)
+        >>> draws = sample_reference(lambda x: x - 0.5, draw, 1_000)  # N(1, 1) from N(0, 1)
         >>> round(draws.resample(1_000, seed=1).mean().item())
         1
     """
@@ -91,4 +91,4 @@ def weighted_draws(
         raise ValueError("the ratio is not finite at any sample")
     smoothed, khat = pareto_smooth(log_weights)
     ess = float(effective_sample_size(smoothed))
-    return WeightedDraws(torch.cat(parts), smoothed, float(khat), ess)
+    return ReferenceSamples(torch.cat(parts), smoothed, float(khat), ess)

@@ -109,7 +109,7 @@ def test_samples_have_the_data_s_moments(gaussian):
     assert ((x.mean(0) - truth.mean) / truth.stddev).abs().max() < allowed
     assert (x.std(0) / truth.stddev - 1).abs().max() < allowed
     assert torch.equal(density.sample(5, seed=1), density.sample(5, seed=1))
-    assert density.weighted_draws(n, seed=1).ess >= 4 * n
+    assert density.weighted_samples(n, seed=1).ess >= 4 * n
 
 
 def test_densities_are_saved_and_loaded(gaussian, tmp_path):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lfi.ratio.density.importance_resampling import weighted_draws
+from lfi.ratio.density.importance_resampling import sample_reference
 
 CHUNK, MAX_DRAWS = 2**16, 2**20  # by default
 
@@ -20,7 +20,7 @@ def narrow(sd):
 
 
 def test_samples_of_q_become_samples_of_p():
-    draws = weighted_draws(narrow(0.5), normal, 2_000)
+    draws = sample_reference(narrow(0.5), normal, 2_000)
     assert len(draws.x) == CHUNK
     # E[w]^2 / E[w^2] = sd^2 sqrt(2/sd^2 - 1), and weights below 2 err by some 1/sqrt(CHUNK)
     assert draws.ess / CHUNK == pytest.approx(0.25 * math.sqrt(7), rel=0.03)
@@ -32,26 +32,26 @@ def test_samples_of_q_become_samples_of_p():
 
 def test_a_constant_in_the_ratio_changes_nothing():
     plain, shifted = (
-        weighted_draws(lambda x, c=c: narrow(0.5)(x) + c, normal, 100) for c in (0, 300)
+        sample_reference(lambda x, c=c: narrow(0.5)(x) + c, normal, 100) for c in (0, 300)
     )
     torch.testing.assert_close(plain.log_weights, shifted.log_weights)
 
 
 def test_draws_are_added_until_they_suffice_or_there_are_a_million():
-    some = weighted_draws(narrow(0.05), normal, 3_000)
+    some = sample_reference(narrow(0.05), normal, 3_000)
     assert CHUNK < len(some.x) < MAX_DRAWS
     assert some.ess > 0.9 * 4 * 3_000
-    lost = weighted_draws(narrow(1e-4), normal, 3_000)
+    lost = sample_reference(narrow(1e-4), normal, 3_000)
     assert len(lost.x) == MAX_DRAWS
     assert lost.ess < 3_000
 
 
 def test_equal_seeds_draw_equal_samples():
-    draws = weighted_draws(narrow(0.5), normal, 10)
+    draws = sample_reference(narrow(0.5), normal, 10)
     assert torch.equal(draws.resample(10, seed=3), draws.resample(10, seed=3))
     assert not torch.equal(draws.resample(10, seed=3), draws.resample(10, seed=4))
 
 
 def test_a_ratio_that_is_nowhere_finite_is_refused():
     with pytest.raises(ValueError, match="not finite"):
-        weighted_draws(lambda x: torch.full((len(x),), -torch.inf), normal, 10)
+        sample_reference(lambda x: torch.full((len(x),), -torch.inf), normal, 10)
