@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.abc.summaries import Summary, summarised
+from lfi.numerics.checks import check_number
 from lfi.numerics.ridge import fit_ridge
 
 FLOOR = 1e-12  # of squared residuals, as a share of their mean: their logarithm is finite
@@ -47,6 +48,9 @@ class LocalLinear:
 
     summary: Summary | None = None
     ridge: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_number("ridge", self.ridge, minimum=0)
 
     def __call__(
         self,
@@ -75,6 +79,9 @@ class Heteroscedastic:
 
     summary: Summary | None = None
     ridge: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_number("ridge", self.ridge, minimum=0)
 
     def __call__(
         self,

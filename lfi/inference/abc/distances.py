@@ -34,6 +34,7 @@ from torch import Tensor
 
 from lfi.comparison import Discrepancy
 from lfi.inference.types import WeightedDraws
+from lfi.numerics.checks import check_instance, check_whole
 
 ROWS = 4096  # data sets that go through a summary or a ratio in one call
 
@@ -83,6 +84,10 @@ class SampleDistance:
 
     discrepancy: Discrepancy
     max_entries: int = 2**22
+
+    def __post_init__(self) -> None:
+        check_instance("discrepancy", self.discrepancy, Discrepancy)
+        check_whole("max_entries", self.max_entries)
 
     @property
     def adaptive(self) -> bool:
@@ -141,6 +146,10 @@ class FittedRatio:
     posterior: HasWeightedDraws
     prior_draws: int = 512
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_instance("posterior", self.posterior, HasWeightedDraws)
+        check_whole("prior_draws", self.prior_draws, minimum=2)
 
     @property
     def adaptive(self) -> bool:

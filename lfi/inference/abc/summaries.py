@@ -33,6 +33,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.abc.distances import ROWS, DistanceFunction, check_same_shape
+from lfi.numerics.checks import check_number
 from lfi.numerics.ridge import fit_ridge
 
 Summary = Callable[[Float[Tensor, " n *event"]], Float[Tensor, "n k"]]
@@ -138,6 +139,9 @@ class SemiAutomatic:
     regression: object = None
     ridge: float = 1e-3
     adaptive: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("ridge", self.ridge, minimum=0)
 
     def fit_from_data(
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, " n *event"]

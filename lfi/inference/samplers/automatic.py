@@ -13,9 +13,11 @@ import torch
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.differential_evolution import DifferentialEvolution
 from lfi.inference.samplers.importance import Importance, resampled
+from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, torch_rng
 
 MAX_KHAT = 0.7  # Pareto k above which importance weights are not relied on alone
@@ -59,6 +61,13 @@ class Automatic:
     importance: Importance = Importance()
     chains: ContinuesFromSamples = DifferentialEvolution()
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_instance("importance", self.importance, Importance)
+        check_instance(
+            "chains", self.chains, ContinuesFromSamples, "a sampler such as lfi.samplers.HMC()"
+        )
+        check_settings(self)
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""

@@ -25,6 +25,7 @@ from torch import Tensor
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.convergence import GROUPS, nested_r_hat
 from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
@@ -88,6 +89,9 @@ class DifferentialEvolution:
     min_steps: int = 40
     max_steps: int = 400
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, steps=True)
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""

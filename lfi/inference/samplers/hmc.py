@@ -27,9 +27,11 @@ from torch import Tensor
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.convergence import many_chains_ess, nested_r_hat
 from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.checks import check_share
 from lfi.runtime import child, fresh, torch_rng
 
 MIN_CHAINS = 64  # nested R-hat compares groups of them
@@ -69,6 +71,11 @@ class HMC:
     max_leapfrog_steps: int = 8
     target_acceptance: float = 0.8
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        whole = ("chains", "max_leapfrog_steps")
+        check_settings(self, whole=whole, whole_or_zero=("warmup",), steps=True)
+        check_share("target_acceptance", self.target_acceptance)
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, adaptive_importance
+from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
@@ -44,6 +45,9 @@ class Importance:
     target_ess: float = 2.5
     max_samples: int = 2**18
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, whole=("max_samples",), positive=("target_ess",))
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""

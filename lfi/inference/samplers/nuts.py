@@ -19,9 +19,11 @@ from torch import Tensor
 
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.checks import check_positive
 from lfi.runtime import child, fresh, torch_rng
 from lfi.runtime.seeds import isolated
 
@@ -59,6 +61,10 @@ class NUTS:
     trajectory: float | None = None
     start: Importance = Importance(target_ess=0.1, max_samples=2**16)
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, whole=("chains",), whole_or_zero=("warmup",))
+        check_positive("trajectory", self.trajectory, optional=True)
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""

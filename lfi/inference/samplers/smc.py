@@ -30,10 +30,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lfi.inference.samplers.differential_evolution import differential_evolution_step, run_chains
+from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
+from lfi.numerics.checks import check_share
 from lfi.numerics.resampling import systematic_resampling, take_rows
 from lfi.runtime import fresh, numpy_rng, torch_rng
 
@@ -69,6 +71,10 @@ class SMC:
     min_steps: int = 20
     max_steps: int = 200
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        check_share("min_ess", self.min_ess)
+        check_settings(self, whole_or_zero=("steps",), steps=True)
 
     @torch.no_grad()
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:

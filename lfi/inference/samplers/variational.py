@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, smoothed_samples
 from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
@@ -70,6 +71,11 @@ class Variational:
     max_samples: int = 2**17
     start: Importance = Importance(target_ess=0.2, max_samples=2**16)
     time_limit: float = 600.0
+
+    def __post_init__(self) -> None:
+        whole = ("batch", "transforms", "width", "max_samples")
+        positive = ("learning_rate", "target_ess")
+        check_settings(self, whole=whole, whole_or_zero=("steps",), positive=positive)
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""

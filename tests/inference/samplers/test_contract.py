@@ -146,3 +146,22 @@ def test_weights_that_are_no_numbers_are_refused(sampler):
     broken = replace(target, pair=lambda theta, x: target.pair(theta, x) * torch.nan)
     with pytest.raises(ValueError, match="observation 0 is NaN"):
         sampler(broken, 10, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "changes", "error", "message"),
+    [
+        (lfi.samplers.Importance, {"max_samples": 0}, ValueError, "max_samples must be at least 1"),
+        (lfi.samplers.Importance, {"target_ess": -1.0}, ValueError, "target_ess must be positive"),
+        (lfi.samplers.DifferentialEvolution, {"min_steps": 500}, ValueError, "at most 400"),
+        (lfi.samplers.HMC, {"target_acceptance": 1.0}, ValueError, "lie between 0 and 1"),
+        (lfi.samplers.NUTS, {"trajectory": 0.0}, ValueError, "trajectory must be positive"),
+        (lfi.samplers.SMC, {"min_ess": "half"}, TypeError, "min_ess"),
+        (lfi.samplers.Variational, {"width": 2.5}, TypeError, "width"),
+        (lfi.samplers.Automatic, {"chains": lfi.samplers.HMC}, TypeError, "chains"),
+        (lfi.samplers.Automatic, {"time_limit": 0}, ValueError, "time_limit must be positive"),
+    ],
+)
+def test_settings_are_checked_when_they_are_made(sampler, changes, error, message):
+    with pytest.raises(error, match=message):
+        sampler(**changes)
