@@ -198,7 +198,7 @@ def check_observation(
             return embed(rows.to(torch.float32))
 
     rng = torch_rng(seed, 0)
-    novelty = Novelty.learn(x, embed=None if embed is None else embedded, rng=rng)
+    novelty = Novelty.fit_from_data(x, embed=None if embed is None else embedded, rng=rng)
     return ObservationChecks(
         x_obs=x_obs,
         p_value=novelty.p_values(x_obs),

@@ -193,7 +193,7 @@ def fit_generators(
         kind = type(networks[0]).__name__
         raise TypeError(f"generator: {kind} has no `noise(n, rng)`, which draws what it maps")
     standardise = Standardise(shape)
-    standardise.learn(x, alike=2 if is_image(shape) else 0)
+    standardise.fit_from_data(x, shared_axes=2 if is_image(shape) else 0)
     rows = (standardise(x),) if encode is None else (standardise(x), encode(condition))
     train, held_out = hold_out(
         rows, settings.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT

@@ -1,6 +1,9 @@
 """Networks: critics, generators, standardisation, and the files they are kept in."""
 
-from lfi.networks.columns import Columns as Columns
+from lfi.networks.conditional_flows import (
+    LikelihoodEstimator as LikelihoodEstimator,
+    PosteriorEstimator as PosteriorEstimator,
+)
 from lfi.networks.critics.ensemble import (
     EnsembleCritic as EnsembleCritic,
     ValidCritic as ValidCritic,
@@ -22,6 +25,10 @@ from lfi.networks.critics.nested import (
 from lfi.networks.critics.pair import PairCritic as PairCritic, size_of as size_of
 from lfi.networks.critics.telescoping import Bridges as Bridges
 from lfi.networks.critics.vector import VectorCritic as VectorCritic
+from lfi.networks.data_transforms import (
+    BoundedTransform as BoundedTransform,
+    ColumnBijection as ColumnBijection,
+)
 from lfi.networks.embeddings import (
     ImageEmbedding as ImageEmbedding,
     SeriesEmbedding as SeriesEmbedding,

@@ -51,12 +51,12 @@ class SetEmbedding(nn.Module):
         self.size, self.plain = size, len(x_shape) == 1
         self.d = 1 if self.plain else x_shape[1]
         self.features = Features((self.d,))
-        self.each = Tower(self.features.size, width, width=width, depth=1)
-        self.all = Tower(2 * width, size, width=width, depth=1)
+        self.each = Tower(self.features.size, width, width=width, layers=1)
+        self.all = Tower(2 * width, size, width=width, layers=1)
 
-    def learn(self, x: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, all members alike."""
-        self.features.learn(x.reshape(-1, self.d))
+        self.features.fit_from_data(x.reshape(-1, self.d))
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the embedding of (..., members, d) or (..., members)."""
@@ -96,9 +96,9 @@ class _Convolved(nn.Module):
         left = width * int(torch.Size(axes).numel())
         self.last = nn.Sequential(linear(left, width), nn.SiLU(), linear(width, size))
 
-    def learn(self, x: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, (n, channels, *axes), by channel."""
-        self.features.learn(self._channels_last(x).reshape(-1, self.channels))
+        self.features.fit_from_data(self._channels_last(x).reshape(-1, self.channels))
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the embedding of (..., channels, *axes)."""
@@ -131,9 +131,9 @@ class SeriesEmbedding(nn.Module):
         channels = 1 if self.plain else x_shape[0]
         self.net = _Convolved(channels, x_shape[-1:], size=size, width=width, convolution=conv1d)
 
-    def learn(self, x: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data."""
-        self.net.learn(x.unsqueeze(-2) if self.plain else x)
+        self.net.fit_from_data(x.unsqueeze(-2) if self.plain else x)
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the embedding, (..., size)."""
@@ -161,9 +161,9 @@ class ImageEmbedding(nn.Module):
         channels = 1 if self.plain else x_shape[0]
         self.net = _Convolved(channels, x_shape[-2:], size=size, width=width, convolution=conv2d)
 
-    def learn(self, x: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data."""
-        self.net.learn(x.unsqueeze(-3) if self.plain else x)
+        self.net.fit_from_data(x.unsqueeze(-3) if self.plain else x)
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the embedding, (..., size)."""

@@ -1,15 +1,15 @@
-"""Conditional flows: generators y = G(z, given) whose density is exact.
+"""Conditional normalising flows: exact densities, and samples y = G(z, condition).
 
-From data to noise, a flow first whitens and then bends,
+From data to noise, an affine map is followed by splines,
 
-    v = B(given) (y - m(given)),        B lower triangular, its diagonal positive,
-    z = s_k o ... o s_1 (v; given),     s_i monotonic splines of some entries given the others,
+    v = B(c) (y - m(c)),            B lower triangular, its diagonal positive,
+    z = s_k o ... o s_1 (v; c),     s_i monotonic splines of some entries, by a network of the rest,
 
-    log q(y | given) = log N(z; 0, 1) + log |dz/dy|.
+    log q(y | c) = log N(z; 0, 1) + log |dz/dy|,     c the condition.
 
-The mean m is linear in what is given plus a network. Training starts where the network and the
-splines do nothing and m and B are those of a linear regression: a linear Gaussian model costs
-nothing to learn, and a flow is only asked for what departs from it.
+The mean m is linear in the condition plus a network. Training starts where the network and the
+splines are zero and m and B are those of a linear regression, so that a linear Gaussian model needs
+no training.
 
 References:
     Dinh, Sohl-Dickstein & Bengio, Density estimation using Real NVP, 2017. arXiv:1605.08803
@@ -26,7 +26,7 @@ from zuko.transforms import MonotonicRQSTransform
 from lfi.networks.residual import Block, layer_norm, linear, trunk
 
 BOUND = 6.0  # standard deviations: beyond them splines are the identity
-DENSE = 32  # entries up to which the whole triangle of B depends on what is given
+DENSE = 32  # entries up to which all of B depends on the condition
 LARGEST = 10.0  # of the log scales that the network adds
 RIDGES = [10.0**k for k in range(-8, 2)]  # of the regression that training starts from, per row
 
@@ -68,21 +68,23 @@ def regression(
 
 
 class Whitening(nn.Module):
-    """v = B(given) (y - m(given)): a Gaussian whose mean and covariance depend on what is given."""
+    """v = B(condition) (y - m(condition)): a Gaussian with a mean and covariance by networks."""
 
-    def __init__(self, size: int, given: int, width: int) -> None:
+    def __init__(self, size: int, condition: int, width: int) -> None:
         super().__init__()
         self.size = size
-        self.linear = linear(given, size)
+        self.linear = linear(condition, size)
         self.root = nn.Parameter(torch.eye(size, dtype=torch.float32))
         self.mean, self.log_scale = zero(linear(width, size)), zero(linear(width, size))
         rows, columns = torch.tril_indices(size, size, -1)
         self.register_buffer("place", rows * size + columns, persistent=False)
         self.mix = zero(linear(width, len(self.place))) if 1 < size <= DENSE else None
 
-    def learn(self, y: Float[Tensor, "n size"], given: Float[Tensor, "n given"]) -> None:
-        """Start from the linear regression of y on what is given, and its residuals."""
-        coefficients, intercept, residuals = regression(given.double(), y.double())
+    def fit_from_data(
+        self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
+    ) -> None:
+        """Start from the linear regression of y on the condition, and its residuals."""
+        coefficients, intercept, residuals = regression(condition.double(), y.double())
         covariance = residuals.T @ residuals / len(y)
         covariance = covariance + torch.diag(1e-10 * y.double().var(0, correction=0) + 1e-30)
         with torch.no_grad():
@@ -91,10 +93,10 @@ class Whitening(nn.Module):
             self.root.copy_(torch.linalg.inv(torch.linalg.cholesky(covariance)))
 
     def parts(
-        self, given: Float[Tensor, "n given"], context: Float[Tensor, "n width"]
+        self, condition: Float[Tensor, "n condition"], context: Float[Tensor, "n width"]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return m, the log scales added, the unit lower triangle applied last, and log |B|."""
-        mean = self.linear(given) + self.mean(context)
+        mean = self.linear(condition) + self.mean(context)
         log_scale = LARGEST * torch.tanh(self.log_scale(context) / LARGEST)
         diagonal = self.root.diagonal()
         if self.mix is None:
@@ -106,18 +108,18 @@ class Whitening(nn.Module):
         return mean, log_scale, triangle, log_scale.sum(1) + diagonal.abs().log().sum()
 
     def forward(
-        self, y: Float[Tensor, "n size"], given: Tensor, context: Tensor
+        self, y: Float[Tensor, "n size"], condition: Tensor, context: Tensor
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
         """Return v and log |dv/dy|."""
-        mean, log_scale, triangle, log_det = self.parts(given, context)
+        mean, log_scale, triangle, log_det = self.parts(condition, context)
         v = ((y - mean) @ self.root.tril().T) * log_scale.exp()
         return (triangle @ v[..., None]).squeeze(-1), log_det
 
     def inverse(
-        self, v: Float[Tensor, "n size"], given: Tensor, context: Tensor
+        self, v: Float[Tensor, "n size"], condition: Tensor, context: Tensor
     ) -> Float[Tensor, "n size"]:
         """Return y."""
-        mean, log_scale, triangle, _ = self.parts(given, context)
+        mean, log_scale, triangle, _ = self.parts(condition, context)
         v = torch.linalg.solve_triangular(triangle, v[..., None], upper=False).squeeze(-1)
         v = v * (-log_scale).exp()
         return torch.linalg.solve_triangular(self.root.tril(), v.T, upper=False).T + mean
@@ -159,95 +161,98 @@ class SplineCoupling(nn.Module):
 
 
 class ConditionalFlow(nn.Module):
-    """q(y | given), y and what is given being of order one.
+    """q(y | condition), y and the condition being of order one.
 
     Attributes:
         spec: The arguments, to build the same network again.
-        bent: Whether the splines are in use; without them q is Gaussian.
+        splines_active: Whether the splines are in use; without them q is Gaussian.
 
     Example:
         >>> flow = ConditionalFlow(3, 2, width=16)
-        >>> z, given = flow.noise(5, torch.Generator().manual_seed(0)), torch.zeros(5, 2).float()
-        >>> y = flow(z, given)
-        >>> y.shape, flow.log_prob(y, given).shape
+        >>> z = flow.noise(5, torch.Generator().manual_seed(0))
+        >>> condition = torch.zeros(5, 2).float()
+        >>> y = flow(z, condition)
+        >>> y.shape, flow.log_prob(y, condition).shape
         (torch.Size([5, 3]), torch.Size([5]))
     """
 
     def __init__(
         self,
         size: int,
-        given: int,
+        condition: int,
         *,
         width: int = 64,
-        depth: int = 2,
-        layers: int = 4,
+        layers: int = 2,
+        couplings: int = 4,
         bins: int = 8,
     ) -> None:
         super().__init__()
         self.spec = {
             "size": size,
-            "given": given,
+            "condition": condition,
             "width": width,
-            "depth": depth,
             "layers": layers,
+            "couplings": couplings,
             "bins": bins,
         }
-        self.size, self.given = size, given
-        self.first, self.rest = linear(given, width), trunk(width, depth, width)
-        self.whitening = Whitening(size, given, width)
+        self.size, self.condition = size, condition
+        self.first, self.rest = linear(condition, width), trunk(width, layers, width)
+        self.whitening = Whitening(size, condition, width)
         self.couplings = nn.ModuleList(
-            SplineCoupling(moved(size, layer), width, bins) for layer in range(layers)
+            SplineCoupling(moved(size, layer), width, bins) for layer in range(couplings)
         )
-        self.register_buffer("bent", torch.tensor(True))
+        self.register_buffer("splines_active", torch.tensor(True))
 
     @property
     def used(self) -> list[SplineCoupling]:
         """The couplings in use, from data to noise."""
-        return list(self.couplings) if self.bent else []
+        return list(self.couplings) if self.splines_active else []
 
-    def learn(self, y: Float[Tensor, "n size"], given: Float[Tensor, "n given"]) -> None:
-        """Start from the linear regression of y on what is given."""
-        self.whitening.learn(y, given)
+    def fit_from_data(
+        self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
+    ) -> None:
+        """Start from the linear regression of y on the condition."""
+        self.whitening.fit_from_data(y, condition)
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n standard normal vectors, on the CPU."""
         return torch.randn(n, self.size, generator=rng, dtype=torch.float32)
 
-    def embed(self, given: Float[Tensor, "n given"]) -> Float[Tensor, "n embedded"]:
-        """Return all that the flow needs of what is given, to be used for many y."""
-        return torch.cat([given, self.rest(self.first(given))], dim=1)
+    def embed(self, condition: Float[Tensor, "n condition"]) -> Float[Tensor, "n embedded"]:
+        """Return all that the flow needs of the condition, to be used for many y."""
+        return torch.cat([condition, self.rest(self.first(condition))], dim=1)
 
     def generate(
         self, z: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
     ) -> Float[Tensor, "n size"]:
-        """Return G(z, given), what is given being embedded."""
-        given, context = embedded[:, : self.given], embedded[:, self.given :]
+        """Return G(z, condition), the condition being embedded."""
+        condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
         for coupling in reversed(self.used):
             z = coupling.inverse(z, context)
-        return self.whitening.inverse(z, given, context)
+        return self.whitening.inverse(z, condition, context)
 
     def log_density(
         self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
     ) -> Float[Tensor, " n"]:
-        """Return the log density, what is given being embedded."""
-        given, context = embedded[:, : self.given], embedded[:, self.given :]
-        z, log_det = self.whitening(y, given, context)
+        """Return the log density, the condition being embedded."""
+        condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
+        z, log_det = self.whitening(y, condition, context)
         for coupling in self.used:
             z, log_slope = coupling(z, context)
             log_det = log_det + log_slope
         return log_det - z.square().sum(1) / 2 - self.size / 2 * math.log(2 * math.pi)
 
     def forward(
-        self, z: Float[Tensor, "n size"], given: Float[Tensor, "n given"]
+        self, z: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, "n size"]:
-        """Return G(z, given), differentiable in both."""
-        return self.generate(z, self.embed(given))
+        """Return G(z, condition), differentiable in both."""
+        return self.generate(z, self.embed(condition))
 
     def log_prob(
-        self, y: Float[Tensor, "n size"], given: Float[Tensor, "n given"]
+        self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, " n"]:
         """Return the log density."""
-        return self.log_density(y, self.embed(given))
+        return self.log_density(y, self.embed(condition))
 
 
 def moved(size: int, layer: int) -> list[bool]:

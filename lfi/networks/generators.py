@@ -1,7 +1,6 @@
-"""Generators: networks that turn noise, and what is given, into samples.
+"""Generators of vectors: x = G(z, condition), with noise z drawn apart.
 
-The reparametrisation trick is their face: x = G(z, given) with z drawn apart, so that a loss of x
-has a gradient in the network and in what is given.
+By this reparametrisation a loss of x has a gradient in the network and in the condition.
 """
 
 import torch
@@ -12,10 +11,10 @@ from lfi.networks.residual import linear, trunk
 
 
 class VectorGenerator(nn.Module):
-    """y = net(z, given) + exp(s(given)) z: a conditional Gaussian that a network bends.
+    """y = net(z, condition) + exp(s(condition)) z: a conditional Gaussian plus a network.
 
     The noise is as wide as y and enters it directly, so that training starts from samples that
-    already spread in every direction, and no direction can be lost.
+    already vary in every direction, and no direction can be lost.
 
     Attributes:
         spec: The arguments, to build the same network again.
@@ -28,44 +27,52 @@ class VectorGenerator(nn.Module):
     """
 
     def __init__(
-        self, size: int, given: int = 0, *, width: int = 96, depth: int = 3, spread: float = -1.0
+        self,
+        size: int,
+        condition: int = 0,
+        *,
+        width: int = 96,
+        layers: int = 3,
+        initial_log_scale: float = -1.0,
     ) -> None:
         super().__init__()
         self.spec = {
             "size": size,
-            "given": given,
+            "condition": condition,
             "width": width,
-            "depth": depth,
-            "spread": spread,
+            "layers": layers,
+            "initial_log_scale": initial_log_scale,
         }
         self.size = size
-        self.first, self.rest = linear(size + given, width), trunk(width, depth, size)
-        if given:
-            self.log_scale = nn.Sequential(linear(given, width), nn.SiLU(), linear(width, size))
+        self.first, self.rest = linear(size + condition, width), trunk(width, layers, size)
+        if condition:
+            self.log_scale = nn.Sequential(linear(condition, width), nn.SiLU(), linear(width, size))
         else:
-            self.log_scale = nn.Parameter(torch.full((size,), spread, dtype=torch.float32))
-        with torch.no_grad():  # start close to the Gaussian, by default of a third of the spread
+            self.log_scale = nn.Parameter(
+                torch.full((size,), initial_log_scale, dtype=torch.float32)
+            )
+        with torch.no_grad():  # start close to the Gaussian, by default of a third of the scale
             self.rest[-1].weight.mul_(0.1)
-            if given:
+            if condition:
                 self.log_scale[-1].weight.zero_()
-                self.log_scale[-1].bias.fill_(spread)
+                self.log_scale[-1].bias.fill_(initial_log_scale)
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n standard normal vectors, on the CPU."""
         return torch.randn(n, self.size, generator=rng, dtype=torch.float32)
 
     def forward(
-        self, z: Float[Tensor, "n size"], given: Float[Tensor, "n given"] | None = None
+        self, z: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"] | None = None
     ) -> Float[Tensor, "n size"]:
-        """Return G(z, given)."""
-        if given is None:
+        """Return G(z, condition)."""
+        if condition is None:
             return self.rest(self.first(z)) + z * self.log_scale.exp()
-        bent = self.rest(self.first(torch.cat([z, given], dim=1)))
-        return bent + z * self.log_scale(given).exp()
+        shift = self.rest(self.first(torch.cat([z, condition], dim=1)))
+        return shift + z * self.log_scale(condition).exp()
 
 
 class MixtureGenerator(nn.Module):
-    """y = net(z, e_k, given) + m_k + exp(s) z: a mixture of Gaussians that a network bends.
+    """y = net(z, e_k, condition) + m_k + exp(s) z: a mixture of Gaussians plus a network.
 
     The noise is a normal vector z and one of many codes k, all as likely. A continuous map of one
     Gaussian joins any two modes of its samples by a bridge; here each code goes to a mode of its
@@ -87,20 +94,20 @@ class MixtureGenerator(nn.Module):
     """
 
     def __init__(
-        self, size: int, given: int = 0, *, codes: int = 256, width: int = 64, depth: int = 3
+        self, size: int, condition: int = 0, *, codes: int = 256, width: int = 64, layers: int = 3
     ) -> None:
         super().__init__()
         if codes < 1:
             raise ValueError(f"codes must be at least 1, got {codes}")
         self.spec = {
             "size": size,
-            "given": given,
+            "condition": condition,
             "codes": codes,
             "width": width,
-            "depth": depth,
+            "layers": layers,
         }
         self.size, self.codes = size, codes
-        self.first, self.rest = linear(size + given, width), trunk(width, depth, size)
+        self.first, self.rest = linear(size + condition, width), trunk(width, layers, size)
         self.embedding = nn.Parameter(nn.init.normal_(torch.empty(codes, width).float(), std=0.5))
         self.centre = nn.Parameter(nn.init.normal_(torch.empty(codes, size).float()))
         self.log_scale = nn.Parameter(torch.full((size,), -1.0, dtype=torch.float32))
@@ -114,10 +121,10 @@ class MixtureGenerator(nn.Module):
         return torch.cat([z, code.to(z.dtype)], dim=1)
 
     def forward(
-        self, z: Float[Tensor, "n noise"], given: Float[Tensor, "n given"] | None = None
+        self, z: Float[Tensor, "n noise"], condition: Float[Tensor, "n condition"] | None = None
     ) -> Float[Tensor, "n size"]:
-        """Return G(z, given)."""
+        """Return G(z, condition)."""
         z, code = z[:, :-1], z[:, -1].long()
-        inputs = z if given is None else torch.cat([z, given], dim=1)
-        bent = self.rest(self.first(inputs) + self.embedding[code])
-        return bent + self.centre[code] + z * self.log_scale.exp()
+        inputs = z if condition is None else torch.cat([z, condition], dim=1)
+        shift = self.rest(self.first(inputs) + self.embedding[code])
+        return shift + self.centre[code] + z * self.log_scale.exp()

@@ -1,15 +1,15 @@
 """A generator and a critic of images, of 8 to 64 pixels a side and any number of channels.
 
 Both are pyramids of grids: an axis halves, rounded up, until it is no longer than 4. On each grid
-stands a residual step, and channels double from one to the next coarser, eight times at most.
+there is a residual step, and channels double from one to the next coarser, eight times at most.
 
-    h <- h + B silu(A h + C given)          A, B: convolutions of 3 by 3
+    h <- h + B silu(A h + C condition)          A, B: convolutions of 3 by 3
 
-The generator climbs from the coarsest grid, which a linear map of the noise fills, the critic
-descends to it. What is given is a vector or a class one-hot, which shifts the channels of every
-step, or an image no larger than those made, which is laid on the grids, resized. A vector also
-weighs what the critic has seen at last. Nothing is normalised: critics are under gradient
-penalties, and samples of one batch must not know of each other.
+The generator starts from the coarsest grid, a linear map of the noise; the critic ends with it. A
+condition is a vector or a class one-hot, which shifts the channels of every step, or an image no
+larger than those generated, which is resized and concatenated as further channels. A vector also
+weighs the last features of the critic (projection). There are no normalisation layers: critics are
+under gradient penalties, and samples of one batch must not depend on each other.
 
 References:
     Radford, Metz & Chintala, Unsupervised representation learning with deep convolutional
@@ -33,13 +33,15 @@ from lfi.networks.residual import linear
 
 conv = partial(nn.Conv2d, kernel_size=3, padding=1, dtype=torch.float32)
 SMALL = 4  # an axis of the coarsest grid is no longer
-LEAST, MOST = 8, 64  # pixels a side
-WIDEST = 8  # times the channels of the finest grid
+MIN_PIXELS, MAX_PIXELS = 8, 64  # pixels a side
+MAX_FACTOR = 8  # times the channels of the finest grid
 
 
 def is_image(shape: Sequence[int]) -> bool:
     """Return whether a shape is (channels, height, width), of sides that the networks here take."""
-    return len(shape) == 3 and shape[0] > 0 and all(LEAST <= n <= MOST for n in shape[1:])
+    return (
+        len(shape) == 3 and shape[0] > 0 and all(MIN_PIXELS <= n <= MAX_PIXELS for n in shape[1:])
+    )
 
 
 def pyramid(axes: Sequence[int], width: int) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -52,7 +54,7 @@ def pyramid(axes: Sequence[int], width: int) -> tuple[list[tuple[int, ...]], lis
     grids = [tuple(axes)]
     while max(grids[-1]) > SMALL:
         grids.append(tuple(-(-axis // 2) if axis > SMALL else axis for axis in grids[-1]))
-    return grids, [width * min(2**level, WIDEST) for level in range(len(grids))]
+    return grids, [width * min(2**level, MAX_FACTOR) for level in range(len(grids))]
 
 
 class _Step(nn.Module):
@@ -72,17 +74,17 @@ class _Step(nn.Module):
 
 
 class ImageGenerator(nn.Module):
-    """Images from normal noise, and from what is given.
+    """Images from normal noise, and from a condition.
 
     Attributes:
         shape: (channels, height, width) of one image.
         spec: The arguments, to build the same network again.
 
     Raises:
-        ValueError: If a side is not of 8 to 64 pixels, or what is given does not fit.
+        ValueError: If a side is not of 8 to 64 pixels, or the condition does not fit.
 
     Example:
-        >>> generator = ImageGenerator((1, 28, 28), given=10, width=4)
+        >>> generator = ImageGenerator((1, 28, 28), condition=10, width=4)
         >>> z = generator.noise(3, torch.Generator().manual_seed(0))
         >>> generator(z, torch.eye(10)[:3].float()).shape
         torch.Size([3, 1, 28, 28])
@@ -91,28 +93,28 @@ class ImageGenerator(nn.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        given: int | Sequence[int] = 0,
+        condition: int | Sequence[int] = 0,
         *,
         noise: int = 64,
         width: int = 16,
     ) -> None:
         super().__init__()
         self.shape = _checked(shape)
-        self.given = _Given.of(given, self.shape)
+        self.condition = _ConditionShape.of(condition, self.shape)
         self.spec = {
             "shape": list(self.shape),
-            "given": given if isinstance(given, int) else list(given),
+            "condition": condition if isinstance(condition, int) else list(condition),
             "noise": noise,
             "width": width,
         }
-        self.size, style = noise, noise + self.given.shifts
+        self.size, style = noise, noise + self.condition.shifts
         grids, widths = pyramid(self.shape[1:], width)
         self.grids, self.start = grids[::-1], (widths[-1], *grids[-1])
         self.first = linear(style, math.prod(self.start))
         entering = [widths[-1], *widths[:0:-1]]
         self.moves, self.steps = nn.ModuleList(), nn.ModuleList()
         for channels, out in zip(entering, widths[::-1], strict=True):
-            self.moves.append(conv(channels + self.given.channels, out))
+            self.moves.append(conv(channels + self.condition.channels, out))
             self.steps.append(_Step(out, style))
         self.last = conv(width, self.shape[0])
 
@@ -121,20 +123,20 @@ class ImageGenerator(nn.Module):
         return torch.randn(n, self.size, generator=rng, dtype=torch.float32)
 
     def forward(
-        self, z: Float[Tensor, "n noise"], given: Float[Tensor, "n given"] | None = None
+        self, z: Float[Tensor, "n noise"], condition: Float[Tensor, "n condition"] | None = None
     ) -> Float[Tensor, "n channels height width"]:
-        """Return G(z, given); an image that is given is flattened."""
-        vector, image = self.given.split(given)
+        """Return G(z, condition); an image as a condition is flattened."""
+        vector, image = self.condition.split(condition)
         style = z if vector is None else torch.cat([z, vector], dim=1)
         h = self.first(style).unflatten(1, self.start)
         for grid, move, step in zip(self.grids, self.moves, self.steps, strict=True):
             h = F.interpolate(h, grid) if h.shape[2:] != grid else h
-            h = step(move(_beside(F.silu(h), image)), style)
+            h = step(move(_concatenated(F.silu(h), image)), style)
         return self.last(F.silu(h))
 
 
 class ImageCritic(nn.Module):
-    """log p / q of images of order one, and of what is given with them.
+    """log p / q of images of order one, and of their conditions.
 
     Attributes:
         shape: (channels, height, width) of one image.
@@ -142,10 +144,10 @@ class ImageCritic(nn.Module):
         spec: The arguments, to build the same network again.
 
     Raises:
-        ValueError: If a side is not of 8 to 64 pixels, or what is given does not fit.
+        ValueError: If a side is not of 8 to 64 pixels, or the condition does not fit.
 
     Example:
-        >>> critic = ImageCritic((3, 32, 32), given=(3, 16, 16), width=4)
+        >>> critic = ImageCritic((3, 32, 32), condition=(3, 16, 16), width=4)
         >>> critic(torch.zeros(5, 3, 32, 32).float(), torch.zeros(5, 3 * 16 * 16).float()).shape
         torch.Size([5])
     """
@@ -153,7 +155,7 @@ class ImageCritic(nn.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        given: int | Sequence[int] = 0,
+        condition: int | Sequence[int] = 0,
         *,
         features: int = 0,
         width: int = 16,
@@ -161,18 +163,18 @@ class ImageCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = _checked(shape)
-        self.given = _Given.of(given, self.shape)
+        self.condition = _ConditionShape.of(condition, self.shape)
         self.spec = {
             "shape": list(self.shape),
-            "given": given if isinstance(given, int) else list(given),
+            "condition": condition if isinstance(condition, int) else list(condition),
             "features": features,
             "width": width,
             "hidden": hidden,
         }
-        self.features, size = features, self.given.shifts
+        self.features, size = features, self.condition.shifts
         grids, widths = pyramid(self.shape[1:], width)
         self.moves, self.steps = nn.ModuleList(), nn.ModuleList()
-        channels, axes = self.shape[0] + self.given.channels, grids[0]
+        channels, axes = self.shape[0] + self.condition.channels, grids[0]
         for grid, out in zip(grids, widths, strict=True):
             strides = tuple(-(-a // b) for a, b in zip(axes, grid, strict=True))
             self.moves.append(conv(channels, out, stride=strides))
@@ -184,14 +186,14 @@ class ImageCritic(nn.Module):
         self.last = linear(hidden, features or 1)
 
     def forward(
-        self, x: Float[Tensor, "n ..."], given: Float[Tensor, "n ..."] | None = None
+        self, x: Float[Tensor, "n ..."], condition: Float[Tensor, "n ..."] | None = None
     ) -> Float[Tensor, "*values"]:
         """Return the log ratio of (n, *shape) images, or features of them, (n, features).
 
         Packs of images, (n, samples, ...), are images of so many more channels.
         """
-        vector, image = self.given.split(given)
-        h = _beside(x.flatten(1).unflatten(1, self.shape), image)
+        vector, image = self.condition.split(condition)
+        h = _concatenated(x.flatten(1).unflatten(1, self.shape), image)
         for move, step in zip(self.moves, self.steps, strict=True):
             h = step(move(h), vector)
         h = self.hidden(F.silu(h).flatten(1))
@@ -204,23 +206,23 @@ class ImageCritic(nn.Module):
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What images come with: a vector of some size, or another image."""
+class _ConditionShape:
+    """The shape of an image's condition: a vector of some size, or another image."""
 
     size: int
     image: tuple[int, ...] | None
 
     @classmethod
-    def of(cls, given: int | Sequence[int], shape: tuple[int, ...]) -> "_Given":
-        if isinstance(given, int):
-            if given < 0:
-                raise ValueError(f"given: a vector has no negative size, got {given}")
-            return cls(given, None)
-        image = tuple(given)
+    def of(cls, condition: int | Sequence[int], shape: tuple[int, ...]) -> "_ConditionShape":
+        if isinstance(condition, int):
+            if condition < 0:
+                raise ValueError(f"condition: a vector has no negative size, got {condition}")
+            return cls(condition, None)
+        image = tuple(condition)
         if len(image) != 3 or min(image) < 1 or image[1] > shape[1] or image[2] > shape[2]:
             raise ValueError(
-                "given must be the size of a vector, or (channels, height, width) of an image no "
-                f"larger than {shape[1:]}, got {image}"
+                "condition must be the size of a vector, or (channels, height, width) of an image "
+                f"no larger than {shape[1:]}, got {image}"
             )
         return cls(math.prod(image), image)
 
@@ -231,17 +233,17 @@ class _Given:
 
     @property
     def channels(self) -> int:
-        """How many channels are laid on every grid."""
+        """How many channels are concatenated on every grid."""
         return self.image[0] if self.image else 0
 
-    def split(self, given: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Return the vector that is given, and the image."""
-        size = 0 if given is None else math.prod(given.shape[1:])
+    def split(self, condition: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Return the condition as a vector, or as an image."""
+        size = 0 if condition is None else math.prod(condition.shape[1:])
         if size != self.size:
-            raise ValueError(f"given has {size} numbers, expected {self.size}")
+            raise ValueError(f"condition has {size} numbers, expected {self.size}")
         if not size:
             return None, None
-        flat = given.flatten(1)
+        flat = condition.flatten(1)
         return (None, flat.unflatten(1, self.image)) if self.image else (flat, None)
 
 
@@ -249,14 +251,14 @@ def _checked(shape: Sequence[int]) -> tuple[int, ...]:
     """Return the shape of an image."""
     if not is_image(shape):
         raise ValueError(
-            f"shape must be (channels, height, width) of {LEAST} to {MOST} pixels a side, "
-            f"got {tuple(shape)}"
+            f"shape must be (channels, height, width) of {MIN_PIXELS} to {MAX_PIXELS} pixels a "
+            f"side, got {tuple(shape)}"
         )
     return tuple(shape)
 
 
-def _beside(h: Float[Tensor, "n c a b"], image: Tensor | None) -> Float[Tensor, "n d a b"]:
-    """Return h with the image that is given, resized, as further channels."""
+def _concatenated(h: Float[Tensor, "n c a b"], image: Tensor | None) -> Float[Tensor, "n d a b"]:
+    """Return h with the image of a condition, resized, as further channels."""
     if image is None:
         return h
     return torch.cat([h, F.interpolate(image, h.shape[2:], mode="area")], dim=1)

@@ -33,12 +33,12 @@ class Block(nn.Module):
 
 
 def trunk(
-    width: int, depth: int, out: int, norm: bool = True, dropout: float = 0.0
+    width: int, layers: int, out: int, norm: bool = True, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Return `depth` blocks and a linear layer, (..., width) to (..., out)."""
+    """Return `layers` blocks and a linear layer, (..., width) to (..., out)."""
     last = layer_norm(width) if norm else nn.SiLU()
     return nn.Sequential(
-        *(Block(width, norm, dropout) for _ in range(depth)), last, linear(width, out)
+        *(Block(width, norm, dropout) for _ in range(layers)), last, linear(width, out)
     )
 
 
@@ -50,11 +50,11 @@ class Tower(nn.Module):
     """
 
     def __init__(
-        self, size: int, out: int, *, width: int, depth: int, dropout: float = 0.0
+        self, size: int, out: int, *, width: int, layers: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.size = out
-        self.first, self.rest = linear(size, width), trunk(width, depth, out, dropout=dropout)
+        self.first, self.rest = linear(size, width), trunk(width, layers, out, dropout=dropout)
         self.straight = linear(size, out, bias=False)
 
     def forward(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n_out"]:

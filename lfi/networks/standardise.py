@@ -1,8 +1,8 @@
-"""Standardisation, learnt from the training split alone and stored with the network.
+"""Standardisation, fitted to the training split alone and stored with the network.
 
-A network sees numbers of order one. Heavy tails (counts, populations) spoil a plain z-score: one
-outlier fixes the scale of all others. So data enter twice, linearly and through asinh(x / s),
-which is linear below s and logarithmic above; the network takes what serves it.
+Networks are given numbers of order one. Under heavy tails (counts, populations) a plain z-score
+fails: one outlier sets the scale of all others. So data enter twice, linearly and through
+asinh(x / s), which is linear below s and logarithmic above.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-LIMIT = 10.0  # standard deviations; beyond it only the logarithmic column tells values apart
+LIMIT = 10.0  # standard deviations; beyond it only the logarithmic column differs
 
 
-def spread(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+def column_scale(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """Return each column's standard deviation, or 1 where a column does not vary."""
     scale = data.std(0, correction=0)
     return torch.where(scale > 1e-7 * data.abs().amax(0), scale, torch.ones_like(scale))
 
 
-def knee(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """Return each column's scale for asinh, from its magnitudes other than zero.
+def asinh_scale_of(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """Return each column's scale s of asinh(x / s), from its magnitudes other than zero.
 
     It is their median where the column has both signs, so that the bulk stays linear, and their
     5% quantile where it has one, so that values of every order of magnitude count. A column of
@@ -43,7 +43,7 @@ class Standardise(nn.Module):
 
     Example:
         >>> layer = Standardise((2,))
-        >>> layer.learn(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
+        >>> layer.fit_from_data(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
         >>> layer(torch.tensor([[1.0, 5.0]]))
         tensor([[0., 1.]])
     """
@@ -53,19 +53,20 @@ class Standardise(nn.Module):
         self.register_buffer("location", torch.zeros(*shape, dtype=torch.float32))
         self.register_buffer("scale", torch.ones(*shape, dtype=torch.float32))
 
-    def learn(self, data: Float[Tensor, "n ..."], *, alike: int = 0) -> None:
+    def fit_from_data(self, data: Float[Tensor, "n ..."], *, shared_axes: int = 0) -> None:
         """Take location and scale from data, (n, *event).
 
         Args:
             data: The data.
-            alike: How many of the last axes share a location and a scale, as an image's pixels do:
-                one that hardly ever changes would else count as much as one that always does.
+            shared_axes: How many of the last axes share a location and a scale, as an image's
+                pixels do: one that hardly ever changes would else count as much as one that always
+                does.
         """
-        own = data.shape[1 : data.ndim - alike]
+        own = data.shape[1 : data.ndim - shared_axes]
         rows = data.reshape(len(data), *own, -1).movedim(-1, 1).flatten(0, 1)
-        shape = (*own, *[1] * alike)
+        shape = (*own, *[1] * shared_axes)
         self.location.copy_(rows.mean(0).reshape(shape))
-        self.scale.copy_(spread(rows.reshape(len(rows), -1)).reshape(shape))
+        self.scale.copy_(column_scale(rows.reshape(len(rows), -1)).reshape(shape))
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return standardised x."""
@@ -88,22 +89,22 @@ class Features(nn.Module):
         self.rank = len(shape)
         entries = int(torch.Size(shape).numel())
         self.size = 2 * entries
-        self.register_buffer("knee", torch.ones(entries, dtype=torch.float32))
+        self.register_buffer("asinh_scale", torch.ones(entries, dtype=torch.float32))
         self.linear, self.logarithmic = Standardise((entries,)), Standardise((entries,))
 
-    def learn(self, data: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, data: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, (n, *event)."""
         flat = data.reshape(len(data), -1)
-        self.knee.copy_(knee(flat))
-        self.linear.learn(flat)
-        self.logarithmic.learn(torch.asinh(flat / self.knee))
+        self.asinh_scale.copy_(asinh_scale_of(flat))
+        self.linear.fit_from_data(flat)
+        self.logarithmic.fit_from_data(torch.asinh(flat / self.asinh_scale))
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_features"]:
         """Return the features of (..., *event), of shape (..., size)."""
         flat = x.flatten(-self.rank) if self.rank else x[..., None]
         columns = (
             self.linear(flat).clamp(-LIMIT, LIMIT),
-            self.logarithmic(torch.asinh(flat / self.knee)),
+            self.logarithmic(torch.asinh(flat / self.asinh_scale)),
         )
         return torch.cat(columns, dim=-1)
 
@@ -130,15 +131,15 @@ class Coordinates(nn.Module):
         self.standardise = Standardise((len(lower),))
         self.size = len(lower)
 
-    def learn(self, theta: Float[Tensor, "n theta_dim"]) -> None:
+    def fit_from_data(self, theta: Float[Tensor, "n theta_dim"]) -> None:
         """Take the scales from parameters of the training split."""
-        self.standardise.learn(self.straight(theta))
+        self.standardise.fit_from_data(self.transform(theta))
 
-    def straight(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    def transform(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the unstandardised coordinates."""
         distance = (self.sign * (theta - self.bound)).clamp_min(torch.finfo(torch.float32).tiny)
         return torch.where(self.one_sided, distance.log(), theta)
 
     def forward(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the coordinates of (..., theta_dim)."""
-        return self.standardise(self.straight(theta))
+        return self.standardise(self.transform(theta))

@@ -50,7 +50,7 @@ class Whiten(nn.Module):
 
     Example:
         >>> layer = Whiten(2)
-        >>> layer.learn(*moments(torch.randn(100, 2) * 3 + 1))
+        >>> layer.fit_from_moments(*moments(torch.randn(100, 2) * 3 + 1))
         >>> layer(torch.ones(1, 2).float()).shape
         torch.Size([1, 2])
     """
@@ -60,7 +60,7 @@ class Whiten(nn.Module):
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float32))
         self.register_buffer("root", torch.eye(size, dtype=torch.float32))
 
-    def learn(self, mean: Float[Tensor, " d"], covariance: Float[Tensor, "d d"]) -> None:
+    def fit_from_moments(self, mean: Float[Tensor, " d"], covariance: Float[Tensor, "d d"]) -> None:
         """Take the coordinates from moments."""
         sd = covariance.diagonal().sqrt()
         sd = torch.where(sd > 0, sd, torch.ones_like(sd))

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from lfi.comparison import Wasserstein
 from lfi.networks.critics.lipschitz import LipschitzCritic
-from lfi.networks.standardise import spread
+from lfi.networks.standardise import column_scale
 from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.runtime import Described, bar, child, fresh, isolated, torch_rng
 from lfi.training import (
@@ -137,7 +137,7 @@ def wasserstein_distance(
     )
     pooled = torch.cat([train_p, train_q])
     centre = pooled.mean(0)
-    scale = float(spread(pooled).square().mean().sqrt())  # of all directions: distances keep ratios
+    scale = float(column_scale(pooled).square().mean().sqrt())  # one, for all directions
     sides = [((x - centre) / scale).float() for x in (train_p, train_q)]
     with isolated(child(seed, 1)):
         critic = LipschitzCritic(p.shape[1], width=width, layers=layers)

@@ -34,7 +34,7 @@ from lfi.comparison import R1, R2, Adversarial, Bernoulli, NonSaturating, Relati
 from lfi.generation import Surrogate
 from lfi.generation.surrogates.fidelity import compare
 from lfi.networks import Coordinates
-from lfi.networks.data_transforms import Columns
+from lfi.networks.data_transforms import BoundedTransform
 from lfi.runtime.seeds import numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, replicate
 from simulators import influenza
@@ -93,9 +93,9 @@ def fit_flow(simulations: Simulations, steps: int, seed: int) -> Draw:
     theta, x = (part.float() for part in simulations.ok())
     prior, rng = simulations.prior, torch_rng(seed, 9)
     coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
-    columns = Columns(x.shape[1])
-    coordinates.learn(theta)
-    columns.learn(x)
+    columns = BoundedTransform(x.shape[1])
+    coordinates.fit_from_data(theta)
+    columns.fit_from_data(x)
     given, best, state = coordinates(theta), float("inf"), None
     torch.manual_seed(seed)
     flow = zuko.flows.NSF(x.shape[1], given.shape[1], transforms=3, hidden_features=(64, 64))

@@ -70,8 +70,8 @@ def test_rates_suit_the_comparison_unless_they_are_given():
 def test_a_condition_is_taken_for_an_image_unless_it_is_larger():
     small, _, _ = fitted_kinds((X, X[:, :, :4, :4]))
     large, _, _ = fitted_kinds((X, torch.rand(40, 1, 9, 8)))
-    assert small.network.spec["given"] == [1, 4, 4]
-    assert large.network.spec["given"] == 72
+    assert small.network.spec["condition"] == [1, 4, 4]
+    assert large.network.spec["condition"] == 72
 
 
 def test_pixels_of_a_channel_share_one_scale():

@@ -67,7 +67,7 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(tmp_path, comparison, m
 
 
 def test_a_member_learns_what_it_would_alone():
-    networks = [MixtureGenerator(2, codes=8, width=8, depth=1) for _ in range(2)]
+    networks = [MixtureGenerator(2, codes=8, width=8, layers=1) for _ in range(2)]
     critics = [FourierFeatureCritic([(2,)], width=8, layers=1) for _ in range(2)]
     pair = lfi.fit_generators(DATA, 2, generators=networks, critics=critics, settings=QUICK, seed=1)
     assert [g.network for g in pair] == networks  # trained in place

@@ -12,8 +12,8 @@ from lfi.networks import MixtureGenerator, Standardise
 
 def generator(condition=None):
     standardise = Standardise((3,))
-    standardise.learn(torch.tensor([[0.0, 1.0, 2.0], [4.0, 3.0, 2.0]]))
-    network = MixtureGenerator(3, condition.size if condition else 0, codes=5, width=8, depth=1)
+    standardise.fit_from_data(torch.tensor([[0.0, 1.0, 2.0], [4.0, 3.0, 2.0]]))
+    network = MixtureGenerator(3, condition.size if condition else 0, codes=5, width=8, layers=1)
     return Generator(network, standardise, condition, dtype=torch.float64)
 
 

@@ -26,7 +26,7 @@ each_case = pytest.mark.parametrize(("kind", "shape"), CASES, ids=lambda v: str(
 @each_case
 def test_an_embedding_gives_vectors_for_any_leading_dimensions(kind, shape):
     embedding, x = kind(shape, size=6), single(4, *shape)
-    embedding.learn(x)
+    embedding.fit_from_data(x)
     out = embedding(x)
     assert out.shape == (4, 6)
     assert out.isfinite().all()
@@ -39,10 +39,10 @@ def test_scales_are_learnt_so_that_units_do_not_matter(kind, shape):
     torch.manual_seed(1)
     x = single(200, *shape)
     first = kind(shape, size=6)
-    first.learn(x)
+    first.fit_from_data(x)
     second = kind(shape, size=6)
     second.load_state_dict(first.state_dict())
-    second.learn(1000 * x)
+    second.fit_from_data(1000 * x)
     torch.testing.assert_close(second(1000 * x), first(x), atol=1e-4, rtol=1e-4)
 
 

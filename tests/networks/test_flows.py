@@ -14,10 +14,10 @@ from lfi.runtime import isolated, torch_rng
 each_size = pytest.mark.parametrize("size", [1, 2, 3, 5])
 
 
-def bent(size, given=2, seed=0, scale=0.3):
+def flow_of(size, condition=2, seed=0, scale=0.3):
     """A flow in float64 whose every part does something."""
     with isolated(seed):
-        flow = ConditionalFlow(size, given, width=8, depth=1, bins=4).double()
+        flow = ConditionalFlow(size, condition, width=8, layers=1, bins=4).double()
         for parameter in flow.parameters():
             parameter.data += scale * torch.randn(parameter.shape)
     flow.whitening.root.data.diagonal().clamp_(min=0.5)
@@ -26,10 +26,10 @@ def bent(size, given=2, seed=0, scale=0.3):
 
 @each_size
 def test_data_return_to_the_noise_they_came_from(size):
-    flow, given = bent(size), torch.randn(50, 2)
+    flow, condition = flow_of(size), torch.randn(50, 2)
     z = torch.randn(50, size)
-    embedded = flow.embed(given)
-    v, _ = flow.whitening(flow(z, given), given, embedded[:, 2:])
+    embedded = flow.embed(condition)
+    v, _ = flow.whitening(flow(z, condition), condition, embedded[:, 2:])
     for coupling in flow.used:
         v, _ = coupling(v, embedded[:, 2:])
     torch.testing.assert_close(v, z, rtol=1e-6, atol=1e-6)
@@ -37,55 +37,55 @@ def test_data_return_to_the_noise_they_came_from(size):
 
 @each_size
 def test_the_density_is_that_of_noise_over_the_jacobian_of_sampling(size):
-    flow, given, z = bent(size), torch.randn(4, 2), torch.randn(4, size)
-    y = flow(z, given)
+    flow, condition, z = flow_of(size), torch.randn(4, 2), torch.randn(4, size)
+    y = flow(z, condition)
     for i in range(4):
         jacobian = torch.autograd.functional.jacobian(
-            lambda one, i=i: flow(one[None], given[i : i + 1])[0], z[i]
+            lambda one, i=i: flow(one[None], condition[i : i + 1])[0], z[i]
         )
         noise = -z[i].square().sum() / 2 - size / 2 * math.log(2 * math.pi)
         expected = noise - jacobian.det().abs().log()
-        got = flow.log_prob(y[i : i + 1], given[i : i + 1])[0]
+        got = flow.log_prob(y[i : i + 1], condition[i : i + 1])[0]
         torch.testing.assert_close(got, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_a_density_in_one_dimension_integrates_to_one():
-    flow = bent(1)
+    flow = flow_of(1)
     y = torch.linspace(-60, 60, 120_001)[:, None]
-    for given in torch.randn(3, 1, 2):
-        density = flow.log_prob(y, given.expand(len(y), -1)).exp()
+    for condition in torch.randn(3, 1, 2):
+        density = flow.log_prob(y, condition.expand(len(y), -1)).exp()
         # the trapezoid rule leaves the kinks of the splines, of the order of the step squared
         assert torch.trapezoid(density, y[:, 0]).item() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_density_in_two_dimensions_integrates_to_one():
-    flow, given = bent(2, scale=0.15), torch.randn(1, 2)
+    flow, condition = flow_of(2, scale=0.15), torch.randn(1, 2)
     grid = torch.linspace(-25, 25, 1_001)
     y = torch.cartesian_prod(grid, grid)
-    density = flow.log_prob(y, given.expand(len(y), -1)).exp()
+    density = flow.log_prob(y, condition.expand(len(y), -1)).exp()
     assert density.sum().item() * 0.05**2 == pytest.approx(1, abs=1e-4)
 
 
 def test_samples_have_the_density():
-    flow, given = bent(1), torch.tensor([[0.5, -1.0]])
+    flow, condition = flow_of(1), torch.tensor([[0.5, -1.0]])
     z = torch.randn(4_000, 1)
     y = torch.linspace(-60, 60, 120_001)
-    density = flow.log_prob(y[:, None], given.expand(len(y), -1)).exp()
+    density = flow.log_prob(y[:, None], condition.expand(len(y), -1)).exp()
     below = torch.cumulative_trapezoid(density, y)
-    samples = flow(z, given.expand(len(z), -1))[:, 0]
+    samples = flow(z, condition.expand(len(z), -1))[:, 0]
     share = below[torch.searchsorted(y, samples).clamp(1, len(below)) - 1]
     assert kstest(share.numpy(), "uniform").pvalue > 1e-4  # fails once in 10,000 seeds
 
 
 def test_a_flow_starts_from_the_regression(monkeypatch):
     monkeypatch.setattr(flows, "RIDGES", [1e-12])
-    given = torch.randn(500, 2)
+    condition = torch.randn(500, 2)
     mix = torch.tensor([[1.0, 0.5], [0.0, 2.0], [-1.0, 0.3]])
     root = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.7, 0.0], [0.0, -0.2, 0.1]])
-    y = given @ mix.T + 3 + torch.randn(500, 3) @ root.T
+    y = condition @ mix.T + 3 + torch.randn(500, 3) @ root.T
     flow = ConditionalFlow(3, 2, width=8).double()
-    flow.learn(y, given)
-    design = torch.cat([given, torch.ones(500, 1)], 1)
+    flow.fit_from_data(y, condition)
+    design = torch.cat([condition, torch.ones(500, 1)], 1)
     left_out = torch.stack(
         [
             design[i] @ torch.linalg.lstsq(design[rest], y[rest]).solution
@@ -95,7 +95,7 @@ def test_a_flow_starts_from_the_regression(monkeypatch):
     )
     covariance = (y - left_out).T @ (y - left_out) / 500
     law = MultivariateNormal(design @ torch.linalg.lstsq(design, y).solution, covariance)
-    torch.testing.assert_close(flow.log_prob(y, given), law.log_prob(y), rtol=0, atol=1e-6)
+    torch.testing.assert_close(flow.log_prob(y, condition), law.log_prob(y), rtol=0, atol=1e-6)
 
 
 def test_the_regression_is_not_led_astray_by_columns_of_noise():
@@ -107,10 +107,10 @@ def test_the_regression_is_not_led_astray_by_columns_of_noise():
 
 
 def test_without_its_splines_a_flow_is_gaussian():
-    flow = bent(2)
-    flow.bent.fill_(False)
-    y, given = torch.randn(6, 2, requires_grad=True), torch.randn(1, 2).expand(6, -1)
-    (slope,) = torch.autograd.grad(flow.log_prob(y, given).sum(), y)
+    flow = flow_of(2)
+    flow.splines_active.fill_(False)
+    y, condition = torch.randn(6, 2, requires_grad=True), torch.randn(1, 2).expand(6, -1)
+    (slope,) = torch.autograd.grad(flow.log_prob(y, condition).sum(), y)
     # the slope of a log density that is quadratic is linear in y: six points in two dimensions
     design = torch.cat([y.detach(), torch.ones(6, 1)], 1)
     residual = slope - design @ torch.linalg.lstsq(design, slope).solution
@@ -118,7 +118,7 @@ def test_without_its_splines_a_flow_is_gaussian():
 
 
 def test_beyond_the_bound_splines_leave_values_alone():
-    flow = bent(3)
+    flow = flow_of(3)
     v = torch.full((1, 3), BOUND + 1)
     context = torch.randn(1, 8)
     for coupling in flow.couplings:
@@ -137,9 +137,9 @@ def test_any_two_entries_are_parted_by_some_layer(size):
 
 
 def test_gradients_reach_what_is_given():
-    flow, given = bent(2), torch.randn(5, 2, requires_grad=True)
-    flow(torch.randn(5, 2), given).sum().backward()
-    assert (given.grad != 0).all()
+    flow, condition = flow_of(2), torch.randn(5, 2, requires_grad=True)
+    flow(torch.randn(5, 2), condition).sum().backward()
+    assert (condition.grad != 0).all()
 
 
 def test_equal_seeds_build_equal_flows_whatever_the_default_dtype():
@@ -154,5 +154,5 @@ def test_equal_seeds_build_equal_flows_whatever_the_default_dtype():
 
 
 def test_noise_is_repeated_by_its_generator():
-    flow = bent(3)
+    flow = flow_of(3)
     assert torch.equal(flow.noise(4, torch_rng(1)), flow.noise(4, torch_rng(1)))

@@ -9,7 +9,7 @@ RNG = torch.Generator()
 
 
 def test_a_vector_generator_starts_close_to_a_gaussian_of_its_spread():
-    generator = VectorGenerator(3, width=16, spread=0.0)
+    generator = VectorGenerator(3, width=16, initial_log_scale=0.0)
     z = generator.noise(4_000, RNG.manual_seed(0))
     x = generator(z)
     assert x.std().item() == pytest.approx(1.0, abs=0.2)
@@ -18,9 +18,9 @@ def test_a_vector_generator_starts_close_to_a_gaussian_of_its_spread():
 
 def test_a_vector_generator_bends_with_what_is_given():
     generator = VectorGenerator(2, 1, width=16)
-    z, given = generator.noise(4, RNG), torch.randn(4, 1).float().requires_grad_()
-    generator(z, given).sum().backward()
-    assert (given.grad != 0).all()
+    z, condition = generator.noise(4, RNG), torch.randn(4, 1).float().requires_grad_()
+    generator(z, condition).sum().backward()
+    assert (condition.grad != 0).all()
 
 
 def test_codes_are_drawn_equally_often_and_start_as_wide_as_standardised_data():
@@ -48,9 +48,9 @@ def test_the_code_decides_where_a_sample_is():
 
 def test_mixtures_stand_side_by_side():
     networks = [MixtureGenerator(2, 1, codes=3, width=8) for _ in range(2)]
-    z, given = networks[0].noise(8, RNG), torch.randn(8, 1).float()
-    expected = torch.cat([networks[0](z[:4], given[:4]), networks[1](z[4:], given[4:])])
-    torch.testing.assert_close(stack_modules(networks)(z, given), expected)
+    z, condition = networks[0].noise(8, RNG), torch.randn(8, 1).float()
+    expected = torch.cat([networks[0](z[:4], condition[:4]), networks[1](z[4:], condition[4:])])
+    torch.testing.assert_close(stack_modules(networks)(z, condition), expected)
 
 
 def test_codes_are_counted():

@@ -13,7 +13,7 @@ from lfi.networks import (
     VectorCritic,
     VectorGenerator,
 )
-from lfi.networks.standardise import knee
+from lfi.networks.standardise import asinh_scale_of
 
 INF = math.inf
 
@@ -26,7 +26,7 @@ def single(*shape):
 def test_standardised_data_have_mean_zero_and_unit_spread():
     data = 5 + 3 * single(500, 2, 3)
     layer = Standardise((2, 3))
-    layer.learn(data)
+    layer.fit_from_data(data)
     y = layer(data)
     torch.testing.assert_close(y.mean(0), torch.zeros(2, 3, dtype=torch.float32), atol=1e-5, rtol=0)
     torch.testing.assert_close(
@@ -38,7 +38,7 @@ def test_standardised_data_have_mean_zero_and_unit_spread():
 def test_columns_that_do_not_vary_stay_finite():
     data = torch.full((10, 2), 1e5, dtype=torch.float32)
     layer = Standardise((2,))
-    layer.learn(data)
+    layer.fit_from_data(data)
     assert layer(data).abs().max() == 0
 
 
@@ -46,7 +46,7 @@ def test_axes_that_are_alike_share_a_location_and_a_scale():
     data = single(500, 2, 3, 4) * torch.tensor([1.0, 5.0]).float()[:, None, None]
     data[:, :, 0] = 0  # pixels that never change
     layer = Standardise((2, 3, 4))
-    layer.learn(data, alike=2)
+    layer.fit_from_data(data, shared_axes=2)
     channels = data.movedim(1, -1).reshape(-1, 2)
     expected = (data - channels.mean(0)[:, None, None]) / channels.std(0)[:, None, None]
     torch.testing.assert_close(layer(data), expected, atol=1e-3, rtol=0)
@@ -59,14 +59,14 @@ def test_the_knee_is_a_quantile_of_what_is_not_zero():
     magnitudes = torch.arange(1.0, 101.0)
     expected = torch.stack([magnitudes.quantile(0.05), magnitudes.quantile(0.5), torch.tensor(1.0)])
     columns = torch.stack([one_sign, both_signs, 0 * one_sign], 1)
-    torch.testing.assert_close(knee(columns), expected)
+    torch.testing.assert_close(asinh_scale_of(columns), expected)
 
 
 def test_an_outlier_does_not_blind_the_features():
     data = torch.rand(1000, 1, dtype=torch.float32) * 10
     data[0] = 1e8
     features = Features((1,))
-    features.learn(data)
+    features.fit_from_data(data)
     y = features(data)
     assert y.isfinite().all()
     assert y[1:, 1].std() > 0.5  # the logarithmic column still tells ordinary values apart
@@ -74,12 +74,12 @@ def test_an_outlier_does_not_blind_the_features():
 
 def test_events_of_any_shape_are_flattened_behind_any_batch():
     features = Features((2, 3))
-    features.learn(single(50, 2, 3))
+    features.fit_from_data(single(50, 2, 3))
     x = single(4, 5, 2, 3)
     assert features(x).shape == (4, 5, 12)
     torch.testing.assert_close(features(x)[1, 2], features(x[1, 2]))
     scalars = Features(())
-    scalars.learn(3 + single(500))
+    scalars.fit_from_data(3 + single(500))
     assert scalars(single(7)).shape == (7, 2)
     assert abs(scalars.linear.location.item() - 3) < 0.5
 

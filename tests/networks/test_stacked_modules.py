@@ -31,21 +31,21 @@ def alone(modules, *inputs):
 
 
 def test_values_are_those_of_each_network_alone():
-    modules, x, given = critics(), rows(2), rows(1)
-    torch.testing.assert_close(StackedModules(modules)(x, given), alone(modules, x, given))
+    modules, x, condition = critics(), rows(2), rows(1)
+    torch.testing.assert_close(StackedModules(modules)(x, condition), alone(modules, x, condition))
 
 
 def test_gradients_of_gradients_are_those_of_each_network_alone():
-    modules, x, given = critics(), rows(2).requires_grad_(), rows(1)
+    modules, x, condition = critics(), rows(2).requires_grad_(), rows(1)
     stack = StackedModules(modules)
 
     def penalty(values):
         (slope,) = torch.autograd.grad(values.sum(), x, create_graph=True)
         return slope.square().sum()
 
-    penalty(stack(x, given)).backward()
+    penalty(stack(x, condition)).backward()
     together = [p.grad for p in stack.parameters()]
-    penalty(alone(modules, x, given)).backward()
+    penalty(alone(modules, x, condition)).backward()
     for i, stacked in enumerate(zip(*(m.parameters() for m in modules), strict=True)):
         # a bias that no slope depends on has no gradient alone, and zeros side by side
         expected = torch.stack([torch.zeros_like(p) if p.grad is None else p.grad for p in stacked])
@@ -67,27 +67,27 @@ def test_convolutions_and_buffers_stand_side_by_side():
 
 
 def test_members_are_the_networks_and_share_the_stacks_weights():
-    modules, x, given = critics(), rows(2), rows(1)
+    modules, x, condition = critics(), rows(2), rows(1)
     stack = StackedModules(modules)
     one = stack.member(1)
     assert one.state_dict().keys() == modules[1].state_dict().keys()
-    torch.testing.assert_close(one(x, given), modules[1](x, given))
+    torch.testing.assert_close(one(x, condition), modules[1](x, condition))
     with torch.no_grad():
         one.first.weight.zero_()
         modules[1].first.weight.zero_()
-    torch.testing.assert_close(stack(x, given), alone(modules, x, given))
+    torch.testing.assert_close(stack(x, condition), alone(modules, x, condition))
 
 
 def test_a_copy_is_a_stack_of_its_own():
-    stack, x, given = StackedModules(critics()), rows(2), rows(1)
+    stack, x, condition = StackedModules(critics()), rows(2), rows(1)
     other = copy.deepcopy(stack)
-    before = other(x, given)
+    before = other(x, condition)
     with torch.no_grad():
         for parameter in stack.parameters():
             parameter.zero_()
-    torch.testing.assert_close(other(x, given), before)
+    torch.testing.assert_close(other(x, condition), before)
     stack.load_state_dict(other.state_dict())
-    torch.testing.assert_close(stack(x, given), before)
+    torch.testing.assert_close(stack(x, condition), before)
 
 
 def test_one_network_is_itself():

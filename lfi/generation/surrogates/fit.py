@@ -136,7 +136,7 @@ def fit_surrogate(
         size, condition = x.shape[1], surrogate.coordinates.size
         if critic is None and adversarial:
             critic = VectorCritic([(size,), (condition,)], width=width)
-    surrogate.learn(theta, x, lower=lower, upper=upper)
+    surrogate.fit_from_data(theta, x, lower=lower, upper=upper)
     surrogate.to(device)
     x, condition = x.to(device), surrogate.coordinates(theta.to(device))
     batch_size = min(settings.batch_size, max(32, len(theta) // 8))

@@ -38,45 +38,47 @@ class GaussianStart(nn.Module):
 
     Example:
         >>> start = GaussianStart(3, 2, width=16)
-        >>> y, given = torch.randn(5, 3).float(), torch.randn(5, 2).float()
-        >>> torch.allclose(start.colour(start.whiten(y, given), given), y, atol=1e-5)
+        >>> y, condition = torch.randn(5, 3).float(), torch.randn(5, 2).float()
+        >>> torch.allclose(start.colour(start.whiten(y, condition), condition), y, atol=1e-5)
         True
     """
 
-    def __init__(self, size: int, given: int, *, width: int = 128, depth: int = 4) -> None:
+    def __init__(self, size: int, condition: int, *, width: int = 128, layers: int = 4) -> None:
         super().__init__()
         self.size, self.full = size, size <= FULL
         pairs = size * (size - 1) // 2 if self.full else 0
         self.register_buffer("pairs", torch.tril_indices(size, size, -1), persistent=False)
-        self.mean = nn.Sequential(linear(given, width), trunk(width, depth, size, norm=False))
-        self.factor = nn.Sequential(linear(given, width), trunk(width, 1, size + pairs, norm=False))
+        self.mean = nn.Sequential(linear(condition, width), trunk(width, layers, size, norm=False))
+        self.factor = nn.Sequential(
+            linear(condition, width), trunk(width, 1, size + pairs, norm=False)
+        )
         with torch.no_grad():
             self.factor[-1][-1].weight.mul_(0.1)
             self.factor[-1][-1].bias.zero_()
 
     def forward(
-        self, given: Float[Tensor, "n given"]
+        self, condition: Float[Tensor, "n condition"]
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, "n size"], Float[Tensor, "n pairs"]]:
         """Return m, the logarithms of P's diagonal, and its entries below."""
-        out = self.factor(given)
+        out = self.factor(condition)
         logs = RANGE * torch.tanh(out[:, : self.size] / RANGE)
-        return self.mean(given), logs, out[:, self.size :]
+        return self.mean(condition), logs, out[:, self.size :]
 
     def whiten(
-        self, y: Float[Tensor, "n size"], given: Float[Tensor, "n given"]
+        self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, "n size"]:
         """Return e."""
-        mean, logs, below = self(given)
+        mean, logs, below = self(condition)
         off = y - mean
         if not self.full:
             return off * logs.exp()
         return (self._triangle(logs, below) @ off[..., None]).squeeze(-1)
 
     def colour(
-        self, e: Float[Tensor, "n size"], given: Float[Tensor, "n given"]
+        self, e: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, "n size"]:
         """Return y."""
-        mean, logs, below = self(given)
+        mean, logs, below = self(condition)
         if not self.full:
             return mean + e * (-logs).exp()
         triangle = self._triangle(logs, below)
@@ -84,10 +86,10 @@ class GaussianStart(nn.Module):
         return mean + off.squeeze(-1)
 
     def loss(
-        self, y: Float[Tensor, "n size"], given: Float[Tensor, "n given"]
+        self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, ""]:
         """Return the mean of -log p(y | theta), without its constant."""
-        mean, logs, below = self(given)
+        mean, logs, below = self(condition)
         off = y - mean
         if self.full:
             e = (self._triangle(logs, below) @ off[..., None]).squeeze(-1)
@@ -114,7 +116,7 @@ def fit_start(
 
     Args:
         start: What is fitted, in place.
-        batches: Of (y, given). They hold rows out, by which the best weights are chosen.
+        batches: Of (y, condition). They hold rows out, by which the best weights are chosen.
         steps: How long.
         seed: Of the batches' order.
         device: Where to train.

@@ -1,20 +1,18 @@
-"""Surrogates: a generator x = G(z, theta) that stands in for a simulator.
+"""Surrogates of simulators: generators x = G(z, theta), differentiable in theta.
 
-It is trained by any comparison on (theta, x) against (theta, G(z, theta)), each x beside a draw at
-its own theta; is differentiable in theta whatever the simulator was; and goes wherever a simulator
-goes: it has a `prior` and a `simulate`.
+A surrogate is trained by any comparison on (theta, x) against (theta, G(z, theta)), each x beside a
+draw at its own theta. It has a `prior` and a `simulate`, as every simulator has.
 
-Three maps make it. `Columns` take each entry of x to a scale of its own and back into its support;
-a Gaussian fitted to each theta by maximum likelihood (`GaussianStart`) takes out location, scale
-and correlation; and a network bends what is left,
+It is the composition of three maps. A `BoundedTransform` takes each entry of x to a scale of its
+own and back into its support; a conditional Gaussian, fitted by maximum likelihood, removes
+location, scale and correlation given theta; and a network generates the residuals e,
 
     x = columns^-1(m(theta) + P(theta)^-1 e),    e = net(z, theta) + exp(s(theta)) z.
 
-The critic compares e, given theta. As each map can be undone, that is the comparison of x itself.
+The critic compares e, given theta. As each map has an inverse, that is the comparison of x itself.
 
-It knows only what it was trained on. Where theta leaves the prior's support, or by more than a
-tenth the range of the training simulations, it warns; `fidelity` and `fidelity_by_region` say how
-well it does inside.
+Outside the prior's support, or beyond the range of the training simulations by more than a tenth,
+it extrapolates, and warns; `fidelity` and `fidelity_by_region` measure how good it is inside.
 """
 
 import warnings
@@ -26,7 +24,7 @@ from torch import Tensor, nn
 
 from lfi.generation.surrogates.gaussian_start import GaussianStart
 from lfi.networks import Coordinates, VectorGenerator
-from lfi.networks.data_transforms import Bounds, Columns
+from lfi.networks.data_transforms import BoundedTransform, Bounds
 from lfi.runtime import Contents, Saved, fresh, load_prefixed, numpy_rng, prefixed, torch_rng
 from lfi.simulation import Prior
 from lfi.training import History
@@ -67,18 +65,18 @@ class Surrogate(Saved, nn.Module):
         self.prior, self.x_shape, self.history = prior, tuple(x_shape), history
         self.spec = {"width": width, "start": start, "own": generator is not None}
         self.coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
-        self.columns = Columns(size)
-        given = self.coordinates.size
-        self.start = GaussianStart(size, given, width=width) if start else None
+        self.columns = BoundedTransform(size)
+        condition = self.coordinates.size
+        self.start = GaussianStart(size, condition, width=width) if start else None
         if generator is None:
-            generator = VectorGenerator(size, given, width=width)
+            generator = VectorGenerator(size, condition, width=width)
             if start:  # what the Gaussian leaves has unit spread
                 nn.init.zeros_(generator.log_scale[-1].bias)
         self.generator = generator
-        for name in ("least", "most"):
-            self.register_buffer(name, torch.zeros(given, dtype=torch.float32))
+        for name in ("lowest", "highest"):
+            self.register_buffer(name, torch.zeros(condition, dtype=torch.float32))
 
-    def learn(
+    def fit_from_data(
         self,
         theta: Float[Tensor, "n theta_dim"],
         x: Float[Tensor, "n d"],
@@ -87,21 +85,21 @@ class Surrogate(Saved, nn.Module):
         upper: Bounds = None,
     ) -> None:
         """Take scales, kinds of entries and the trained range from simulations, x flat."""
-        self.coordinates.learn(theta)
-        self.columns.learn(x, lower=lower, upper=upper)
-        given = self.coordinates(theta)
-        self.least.copy_(given.amin(0))
-        self.most.copy_(given.amax(0))
+        self.coordinates.fit_from_data(theta)
+        self.columns.fit_from_data(x, lower=lower, upper=upper)
+        condition = self.coordinates(theta)
+        self.lowest.copy_(condition.amin(0))
+        self.highest.copy_(condition.amax(0))
 
     @torch.no_grad()
     def left(
-        self, x: Float[Tensor, "n d"], given: Float[Tensor, "n given"], rng: torch.Generator
+        self, x: Float[Tensor, "n d"], condition: Float[Tensor, "n condition"], rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """Return e of flat data at standardised parameters: what the start leaves to be learnt."""
         y = self.columns.encode(x, rng)
         if self.start is None:
             return y
-        parts = zip(y.split(ROWS), given.split(ROWS), strict=True)
+        parts = zip(y.split(ROWS), condition.split(ROWS), strict=True)
         return torch.cat([self.start.whiten(rows, at) for rows, at in parts])
 
     @property
@@ -144,7 +142,7 @@ class Surrogate(Saved, nn.Module):
                 OutsideTraining,
                 stacklevel=2,
             )
-        device = self.columns.knee.device
+        device = self.columns.device
         z = self.generator.noise(len(theta), rng).to(device)
         x = self.transform(theta.to(device, torch.float32), z)
         return x.to(theta)
@@ -152,18 +150,18 @@ class Surrogate(Saved, nn.Module):
     def transform(
         self, theta: Float[Tensor, "n theta_dim"], z: Float[Tensor, "n ..."]
     ) -> Float[Tensor, "n ..."]:
-        """Return x of given noise, in float32: the function that `export` exports."""
-        given = self.coordinates(theta)
-        e = self.generator(z, given)
-        y = e if self.start is None else self.start.colour(e, given)
+        """Return x as a function of noise, in float32: what `export` exports."""
+        condition = self.coordinates(theta)
+        e = self.generator(z, condition)
+        y = e if self.start is None else self.start.colour(e, condition)
         return self.columns.decode(y).reshape(-1, *self.x_shape)
 
     def trusts(self, theta: Float[Tensor, "n theta_dim"]) -> Bool[Tensor, " n"]:
         """Return where it has learnt something: in the prior's support, among the training data."""
         theta = theta.detach()
-        given = self.coordinates(theta.to(self.least.device, torch.float32))
-        room = MARGIN * (self.most - self.least)
-        within = ((given >= self.least - room) & (given <= self.most + room)).all(dim=1)
+        condition = self.coordinates(theta.to(self.lowest.device, torch.float32))
+        room = MARGIN * (self.highest - self.lowest)
+        within = ((condition >= self.lowest - room) & (condition <= self.highest + room)).all(dim=1)
         return within.to(theta.device) & self.prior.contains(theta)
 
     def export(self) -> torch.export.ExportedProgram:
@@ -183,7 +181,7 @@ class Surrogate(Saved, nn.Module):
         """
         self.eval()
         example = torch.Generator().manual_seed(0)
-        device = self.columns.knee.device
+        device = self.columns.device
         z = self.generator.noise(3, example).to(device)
         theta = self.prior.sample(3, seed=numpy_rng(0)).to(device, torch.float32)
         rows = torch.export.Dim("n")

@@ -114,8 +114,8 @@ class FlowMethod:
         """The network's arguments."""
         return {
             "width": self.width,
-            "depth": self.layers,
-            "layers": self.couplings,
+            "layers": self.layers,
+            "couplings": self.couplings,
             "bins": self.bins,
         }
 
@@ -163,12 +163,12 @@ def maximise_likelihood(
 
     network.to(device)
     held_out, n = tuple(t.to(device) for t in held_out), len(train[0])
-    flow.bent.fill_(False)
+    flow.splines_active.fill_(False)
     best = validate(held_out)
     histories = [History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)]
     for index, stage in enumerate(stages):
         before = copy.deepcopy(network.state_dict())
-        flow.bent.fill_(stage.splines_active)
+        flow.splines_active.fill_(stage.splines_active)
         size = min(stage.settings.batch_size, n)
         steps = max(1, min(stage.settings.steps, MAX_EPOCHS * n // size))
         with bar(f"{note}: {stage.name}", steps, progress) as advance:

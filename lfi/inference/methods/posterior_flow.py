@@ -22,8 +22,9 @@ from lfi.inference.methods.flow_training import (
     joined_stages,
     maximise_likelihood,
 )
-from lfi.inference.posteriors.flow import FlowPosterior, ThetaGivenX, to_flow_coordinates
+from lfi.inference.posteriors.flow import FlowPosterior, to_flow_coordinates
 from lfi.inference.types import usable
+from lfi.networks import PosteriorEstimator
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import Batch, hold_out
@@ -69,7 +70,7 @@ class PosteriorFlow(FlowMethod):
         theta, x = usable(simulations)
         seed, prior = fresh(seed), simulations.prior
         with isolated(child(seed, 0)):
-            network = ThetaGivenX(prior.dim, x.shape[1:], **self.shape)
+            network = PosteriorEstimator(prior.dim, x.shape[1:], **self.shape)
         v = to_flow_coordinates(prior, theta)[0].to(torch.float32)
         train, held = hold_out(
             (v, x), self.filled.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT

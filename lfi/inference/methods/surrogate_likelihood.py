@@ -24,8 +24,9 @@ from lfi.inference.methods.flow_training import (
 )
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.validity import fit_validity
-from lfi.inference.posteriors.likelihood import LikelihoodPosterior, XGivenTheta
+from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
+from lfi.networks import LikelihoodEstimator
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
@@ -91,7 +92,7 @@ class SurrogateLikelihood(FlowMethod):
             simulations, seed=child(seed, 0), device=device, progress=progress
         )
         with isolated(child(seed, 1)):
-            network = XGivenTheta(
+            network = LikelihoodEstimator(
                 prior.lower.tolist(),
                 prior.upper.tolist(),
                 x.shape[1:],

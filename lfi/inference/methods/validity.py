@@ -42,7 +42,7 @@ def fit_validity(
     train, held = hold_out(data, SETTINGS.held_out, torch_rng(seed, 0))
     with isolated(child(seed, 1)):
         validity = Validity(prior.lower.tolist(), prior.upper.tolist())
-    validity.coordinates.learn(train[0])
+    validity.coordinates.fit_from_data(train[0])
 
     def risk(batch: Batch, step: Step | None = None) -> Tensor:
         return F.binary_cross_entropy_with_logits(validity.logit(batch[0]), batch[1])

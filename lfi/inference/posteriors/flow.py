@@ -9,73 +9,24 @@ so that a uniform prior is a normal one in v, and log q(theta | x) = log q(v | x
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.direct import Direct
 from lfi.inference.samplers.target import Proposal, Sampler, Target
 from lfi.inference.training_reference import TrainingReference
-from lfi.networks import ConditionalFlow, Features, Standardise
+from lfi.networks import PosteriorEstimator
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
 
 ROWS = 2**13  # rows that the flow sees at a time
-
-
-class ThetaGivenX(nn.Module):
-    """q(v | x): features of x, a flow, and v standardised.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        x_shape: Sequence[int],
-        *,
-        width: int = 64,
-        depth: int = 2,
-        layers: int = 4,
-        bins: int = 8,
-    ) -> None:
-        super().__init__()
-        shape = {"width": width, "depth": depth, "layers": layers, "bins": bins}
-        self.spec = {"dim": dim, "x_shape": list(x_shape), **shape}
-        self.features = Features(x_shape)
-        self.standardise = Standardise((dim,))
-        self.flow = ConditionalFlow(dim, self.features.size, **shape)
-
-    def fit_from_data(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
-        """Take the standardisation and the linear start from the training split."""
-        self.features.learn(x)
-        self.standardise.learn(v)
-        self.flow.learn(self.standardise(v), self.features(x))
-
-    def embed(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n embedded"]:
-        """Return what the flow needs of observations, to be used for many v."""
-        return self.flow.embed(self.features(x))
-
-    def log_density(
-        self, v: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]
-    ) -> Float[Tensor, " n"]:
-        """Return log q(v | x)."""
-        y = self.standardise(v)
-        return self.flow.log_density(y, embedded) - self.standardise.scale.log().sum()
-
-    def generate(
-        self, z: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]
-    ) -> Float[Tensor, "n dim"]:
-        """Return v of noise."""
-        return self.standardise.inverse(self.flow.generate(z, embedded))
 
 
 def to_flow_coordinates(
@@ -124,7 +75,7 @@ class FlowPosterior(SavedPosterior):
         normalised: True: `log_prob` integrates to one as it comes.
     """
 
-    network: ThetaGivenX
+    network: PosteriorEstimator
     prior: Prior
     x_shape: tuple[int, ...]
     history: tuple[History, ...] = field(default=())
@@ -168,7 +119,7 @@ class FlowPosterior(SavedPosterior):
     @classmethod
     def _restore(cls, contents: Contents) -> "FlowPosterior":
         spec = contents.spec
-        network = ThetaGivenX(**spec["network"])
+        network = PosteriorEstimator(**spec["network"])
         load_prefixed("flow", network, contents.tensors)
         return cls(
             network.eval().requires_grad_(False),

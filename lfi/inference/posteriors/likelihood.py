@@ -6,106 +6,22 @@ density over u, here over a few fixed points of the unit cube, which leaves the 
 theta.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from torch.quasirandom import SobolEngine
+from torch import Tensor
 
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import Target
 from lfi.inference.training_reference import TrainingReference
-from lfi.networks import Columns, ConditionalFlow, Coordinates, Validity
+from lfi.networks import LikelihoodEstimator, Validity
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
 
-POINTS = 8  # of the unit cube, over which the density of whole numbers is averaged
 ROWS = 2**13  # rows that the flow sees at a time
-
-
-class XGivenTheta(nn.Module):
-    """q(x | theta): columns of x, coordinates of theta, and a flow.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
-    """
-
-    def __init__(
-        self,
-        lower: Sequence[float],
-        upper: Sequence[float],
-        event: Sequence[int],
-        *,
-        width: int = 64,
-        depth: int = 2,
-        layers: int = 4,
-        bins: int = 8,
-    ) -> None:
-        super().__init__()
-        shape = {"width": width, "depth": depth, "layers": layers, "bins": bins}
-        places = {"lower": list(lower), "upper": list(upper), "event": list(event)}
-        self.spec = places | shape
-        self.event = tuple(event)
-        self.coordinates = Coordinates(lower, upper)
-        self.columns = Columns(int(torch.Size(event).numel()))
-        self.flow = ConditionalFlow(self.columns.size, self.coordinates.size, **shape)
-
-    def fit_from_data(
-        self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], rng: torch.Generator
-    ) -> None:
-        """Take the scales and the linear start from the training split, x flat."""
-        self.coordinates.learn(theta)
-        self.columns.learn(x)
-        y = self.columns(x, torch.rand(x.shape, generator=rng, dtype=x.dtype))[0]
-        self.flow.learn(y, self.coordinates(theta))
-
-    def embed(self, theta: Float[Tensor, "n dim"]) -> Float[Tensor, "n embedded"]:
-        """Return what the flow needs of parameters, to be used for many x."""
-        return self.flow.embed(self.coordinates(theta))
-
-    def dequantised_log_density(
-        self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
-    ) -> Float[Tensor, " n"]:
-        """Return log q of flat x + u given theta: what training maximises."""
-        y, log_slope = self.columns(x, u)
-        return self.flow.log_density(y, self.embed(theta)) + log_slope
-
-    def quadrature_points(self) -> Float[Tensor, "k size"]:
-        """Return the points u over which the density of whole numbers is averaged."""
-        size, discrete = self.columns.size, self.columns.discrete
-        if not discrete:
-            return torch.zeros(1, size, dtype=torch.float32)
-        u = SobolEngine(size, scramble=True, seed=0).draw(POINTS, dtype=torch.float32)
-        return u.clamp(1e-3, 1 - 1e-3)
-
-    def encode(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_1"]:
-        """Return the flow's coordinates of observations at each point u, log slopes last."""
-        flat, u = x.reshape(len(x), 1, -1), self.quadrature_points().to(x.device)
-        rows = (flat + torch.zeros_like(u)).flatten(0, 1)
-        y, log_slope = self.columns(rows, u.repeat(len(x), 1))
-        return torch.cat([y, log_slope[:, None]], dim=1).view(len(x), len(u), -1)
-
-    def log_density(
-        self, encoded: Float[Tensor, "r k size_1"], embedded: Float[Tensor, "r embedded"]
-    ) -> Float[Tensor, " r"]:
-        """Return log q(x | theta) of rows."""
-        k = encoded.shape[1]
-        y, log_slope = encoded[..., :-1].flatten(0, 1), encoded[..., -1]
-        given = embedded[:, None].expand(-1, k, -1).flatten(0, 1)
-        value = self.flow.log_density(y, given).view(-1, k) + log_slope
-        return value.logsumexp(1) - torch.log(torch.tensor(float(k)))
-
-    def simulate(
-        self, theta: Float[Tensor, "n dim"], rng: torch.Generator
-    ) -> Float[Tensor, "n ..."]:
-        """Return one x for each theta, differentiable in theta."""
-        z = self.flow.noise(len(theta), rng).to(self.columns.knee.device)
-        y = self.flow.generate(z, self.embed(theta.to(z)))
-        return self.columns.decode(y).reshape(-1, *self.event).to(theta)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,7 +38,7 @@ class LikelihoodPosterior(SavedPosterior):
         normalised: False: `log_prob` lacks the evidence.
     """
 
-    network: XGivenTheta
+    network: LikelihoodEstimator
     prior: Prior
     proposal: FlowPosterior | None = None
     validity: Validity | None = None
@@ -196,7 +112,7 @@ class LikelihoodPosterior(SavedPosterior):
         prior = Prior.from_contents(contents)
         arguments = dict(spec["network"])
         places = [arguments.pop(name) for name in ("lower", "upper", "event")]
-        network = XGivenTheta(*places, **arguments)
+        network = LikelihoodEstimator(*places, **arguments)
         proposal = None
         if spec["proposal"] is not None:
             proposal = FlowPosterior._restore(contents.part("FlowPosterior", spec["proposal"]))

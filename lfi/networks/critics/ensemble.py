@@ -115,7 +115,7 @@ class Validity(nn.Module):
         super().__init__()
         self.spec = {"lower": list(lower), "upper": list(upper), "width": width}
         self.coordinates = Coordinates(lower, upper)
-        self.net = Tower(len(lower), 1, width=width, depth=1)
+        self.net = Tower(len(lower), 1, width=width, layers=1)
 
     def logit(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*m"]:
         """Return the log odds that a simulation at theta is valid."""

@@ -40,8 +40,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.columns import Columns
 from lfi.networks.critics.pair import FitsScales, inner, size_of, spec_of
+from lfi.networks.data_transforms import ColumnBijection
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import LIMIT, Coordinates, Features
 
@@ -73,11 +73,11 @@ class ColumnFeatures(nn.Module):
     def __init__(self, x_shape: Sequence[int]) -> None:
         super().__init__()
         self.event_rank, self.size = len(x_shape), int(torch.Size(x_shape).numel())
-        self.columns = Columns(self.size)
+        self.columns = ColumnBijection(self.size)
 
-    def learn(self, x: Float[Tensor, "n ..."]) -> None:
+    def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take kinds and scales of columns from data, (n, *event)."""
-        self.columns.learn(x.reshape(len(x), -1))
+        self.columns.fit_from_data(x.reshape(len(x), -1))
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the numbers of (..., *event), of shape (..., size)."""
@@ -109,8 +109,8 @@ class NoiseModelCritic(FitsScales):
         super().__init__()
         self.coordinates, self.features = Coordinates(lower, upper), features
         self.count = size_of(features, x_shape)
-        self.moments = Tower(self.coordinates.size, self.outputs, width=width, depth=layers)
-        self.of_x = Tower(self.count, 1, width=NORMALISER_WIDTH, depth=1)
+        self.moments = Tower(self.coordinates.size, self.outputs, width=width, layers=layers)
+        self.of_x = Tower(self.count, 1, width=NORMALISER_WIDTH, layers=1)
         start_small(self.moments, self.of_x)
 
     @property

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.standardise import Standardise, knee
+from lfi.networks.standardise import Standardise, asinh_scale_of
 
 PRODUCTS = 10  # entries of an event up to which all their products are terms; beyond, squares
 BULK = 4.0  # standard deviations beyond which z is logarithmic
@@ -205,10 +205,10 @@ class SampleCritics(NestedCritics):
     def fit_from_data(self, x: Float[Tensor, "n members ..."]) -> None:
         """Take each member's standardisation from the rows that it trains on."""
         x = x.flatten(2) if x.ndim > 2 else x[..., None]
-        self.asinh_scale.copy_(torch.stack([knee(rows) for rows in x.unbind(1)]))
-        self.linear.learn(x)
-        self.logarithmic.learn(torch.asinh(x / self.asinh_scale))
-        self.products.learn(self._products(self._bulk(x)))
+        self.asinh_scale.copy_(torch.stack([asinh_scale_of(rows) for rows in x.unbind(1)]))
+        self.linear.fit_from_data(x)
+        self.logarithmic.fit_from_data(torch.asinh(x / self.asinh_scale))
+        self.products.fit_from_data(self._products(self._bulk(x)))
 
     def begin(self, level: int) -> None:
         """Let a level's line be that of the level below, as far as that goes."""

@@ -122,9 +122,9 @@ class FitsScales(PairCriticBase):
 
     def fit_from_data(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""
-        self.coordinates.learn(theta)
-        if hasattr(self.features, "learn"):
-            self.features.learn(x)
+        self.coordinates.fit_from_data(theta)
+        if hasattr(self.features, "fit_from_data"):
+            self.features.fit_from_data(x)
 
 
 class PairCritic(FitsScales):
@@ -183,7 +183,7 @@ class PairCritic(FitsScales):
         self.rank, self.width = rank, 0 if head_layers is None else width
         self.products = self.family.size + (rank + 2 if rank else 0)
         out = (rank + 1 if rank else 0) + self.width
-        tower = {"width": width, "depth": layers, "dropout": dropout}
+        tower = {"width": width, "layers": layers, "dropout": dropout}
         self.theta_net = Tower(theta_dim, out, **tower) if out else None
         self.x_net = Tower(x_dim, out, **tower) if out else None
         self.head = None if head_layers is None else trunk(width, head_layers, 1, dropout=dropout)

@@ -61,7 +61,7 @@ def endpoints_of_samples(
     pools = [_split(x, settings.held_out, seed, i) for i, x in enumerate((p, q))]
     (mean_p, cov_p), (mean_q, cov_q) = (moments(train) for train, _ in pools)
     whiten, half = Whiten(len(mean_p)), (mean_p - mean_q) / 2
-    whiten.learn((mean_p + mean_q) / 2, (cov_p + cov_q) / 2 + half[:, None] * half)
+    whiten.fit_from_moments((mean_p + mean_q) / 2, (cov_p + cov_q) / 2 + half[:, None] * half)
     (p, held_p), (q, held_q) = ((whiten(x) for x in pool) for pool in pools)
     held = min(len(held_p), len(held_q))
     size = min(settings.batch_size, len(p), len(q))
@@ -94,7 +94,7 @@ def endpoints_of_pairs(
     train, held = _split(pairs, settings.held_out, seed, 0)
     mean, covariance = moments(train)
     whiten = Whiten(len(mean))
-    whiten.learn(mean, covariance * same_side)
+    whiten.fit_from_moments(mean, covariance * same_side)
     train, held = whiten(train), whiten(held)
     mean, covariance = moments(train)
     size = min(settings.batch_size, len(train))

@@ -25,7 +25,7 @@ def trained(draw, stages, seed=1):
         given = torch.randn(2_000, 1, dtype=torch.float32)
         y = draw(given)
         flow = ConditionalFlow(y.shape[1], 1, width=16, layers=2)
-    flow.learn(y[:1_600], given[:1_600])
+    flow.fit_from_data(y[:1_600], given[:1_600])
     histories = maximise_likelihood(
         flow,
         flow,
@@ -68,13 +68,13 @@ def test_a_linear_problem_is_left_at_its_start():
 def test_a_spread_that_depends_on_what_is_given_is_found_by_the_gaussian_stage():
     flow, histories = trained(fanned, (GAUSSIAN,))
     assert best(histories[1]) < best(histories[0]) - 0.1
-    assert not flow.bent
+    assert not flow.splines_active
 
 
 def test_a_shape_that_is_not_gaussian_is_found_by_the_splines():
     flow, histories = trained(skewed, (GAUSSIAN, SPLINES))
     assert best(histories[2]) < min(best(histories[0]), best(histories[1])) - 0.1
-    assert flow.bent
+    assert flow.splines_active
 
 
 def test_training_repeats_itself_and_other_seeds_differ():

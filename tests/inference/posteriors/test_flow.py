@@ -9,7 +9,8 @@ from torch.distributions import LogNormal, Normal, Uniform
 
 import lfi
 from lfi.inference import FlowPosterior
-from lfi.inference.posteriors.flow import ThetaGivenX, from_flow_coordinates, to_flow_coordinates
+from lfi.inference.posteriors.flow import from_flow_coordinates, to_flow_coordinates
+from lfi.networks import PosteriorEstimator
 from lfi.runtime import isolated
 from lfi.simulation import as_prior
 
@@ -24,7 +25,7 @@ X = torch.tensor([0.3, -1.2])
 def some_posterior(prior, scale=0.3, seed=0):
     """A flow that was fitted to nothing, whose every part does something."""
     with isolated(seed):
-        network = ThetaGivenX(prior.dim, (2,), width=8, depth=1, layers=2, bins=4)
+        network = PosteriorEstimator(prior.dim, (2,), width=8, layers=1, couplings=2, bins=4)
         for parameter in network.parameters():
             parameter.data += scale * torch.randn(parameter.shape)
     network.flow.whitening.root.data.diagonal().clamp_(min=0.5)

@@ -8,7 +8,7 @@ from support.conjugate import model, posterior, prior
 
 import lfi
 from lfi.inference import LikelihoodPosterior
-from lfi.inference.posteriors.likelihood import XGivenTheta
+from lfi.networks import LikelihoodEstimator
 from lfi.runtime import isolated, numpy_rng, torch_rng
 from lfi.simulation import as_prior
 
@@ -30,7 +30,7 @@ def fitted():
 def bent(x, theta, scale=0.2, seed=0):
     """A surrogate that learnt the columns of x and is otherwise anything."""
     with isolated(seed):
-        network = XGivenTheta([-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4)
+        network = LikelihoodEstimator([-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4)
     network.fit_from_data(theta, x, torch_rng(seed))
     with isolated(seed):
         for parameter in network.parameters():

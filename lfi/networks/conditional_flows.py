@@ -1,0 +1,156 @@
+"""Density estimators by conditional flows: of parameters given data, and of data given parameters.
+
+    posterior estimator     q(theta | x), theta in coordinates where the prior has no bounds
+    likelihood estimator    q(x | theta), x in coordinates that know what values x takes
+
+Whole numbers are dequantised: uniform noise u is added, and the probability of one is the mean of
+the flow's density over u, here over a few fixed points of the unit cube, so that the likelihood is
+smooth in theta.
+
+References:
+    Papamakarios & Murray, Fast epsilon-free inference of simulation models with Bayesian
+        conditional density estimation, 2016. arXiv:1605.06376
+    Papamakarios, Sterratt & Murray, Sequential neural likelihood, 2019. arXiv:1805.07226
+    Uria, Murray & Larochelle, RNADE: the real-valued neural autoregressive density-estimator, 2013
+        (dequantisation). arXiv:1306.0186
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.quasirandom import SobolEngine
+
+from lfi.networks.data_transforms import ColumnBijection
+from lfi.networks.flows import ConditionalFlow
+from lfi.networks.standardise import Coordinates, Features, Standardise
+
+
+class PosteriorEstimator(nn.Module):
+    """q(v | x), v the parameters in unbounded coordinates: features of x and a flow.
+
+    Attributes:
+        spec: The arguments, to build the same network again.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        x_shape: Sequence[int],
+        *,
+        width: int = 64,
+        layers: int = 2,
+        couplings: int = 4,
+        bins: int = 8,
+    ) -> None:
+        super().__init__()
+        shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
+        self.spec = {"dim": dim, "x_shape": list(x_shape), **shape}
+        self.features = Features(x_shape)
+        self.standardise = Standardise((dim,))
+        self.flow = ConditionalFlow(dim, self.features.size, **shape)
+
+    def fit_from_data(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
+        """Take the standardisation and the linear start from the training split."""
+        self.features.fit_from_data(x)
+        self.standardise.fit_from_data(v)
+        self.flow.fit_from_data(self.standardise(v), self.features(x))
+
+    def embed(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n embedded"]:
+        """Return what the flow needs of observations, to be used for many v."""
+        return self.flow.embed(self.features(x))
+
+    def log_density(
+        self, v: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]
+    ) -> Float[Tensor, " n"]:
+        """Return log q(v | x)."""
+        y = self.standardise(v)
+        return self.flow.log_density(y, embedded) - self.standardise.scale.log().sum()
+
+    def generate(
+        self, z: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]
+    ) -> Float[Tensor, "n dim"]:
+        """Return v of noise."""
+        return self.standardise.inverse(self.flow.generate(z, embedded))
+
+
+class LikelihoodEstimator(nn.Module):
+    """q(x | theta): a bijection of columns of x, coordinates of theta, and a flow.
+
+    Attributes:
+        spec: The arguments, to build the same network again.
+    """
+
+    def __init__(
+        self,
+        lower: Sequence[float],
+        upper: Sequence[float],
+        event: Sequence[int],
+        *,
+        width: int = 64,
+        layers: int = 2,
+        couplings: int = 4,
+        bins: int = 8,
+    ) -> None:
+        super().__init__()
+        shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
+        places = {"lower": list(lower), "upper": list(upper), "event": list(event)}
+        self.spec = places | shape
+        self.event = tuple(event)
+        self.coordinates = Coordinates(lower, upper)
+        self.columns = ColumnBijection(int(torch.Size(event).numel()))
+        self.flow = ConditionalFlow(self.columns.size, self.coordinates.size, **shape)
+
+    def fit_from_data(
+        self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], rng: torch.Generator
+    ) -> None:
+        """Take the scales and the linear start from the training split, x flat."""
+        self.coordinates.fit_from_data(theta)
+        self.columns.fit_from_data(x)
+        y = self.columns(x, torch.rand(x.shape, generator=rng, dtype=x.dtype))[0]
+        self.flow.fit_from_data(y, self.coordinates(theta))
+
+    def embed(self, theta: Float[Tensor, "n dim"]) -> Float[Tensor, "n embedded"]:
+        """Return what the flow needs of parameters, to be used for many x."""
+        return self.flow.embed(self.coordinates(theta))
+
+    def dequantised_log_density(
+        self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
+    ) -> Float[Tensor, " n"]:
+        """Return log q of flat x + u given theta, u uniform: what training maximises."""
+        y, log_slope = self.columns(x, u)
+        return self.flow.log_density(y, self.embed(theta)) + log_slope
+
+    def quadrature_points(self, number: int = 8) -> Float[Tensor, "k size"]:
+        """Return the points u of the unit cube over which whole numbers' density is averaged."""
+        size, discrete = self.columns.size, self.columns.discrete
+        if not discrete:
+            return torch.zeros(1, size, dtype=torch.float32)
+        u = SobolEngine(size, scramble=True, seed=0).draw(number, dtype=torch.float32)
+        return u.clamp(1e-3, 1 - 1e-3)
+
+    def encode(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_1"]:
+        """Return observations in the flow's coordinates at each point u, their log slopes last."""
+        flat, u = x.reshape(len(x), 1, -1), self.quadrature_points().to(x.device)
+        rows = (flat + torch.zeros_like(u)).flatten(0, 1)
+        y, log_slope = self.columns(rows, u.repeat(len(x), 1))
+        return torch.cat([y, log_slope[:, None]], dim=1).view(len(x), len(u), -1)
+
+    def log_density(
+        self, encoded: Float[Tensor, "r k size_1"], embedded: Float[Tensor, "r embedded"]
+    ) -> Float[Tensor, " r"]:
+        """Return log q(x | theta) of rows."""
+        k = encoded.shape[1]
+        y, log_slope = encoded[..., :-1].flatten(0, 1), encoded[..., -1]
+        context = embedded[:, None].expand(-1, k, -1).flatten(0, 1)
+        value = self.flow.log_density(y, context).view(-1, k) + log_slope
+        return value.logsumexp(1) - torch.log(torch.tensor(float(k)))
+
+    def simulate(
+        self, theta: Float[Tensor, "n dim"], rng: torch.Generator
+    ) -> Float[Tensor, "n ..."]:
+        """Return one x for each theta, differentiable in theta."""
+        z = self.flow.noise(len(theta), rng).to(self.columns.device)
+        y = self.flow.generate(z, self.embed(theta.to(z)))
+        return self.columns.decode(y).reshape(-1, *self.event).to(theta)
