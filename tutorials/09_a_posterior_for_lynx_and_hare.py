@@ -56,7 +56,13 @@ quick = lfi.SurrogateLikelihood(
     settings=lfi.TrainSettings(steps=500),
 )
 posterior = lfi.fit_rounds(
-    lynx_hare, x_obs, budget=(4_000, 12_000), method=quick, scout=quick, seed=1, progress=False
+    lynx_hare,
+    x_obs,
+    budget=(4_000, 12_000),
+    method=quick,
+    preliminary=quick,
+    seed=1,
+    progress=False,
 )
 print(posterior.history[-1].stopped)
 draws = posterior.draw(4_000, x_obs, seed=2)

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
-from lfi.inference import Draws, fit_rounds, inference_data, plan
+from lfi.inference import Draws, fit_rounds, inference_data, plan_budget
 from lfi.loading import load
 from lfi.report import write_report
 from lfi.report.verdicts import (
@@ -202,7 +202,7 @@ def train_surrogate(settings: WorkflowSettings, prior: Prior, progress: bool) ->
     else:
         simulations = Simulations.open(rounds / f"round_{settings.rounds}.zarr", prior=prior)
         surrogate = fit_surrogate(
-            simulations[: plan(settings.budget, settings.rounds)[-1]],
+            simulations[: plan_budget(settings.budget, settings.rounds)[-1]],
             seed=child(settings.seed, 104),
             device=settings.device,
             progress=progress,

@@ -49,7 +49,7 @@ def main() -> None:
             lynx_hare.x_obs,
             budget=arguments.budget,
             method=method,
-            scout=method,
+            preliminary=method,
             seed=seed,
             progress=False,
         )

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 import lfi
-from lfi.inference.rounds.fit import LAST, SCOUT
+from lfi.inference.rounds.fit import LAST_METHOD, PRELIMINARY_METHOD
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
@@ -68,7 +68,7 @@ ROUNDS = {  # how the last round and those before it are fitted, anew for each o
             proposal=None, gaussian_steps=2_000, settings=lfi.TrainSettings(steps=500)
         ),
     ),
-    "rounds, ratio": (LAST, SCOUT),
+    "rounds, ratio": (LAST_METHOD, PRELIMINARY_METHOD),
 }
 PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")
 
@@ -95,7 +95,7 @@ def fit_in_rounds(
     task: str, method: str, simulations: lfi.Simulations, seed: int
 ) -> tuple[object, str]:
     """Return a function that simulates, as often in all, and fits in rounds, and draws."""
-    module, (last, scout) = importlib.import_module(f"simulators.{task}"), ROUNDS[method]
+    module, (last, preliminary) = importlib.import_module(f"simulators.{task}"), ROUNDS[method]
 
     def draw(x: torch.Tensor, seed: int) -> torch.Tensor:
         posterior = lfi.fit_rounds(
@@ -103,7 +103,7 @@ def fit_in_rounds(
             x,
             budget=len(simulations),
             method=last,
-            scout=scout,
+            preliminary=preliminary,
             seed=seed,
             progress=False,
         )

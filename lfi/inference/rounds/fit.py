@@ -1,13 +1,13 @@
-"""Truncated rounds: spend simulations where the observation puts the parameters.
+"""Sequential inference by truncation: simulations are spent where the posterior has its mass.
 
-A first posterior from few simulations says where the mass is. The prior is truncated to a box
+A preliminary posterior from few simulations locates the mass. The prior is truncated to bounds
 around it, and the next round simulates from the truncated prior only. Every round is an amortised
-fit of its own, so nothing needs correcting: inside the box the posterior is the same, up to the
-mass that the box cuts off. Early rounds only have to find the box, so the last gets most of the
-budget; and once a box has hardly cut anything, there is nothing more to find.
+fit of its own, so nothing needs correcting: inside the bounds the posterior is the same, up to the
+mass that is truncated. Preliminary rounds only have to find the bounds, so the last round gets most
+of the budget; and once truncation hardly removes any mass, the preliminary rounds end.
 
-Simulations of earlier rounds that lie inside the box are draws of the truncated prior like new
-ones, and are fitted along. (The box was placed by what they say; that they share this is ignored.)
+Simulations of earlier rounds inside the bounds are draws of the truncated prior like new ones, and
+are fitted along. (The bounds depend on them; this is ignored.)
 
 References:
     Miller, Cole, Forre, Louppe & Weniger, Truncated marginal neural ratio estimation, 2021.
@@ -25,49 +25,36 @@ from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.posteriors.base import TargetPosterior
-from lfi.inference.rounds.store import RoundsStore, check_restorable, settle
+from lfi.inference.rounds.store import RoundsStore, agreed_seed, check_restorable
+from lfi.inference.rounds.truncation import mass_kept, truncate_named, truncation_bounds
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method
 from lfi.numerics.arrays import as_observation
+from lfi.numerics.checks import check_share, check_whole
 from lfi.runtime import child, fresh, numpy_rng
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
 from lfi.training import TrainSettings
 
 ROUNDS = 3  # unless the budget or the caller says otherwise
-SCOUT_SHARE = 1 / 12  # of the budget, for each round but the last
-TAIL = 1e-3  # posterior mass beyond each side of the box, before the box is widened
-MARGIN = 0.2  # by which it is widened on each side, of its width
-LEAST = 200  # simulations in a round
-MOST_ROUNDS = 7  # so that the last has at least half of the budget
-DRAWS = 10_000  # posterior draws that place the box
-SETTLED = 0.8  # of the prior's mass: a box that keeps more than this ends the scouting
+PRELIMINARY_SHARE = 1 / 12  # of the budget, for each round but the last
+MIN_SIMULATIONS = 200  # in a round
+MAX_ROUNDS = 7  # so that the last has at least half of the budget
+STOP_AT = 0.8  # of the prior's mass: truncation that keeps more ends the preliminary rounds
 
 Whole = TypeVar("Whole", Prior, Simulations)
 
-LAST = NeuralRatio(settings=TrainSettings(steps=1_500), head_layers=None, noise_model=False)
-SCOUT = NeuralRatio(settings=TrainSettings(steps=600), head_layers=None, noise_model=False)
+LAST_METHOD = NeuralRatio(settings=TrainSettings(steps=1_500), head_layers=None, noise_model=False)
+PRELIMINARY_METHOD = NeuralRatio(
+    settings=TrainSettings(steps=600), head_layers=None, noise_model=False
+)
 
 
-def box(theta: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-    """Return the lower and upper corner of a box that holds a posterior with room to spare.
-
-    Example:
-        >>> lower, upper = box(torch.linspace(0, 1, 1001)[:, None])
-        >>> round(lower.item(), 2), round(upper.item(), 2)
-        (-0.2, 1.2)
-    """
-    low, high = theta.quantile(TAIL, dim=0), theta.quantile(1 - TAIL, dim=0)
-    room = MARGIN * (high - low)
-    return low - room, high + room
-
-
-def plan(budget: int | Sequence[int], rounds: int | None = None) -> tuple[int, ...]:
+def plan_budget(budget: int | Sequence[int], rounds: int | None = None) -> tuple[int, ...]:
     """Return how many simulations each round gets.
 
     Args:
@@ -81,9 +68,9 @@ def plan(budget: int | Sequence[int], rounds: int | None = None) -> tuple[int, .
             than those that the budget has.
 
     Example:
-        >>> plan(360_000, 3)
+        >>> plan_budget(360_000, 3)
         (30000, 30000, 300000)
-        >>> plan((1_000, 2_000))
+        >>> plan_budget((1_000, 2_000))
         (1000, 2000)
     """
     total = not isinstance(budget, Sequence)
@@ -98,22 +85,22 @@ def plan(budget: int | Sequence[int], rounds: int | None = None) -> tuple[int, .
                 "the budget lists them, at least one"
             )
         for number, count in enumerate(counts, 1):
-            if count < LEAST:
+            if count < MIN_SIMULATIONS:
                 raise ValueError(
                     f"budget: {count} simulations are too few for round {number}, need at least "
-                    f"{LEAST}"
+                    f"{MIN_SIMULATIONS}"
                 )
         return counts
     rounds = ROUNDS if rounds is None else rounds
-    if not 1 <= rounds <= MOST_ROUNDS:
-        raise ValueError(f"rounds must be from 1 to {MOST_ROUNDS}, got {rounds}")
-    scouts = (int(budget * SCOUT_SHARE),) * (rounds - 1)
-    least = LEAST if rounds == 1 else math.ceil(LEAST / SCOUT_SHARE)
-    if budget < least or budget - sum(scouts) < LEAST:
+    if not 1 <= rounds <= MAX_ROUNDS:
+        raise ValueError(f"rounds must be from 1 to {MAX_ROUNDS}, got {rounds}")
+    preliminary = (int(budget * PRELIMINARY_SHARE),) * (rounds - 1)
+    needed = MIN_SIMULATIONS if rounds == 1 else math.ceil(MIN_SIMULATIONS / PRELIMINARY_SHARE)
+    if budget < needed or budget - sum(preliminary) < MIN_SIMULATIONS:
         raise ValueError(
-            f"budget: {budget} simulations are too few for {rounds} rounds, need at least {least}"
+            f"budget: {budget} simulations are too few for {rounds} rounds, need at least {needed}"
         )
-    return (*scouts, int(budget) - sum(scouts))
+    return (*preliminary, int(budget) - sum(preliminary))
 
 
 def fit_rounds(
@@ -122,10 +109,11 @@ def fit_rounds(
     *,
     rounds: int | None = None,
     budget: int | Sequence[int] = 100_000,
-    method: Method = LAST,
-    scout: Method = SCOUT,
+    method: Method = LAST_METHOD,
+    preliminary: Method = PRELIMINARY_METHOD,
     parameters: Sequence[str] | None = None,
-    settled: float = SETTLED,
+    stop_at: float = STOP_AT,
+    draws: int = 10_000,
     store: str | Path | None = None,
     seed: int | None = None,
     device: str = "cpu",
@@ -141,12 +129,15 @@ def fit_rounds(
             the simulations of each round.
         method: Fits the last round, by default a ratio: any of `lfi.NeuralRatio`,
             `lfi.SurrogateLikelihood`, `lfi.PosteriorFlow` and `lfi.Pool`.
-        scout: Fits the rounds before it, which only place the box; any of these too.
+        preliminary: Fits the rounds before it, which only find the truncation bounds; any of these
+            too.
         parameters: The names of those to infer, in the order asked for; the others are integrated
             out, and their prior is never truncated. None infers all.
-        settled: If the box of a scouting round keeps more than this share of the mass of the prior
-            before, the last round follows at once and gets all that is left of the budget. That
-            is so too where a scout has learnt nothing; 1 always does all rounds.
+        stop_at: The stopping rule: if the truncation after a preliminary round keeps more than
+            this share of the mass of the prior before, the last round follows at once and gets all
+            that is left of the budget. That is so too where a preliminary fit has learnt nothing;
+            1 always does all rounds.
+        draws: How many posterior draws the truncation bounds are taken from.
         store: A folder that keeps every round, so that a second call goes on where the first was
             interrupted and ends with the same numbers; None keeps nothing.
         seed: None takes fresh entropy, or the seed that the store has on record.
@@ -156,7 +147,7 @@ def fit_rounds(
     Returns:
         The last round's posterior. Its `prior` is the truncated one, and it holds for observations
         close to `x_obs` only; its `history` has all rounds, and the last entry of each says from
-        how many simulations, new and of earlier rounds, and whether scouting has ended early.
+        how many simulations, new and of earlier rounds, and whether the stopping rule held.
 
     Raises:
         TypeError: If the budget is not of whole numbers.
@@ -174,35 +165,36 @@ def fit_rounds(
         >>> few = lfi.TrainSettings(steps=30)
         >>> quick = lfi.NeuralRatio(settings=few, width=8, rank=4, head_layers=None)
         >>> posterior = lfi.fit_rounds(influenza, influenza.x_obs, budget=(500, 1_000), seed=1,
-        ...     method=quick, scout=quick, parameters=["beta"])
+        ...     method=quick, preliminary=quick, parameters=["beta"])
         >>> posterior.names, posterior.prior.truncated
         (('beta',), True)
     """
     simulator = as_simulator(simulator)
-    counts, seed = plan(budget, rounds), seed if seed is None else fresh(seed)
-    if not 0 <= settled <= 1:
-        raise ValueError(f"settled must be a share from 0 to 1, got {settled}")
-    inferred(simulator.prior, parameters)  # before anything is simulated
+    counts, seed = plan_budget(budget, rounds), seed if seed is None else fresh(seed)
+    check_share("stop_at", stop_at, ends=True)
+    check_whole("draws", draws)
+    of_parameters(simulator.prior, parameters)  # before anything is simulated
     shape = simulated_shape(simulator)
     x_obs = as_observation(x_obs, shape)
     kept = RoundsStore(None if store is None else Path(store))
     if store is not None:
         check_restorable("method", method)
         if len(counts) > 1:
-            check_restorable("scout", scout)
+            check_restorable("preliminary", preliminary)
         settings = {
             "simulator": simulator.identity,
             "x_obs": hashlib.sha256(x_obs.numpy().tobytes()).hexdigest(),
             "budget": list(counts) if isinstance(budget, Sequence) else int(budget),
             "rounds": len(counts),
             "method": repr(method),
-            "scout": repr(scout),
+            "preliminary": repr(preliminary),
             "parameters": None if parameters is None else list(parameters),
-            "settled": settled,
+            "stop_at": stop_at,
+            "draws": draws,
         }
-        seed = settle(Path(store), settings, seed)
+        seed = agreed_seed(Path(store), settings, seed)
     seed = fresh(seed)
-    prior, history, said = simulator.prior, (), ""
+    prior, history, note = simulator.prior, (), ""
     earlier: list[Callable[[], Simulations]] = []
     left = list(enumerate(counts))
     while left:
@@ -216,12 +208,12 @@ def fit_rounds(
             store=kept.simulations(index + 1),
             progress=progress,
         )
-        posterior = kept.load(index + 1, inferred(prior, parameters), device)
+        posterior = kept.load(index + 1, of_parameters(prior, parameters), device)
         if posterior is None:
             new = make()
             rows = sum((again().within(prior) for again in earlier), start=new)
-            posterior = (scout if left else method).fit(
-                inferred(rows, parameters),
+            posterior = (preliminary if left else method).fit(
+                of_parameters(rows, parameters),
                 x_obs=x_obs,
                 seed=child(seed, index, 1),
                 device=device,
@@ -229,57 +221,31 @@ def fit_rounds(
             )
             more = f" and {len(rows) - count:,} of earlier rounds" if earlier else ""
             if not left:
-                posterior = replace(
-                    posterior, training_reference=TrainingReference.of(rows, seed=0)
-                )
-            posterior = noted(posterior, f"{count:,} simulations{more}{said}")
+                reference = TrainingReference.of(rows, seed=0)
+                posterior = replace(posterior, training_reference=reference)
+            posterior = with_note(posterior, f"{count:,} simulations{more}{note}")
             kept.save(index + 1, posterior)
             if store is None:
                 make = lambda new=new: new
         earlier.append(make)  # from the store, where there is one: memory is for one round
         history = (*history, *posterior.history)
         if left:
-            theta = posterior.draw(DRAWS, x_obs, seed=child(seed, index, 2)).theta
-            narrow = truncated(prior, posterior.names, *box(theta))
-            share, prior = mass(prior, narrow), narrow
-            if share > settled and len(left) > 1:
-                said = f"; scouting ended with round {index + 1}, whose box keeps {share:.1%}"
+            theta = posterior.draw(draws, x_obs, seed=child(seed, index, 2)).theta
+            narrow = truncate_named(prior, posterior.names, *truncation_bounds(theta))
+            share, prior = mass_kept(prior, narrow), narrow
+            if share > stop_at and len(left) > 1:
+                note = f"; stopped truncating after round {index + 1}, which kept {share:.1%}"
                 left = [(left[-1][0], sum(count for _, count in left))]
     return replace(posterior, history=history)
 
 
-def inferred(whole: Whole, parameters: Sequence[str] | None) -> Whole:
-    """Return a prior or simulations as of the parameters to infer."""
+def of_parameters(whole: Whole, parameters: Sequence[str] | None) -> Whole:
+    """Return the marginal prior or simulations of the parameters to infer."""
     return whole if parameters is None else whole.marginal(parameters)
 
 
-def truncated(
-    prior: Prior, names: Sequence[str], lower: Float[Tensor, " k"], upper: Float[Tensor, " k"]
-) -> Prior:
-    """Return the prior truncated in the parameters named, and in no other."""
-    columns = [prior.names.index(name) for name in names]
-    low, high = torch.full((2, prior.dim), math.inf, dtype=prior.dtype)
-    low.neg_()[columns] = lower.to(prior.dtype)
-    high[columns] = upper.to(prior.dtype)
-    return prior.truncate(low, high)
-
-
-def mass(prior: Prior, narrow: Prior) -> float:
-    """Return the probability under a prior of the box that it was truncated to.
-
-    Inside the box the densities differ by this factor, wherever one looks.
-
-    Example:
-        >>> prior = lfi.simulation.as_prior({"share": torch.distributions.Uniform(0.0, 2.0)})
-        >>> round(mass(prior, prior.truncate([0.5], [1.0])), 6)
-        0.25
-    """
-    theta = narrow.sample(1, seed=numpy_rng(0))
-    return float((prior.log_prob(theta) - narrow.log_prob(theta)).exp())
-
-
-def noted(posterior: TargetPosterior, text: str) -> TargetPosterior:
-    """Return the posterior with a text added to what its latest history says of its end."""
+def with_note(posterior: TargetPosterior, text: str) -> TargetPosterior:
+    """Return the posterior with a text added to why its latest history ended."""
     *before, latest = posterior.history
     latest = replace(latest, stopped=f"{latest.stopped}; {text}")
     return replace(posterior, history=(*before, latest))

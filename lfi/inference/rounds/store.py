@@ -1,4 +1,4 @@
-"""The folder of rounds: what they are of, their simulations and their fits, so that all can go on.
+"""The store of rounds: settings, simulations and fits, from which an interrupted call resumes.
 
     rounds.json         the call's settings and its seed
     round_1.zarr        the simulations of a round
@@ -61,7 +61,7 @@ class RoundsStore:
 
 
 def check_restorable(name: str, method: object) -> None:
-    """Refuse a method whose posteriors a store could not bring back.
+    """Check that `lfi.load` rebuilds a method's posteriors from their files.
 
     Args:
         name: Of the argument.
@@ -71,10 +71,10 @@ def check_restorable(name: str, method: object) -> None:
         ValueError: If it does not say that they can be brought back.
 
     Example:
-        >>> check_restorable("scout", lfi.PosteriorFlow())
-        >>> check_restorable("scout", lfi.NeuralRatio(embedding=torch.nn.Flatten()))
+        >>> check_restorable("preliminary", lfi.PosteriorFlow())
+        >>> check_restorable("preliminary", lfi.NeuralRatio(embedding=torch.nn.Flatten()))
         Traceback (most recent call last):
-        ValueError: scout: a file alone does not bring back what this NeuralRatio fits: ...
+        ValueError: preliminary: a file alone does not bring back what this NeuralRatio fits: ...
     """
     if not getattr(method, "restorable", False):
         raise ValueError(
@@ -83,8 +83,8 @@ def check_restorable(name: str, method: object) -> None:
         )
 
 
-def settle(store: Path, settings: dict[str, object], seed: int | None) -> int:
-    """Write down what a folder's rounds are of, or check that they are of the same, once written.
+def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> int:
+    """Record the settings of a folder's rounds, or check that they are those on record.
 
     Args:
         store: The folder, made if need be.

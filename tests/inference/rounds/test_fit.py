@@ -1,4 +1,4 @@
-"""Rounds: the budget goes as planned, the box holds the posterior, interruptions leave no trace."""
+"""Rounds: budgets go as planned, bounds hold the posterior, interruptions leave no trace."""
 
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -12,7 +12,8 @@ import lfi
 import lfi.inference.rounds.fit as rounds_module
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
-from lfi.inference.rounds.fit import box, mass, plan, simulated_shape
+from lfi.inference.rounds.fit import plan_budget, simulated_shape
+from lfi.inference.rounds.truncation import mass_kept, truncation_bounds
 from lfi.training import History
 
 QUICK = lfi.NeuralRatio(
@@ -29,19 +30,18 @@ each_kind = pytest.mark.parametrize("method", EACH, ids=lambda method: type(meth
 
 
 def quick_rounds(store=None, **changes):
-    arguments = {"rounds": 3, "budget": 3_000, "seed": 1, "method": QUICK, "scout": QUICK}
-    arguments["settled"] = 1.0  # what is fitted so quickly may keep the whole prior
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rounds_module, "DRAWS", 1_000)  # enough to be in the right place
-        return lfi.fit_rounds(model(0.1), X_OBS, store=store, **(arguments | changes))
+    arguments = {"rounds": 3, "budget": 3_000, "seed": 1, "method": QUICK, "preliminary": QUICK}
+    arguments["stop_at"] = 1.0  # what is fitted so quickly may keep the whole prior
+    arguments["draws"] = 1_000  # enough to be in the right place
+    return lfi.fit_rounds(model(0.1), X_OBS, store=store, **(arguments | changes))
 
 
 def test_the_whole_budget_is_planned_and_most_of_it_goes_last():
     for budget in (2_400, 10_001, 360_000):
-        counts = plan(budget, 3)
+        counts = plan_budget(budget, 3)
         assert sum(counts) == budget
         assert counts[-1] > 9 * counts[0]
-    assert plan(500, 1) == (500,)
+    assert plan_budget(500, 1) == (500,)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_the_whole_budget_is_planned_and_most_of_it_goes_last():
 )
 def test_plans_that_cannot_be_are_refused(budget, rounds):
     with pytest.raises(ValueError, match="budget|rounds"):
-        plan(budget, rounds)
+        plan_budget(budget, rounds)
 
 
 def test_a_budget_for_each_round_is_taken_as_it_is():
-    assert plan([300, 200, 1_000]) == (300, 200, 1_000)
-    assert plan((300, 1_000), 2) == (300, 1_000)
-    assert plan(2_400) == plan(2_400, 3)
+    assert plan_budget([300, 200, 1_000]) == (300, 200, 1_000)
+    assert plan_budget((300, 1_000), 2) == (300, 1_000)
+    assert plan_budget(2_400) == plan_budget(2_400, 3)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_a_budget_for_each_round_is_taken_as_it_is():
 )
 def test_budgets_that_cannot_be_are_refused(budget, rounds, error, says):
     with pytest.raises(error, match=says):
-        plan(budget, rounds)
+        plan_budget(budget, rounds)
 
 
-def test_the_box_holds_the_posterior_with_room_to_spare():
+def test_the_truncation_bounds_hold_the_posterior_with_a_margin():
     theta = torch.randn(10_000, 2)
-    lower, upper = box(theta)
+    lower, upper = truncation_bounds(theta)
     assert (lower < theta.amin(0)).all()
     assert (upper > theta.amax(0)).all()
     assert (upper - lower < 12).all()
@@ -116,40 +116,42 @@ def exact_rounds(sd, budget, **changes):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rounds_module, "simulate", counting)
         fitted = lfi.fit_rounds(
-            model(sd), X_OBS, budget=budget, method=exact, scout=exact, seed=1, **changes
+            model(sd), X_OBS, budget=budget, method=exact, preliminary=exact, seed=1, **changes
         )
     return fitted, exact.given, made
 
 
-def test_scouting_ends_where_the_first_box_keeps_nearly_all():
+def test_preliminary_rounds_end_where_the_first_truncation_keeps_nearly_all():
     fitted, _, made = exact_rounds(3.0, 10_000, rounds=5)
     assert made == [833, 10_000 - 833]
-    assert "scouting ended with round 1, whose box keeps" in fitted.history[-1].stopped
+    assert "stopped truncating after round 1, which kept" in fitted.history[-1].stopped
 
 
-def test_scouting_ends_where_the_box_no_longer_moves_and_the_budget_is_spent():
+def test_preliminary_rounds_end_where_bounds_no_longer_move_and_the_budget_is_spent():
     fitted, given, made = exact_rounds(0.1, (500, 500, 500, 500, 2_000))
     assert made == [500, 500, 3_000]
-    assert mass(given[0].prior, given[1].prior) < 0.8 < mass(given[1].prior, given[2].prior)
-    assert "scouting ended with round 2" in fitted.history[-1].stopped
+    assert (
+        mass_kept(given[0].prior, given[1].prior) < 0.8 < mass_kept(given[1].prior, given[2].prior)
+    )
+    assert "stopped truncating after round 2" in fitted.history[-1].stopped
     assert "3,000 simulations and" in fitted.history[-1].stopped
 
 
 def test_all_rounds_are_done_where_that_is_asked_for():
-    fitted, _, made = exact_rounds(3.0, (300, 400, 500), settled=1.0)
+    fitted, _, made = exact_rounds(3.0, (300, 400, 500), stop_at=1.0)
     assert made == [300, 400, 500]
-    assert not any("scouting" in entry.stopped for entry in fitted.history)
-    with pytest.raises(ValueError, match="settled"):
-        quick_rounds(settled=1.1)
+    assert not any("stopped truncating" in entry.stopped for entry in fitted.history)
+    with pytest.raises(ValueError, match="stop_at"):
+        quick_rounds(stop_at=1.1)
 
 
-def test_the_mass_of_a_box_is_exact():
+def test_the_mass_that_truncation_keeps_is_exact():
     whole = model().prior.truncate([-1.0, -2.0], [1.0, 3.0])
     narrow = whole.truncate([-1.0, 0.0], [0.5, 9.0])
     cdf = scipy.stats.norm.cdf
     share = (cdf(0.5) - cdf(-1)) / (cdf(1) - cdf(-1)) * (cdf(3) - cdf(0)) / (cdf(3) - cdf(-2))
-    assert mass(whole, narrow) == pytest.approx(share, rel=1e-9)
-    assert mass(whole, whole) == 1.0
+    assert mass_kept(whole, narrow) == pytest.approx(share, rel=1e-9)
+    assert mass_kept(whole, whole) == 1.0
 
 
 def test_priors_of_parameters_that_depend_on_each_other_are_truncated_and_reused_too():
@@ -157,20 +159,28 @@ def test_priors_of_parameters_that_depend_on_each_other_are_truncated_and_reused
     exact, plain = Exact(0.5), model(0.5)
     joint = lfi.Simulator(plain.simulate, prior=law, name="joint")
     fitted = lfi.fit_rounds(
-        joint, X_OBS, budget=(2_000, 300, 2_000), method=exact, scout=exact, settled=1.0, seed=1
+        joint,
+        X_OBS,
+        budget=(2_000, 300, 2_000),
+        method=exact,
+        preliminary=exact,
+        stop_at=1.0,
+        seed=1,
     )
     whole, middle, last = (simulations.prior for simulations in exact.given)
     inside = last.contains(law.sample((100_000,))).double().mean()
     # of 40,000 draws that estimate each mass and of these: four standard errors of their ratio
     error = 4 * float((1 - inside) / inside * (1 / 100_000 + 2 / 40_000)) ** 0.5
-    assert mass(whole, middle) * mass(middle, last) == pytest.approx(float(inside), rel=error)
+    assert mass_kept(whole, middle) * mass_kept(middle, last) == pytest.approx(
+        float(inside), rel=error
+    )
     assert len(exact.given[-1]) > 2_000
     assert last.contains(exact.given[-1].theta).all()
     assert fitted.prior is last
 
 
-def test_earlier_simulations_inside_the_box_are_fitted_along_as_draws_of_the_truncated_prior():
-    fitted, given, _ = exact_rounds(1.0, (4_000, 3_000, 2_000), settled=1.0)
+def test_earlier_simulations_inside_the_bounds_are_fitted_along_as_draws_of_the_truncated_prior():
+    fitted, given, _ = exact_rounds(1.0, (4_000, 3_000, 2_000), stop_at=1.0)
     first, second, last = given
     assert len(first) == 4_000
     inside = sum(int(last.prior.contains(theta).sum()) for theta in (first.theta, second.theta))
@@ -248,7 +258,7 @@ def test_rounds_with_rows_of_earlier_ones_end_with_the_known_posterior():
         proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
     )
     fitted = lfi.fit_rounds(
-        model(sd), X_OBS, budget=(1_000, 1_000, 2_000), method=method, scout=method, seed=1
+        model(sd), X_OBS, budget=(1_000, 1_000, 2_000), method=method, preliminary=method, seed=1
     )
     assert "of earlier rounds" in fitted.history[-1].stopped
     low, high = fitted.prior.lower, fitted.prior.upper
@@ -311,7 +321,7 @@ def test_an_interrupted_call_goes_on_and_ends_with_the_same_numbers(
 
 @each_kind
 def test_rounds_of_any_kind_go_on_and_end_with_the_same_numbers(method, tmp_path, monkeypatch):
-    changes = {"budget": (600, 300, 900), "rounds": None, "method": method, "scout": method}
+    changes = {"budget": (600, 300, 900), "rounds": None, "method": method, "preliminary": method}
     whole = quick_rounds(**changes)
     assert whole.prior.truncated
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -330,8 +340,8 @@ def test_rounds_of_any_kind_go_on_and_end_with_the_same_numbers(method, tmp_path
 
 
 @pytest.mark.parametrize(("what", "at"), [("simulate", 2), ("simulate", 3), ("fit", 3)])
-def test_rounds_that_scouted_early_to_the_end_go_on_too(what, at, tmp_path, monkeypatch):
-    changes = {"budget": (400, 300, 300, 500), "rounds": None, "settled": 0.0}
+def test_rounds_that_were_stopped_early_go_on_too(what, at, tmp_path, monkeypatch):
+    changes = {"budget": (400, 300, 300, 500), "rounds": None, "stop_at": 0.0}
     whole = quick_rounds(**changes)
     assert len(whole.history) == 2
     assert whole.history[-1].stopped.count("1,100 simulations and") == 1
@@ -346,7 +356,7 @@ def test_rounds_that_scouted_early_to_the_end_go_on_too(what, at, tmp_path, monk
     assert (tmp_path / "round_4.zarr").exists()
 
 
-@pytest.mark.parametrize("argument", ["method", "scout"])
+@pytest.mark.parametrize("argument", ["method", "preliminary"])
 def test_what_a_store_cannot_bring_back_is_refused_before_anything_is_done(argument, tmp_path):
     own = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=5), embedding=torch.nn.Flatten())
     with pytest.raises(ValueError, match=f"{argument}: .*without networks of your own"):
@@ -381,7 +391,7 @@ def test_only_the_parameters_asked_for_are_inferred_and_truncated(monkeypatch):
         budget=(4_000, 4_000),
         parameters=["b"],
         method=flow,
-        scout=flow,
+        preliminary=flow,
         seed=1,
     )
     assert fitted.names == ("b",)
@@ -422,7 +432,7 @@ def test_a_call_without_a_seed_goes_on_with_the_one_on_record(tmp_path):
         ({"seed": 2}, "seed"),
         ({"rounds": 2}, "rounds"),
         ({"parameters": ["b"]}, "parameters"),
-        ({"settled": 0.5}, "settled"),
+        ({"stop_at": 0.5}, "stop_at"),
         ({"budget": (500, 500, 2_000)}, "budget"),
     ],
 )

@@ -6,27 +6,27 @@ import pytest
 import torch
 
 import lfi
-from lfi.inference.rounds.store import check_restorable, settle
+from lfi.inference.rounds.store import agreed_seed, check_restorable
 from lfi.networks import PairCritic
 
 
 def test_another_observation_is_another_call(tmp_path):
-    settle(tmp_path, {"x_obs": "a"}, 1)
+    agreed_seed(tmp_path, {"x_obs": "a"}, 1)
     with pytest.raises(ValueError, match="another x_obs"):
-        settle(tmp_path, {"x_obs": "b"}, 1)
+        agreed_seed(tmp_path, {"x_obs": "b"}, 1)
 
 
 def test_rounds_without_their_record_are_refused(tmp_path):
     (tmp_path / "round_1.lfi").write_text("")
     with pytest.raises(ValueError, match="without their record"):
-        settle(tmp_path, {"budget": 1}, 1)
+        agreed_seed(tmp_path, {"budget": 1}, 1)
 
 
 def test_a_damaged_record_is_said_to_be(tmp_path):
-    settle(tmp_path, {"budget": 1}, 1)
+    agreed_seed(tmp_path, {"budget": 1}, 1)
     (tmp_path / "rounds.json").write_text(json.dumps([1])[:-1])
     with pytest.raises(ValueError, match="damaged"):
-        settle(tmp_path, {"budget": 1}, 1)
+        agreed_seed(tmp_path, {"budget": 1}, 1)
 
 
 def own_critic():
@@ -59,8 +59,10 @@ def test_what_a_file_brings_back_is_welcome(method):
     ids=["embedding", "critic", "critic with an embedding", "pool"],
 )
 def test_networks_that_a_file_cannot_name_are_refused(method):
-    with pytest.raises(ValueError, match=f"scout: .*{type(method).__name__}.*without a store"):
-        check_restorable("scout", method)
+    with pytest.raises(
+        ValueError, match=f"preliminary: .*{type(method).__name__}.*without a store"
+    ):
+        check_restorable("preliminary", method)
 
 
 def test_a_method_that_says_nothing_of_files_is_refused():
