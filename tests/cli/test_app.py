@@ -21,7 +21,7 @@ from lfi.cli.sources import (
     load_simulator,
     read_observation,
 )
-from lfi.inference import plan
+from lfi.inference import plan_budget
 from lfi.inference.methods import ratio_training
 from lfi.runtime import read
 
@@ -152,11 +152,11 @@ def test_help_and_wrong_calls_import_nothing_heavy():
 @pytest.mark.parametrize("rounds", [1, 2, 3, MAX_ROUNDS])
 def test_limits_are_those_of_the_rounds(rounds):
     enough = MIN_BUDGET if rounds > 1 else MIN_ROUND
-    assert len(plan(enough, rounds)) == rounds
+    assert len(plan_budget(enough, rounds)) == rounds
     with pytest.raises(ValueError, match="too few"):
-        plan(enough - 1, rounds)
+        plan_budget(enough - 1, rounds)
     with pytest.raises(ValueError, match="rounds must be from 1"):
-        plan(10**6, MAX_ROUNDS + 1)
+        plan_budget(10**6, MAX_ROUNDS + 1)
 
 
 def test_an_observation_of_the_wrong_length_is_refused(call, tmp_path):
