@@ -114,8 +114,8 @@ def quantile_distances(
     levels: Sequence[float],
     *,
     distance: Callable[[Tensor, Tensor], Tensor] = euclidean_distances,
-    weight_x: Float[Tensor, "*b n"] | None = None,
-    weight_y: Float[Tensor, "*c m"] | None = None,
+    weight_p: Float[Tensor, "*b n"] | None = None,
+    weight_q: Float[Tensor, "*c m"] | None = None,
 ) -> Float[Tensor, "levels ..."]:
     """Return quantiles of the distances between points of the pooled sample, without gradients.
 
@@ -129,8 +129,8 @@ def quantile_distances(
         y: The other.
         levels: Which quantiles, in [0, 1].
         distance: In which norm.
-        weight_x: Weights of x; equal ones by default.
-        weight_y: Weights of y.
+        weight_p: Weights of x; equal ones by default.
+        weight_q: Weights of y.
 
     Returns:
         The quantiles, one row a level; 1 where all points are equal.
@@ -140,7 +140,7 @@ def quantile_distances(
         >>> quantile_distances(x, y, (0.0, 0.5, 1.0))
         tensor([1., 3., 7.])
     """
-    sides = [_bounded(x, weight_x), _bounded(y, weight_y)]
+    sides = [_bounded(x, weight_p), _bounded(y, weight_q)]
     lead = torch.broadcast_shapes(*(part.shape[:-1] for _, part in sides))
     lead = torch.broadcast_shapes(lead, *(rows.shape[:-2] for rows, _ in sides))
     pooled = torch.cat([rows.expand(*lead, *rows.shape[-2:]) for rows, _ in sides], dim=-2)

@@ -92,7 +92,7 @@ def test_quantiles_of_weighted_points_are_those_of_repeated_rows():
     w, v = torch.randint(0, 4, (10,)), torch.randint(1, 3, (7,))
     levels = [0.1, 0.37, 0.5, 0.9]
     repeated = quantile_distances(x.repeat_interleave(w, 0), y.repeat_interleave(v, 0), levels)
-    weighted = quantile_distances(x, y, levels, weight_x=w.double(), weight_y=v / 7)
+    weighted = quantile_distances(x, y, levels, weight_p=w.double(), weight_q=v / 7)
     torch.testing.assert_close(weighted, repeated, rtol=1e-14, atol=0)
 
 
@@ -129,6 +129,6 @@ def test_points_without_weight_are_not_there_however_many():
     kept = torch.arange(3, 1_000, 53)  # few, and none of the 250 evenly spaced rows of all
     weight[kept] = torch.rand(len(kept)) + 0.1
     levels = (0.1, 0.5, 0.9)
-    among = quantile_distances(x, y, levels, weight_x=weight)
-    alone = quantile_distances(x[kept], y, levels, weight_x=weight[kept])
+    among = quantile_distances(x, y, levels, weight_p=weight)
+    alone = quantile_distances(x[kept], y, levels, weight_p=weight[kept])
     torch.testing.assert_close(among, alone)

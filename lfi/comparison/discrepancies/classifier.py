@@ -35,9 +35,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_whole
 from lfi.numerics.classifiers import seeded_copy, without_convergence_warnings
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
 @dataclass(frozen=True)
@@ -74,26 +75,27 @@ class ClassifierDiscrepancy:
     @torch.no_grad()
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return 2 accuracy - 1, between -1 and 1.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: If shapes or weights do not fit, if a sample has fewer points with a weight
                 than there are folds, or if there are weights and the classifier takes none.
         """
-        lead = check_samples(x, y)
-        if not (weight_x is None and weight_y is None) and not self._takes_weights():
+        x, y = as_batches(p, q)
+        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        if not (weight_p is None and weight_q is None) and not self._takes_weights():
             raise ValueError(
                 f"{type(self.classifier).__name__} takes no weights: its fit has no sample_weight"
             )
-        a, b = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
-        fold_x, fold_y = self._deal("x", a), self._deal("y", b)
+        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+        fold_x, fold_y = self._deal("p", a), self._deal("q", b)
         x, y = x.expand(*lead, *x.shape[-2:]), y.expand(*lead, *y.shape[-2:])
         a, fold_x = a.expand(*lead, -1), fold_x.expand(*lead, -1)
         b, fold_y = b.expand(*lead, -1), fold_y.expand(*lead, -1)

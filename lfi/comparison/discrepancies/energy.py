@@ -31,9 +31,10 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     Unbiased,
     mean_difference,
 )
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_instance
 from lfi.numerics.distances import euclidean_distances
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
 @dataclass(frozen=True)
@@ -56,25 +57,25 @@ class Energy:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the energy distance; an unbiased estimate may be negative.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: If shapes or weights do not fit, or if the estimator needs more points or
                 takes no weights.
         """
-        check_samples(x, y)
-        weight_x = None if weight_x is None else probabilities("weight_x", x, weight_x)
-        weight_y = None if weight_y is None else probabilities("weight_y", y, weight_y)
+        x, y = as_batches(p, q)
+        weight_p = None if weight_p is None else probabilities("weight_p", x, weight_p)
+        weight_q = None if weight_q is None else probabilities("weight_q", y, weight_q)
         if x.shape[-1] == 1 and isinstance(self.estimator, AllPairs):
-            return _by_sorting(self.estimator, x, y, weight_x, weight_y)
-        return self.estimator(energy_kernel, x, y, weight_x, weight_y)
+            return _by_sorting(self.estimator, x, y, weight_p, weight_q)
+        return self.estimator(energy_kernel, x, y, weight_p, weight_q)
 
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
@@ -122,23 +123,24 @@ def energy_to(y: Float[Tensor, "m d"]) -> Callable[[Float[Tensor, "n d"]], Float
             raise ValueError(f"{name} must have two points, got one")
         return euclidean_distances(x, x).sum(dtype=torch.float64) / (n * (n - 1))
 
-    check_samples(y, y)
-    own = within("y", y)
+    as_batches(y, y)
+    own = within("q", y)
 
     def distance(x: Float[Tensor, "*b n d"]) -> Float[Tensor, ""]:
-        if check_samples(x, y):
-            raise ValueError(f"x must be one sample, (n, d), got shape {tuple(x.shape)}")
+        as_batches(x, y)
+        if x.ndim > 2:
+            raise ValueError(f"p must be one sample, (n, d), got shape {tuple(x.shape)}")
         across = euclidean_distances(x, y).mean(dtype=torch.float64)
-        return (2 * across - within("x", x) - own).to(y.dtype)
+        return (2 * across - within("p", x) - own).to(y.dtype)
 
     return distance
 
 
 def _by_sorting(
-    estimator: AllPairs, x: Tensor, y: Tensor, weight_x: Tensor | None, weight_y: Tensor | None
+    estimator: AllPairs, x: Tensor, y: Tensor, weight_p: Tensor | None, weight_q: Tensor | None
 ) -> Float[Tensor, "*bc"]:
     """Return the energy distance in one dimension."""
-    w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+    w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     dtype, sides = x.dtype, []
     centre = x.detach().mean(dim=-2, keepdim=True)
@@ -148,7 +150,7 @@ def _by_sorting(
     (x, w), (y, v) = sides
     across = (w * x * _signs(x, y, v)).sum(dim=-1) + (v * y * _signs(y, x, w)).sum(dim=-1)
     distance = 2 * across
-    for name, values, weight in (("x", x, w), ("y", y, v)):
+    for name, values, weight in (("p", x, w), ("q", y, v)):
         total = 2 * (weight * values * _signs(values, values, weight)).sum(dim=-1)
         distance = distance - estimator.within(name, total, 0.0, weight.square().sum(dim=-1))
     return distance.to(dtype)

@@ -38,9 +38,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_positives, check_whole
 from lfi.numerics.distances import quantile_distances, squared_distances
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 WIDTHS = tuple(2.0 ** (k / 2) for k in range(-6, 3))  # of the median distance: 1/8 to 2
 RIDGES = tuple(10.0 ** (k / 2) for k in range(-10, 1))  # 1e-5 to 1
@@ -80,20 +81,21 @@ class LSDD:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the squared L2 distance.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: If shapes or weights do not fit, or if width or ridge are to be chosen and a
                 sample has one point only.
         """
-        fitted = self._fit(x, y, weight_x, weight_y)
+        x, y = as_batches(p, q)
+        fitted = self._fit(x, y, weight_p, weight_q)
         quadratic = (fitted.theta * (fitted.overlap @ fitted.theta[..., None])[..., 0]).sum(dim=-1)
         value = (2 * (fitted.h * fitted.theta).sum(dim=-1) - quadratic) / fitted.volume
         return value.to(x.dtype)
@@ -104,13 +106,13 @@ class LSDD:
         y: Float[Tensor, "*c m d"],
         points: Float[Tensor, "k d"],
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Float[Tensor, "*bc k"]:
         """Return the estimate of p - q at some points.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: As when called.
 
         Example:
@@ -119,7 +121,7 @@ class LSDD:
             >>> bool(left > 0.1 > abs(middle)), bool(right < -0.1)
             (True, True)
         """
-        fitted = self._fit(x, y, weight_x, weight_y)
+        fitted = self._fit(x, y, weight_p, weight_q)
         near = gaussian(points.double(), fitted.centres, fitted.width)
         value = (near @ fitted.theta[..., None])[..., 0] / fitted.volume[..., None]
         return value.to(x.dtype)
@@ -129,13 +131,13 @@ class LSDD:
         self,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> "LSDD":
         """Return the same with width and ridge chosen for these samples, one a pair.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: As when called.
 
         Example:
@@ -145,9 +147,10 @@ class LSDD:
         """
         if self.width is not None and self.ridge is not None:
             return self
-        lead = check_samples(x, y)
-        a, b = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
-        for name, weight in (("x", a), ("y", b)):
+        x, y = as_batches(x, y)
+        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+        for name, weight in (("p", a), ("q", b)):
             if (weight == 1).any():
                 raise ValueError(
                     f"LSDD leaves out one point to choose width and ridge, and {name} has a sample "
@@ -156,7 +159,7 @@ class LSDD:
         x, y, a, b = x.double(), y.double(), a.double(), b.double()
         centres, share = self._centres(x, y, a, b)
         if self.width is None:
-            unit = quantile_distances(x, y, (0.5,), weight_x=a, weight_y=b)[0]
+            unit = quantile_distances(x, y, (0.5,), weight_p=a, weight_q=b)[0]
             widths = torch.stack([factor * unit for factor in WIDTHS])
         else:
             widths = _number(self.width, x).expand(1, *lead)
@@ -196,12 +199,13 @@ class LSDD:
         return torch.cat(points, dim=-2), torch.cat(shares, dim=-1)
 
     def _fit(
-        self, x: Tensor, y: Tensor, weight_x: Tensor | None, weight_y: Tensor | None
+        self, x: Tensor, y: Tensor, weight_p: Tensor | None, weight_q: Tensor | None
     ) -> "_Fitted":
         """Return the fitted difference, in float64."""
-        lead = check_samples(x, y)
-        chosen = self.fixed(x, y, weight_x, weight_y)
-        a, b = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+        x, y = as_batches(x, y)
+        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        chosen = self.fixed(x, y, weight_p, weight_q)
+        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         x, y, a, b = x.double(), y.double(), a.double(), b.double()
         width = _number(chosen.width, x).expand(lead)
         ridge = _number(chosen.ridge, x).expand(lead)[..., None, None]

@@ -28,8 +28,9 @@ from torch import Tensor
 from lfi.comparison.discrepancies.mmd_estimators import Estimator, Unbiased, mean_difference
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_instance
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,25 @@ class MMD:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the squared MMD; an unbiased estimate may be negative.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: If shapes or weights do not fit, or if the estimator needs more points or
                 takes no weights.
         """
-        check_samples(x, y)
-        weight_x = None if weight_x is None else probabilities("weight_x", x, weight_x)
-        weight_y = None if weight_y is None else probabilities("weight_y", y, weight_y)
+        x, y = as_batches(p, q)
+        weight_p = None if weight_p is None else probabilities("weight_p", x, weight_p)
+        weight_q = None if weight_q is None else probabilities("weight_q", y, weight_q)
         kernel, x, y = innermost(self.kernel, x, y)
-        kernel = fixed(kernel, x, y, weight_x, weight_y)
-        return self.estimator(kernel, x, y, weight_x, weight_y)
+        kernel = fixed(kernel, x, y, weight_p, weight_q)
+        return self.estimator(kernel, x, y, weight_p, weight_q)
 
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]

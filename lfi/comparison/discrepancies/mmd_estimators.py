@@ -34,7 +34,7 @@ from torch import Tensor
 from lfi.comparison.discrepancies.chunked_sums import summed
 from lfi.comparison.kernels.stationary import Kernel
 from lfi.numerics.checks import check_whole
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 MAX_ENTRIES = 2**20  # 8 MB in float64, of which a few copies are made
 
@@ -48,8 +48,8 @@ class Estimator(Protocol):
         kernel: Kernel,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None,
-        weight_y: Float[Tensor, "*c m"] | None,
+        weight_p: Float[Tensor, "*b n"] | None,
+        weight_q: Float[Tensor, "*c m"] | None,
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate; weights need not sum to 1."""
 
@@ -83,18 +83,18 @@ class AllPairs(ABC):
         kernel: Kernel,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate from every pair, in memory that grows as n + m."""
-        w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+        w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         lead, closed = _probe(kernel, x, y)
         rows, columns = self._cut(x, w, lead), self._cut(y, v, lead)
         total_x, diagonal_x = _total(kernel, rows, closed)
         total_y, diagonal_y = _total(kernel, columns, closed)
         across = _across(kernel, rows, columns, closed)
-        within_x = self.within("x", total_x, diagonal_x, w.double().square().sum(dim=-1))
-        within_y = self.within("y", total_y, diagonal_y, v.double().square().sum(dim=-1))
+        within_x = self.within("p", total_x, diagonal_x, w.double().square().sum(dim=-1))
+        within_y = self.within("q", total_y, diagonal_y, v.double().square().sum(dim=-1))
         return (within_x - 2 * across + within_y).to(x.dtype)
 
     def _cut(self, sample: Tensor, weight: Tensor, lead: torch.Size) -> list[tuple[Tensor, Tensor]]:
@@ -152,11 +152,11 @@ class Block:
         kernel: Kernel,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate, in memory that grows as n + m."""
-        _refuse_weights(self, weight_x, weight_y)
+        _refuse_weights(self, weight_p, weight_q)
         n, m = x.shape[-2], y.shape[-2]
         size = max(2, math.isqrt(min(n, m))) if self.size is None else self.size
         count = min(n, m) // size
@@ -183,8 +183,8 @@ def mean_difference(
         TypeError: If x, y and the points are not of one floating dtype.
         ValueError: If their shapes do not fit.
     """
-    check_samples(x, y)
-    check_samples(at, y)
+    as_batches(x, y)
+    as_batches(at, y)
     return kernel(at, x).mean(dim=-1) - kernel(at, y).mean(dim=-1)
 
 
@@ -254,12 +254,12 @@ def _weighted(matrix: Tensor, w: Tensor, v: Tensor) -> Tensor:
     return ((matrix @ v[..., None])[..., 0] * w).sum(dim=-1).double()
 
 
-def _refuse_weights(estimator: Estimator, weight_x: Tensor | None, weight_y: Tensor | None) -> None:
-    if weight_x is not None or weight_y is not None:
+def _refuse_weights(estimator: Estimator, weight_p: Tensor | None, weight_q: Tensor | None) -> None:
+    if weight_p is not None or weight_q is not None:
         raise ValueError(
             f"{type(estimator).__name__} takes no weights; use Unbiased or Biased, or resample"
         )
 
 
 def _sizes(x: Tensor, y: Tensor) -> str:
-    return f"x and y are too short, got {x.shape[-2]} and {y.shape[-2]} points"
+    return f"p and q are too short, got {x.shape[-2]} and {y.shape[-2]} points"

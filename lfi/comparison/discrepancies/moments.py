@@ -29,8 +29,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_instance
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
 @dataclass(frozen=True)
@@ -62,22 +63,22 @@ class Moments:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the squared distance.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: If shapes or weights do not fit, or features are not one row a point.
         """
-        check_samples(x, y)
-        a, b = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+        x, y = as_batches(p, q)
+        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         if self.features is not None:
-            x, y = _features(self.features, "x", x), _features(self.features, "y", y)
+            x, y = _features(self.features, "p", x), _features(self.features, "q", y)
         mean_x, mean_y = _mean(a, x), _mean(b, y)
         x, y = x - mean_x[..., None, :], y - mean_y[..., None, :]
         difference = mean_x - mean_y

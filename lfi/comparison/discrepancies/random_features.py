@@ -26,8 +26,9 @@ from lfi.comparison.discrepancies.chunked_sums import summed
 from lfi.comparison.discrepancies.mmd_estimators import AllPairs, Unbiased
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_instance, check_whole
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
 @runtime_checkable
@@ -85,20 +86,20 @@ class RandomFeatureMMD:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the squared MMD; an unbiased estimate may be negative.
 
         Raises:
-            TypeError: If x and y are not of one floating dtype.
+            TypeError: If p and q are not of one floating dtype.
             ValueError: If shapes or weights do not fit, or a sample has one point only.
         """
-        check_samples(x, y)
-        w, v = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+        x, y = as_batches(p, q)
+        w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         kernel, x, y = innermost(self.kernel, x, y)
         kernel = fixed(kernel, x, y, w, v)
         rng = torch.Generator("cpu").manual_seed(self.seed)
@@ -110,7 +111,7 @@ class RandomFeatureMMD:
             _mean(side - centre, u, frequencies, self.max_entries) for side, u in ((x, w), (y, v))
         )
         value = -2 * (mean_x * mean_y).sum(dim=-1)
-        for name, mean, u in (("x", mean_x, w), ("y", mean_y, v)):
+        for name, mean, u in (("p", mean_x, w), ("q", mean_y, v)):
             squares = u.double().square().sum(dim=-1)  # phi(x) . phi(x) = 1
             value = value + self.estimator.within(name, mean.square().sum(dim=-1), squares, squares)
         return value.to(x.dtype)

@@ -44,8 +44,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.sinkhorn_solver import KEPT, Potentials, Problem, solve_potentials
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_number, check_positive, check_whole
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,19 @@ class Sinkhorn:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the divergence, or the entropic cost where it is not debiased.
 
         Raises:
             ValueError: If the shapes do not fit, or weights are negative.
         """
-        check_samples(x, y)
-        a, b = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+        x, y = as_batches(p, q)
+        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         epsilon = self._epsilon(x, y, a, b)
         cost = self._transport(x, y, a, b, epsilon)
         if not self.debiased:
@@ -115,11 +116,11 @@ class Sinkhorn:
     @torch.no_grad()
     def plan(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc n m"]:
         """Return the best coupling: how much of the mass of x_i goes to y_j, without gradients.
 
@@ -134,8 +135,9 @@ class Sinkhorn:
             tensor([[0.0596, 0.4404],
                     [0.4404, 0.0596]])
         """
-        lead = check_samples(x, y)
-        a, b = probabilities("weight_x", x, weight_x), probabilities("weight_y", y, weight_y)
+        x, y = as_batches(p, q)
+        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         flat = _flat(x, y, a, b, self._epsilon(x, y, a, b))
         parts = []
         for group in _groups(flat):

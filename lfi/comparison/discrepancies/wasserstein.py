@@ -34,8 +34,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_number, check_whole
-from lfi.numerics.weighted_samples import check_samples, probabilities
+from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Wasserstein1D:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n 1"],
-        y: Float[Tensor, "*c m 1"],
+        p: Float[Tensor, "*b n 1"] | ArrayLike,
+        q: Float[Tensor, "*c m 1"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the least cost of carrying x to y.
 
@@ -73,18 +74,18 @@ class Wasserstein1D:
             ValueError: If the samples have several dimensions, their shapes do not fit, or weights
                 are negative.
         """
-        check_samples(x, y)
+        x, y = as_batches(p, q)
         if x.shape[-1] != 1:
             raise ValueError(
-                f"x and y must be samples of numbers, (*batch, n, 1), got {tuple(x.shape)} and "
+                f"p and q must be samples of numbers, (*batch, n, 1), got {tuple(x.shape)} and "
                 f"{tuple(y.shape)}: in more dimensions take SlicedWasserstein or Sinkhorn"
             )
-        given = weight_x is not None or weight_y is not None
+        given = weight_p is not None or weight_q is not None
         return _along_lines(
             x.mT,
             y.mT,
-            probabilities("weight_x", x, weight_x)[..., None, :] if given else None,
-            probabilities("weight_y", y, weight_y)[..., None, :] if given else None,
+            probabilities("weight_p", x, weight_p)[..., None, :] if given else None,
+            probabilities("weight_q", y, weight_q)[..., None, :] if given else None,
             self.order,
         )[..., 0]
 
@@ -129,25 +130,25 @@ class SlicedWasserstein:
 
     def __call__(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        p: Float[Tensor, "*b n d"] | ArrayLike,
+        q: Float[Tensor, "*c m d"] | ArrayLike,
         *,
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
+        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the mean cost of carrying the projections of x to those of y.
 
         Raises:
             ValueError: If the shapes do not fit, or weights are negative.
         """
-        check_samples(x, y)
+        x, y = as_batches(p, q)
         directions = self.directions(x.shape[-1]).to(x)
-        given = weight_x is not None or weight_y is not None
+        given = weight_p is not None or weight_q is not None
         return _along_lines(
             (x @ directions).mT,
             (y @ directions).mT,
-            probabilities("weight_x", x, weight_x)[..., None, :] if given else None,
-            probabilities("weight_y", y, weight_y)[..., None, :] if given else None,
+            probabilities("weight_p", x, weight_p)[..., None, :] if given else None,
+            probabilities("weight_q", y, weight_q)[..., None, :] if given else None,
             self.order,
         ).mean(dim=-1)
 
@@ -155,20 +156,20 @@ class SlicedWasserstein:
 def _along_lines(
     x: Float[Tensor, "*b k n"],
     y: Float[Tensor, "*c k m"],
-    weight_x: Float[Tensor, "*b 1 n"] | None,
-    weight_y: Float[Tensor, "*c 1 m"] | None,
+    weight_p: Float[Tensor, "*b 1 n"] | None,
+    weight_q: Float[Tensor, "*c 1 m"] | None,
     order: float,
 ) -> Float[Tensor, "*bc k"]:
     """Return W^order of each line; weights sum to 1, or are equal (None) in both samples."""
     x, place_x = x.sort(dim=-1)
     y, place_y = y.sort(dim=-1)
-    if weight_x is None or weight_y is None:
+    if weight_p is None or weight_q is None:
         if x.shape[-1] == y.shape[-1]:
             return (x - y).abs().pow(order).mean(dim=-1)
         up_to_x, up_to_y = _steps(x), _steps(y)
     else:
-        up_to_x = _cumulative(weight_x.expand_as(x).gather(-1, place_x))
-        up_to_y = _cumulative(weight_y.expand_as(y).gather(-1, place_y))
+        up_to_x = _cumulative(weight_p.expand_as(x).gather(-1, place_x))
+        up_to_y = _cumulative(weight_q.expand_as(y).gather(-1, place_y))
     lead = torch.broadcast_shapes(up_to_x.shape[:-1], up_to_y.shape[:-1])  # () if none is weighted
     up_to_x, up_to_y = up_to_x.expand(*lead, -1), up_to_y.expand(*lead, -1)
     jumps = torch.cat([up_to_x, up_to_y], dim=-1).sort(dim=-1).values

@@ -44,8 +44,8 @@ class Sum:
         self,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Kernel:
         """Return the sum with every bandwidth fixed; quantiles in one norm are taken together."""
         chosen = [k for k in self.kernels if isinstance(k, Scaled) and k.rule is not None]
@@ -53,13 +53,13 @@ class Sum:
         for norm in dict.fromkeys(kernel.norm for kernel in chosen):
             levels = tuple(dict.fromkeys(k.rule.level for k in chosen if k.norm == norm))
             values = quantile_distances(
-                x, y, levels, distance=norm, weight_x=weight_x, weight_y=weight_y
+                x, y, levels, distance=norm, weight_p=weight_p, weight_q=weight_q
             )
             found |= {(norm, level): value for level, value in zip(levels, values, strict=True)}
 
         def settled(kernel: Kernel) -> Kernel:
             if not isinstance(kernel, Scaled) or kernel.rule is None:
-                return fixed(kernel, x, y, weight_x, weight_y)
+                return fixed(kernel, x, y, weight_p, weight_q)
             unit = kernel.rule.scale * found[kernel.norm, kernel.rule.level]
             return replace(kernel, bandwidth=unit)
 
@@ -111,13 +111,13 @@ class Learned:
         self,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Kernel:
         """Return the kernel with the bandwidth that the features ask for."""
         with torch.no_grad():
             features = self.features(x), self.features(y)
-            return replace(self, kernel=fixed(self.kernel, *features, weight_x, weight_y))
+            return replace(self, kernel=fixed(self.kernel, *features, weight_p, weight_q))
 
     def __call__(
         self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]

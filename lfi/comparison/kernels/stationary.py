@@ -53,8 +53,8 @@ class Adaptive(Kernel, Protocol):
         self,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Kernel:
         """Return the kernel that no longer depends on the samples."""
 
@@ -143,15 +143,15 @@ class Scaled(ABC):
         self,
         x: Float[Tensor, "*b n d"],
         y: Float[Tensor, "*c m d"],
-        weight_x: Float[Tensor, "*b n"] | None = None,
-        weight_y: Float[Tensor, "*c m"] | None = None,
+        weight_p: Float[Tensor, "*b n"] | None = None,
+        weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Kernel:
         """Return the kernel with its bandwidth as a number or a tensor."""
         rule = self.rule
         if rule is None:
             return self
         chosen = quantile_distances(
-            x, y, (rule.level,), distance=self.norm, weight_x=weight_x, weight_y=weight_y
+            x, y, (rule.level,), distance=self.norm, weight_p=weight_p, weight_q=weight_q
         )[0]
         return replace(self, bandwidth=rule.scale * chosen)
 
@@ -279,8 +279,8 @@ def fixed(
     kernel: Kernel,
     x: Float[Tensor, "*b n d"],
     y: Float[Tensor, "*c m d"],
-    weight_x: Float[Tensor, "*b n"] | None = None,
-    weight_y: Float[Tensor, "*c m"] | None = None,
+    weight_p: Float[Tensor, "*b n"] | None = None,
+    weight_q: Float[Tensor, "*c m"] | None = None,
 ) -> Kernel:
     """Return the kernel with the constants that it takes from the samples, such as a bandwidth.
 
@@ -290,4 +290,4 @@ def fixed(
         >>> fixed(Gaussian(), torch.zeros(1, 1), torch.full((1, 1), 3.0)).bandwidth
         tensor(3.)
     """
-    return kernel.fixed(x, y, weight_x, weight_y) if isinstance(kernel, Adaptive) else kernel
+    return kernel.fixed(x, y, weight_p, weight_q) if isinstance(kernel, Adaptive) else kernel

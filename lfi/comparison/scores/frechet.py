@@ -20,20 +20,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.numerics.weighted_samples import check_samples
+from lfi.numerics.arrays import ArrayLike
+from lfi.numerics.weighted_samples import as_batches
 
 
 def frechet_distance(
-    x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m e"]
+    p: Float[Tensor, "*b n d"] | ArrayLike, q: Float[Tensor, "*c m e"] | ArrayLike
 ) -> Float[Tensor, "*bc"]:
     """Return the Frechet distance, without a root, of features of two samples.
 
     Args:
-        x: Features of one sample; leading dimensions are many samples at once.
-        y: Those of the other.
+        p: Features of the data; leading dimensions are many samples at once.
+        q: Those of what is generated.
 
     Raises:
-        TypeError: If x and y are not of one floating dtype.
+        TypeError: If p and q are not of one floating dtype.
         ValueError: If shapes do not fit, or a sample has a single point.
 
     Example:
@@ -41,8 +42,8 @@ def frechet_distance(
         >>> frechet_distance(x, 2 * x.mean(0) - x + torch.tensor([3.0, 4.0, 0.0])).round()
         tensor(25.)
     """
-    check_samples(x, y)
-    for name, sample in (("x", x), ("y", y)):
+    x, y = as_batches(p, q)
+    for name, sample in (("p", x), ("q", y)):
         if sample.shape[-2] < 2:
             raise ValueError(f"{name} must have at least two points, got one")
     (mean_x, factor_x), (mean_y, factor_y) = _moments(x), _moments(y)

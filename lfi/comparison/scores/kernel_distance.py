@@ -19,7 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.mmd import MMD
-from lfi.numerics.weighted_samples import check_samples
+from lfi.numerics.arrays import ArrayLike
+from lfi.numerics.weighted_samples import as_batches
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class KernelDistance:
 
 @torch.no_grad()
 def kernel_distance(
-    x: Float[Tensor, "*b n d"],
-    y: Float[Tensor, "*b m e"],
+    p: Float[Tensor, "*b n d"] | ArrayLike,
+    q: Float[Tensor, "*b m e"] | ArrayLike,
     *,
     kernel: Polynomial = Polynomial(),  # noqa: B008
     blocks: int = 10,
@@ -69,13 +70,13 @@ def kernel_distance(
     """Return the unbiased squared MMD of features of two samples, in a polynomial kernel.
 
     Args:
-        x: Features of one sample, in random order; leading dimensions are many at once.
-        y: Those of the other.
+        p: Features of the data, in random order; leading dimensions are many at once.
+        q: Those of what is generated.
         kernel: Cubic by default, as the KID's.
         blocks: Into how many parts both are cut. Rows that do not fill one are left out.
 
     Raises:
-        TypeError: If x and y are not of one floating dtype.
+        TypeError: If p and q are not of one floating dtype.
         ValueError: If shapes do not fit, or a block has fewer than two rows of either.
 
     Example:
@@ -84,7 +85,7 @@ def kernel_distance(
         >>> bool(found.value > 5 * found.error)
         True
     """
-    check_samples(x, y)
+    x, y = as_batches(p, q)
     rows = [sample.shape[-2] // max(blocks, 1) for sample in (x, y)]
     if blocks < 1 or min(rows) < 2:
         raise ValueError(

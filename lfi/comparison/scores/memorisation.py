@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.neighbours import nearest_neighbours
 from lfi.numerics.ranks import mid_ranks
-from lfi.numerics.weighted_samples import check_samples
+from lfi.numerics.weighted_samples import as_batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +46,9 @@ class Memorisation:
 
 
 def memorisation(
-    generated: Float[Tensor, "m d"],
-    training: Float[Tensor, "n e"],
-    held_out: Float[Tensor, "h f"],
+    generated: Float[Tensor, "m d"] | ArrayLike,
+    training: Float[Tensor, "n e"] | ArrayLike,
+    held_out: Float[Tensor, "h f"] | ArrayLike,
     *,
     k: int = 1,
 ) -> Memorisation:
@@ -69,8 +70,8 @@ def memorisation(
         >>> memorisation(copies, training, held_out).z > 10
         True
     """
-    for sample in (generated, held_out):
-        check_samples(sample, training)
+    generated, training = as_batches(generated, training)
+    held_out, training = as_batches(held_out, training)
     distance, index = nearest_neighbours(generated, training, k)
     other, _ = nearest_neighbours(held_out, training)
     m, h = len(generated), len(held_out)

@@ -31,8 +31,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.neighbours import MAX_ENTRIES, distance_chunks, neighbour_distance
-from lfi.numerics.weighted_samples import check_samples
+from lfi.numerics.weighted_samples import as_batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +57,8 @@ class SupportScores:
 
 @torch.no_grad()
 def support_scores(
-    data: Float[Tensor, "*b n d"],
-    generated: Float[Tensor, "*b m e"],
+    p: Float[Tensor, "*b n d"] | ArrayLike,
+    q: Float[Tensor, "*b m e"] | ArrayLike,
     *,
     k: int = 5,
     max_entries: int = MAX_ENTRIES,
@@ -65,8 +66,8 @@ def support_scores(
     """Return precision, recall, density and coverage of generated points, or of their features.
 
     Args:
-        data: The data, held out from training, (*b, n, d).
-        generated: The generator's points, (*b, m, d).
+        p: The data, held out from training, (*b, n, d).
+        q: The generator's points, (*b, m, d).
         k: The neighbour that a ball reaches to.
         max_entries: Distances held at once.
 
@@ -80,7 +81,7 @@ def support_scores(
         >>> bool(scores.precision > 0.95), bool(scores.recall < 0.6), bool(scores.coverage < 0.6)
         (True, True, True)
     """
-    check_samples(data, generated)
+    data, generated = as_batches(p, q)
     n, m = data.shape[-2], generated.shape[-2]
     if not 1 <= k < min(n, m):
         raise ValueError(f"k must be at least 1 and below both sizes, {n} and {m}, got {k}")

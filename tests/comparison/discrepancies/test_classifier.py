@@ -79,8 +79,8 @@ def test_weights_that_are_zero_take_points_away(classifier):
     (x, a), (y, b) = draw(3, 60, 2), draw(50, 2, seed=1)
     a[:, ::2] = 0
     discrepancy = ClassifierDiscrepancy(classifier)
-    value = discrepancy(x, y, weight_x=a, weight_y=b)
-    left = discrepancy(x[:, 1::2], y, weight_x=a[:, 1::2], weight_y=b)
+    value = discrepancy(x, y, weight_p=a, weight_q=b)
+    left = discrepancy(x[:, 1::2], y, weight_p=a[:, 1::2], weight_q=b)
     assert torch.allclose(value, left, atol=1e-12)
     assert not torch.allclose(value, discrepancy(x, y))
 
@@ -91,7 +91,7 @@ def test_weights_make_one_distribution_of_another():
     weight = torch.exp(x[:, 0])
     effective = weight.sum() ** 2 / weight.square().sum()
     error = (0.25 * (1 / effective + 1 / 2000)) ** 0.5
-    assert abs(ClassifierDiscrepancy()(x, y, weight_x=weight)) < 5 * error
+    assert abs(ClassifierDiscrepancy()(x, y, weight_p=weight)) < 5 * error
     assert ClassifierDiscrepancy()(x, y) > 0.3
 
 
@@ -100,7 +100,7 @@ def test_a_classifier_without_weights_refuses_them():
     nearest = ClassifierDiscrepancy(KNeighborsClassifier())
     nearest(x, y)
     with pytest.raises(ValueError, match="KNeighborsClassifier takes no weights"):
-        nearest(x, y, weight_x=a)
+        nearest(x, y, weight_p=a)
 
 
 def test_classifiers_are_not_changed_and_repeat():
@@ -146,5 +146,5 @@ def test_what_cannot_be_judged_is_refused():
     with pytest.raises(TypeError, match="must be a classifier of scikit-learn"):
         ClassifierDiscrepancy(LinearRegression())
     x, y = draw(20, 2)[0], draw(4, 2, seed=1)[0]
-    with pytest.raises(ValueError, match="y must have a point with a weight in each of 5 folds"):
+    with pytest.raises(ValueError, match="q must have a point with a weight in each of 5 folds"):
         ClassifierDiscrepancy()(x, y)

@@ -32,7 +32,7 @@ def test_names_are_distinct_and_pieces_are_discrepancies(case):
     assert [other.name for other in DISCREPANCIES].count(case.name) == 1
     assert isinstance(case.discrepancy, Discrepancy)
     parameters = inspect.signature(type(case.discrepancy).__call__).parameters
-    assert parameters["weight_x"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["weight_p"].kind is inspect.Parameter.KEYWORD_ONLY
     hash(case.discrepancy)
 
 
@@ -47,6 +47,14 @@ def test_far_is_further_than_near(case):
     x, y = torch.randn(200, case.dim), torch.randn(200, case.dim)
     near, middle, far = (case.discrepancy(x, y + shift) for shift in (0, 0.7, 3))
     assert near < middle < far
+
+
+@cases()
+def test_arrays_and_lists_are_samples(case):
+    x, y = samples(case)
+    value = case.discrepancy(x, y)
+    assert torch.equal(case.discrepancy(x.numpy(), y.tolist()), value)
+    assert torch.equal(case.discrepancy(x.tolist(), y), value)
 
 
 @cases("symmetric")
@@ -86,26 +94,26 @@ def test_many_samples_meet_one(case):
 def test_batches_of_weights_are_loops(case):
     x, y = samples(case, lead_x=(3,))
     w, v = torch.rand(3, 17), torch.rand(12)
-    value = case.discrepancy(x, y, weight_x=w, weight_y=v)
+    value = case.discrepancy(x, y, weight_p=w, weight_q=v)
     for k in range(3):
-        close(value[k], case.discrepancy(x[k], y, weight_x=w[k], weight_y=v))
+        close(value[k], case.discrepancy(x[k], y, weight_p=w[k], weight_q=v))
 
 
 @cases("weighted")
 def test_equal_weights_change_nothing_and_need_not_sum_to_one(case):
     x, y = samples(case)
     value = case.discrepancy(x, y)
-    close(case.discrepancy(x, y, weight_x=torch.full((17,), 3.0)), value)
+    close(case.discrepancy(x, y, weight_p=torch.full((17,), 3.0)), value)
     w, v = torch.rand(17), torch.rand(12)
-    value = case.discrepancy(x, y, weight_x=w, weight_y=v)
-    close(case.discrepancy(x, y, weight_x=5 * w, weight_y=v / 7), value)
+    value = case.discrepancy(x, y, weight_p=w, weight_q=v)
+    close(case.discrepancy(x, y, weight_p=5 * w, weight_q=v / 7), value)
 
 
 @cases("weighted", "counts")
 def test_whole_weights_are_repeated_rows(case):
     x, y = samples(case)
     w, v = torch.randint(1, 4, (17,)), torch.randint(0, 4, (12,))
-    value = case.discrepancy(x, y, weight_x=w.double(), weight_y=v.double())
+    value = case.discrepancy(x, y, weight_p=w.double(), weight_q=v.double())
     close(case.discrepancy(x.repeat_interleave(w, 0), y.repeat_interleave(v, 0)), value)
 
 
@@ -114,7 +122,7 @@ def test_points_of_no_weight_are_not_there(case):
     x, y = samples(case)
     w = torch.rand(17)
     w[5:] = 0
-    close(case.discrepancy(x, y, weight_x=w), case.discrepancy(x[:5], y, weight_x=w[:5]))
+    close(case.discrepancy(x, y, weight_p=w), case.discrepancy(x[:5], y, weight_p=w[:5]))
 
 
 @cases("gradient")
@@ -130,7 +138,7 @@ def test_gradients_are_derivatives(case):
     assert gradcheck(discrepancy, (x.requires_grad_(), y.requires_grad_()), fast_mode=True)
     if case.weighted:
         w, v = torch.rand(5).requires_grad_(), torch.rand(4).requires_grad_()
-        weighted = lambda w, v: discrepancy(x.detach(), y.detach(), weight_x=w, weight_y=v)
+        weighted = lambda w, v: discrepancy(x.detach(), y.detach(), weight_p=w, weight_q=v)
         assert gradcheck(weighted, (w, v), fast_mode=True)
 
 
@@ -186,10 +194,10 @@ def test_samples_that_do_not_fit_are_refused(case):
 def test_weights_that_do_not_fit_are_refused(case):
     x, y = samples(case)
     for bad in (-torch.ones(17), torch.zeros(17), torch.full((17,), torch.nan)):
-        with pytest.raises(ValueError, match="weight_x must be"):
-            case.discrepancy(x, y, weight_x=bad)
+        with pytest.raises(ValueError, match="weight_p must be"):
+            case.discrepancy(x, y, weight_p=bad)
     with pytest.raises((ValueError, TypeCheckError)):
-        case.discrepancy(x, y, weight_y=torch.ones(11))
+        case.discrepancy(x, y, weight_q=torch.ones(11))
 
 
 @pytest.mark.parametrize(
@@ -198,4 +206,4 @@ def test_weights_that_do_not_fit_are_refused(case):
 def test_those_without_weights_say_so(case):
     x, y = samples(case)
     with pytest.raises(ValueError, match="takes no weights"):
-        case.discrepancy(x, y, weight_x=torch.ones(17))
+        case.discrepancy(x, y, weight_p=torch.ones(17))

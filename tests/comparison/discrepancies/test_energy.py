@@ -35,7 +35,7 @@ def double_sums(x, y, w, v, unbiased):
 def test_values_are_the_double_sums(estimator, d, weighted):
     x, y = torch.randn(9, d), torch.randn(7, d) + 100  # far from zero, where digits are lost
     w, v = (torch.rand(9), torch.rand(7)) if weighted else (torch.ones(9), torch.ones(7))
-    weights = {"weight_x": w, "weight_y": v} if weighted else {}
+    weights = {"weight_p": w, "weight_q": v} if weighted else {}
     expected = double_sums(x, y, w, v, isinstance(estimator, Unbiased))
     value = Energy(estimator)(x, y, **weights)
     torch.testing.assert_close(value, expected, rtol=0, atol=1e-10)
@@ -62,7 +62,7 @@ def test_on_a_line_it_is_twice_the_area_of_squared_differences():
     points = torch.cat([x, y]).sort(dim=0).values[:, 0]
     f, g = (x <= points).double().mean(0), ((y <= points) * v[:, None]).sum(0) / v.sum()
     area = 2 * ((f - g).square()[:-1] * points.diff()).sum()
-    torch.testing.assert_close(Energy(Biased())(x, y, weight_y=v), area)
+    torch.testing.assert_close(Energy(Biased())(x, y, weight_q=v), area)
 
 
 def test_normals_on_a_line_have_a_closed_form():
@@ -102,9 +102,9 @@ def test_rotations_and_shifts_change_nothing_and_a_scale_scales():
 def test_one_point_each_is_enough_for_the_biased_one():
     x, y = torch.zeros(1, 2), torch.tensor([[3.0, 4.0]])
     assert Energy(Biased())(x, y) == 10
-    with pytest.raises(ValueError, match="x must have two points of positive weight, got one"):
+    with pytest.raises(ValueError, match="p must have two points of positive weight, got one"):
         Energy()(x, y)
-    with pytest.raises(ValueError, match="x must have two points of positive weight, got one"):
+    with pytest.raises(ValueError, match="p must have two points of positive weight, got one"):
         Energy()(x[:, :1], y[:, :1])
 
 
@@ -121,9 +121,9 @@ def test_the_distance_to_one_sample_is_that_of_both(d):
 
 
 def test_the_distance_to_one_sample_asks_for_samples():
-    with pytest.raises(ValueError, match="y must have two points, got one"):
+    with pytest.raises(ValueError, match="q must have two points, got one"):
         energy_to(torch.zeros(1, 2))
-    with pytest.raises(ValueError, match="x must have two points, got one"):
+    with pytest.raises(ValueError, match="p must have two points, got one"):
         energy_to(torch.zeros(3, 2))(torch.zeros(1, 2))
-    with pytest.raises(ValueError, match=r"x must be one sample, \(n, d\), got shape \(4, 3, 2\)"):
+    with pytest.raises(ValueError, match=r"p must be one sample, \(n, d\), got shape \(4, 3, 2\)"):
         energy_to(torch.zeros(3, 2))(torch.zeros(4, 3, 2))

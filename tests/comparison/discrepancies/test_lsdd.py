@@ -53,10 +53,10 @@ def test_the_value_is_the_recommended_combination(d):
     h = a @ model(x, centres, 0.8) - b @ model(y, centres, 0.8)
     theta, big_h = solved(h, centres, share, 0.8, 0.01)
     lsdd = LSDD(width=0.8, ridge=0.01)
-    value = lsdd(x, y, weight_x=a, weight_y=b)
+    value = lsdd(x, y, weight_p=a, weight_q=b)
     assert torch.isclose(value, 2 * h @ theta - theta @ big_h @ theta, rtol=1e-10)
     points = draw(4, d, seed=2)[0]
-    difference = lsdd.difference(x, y, points, weight_x=a, weight_y=b)
+    difference = lsdd.difference(x, y, points, weight_p=a, weight_q=b)
     assert torch.allclose(difference, model(points, centres, 0.8) @ theta, rtol=1e-8)
 
 
@@ -66,7 +66,7 @@ def test_the_choice_is_that_of_fits_without_each_point():
     y, a, b = y + 1, a / a.sum(), b / b.sum()
     centres, share = torch.cat([x, y]), torch.cat([a, b]) / 2
     chosen = LSDD().fixed(x, y, a, b)
-    unit = quantile_distances(x, y, (0.5,), weight_x=a, weight_y=b)[0]
+    unit = quantile_distances(x, y, (0.5,), weight_p=a, weight_q=b)[0]
     widths = [float(factor * unit) for factor in WIDTHS]
 
     def error(width, ridge):
@@ -125,9 +125,9 @@ def test_samples_of_gaussians_reach_it_within_sampling_error(d):
 @settings(max_examples=15)
 def test_it_is_symmetric_never_negative_and_zero_at_equal_samples(n, m, d, seed):
     (x, a), (y, b) = draw(n, d, seed=seed), draw(m, d, seed=seed + 1)
-    value = LSDD()(x, y, weight_x=a, weight_y=b)
+    value = LSDD()(x, y, weight_p=a, weight_q=b)
     assert value >= 0
-    assert torch.isclose(value, LSDD()(y, x, weight_x=b, weight_y=a), rtol=1e-7)
+    assert torch.isclose(value, LSDD()(y, x, weight_p=b, weight_q=a), rtol=1e-7)
     assert LSDD()(x, x.clone()) == 0
 
 
@@ -143,15 +143,15 @@ def test_whole_weights_are_repeated_points():
     (x, _), (y, b) = draw(8, 2), draw(6, 2, seed=1)
     times = torch.tensor([1, 3, 0, 2, 1, 1, 4, 1])
     lsdd = LSDD(width=0.7, ridge=0.01)
-    repeated = lsdd(x.repeat_interleave(times, 0), y, weight_y=b)
-    assert torch.isclose(lsdd(x, y, weight_x=times.double(), weight_y=b), repeated, rtol=1e-9)
+    repeated = lsdd(x.repeat_interleave(times, 0), y, weight_q=b)
+    assert torch.isclose(lsdd(x, y, weight_p=times.double(), weight_q=b), repeated, rtol=1e-9)
 
 
 def test_gradients():
     (x, a), (y, b) = draw(2, 5, 2), draw(4, 2, seed=1)
     inputs = [t.requires_grad_() for t in (x, y, a, b)]
     lsdd = LSDD(width=0.8, ridge=0.05)
-    assert gradcheck(lambda x, y, a, b: lsdd(x, y, weight_x=a, weight_y=b), inputs)
+    assert gradcheck(lambda x, y, a, b: lsdd(x, y, weight_p=a, weight_q=b), inputs)
     chosen = LSDD()(x, y)
     assert all(g.isfinite().all() for g in torch.autograd.grad(chosen.sum(), (x, y)))
 
@@ -165,7 +165,7 @@ def test_of_many_points_some_are_centres():
     assert torch.isclose(few(x, y), few(y, x), rtol=1e-9)
     a[torch.rand(300) < 0.9] = 0
     kept = a > 0
-    assert torch.isclose(few(x, y, weight_x=a), few(x[kept], y, weight_x=a[kept]), rtol=0.05)
+    assert torch.isclose(few(x, y, weight_p=a), few(x[kept], y, weight_p=a[kept]), rtol=0.05)
 
 
 def test_many_samples_are_chosen_for_one_by_one():
@@ -204,6 +204,6 @@ def test_what_cannot_be_fitted_is_refused():
         with pytest.raises(ValueError, match=message):
             LSDD(**wrong)
     x, y = draw(1, 2)[0], draw(5, 2)[0]
-    with pytest.raises(ValueError, match="x has a sample of one point"):
+    with pytest.raises(ValueError, match="p has a sample of one point"):
         LSDD()(x, y)
     assert LSDD(width=1.0, ridge=0.1)(x, y) > 0

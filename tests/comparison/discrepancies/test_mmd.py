@@ -55,7 +55,7 @@ def double_sums(kernel, x, y, w, v, unbiased):
 def test_values_are_the_double_sums(kernel, estimator, weighted):
     x, y = torch.randn(8, 2), torch.randn(6, 2) + 0.5
     w, v = (torch.rand(8), torch.rand(6)) if weighted else (torch.ones(8), torch.ones(6))
-    weights = {"weight_x": w, "weight_y": v} if weighted else {}
+    weights = {"weight_p": w, "weight_q": v} if weighted else {}
     expected = double_sums(kernel, x, y, w, v, isinstance(estimator, Unbiased))
     value = MMD(kernel, estimator)(x, y, **weights)
     torch.testing.assert_close(value, expected, rtol=0, atol=1e-10)

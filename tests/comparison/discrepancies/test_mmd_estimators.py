@@ -36,10 +36,10 @@ def test_unbiased_ones_are_right_on_average_over_every_sample(estimator):
     p, q = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
     matrix = KERNEL(points, points)
     exact = (p - q) @ matrix @ (p - q)
-    x, weight_x = every_sample(p, points, 4)
-    y, weight_y = every_sample(q, points, 5)
+    x, weight_p = every_sample(p, points, 4)
+    y, weight_q = every_sample(q, points, 5)
     assert isinstance(estimator, Estimator)
-    mean = weight_x @ estimator(KERNEL, x[:, None], y, None, None) @ weight_y
+    mean = weight_p @ estimator(KERNEL, x[:, None], y, None, None) @ weight_q
     if isinstance(estimator, Biased):  # in excess by E[k(x, x) - k(x, x')] / n of both
         exact = exact + (1 - p @ matrix @ p) / 4 + (1 - q @ matrix @ q) / 5
     torch.testing.assert_close(mean, exact, rtol=1e-12, atol=1e-14)
@@ -106,13 +106,13 @@ def test_kernels_of_several_bandwidths_give_several_values():
 def test_samples_that_are_too_short_are_refused():
     x, y = torch.randn(1, 2), torch.randn(9, 2)
     for estimator, message in [
-        (Unbiased(), "x must have two points of positive weight, got one"),
-        (Block(4), "x and y are too short, got 1 and 9 points; a block has 4 of each"),
+        (Unbiased(), "p must have two points of positive weight, got one"),
+        (Block(4), "p and q are too short, got 1 and 9 points; a block has 4 of each"),
     ]:
         with pytest.raises(ValueError, match=message):
             estimator(KERNEL, x, y, None, None)
-    with pytest.raises(ValueError, match="y must have two points of positive weight"):
-        MMD(KERNEL)(y, y, weight_y=torch.eye(9)[3])
+    with pytest.raises(ValueError, match="q must have two points of positive weight"):
+        MMD(KERNEL)(y, y, weight_q=torch.eye(9)[3])
     with pytest.raises(ValueError, match="size must be at least 2, got 1"):
         Block(1)
     assert MMD(KERNEL, Biased())(x, x + 1) > 0

@@ -23,8 +23,8 @@ def quadratic(x, y):
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 5), seeds)
 def test_means_are_the_linear_kernel(n, m, d, seed):
     (x, a), (y, b) = draw(n, d, seed=seed), draw(m, d, seed=seed + 1)
-    mmd = MMD(Linear(), Biased())(x, y, weight_x=a, weight_y=b)
-    assert torch.isclose(Moments()(x, y, weight_x=a, weight_y=b), mmd, rtol=1e-9, atol=1e-12)
+    mmd = MMD(Linear(), Biased())(x, y, weight_p=a, weight_q=b)
+    assert torch.isclose(Moments()(x, y, weight_p=a, weight_q=b), mmd, rtol=1e-9, atol=1e-12)
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 5), seeds)
@@ -32,8 +32,8 @@ def test_covariances_are_the_quadratic_kernel_about_the_midpoint(n, m, d, seed):
     (x, a), (y, b) = draw(n, d, seed=seed), draw(m, d, seed=seed + 1)
     y, a, b = 3 * y + 1, a / a.sum(), b / b.sum()
     middle = (a @ x + b @ y) / 2
-    mmd = MMD(quadratic, Biased())(x - middle, y - middle, weight_x=a, weight_y=b)
-    value = Moments(covariances=True)(x, y, weight_x=a, weight_y=b)
+    mmd = MMD(quadratic, Biased())(x - middle, y - middle, weight_p=a, weight_q=b)
+    value = Moments(covariances=True)(x, y, weight_p=a, weight_q=b)
     assert torch.isclose(value, mmd, rtol=1e-9, atol=1e-12)
 
 
@@ -46,7 +46,7 @@ def test_it_is_the_distance_of_means_and_covariances():
     cov = lambda x, w: torch.cov(x.T, correction=0, aweights=w)
     mean = (torch.softmax(a.log(), 0) @ x - torch.softmax(b.log(), 0) @ y).square().sum()
     expected = mean + (cov(x, a) - cov(y, b)).square().sum()
-    weighted = Moments(covariances=True)(x, y, weight_x=a, weight_y=b)
+    weighted = Moments(covariances=True)(x, y, weight_p=a, weight_q=b)
     assert torch.isclose(weighted, expected)
 
 
@@ -98,10 +98,10 @@ def test_gradients(covariances):
     (x, a), (y, b) = draw(2, 5, 2), draw(4, 2, seed=1)
     inputs = [t.requires_grad_() for t in (x, y, a, b)]
     moments = Moments(torch.tanh, covariances=covariances)
-    assert gradcheck(lambda x, y, a, b: moments(x, y, weight_x=a, weight_y=b), inputs)
+    assert gradcheck(lambda x, y, a, b: moments(x, y, weight_p=a, weight_q=b), inputs)
 
 
 def test_features_must_be_rows():
     x = draw(6, 2)[0]
-    with pytest.raises(ValueError, match=r"features of x, of shape \(6, 2\), must have shape"):
+    with pytest.raises(ValueError, match=r"features of p, of shape \(6, 2\), must have shape"):
         Moments(lambda x: x.mean(-2))(x, x)

@@ -33,7 +33,7 @@ def values(kernel, features, x, y, seeds, estimator=None, **weights):
 @pytest.mark.parametrize("estimator", [Unbiased(), Biased()], ids=str)
 def test_the_mean_over_frequencies_is_the_exact_value(kernel, estimator):
     x, y = torch.randn(30, 2), torch.randn(20, 2) + 0.7
-    weights = {"weight_x": torch.rand(30)}
+    weights = {"weight_p": torch.rand(30)}
     found = values(kernel, 20, x, y, 300, estimator, **weights)
     exact = MMD(kernel, estimator)(x, y, **weights)
     assert abs(found.mean() - exact) < 5 * found.std() / 300**0.5
@@ -96,7 +96,7 @@ def test_kernels_without_a_spectrum_are_refused():
     for features in (0, 3):
         with pytest.raises(ValueError, match="features must be"):
             RandomFeatureMMD(features=features)
-    with pytest.raises(ValueError, match="y must have two points of positive weight, got one"):
+    with pytest.raises(ValueError, match="q must have two points of positive weight, got one"):
         RandomFeatureMMD()(torch.randn(4, 1), torch.randn(1, 1))
 
 

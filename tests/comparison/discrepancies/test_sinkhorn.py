@@ -51,11 +51,11 @@ COVS = torch.tensor([[[1.0, 0.6], [0.6, 0.8]], [[0.5, -0.2], [-0.2, 1.5]]], dtyp
 @pytest.mark.parametrize("epsilon", [0.2, 1.0, 5.0])
 def test_gaussians_reach_their_closed_form(epsilon):
     (x, w), (y, v) = (grid(m, c) for m, c in zip(MEANS, COVS, strict=True))
-    cost = Sinkhorn(epsilon=epsilon, debiased=False)(x, y, weight_x=w, weight_y=v)
+    cost = Sinkhorn(epsilon=epsilon, debiased=False)(x, y, weight_p=w, weight_q=v)
     exact = entropic_cost(MEANS[0], COVS[0], MEANS[1], COVS[1], epsilon)
     # the grid cuts Gaussians at 5 deviations: 1.5e-5 of their variance
     assert cost.item() == pytest.approx(exact.item(), rel=2e-5)
-    divergence = Sinkhorn(epsilon=epsilon)(x, y, weight_x=w, weight_y=v)
+    divergence = Sinkhorn(epsilon=epsilon)(x, y, weight_p=w, weight_q=v)
     own = [entropic_cost(m, c, m, c, epsilon) for m, c in zip(MEANS, COVS, strict=True)]
     assert divergence.item() == pytest.approx((exact - sum(own) / 2).item(), rel=2e-5)
 
@@ -96,12 +96,12 @@ def test_the_value_is_that_of_its_plan(order):
     (x, a), (y, b) = draw(30, 2, seed=1), draw(20, 2, seed=2)
     a, b = a / a.sum(), b / b.sum()
     s = Sinkhorn(epsilon=0.2, order=order, debiased=False, tolerance=1e-9)
-    plan = s.plan(x, y, weight_x=a, weight_y=b)
+    plan = s.plan(x, y, weight_p=a, weight_q=b)
     assert torch.allclose(plan.sum(1), a, rtol=1e-12)
     assert (plan.sum(0) - b).abs().sum() < 2e-9
     information = torch.special.xlogy(plan, plan / (a[:, None] * b)).sum()
     primal = (plan * torch.cdist(x, y).pow(order)).sum() + 0.2 * information
-    value = s(x, y, weight_x=a, weight_y=b)
+    value = s(x, y, weight_p=a, weight_q=b)
     assert torch.isclose(value, primal, rtol=1e-8)
 
 
@@ -126,7 +126,7 @@ def test_transport_in_several_dimensions_exceeds_that_on_lines():
 def test_a_shift_costs_its_square(n, d, shift, seed):
     x, a = draw(n, d, seed=seed)
     s = Sinkhorn(epsilon=1.0, tolerance=1e-10)
-    value = s(x, x + shift, weight_x=a, weight_y=a)
+    value = s(x, x + shift, weight_p=a, weight_q=a)
     assert value.item() == pytest.approx(d * shift**2, rel=1e-8, abs=1e-8)
 
 
@@ -135,10 +135,10 @@ def test_a_shift_costs_its_square(n, d, shift, seed):
 def test_it_is_symmetric_and_never_negative(order, n, m, seed):
     (x, a), (y, b) = draw(n, 2, seed=seed), draw(m, 2, seed=seed + 1)
     s = Sinkhorn(relative=0.1, order=order)
-    value = s(x, y, weight_x=a, weight_y=b)
+    value = s(x, y, weight_p=a, weight_q=b)
     assert value > -1e-9
-    assert torch.isclose(value, s(y, x, weight_x=b, weight_y=a), rtol=1e-9, atol=1e-9)
-    assert s(x, x.clone(), weight_x=a, weight_y=a.clone()).abs() < 1e-12
+    assert torch.isclose(value, s(y, x, weight_p=b, weight_q=a), rtol=1e-9, atol=1e-9)
+    assert s(x, x.clone(), weight_p=a, weight_q=a.clone()).abs() < 1e-12
 
 
 @given(orders, st.floats(0.01, 100), seeds)
@@ -154,7 +154,7 @@ def test_gradients_are_derivatives(order, debiased):
     (x, a), (y, b) = draw(3, 2, seed=1), draw(2, 2, seed=2)
     s = Sinkhorn(epsilon=0.3, order=order, debiased=debiased, tolerance=1e-14)
     inputs = [t.requires_grad_() for t in (x, y, a, b)]
-    assert gradcheck(lambda x, y, a, b: s(x, y, weight_x=a, weight_y=b), inputs)
+    assert gradcheck(lambda x, y, a, b: s(x, y, weight_p=a, weight_q=b), inputs)
 
 
 def test_a_sample_may_meet_itself():
@@ -187,15 +187,15 @@ def test_tiles_are_the_whole(order, monkeypatch):
     (x, a), (y, b) = draw(3, 50, 2, seed=1), draw(40, 2, seed=2)
     s = Sinkhorn(order=order)
     x.requires_grad_()
-    evaluate = lambda: s(x, y, weight_x=a, weight_y=b)
-    whole, plan = evaluate(), s.plan(x, y, weight_x=a, weight_y=b)
+    evaluate = lambda: s(x, y, weight_p=a, weight_q=b)
+    whole, plan = evaluate(), s.plan(x, y, weight_p=a, weight_q=b)
     (gradient,) = torch.autograd.grad(whole.sum(), x)
     for module in (potentials, sinkhorn):
         monkeypatch.setattr(module, "KEPT", 500)
     monkeypatch.setattr(potentials, "TILE", 350)
     assert torch.allclose(evaluate(), whole, rtol=1e-10)
     assert torch.allclose(torch.autograd.grad(evaluate().sum(), x)[0], gradient, atol=1e-12)
-    assert torch.allclose(s.plan(x, y, weight_x=a, weight_y=b), plan, atol=1e-12)
+    assert torch.allclose(s.plan(x, y, weight_p=a, weight_q=b), plan, atol=1e-12)
 
 
 def test_single_precision_is_enough():
@@ -255,10 +255,10 @@ def test_the_exact_cost_of_a_peer_is_approached():
     errors = []
     for epsilon in (1.0, 0.1, 0.02):
         s = Sinkhorn(epsilon=epsilon, debiased=False, steps=5000)
-        excess = s(x, y, weight_x=a, weight_y=b).item() - exact
+        excess = s(x, y, weight_p=a, weight_q=b).item() - exact
         assert 0 < excess < epsilon * math.log(30)
         errors.append(
-            abs(Sinkhorn(epsilon=epsilon, steps=5000)(x, y, weight_x=a, weight_y=b) - exact)
+            abs(Sinkhorn(epsilon=epsilon, steps=5000)(x, y, weight_p=a, weight_q=b) - exact)
         )
     assert errors[2] < errors[1] < errors[0]
 

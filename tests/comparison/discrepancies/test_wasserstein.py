@@ -39,7 +39,7 @@ def test_no_coupling_of_points_on_a_line_is_cheaper(order, n, m):
     (x, a), (y, b) = draw(n, seed=1), draw(m, seed=2)
     w = Wasserstein1D(order)
     # the solver's own tolerance is 1e-7
-    assert w(x, y, weight_x=a, weight_y=b).item() == pytest.approx(
+    assert w(x, y, weight_p=a, weight_q=b).item() == pytest.approx(
         cheapest(x, y, a, b, order), rel=1e-6
     )
     equal = cheapest(x, y, torch.ones(n), torch.ones(m), order)
@@ -52,7 +52,7 @@ def test_the_first_order_is_the_area_between_distribution_functions():
     points = torch.cat([x, y]).sort(dim=0).values[:, 0]
     f = ((x <= points) * a[:, None]).sum(0), ((y <= points) * b[:, None]).sum(0)
     area = ((f[0] - f[1]).abs()[:-1] * points.diff()).sum()
-    assert torch.isclose(Wasserstein1D()(x, y, weight_x=a, weight_y=b), area, rtol=1e-12)
+    assert torch.isclose(Wasserstein1D()(x, y, weight_p=a, weight_q=b), area, rtol=1e-12)
 
 
 @pytest.mark.parametrize("order", [1.0, 2.0])
@@ -69,7 +69,7 @@ def test_gaussians_reach_their_closed_form(order):
 @given(orders, sizes, st.floats(-10, 10), seeds)
 def test_a_shift_costs_its_length(order, n, shift, seed):
     x, a = draw(n, seed=seed)
-    cost = Wasserstein1D(order)(x, x + shift, weight_x=a, weight_y=a)
+    cost = Wasserstein1D(order)(x, x + shift, weight_p=a, weight_q=a)
     assert cost.item() == pytest.approx(abs(shift) ** order, rel=1e-9, abs=1e-12)
 
 
@@ -96,7 +96,7 @@ def test_whole_weights_are_repeated_points(n, m, seed):
     times = torch.randint(1, 5, (n,), generator=torch.Generator().manual_seed(seed))
     sliced = SlicedWasserstein(projections=4)
     repeated = sliced(x.repeat_interleave(times, 0), y)
-    weighted = sliced(x, y, weight_x=times.double())
+    weighted = sliced(x, y, weight_p=times.double())
     # cumulative weights that are equal but for rounding: 1e-15 of the mass goes elsewhere
     assert torch.isclose(weighted, repeated, rtol=1e-10, atol=1e-12)
 
@@ -106,8 +106,8 @@ def test_points_of_no_weight_do_not_count():
     a[2] = b[0] = 0
     left = [0, 1, 3, 4, 5]
     w = Wasserstein1D(2.0)
-    without = w(x[left], y[1:], weight_x=a[left], weight_y=b[1:])
-    assert torch.isclose(w(x, y, weight_x=a, weight_y=b), without, rtol=1e-12)
+    without = w(x[left], y[1:], weight_p=a[left], weight_q=b[1:])
+    assert torch.isclose(w(x, y, weight_p=a, weight_q=b), without, rtol=1e-12)
 
 
 @pytest.mark.parametrize("order", [1.0, 2.0, 2.5])
@@ -116,7 +116,7 @@ def test_gradients_in_points_and_weights(order, n, m):
     (x, a), (y, b) = draw(n, 2, seed=1), draw(m, 2, seed=2)
     inputs = [t.requires_grad_() for t in (x, y, a, b)]
     sliced = SlicedWasserstein(projections=5, order=order)
-    assert gradcheck(lambda x, y, a, b: sliced(x, y, weight_x=a, weight_y=b), inputs)
+    assert gradcheck(lambda x, y, a, b: sliced(x, y, weight_p=a, weight_q=b), inputs)
     assert gradcheck(sliced, inputs[:2])
 
 
@@ -131,10 +131,10 @@ def test_sliced_transport_is_the_mean_over_its_directions():
     (x, a), (y, b) = draw(8, 4, seed=1), draw(5, 4, seed=2)
     sliced = SlicedWasserstein(projections=7, order=1.5, seed=3)
     lines = [
-        Wasserstein1D(1.5)(x @ t[:, None], y @ t[:, None], weight_x=a, weight_y=b)
+        Wasserstein1D(1.5)(x @ t[:, None], y @ t[:, None], weight_p=a, weight_q=b)
         for t in sliced.directions(4).T
     ]
-    together = sliced(x, y, weight_x=a, weight_y=b)
+    together = sliced(x, y, weight_p=a, weight_q=b)
     assert torch.isclose(together, torch.stack(lines).mean(), rtol=1e-12)
 
 
@@ -180,8 +180,8 @@ def test_many_samples_against_one(n):
     rows = torch.stack([torch.stack([sliced(r, y) for r in row]) for row in x])
     assert torch.allclose(sliced(x, y), rows, rtol=1e-12)
     assert torch.allclose(sliced(y, x), rows, rtol=1e-12)
-    weighted = torch.stack([torch.stack([sliced(r, y, weight_y=b) for r in row]) for row in x])
-    assert torch.allclose(sliced(x, y, weight_y=b), weighted, rtol=1e-12)
+    weighted = torch.stack([torch.stack([sliced(r, y, weight_q=b) for r in row]) for row in x])
+    assert torch.allclose(sliced(x, y, weight_q=b), weighted, rtol=1e-12)
 
 
 def test_what_has_no_transport_is_refused():
@@ -201,7 +201,7 @@ def test_a_peer_agrees(n, m):
     sliced = SlicedWasserstein(projections=20)
     arrays = [t.numpy() for t in (x, y, a, b)]  # theirs warns of torch
     theirs = ot.sliced_wasserstein_distance(*arrays, projections=sliced.directions(3).numpy())
-    assert sliced(x, y, weight_x=a, weight_y=b).item() == pytest.approx(theirs**2, rel=1e-9)
+    assert sliced(x, y, weight_p=a, weight_q=b).item() == pytest.approx(theirs**2, rel=1e-9)
     line = ot.wasserstein_1d(arrays[0][:, 0], arrays[1][:, 0], *arrays[2:], p=3)
-    ours = Wasserstein1D(3.0)(x[:, :1], y[:, :1], weight_x=a, weight_y=b)
+    ours = Wasserstein1D(3.0)(x[:, :1], y[:, :1], weight_p=a, weight_q=b)
     assert ours.item() == pytest.approx(line, rel=1e-9)

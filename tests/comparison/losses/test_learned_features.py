@@ -85,7 +85,7 @@ def test_a_witness_chooses_its_bandwidth_from_both_samples():
     assert found.shape == (2, 5)
     torch.testing.assert_close(found, exact)
     for discrepancy in (lfi.discrepancies.MMD(), lfi.discrepancies.Energy()):
-        with pytest.raises(TypeError, match="x and y must be of one dtype"):
+        with pytest.raises(TypeError, match="p and q must be of one dtype"):
             discrepancy.witness(at.float(), p, q)
 
 

@@ -66,7 +66,7 @@ def test_a_gradient_moves_one_sample_to_the_other():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ValueError, match="x must have at least two points"):
+    with pytest.raises(ValueError, match="p must have at least two points"):
         frechet_distance(torch.zeros(1, 2), torch.zeros(5, 2))
     with pytest.raises(ValueError, match="vectors of one length"):
         frechet_distance(torch.zeros(5, 3), torch.zeros(5, 2))

@@ -39,14 +39,14 @@ def test_weighted_moments_are_far_closer_than_unweighted(samples, kernel):
     weights = matched(samples, kernel).weights
     # Narrow kernels also see how either sample scatters, which no weights remove.
     margin = 5 if kernel in (Gaussian(0.5), Laplace()) else 30
-    assert discrepancy(p, q, weight_y=weights) < discrepancy(p, q) / margin
+    assert discrepancy(p, q, weight_q=weights) < discrepancy(p, q) / margin
 
 
 def test_the_smaller_the_ridge_the_closer_the_moments_and_the_fewer_the_points(samples):
     p, q = samples
     discrepancy = lfi.discrepancies.MMD(fixed(Gaussian(), p, q), Biased())
     weights = [matched(samples, ridge=ridge).weights for ridge in (1.0, 0.1, 0.01, 0.001)]
-    distance = torch.stack([discrepancy(p, q, weight_y=w) for w in weights])
+    distance = torch.stack([discrepancy(p, q, weight_q=w) for w in weights])
     sizes = torch.stack([1 / w.square().mean() for w in weights])
     assert (distance.diff() < 0).all()
     assert (sizes.diff() < 0).all()
