@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pandas
 import pytest
 import torch
+from support import report_parts as parts
+from support.exact_posterior import PRIOR as EXACT_PRIOR, SIGMA, VARIANCE, GaussianDraws
 from torch.distributions import Normal
 
 from lfi.diagnostics.predictive import predictive_check, predictive_checks
@@ -259,3 +262,34 @@ def test_a_simulator_that_never_returns_a_number_is_an_error():
     broken = Simulator(lambda theta: theta * torch.nan, prior=PRIOR)
     with pytest.raises(ValueError, match="only 0 of 10"):
         predictive_check(draws(10, 0), broken, torch.zeros(1), n=10, seed=1)
+
+
+# What stands for the posterior and the observation.
+
+
+def test_a_posterior_is_drawn_from_for_one_observation_and_for_many():
+    noisy = Simulator(lambda theta: theta + SIGMA * torch.randn(len(theta), 2), prior=EXACT_PRIOR)
+    x_obs = torch.tensor([[0.3, -0.2], [9.0, 9.0]])
+    check = predictive_check(GaussianDraws(), noisy, x_obs[0], n=300, seed=1)
+    assert check.ok and check.n == 300
+    error = 5 * (VARIANCE / 300) ** 0.5
+    assert (check.theta.mean(dim=0) - x_obs[0] * (1 - VARIANCE)).abs().max() < error
+    wrong = GaussianDraws(shift=20.0)
+    assert [check.ok for check in predictive_checks(wrong, noisy, x_obs, n=300)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "rows, row",
+    [
+        (torch.Tensor.numpy, torch.Tensor.numpy),
+        (torch.Tensor.tolist, torch.Tensor.tolist),
+        (lambda theta: pandas.DataFrame(theta.numpy()), lambda x: pandas.Series(x.numpy())),
+        (lambda theta: parts.draws(50, ("rate",), theta=theta), lambda x: x),
+    ],
+    ids=["NumPy", "lists", "data frames", "draws of a sampler"],
+)
+def test_draws_and_observations_are_taken_as_users_have_them(rows, row):
+    theta, x_obs = draws(50, 0), observed(1)
+    expected = predictive_check(theta, SIMULATOR, x_obs, n=50, seed=1)
+    found = predictive_check(rows(theta), SIMULATOR, row(x_obs), n=50, seed=1)
+    assert found.p_value == expected.p_value
