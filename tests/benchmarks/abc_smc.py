@@ -169,14 +169,15 @@ def exact(task: str) -> torch.Tensor:
     truth = torch.tensor([g_and_k.theta_true])
     spread = torch.exp(0.1 * torch.randn(DRAWS, truth.shape[1], generator=rng))
 
-    def target(u: torch.Tensor) -> torch.Tensor:
-        theta, log_jacobian = prior.from_unconstrained(u)
+    def target(u: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:  # of one observation
+        theta, log_jacobian = prior.from_unconstrained(u[0])
         likelihood = g_and_k.log_likelihood(theta.double(), x).to(u)
-        return prior.log_prob(theta) + log_jacobian + likelihood.nan_to_num(nan=-torch.inf)
+        density = prior.log_prob(theta) + log_jacobian + likelihood.nan_to_num(nan=-torch.inf)
+        return density[None]
 
-    end = run_chains(target, prior.to_unconstrained(truth * spread), rng)
-    print(f"{task}: exact posterior by {end.steps} steps, R-hat {float(end.r_hat.max()):.3f}")
-    theta = prior.from_unconstrained(end.u)[0]
+    end = run_chains(target, prior.to_unconstrained(truth * spread)[None], rng)
+    print(f"{task}: exact posterior by {int(end.steps)} steps, R-hat {float(end.r_hat.max()):.3f}")
+    theta = prior.from_unconstrained(end.u[0])[0]
     np.save(kept, theta.numpy())
     return theta
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 import lfi
-from lfi.inference import grid
+from lfi.inference import parameter_grid
 from lfi.inference.abc.summaries import Summary
 from simulators import arch1
 
@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 POINTS, SIMULATIONS, SIXTH, OBSERVATIONS = 25, 500, 52_000, 50
 CELL = torch.tensor([2.0, 1.0], dtype=torch.float64) / POINTS
 # the middles of 25 equal cells of each prior range
-GRID = grid(
+GRID = parameter_grid(
     *(low + width * (torch.arange(POINTS) + 0.5) / POINTS for low, width in [(-1, 2), (0, 1)])
 )
 
