@@ -1,4 +1,4 @@
-"""Ratio: density ratios from two samples, by networks, kernels and telescopes."""
+"""Density ratios of two samples, by networks, kernels and telescoping."""
 
 from lfi.ratio.density.density import RatioDensity as RatioDensity, fit_density as fit_density
 from lfi.ratio.density.reference import WideT as WideT

@@ -1,4 +1,4 @@
-"""Mutual information: how many nats x tells of y, from pairs alone.
+"""Mutual information of x and y from pairs, by a telescoping density ratio.
 
     I(x; y) = KL(p(x, y) || p(x) p(y)) = E[log p(x, y) / p(x) p(y)]
 

@@ -1,4 +1,4 @@
-"""What every room runs on: seeds, progress bars, files, the display of results."""
+"""Seeds, progress bars, files and the display of results, for the whole library."""
 
 from lfi.runtime.display import Described as Described, Rows as Rows
 from lfi.runtime.files import (

@@ -1,4 +1,4 @@
-"""How results show themselves: in words on a terminal, as a table in a notebook."""
+"""The display of results: in words on a terminal, as a table in a notebook."""
 
 from collections.abc import Sequence
 from html import escape

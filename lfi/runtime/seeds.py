@@ -1,4 +1,4 @@
-"""Seeds: one number at the public function, independent streams for everything below it.
+"""Random seeds: one number at the public function, independent streams for everything below it.
 
 A stream is named by a key of whole numbers, as NumPy's `SeedSequence(seed, spawn_key=key)`: the
 same seed and key always give the same numbers, other keys independent ones, and no stream depends

@@ -1,4 +1,4 @@
-"""Training: the one loop over players, and what it needs."""
+"""Training of networks: players, batches, settings, histories, checkpoints."""
 
 from lfi.training.batches import (
     Batch as Batch,

@@ -1,4 +1,4 @@
-"""Batches: where training draws from.
+"""Batches of rows to train on, and folds of rows held out.
 
 Data that fit in memory are shuffled and sliced as whole tensors; there are no worker processes
 and no loop over samples.

@@ -1,4 +1,4 @@
-"""Checkpoints: all that training needs to go on as if it had never been interrupted.
+"""Checkpoints, from which training goes on as if it had never been interrupted.
 
 A file holds the players' weights, averages and optimisers, the best weights so far, the history,
 where the batches stand and the state of the random generator: safetensors and JSON, as all files of

@@ -1,4 +1,4 @@
-"""Histories: what happened while training, in columns of means over stretches of steps."""
+"""Training histories, in columns of means over stretches of steps."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ POINTS = 200  # the history keeps this many points of each column, each a mean o
 
 @dataclass(frozen=True, repr=False)
 class History(Described):
-    """What happened while training.
+    """The history of a training.
 
     Attributes:
         columns: For each name, pairs of step and value.

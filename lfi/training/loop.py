@@ -1,4 +1,4 @@
-"""The one loop: players take turns on batches until the steps are done or nothing improves.
+"""The training loop: players take turns on batches until the steps are done or nothing improves.
 
 Every method of the library trains here. What differs between a ratio, a GAN and an adversarial
 posterior is who plays, not how.

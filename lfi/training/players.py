@@ -1,4 +1,4 @@
-"""Players: who moves which parameters against which objective, and in what order.
+"""Players: networks that are trained, each on an objective of its own, in turns.
 
 Ratio estimation has one player, a GAN two, an alpha-GAN four; training knows no more than that. A
 `Player` is what a user states; `Move` is the player with its optimiser while training runs. A turn
@@ -24,7 +24,7 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class Step:
-    """Where training is, as objectives see it.
+    """The state of training that objectives see.
 
     Attributes:
         index: How many turns are done.
@@ -62,7 +62,7 @@ def adamw(
 
 @dataclass(frozen=True)
 class Player:
-    """Who moves some parameters against an objective of its own.
+    """A network that is trained on an objective of its own.
 
     Attributes:
         name: The column of the history that its objective fills.

@@ -1,4 +1,4 @@
-"""Schedules: the learning rate as training goes, a function of the share done to a factor."""
+"""Learning-rate schedules: functions of the share of training done to a factor."""
 
 import math
 from collections.abc import Callable

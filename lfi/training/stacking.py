@@ -1,4 +1,4 @@
-"""Stacking: weights of several fitted models, of least risk on data that none was fitted to.
+"""Stacking: weights of several fitted models, of lowest risk on data that none was fitted to.
 
 Which risk is a method's own: the log-loss of a weighted sum of log ratios, minus the mean log
 density of a pool. As long as it is convex in the weights, there is one optimum. `stacking_weights`
@@ -59,7 +59,7 @@ def minimise_in_bounds(
 def stacking_weights(
     risk: Risk, models: int, *, max_weight: float | None = None
 ) -> Float[Tensor, " k"]:
-    """Return the non-negative weights of models that have the least held-out risk.
+    """Return the non-negative weights of models that have the lowest held-out risk.
 
     They need not sum to 1: less tempers what is too sure of itself.
 
@@ -79,7 +79,7 @@ def stacking_weights(
 
 
 def stack(h_p: Float[Tensor, "k n"], h_q: Float[Tensor, "k m"]) -> Float[Tensor, " k"]:
-    """Return non-negative weights that sum to 1, of least balanced log-loss.
+    """Return non-negative weights that sum to 1, of lowest balanced log-loss.
 
     Args:
         h_p: Each critic's values at samples of p.

@@ -1,4 +1,4 @@
-"""Training one network: settings that methods share, and the one loop with a single player."""
+"""Training of one network, and the settings that all methods share."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ class TrainSettings:
     """How a network is trained. What is None is left to the method.
 
     Attributes:
-        steps: The most optimiser steps.
+        steps: The number of optimiser steps, unless patience ends training before.
         batch_size: Rows of a batch; never more than there are.
         learning_rate: Its peak.
         weight_decay: AdamW's.

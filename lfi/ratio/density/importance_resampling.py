@@ -1,4 +1,4 @@
-"""Importance resampling: samples of q, weighted by a ratio, stand for samples of p.
+"""Importance resampling: samples of q, weighted by a ratio, in place of samples of p.
 
 A ratio is cheap in bulk: samples of q are drawn and weighted in a few large chunks. Weights are
 Pareto-smoothed, and k-hat says whether they can be relied on; the effective sample size shows

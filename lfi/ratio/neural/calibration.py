@@ -1,4 +1,4 @@
-"""Calibration: what a critic's value turns out to mean, on samples it was not fitted to.
+"""Calibration of critics: maps of their values to log ratios, fitted to held-out samples.
 
 A classifier that ranks well may still be too sure of itself. With h its value, the ratio of the
 densities of h under p and q is the ratio it should have given, and h is a number however large x
@@ -166,7 +166,7 @@ class Isotonic:
 
 
 def _logistic(terms: list, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> tuple[float, ...]:
-    """Return non-negative factors of the terms, and an offset, of the least balanced log-loss.
+    """Return non-negative factors of the terms, and an offset, of the lowest balanced log-loss.
 
     Targets are Platt's, (n + 1)/(n + 2) and 1/(m + 2), under which the optimum is finite even
     where h tells the samples apart without a mistake.

@@ -1,4 +1,4 @@
-"""Training of critics of nested levels, level after level, each member on rows of its own.
+"""Training of nested critics, level after level, each member on rows of its own.
 
 Members are trained together on the mean of their objectives. No gradient passes from one to
 another; they share the batches' order, the limit on the gradient's norm and the step whose weights

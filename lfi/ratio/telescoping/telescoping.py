@@ -50,7 +50,7 @@ DEFAULTS = TrainSettings(
     batch_size=512,
     learning_rate=3e-3,
     weight_decay=1e-4,
-    average=0.998,
+    average=0.998,  # .99 errs by 1 to 2% more on the mixture of the benchmark
     held_out=0.1,
 )
 PILOT = 16  # bridges of the short fit that places the waymarks
