@@ -1,7 +1,7 @@
 """Samples and observations from users: tensors, NumPy arrays, lists of numbers, data frames."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ class DataFrame(Protocol):
         """Return the values."""
 
 
-ArrayLike = np.ndarray | Sequence | DataFrame
+ArrayLike = np.ndarray | Sequence[Any] | DataFrame
 Samples = Tensor | ArrayLike  # (n, *event)
 Batch = tuple[Tensor, ...]
 
