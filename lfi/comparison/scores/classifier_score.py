@@ -1,4 +1,4 @@
-"""Classifier score: does a classifier recognise what is generated, and does it see every class?
+"""Classifier score (inception score by a classifier of the user's own): quality and diversity.
 
     S = exp E_x KL(p(y | x) || p(y)),    p(y) = E_x p(y | x),
 
@@ -21,20 +21,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.runtime import Described
 
-@dataclass(frozen=True, eq=False)
-class ClassifierScore:
-    """What `classifier_score` has found.
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ClassifierScore(Described):
+    """The classifier score of a sample.
 
     Attributes:
-        value: The score, between 1 and the number of classes: the mean over splits.
-        error: Its standard error; nan of one split.
+        statistic: The score, between 1 and the number of classes: the mean over splits.
+        standard_error: Of the statistic; nan of one split.
         shares: p(y), the share of each class in what is generated.
     """
 
-    value: float
-    error: float
+    statistic: float
+    standard_error: float
     shares: Float[Tensor, " classes"]
+
+    def describe(self) -> str:
+        """Return the score, and the shares of the classes."""
+        shares = ", ".join(f"{share:.1%}" for share in self.shares.tolist())
+        return (
+            f"classifier score {self.statistic:.4g} of at most {len(self.shares)} (standard error "
+            f"{self.standard_error:.2g})\nshares of the classes: {shares}"
+        )
 
 
 @torch.no_grad()
@@ -61,7 +71,7 @@ def classifier_score(
         >>> x = torch.arange(30.0)[:, None]
         >>> sure = lambda x: 100 * torch.nn.functional.one_hot(x[:, 0].long() % 3, 3).double()
         >>> score = classifier_score(x, sure, splits=1)
-        >>> round(score.value, 6)
+        >>> round(score.statistic, 6)
         3.0
     """
     size = len(x) // max(splits, 1)
@@ -77,5 +87,5 @@ def classifier_score(
     parts = log_p[: splits * size].unflatten(0, (splits, size))
     log_mean = parts.logsumexp(dim=1, keepdim=True) - math.log(size)
     scores = (parts.exp() * (parts - log_mean)).sum(dim=2).mean(dim=1).exp()
-    error = (scores.std() / splits**0.5).item() if splits > 1 else math.nan
-    return ClassifierScore(scores.mean().item(), error, log_p.exp().mean(dim=0))
+    standard_error = (scores.std() / splits**0.5).item() if splits > 1 else math.nan
+    return ClassifierScore(scores.mean().item(), standard_error, log_p.exp().mean(dim=0))

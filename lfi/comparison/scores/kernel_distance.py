@@ -21,6 +21,7 @@ from torch import Tensor
 from lfi.comparison.discrepancies.mmd import MMD
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.weighted_samples import as_batches
+from lfi.runtime import Described
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,24 @@ class Polynomial:
         return (x @ y.mT / x.shape[-1] + self.constant) ** self.degree
 
 
-@dataclass(frozen=True, eq=False)
-class KernelDistance:
-    """The distance, and how far it may be off by chance.
+@dataclass(frozen=True, eq=False, repr=False)
+class KernelDistance(Described):
+    """The kernel distance of two samples, with its standard error.
 
     Attributes:
-        value: The mean over blocks, unbiased: below zero about half of the time where p = q.
-        error: Its standard error; nan of one block.
+        statistic: The mean over blocks, unbiased: below zero about half of the time where p = q.
+        standard_error: Of the statistic; nan of one block.
     """
 
-    value: Float[Tensor, "*b"]
-    error: Float[Tensor, "*b"]
+    statistic: Float[Tensor, "*b"]
+    standard_error: Float[Tensor, "*b"]
+
+    def describe(self) -> str:
+        """Return one line for each pair of samples."""
+        pairs = zip(*(t.reshape(-1).tolist() for t in vars(self).values()), strict=True)
+        return "\n".join(
+            f"kernel distance {value:.4g} (standard error {error:.2g})" for value, error in pairs
+        )
 
 
 @torch.no_grad()
@@ -82,7 +90,7 @@ def kernel_distance(
     Example:
         >>> x, y = torch.randn(500, 4), torch.randn(400, 4) + 1
         >>> found = kernel_distance(x, y)
-        >>> bool(found.value > 5 * found.error)
+        >>> bool(found.statistic > 5 * found.standard_error)
         True
     """
     x, y = as_batches(p, q)

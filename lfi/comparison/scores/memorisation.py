@@ -1,4 +1,4 @@
-"""Copying: are generated points closer to the training data than new data are?
+"""Memorisation: generated points closer to the training data than new data are.
 
 Each generated point is handed its nearest training points, to be looked at, and the distances are
 compared with those of held-out data. With U the share of pairs of a generated and a held-out point
@@ -26,11 +26,12 @@ from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.neighbours import nearest_neighbours
 from lfi.numerics.ranks import mid_ranks
 from lfi.numerics.weighted_samples import as_batches
+from lfi.runtime import Described
 
 
-@dataclass(frozen=True, eq=False)
-class Memorisation:
-    """What `memorisation` has found.
+@dataclass(frozen=True, eq=False, repr=False)
+class Memorisation(Described):
+    """How close generated and held-out points are to the training data.
 
     Attributes:
         distance: From each generated point to its k nearest training points, (m, k).
@@ -43,6 +44,14 @@ class Memorisation:
     index: Int[Tensor, "m k"]
     share: float
     z: float
+
+    def describe(self) -> str:
+        """Return whether the generator copies, and by what."""
+        verdict = "copies training data" if self.z > 3 else "no sign of copied training data"
+        return (
+            f"{verdict}: z = {self.z:.2f}\na generated point is closer to the training data than a "
+            f"held-out one in {self.share:.1%} of pairs"
+        )
 
 
 def memorisation(

@@ -1,18 +1,19 @@
-"""Modes: how much of a known mixture a sample covers, and how well.
+"""Mode coverage: how much of a known mixture a sample covers, and how well.
 
 For a mixture of Gaussians with centres c_k, standard deviations s_k and shares w_k, each point
 belongs to the centre that is nearest in standard deviations. A point is of high quality within
-`reach` = 3 of them, where the mixture itself has a known share of its points (98.9% in the plane).
+`radius` = 3 of them, where the mixture itself has a known share of its points (98.9% in the plane).
 
     covered        modes with at least `at_least` points of high quality
     high quality   share of the points that are
     reverse KL     sum_k q_k log(q_k / w_k), q_k the share of points that belong to mode k
-    spread         of each mode's points of high quality: root mean square deviation from their
+    relative scale of each mode's points of high quality: root mean square deviation from their
                    mean, over that of the mixture's own such points
 
-A generator that collapses onto the centres has more high quality than the mixture and a spread near
-zero, so neither says enough alone. Of a standard normal in d dimensions within a distance r, each
-coordinate has the variance F_{d+2}(r^2) / F_d(r^2), with the distribution functions of chi-squared.
+A generator that collapses onto the centres has more high quality than the mixture and a relative
+scale near zero, so neither says enough alone. Of a standard normal in d dimensions within a
+distance r, each coordinate has the variance F_{d+2}(r^2) / F_d(r^2), with the distribution
+functions of chi-squared.
 
 References:
     Lin, Khetan, Fanti & Oh, PacGAN: the power of two samples in generative adversarial networks,
@@ -27,17 +28,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lfi.numerics.distances import euclidean_distances
+from lfi.runtime import Described
 
 
-@dataclass(frozen=True, eq=False)
-class ModeScores:
-    """What `mode_scores` has found, for each sample of a batch.
+@dataclass(frozen=True, eq=False, repr=False)
+class ModeScores(Described):
+    """Modes covered, share of high quality and relative scale, for each sample of a batch.
 
     Attributes:
         covered: How many modes have enough points of high quality.
         high_quality: The share of points that are.
         reverse_kl: Of the shares of the modes, in nats: 0 is perfect.
-        spread: Of each mode, relative to the mixture's: 1 is perfect; nan below two points.
+        relative_scale: Of each mode, relative to the mixture's: 1 is perfect; nan below two points.
         counts: Points of high quality of each mode.
         expected: The share of high quality that the mixture itself has.
     """
@@ -45,30 +47,30 @@ class ModeScores:
     covered: Int[Tensor, "*b"]
     high_quality: Float[Tensor, "*b"]
     reverse_kl: Float[Tensor, "*b"]
-    spread: Float[Tensor, "*b k"]
+    relative_scale: Float[Tensor, "*b k"]
     counts: Int[Tensor, "*b k"]
     expected: float
 
     @property
-    def mean_spread(self) -> Float[Tensor, "*b"]:
-        """The spread, averaged over the modes that have one."""
-        return self.spread.nanmean(dim=-1)
+    def mean_relative_scale(self) -> Float[Tensor, "*b"]:
+        """The relative scale, averaged over the modes that have one."""
+        return self.relative_scale.nanmean(dim=-1)
 
-    def describe(self) -> list[str]:
-        """Return one line for people, for each sample of the batch."""
+    def describe(self) -> str:
+        """Return one line for each sample of the batch."""
         k, flat = self.counts.shape[-1], lambda t: t.reshape(-1).tolist()
         rows = zip(
             flat(self.covered),
             flat(self.high_quality),
             flat(self.reverse_kl),
-            flat(self.mean_spread),
+            flat(self.mean_relative_scale),
             strict=True,
         )
-        return [
+        return "\n".join(
             f"{covered} of {k} modes, high quality {share:.1%} (of the mixture {self.expected:.1%})"
-            f", reverse KL {kl:.3f}, spread {spread:.2f}"
-            for covered, share, kl, spread in rows
-        ]
+            f", reverse KL {kl:.3f}, relative scale {scale:.2f}"
+            for covered, share, kl, scale in rows
+        )
 
 
 @torch.no_grad()
@@ -78,7 +80,7 @@ def mode_scores(
     scale: float | Float[Tensor, " k"],
     *,
     shares: Float[Tensor, " k_shares"] | None = None,
-    reach: float = 3.0,
+    radius: float = 3.0,
     at_least: int = 1,
 ) -> ModeScores:
     """Score a sample, or several side by side, against a mixture of round Gaussians.
@@ -88,11 +90,11 @@ def mode_scores(
         centres: Of the modes.
         scale: Their standard deviation, one for all or one for each.
         shares: The probability of each mode; equal by default.
-        reach: How many standard deviations from its centre a point is still of high quality.
+        radius: How many standard deviations from its centre a point is still of high quality.
         at_least: How many such points make a mode covered.
 
     Raises:
-        ValueError: If shapes do not fit, or scale, reach, shares or at_least are not positive.
+        ValueError: If shapes do not fit, or scale, radius, shares or at_least are not positive.
 
     Example:
         >>> from simulators import ring
@@ -107,8 +109,8 @@ def mode_scores(
         raise ValueError(f"x has shape {tuple(x.shape)}, expected (..., n, {d}) as centres have")
     if not (scale > 0).all():
         raise ValueError(f"scale must be positive, got {scale.min().item()}")
-    if not reach > 0:
-        raise ValueError(f"reach must be positive, got {reach}")
+    if not radius > 0:
+        raise ValueError(f"radius must be positive, got {radius}")
     if at_least < 1:
         raise ValueError(f"at_least must be at least 1, got {at_least}")
     if shares.shape != (k,) or not (shares > 0).all():
@@ -117,19 +119,19 @@ def mode_scores(
     centres = centres.to(x)
     apart = euclidean_distances(x, centres) / scale
     distance, mode = apart.min(dim=-1)
-    high = distance <= reach
+    high = distance <= radius
     belongs = torch.zeros_like(apart).scatter_(-1, mode[..., None], 1.0)
     good = belongs * high[..., None]
     counts = good.sum(dim=-2)
     q = belongs.mean(dim=-2)
     kl = torch.xlogy(q, q / (shares / shares.sum())).sum(dim=-1)
-    kept, variance = _within(reach, d)
-    spread = _deviation(x, good, counts, centres, scale) / variance**0.5
+    kept, variance = _within(radius, d)
+    relative_scale = _deviation(x, good, counts, centres, scale) / variance**0.5
     return ModeScores(
         covered=(counts >= at_least).sum(dim=-1),
         high_quality=counts.sum(dim=-1) / n,
         reverse_kl=kl.clamp(min=0.0),
-        spread=spread,
+        relative_scale=relative_scale,
         counts=counts.long(),
         expected=kept,
     )
@@ -153,9 +155,9 @@ def _deviation(
     return torch.where(counts >= 2, variance.sqrt() / scale, torch.nan)
 
 
-def _within(reach: float, d: int) -> tuple[float, float]:
-    """Return the probability of |z| <= reach, and a coordinate's variance given that."""
+def _within(radius: float, d: int) -> tuple[float, float]:
+    """Return the probability of |z| <= radius, and a coordinate's variance given that."""
     half = torch.tensor([d / 2, d / 2 + 1], dtype=torch.float64)
-    square = torch.full((2,), reach**2 / 2, dtype=torch.float64)
+    square = torch.full((2,), radius**2 / 2, dtype=torch.float64)
     inside, beyond = torch.special.gammainc(half, square).tolist()
     return inside, beyond / inside

@@ -29,26 +29,33 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.runtime import fresh, torch_rng
+from lfi.runtime import Described, fresh, torch_rng
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW, DEVIATION = 11, 1.5  # pixels
 MAX_PIXELS = 2**22  # held at once
 
 
-@dataclass(frozen=True)
-class Diversity:
-    """What `diversity` has found.
+@dataclass(frozen=True, repr=False)
+class Diversity(Described):
+    """The similarity of pairs of images of one sample.
 
     Attributes:
-        similarity: The mean similarity of pairs: near 1 where all images are alike.
-        error: Its standard error over pairs; nan of one pair.
+        statistic: The mean similarity of pairs: near 1 where all images are alike.
+        standard_error: Of the statistic, over pairs; nan of one pair.
         pairs: How many there were.
     """
 
-    similarity: float
-    error: float
+    statistic: float
+    standard_error: float
     pairs: int
+
+    def describe(self) -> str:
+        """Return the mean similarity and its standard error."""
+        return (
+            f"mean MS-SSIM {self.statistic:.4f} of {self.pairs:,} pairs (standard error "
+            f"{self.standard_error:.2g})"
+        )
 
 
 def ms_ssim(
@@ -129,7 +136,7 @@ def diversity(
     Example:
         >>> noise = torch.rand(50, 1, 16, 16)
         >>> flat = torch.ones(50, 1, 16, 16)
-        >>> diversity(noise, span=1.0).similarity < 0.1, diversity(flat, span=1.0).similarity
+        >>> diversity(noise, span=1.0).statistic < 0.1, diversity(flat, span=1.0).statistic
         (True, 1.0)
     """
     n = len(images)

@@ -1,4 +1,4 @@
-"""Support: how much of the data a generator covers, and how much of what it makes is like the data.
+"""Precision, recall, density and coverage of a generator, by nearest neighbours.
 
 Around each point of a sample stands a ball that reaches to its k-th nearest neighbour in the same
 sample. The balls together stand for the support.
@@ -34,11 +34,12 @@ from torch import Tensor
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.neighbours import MAX_ENTRIES, distance_chunks, neighbour_distance
 from lfi.numerics.weighted_samples import as_batches
+from lfi.runtime import Described
 
 
-@dataclass(frozen=True, eq=False)
-class SupportScores:
-    """What `support_scores` has found, for each pair of samples of a batch.
+@dataclass(frozen=True, eq=False, repr=False)
+class SupportScores(Described):
+    """Precision, recall, density and coverage, for each pair of samples of a batch.
 
     Attributes:
         precision: Generated points that are like the data.
@@ -53,6 +54,16 @@ class SupportScores:
     density: Float[Tensor, "*b"]
     coverage: Float[Tensor, "*b"]
     expected_coverage: float
+
+    def describe(self) -> str:
+        """Return one line for each pair of samples."""
+        columns = (self.precision, self.recall, self.density, self.coverage)
+        rows = zip(*(t.reshape(-1).tolist() for t in columns), strict=True)
+        return "\n".join(
+            "precision {:.3f}, recall {:.3f}, density {:.3f}, coverage {:.3f}".format(*row)
+            + f" (expected where p = q: {self.expected_coverage:.3f})"
+            for row in rows
+        )
 
 
 @torch.no_grad()

@@ -26,7 +26,7 @@ def test_the_mixture_itself_scores_as_it_should():
     # 2 n KL is chi-squared with 7 degrees of freedom
     assert scores.reverse_kl < (7 + 5 * 14**0.5) / (2 * n)
     # 2 counts d coordinates: the deviation has relative error 1/sqrt(2 d count)
-    assert ((scores.spread - 1).abs() < 5 / (4 * scores.counts) ** 0.5).all()
+    assert ((scores.relative_scale - 1).abs() < 5 / (4 * scores.counts) ** 0.5).all()
 
 
 def test_points_at_the_centres_have_high_quality_and_no_spread():
@@ -34,15 +34,15 @@ def test_points_at_the_centres_have_high_quality_and_no_spread():
     assert scores.covered == 25
     assert scores.high_quality == 1
     assert scores.reverse_kl == 0
-    assert scores.spread.abs().max() < 1e-6
+    assert scores.relative_scale.abs().max() < 1e-6
 
 
 def test_a_dropped_mode_costs_the_logarithm_of_what_is_left():
     scores = mode_scores(ring.centres[:6].repeat(10, 1), ring.centres, ring.scale)
     assert scores.covered == 6
     assert scores.reverse_kl.item() == pytest.approx(math.log(8 / 6), rel=1e-12)
-    assert scores.spread[6:].isnan().all()
-    assert scores.mean_spread.isfinite()
+    assert scores.relative_scale[6:].isnan().all()
+    assert scores.mean_relative_scale.isfinite()
 
 
 def test_a_mode_is_covered_with_as_many_points_as_are_asked_for():
@@ -73,7 +73,7 @@ def test_spread_is_that_of_brute_force():
     variance = (1 - math.exp(-4.5) * 5.5) / (1 - math.exp(-4.5))  # F_4(9) / F_2(9)
     expected = (own / variance).sqrt() / ring.scale
     assert scores.counts[0] == 50
-    torch.testing.assert_close(scores.spread[0], expected, rtol=1e-10, atol=0)
+    torch.testing.assert_close(scores.relative_scale[0], expected, rtol=1e-10, atol=0)
 
 
 def test_shares_of_the_modes_are_what_is_compared_with():
@@ -88,10 +88,10 @@ def test_samples_side_by_side_score_as_one_by_one():
     both = mode_scores(x, ring.centres, ring.scale)
     for i in range(2):
         one = mode_scores(x[i], ring.centres, ring.scale)
-        for name in ("covered", "high_quality", "reverse_kl", "counts", "spread"):
+        for name in ("covered", "high_quality", "reverse_kl", "counts", "relative_scale"):
             torch.testing.assert_close(getattr(both, name)[i], getattr(one, name), equal_nan=True)
     assert len(both.describe()) == 2
-    assert both.describe()[1].startswith("7 of 8 modes, high quality ")
+    assert both.describe().splitlines()[1].startswith("7 of 8 modes, high quality ")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_samples_side_by_side_score_as_one_by_one():
     [
         ({"x": torch.zeros(5, 3)}, r"x has shape \(5, 3\)"),
         ({"scale": 0.0}, "scale must be positive"),
-        ({"reach": 0.0}, "reach must be positive"),
+        ({"radius": 0.0}, "radius must be positive"),
         ({"at_least": 0}, "at_least must be at least 1"),
         ({"shares": torch.zeros(8)}, "shares must be 8 positive numbers"),
     ],

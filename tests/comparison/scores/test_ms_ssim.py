@@ -56,14 +56,14 @@ def test_diversity_is_the_mean_over_all_pairs_of_few_images():
     values = torch.cat([ms_ssim(x[i : i + 1], x[j : j + 1], span=1.0) for i, j in pairs])
     found = diversity(x, span=1.0)
     assert found.pairs == 6
-    assert found.similarity == pytest.approx(values.mean().item())
+    assert found.statistic == pytest.approx(values.mean().item())
 
 
 def test_an_image_is_never_paired_with_itself():
     x = torch.rand(1, 1, 8, 8)
-    assert diversity(torch.cat([x, 1 - x]), span=1.0).similarity == 0
+    assert diversity(torch.cat([x, 1 - x]), span=1.0).statistic == 0
     many = torch.rand(60, 1, 8, 8)
-    assert diversity(many, span=1.0, pairs=500).similarity < 0.5
+    assert diversity(many, span=1.0, pairs=500).statistic < 0.5
     assert diversity(many, span=1.0, pairs=500, seed=1) == diversity(
         many, span=1.0, pairs=500, seed=1
     )
