@@ -58,8 +58,8 @@ print(held_out.x[0].tolist())
 # where the surrogate is perfect.
 
 # %%
-regions = lfi.generation.fidelity_by_region(surrogate, held_out, parts=2, most=0.65, seed=4)
-print("\n".join(regions.describe()))
+regions = lfi.generation.fidelity_by_region(surrogate, held_out, parts=2, max_accuracy=0.65, seed=4)
+print(regions)
 
 # %% [markdown]
 # At single parameter vectors one sees more, at the price of calling the simulator again. Means and

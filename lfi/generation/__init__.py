@@ -24,7 +24,7 @@ from lfi.generation.presets import (
 from lfi.generation.settings import AdversarialSettings as AdversarialSettings
 from lfi.generation.surrogates.fidelity import Fidelity as Fidelity, fidelity as fidelity
 from lfi.generation.surrogates.fidelity_by_region import (
-    Regions as Regions,
+    RegionalFidelity as RegionalFidelity,
     fidelity_by_region as fidelity_by_region,
 )
 from lfi.generation.surrogates.fit import fit_surrogate as fit_surrogate

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from lfi.generation.conditioning import Condition
 from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator
 from lfi.numerics.arrays import Samples, as_tensor
-from lfi.runtime import Contents, Saved, fresh, load_prefixed, prefixed, torch_rng
+from lfi.runtime import Contents, Described, Saved, fresh, load_prefixed, prefixed, torch_rng
 from lfi.training import History
 
 NETWORKS = {kind.__name__: kind for kind in (ImageGenerator, MixtureGenerator, VectorGenerator)}
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 
 
-class Generator(Saved, nn.Module):
+class Generator(Described, Saved, nn.Module):
     """A fitted generator of data: x = G(z), or x = G(z, condition).
 
     Attributes:
@@ -129,9 +129,6 @@ class Generator(Saved, nn.Module):
         if self.history is not None:
             lines.append(self.history.describe())
         return "\n  ".join(lines)
-
-    def __repr__(self) -> str:
-        return f"<{self.describe()}>"
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         kind = type(self.network).__name__

@@ -1,11 +1,11 @@
-"""Fidelity: can a classifier tell a surrogate's data from the simulator's?
+"""Fidelity of a surrogate: a classifier two-sample test against the simulator.
 
-For each of several parameter vectors, draw n data from both and train a classifier to tell them
-apart, on one part of the data judged on another (a classifier two-sample test). Its accuracy is 1/2
+For each of several parameter vectors, n data of both are drawn and a classifier is trained to tell
+them apart, on one part of the data, validated on another. Its accuracy is 1/2
 where the surrogate is perfect; 1/2 + d/2 where it found a region to which one of the two gives a
 probability larger by d, so that d is a lower bound on their total variation distance.
 
-The classifier sees asinh((x - median) / spread) of each entry, with the median and interquartile
+The classifier sees asinh((x - median) / scale) of each entry, with the median and interquartile
 range of both samples together. The best classifier does not change by a map that can be undone, but
 counts with heavy tails are easier to learn from when they are compressed.
 
@@ -20,21 +20,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.two_sample.c2st import C2ST, c2st
+from lfi.numerics.arrays import Samples, as_tensor
+from lfi.runtime import Described, Rows
 from lfi.runtime.seeds import child, fresh, numpy_rng
 from lfi.simulation import as_simulator, replicate
 
-HIDDEN, PASSES = 128, 60  # of the classifier: trained for longer, it learns the sample by heart
+HIDDEN, PASSES = 128, 60  # of the classifier: trained for longer, it overfits
 
 
-@dataclass(frozen=True, eq=False)
-class Fidelity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fidelity(Described):
     """Data of a surrogate and of its simulator at m parameter vectors, and their comparison.
 
     Attributes:
         names: The parameters.
         theta: Where the two were compared, (m, D).
         statistic: Accuracy of the classifier at each of them, (m,): 1/2 is perfect.
-        p_values: Of the hypothesis that the two distributions are the same, (m,).
+        p_value: Of the hypothesis that the two distributions are the same, (m,).
         x_simulator: The simulator's data, (m, n, *event); failed simulations are NaN.
         x_surrogate: The surrogate's data, (m, n, *event).
         seed: The seed in use.
@@ -43,7 +45,7 @@ class Fidelity:
     names: tuple[str, ...]
     theta: Float[Tensor, "m d"]
     statistic: Float[Tensor, " m"]
-    p_values: Float[Tensor, " m"]
+    p_value: Float[Tensor, " m"]
     x_simulator: Float[Tensor, "m n *event"]
     x_surrogate: Float[Tensor, "m n *event"]
     seed: int
@@ -67,20 +69,24 @@ class Fidelity:
         )
         return simulator, surrogate
 
-    def describe(self) -> list[str]:
-        """Return lines for people: the mean accuracy, and that at each parameter vector."""
+    def describe(self) -> str:
+        """Return the mean accuracy, and that at each parameter vector, in words."""
         m, n = self.x_simulator.shape[:2]
-        rows = zip(self.theta.tolist(), self.statistic.tolist(), strict=True)
-        return [
+        lines = [
             f"a classifier tells surrogate from simulator with accuracy {self.mean:.3f} "
-            f"(1/2 is perfect; {n} data of each at {m} parameter vectors)",
-            *(
-                f"  {accuracy:.3f} at "
-                + ", ".join(
-                    f"{name} = {value:.3g}" for name, value in zip(self.names, theta, strict=True)
-                )
-                for theta, accuracy in rows
-            ),
+            f"(1/2 is perfect; {n} data of each at {m} parameter vectors)"
+        ]
+        for theta, accuracy in zip(self.theta.tolist(), self.statistic.tolist(), strict=True):
+            values = zip(self.names, theta, strict=True)
+            where = ", ".join(f"{name} = {value:.3g}" for name, value in values)
+            lines.append(f"  {accuracy:.3f} at {where}")
+        return "\n".join(lines)
+
+    def _table(self) -> Rows:
+        rows = zip(self.theta, self.statistic, self.p_value, strict=True)
+        return [
+            (*self.names, "accuracy", "p-value"),
+            *((*(f"{v:.3g}" for v in theta), f"{c:.3f}", f"{p:.2g}") for theta, c, p in rows),
         ]
 
 
@@ -88,7 +94,7 @@ def fidelity(
     surrogate: object,
     simulator: object,
     *,
-    theta: Float[Tensor, "m d"] | None = None,
+    theta: Samples | None = None,
     thetas: int = 8,
     n: int = 1000,
     seed: int | None = None,
@@ -96,9 +102,8 @@ def fidelity(
     """Compare a surrogate with its simulator at some parameter vectors, n data of each.
 
     Args:
-        surrogate: What stands for the simulator: a `Simulator`, or anything with `prior` and
-            `simulate`.
-        simulator: What it stands for, likewise.
+        surrogate: A `Surrogate`, a `Simulator`, or anything with `prior` and `simulate`.
+        simulator: The simulator, likewise.
         theta: Where to compare them; `thetas` draws from the surrogate's prior by default.
         thetas: How many draws.
         n: Number of data of each at every parameter vector.
@@ -128,6 +133,7 @@ def fidelity(
         if thetas < 1:
             raise ValueError(f"thetas must be at least 1, got {thetas}")
         theta = surrogate.prior.sample(thetas, seed=numpy_rng(seed, 0))
+    theta = as_tensor("theta", theta)
     if len(theta) == 0 or theta.shape[1] != simulator.prior.dim:
         raise ValueError(
             f"theta must hold values of {', '.join(simulator.names)}, "
@@ -149,7 +155,7 @@ def fidelity(
         names=simulator.names,
         theta=theta,
         statistic=torch.tensor([test.statistic for test in tests], dtype=torch.float64),
-        p_values=torch.tensor([test.p_value for test in tests], dtype=torch.float64),
+        p_value=torch.tensor([test.p_value for test in tests], dtype=torch.float64),
         x_simulator=x_simulator,
         x_surrogate=x_surrogate,
         seed=seed,
@@ -169,7 +175,7 @@ def compare(a: Float[Tensor, " n *event"], b: Float[Tensor, " m *event"], seed: 
 
     both = torch.cat([a, b])
     low, middle, high = both.quantile(both.new_tensor([0.25, 0.5, 0.75]), dim=0)
-    spread = torch.where(high > low, high - low, 1.0)
-    features = torch.asinh((both - middle) / spread)
+    scale = torch.where(high > low, high - low, 1.0)
+    features = torch.asinh((both - middle) / scale)
     network = MLPClassifier((HIDDEN,), max_iter=PASSES)
     return c2st(features[: len(a)], features[len(a) :], classifier=network, seed=seed)

@@ -1,13 +1,13 @@
-"""Regions: where among the parameters a surrogate may be trusted, from held-out simulations alone.
+"""Fidelity of a surrogate by region of the parameters, from held-out simulations alone.
 
 The range of each parameter is cut at quantiles of the held-out simulations, and in each part a
 classifier is trained to tell pairs (theta, x) of the simulator from pairs of the surrogate, on one
-part of the pairs judged on another. Its accuracy is 1/2 where the surrogate is perfect. The
+part of the pairs, validated on another. Its accuracy is 1/2 where the surrogate is perfect. The
 surrogate draws at the parameters of one half of the pairs, the simulator's data are the other half,
-so that no pair has a twin at the same theta, and the parameters have one law on either side.
+so that no theta occurs twice, and the parameters have one distribution on either side.
 
-No simulator is called: the held-out simulations are all that it takes, and the slower the simulator
-the more that matters. `fidelity` calls it, and sees more at each of a few parameter vectors.
+The simulator is not called, which matters the more the slower it is. `fidelity` calls it, and is
+more sensitive at each of a few parameter vectors.
 """
 
 from dataclasses import dataclass
@@ -17,38 +17,39 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lfi.generation.surrogates.fidelity import compare
+from lfi.runtime import Described, Rows
 from lfi.runtime.seeds import child, fresh, torch_rng
 from lfi.simulation import Simulations, as_simulator, replicate
 
-LEAST = 40  # pairs in a region
+MIN_PAIRS = 40  # pairs in a region
 
 
-@dataclass(frozen=True, eq=False)
-class Regions:
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionalFidelity(Described):
     """Where a classifier can tell a surrogate from its simulator.
 
     Attributes:
         names: The parameters.
         edges: Where the range of each was cut, (D, parts + 1).
         statistic: Accuracy of the classifier in each part, (D, parts): 1/2 is perfect.
-        p_values: Of the hypothesis that the surrogate is perfect there, (D, parts).
+        p_value: Of the hypothesis that the surrogate is perfect there, (D, parts).
         n: Pairs of the simulator in each part; as many of the surrogate.
-        most: The accuracy above which a part is not trusted.
+        max_accuracy: The accuracy above which a part is not trusted.
         seed: The seed in use.
     """
 
     names: tuple[str, ...]
     edges: Float[Tensor, "d edges"]
     statistic: Float[Tensor, "d parts"]
-    p_values: Float[Tensor, "d parts"]
+    p_value: Float[Tensor, "d parts"]
     n: int
-    most: float
+    max_accuracy: float
     seed: int
 
     @property
     def trusted(self) -> Bool[Tensor, "d parts"]:
-        """Which parts are trusted: those where the classifier does no better than `most`."""
-        return self.statistic <= self.most
+        """Which parts are trusted: those of an accuracy of at most `max_accuracy`."""
+        return self.statistic <= self.max_accuracy
 
     def trusts(self, theta: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """Return which parameter vectors lie in trusted parts of every parameter's range."""
@@ -59,17 +60,25 @@ class Regions:
             inside.append(trusted[part] & within)
         return torch.stack(inside).all(dim=0)
 
-    def describe(self) -> list[str]:
-        """Return lines for people: one for each part of each parameter's range."""
+    def describe(self) -> str:
+        """Return the accuracy in each part of each parameter's range, in words."""
         lines = [
-            "accuracy of a classifier of surrogate and simulator "
-            f"(1/2 is perfect, above {self.most:g} is not trusted; {self.n} data of each)"
+            "accuracy of a classifier of surrogate and simulator (1/2 is perfect, above "
+            f"{self.max_accuracy:g} is not trusted; {self.n} data of each)"
         ]
-        for name, edges, row in zip(self.names, self.edges, self.statistic.tolist(), strict=True):
-            for low, high, accuracy in zip(edges, edges[1:], row, strict=False):
-                verdict = "" if accuracy <= self.most else "  not trusted"
-                lines.append(f"  {accuracy:.3f} for {name} in ({low:.3g}, {high:.3g}){verdict}")
-        return lines
+        for name, interval, accuracy, _ in self._table()[1:]:
+            verdict = "" if float(accuracy) <= self.max_accuracy else "  not trusted"
+            lines.append(f"  {accuracy} for {name} in {interval}{verdict}")
+        return "\n".join(lines)
+
+    def _table(self) -> Rows:
+        rows = [("parameter", "interval", "accuracy", "p-value")]
+        for name, edges, row, tests in zip(
+            self.names, self.edges, self.statistic, self.p_value, strict=True
+        ):
+            for low, high, accuracy, p in zip(edges, edges[1:], row, tests, strict=False):
+                rows.append((name, f"({low:.3g}, {high:.3g})", f"{accuracy:.3f}", f"{p:.2g}"))
+        return rows
 
 
 def fidelity_by_region(
@@ -77,16 +86,16 @@ def fidelity_by_region(
     held_out: Simulations,
     *,
     parts: int = 4,
-    most: float = 0.6,
+    max_accuracy: float = 0.6,
     seed: int | None = None,
-) -> Regions:
-    """Say where a surrogate may be trusted, by a two-sample test in each region of theta.
+) -> RegionalFidelity:
+    """Test a surrogate in each region of theta, by held-out simulations.
 
     Args:
         surrogate: A `Simulator`, or anything with `prior` and `simulate`.
         held_out: Simulations that it was not trained on, some hundreds for each part.
         parts: Into how many equally likely parts the range of each parameter is cut.
-        most: The accuracy above which a part is not trusted.
+        max_accuracy: The accuracy above which a part is not trusted.
         seed: Of the surrogate's draws and the classifiers.
 
     Raises:
@@ -117,10 +126,10 @@ def fidelity_by_region(
     order = torch.randperm(len(theta), generator=torch_rng(seed, 0))
     theta, x = theta[order], x[order]
     half = len(theta) // 2
-    if half // parts < LEAST:
+    if half // parts < MIN_PAIRS:
         raise ValueError(
             f"held_out: {len(theta)} valid simulations are too few for {parts} parts, need "
-            f"{2 * LEAST * parts}"
+            f"{2 * MIN_PAIRS * parts}"
         )
     made = replicate(simulator, theta[half : 2 * half], seed=child(seed, 1))
     if made.shape[1:] != x.shape[1:]:
@@ -142,12 +151,12 @@ def fidelity_by_region(
             size = min(len(a), len(b))  # of unequal sizes, one half would not be chance
             tests.append(compare(a[:size], b[:size], child(seed, 2, d, part)))
     shape = (len(edges), parts)
-    return Regions(
+    return RegionalFidelity(
         names=simulator.names,
         edges=edges,
         statistic=torch.tensor([t.statistic for t in tests], dtype=torch.float64).reshape(shape),
-        p_values=torch.tensor([t.p_value for t in tests], dtype=torch.float64).reshape(shape),
+        p_value=torch.tensor([t.p_value for t in tests], dtype=torch.float64).reshape(shape),
         n=half // parts,
-        most=most,
+        max_accuracy=max_accuracy,
         seed=seed,
     )

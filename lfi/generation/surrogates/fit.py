@@ -167,7 +167,7 @@ def fit_surrogate(
             if adversarial
             else discrepancy_players(network, draw, comparison, settings),
             RegeneratedRows(
-                lambda rng: (surrogate.left(x, condition, rng), condition), size=batch_size
+                lambda rng: (surrogate.residuals(x, condition, rng), condition), size=batch_size
             ),
             steps=steps,
             turn=settings.turn,

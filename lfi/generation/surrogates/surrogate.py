@@ -25,19 +25,27 @@ from torch import Tensor, nn
 from lfi.generation.surrogates.gaussian_start import GaussianStart
 from lfi.networks import Coordinates, VectorGenerator
 from lfi.networks.data_transforms import BoundedTransform, Bounds
-from lfi.runtime import Contents, Saved, fresh, load_prefixed, numpy_rng, prefixed, torch_rng
+from lfi.runtime import (
+    Contents,
+    Described,
+    Saved,
+    fresh,
+    load_prefixed,
+    numpy_rng,
+    prefixed,
+    torch_rng,
+)
 from lfi.simulation import Prior
 from lfi.training import History
 
-ROWS = 4_096  # mapped at once
 MARGIN = 0.1  # of the range of the training simulations, on either side
 
 
 class OutsideTraining(UserWarning):
-    """A surrogate was asked for data where it has learnt nothing."""
+    """A surrogate is evaluated outside the range of its training simulations."""
 
 
-class Surrogate(Saved, nn.Module):
+class Surrogate(Described, Saved, nn.Module):
     """A generator of a simulator's data: x = G(z, theta).
 
     Attributes:
@@ -92,14 +100,19 @@ class Surrogate(Saved, nn.Module):
         self.highest.copy_(condition.amax(0))
 
     @torch.no_grad()
-    def left(
-        self, x: Float[Tensor, "n d"], condition: Float[Tensor, "n condition"], rng: torch.Generator
+    def residuals(
+        self,
+        x: Float[Tensor, "n d"],
+        condition: Float[Tensor, "n condition"],
+        rng: torch.Generator,
+        *,
+        chunk_size: int = 4_096,
     ) -> Float[Tensor, "n d"]:
-        """Return e of flat data at standardised parameters: what the start leaves to be learnt."""
+        """Return e of flat data at standardised parameters: the residuals of the Gaussian."""
         y = self.columns.encode(x, rng)
         if self.start is None:
             return y
-        parts = zip(y.split(ROWS), condition.split(ROWS), strict=True)
+        parts = zip(y.split(chunk_size), condition.split(chunk_size), strict=True)
         return torch.cat([self.start.whiten(rows, at) for rows, at in parts])
 
     @property
@@ -124,7 +137,7 @@ class Surrogate(Saved, nn.Module):
         """Return one x for each theta, with the generator that a simulator is handed.
 
         Warns:
-            OutsideTraining: If a theta is where nothing was learnt.
+            OutsideTraining: If a theta is outside the range of the training simulations.
 
         Raises:
             ValueError: If theta has another number of columns than the prior.
@@ -138,7 +151,7 @@ class Surrogate(Saved, nn.Module):
         if outside:
             warnings.warn(
                 f"{outside} of {len(theta)} parameter vectors are outside the prior's support or "
-                "the range of the training simulations: the surrogate has learnt nothing there",
+                "the range of the training simulations: the surrogate extrapolates there",
                 OutsideTraining,
                 stacklevel=2,
             )
@@ -157,12 +170,23 @@ class Surrogate(Saved, nn.Module):
         return self.columns.decode(y).reshape(-1, *self.x_shape)
 
     def trusts(self, theta: Float[Tensor, "n theta_dim"]) -> Bool[Tensor, " n"]:
-        """Return where it has learnt something: in the prior's support, among the training data."""
+        """Return which theta lie in the prior's support and the training simulations' range."""
         theta = theta.detach()
         condition = self.coordinates(theta.to(self.lowest.device, torch.float32))
         room = MARGIN * (self.highest - self.lowest)
         within = ((condition >= self.lowest - room) & (condition <= self.highest + room)).all(dim=1)
         return within.to(theta.device) & self.prior.contains(theta)
+
+    def describe(self) -> str:
+        """Return what it simulates, and how it was trained, in words."""
+        weights = sum(parameter.numel() for parameter in self.parameters())
+        lines = [
+            f"surrogate of a simulator of {', '.join(self.names)}, x of shape {self.x_shape}",
+            f"  {type(self.generator).__name__}, {weights:,} weights",
+        ]
+        if self.history is not None:
+            lines.append("  " + self.history.describe().replace("\n", "\n  "))
+        return "\n".join(lines)
 
     def export(self) -> torch.export.ExportedProgram:
         """Return `transform` as a program without lfi: theta and noise in, x out, any number.

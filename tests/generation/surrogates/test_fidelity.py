@@ -37,16 +37,16 @@ def test_a_perfect_surrogate_is_told_apart_no_better_than_by_chance():
     assert result.statistic.shape == (m,) and result.theta.shape == (m, 2)
     # 2 n m predictions; they share training data, which at most doubles the standard error
     assert abs(result.mean - 0.5) < 5 * 2 * 0.5 / (2 * n * m) ** 0.5
-    assert result.p_values.min() > 1e-3
+    assert result.p_value.min() > 1e-3
 
 
 def test_a_wrong_surrogate_is_told_apart():
     result = fidelity(Simulator(doubled, prior=PRIOR), SIMULATOR, thetas=2, n=300, seed=1)
     assert (result.statistic > 0.6).all()
-    assert result.p_values.max() < 1e-3
-    assert (
-        f"accuracy {result.mean:.3f}" in result.describe()[0] and "rate = " in result.describe()[1]
-    )
+    assert result.p_value.max() < 1e-3
+    first, second, _ = result.describe().splitlines()
+    assert f"accuracy {result.mean:.3f}" in first and "rate = " in second
+    assert repr(result) == result.describe() and "<table>" in result._repr_html_()
 
 
 def test_accuracy_measures_total_variation():
@@ -74,7 +74,7 @@ def test_failed_simulations_are_left_out():
 
     result = fidelity(Surrogate(), Simulator(fragile, prior=PRIOR), thetas=1, n=300, seed=1)
     assert result.x_simulator.isnan().any() and not result.means[0].isnan().any()
-    assert result.p_values.item() > 1e-3
+    assert result.p_value.item() > 1e-3
 
 
 def test_the_same_seed_gives_the_same_numbers_and_none_recorded_ones():

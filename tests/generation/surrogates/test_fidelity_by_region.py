@@ -39,10 +39,11 @@ def test_the_simulator_itself_is_trusted_everywhere(held_out):
 def test_a_fault_is_found_where_it_is(held_out):
     regions = fidelity_by_region(FAULTY, held_out, parts=4, seed=2)
     assert regions.trusted[0].tolist() == [True, True, True, False]
-    assert regions.p_values[0, 3] < 1e-3
+    assert regions.p_value[0, 3] < 1e-3
     theta = torch.tensor([[0.0, 0.1], [0.9, 0.1], [0.0, 50.0]])
     assert regions.trusts(theta).tolist()[1:] == [False, False]
-    text = regions.describe()
+    text = regions.describe().splitlines()
+    assert "<table>" in regions._repr_html_()
     assert len(text) == 1 + 8
     assert text[4].endswith("not trusted") and "location in (" in text[4]
 
