@@ -44,7 +44,7 @@ from lfi.networks.images import (
     ImageGenerator as ImageGenerator,
     is_image as is_image,
 )
-from lfi.networks.residual import Block as Block, Tower as Tower, trunk as trunk
+from lfi.networks.residual import ResidualBlock as ResidualBlock, Tower as Tower, trunk as trunk
 from lfi.networks.stacked_modules import (
     StackedModules as StackedModules,
     stack_modules as stack_modules,

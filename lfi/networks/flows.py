@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from zuko.transforms import MonotonicRQSTransform
 
-from lfi.networks.residual import Block, layer_norm, linear, trunk
+from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk
 
 BOUND = 6.0  # standard deviations: beyond them splines are the identity
 DENSE = 32  # entries up to which all of B depends on the condition
@@ -135,7 +135,7 @@ class SplineCoupling(nn.Module):
         self.register_buffer("fixed", (~mask).nonzero()[:, 0], persistent=False)
         self.bins = bins
         self.first = linear(len(self.fixed), width) if len(self.fixed) else None
-        self.blocks = nn.Sequential(Block(width), layer_norm(width))
+        self.blocks = nn.Sequential(ResidualBlock(width), layer_norm(width))
         self.last = zero(linear(width, len(self.mobile) * (3 * bins - 1)))
 
     def spline(

@@ -18,7 +18,7 @@ linear = partial(nn.Linear, dtype=torch.float32)
 layer_norm = partial(nn.LayerNorm, dtype=torch.float32)
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """One residual step of fixed width."""
 
     def __init__(self, width: int, norm: bool = True, dropout: float = 0.0) -> None:
@@ -38,7 +38,7 @@ def trunk(
     """Return `layers` blocks and a linear layer, (..., width) to (..., out)."""
     last = layer_norm(width) if norm else nn.SiLU()
     return nn.Sequential(
-        *(Block(width, norm, dropout) for _ in range(layers)), last, linear(width, out)
+        *(ResidualBlock(width, norm, dropout) for _ in range(layers)), last, linear(width, out)
     )
 
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import Block, layer_norm, linear
+from lfi.networks.residual import ResidualBlock, layer_norm, linear
 from lfi.networks.standardise import LIMIT
 from lfi.networks.whiten import inverse_root
 
@@ -55,7 +55,7 @@ class Bridges(nn.Module):
         self.bridges, self.quadratic = bridges, quadratic
         self.trunk = nn.Sequential(
             linear(size, width),
-            *(Block(width) for _ in range(layers)),
+            *(ResidualBlock(width) for _ in range(layers)),
             layer_norm(width),
             linear(width, width),
         )
