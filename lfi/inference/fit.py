@@ -1,4 +1,4 @@
-"""The entrance: from simulations to a posterior, by the method named or by the default."""
+"""`fit_posterior`: the posterior of a simulator's parameters, by a method or the default."""
 
 from dataclasses import replace
 

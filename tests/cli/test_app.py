@@ -178,7 +178,7 @@ def interrupted(call, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ratio_training, "fit", interrupt)
+        patch.setattr(ratio_training, "train_one", interrupt)
         code, _, err = call("run", "influenza", "--out", tmp_path / "out", "--budget", 2_400)
     assert code == 130
     assert "goes on" in err

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
 from lfi.inference.methods.critic_stages import CriticDesign, CriticStage, critic_stages
-from lfi.inference.methods.online import Fresh
+from lfi.inference.methods.online import OnlineBatches
 from lfi.inference.methods.ratio_training import (
     OTHERS,
     stack_critics,
@@ -177,7 +177,7 @@ class NeuralRatio(CriticDesign):
 
         def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = stage.settings.batch_size
-            return Fresh(simulator, data[1], size=size, seed=child(seed, 2), device=device)
+            return OnlineBatches(simulator, data[1], size=size, seed=child(seed, 2), device=device)
 
         return self._fit(simulations, valid, stages, source, seed, device, progress)
 

@@ -1,8 +1,7 @@
-"""Simulations on line: batches of pairs that are made while a critic trains, each seen once.
+"""Online training: batches of pairs that are simulated while a critic trains, each used once.
 
-Where a simulator is fast, nothing beats new simulations: there is no overfitting to what has not
-been seen before. They are made by whole chunks, in the simulator's own batches, and only the valid
-ones are kept.
+Where a simulator is fast, new simulations are best: there is no overfitting. They are made by whole
+chunks, in the simulator's own batches, and only the valid ones are kept.
 """
 
 import torch
@@ -13,11 +12,11 @@ from lfi.simulation import Simulator, replicate
 from lfi.training import Batch
 
 CHUNK = 32  # batches that are simulated at a time
-FEWEST = 0.01  # the share of valid simulations below which a chunk is given up
+MIN_VALID = 0.01  # the share of valid simulations in a chunk below which training ends
 
 
-class Fresh:
-    """Batches of simulations that nobody has seen.
+class OnlineBatches:
+    """Batches of new simulations.
 
     Attributes:
         held_out: What training never draws.
@@ -26,7 +25,7 @@ class Fresh:
     Example:
         >>> from torch.distributions import Normal
         >>> simulator = lfi.Simulator(lambda theta: theta + 1, prior={"a": Normal(0.0, 1.0)})
-        >>> batches = Fresh(simulator, None, size=8, seed=1)
+        >>> batches = OnlineBatches(simulator, None, size=8, seed=1)
         >>> theta, x = batches.draw(torch.Generator())
         >>> torch.allclose(x, theta + 1), batches.made
         (True, 256)
@@ -73,7 +72,7 @@ class Fresh:
         x = replicate(self.simulator, theta, seed=child(self.seed, 0, self.chunks))
         self.chunks, self.made = self.chunks + 1, self.made + n
         valid = x.flatten(1).isfinite().all(1)
-        if valid.double().mean() < FEWEST:
+        if valid.double().mean() < MIN_VALID:
             raise RuntimeError(
                 f"{self.simulator.name}: {int(valid.sum())} of {n} simulations were valid, too few "
                 "to train on line: simulate first, and narrow the prior to where it runs"

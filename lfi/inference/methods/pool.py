@@ -1,15 +1,15 @@
-"""The default: every method is fitted, and held-out simulations say what to make of them.
+"""The default: a log-linear pool of methods, weighted by stacking on held-out simulations.
 
-Of a simulation (theta, x) that no method has seen, the pool's log posterior density is
+Of a simulation (theta, x) that no method was fitted to, the pool's log posterior density is
 
     log p_a(theta | x) = log p(theta) + sum_k a_k log w_k(theta, x) - log Z_a(x),
     Z_a(x) = E_{p(theta)}[ prod_k w_k(theta, x)^{a_k} ],
 
 concave in the weights a >= 0. Ratios and likelihoods are known up to a function of x, so Z is
-estimated by importance sampling, from a flow of theta given x and from the prior in halves. Among
-the candidates stands the true theta: as a draw from the posterior it raises Z where the others have
-missed its mass, so that what has to be normalised is not flattered. The weights maximise the mean
-over held-out simulations; a method whose weight is next to nothing is left out.
+estimated by importance sampling, half from a flow of theta given x and half from the prior. The
+true theta is among the importance samples: as a draw from the posterior it raises Z where the
+others have missed its mass, so that unnormalised methods are not favoured. The weights maximise the
+mean over held-out simulations; a method of negligible weight is left out.
 
 References:
     Yao, Vehtari, Simpson & Gelman, Using stacking to average Bayesian predictive distributions,
@@ -32,26 +32,31 @@ from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.types import Method, usable
+from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import stacking_weights
 
-SHARE = 0.05  # of the simulations, on which methods are judged
-FEWEST, MOST = 50, 500  # simulations held out
-CANDIDATES = 256  # parameters over which the normalising constant of one x is summed
-SLIGHT = 0.05  # weights below it are left out
+HELD_OUT = 0.05  # the share of the simulations on which methods are stacked
+MIN_HELD_OUT, MAX_HELD_OUT = 50, 500  # simulations
+IMPORTANCE_SAMPLES = 256  # over which the normalising constant of one x is summed
+NEGLIGIBLE_WEIGHT = 0.05  # methods with less are left out
 MAX_WEIGHT = 2.0
-LOWEST = -1e4  # log w of a candidate that a member excludes
+MIN_LOG_WEIGHT = -1e4  # log w of an importance sample that a member excludes
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A log-linear pool of methods, weighed by held-out log posterior density.
+    """A log-linear pool of methods, with stacking weights of highest held-out posterior density.
 
     Attributes:
-        methods: What to fit; the first posterior flow among them is also what candidates are drawn
-            from.
+        methods: What to fit; the first posterior flow among them is also the proposal distribution
+            of importance samples.
         combine: False takes the single best instead.
+
+    Raises:
+        TypeError: If something is not a method.
+        ValueError: If there is no method.
     """
 
     methods: tuple[Method, ...] = (
@@ -61,9 +66,16 @@ class Pool:
     )
     combine: bool = True
 
+    def __post_init__(self) -> None:
+        """Check the methods."""
+        if not self.methods:
+            raise ValueError("methods: give at least one")
+        for method in self.methods:
+            check_instance("methods", method, Method, "methods with `fit`")
+
     @property
     def restorable(self) -> bool:
-        """Whether a file alone brings its posteriors back: whether every method's does."""
+        """Whether `lfi.load` rebuilds the posterior from its file alone: with every method."""
         return all(getattr(method, "restorable", False) for method in self.methods)
 
     def fit(
@@ -99,31 +111,32 @@ class Pool:
         """
         usable(simulations)
         seed, valid = fresh(seed), torch.where(simulations.valid)[0]
-        held = min(MOST, max(FEWEST, int(SHARE * len(valid))))
+        held = min(MAX_HELD_OUT, max(MIN_HELD_OUT, int(HELD_OUT * len(valid))))
         order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
         failed = torch.where(~simulations.valid)[0]
-        seen = _rows(simulations, torch.cat([order[held:], failed]))
-        unseen = _rows(simulations, order[:held])
+        fitted_to = _rows(simulations, torch.cat([order[held:], failed]))
+        held_out = _rows(simulations, order[:held])
         fitted, seconds = [], []
         for index, method in enumerate(self.methods):
             begin = time.monotonic()
             fitted.append(
-                method.fit(seen, seed=child(seed, 1, index), device=device, progress=progress)
+                method.fit(fitted_to, seed=child(seed, 1, index), device=device, progress=progress)
             )
             seconds.append(time.monotonic() - begin)
-        near = next((member for member in fitted if isinstance(member, FlowPosterior)), None)
-        table = score_table(fitted, near, unseen, child(seed, 2))
+        flow = next((member for member in fitted if isinstance(member, FlowPosterior)), None)
+        table = score_table(fitted, flow, held_out, child(seed, 2))
         names = tuple(type(method).__name__ for method in self.methods)
-        return pooled(fitted, names, table, near, tuple(seconds), self.combine)
+        return pooled(fitted, names, table, flow, tuple(seconds), self.combine)
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """What held-out simulations say of K methods.
+class StackingTable:
+    """Log weights of held-out simulations by K methods.
 
     Attributes:
-        log_weights: log w_k of each simulation's candidates, the true parameter first, (K, m, c).
-        base: log prior over proposal density of the candidates, (m, c); of the true one too.
+        log_weights: log w_k of each simulation's importance samples, the true parameter first,
+            (K, m, c).
+        base: log prior over proposal density of the importance samples, the true one too, (m, c).
         log_prior: log p of the true parameters, (m,).
     """
 
@@ -140,38 +153,44 @@ class Table:
 
 @torch.no_grad()
 def score_table(
-    fitted: list[TargetPosterior], near: FlowPosterior | None, unseen: Simulations, seed: int
-) -> Table:
-    """Weigh candidates of held-out simulations by every method.
+    fitted: list[TargetPosterior], flow: FlowPosterior | None, held_out: Simulations, seed: int
+) -> StackingTable:
+    """Weigh importance samples of held-out simulations by every method.
 
     Args:
         fitted: The methods' posteriors.
-        near: What half of the candidates are drawn from; None draws all from the prior.
-        unseen: Simulations that no method was fitted to.
-        seed: Of the candidates.
+        flow: The proposal distribution of half of the importance samples; None draws all from the
+            prior.
+        held_out: Simulations that no method was fitted to.
+        seed: Of the importance samples.
     """
-    prior, theta, x = unseen.prior, unseen.theta, unseen.x.float()
+    prior, theta, x = held_out.prior, held_out.theta, held_out.x.float()
     m = len(theta)
-    half = CANDIDATES // 2
-    count = CANDIDATES if near is None else CANDIDATES - half
+    half = IMPORTANCE_SAMPLES // 2
+    count = IMPORTANCE_SAMPLES if flow is None else IMPORTANCE_SAMPLES - half
     drawn = prior.sample(m * count, seed=numpy_rng(seed, 0)).view(m, count, -1)
     rows = [theta[:, None], drawn]
-    if near is not None:
-        proposal = near.as_proposal(x)
+    if flow is not None:
+        proposal = flow.as_proposal(x)
         rows.append(proposal.draw(half, proposal.x, torch_rng(seed, 1)).to(theta))
-    candidates = torch.cat(rows, 1)
-    log_prior = prior.log_prob(candidates)
+    samples = torch.cat(rows, 1)
+    log_prior = prior.log_prob(samples)
     base = torch.zeros_like(log_prior)
-    if near is not None:
-        log_q = proposal.log_density(candidates, proposal.x[:, None]).to(log_prior)
-        share = math.log(half / CANDIDATES)
+    if flow is not None:
+        log_q = proposal.log_density(samples, proposal.x[:, None]).to(log_prior)
+        share = math.log(half / IMPORTANCE_SAMPLES)
         base = log_prior - torch.logaddexp(log_prior + math.log1p(-math.exp(share)), log_q + share)
-    values = [member.target(x).log_weight(candidates) for member in fitted]
-    table = torch.stack(values).double().nan_to_num(nan=LOWEST, neginf=LOWEST).clamp_min(LOWEST)
-    return Table(table, base.double(), log_prior[:, 0].double())
+    values = [member.target(x).log_weight(samples) for member in fitted]
+    table = (
+        torch.stack(values)
+        .double()
+        .nan_to_num(nan=MIN_LOG_WEIGHT, neginf=MIN_LOG_WEIGHT)
+        .clamp_min(MIN_LOG_WEIGHT)
+    )
+    return StackingTable(table, base.double(), log_prior[:, 0].double())
 
 
-def best_weights(table: Table) -> Float[Tensor, " k"]:
+def best_weights(table: StackingTable) -> Float[Tensor, " k"]:
     """Return the weights of the highest mean log density."""
     return stacking_weights(
         lambda weights: -table.densities(weights).mean(),
@@ -183,20 +202,20 @@ def best_weights(table: Table) -> Float[Tensor, " k"]:
 def pooled(
     fitted: list[TargetPosterior],
     names: tuple[str, ...],
-    table: Table,
-    near: FlowPosterior | None,
+    table: StackingTable,
+    flow: FlowPosterior | None,
     seconds: tuple[float, ...],
     combine: bool,
 ) -> PooledPosterior:
-    """Return the pool of the methods that earn a weight, or the best alone."""
+    """Return the pool of the methods of substantial weight, or the best method alone."""
     corners = torch.eye(len(fitted), dtype=torch.float64)
     single = torch.stack([table.densities(corner) for corner in corners])
     weights = corners[single.mean(1).argmax()]
     if combine:
         found = best_weights(table)
-        kept = found >= SLIGHT
-        if kept.any():  # or else all are worse than the prior, and the best has to do
-            part = Table(table.log_weights[kept], table.base, table.log_prior)
+        kept = found >= NEGLIGIBLE_WEIGHT
+        if kept.any():  # or else all are worse than the prior: take the best
+            part = StackingTable(table.log_weights[kept], table.base, table.log_prior)
             weights = torch.zeros_like(weights).masked_scatter(kept, best_weights(part))
     pool = table.densities(weights)
     difference = pool - single
@@ -212,7 +231,7 @@ def pooled(
     rows = [index for index, weight in enumerate(weights.tolist()) if weight > 0]
     members = tuple(fitted[index] for index in rows)
     history = tuple(entry for member in members for entry in member.history)
-    return PooledPosterior(members, tuple(float(weights[i]) for i in rows), choice, near, history)
+    return PooledPosterior(members, tuple(float(weights[i]) for i in rows), choice, flow, history)
 
 
 def _rows(simulations: Simulations, rows: Tensor) -> Simulations:

@@ -6,11 +6,11 @@ from support.conjugate import model, posterior
 from torch.distributions import Normal
 
 import lfi
-from lfi.inference.methods.online import CHUNK, Fresh
+from lfi.inference.methods.online import CHUNK, OnlineBatches
 
 
 def batches(simulator, **settings):
-    return Fresh(simulator, None, **{"size": 16, "seed": 1, **settings})
+    return OnlineBatches(simulator, None, **{"size": 16, "seed": 1, **settings})
 
 
 def drawn(source, n):

@@ -10,7 +10,7 @@ from torch.distributions import Normal
 import lfi
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
-from lfi.inference.methods.pool import Table, best_weights, pooled
+from lfi.inference.methods.pool import StackingTable, best_weights, pooled
 from lfi.inference.posteriors.pooled import PooledPosterior
 
 X_OBS = torch.tensor([0.8, -0.5])
@@ -34,7 +34,7 @@ def table(*log_weights, m=2_000, c=400):
     theta = torch.randn(m, c)
     x = theta[:, :1] + torch.randn(m, 1)
     values = torch.stack([f(theta, x) for f in log_weights])
-    return Table(values, torch.zeros(m, c), Normal(0.0, 1.0).log_prob(theta[:, 0]))
+    return StackingTable(values, torch.zeros(m, c), Normal(0.0, 1.0).log_prob(theta[:, 0]))
 
 
 def known_posterior():
@@ -59,7 +59,7 @@ def test_what_is_said_in_a_function_of_x_alone_counts_for_nothing():
     plain, shifted = table(exact), table(lambda theta, x: exact(theta, x) + 7 * x)
     torch.manual_seed(1)
     assert plain.densities(torch.ones(1)).shape == (2_000,)
-    moved = Table(plain.log_weights + torch.randn(1, 2_000, 1), plain.base, plain.log_prior)
+    moved = StackingTable(plain.log_weights + torch.randn(1, 2_000, 1), plain.base, plain.log_prior)
     torch.testing.assert_close(moved.densities(torch.ones(1)), plain.densities(torch.ones(1)))
     assert shifted.densities(torch.ones(1)).mean() == pytest.approx(
         plain.densities(torch.ones(1)).mean().item(), abs=0.1
