@@ -3,6 +3,7 @@
 They run from a copy, so that no figure of a test is appended to the results on record.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 FOLDER = Path(__file__).parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
-PEERS = {"densratio", "ot"}  # packages of the extra `bench` that a benchmark cannot start without
+PEERS = {"densratio", "ot", "sbi"}  # packages of the extra `bench` that a benchmark cannot start without
 
 SMALLEST = {
     "abc_smc": "g_and_k --budget 400 --particles 50 --methods lfi",
@@ -24,7 +25,7 @@ SMALLEST = {
     "modes": "ring --seeds 1 --steps 20",
     "parallel_lines": "--moves adam --seeds 1 --steps 5",
     "sampling": "--tasks two_moons --steps 5",
-    "simulation": "--part calls --calls 20",
+    "simulation": "--part workers --methods lfi --calls 20",
     "steps": "--tasks ring --steps 5 --repetitions 1",
     "surrogates": "two_moons --methods gaussian --simulations 500 --steps 5 --start-steps 5",
     "transport": "--sizes 20",
@@ -62,7 +63,9 @@ def test_a_smallest_run_writes_its_figures(name, tmp_path):
         shutil.copy(path, tmp_path)
     (tmp_path / "results.csv").touch()
     command = [sys.executable, str(tmp_path / f"{name}.py"), *SMALLEST[name].split()]
-    run = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
+    paths = os.pathsep.join([str(FOLDER.parent), *sys.path])  # of `support`, and what is here
+    environment = os.environ | {"PYTHONPATH": paths}
+    run = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True)
     missing = [peer for peer in PEERS if f"No module named {peer!r}" in run.stderr]
     if missing:
         pytest.skip(f"needs {missing[0]}")
