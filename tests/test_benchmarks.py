@@ -13,15 +13,17 @@ import pytest
 
 FOLDER = Path(__file__).parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
-PEERS = {"densratio", "ot", "sbi"}  # packages of the extra `bench` that a benchmark cannot start without
+PEERS = {
+    "densratio",
+    "ot",
+    "sbi",
+}  # packages of the extra `bench` that a benchmark cannot start without
 
 SMALLEST = {
-    "abc_smc": "g_and_k --budget 400 --particles 50 --methods lfi",
     "c2st": "--dims 2 --n 200",
     "density_difference": "--repetitions 2 --draws 2 --sizes 50",
     "kernel_ratio": "speed --points 50 --repeats 1 --seeds 1 --centres 10",
     "large_samples": "--points 200",
-    "loss_pairs": "--critics Bernoulli --generators KL --steps 5",
     "modes": "ring --seeds 1 --steps 20",
     "parallel_lines": "--moves adam --seeds 1 --steps 5",
     "sampling": "--tasks two_moons --steps 5",
@@ -64,7 +66,9 @@ def test_a_smallest_run_writes_its_figures(name, tmp_path):
     (tmp_path / "results.csv").touch()
     command = [sys.executable, str(tmp_path / f"{name}.py"), *SMALLEST[name].split()]
     paths = os.pathsep.join([str(FOLDER.parent), *sys.path])  # of `support`, and what is here
-    environment = os.environ | {"PYTHONPATH": paths}
+    git = ["git", "-C", str(FOLDER), "rev-parse", "--absolute-git-dir"]  # for the commit's name
+    git_dir = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    environment = os.environ | {"PYTHONPATH": paths, "GIT_DIR": git_dir}
     run = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True)
     missing = [peer for peer in PEERS if f"No module named {peer!r}" in run.stderr]
     if missing:
