@@ -13,11 +13,7 @@ import pytest
 
 FOLDER = Path(__file__).parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
-PEERS = {
-    "densratio",
-    "ot",
-    "sbi",
-}  # packages of the extra `bench` that a benchmark cannot start without
+PEERS = {"densratio", "ot", "sbi"}  # of the extra `bench`
 
 SMALLEST = {
     "c2st": "--dims 2 --n 200",
