@@ -17,7 +17,6 @@ References:
         GAN-based training of Real NVPs, 2017. arXiv:1705.05263 (the independent critic)
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -45,8 +44,6 @@ DEFAULTS = TrainSettings(
     steps=500,
     batch_size=512,
     learning_rate=5e-3,
-    average=0.0,  # the mean of orthogonal layers has a slope below one
-    clip=math.inf,  # the critic's slope is bounded, and so is its gradient
     held_out=0.5,
 )
 
