@@ -19,7 +19,7 @@ from torch import Tensor
 from lfi.inference.posteriors.discrete import DiscretePosterior
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
-from lfi.numerics.arrays import as_tensor
+from lfi.numerics.arrays import Samples, as_tensor
 from lfi.simulation import Prior
 
 
@@ -123,7 +123,7 @@ class ABCPosterior(DiscretePosterior):
     def __len__(self) -> int:
         return len(self.theta)
 
-    def observation(self, x_obs: object = None) -> Float[Tensor, "*shape"]:
+    def observation(self, x_obs: Samples | None = None) -> Float[Tensor, "*shape"]:
         """Return the observation.
 
         Raises:
@@ -139,13 +139,13 @@ class ABCPosterior(DiscretePosterior):
         return self.x_obs
 
     def weighted_parameters(
-        self, x_obs: object = None
+        self, x_obs: Samples | None = None
     ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, " n"]]:
         """Return the accepted parameters and their weights, which sum to 1."""
         self.observation(x_obs)
         return self.theta, self.weights
 
-    def draw(self, n: int, x_obs: object = None, *, seed: int | None = None) -> Draws:
+    def draw(self, n: int, x_obs: Samples | None = None, *, seed: int | None = None) -> Draws:
         """Return n draws by weight, with replacement, and diagnostics of how they were made.
 
         Args:

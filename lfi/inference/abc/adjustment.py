@@ -69,19 +69,13 @@ class LocalLinear:
 
 
 @dataclass(frozen=True)
-class Heteroscedastic:
+class Heteroscedastic(LocalLinear):
     """Adjustment by a regression, with residuals rescaled to their standard deviation at x_obs.
 
     Attributes:
         summary: What x is reduced to, (n, *event) to (n, k); None for x itself, flattened.
         ridge: What is added to the summaries' correlations.
     """
-
-    summary: Summary | None = None
-    ridge: float = 1e-6
-
-    def __post_init__(self) -> None:
-        check_number("ridge", self.ridge, minimum=0)
 
     def __call__(
         self,

@@ -9,14 +9,12 @@ References:
 import math
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from lfi.comparison import Discrepancy
 from lfi.inference.abc.accepted import ABCPosterior
 from lfi.inference.abc.distances import Distance, as_distance, finite_distances
 from lfi.inference.abc.summaries import Summaries
-from lfi.numerics.arrays import as_observation
+from lfi.numerics.arrays import Samples, as_observation
 from lfi.simulation import Simulations
 
 DEFAULT_DISTANCE = Summaries()
@@ -24,7 +22,7 @@ DEFAULT_DISTANCE = Summaries()
 
 def abc_rejection(
     simulations: Simulations,
-    x_obs: Float[Tensor, "*shape"],
+    x_obs: Samples,
     *,
     discrepancy: Discrepancy | Distance = DEFAULT_DISTANCE,
     quantile: float | None = None,

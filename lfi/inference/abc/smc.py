@@ -51,7 +51,7 @@ from lfi.inference.abc.proposals import (
 from lfi.inference.abc.rejection import DEFAULT_DISTANCE
 from lfi.inference.abc.schedules import DistanceQuantile, ToleranceSchedule
 from lfi.numerics import effective_sample_size
-from lfi.numerics.arrays import as_observation
+from lfi.numerics.arrays import Samples, as_observation
 from lfi.runtime import bar, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK, RowResults
@@ -100,7 +100,7 @@ class _Run:
 
 def abc_smc(
     simulator: object,
-    x_obs: Float[Tensor, "*shape"],
+    x_obs: Samples,
     *,
     discrepancy: Discrepancy | Distance = DEFAULT_DISTANCE,
     particles: int = 1_000,

@@ -32,7 +32,7 @@ from torch import Tensor
 from lfi.inference.abc.summaries import Summary, summarised
 from lfi.inference.lfire.sparse_logistic import Problems, fit_sparse
 from lfi.inference.posteriors.discrete import DiscretePosterior
-from lfi.numerics.arrays import as_observation
+from lfi.numerics.arrays import Samples, as_observation
 from lfi.runtime import Advance, bar, child, fresh, numpy_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK
@@ -78,7 +78,7 @@ class LFIREPosterior(DiscretePosterior):
         s = summarised(self.summary, x.to(self.slopes.dtype))
         return self.intercepts + s @ self.slopes.T
 
-    def observation(self, x_obs: object = None) -> Float[Tensor, "..."]:
+    def observation(self, x_obs: Samples | None = None) -> Float[Tensor, "..."]:
         """Return the observation as a tensor.
 
         Raises:
@@ -88,7 +88,7 @@ class LFIREPosterior(DiscretePosterior):
             raise ValueError("x_obs: give the observation")
         return as_observation(x_obs, self.x_shape, dtype=None)
 
-    def weights(self, x_obs: object) -> Float[Tensor, " J"]:
+    def weights(self, x_obs: Samples) -> Float[Tensor, " J"]:
         """Return the parameters' posterior weights, which sum to 1.
 
         Raises:
@@ -98,12 +98,12 @@ class LFIREPosterior(DiscretePosterior):
         return (self.log_prior + log_ratios).double().softmax(dim=0)
 
     def weighted_parameters(
-        self, x_obs: object = None
+        self, x_obs: Samples | None = None
     ) -> tuple[Float[Tensor, "J dim"], Float[Tensor, " J"]]:
         """Return the parameters and their weights for an observation."""
         return self.theta, self.weights(x_obs)
 
-    def mean(self, x_obs: object) -> Float[Tensor, " dim"]:
+    def mean(self, x_obs: Samples) -> Float[Tensor, " dim"]:
         """Return the posterior mean."""
         return (self.weights(x_obs) @ self.theta.double()).to(self.theta)
 

@@ -21,7 +21,7 @@ from lfi.inference.samplers.target import Sampler, Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Draws, WeightedDraws
-from lfi.numerics.arrays import as_observations
+from lfi.numerics.arrays import Samples, as_observations, as_tensor
 from lfi.runtime import Described, child, fresh, numpy_rng
 from lfi.simulation import Prior, as_simulator, replicate
 
@@ -64,7 +64,7 @@ class TargetPosterior(Described, ABC):
         """The parameters' names."""
         return self.prior.names
 
-    def observations(self, x_obs: object) -> tuple[Float[Tensor, "m ..."], bool]:
+    def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m ..."], bool]:
         """Return observations in float32, (m, *event), and whether it was a single one.
 
         Raises:
@@ -76,7 +76,7 @@ class TargetPosterior(Described, ABC):
     def sample(
         self,
         n: int,
-        x_obs: Float[Tensor, "..."],
+        x_obs: Samples,
         *,
         seed: int | None = None,
         sampler: Sampler | None = None,
@@ -110,7 +110,7 @@ class TargetPosterior(Described, ABC):
     def draw(
         self,
         n: int,
-        x_obs: Float[Tensor, "..."],
+        x_obs: Samples,
         *,
         seed: int | None = None,
         sampler: Sampler | None = None,
@@ -138,9 +138,7 @@ class TargetPosterior(Described, ABC):
         return drawn[0] if single else drawn
 
     @torch.no_grad()
-    def log_ratio(
-        self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "..."]
-    ) -> Float[Tensor, " n"]:
+    def log_ratio(self, theta: Samples, x: Samples) -> Float[Tensor, " n"]:
         """Return the log of posterior over prior, up to a function of x: log p(x | theta) + c(x).
 
         Args:
@@ -150,7 +148,7 @@ class TargetPosterior(Described, ABC):
         Raises:
             ValueError: If a shape does not fit.
         """
-        self.check_theta(theta)
+        theta, x = self.as_parameters(theta), as_tensor("x", x)
         if tuple(x.shape) == self.x_shape:
             return self.target(x[None]).log_weight(theta[None])[0]
         if tuple(x.shape) != (len(theta), *self.x_shape):
@@ -178,8 +176,8 @@ class TargetPosterior(Described, ABC):
 
     def log_prob(
         self,
-        theta: Float[Tensor, "n theta_dim"],
-        x_obs: Float[Tensor, "..."],
+        theta: Samples,
+        x_obs: Samples,
         *,
         normalise: bool = False,
     ) -> Float[Tensor, "*m n"]:
@@ -194,7 +192,7 @@ class TargetPosterior(Described, ABC):
         Returns:
             (n,) for one observation, (m, n) for many.
         """
-        self.check_theta(theta)
+        theta = self.as_parameters(theta)
         x, single = self.observations(x_obs)
         target = self.target(x)
         with torch.no_grad():
@@ -206,7 +204,7 @@ class TargetPosterior(Described, ABC):
         return value[0] if single else value
 
     def mode(
-        self, x_obs: Float[Tensor, "..."], *, starts: int = 8, seed: int | None = None
+        self, x_obs: Samples, *, starts: int = 8, seed: int | None = None
     ) -> Float[Tensor, "*m theta_dim"]:
         """Return the parameters of largest posterior density: gradient ascent from the best draws.
 
@@ -225,7 +223,7 @@ class TargetPosterior(Described, ABC):
     def predictive(
         self,
         n: int,
-        x_obs: Float[Tensor, "..."],
+        x_obs: Samples,
         simulator: object,
         *,
         seed: int | None = None,
@@ -243,7 +241,7 @@ class TargetPosterior(Described, ABC):
 
     def to_arviz(
         self,
-        x_obs: Float[Tensor, "..."],
+        x_obs: Samples,
         *,
         draws: int = 2_000,
         simulator: object = None,
@@ -284,14 +282,17 @@ class TargetPosterior(Described, ABC):
             lines += [f"  {line}" for line in history.describe().splitlines()]
         return "\n".join(lines)
 
-    def check_theta(self, theta: Tensor) -> None:
-        """Check the shape of parameters.
+    def as_parameters(self, theta: Samples) -> Float[Tensor, "n theta_dim"]:
+        """Return parameters as a tensor, a tensor as it is and others in the prior's dtype.
 
         Raises:
             ValueError: If theta is not (n, theta_dim).
         """
+        if not isinstance(theta, Tensor):
+            theta = as_tensor("theta", theta).to(self.prior.dtype)
         if theta.ndim != 2 or theta.shape[1] != self.prior.dim:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}, expected (n, {self.prior.dim}): "
                 f"{', '.join(self.names)}"
             )
+        return theta

@@ -12,6 +12,7 @@ from torch import Tensor
 from lfi.inference.arviz import inference_data
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
+from lfi.numerics.arrays import Samples
 from lfi.runtime import Described, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, as_simulator, replicate
 
@@ -33,7 +34,7 @@ class DiscretePosterior(Described):
     sampler: ClassVar[str]
 
     @abstractmethod
-    def observation(self, x_obs: object = None) -> Float[Tensor, "..."]:
+    def observation(self, x_obs: Samples | None = None) -> Float[Tensor, "..."]:
         """Return the observation as a tensor.
 
         Raises:
@@ -42,7 +43,7 @@ class DiscretePosterior(Described):
 
     @abstractmethod
     def weighted_parameters(
-        self, x_obs: object = None
+        self, x_obs: Samples | None = None
     ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, " n"]]:
         """Return the parameters and their weights, which sum to 1."""
 
@@ -51,7 +52,7 @@ class DiscretePosterior(Described):
         """The parameters' names."""
         return self.prior.names
 
-    def draw(self, n: int, x_obs: object = None, *, seed: int | None = None) -> Draws:
+    def draw(self, n: int, x_obs: Samples | None = None, *, seed: int | None = None) -> Draws:
         """Return n draws by weight, with replacement, and diagnostics of how they were made.
 
         Args:
@@ -78,13 +79,17 @@ class DiscretePosterior(Described):
         )
 
     def sample(
-        self, n: int, x_obs: object = None, *, seed: int | None = None
+        self, n: int, x_obs: Samples | None = None, *, seed: int | None = None
     ) -> Float[Tensor, "n dim"]:
         """Return n draws by weight, with replacement; see `draw`."""
         return self.draw(n, x_obs, seed=seed).theta
 
     def log_prob(
-        self, theta: Float[Tensor, "n dim"], x_obs: object = None, *, normalise: bool = False
+        self,
+        theta: Float[Tensor, "n dim"],
+        x_obs: Samples | None = None,
+        *,
+        normalise: bool = False,
     ) -> Float[Tensor, " n"]:
         """Refuse: weighted parameters have no density.
 
@@ -98,7 +103,7 @@ class DiscretePosterior(Described):
 
     def to_arviz(
         self,
-        x_obs: object = None,
+        x_obs: Samples | None = None,
         *,
         draws: int = 2_000,
         simulator: object = None,

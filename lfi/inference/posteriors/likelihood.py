@@ -17,6 +17,7 @@ from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import Target
 from lfi.inference.training_reference import TrainingReference
 from lfi.networks import LikelihoodEstimator, Validity
+from lfi.numerics.arrays import Samples
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
@@ -63,16 +64,14 @@ class LikelihoodPosterior(SavedPosterior):
                 part.to(device)
         return self
 
-    def log_likelihood(
-        self, theta: Float[Tensor, "n theta_dim"], x_obs: Float[Tensor, "..."]
-    ) -> Float[Tensor, "*m n"]:
+    def log_likelihood(self, theta: Samples, x_obs: Samples) -> Float[Tensor, "*m n"]:
         """Return log q(x_obs | theta), differentiable in theta.
 
         Args:
             theta: Parameters, (n, theta_dim).
             x_obs: One observation, (*event), or many, (m, *event), each with all parameters.
         """
-        self.check_theta(theta)
+        theta = self.as_parameters(theta)
         x, single = self.observations(x_obs)
         value = self.target(x).log_weight(theta[None])
         return value[0] if single else value
@@ -90,7 +89,7 @@ class LikelihoodPosterior(SavedPosterior):
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
     ) -> Float[Tensor, "n ..."]:
         """Return one x for each theta, as the simulator would: the surrogate is one too."""
-        self.check_theta(theta)
+        theta = self.as_parameters(theta)
         return self.network.simulate(theta, rng)
 
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:

@@ -1,6 +1,8 @@
 """The bridge to sbi, both ways: our posteriors in its samplers and checks, its own in ours.
 
-`to_sbi` dresses a posterior as sbi's `NeuralPosterior`, with the potential
+Who needs it: whoever already works with sbi. Nothing else depends on it.
+
+`to_sbi` wraps a posterior as sbi's `NeuralPosterior`, with the potential
 
     log p(theta) + log w(theta, x),
 
@@ -22,6 +24,7 @@ from torch.distributions import Distribution, constraints
 
 from lfi.inference.posteriors.conditional import AmortisedPosterior
 from lfi.inference.samplers.target import Proposal, Target
+from lfi.numerics.arrays import Samples, as_tensor
 from lfi.runtime import numpy_rng
 from lfi.runtime.seeds import isolated
 from lfi.simulation import Prior, as_prior
@@ -96,9 +99,7 @@ class PriorDistribution(Distribution):
         return self.prior.log_prob(value).to(torch.float32)
 
 
-def to_sbi(
-    posterior: AmortisedPosterior, x_obs: Float[Tensor, "..."] | None = None
-) -> "NeuralPosterior":
+def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> "NeuralPosterior":
     """Return a posterior as sbi's own kind, for its samplers and diagnostics.
 
     The result has `sample((n,), x=...)`, `sample_batched`, `log_prob` (unnormalised), `potential`
@@ -138,8 +139,8 @@ def to_sbi(
                 value = torch.where(log_prior.isfinite(), log_prior + weight, -torch.inf)
                 return value.to(torch.float32)
 
-    class Dressed(NeuralPosterior):
-        """Our posterior behind sbi's face."""
+    class WrappedPosterior(NeuralPosterior):
+        """A posterior of lfi with the interface of sbi."""
 
         def __init__(self) -> None:
             transform = mcmc_transform(prior)
@@ -147,7 +148,7 @@ def to_sbi(
             self.prior = prior
             self._purpose = "It draws with lfi."
             if x_obs is not None:
-                self.set_default_x(torch.as_tensor(x_obs)[None])
+                self.set_default_x(as_tensor("x_obs", x_obs)[None])
 
         def sample(
             self,
@@ -178,7 +179,7 @@ def to_sbi(
         ) -> Tensor:
             return self.potential(theta, x, track_gradients)
 
-    return Dressed()
+    return WrappedPosterior()
 
 
 def from_sbi(

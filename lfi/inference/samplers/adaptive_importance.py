@@ -293,21 +293,33 @@ def _next_stage(
     return StageProposal(torch.where(stay, base, MIXTURE), mixture, count)
 
 
-def tempering_power(log_weights: Float[Tensor, "m c"], min_ess: float) -> Float[Tensor, " m"]:
-    """Return the largest power, at most 1, that leaves weights an effective size of `min_ess`.
+def tempering_power(
+    log_weights: Float[Tensor, "m c"],
+    min_ess: float,
+    maximum: Float[Tensor, " m"] | None = None,
+    *,
+    bisections: int = 30,
+) -> Float[Tensor, " m"]:
+    """Return the largest power that leaves weights an effective size of `min_ess`.
+
+    Args:
+        log_weights: The log weights.
+        min_ess: The effective sample size.
+        maximum: The largest power allowed; None for 1.
+        bisections: Their number, and so the bits of the power.
 
     Example:
         >>> tempering_power(torch.tensor([[0.0, -1.0], [0.0, -0.1]]), 1.9).round(decimals=1)
         tensor([0.5000, 1.0000])
     """
-    low, high = torch.zeros(2, len(log_weights), dtype=log_weights.dtype).unbind()
-    high = high + 1
-    for _ in range(30):
+    maximum = log_weights.new_ones(len(log_weights)) if maximum is None else maximum
+    whole = effective_sample_size(maximum[:, None] * log_weights) >= min_ess
+    low, high = torch.zeros_like(maximum), maximum
+    for _ in range(0 if whole.all() else bisections):
         middle = (low + high) / 2
         enough = effective_sample_size(middle[:, None] * log_weights) >= min_ess
         low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
-    whole = effective_sample_size(log_weights) >= min_ess
-    return torch.where(whole, 1.0, high)
+    return torch.where(whole, maximum, high)
 
 
 def smoothed_samples(

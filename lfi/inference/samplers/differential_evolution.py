@@ -24,13 +24,13 @@ from torch import Tensor
 
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.convergence import GROUPS, nested_r_hat
-from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.importance import Importance, StartsFromSamples
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics.resampling import take_rows
-from lfi.runtime import child, fresh, torch_rng
+from lfi.runtime import torch_rng
 
 MAX_EXCESS = 0.005  # of nested R-hat over 1, below which chains have converged,
 NOISE = 0.27  # or three of its standard errors, of this over a group's size (sqrt(2 / 7) / 2)
@@ -65,7 +65,7 @@ class ChainStates:
 
 
 @dataclass(frozen=True)
-class DifferentialEvolution:
+class DifferentialEvolution(StartsFromSamples):
     """Differential evolution MCMC, one chain for each draw, without gradients.
 
     Attributes:
@@ -92,12 +92,6 @@ class DifferentialEvolution:
 
     def __post_init__(self) -> None:
         check_settings(self, steps=True)
-
-    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior; see `Sampler`."""
-        seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
-        found = self.start.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
-        return self.continue_from(target, found, n, seed=seed, limit=limit)
 
     @torch.no_grad()
     def continue_from(

@@ -26,20 +26,20 @@ from torch import Tensor
 
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.convergence import many_chains_ess, nested_r_hat
-from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.importance import Importance, StartsFromSamples
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics.checks import check_share
-from lfi.runtime import child, fresh, torch_rng
+from lfi.runtime import torch_rng
 
 MIN_CHAINS = 64  # nested R-hat compares groups of them
 JITTER = 0.1  # of the step, on either side
 
 
 @dataclass(frozen=True)
-class HMC:
+class HMC(StartsFromSamples):
     """Batched Hamiltonian Monte Carlo: for posteriors of many parameters, with gradients.
 
     Attributes:
@@ -76,12 +76,6 @@ class HMC:
         whole = ("chains", "max_leapfrog_steps")
         check_settings(self, whole=whole, whole_or_zero=("warmup",), steps=True)
         check_share("target_acceptance", self.target_acceptance)
-
-    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior; see `Sampler`."""
-        seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
-        found = self.start.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
-        return self.continue_from(target, found, n, seed=seed, limit=limit)
 
     @torch.no_grad()
     def continue_from(

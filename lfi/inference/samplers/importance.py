@@ -7,6 +7,7 @@ References:
     Rubin, Using the SIR algorithm to simulate posterior distributions, Bayesian Statistics 3, 1988.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +82,34 @@ class Importance:
                 limit=limit,
             )
         return found
+
+
+class StartsFromSamples(ABC):
+    """A sampler that starts from importance samples, such as Markov chains.
+
+    Attributes:
+        start: Draws the samples that it starts from.
+        time_limit: Seconds after which it ends.
+    """
+
+    start: Importance
+    time_limit: float
+
+    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
+        """Return n draws of each observation's posterior; see `Sampler`."""
+        seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
+        found = self.start.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
+        return self.continue_from(target, found, n, seed=seed, limit=limit)
+
+    @abstractmethod
+    def continue_from(
+        self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit
+    ) -> tuple[Draws, ...]:
+        """Return n draws of each observation's posterior, starting from its weighted samples.
+
+        Raises:
+            TimeoutError: If time runs out before there is anything better than those.
+        """
 
 
 def resampled(

@@ -18,13 +18,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
-from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.importance import Importance, StartsFromSamples
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics.checks import check_positive
-from lfi.runtime import child, fresh, torch_rng
+from lfi.runtime import child, torch_rng
 from lfi.runtime.seeds import isolated
 
 MIN_LENGTH = 4  # states of a chain that R-hat needs
@@ -35,7 +35,7 @@ class TimeOver(Exception):
 
 
 @dataclass(frozen=True)
-class NUTS:
+class NUTS(StartsFromSamples):
     """Pyro's No-U-Turn sampler, or its HMC where a trajectory is given.
 
     Attributes:
@@ -65,12 +65,6 @@ class NUTS:
     def __post_init__(self) -> None:
         check_settings(self, whole=("chains",), whole_or_zero=("warmup",))
         check_positive("trajectory", self.trajectory, optional=True)
-
-    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior; see `Sampler`."""
-        seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
-        found = self.start.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
-        return self.continue_from(target, found, n, seed=seed, limit=limit)
 
     def continue_from(
         self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit

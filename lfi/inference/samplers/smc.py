@@ -29,12 +29,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.inference.samplers.adaptive_importance import tempering_power
 from lfi.inference.samplers.differential_evolution import differential_evolution_step, run_chains
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
-from lfi.numerics import effective_sample_size
 from lfi.numerics.checks import check_share
 from lfi.numerics.resampling import systematic_resampling, take_rows
 from lfi.runtime import fresh, numpy_rng, torch_rng
@@ -148,7 +148,7 @@ class SMC:
                 )
             some = target.select(rows)
             now, weight = power[rows], log_weight[rows]
-            step = self._step(weight, 1 - now)
+            step = tempering_power(weight, self.min_ess * n, 1 - now, bisections=40)
             increment = step[:, None] * weight
             log_evidence[rows] += increment.double().logsumexp(1) - math.log(n)
             ancestors = systematic_resampling(increment.log_softmax(1), n, rng)
@@ -169,19 +169,6 @@ class SMC:
             log_prior[rows], log_weight[rows] = some.unconstrained(moved)
             rows = rows[now < 1]
         return u, first, log_evidence
-
-    def _step(self, log_weight: Float[Tensor, "m n"], left: Float[Tensor, " m"]) -> Tensor:
-        """Return the largest increment of the power, at most what is left, that keeps the ESS."""
-        least = self.min_ess * log_weight.shape[1]
-        low, high = torch.zeros_like(left), left.clone()
-        if (effective_sample_size(high[:, None] * log_weight) >= least).all():
-            return high
-        for _ in range(40):
-            middle = (low + high) / 2
-            enough = effective_sample_size(middle[:, None] * log_weight) >= least
-            low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
-        whole = effective_sample_size(left[:, None] * log_weight) >= least
-        return torch.where(whole, left, high)
 
 
 def genealogical_ess(u: Float[Tensor, "n d"], ancestors: Int[Tensor, " n"]) -> float:

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor, nn
 
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, smoothed_samples
-from lfi.inference.samplers.importance import Importance
+from lfi.inference.samplers.importance import Importance, StartsFromSamples
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
-from lfi.runtime import child, fresh, torch_rng
+from lfi.runtime import child, torch_rng
 from lfi.runtime.seeds import isolated
 
 MAXIMUM_LIKELIHOOD = 0.4  # share of the steps that fit the flow to weighted samples
@@ -36,7 +36,7 @@ DRAWN = 2**13  # draws of the flow that are weighted at a time
 
 
 @dataclass(frozen=True)
-class Variational:
+class Variational(StartsFromSamples):
     """A neural spline flow fitted by reverse KL, with an importance correction.
 
     Attributes:
@@ -76,12 +76,6 @@ class Variational:
         whole = ("batch", "transforms", "width", "max_samples")
         positive = ("learning_rate", "target_ess")
         check_settings(self, whole=whole, whole_or_zero=("steps",), positive=positive)
-
-    def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior; see `Sampler`."""
-        seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
-        found = self.start.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
-        return self.continue_from(target, found, n, seed=seed, limit=limit)
 
     def continue_from(
         self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit
@@ -134,7 +128,11 @@ class Variational:
     def _fitted(
         self, target: Target, points: Tensor, middle: Tensor, scale: Tensor, limit: TimeLimit
     ) -> nn.Module:
-        """Return the flow of v = (u - middle) / scale."""
+        """Return the flow of v = (u - middle) / scale.
+
+        The loop is written out: its data are draws of the flow itself, so that there are no batches
+        and nothing is held out, and time may run out at any step.
+        """
         from zuko.flows import NSF
 
         d, first = points.shape[1], int(MAXIMUM_LIKELIHOOD * self.steps)

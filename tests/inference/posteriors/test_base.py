@@ -108,3 +108,15 @@ def test_weighted_candidates_are_those_of_the_ratio():
 def test_observations_of_the_wrong_shape_are_named(shape):
     with pytest.raises(ValueError, match="x_obs has shape"):
         exact().sample(10, torch.zeros(shape))
+
+
+def test_lists_and_arrays_are_taken_for_observations_and_parameters():
+    posterior, x = exact(), X[0]
+    draws = posterior.sample(20, x, seed=1)
+    assert torch.equal(draws, posterior.sample(20, x.tolist(), seed=1))
+    assert torch.equal(draws, posterior.sample(20, x.numpy(), seed=1))
+    expected = posterior.log_prob(draws, x)
+    torch.testing.assert_close(posterior.log_prob(draws.tolist(), x.tolist()), expected)
+    ratio = posterior.log_ratio(draws, x)
+    torch.testing.assert_close(posterior.log_ratio(draws.numpy(), x.numpy()), ratio)
+    assert posterior.describe().startswith("RatioPosterior of a, b, given x of 2")
