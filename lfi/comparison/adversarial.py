@@ -1,4 +1,4 @@
-"""Comparison by critic: a loss for the critic, a loss for the generator, penalties, a constraint.
+"""Adversarial comparison: losses of critic and generator, penalties, a constraint.
 
     objective = loss(h_p, h_q) + sum of weight * penalty
 
@@ -34,7 +34,7 @@ from lfi.numerics.checks import check_instance
 def recovered(
     loss: CriticLoss, penalties: tuple[Penalty, ...] = (), constraint: Constraint | None = None
 ) -> Recovers:
-    """Return what a critic says of log p/q under a loss and all else: the weaker of them."""
+    """Return what a critic recovers of log p/q under its loss, penalties and constraint."""
     kept = constraint is None and all(penalty.keeps_optimum for penalty in penalties)
     return loss.recovers if kept else Recovers.NOTHING
 
@@ -76,7 +76,7 @@ class Adversarial:
 
     @property
     def recovers(self) -> Recovers:
-        """What the critic says of log p/q: the weaker of its loss and all that restrains it."""
+        """What the critic recovers of log p/q under its loss, penalties and constraint."""
         return recovered(self.critic_loss, self.penalties, self.constraint)
 
 
@@ -135,7 +135,7 @@ def objective(
         loss: The critic's loss.
         penalties: What else is asked of it.
         critic: The critic.
-        values: What it says of the batch.
+        values: Its values on the batch.
         rng: Draws what penalties draw.
         index: The step, by which penalties with `every` above 1 know their turn.
     """

@@ -1,4 +1,4 @@
-"""Contrasts: what a critic compares. A contrast maps a critic and a batch to values.
+"""Contrasts: maps of a critic and a batch to its values at samples of p and of q.
 
     contrast                    p                       q                         h_p       h_q
     two_samples                 x_p                     x_q                       (n,)      (m,)

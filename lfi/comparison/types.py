@@ -1,4 +1,4 @@
-"""What the pieces of a comparison are: losses, penalties, contrasts, discrepancies.
+"""Protocols of a comparison: losses, penalties, contrasts, discrepancies.
 
 A comparison by critic has four free parts, and no method needs more:
 
@@ -24,7 +24,7 @@ Critic = Callable[..., Tensor]
 
 
 class Recovers(IntEnum):
-    """What the best critic says of log p/q; `min` of two is what both together allow.
+    """What the best critic recovers of log p/q; `min` of two is what both together allow.
 
     Attributes:
         NOTHING: Only which way to move (Wasserstein, anything under a gradient penalty).
@@ -51,7 +51,7 @@ class CriticLoss(Protocol):
 
     @property
     def recovers(self) -> Recovers:
-        """What the minimiser says of log p/q."""
+        """What the minimiser recovers of log p/q."""
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the risk, a mean; contrastive losses take values of shape (..., n, K)."""

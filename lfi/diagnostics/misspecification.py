@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.two_sample.outlier_test import Novelty
+from lfi.comparison.two_sample.outlier_test import OutlierTest
 from lfi.inference.training_reference import Misspecified
 from lfi.numerics.arrays import Samples, as_observations
 from lfi.numerics.ranks import mid_ranks
@@ -198,7 +198,7 @@ def check_observation(
             return embed(rows.to(torch.float32))
 
     rng = torch_rng(seed, 0)
-    novelty = Novelty.fit_from_data(x, embed=None if embed is None else embedded, rng=rng)
+    novelty = OutlierTest.fit_from_data(x, embed=None if embed is None else embedded, rng=rng)
     return ObservationChecks(
         x_obs=x_obs,
         p_value=novelty.p_values(x_obs),

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.two_sample.outlier_test import LEAST, Novelty
+from lfi.comparison.two_sample.outlier_test import MIN_POINTS, OutlierTest
 from lfi.runtime import torch_rng
 from lfi.simulation import Simulations
 
@@ -54,16 +54,16 @@ class TrainingReference:
         x = simulations.ok()[1]
         entries = x[0].numel() if len(x) else 0
         n = min(MAX_KEPT, len(x) // 2, MAX_NUMBERS // 2 // max(1, entries))
-        if 2 * n < max(LEAST, 1 / MAX_RATE) or entries > MAX_ENTRIES:
+        if 2 * n < max(MIN_POINTS, 1 / MAX_RATE) or entries > MAX_ENTRIES:
             return None
         rows = torch.randperm(len(x), generator=torch_rng(seed))[: 2 * n]
         x = x[rows].to(torch.float32)
         return TrainingReference(x[:n], x[n:])
 
     @cached_property
-    def novelty(self) -> Novelty:
+    def novelty(self) -> OutlierTest:
         """The test of observations against the simulations."""
-        return Novelty.between(self.reference, self.held_out)
+        return OutlierTest.from_parts(self.reference, self.held_out)
 
     def warn(self, x: Float[Tensor, "m ..."]) -> None:
         """Warn with `Misspecified` if observations are unlike the simulations."""

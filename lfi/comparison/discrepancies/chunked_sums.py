@@ -1,4 +1,4 @@
-"""Sums over many parts of which one is held at a time, also where a gradient is taken.
+"""Sums over chunks, one of which is held at a time, with gradients.
 
 A part is a function of a few tensors, such as the kernel's sum over a tile of pairs. Its
 intermediate results are gone when the next part begins, and on the way back it is computed a second
@@ -30,7 +30,7 @@ def summed(
         tensors: What the parts share.
         parts: Places in `tensors`, at least one part.
         closed: Whether gradients flow to `tensors` only. If the function has tensors of its own
-            that take gradients, such as a bandwidth that is learnt, each part is checkpointed.
+            that take gradients, such as a bandwidth that is learned, each part is checkpointed.
 
     Example:
         >>> x = torch.ones(6, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Classifier discrepancy: how often a quick classifier tells two samples apart.
+"""Classifier discrepancy: held-out accuracy of a classifier of two samples.
 
 Inference by classification: simulated data are as far from the observed ones as a classifier can
 tell them apart on points that it was not trained on. In place of a distance one chooses a

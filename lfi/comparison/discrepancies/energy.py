@@ -1,4 +1,4 @@
-"""Energy distance: how much further apart points of two samples are than points of one.
+"""Energy distance: mean distance between two samples less that within each.
 
     D(p, q) = 2 E|x - y| - E|x - x'| - E|y - y'|,        x, x' ~ p and y, y' ~ q independent.
 

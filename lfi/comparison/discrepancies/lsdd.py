@@ -1,4 +1,4 @@
-"""Density difference: p - q estimated in one step, and the L2 distance of the two densities.
+"""Least-squares density difference (LSDD): p - q, and the L2 distance of the two densities.
 
 Where a ratio p/q may be unbounded, the difference p - q never is. Estimating p and q by themselves
 and subtracting makes two errors that do not know of each other. Instead, fit a sum of Gaussians

@@ -1,4 +1,4 @@
-"""Feature moments: how far apart the means, and the covariances, of two samples' features are.
+"""Feature matching: squared distance of the means, and covariances, of two samples' features.
 
 With features phi (the coordinates themselves, or a network's), midpoint c of both means, and
 optionally each feature divided by its pooled standard deviation,

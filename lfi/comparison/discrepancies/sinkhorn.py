@@ -1,4 +1,4 @@
-"""Sinkhorn divergence: optimal transport made smooth, in any dimension, and debiased.
+"""Sinkhorn divergence: entropic optimal transport, debiased.
 
 Carrying the mass of p to that of q along a coupling P costs <P, C>, C(x, y) = |x - y|^k. Charging
 for the coupling's information makes the best one unique, smooth in its arguments, and quick to
@@ -67,7 +67,7 @@ class Sinkhorn:
         order: k, the power of the distance that mass is carried, in [1, 2].
         debiased: Whether the cost of both samples against themselves is taken away.
         tolerance: Which share of the mass may be in the wrong place; not less than rounding.
-        steps: The most updates; where they do not suffice, a warning tells.
+        steps: The largest number of updates; a warning tells where they do not suffice.
 
     Example:
         >>> x = torch.randn(200, 3)

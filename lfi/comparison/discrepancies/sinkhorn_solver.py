@@ -1,4 +1,4 @@
-"""Potentials of entropic transport: the inner loop of `lfi.comparison.discrepancies.sinkhorn`.
+"""Dual potentials of entropic optimal transport, for `lfi.comparison.discrepancies.sinkhorn`.
 
 In units of epsilon, u = f/epsilon and v = g/epsilon solve_potentials
 

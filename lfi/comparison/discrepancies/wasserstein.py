@@ -1,4 +1,4 @@
-"""Optimal transport on a line, exact by sorting, and along random lines in any dimension.
+"""Wasserstein distance on a line, exact by sorting, and sliced Wasserstein in any dimension.
 
 The cheapest way to carry the mass of p to that of q at |x - y|^k a unit, k >= 1, costs W_k^k, the
 k-th power of the Wasserstein distance. On a line nothing overtakes, so that points of equal rank

@@ -1,4 +1,4 @@
-"""Kernels made of kernels: sums, and kernels of what a network says of the points.
+"""Sums of kernels, and kernels of features by a network.
 
     Sum                     k_1(x, y) + k_2(x, y) + ...
     Learned                 k(f(x), f(y)) for a network f
@@ -87,7 +87,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Learned:
-    """A kernel of what a network says of the points; its weights receive gradients.
+    """A kernel of features by a network, whose weights receive gradients.
 
     Attributes:
         features: A network, (*b, n, d) to (*b, n, e).
@@ -127,7 +127,7 @@ class Learned:
 
 
 def innermost(kernel: Kernel, *samples: Float[Tensor, "..."]) -> tuple[Kernel, *tuple[Tensor, ...]]:
-    """Return the kernel under all networks, and what they say of samples: each point goes once.
+    """Return the kernel under all networks, and their features of samples, computed once.
 
     Example:
         >>> from lfi.comparison import Linear

@@ -1,4 +1,4 @@
-"""Kernels: how alike two points are, as matrices over two samples.
+"""Stationary kernels, as matrices over two samples.
 
     Gaussian                exp(-|x - y|^2 / (2 b^2))
     Laplace                 exp(-|x - y|_1 / b)                 the sum of absolute differences

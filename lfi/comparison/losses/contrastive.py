@@ -1,4 +1,4 @@
-"""Contrastive losses: which of K pairs is the joint one?
+"""Contrastive losses: classification of the joint pair among K.
 
 With x in a row and K parameters beside it, column 0 of h_p is the critic's value at the joint pair
 (theta, x) and the other columns are at shuffled pairs; all K columns of h_q are shuffled. Let H be

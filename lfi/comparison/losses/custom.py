@@ -1,4 +1,4 @@
-"""A divergence of one's own: f as a function of u = p/q, and the rest by autograd.
+"""f-divergences from a user's f, as a function of u = p/q, by autograd.
 
     FDivergence(lambda u: u * u.log())          is KL, with f'(u) and u f'(u) - f(u) derived
 

@@ -1,4 +1,4 @@
-"""Losses of a decision: they ask which of p and q is larger, and learn no more than that.
+"""Decision losses: hinge and 0-1 loss, which recover the sign of log p/q.
 
     name                what h pays at p     what h pays at q     f(u)             best h
     Misclassification   1[h < 0]             1[h > 0]             -min(u, 1)       any of the sign

@@ -1,4 +1,4 @@
-"""One formula for density ratios, f-GANs and class-probability estimation.
+"""f-divergences as losses: density ratios, f-GANs and class-probability estimation.
 
 Let r = p/q and let a critic return h = log r. For a convex f on (0, inf),
 
@@ -66,7 +66,7 @@ class Divergence(ABC):
     A row defines `_slope` and `_conjugate`, two lines; `FDivergence` derives them from f.
 
     Attributes:
-        recovers: What the minimiser of the critic's loss says of log p/q.
+        recovers: What the minimiser of the critic's loss recovers of log p/q.
 
     Example:
         A divergence of one's own, f(u) = u^2/2:

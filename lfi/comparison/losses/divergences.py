@@ -1,4 +1,4 @@
-"""Divergences by name: each row of the table is one convex f, as two functions of h = log r.
+"""Named f-divergences: each is one convex f, as two functions of h = log r.
 
     name                f(u)                           slope                   conjugate
     Bernoulli           u log u - (1+u) log(1+u)       -softplus(-h)           softplus(h)

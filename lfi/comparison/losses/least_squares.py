@@ -1,4 +1,4 @@
-"""The loss of the least-squares GAN, whose critic is a regression on labels.
+"""Least-squares GAN loss, whose critic is a regression on labels.
 
     critic      E_p (h - 1)^2 + E_q (h + 1)^2, halved        best h = (p - q) / (p + q)
     generator   E_q (h - 1)^2, halved

@@ -1,4 +1,4 @@
-"""Constraints: what a critic's weights are held to while it trains.
+"""Constraints on a critic's weights: weight clipping and spectral normalisation.
 
 A Wasserstein critic maximises E_p h - E_q h over functions of bounded slope, and the bound has to
 come from somewhere. A penalty charges for steep slopes; a constraint makes them impossible:

@@ -1,4 +1,4 @@
-"""Penalties: what else is asked of a critic than a small loss.
+"""Penalties on critics: gradient penalties and the balance condition.
 
     R1                  E_p |grad_x h|^2 / 2                    gradients vanish where the data are
     R2                  E_q |grad_x h|^2 / 2                    gradients vanish where the model is
@@ -10,8 +10,8 @@ The first four make training of a generator stable, and no critic under them is 
 the exact log-ratio pays no balance penalty. Norms are of the gradient at *one* sample, of all its
 entries, and the mean is over samples: the critic must treat rows independently. Gradient penalties
 evaluate the critic anew, on detached inputs, and hold `values.given` fixed; R1 and R2 differentiate
-the values at hand where these are traced. With `every = k` a
-penalty is charged at every k-th step only, k times over.
+the values at hand where these are traced. With `every = k` a penalty is charged at every k-th step
+only, k times over.
 
 References:
     Mescheder, Geiger & Nowozin, Which Training Methods for GANs Converge?, 2018. arXiv:1801.04406

@@ -1,4 +1,4 @@
-"""Frechet distance: of two samples as if both were Gaussian, in features of the user's own.
+"""Frechet distance of two samples' Gaussian approximations (FID by a user's own features).
 
     D(p, q) = |m_p - m_q|^2 + tr C_p + tr C_q - 2 tr (C_p C_q)^(1/2),
 
@@ -48,9 +48,9 @@ def frechet_distance(
             raise ValueError(f"{name} must have at least two points, got one")
     (mean_x, factor_x), (mean_y, factor_y) = _moments(x), _moments(y)
     between = (mean_x - mean_y).square().sum(dim=-1)
-    spread = factor_x.square().sum(dim=(-2, -1)) + factor_y.square().sum(dim=(-2, -1))
+    scale = factor_x.square().sum(dim=(-2, -1)) + factor_y.square().sum(dim=(-2, -1))
     common = torch.linalg.svdvals(factor_x @ factor_y.mT).sum(dim=-1)
-    return between + (spread - 2 * common).clamp(min=0.0)
+    return between + (scale - 2 * common).clamp(min=0.0)
 
 
 def frechet_of_gaussians(

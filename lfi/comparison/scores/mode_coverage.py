@@ -83,7 +83,7 @@ def mode_scores(
     radius: float = 3.0,
     at_least: int = 1,
 ) -> ModeScores:
-    """Score a sample, or several side by side, against a mixture of round Gaussians.
+    """Score a sample, or several stacked, against a mixture of round Gaussians.
 
     Args:
         x: The sample, (*b, n, d).

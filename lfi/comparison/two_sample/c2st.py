@@ -1,4 +1,4 @@
-"""Classifier two-sample test: can a trained classifier tell two samples apart?
+"""Classifier two-sample test (C2ST): held-out accuracy of a classifier of two samples.
 
 A classifier is trained to tell samples of p from samples of q, and its accuracy on held-out samples
 is the statistic: 0.5 where it cannot (of equal sizes), 1 where it always can. The default is that

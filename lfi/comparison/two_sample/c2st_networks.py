@@ -1,4 +1,4 @@
-"""sbibm's classifier, the networks of all folds side by side in one batched computation.
+"""The default classifier of C2ST, that of sbibm, all folds in one batched computation.
 
 What scikit-learn's `MLPClassifier` does with sbibm's settings is done here for every fold at once:
 the same starting weights, the same order of rows in every epoch, the same Adam, the same rule for
@@ -25,7 +25,7 @@ from torch import Tensor
 
 RATE, BETAS, EPSILON = 1e-3, (0.9, 0.999), 1e-8
 WEIGHT_DECAY = 1e-4
-BATCH, MOST_EPOCHS = 200, 10_000
+BATCH_SIZE, MAX_EPOCHS = 200, 10_000
 LOWER, PATIENCE = 1e-4, 10
 
 Weights = list[Tensor]  # of three layers, (folds, in, out), then their offsets, (folds, 1, out)
@@ -37,16 +37,16 @@ def predictions(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     seed: int,
     *,
-    most_epochs: int = MOST_EPOCHS,
+    max_epochs: int = MAX_EPOCHS,
 ) -> list[np.ndarray]:
-    """Return what the network of each fold, trained on its first rows, says of its second ones.
+    """Return the predictions for each fold's second rows by the network trained on its first.
 
     Args:
         x: Standardised rows, (n, d).
         label: Which rows are of the second sample, (n,).
         folds: For each fold the rows to train on, as many or one fewer in each, and those to label.
         seed: Of the weights and of the order of rows, the same in all folds.
-        most_epochs: Where training ends if the loss has not settled.
+        max_epochs: Where training ends if the loss has not settled.
 
     Example:
         >>> x = np.array([[-1.0], [-0.9], [-1.1], [1.0], [1.1], [0.9]])
@@ -63,7 +63,7 @@ def predictions(
     final: list[Weights] = [[] for _ in folds]
     best, stale = [math.inf] * len(folds), [0] * len(folds)
     going, steps = list(range(len(folds))), 0
-    for _ in range(most_epochs):
+    for _ in range(max_epochs):
         for fold in going:
             order[fold] = _shuffled(order[fold], streams[fold])
         # a row fewer in some folds: one that is there stands in for it, and weighs nothing
@@ -71,8 +71,8 @@ def predictions(
         index = torch.from_numpy(np.stack([np.resize(order[fold], length) for fold in going]))
         counts = torch.tensor([len(order[fold]) for fold in going])[:, None, None]
         lost = torch.zeros(len(going), dtype=torch.float64)
-        for start in range(0, length, BATCH):
-            batch = index[:, start : start + BATCH]
+        for start in range(0, length, BATCH_SIZE):
+            batch = index[:, start : start + BATCH_SIZE]
             place = torch.arange(start, start + batch.shape[1])[None, :, None]
             present = (place < counts).float()
             steps += 1

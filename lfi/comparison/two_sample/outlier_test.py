@@ -1,4 +1,4 @@
-"""Novelty: is a point unlike every point of a sample?
+"""Conformal outlier test: p-values of points against a sample.
 
 Half of the sample, at most 10,000 points, is the reference; the other half, at most 2,000, tells
 how far a point of the same distribution lies from it. Coordinates are robust: distances from the
@@ -36,8 +36,8 @@ from lfi.numerics.neighbours import neighbour_distance
 
 REFERENCE, HELD_OUT = 10_000, 2_000  # points at most
 NEIGHBOUR = 5
-LEAST = 20  # points of a sample
-PART = 256  # points judged at a time: this bounds the memory
+MIN_POINTS = 20  # of a sample
+PART = 256  # points tested at a time: this bounds the memory
 
 Embedding = Callable[[Tensor], Tensor]
 
@@ -93,8 +93,8 @@ class _Distances:
 
 
 @dataclass(frozen=True, eq=False)
-class Novelty:
-    """What points of a sample look like, to judge others by.
+class OutlierTest:
+    """An outlier test: distances of held-out points of a sample, to compare others with.
 
     Attributes:
         kinds: The distances' names.
@@ -106,9 +106,9 @@ class Novelty:
     _measures: tuple[tuple[Embedding, _Distances], ...]
 
     @staticmethod
-    def learn(
+    def fit_from_data(
         x: Float[Tensor, "n ..."], *, embed: Embedding | None = None, rng: torch.Generator
-    ) -> "Novelty":
+    ) -> "OutlierTest":
         """Take reference and held-out points from a sample.
 
         Args:
@@ -120,20 +120,22 @@ class Novelty:
         Raises:
             ValueError: If there are fewer than 20 points.
         """
-        if len(x) < LEAST:
-            raise ValueError(f"x: {len(x)} points are too few to judge others by, need {LEAST}")
+        if len(x) < MIN_POINTS:
+            raise ValueError(
+                f"x: {len(x)} points are too few for an outlier test, need at least {MIN_POINTS}"
+            )
         order = torch.randperm(len(x), generator=rng)
         half = len(x) // 2
         reference, held_out = order[half:][:REFERENCE], order[:half][:HELD_OUT]
-        return Novelty.between(x[reference], x[held_out], embed=embed)
+        return OutlierTest.from_parts(x[reference], x[held_out], embed=embed)
 
     @staticmethod
-    def between(
+    def from_parts(
         reference: Float[Tensor, "n ..."],
         held_out: Float[Tensor, "m ..."],
         *,
         embed: Embedding | None = None,
-    ) -> "Novelty":
+    ) -> "OutlierTest":
         """Take a sample's two parts, already chosen at random."""
         embeddings, names = [flatten], [""]
         if embed is not None:
@@ -144,7 +146,7 @@ class Novelty:
         kinds = tuple(
             kind + name for name in names for kind in ("nearest", "mahalanobis", "farthest")
         )
-        return Novelty(kinds, distances, measures)
+        return OutlierTest(kinds, distances, measures)
 
     def distances(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "k m"]:
         """Return the distances of points, (m, *event)."""

@@ -1,9 +1,9 @@
-"""Novelty: p-values of points from the sample are uniform, points unlike it are seen."""
+"""OutlierTest: p-values of points from the sample are uniform, points unlike it are seen."""
 
 import pytest
 import torch
 
-from lfi.comparison.two_sample.outlier_test import Novelty, robust_coordinates
+from lfi.comparison.two_sample.outlier_test import OutlierTest, robust_coordinates
 
 
 def rng(seed=0):
@@ -23,7 +23,7 @@ def test_p_values_of_points_from_the_sample_are_at_most_alpha_at_the_rate_alpha(
     repetitions, points = 40, 50
     p_values = torch.stack(
         [
-            Novelty.learn(heavy(198), embed=embed, rng=rng(s)).p_values(heavy(points))
+            OutlierTest.fit_from_data(heavy(198), embed=embed, rng=rng(s)).p_values(heavy(points))
             for s in range(repetitions)
         ]
     )
@@ -48,7 +48,7 @@ def test_p_values_of_points_from_the_sample_are_at_most_alpha_at_the_rate_alpha(
 def test_a_point_unlike_the_sample_is_seen_and_by_which_distance(point, kind):
     a = torch.randn(4000, 1)
     sample = torch.cat([a, a + 0.3 * torch.randn(4000, 1)], dim=1)
-    novelty = Novelty.learn(sample, rng=rng())
+    novelty = OutlierTest.fit_from_data(sample, rng=rng())
     assert novelty.p_values(point[None]) <= 4 / 2001  # by each distance one point is the farthest
     assert novelty.ranks(point[None])[novelty.kinds.index(kind), 0] == 1
 
@@ -56,7 +56,7 @@ def test_a_point_unlike_the_sample_is_seen_and_by_which_distance(point, kind):
 def test_a_hole_in_the_middle_of_the_sample_is_seen_by_its_neighbours():
     angle = 6.2832 * torch.rand(4000)
     ring = torch.stack([angle.cos(), angle.sin()], dim=1) + 0.05 * torch.randn(4000, 2)
-    novelty = Novelty.learn(ring, rng=rng())
+    novelty = OutlierTest.fit_from_data(ring, rng=rng())
     ranks = novelty.ranks(torch.zeros(1, 2))[:, 0]
     assert ranks[novelty.kinds.index("nearest")] == 1
     assert ranks[novelty.kinds.index("mahalanobis")] == 0
@@ -68,8 +68,8 @@ def test_an_embedding_adds_its_own_distances():
     x = torch.randn(2000, 6)
     x[:, 5] = x[:, 5].abs() * x[:, :5].prod(dim=1).sign()  # the product is positive
     odd = torch.tensor([[0.8, 0.8, 0.8, 0.8, 0.8, -0.8]])
-    plain = Novelty.learn(x, rng=rng())
-    informed = Novelty.learn(x, embed=product, rng=rng())
+    plain = OutlierTest.fit_from_data(x, rng=rng())
+    informed = OutlierTest.fit_from_data(x, embed=product, rng=rng())
     assert len(plain.kinds) == 3 and informed.kinds[3:] == (
         "nearest in the embedding",
         "mahalanobis in the embedding",
@@ -81,14 +81,14 @@ def test_an_embedding_adds_its_own_distances():
 
 def test_an_entry_that_never_changes_is_seen_when_it_does():
     sample = torch.cat([torch.randn(500, 2), torch.full((500, 1), 7.0)], dim=1)
-    novelty = Novelty.learn(sample, rng=rng())
+    novelty = OutlierTest.fit_from_data(sample, rng=rng())
     assert novelty.p_values(torch.tensor([[0.0, 0.0, 7.0]])) > 0.1
     assert novelty.p_values(torch.tensor([[0.0, 0.0, 7.1]])) <= 4 / 251
 
 
 def test_ranks_are_exact_by_brute_force():
     sample, points = heavy(100), heavy(7)
-    novelty = Novelty.learn(sample, rng=rng())
+    novelty = OutlierTest.fit_from_data(sample, rng=rng())
     held_out, distances = novelty.held_out, novelty.distances(points)
     expected = []
     for own in distances.T:
@@ -106,7 +106,7 @@ def test_no_outlier_sets_the_scale():
 
 
 def test_images_are_taken_and_too_few_points_refused():
-    novelty = Novelty.learn(torch.randn(60, 4, 4), rng=rng())
+    novelty = OutlierTest.fit_from_data(torch.randn(60, 4, 4), rng=rng())
     assert novelty.p_values(torch.randn(3, 4, 4)).shape == (3,)
     with pytest.raises(ValueError, match="19 points are too few"):
-        Novelty.learn(torch.randn(19, 2), rng=rng())
+        OutlierTest.fit_from_data(torch.randn(19, 2), rng=rng())
