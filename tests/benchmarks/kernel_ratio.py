@@ -37,7 +37,6 @@ os.environ.update(
     dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 )
 
-import densratio  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch.distributions import Normal  # noqa: E402
@@ -101,6 +100,8 @@ def peer_fit(
     p: torch.Tensor, q: torch.Tensor, alpha: float, seed: int, **options: object
 ) -> object:
     """Fit densratio, which draws its centres from NumPy's global state."""
+    import densratio
+
     np.random.seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # logarithms of zero
@@ -231,6 +232,8 @@ def accuracy(table: Table, seeds: int, n: int) -> None:
 
 def peer_kliep(p: torch.Tensor, q: torch.Tensor, seed: int) -> object:
     """Fit densratio's KLIEP."""
+    import densratio
+
     np.random.seed(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
