@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import arviz
 
 
-def columns(
+def columns_by_name(
     theta: Float[Tensor, "*m n theta_dim"], names: tuple[str, ...]
 ) -> dict[str, Float[np.ndarray, "1 n *m"]]:
     """Return each parameter's draws by name, as one chain; observations are the last dimension."""
@@ -22,8 +22,8 @@ def columns(
     return {name: values[None, ..., i] for i, name in enumerate(names)}
 
 
-def account(draws: Draws) -> dict[str, object]:
-    """Return what is to be known of the draws."""
+def diagnostics_of(draws: Draws) -> dict[str, object]:
+    """Return the diagnostics of draws as attributes."""
     facts = {
         "sampler": draws.sampler,
         "ess": draws.ess,
@@ -47,8 +47,8 @@ def inference_data(
 ) -> "arviz.InferenceData":
     """Return draws and what they belong to as ArviZ's InferenceData.
 
-    The draws are independent, or the last places of as many walkers, and so stand as one chain; how
-    far to trust them is in the attributes of the group `posterior`.
+    The draws are independent, or the last states of as many chains, and so are exported as one
+    chain; their diagnostics are the attributes of the group `posterior`.
 
     Args:
         draws: The posterior's draws, of one observation or of each of m. Many are a dimension
@@ -62,13 +62,13 @@ def inference_data(
         import arviz
 
     many = isinstance(draws, tuple)
-    accounts = [account(each) for each in (draws if many else (draws,))]
+    diagnostics = [diagnostics_of(each) for each in (draws if many else (draws,))]
     names = draws[0].names if many else draws.names
     theta = torch.stack([each.theta for each in draws]) if many else draws.theta
-    facts = accounts[0] | {"inference_library": "lfi"}
+    facts = diagnostics[0] | {"inference_library": "lfi"}
     if many:
-        shared = set.intersection(*map(set, accounts)) - {"r_hat"}
-        facts = {name: [each[name] for each in accounts] for name in sorted(shared)}
+        shared = set.intersection(*map(set, diagnostics)) - {"r_hat"}
+        facts = {name: [each[name] for each in diagnostics] for name in sorted(shared)}
         facts |= {"inference_library": "lfi"}
     dims = {name: ["observation"] for name in (*names, "x")} if many else None
     groups = {}
@@ -76,11 +76,11 @@ def inference_data(
         x = predictive.numpy(force=True)
         groups["posterior_predictive"] = {"x": (np.moveaxis(x, 1, 0) if many else x)[None]}
     data = arviz.from_dict(
-        posterior=columns(theta, names),
+        posterior=columns_by_name(theta, names),
         observed_data={"x": x_obs.numpy(force=True)},
         posterior_attrs=facts,
         dims=dims,
         **groups,
     )
-    data.extend(arviz.from_dict(prior=columns(prior, names)))
+    data.extend(arviz.from_dict(prior=columns_by_name(prior, names)))
     return data

@@ -8,7 +8,7 @@ theta_j from data of the prior predictive. Its log-odds are the log-ratio
 
     log r(theta_j, x) = log p(x | theta_j) / p(x) = b_j + beta_j . s(x),
 
-for any x at once, and the posterior weighs the parameters by it. The sample of p(x) is one and the
+for any x at once, and the posterior weights the parameters by it. The sample of p(x) is one and the
 same for all. An L1 penalty, chosen for each theta by cross-validation, picks the summaries that
 matter there. Simulations are not shared between parameters, as an amortised critic shares them.
 
@@ -144,7 +144,7 @@ def fit_lfire(
 
     Args:
         simulator: A simulator, or a module with `prior` and `simulate`.
-        theta: A grid of parameters, weighed by the prior's density; or how many to draw from it.
+        theta: A grid of parameters, weighted by the prior's density; or how many to draw from it.
         simulations: How many for each theta, and as many of the prior predictive.
         summary: What x is reduced to, (n, *event) to (n, k): the features of the classifiers;
             None for x itself, flattened.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class DiscretePosterior(Described):
-    """A posterior that weighs a finite set of parameters.
+    """A posterior that is a finite set of weighted parameters.
 
     Attributes:
         prior: What the posterior is relative to.
@@ -97,7 +97,7 @@ class DiscretePosterior(Described):
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} weighs a finite set of parameters and has no density: "
+            f"{type(self).__name__} is a finite set of weighted parameters and has no density: "
             "lfi.fit_posterior returns posteriors that have one"
         )
 

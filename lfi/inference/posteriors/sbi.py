@@ -8,7 +8,7 @@ Who needs it: whoever already works with sbi. Nothing else depends on it.
 
 so that `MCMCPosterior`, `VIPosterior`, `run_sbc`, `run_tarp` and the like take it. `from_sbi` reads
 the weight of a trained posterior off its potential, whatever it was trained by: the ratio of NRE,
-the likelihood of NLE, the density of NPE over the prior's. NPE's flow also proposes the candidates.
+the likelihood of NLE, the density of NPE over the prior's. NPE's flow is also the proposal.
 
 sbi is imported where it is used: it is no dependency of lfi.
 """
@@ -54,7 +54,7 @@ class PriorDistribution(Distribution):
 
     @property
     def support(self) -> constraints.Constraint:
-        """The box of the prior, the real line where it has no bounds."""
+        """The support of the prior, coordinate by coordinate."""
         lower, upper = (end.to(torch.float32) for end in (self.prior.lower, self.prior.upper))
         if not (lower.isfinite().any() or upper.isfinite().any()):
             return constraints.independent(constraints.real, 1)
@@ -229,7 +229,7 @@ class SbiPosterior(AmortisedPosterior):
         potential: sbi's log p(theta) + log w(theta, x).
         prior: The prior.
         x_shape: The shape of one simulation's x.
-        flow: sbi's estimator of the posterior density, where there is one: it proposes candidates.
+        flow: sbi's estimator of the posterior density, the proposal of samplers; None for none.
     """
 
     potential: Any
