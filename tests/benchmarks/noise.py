@@ -34,27 +34,29 @@ class Metric:
         return not loss <= self.noise + self.share * abs(before)  # nan is worse
 
 
-# Scores: C2ST of 2,000 draws has a standard error of .01, and seeds of a fit differ by .02 to .03
-# (README, and the second run of the lines at 1,000 simulations). The influenza rows of three
-# seeds differ by as much as stands here, and so do the generators' of five (modes.py).
-# Times: a quarter, on a machine that others use too; more where a figure is of milliseconds.
+# Where the noise comes from. C2ST of 2,000 draws has a standard error of .01, and between seeds of
+# a fit it differs by .02 to .03 (README). Influenza: the largest differences of three seeds of one
+# commit, .003, .05 and .05. Generators: those of five seeds, .015 and .019 (modes.py). Steps of
+# those by hand: .88 to 1.10 on record, of all commits. Kernel ratio and p-values: three seeds; with
+# one seed the samples are the same, and these differ less. Times: a quarter, on a machine that
+# others use too, and a little more where they are of milliseconds.
 METRICS = {
     "C2ST": Metric(0.03),
-    "mean error": Metric(0.06),
+    "mean error": Metric(0.05),
     "sd error": Metric(0.05),
     "modes": Metric(0.0, best=math.inf),
-    "high quality": Metric(0.03, best=math.inf),
+    "high quality": Metric(0.02, best=math.inf),
     "reverse KL": Metric(0.02),
     "fit cpu seconds": Metric(share=0.25),
     "draw cpu seconds": Metric(0.3, share=0.25),
-    "cpu seconds": Metric(0.01, share=0.25),
+    "cpu seconds": Metric(0.005, share=0.25),
     "steps a second": Metric(share=0.25, best=math.inf),
-    "of by hand": Metric(0.08, best=math.inf),
-    "error": Metric(share=0.1),  # the same samples and centres each time: rounding only, and luck
-    "p-value, equal": Metric(0.1, best=0.5),
-    "p-value, shifted": Metric(0.05),
+    "of by hand": Metric(0.15, best=math.inf),
+    "error": Metric(share=0.2),
+    "p-value, equal": Metric(0.15, best=0.5),
+    "p-value, shifted": Metric(0.12),
     "cpu microseconds a simulation": Metric(2.0, share=0.25),
-    "cpu milliseconds": Metric(3.0, share=0.25),
+    "cpu milliseconds": Metric(1.0, share=0.25),
 }
 
 
