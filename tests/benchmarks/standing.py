@@ -57,7 +57,7 @@ from noise import append, report  # noqa: E402
 from posterior_tasks import reference  # noqa: E402
 from simulation import PRIOR, with_rng  # noqa: E402
 from steps import by_hand, by_lfi  # noqa: E402
-from two_samples import PAIRS  # noqa: E402
+from support.two_samples import PAIRS  # noqa: E402
 
 import lfi  # noqa: E402
 
@@ -125,7 +125,7 @@ def simulations_of(task: str, n: int, seed: int) -> object:
 
 def brief_method() -> object:
     """Return a method of a few steps."""
-    return lfi.NeuralRatio(steps=10, width=8, rank=4, depth=None)
+    return lfi.NeuralRatio(settings=lfi.TrainSettings(steps=10), width=8, rank=4, head_layers=None)
 
 
 def posterior_of(simulations: object, seed: int, brief: bool) -> object:
@@ -136,7 +136,7 @@ def posterior_of(simulations: object, seed: int, brief: bool) -> object:
 
 def posterior_in_rounds(task: str, x: Tensor, budget: int, seed: int, brief: bool) -> object:
     """Fit in rounds, as it comes."""
-    chosen = {"method": brief_method(), "scout": brief_method()} if brief else {}
+    chosen = {"method": brief_method(), "preliminary": brief_method()} if brief else {}
     simulator = import_module(f"simulators.{task}")
     return lfi.fit_rounds(simulator, x, budget=budget, seed=seed, progress=False, **chosen)
 
@@ -153,8 +153,8 @@ def told_apart(a: Tensor, b: Tensor) -> float:
 
 def generator_of(data: Tensor, seed: int, brief: bool) -> object:
     """Train the default generator."""
-    regime = lfi.Regime(steps=20) if brief else None
-    return lfi.fit_generator(data, regime=regime, seed=seed, progress=False)
+    settings = lfi.AdversarialSettings(steps=20) if brief else None
+    return lfi.fit_generator(data, settings=settings, seed=seed, progress=False)
 
 
 def generated(generator: object, n: int, seed: int) -> Tensor:
@@ -164,7 +164,7 @@ def generated(generator: object, n: int, seed: int) -> Tensor:
 
 def kernel_log_ratio(p: Tensor, q: Tensor, seed: int) -> Tensor:
     """Fit uLSIF and return the log ratio at q."""
-    return lfi.KernelRatio(loss=lfi.LSIF(), seed=seed).fit(p, q).log_ratio(q)
+    return lfi.KernelRatio(loss=lfi.losses.LSIF()).fit(p, q, seed=seed).log_ratio(q)
 
 
 def mmd_p_value(a: np.ndarray, b: np.ndarray, permutations: int, seed: int) -> float:
