@@ -21,7 +21,7 @@ import torch
 from torch.distributions import Gamma
 
 import lfi
-from lfi.inference import grid
+from lfi.inference import parameter_grid
 
 torch.set_num_threads(1)  # small problems run faster so
 
@@ -164,7 +164,7 @@ learned = lfi.abc_rejection(
     runs, series, discrepancy=lfi.abc.SemiAutomatic(arch1.summaries), quantile=0.01
 )
 cells = (torch.arange(50) + 0.5) / 50
-points = grid(2 * cells - 1, cells)
+points = parameter_grid(2 * cells - 1, cells)
 weights = arch1.log_likelihood(points, series).softmax(0)  # the prior is uniform
 truth = weights @ points
 spread = (weights @ (points - truth).square()).sqrt()
@@ -182,7 +182,9 @@ for name, mean in (("17 summaries", by_hand.mean), ("learned", learned.mean), ("
 # values outweigh the others, and `arch1.weighted_summaries` say more.
 
 # %%
-coarse = grid(*((torch.arange(8) + 0.5) / 8 * width + low for low, width in ((-1, 2), (0, 1))))
+coarse = parameter_grid(
+    *((torch.arange(8) + 0.5) / 8 * width + low for low, width in ((-1, 2), (0, 1)))
+)
 ratios = lfi.fit_lfire(
     arch1,
     coarse,
