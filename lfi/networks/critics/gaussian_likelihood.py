@@ -96,37 +96,7 @@ class NoiseModelCritic(FitsScales):
         count: How many numbers the features are.
     """
 
-    def __init__(
-        self,
-        lower: Sequence[float],
-        upper: Sequence[float],
-        x_shape: Sequence[int],
-        features: nn.Module,
-        *,
-        width: int,
-        layers: int,
-    ) -> None:
-        super().__init__()
-        self.coordinates, self.features = Coordinates(lower, upper), features
-        self.count = size_of(features, x_shape)
-        self.moments = Tower(self.coordinates.size, self.outputs, width=width, layers=layers)
-        self.of_x = Tower(self.count, 1, width=NORMALISER_WIDTH, layers=1)
-        start_small(self.moments, self.of_x)
-
-    @property
-    def outputs(self) -> int:
-        """How many numbers the network of theta gives."""
-        raise NotImplementedError
-
-
-class GaussianLikelihoodCritic(NoiseModelCritic):
-    """log p(theta, x) / p(theta) p(x) where features of x are independent Gaussians given theta.
-
-    Example:
-        >>> critic = GaussianLikelihoodCritic([0.0, 0.0], [1.0, float("inf")], (5,), width=16)
-        >>> critic(torch.rand(3, 2).float(), torch.rand(3, 5).float()).shape
-        torch.Size([3])
-    """
+    default_features: type[nn.Module] = Features
 
     def __init__(
         self,
@@ -148,9 +118,29 @@ class GaussianLikelihoodCritic(NoiseModelCritic):
             layers: Its residual blocks.
             embedding: A network of x, (n, *event) to (n, k), in place of standardised entries.
         """
-        features = Features(x_shape) if embedding is None else embedding
-        super().__init__(lower, upper, x_shape, features, width=width, layers=layers)
+        super().__init__()
         self.spec = spec_of(self, lower, upper, x_shape, embedding, width=width, layers=layers)
+        self.coordinates = Coordinates(lower, upper)
+        self.features = self.default_features(x_shape) if embedding is None else embedding
+        self.count = size_of(self.features, x_shape)
+        self.moments = Tower(self.coordinates.size, self.outputs, width=width, layers=layers)
+        self.of_x = Tower(self.count, 1, width=NORMALISER_WIDTH, layers=1)
+        start_small(self.moments, self.of_x)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network of theta gives."""
+        raise NotImplementedError
+
+
+class GaussianLikelihoodCritic(NoiseModelCritic):
+    """log p(theta, x) / p(theta) p(x) where features of x are independent Gaussians given theta.
+
+    Example:
+        >>> critic = GaussianLikelihoodCritic([0.0, 0.0], [1.0, float("inf")], (5,), width=16)
+        >>> critic(torch.rand(3, 2).float(), torch.rand(3, 5).float()).shape
+        torch.Size([3])
+    """
 
     @property
     def outputs(self) -> int:
@@ -187,6 +177,8 @@ class MixtureDensityCritic(NoiseModelCritic):
         torch.Size([3])
     """
 
+    default_features = ColumnFeatures
+
     def __init__(
         self,
         lower: Sequence[float],
@@ -204,15 +196,15 @@ class MixtureDensityCritic(NoiseModelCritic):
             lower: The parameters' lower bounds, perhaps -inf.
             upper: Their upper bounds.
             x_shape: The shape of one x.
-            width: Of the network of theta.
-            layers: Its residual blocks.
+            width: As in `NoiseModelCritic`.
+            layers: Likewise.
             components: Of the mixture of Gaussians that is the noise.
-            embedding: A network of x, (n, *event) to (n, k), in place of standardised columns.
+            embedding: A network of x in place of the data transform of its columns.
         """
-        features = ColumnFeatures(x_shape) if embedding is None else embedding
-        super().__init__(lower, upper, x_shape, features, width=width, layers=layers)
-        shape = {"width": width, "layers": layers, "components": components}
-        self.spec = spec_of(self, lower, upper, x_shape, embedding, **shape)
+        shape = {"width": width, "layers": layers}
+        super().__init__(lower, upper, x_shape, embedding=embedding, **shape)
+        if self.spec is not None:
+            self.spec["components"] = components
         self.components, d = components, self.count
         rows, columns = torch.tril_indices(d, d, -1)
         place = torch.cat([rows * d + columns, torch.arange(d) * (d + 1)])

@@ -165,7 +165,7 @@ class PairCritic(FitsScales):
             layers: Residual blocks of the embeddings of theta and of x.
             dropout: In all residual blocks, while training.
             embedding: A network of x, (n, *event) to (n, k), in place of standardised entries: for
-                series, sets and images. A method `learn(x)` of it is called with training data.
+                series, sets and images. A method `fit_from_data(x)` of it is called first.
         """
         super().__init__()
         shape = {
