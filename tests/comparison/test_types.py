@@ -123,7 +123,9 @@ def test_a_penalty_is_a_number_not_below_zero_with_a_gradient(penalty):
 
 
 @pytest.mark.parametrize(
-    "piece", {*CRITIC_LOSSES, *GENERATOR_LOSSES, *ESTIMATES, *PENALTIES}, ids=repr
+    "piece",
+    dict.fromkeys([*CRITIC_LOSSES, *GENERATOR_LOSSES, *ESTIMATES, *PENALTIES]),  # in order
+    ids=repr,
 )
 def test_pieces_are_values(piece):
     assert is_dataclass(piece)

@@ -64,7 +64,7 @@ def test_blocks_are_means_of_unbiased_statistics():
     torch.testing.assert_close(Block(3)(KERNEL, x, y), Block()(KERNEL, x, y))  # 3 = isqrt(13)
 
 
-@pytest.mark.parametrize("kernel", [Gaussian(1.0), Laplace(1.0), energy_kernel], ids=str)
+@pytest.mark.parametrize("kernel", [Gaussian(1.0), Laplace(1.0), energy_kernel])
 @pytest.mark.parametrize("estimator", [Unbiased(), Biased(), Block(20)], ids=names)
 def test_tiles_give_the_same_values_and_gradients(kernel, estimator):
     x, y = torch.randn(2, 90, 3), torch.randn(70, 3)

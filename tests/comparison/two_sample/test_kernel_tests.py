@@ -36,7 +36,7 @@ def every_relabelling(n, m):
     return torch.tensor(columns).T
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("n, m", [(3, 4), (2, 2), (4, 2)])
 def test_statistics_are_squared_mmds_and_their_deviation_is_that_of_all_relabellings(kernel, n, m):
     pooled = torch.randn(n + m, 2)
