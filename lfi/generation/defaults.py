@@ -59,12 +59,12 @@ def settings_for(
     settings: AdversarialSettings | None, shape: Shape, comparison: Comparison
 ) -> AdversarialSettings:
     """Return complete settings: those of the user, over those that suit data and comparison."""
-    settings = settings or AdversarialSettings()
-    if is_image(shape):
-        settings = settings.over(IMAGE_SETTINGS)
+    defaults = DEFAULTS
     if comparison == VECTORS:
-        settings = settings.over(VECTOR_SETTINGS)
-    return settings.over(DEFAULTS)
+        defaults = defaults.updated(VECTOR_SETTINGS)
+    if is_image(shape):
+        defaults = defaults.updated(IMAGE_SETTINGS)
+    return defaults.updated(settings)
 
 
 def condition_image_for(shape: Shape, condition: Shape) -> Shape | None:

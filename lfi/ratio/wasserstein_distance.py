@@ -29,6 +29,7 @@ from lfi.networks.standardise import column_scale
 from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.runtime import Described, bar, child, fresh, isolated, torch_rng
 from lfi.training import (
+    CompleteSettings,
     History,
     JoinedBatches,
     Shuffled,
@@ -40,12 +41,7 @@ from lfi.training import (
 )
 
 MIN_ROWS = 50  # of either sample
-DEFAULTS = TrainSettings(
-    steps=500,
-    batch_size=512,
-    learning_rate=5e-3,
-    held_out=0.5,
-)
+DEFAULTS = CompleteSettings(steps=500, batch_size=512, learning_rate=5e-3, held_out=0.5)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,10 +122,10 @@ def wasserstein_distance(
         x.reshape(len(x), -1).double()
         for x in as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
     )
-    settings, seed = DEFAULTS.updated(settings), fresh(seed)
+    complete, seed = DEFAULTS.updated(settings), fresh(seed)
     rng = torch_rng(seed, 0)
     (train_p, test_p), (train_q, test_q) = (
-        tuple(part[0] for part in hold_out((x,), settings.held_out, rng, max_held_out=None))
+        tuple(part[0] for part in hold_out((x,), complete.held_out, rng, max_held_out=None))
         for x in (p, q)
     )
     pooled = torch.cat([train_p, train_q])
@@ -140,16 +136,16 @@ def wasserstein_distance(
         critic = LipschitzCritic(p.shape[1], width=width, layers=layers)
     loss = Wasserstein()
     batches = JoinedBatches(
-        *(Shuffled((x,), size=min(settings.batch_size, len(x)), device=device) for x in sides)
+        *(Shuffled((x,), size=min(complete.batch_size, len(x)), device=device) for x in sides)
     )
-    with bar("training a Wasserstein critic", settings.steps, progress) as advance:
+    with bar("training a Wasserstein critic", complete.steps, progress) as advance:
         history = train_one(
             critic,
             lambda batch, step: loss(critic(batch[0]), critic(batch[1])),
             batches,
-            settings,
+            complete,
             name="critic",
-            optimiser=adamw(settings.learning_rate, betas=(0.5, 0.99)),
+            optimiser=adamw(complete.learning_rate, betas=(0.5, 0.99)),
             schedule=linear_decay(),
             seed=child(seed, 2),
             device=device,

@@ -32,7 +32,11 @@ from lfi.training.stacking import (
     stack as stack,
     stacking_weights as stacking_weights,
 )
-from lfi.training.train_one import TrainSettings as TrainSettings, train_one as train_one
+from lfi.training.train_one import (
+    CompleteSettings as CompleteSettings,
+    TrainSettings as TrainSettings,
+    train_one as train_one,
+)
 from lfi.training.turns import (
     consensus as consensus,
     extragradient as extragradient,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -24,6 +25,7 @@ from lfi.training.schedules import Schedule, one_cycle
 VALIDATIONS = 20  # of one training, spread evenly over its steps
 
 Risk = Callable[[Batch, Step], Tensor]
+Settings = TypeVar("Settings", bound="TrainSettings")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class TrainSettings:
         ValueError: If a value is out of its range.
 
     Example:
-        >>> TrainSettings(steps=100).over(TrainSettings(steps=3_000, clip=5.0))
+        >>> TrainSettings(steps=3_000, clip=5.0).updated(TrainSettings(steps=100))
         TrainSettings(steps=100, clip=5.0)
     """
 
@@ -73,31 +75,36 @@ class TrainSettings:
         inside = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
         return f"{type(self).__name__}({inside})"
 
-    def over(self, defaults: "TrainSettings") -> "TrainSettings":
-        """Return these settings, with those of `defaults` where they are None."""
-        missing = [field.name for field in fields(defaults) if getattr(self, field.name) is None]
-        return replace(self, **{name: getattr(defaults, name) for name in missing})
-
-    def updated(self, settings: "TrainSettings | None") -> "TrainSettings":
+    def updated(self: Settings, settings: "TrainSettings | None") -> Settings:
         """Return these defaults, with what a user's settings say in place of them.
 
         Raises:
             TypeError: If the settings are something else.
         """
         check_instance("settings", settings, TrainSettings, optional=True)
-        return self if settings is None else settings.over(self)
+        if settings is None:
+            return self
+        given = {field.name: getattr(settings, field.name, None) for field in fields(self)}
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
-DEFAULTS = TrainSettings(
-    steps=1_000,
-    batch_size=256,
-    learning_rate=1e-3,
-    weight_decay=1e-2,
-    average=0.99,
-    clip=5.0,
-    patience=VALIDATIONS,
-    held_out=0.1,
-)
+@dataclass(frozen=True, repr=False)
+class CompleteSettings(TrainSettings):
+    """Settings of which none is None: a method's defaults, and what training goes by.
+
+    Example:
+        >>> CompleteSettings(steps=400).updated(TrainSettings(clip=1.0)).learning_rate
+        0.001
+    """
+
+    steps: int = 1_000
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    average: float = 0.99
+    clip: float = 5.0
+    patience: int = VALIDATIONS
+    held_out: float = 0.1
 
 
 def train_one(
@@ -121,8 +128,8 @@ def train_one(
         network: Whose parameters move.
         risk: What is minimised, a scalar of a batch and the step.
         batches: What is drawn from, and held out.
-        settings: How; `DEFAULTS` where they are None. `batch_size` and `held_out` are those of
-            whoever makes the batches.
+        settings: How; those of `CompleteSettings()` where they are None. `batch_size` and
+            `held_out` are those of whoever makes the batches.
         validate: The risk of held-out rows; None trains all steps without validation.
         validations: How many times it is taken, at most.
         name: The risk's column of the history.
@@ -145,7 +152,7 @@ def train_one(
         >>> round(line.weight.item(), 1)
         3.0
     """
-    settings = settings.over(DEFAULTS)
+    settings = CompleteSettings().updated(settings)
     steps = settings.steps
     player = Player(
         name,

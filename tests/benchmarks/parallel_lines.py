@@ -125,9 +125,11 @@ def play(comparison: lfi.Adversarial, moves: str, seeds: int, steps: int, seed: 
     rng = torch.Generator().manual_seed(seed)
     data = parallel_lines.sample(ROWS, rng)
     batches = StackedBatches(*(Shuffled((data,), size=BATCH) for _ in range(seeds)))
-    settings = lfi.AdversarialSettings(
-        steps=steps, critic_steps=1, learning_rate=RATE, critic_learning_rate=1e-3, average=0
-    ).over(DEFAULTS)
+    settings = DEFAULTS.updated(
+        lfi.AdversarialSettings(
+            steps=steps, critic_steps=1, learning_rate=RATE, critic_learning_rate=1e-3, average=0
+        )
+    )
 
     def draw(rng: torch.Generator) -> Tensor:
         return generators(torch.randn(seeds * BATCH, 2, generator=rng))

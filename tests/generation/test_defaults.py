@@ -63,8 +63,8 @@ def test_rates_suit_the_comparison_unless_they_are_given():
     filled = settings_for(own, (2,), VECTORS)
     assert filled.learning_rate == VECTOR_SETTINGS.learning_rate
     assert filled.critic_learning_rate == 0.1
-    assert settings_for(own, (2,), lfi.gans.GAN()) == own.over(DEFAULTS)
-    assert settings_for(None, (1, 8, 8), lfi.gans.GAN()) == IMAGE_SETTINGS.over(DEFAULTS)
+    assert settings_for(own, (2,), lfi.gans.GAN()) == DEFAULTS.updated(own)
+    assert settings_for(None, (1, 8, 8), lfi.gans.GAN()) == DEFAULTS.updated(IMAGE_SETTINGS)
 
 
 def test_a_condition_is_taken_for_an_image_unless_it_is_larger():

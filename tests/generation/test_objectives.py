@@ -27,7 +27,7 @@ from lfi.generation.objectives import (
 from lfi.generation.settings import DEFAULTS, AdversarialSettings
 from lfi.training import Shuffled, Step, fit
 
-SETTINGS = AdversarialSettings(critic_steps=3, critic_learning_rate=2e-3).over(DEFAULTS)
+SETTINGS = DEFAULTS.updated(AdversarialSettings(critic_steps=3, critic_learning_rate=2e-3))
 
 
 class Shift(nn.Module):

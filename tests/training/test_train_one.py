@@ -73,7 +73,7 @@ def test_without_validation_the_weights_are_the_last_ones():
 
 
 def test_settings_fill_what_is_none_and_keep_what_is_zero():
-    found = TrainSettings(average=0.0).over(TrainSettings(average=0.9, steps=7))
+    found = TrainSettings(average=0.9, steps=7).updated(TrainSettings(average=0.0))
     assert (found.average, found.steps) == (0.0, 7)
 
 

@@ -121,7 +121,7 @@ def fit_surrogate(
     adversarial = isinstance(comparison, Adversarial)
     if critic is not None and not adversarial:
         raise ValueError(f"critic: {comparison} compares without one")
-    settings = (settings or AdversarialSettings()).over(SURROGATE_SETTINGS).over(DEFAULTS)
+    settings = DEFAULTS.updated(SURROGATE_SETTINGS).updated(settings)
     steps = settings.steps
     start_steps = 3 * steps if start_steps is None else start_steps
     seed, x = fresh(seed), x.reshape(len(x), -1)

@@ -206,7 +206,7 @@ def critic_stages(
         if max_epochs is not None:
             steps = min(steps, max_epochs * n // rows)
         steps = max(1, round(kind.steps * steps))
-        own = kind.settings.over(replace(settings, steps=steps, batch_size=rows))
+        own = replace(settings, steps=steps, batch_size=rows).updated(kind.settings)
         return CriticStage(kind, own, None if kind.all_pairs else min(method.contrasts, rows - 1))
 
     kinds = KINDS if method.critic is None else (OWN,)

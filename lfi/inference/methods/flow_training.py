@@ -18,16 +18,17 @@ from torch import Tensor, nn
 from lfi.networks import ConditionalFlow
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, torch_rng
-from lfi.training import Batch, History, Shuffled, Step, TrainSettings, train_one
-
-DEFAULTS = TrainSettings(
-    steps=1_500,
-    batch_size=256,
-    learning_rate=3e-3,
-    weight_decay=1e-2,
-    average=0.995,
-    held_out=0.1,
+from lfi.training import (
+    Batch,
+    CompleteSettings,
+    History,
+    Shuffled,
+    Step,
+    TrainSettings,
+    train_one,
 )
+
+DEFAULTS = CompleteSettings(steps=1_500, learning_rate=3e-3, average=0.995)
 MAX_EPOCHS = 100  # passes over the simulations in one stage
 MAX_HELD_OUT = 5_120  # simulations
 LEFT_OUT = "left out: not better"
@@ -47,14 +48,14 @@ class FlowStage:
 
     name: str
     splines_active: bool
-    settings: TrainSettings
+    settings: CompleteSettings
 
 
-def flow_stages(settings: TrainSettings, gaussian_steps: int) -> tuple[FlowStage, ...]:
+def flow_stages(settings: CompleteSettings, gaussian_steps: int) -> tuple[FlowStage, ...]:
     """Return the Gaussian stage, of half batches and three times the rate, and that of splines.
 
     Args:
-        settings: Those of the splines' stage, complete.
+        settings: Those of the splines' stage.
         gaussian_steps: The most steps of the Gaussian stage.
     """
     gaussian = replace(
@@ -105,7 +106,7 @@ class FlowMethod:
         return flow_stages(self.filled, self.gaussian_steps)
 
     @property
-    def filled(self) -> TrainSettings:
+    def filled(self) -> CompleteSettings:
         """The settings of the splines' stage, defaults filled in."""
         return DEFAULTS.updated(self.settings)
 

@@ -13,11 +13,9 @@ from torch import Tensor
 from lfi.networks import Validity
 from lfi.runtime import child, isolated, torch_rng
 from lfi.simulation import Prior
-from lfi.training import Batch, Shuffled, Step, TrainSettings, hold_out, train_one
+from lfi.training import Batch, CompleteSettings, Shuffled, Step, hold_out, train_one
 
-SETTINGS = TrainSettings(
-    steps=1_500, batch_size=256, learning_rate=5e-3, average=0.99, patience=8, held_out=0.2
-)
+SETTINGS = CompleteSettings(steps=1_500, learning_rate=5e-3, patience=8, held_out=0.2)
 VALIDATIONS = 25
 
 

@@ -49,16 +49,10 @@ from lfi.ratio.neural.nested_levels import (
     train_nested,
 )
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
-from lfi.training import TrainSettings
+from lfi.training import CompleteSettings, TrainSettings
 
 MIN_ROWS = 50  # of either sample
-DEFAULTS = TrainSettings(
-    steps=400,
-    batch_size=256,
-    learning_rate=1e-2,
-    weight_decay=1e-2,
-    held_out=0.2,
-)
+DEFAULTS = CompleteSettings(steps=400, learning_rate=1e-2, held_out=0.2)
 
 
 def fit_ratio(
@@ -124,12 +118,12 @@ def fit_ratio(
     check_whole("members", members)
     check_whole("width", width)
     check_whole("layers", layers, minimum=0)
-    settings = DEFAULTS.updated(settings)
+    complete = DEFAULTS.updated(settings)
     samples = as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)
     p, q = (
         FoldedSample.of(
-            x.detach().to(device, torch.float32), members, settings.held_out, torch_rng(seed, 0, i)
+            x.detach().to(device, torch.float32), members, complete.held_out, torch_rng(seed, 0, i)
         )
         for i, x in enumerate(samples)
     )
@@ -139,14 +133,14 @@ def fit_ratio(
             if critic is None
             else CriticCopies(critic, members)
         )
-    total = sum(own.steps for own in level_settings(settings, len(critics.levels)))
+    total = sum(own.steps for own in level_settings(complete, len(critics.levels)))
     with bar("fitting the ratio", total, progress) as advance:
         histories = train_nested(
             critics.to(device),
             p,
             q,
             loss,
-            settings,
+            complete,
             penalties=penalties,
             seed=seed,
             device=device,

@@ -31,11 +31,11 @@ from lfi.networks import NestedCritics
 from lfi.runtime import Advance, child, silent, torch_rng
 from lfi.training import (
     Batch,
+    CompleteSettings,
     History,
     JoinedBatches,
     Shuffled,
     Step,
-    TrainSettings,
     folds,
     stack,
     train_one,
@@ -74,7 +74,7 @@ class FoldedSample:
         return Shuffled((self.train,), (self.held_out,), size=size, device=device)
 
 
-def level_settings(settings: TrainSettings, levels: int) -> list[TrainSettings]:
+def level_settings(settings: CompleteSettings, levels: int) -> list[CompleteSettings]:
     """Return the settings of each level, of which the last has those that are given."""
     steps = [max(1, round(settings.steps * share)) for share in SHARES[: levels - 1]]
     lower = (replace(settings, steps=few, learning_rate=SMOOTH_RATE) for few in steps)
@@ -104,7 +104,7 @@ def train_nested(
     p: FoldedSample,
     q: FoldedSample,
     loss: CriticLoss,
-    settings: TrainSettings,
+    settings: CompleteSettings,
     *,
     penalties: tuple[Penalty, ...] = (),
     seed: int,
@@ -118,7 +118,7 @@ def train_nested(
         p: Samples of p.
         q: Samples of q.
         loss: What each member minimises.
-        settings: Of the last level, complete.
+        settings: Of the last level.
         penalties: What else is asked of each member.
         seed: Of the batches.
         device: Where to train.

@@ -20,7 +20,7 @@ from lfi.networks import Bridges
 from lfi.ratio.telescoping.endpoint_samples import EndpointSamples
 from lfi.ratio.telescoping.waymarks import Waymarks
 from lfi.runtime import Advance, child, silent
-from lfi.training import Batch, History, Step, TrainSettings, train_one
+from lfi.training import Batch, CompleteSettings, History, Step, train_one
 
 SMOOTH = 0.3  # the share of steps before the trunk joins in
 FASTEST, EVEN = 6.0, 13.0  # factors of learning rates: see `train_bridges`
@@ -48,7 +48,7 @@ def train_bridges(
     endpoints: EndpointSamples,
     loss: CriticLoss,
     *,
-    settings: TrainSettings,
+    settings: CompleteSettings,
     seed: int,
     device: str = "cpu",
     advance: Advance = silent,
@@ -64,7 +64,7 @@ def train_bridges(
         waymarks: The way from one end to the other.
         endpoints: Where samples of p and q come from.
         loss: Of every bridge; the mean of its bridges' is minimised.
-        settings: How the trunk trains, complete. The noise of the n coefficients of a quadratic or
+        settings: How the trunk trains. The noise of the n coefficients of a quadratic or
             linear form adds up, so they learn at 13/sqrt(n) times its rate, but no more than 6
             times: being well conditioned they can be fast where they are few.
         seed: Of the batches.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lfi.networks import Whiten, moments
 from lfi.runtime import torch_rng
-from lfi.training import Batch, Batches, JoinedBatches, Shuffled, TrainSettings, hold_out
+from lfi.training import Batch, Batches, CompleteSettings, JoinedBatches, Shuffled, hold_out
 
 MAX_HELD_OUT = 4_096  # rows of either sample
 
@@ -44,7 +44,7 @@ class EndpointSamples:
 def endpoints_of_samples(
     p: Float[Tensor, "n d"],
     q: Float[Tensor, "m d"],
-    settings: TrainSettings,
+    settings: CompleteSettings,
     *,
     seed: int,
     device: str = "cpu",
@@ -75,7 +75,7 @@ def endpoints_of_samples(
 def endpoints_of_pairs(
     pairs: Float[Tensor, "n d"],
     of_x: int,
-    settings: TrainSettings,
+    settings: CompleteSettings,
     *,
     seed: int,
     device: str = "cpu",

@@ -42,10 +42,10 @@ from lfi.ratio.telescoping.endpoint_samples import (
 from lfi.ratio.telescoping.waymarks import Waymarks, even_coefficients, respaced
 from lfi.ratio.types import Ratio
 from lfi.runtime import bar, child, fresh, isolated
-from lfi.training import TrainSettings
+from lfi.training import CompleteSettings, TrainSettings
 
 MIN_ROWS = 100  # of either sample
-DEFAULTS = TrainSettings(
+DEFAULTS = CompleteSettings(
     steps=3_000,
     batch_size=512,
     learning_rate=3e-3,
@@ -222,7 +222,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         self,
         endpoints: EndpointSamples,
         shape: tuple[int, ...],
-        settings: TrainSettings,
+        settings: CompleteSettings,
         seed: int,
         device: str,
         progress: bool,
@@ -232,7 +232,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         pilot = 0 if coefficients is not None else max(min(steps, MIN_PILOT_STEPS), steps // 10)
         with bar("fitting the bridges", pilot + steps, progress) as advance:
 
-            def train(coefficients: Tensor, settings: TrainSettings, key: int) -> Trained:
+            def train(coefficients: Tensor, settings: CompleteSettings, key: int) -> Trained:
                 return train_bridges(
                     self._network(
                         len(endpoints.moments_p[0]), len(coefficients) - 1, child(seed, key, 0)
@@ -272,7 +272,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         with isolated(seed):
             return Bridges(size, bridges, width=self.width, layers=self.layers, quadratic=quadratic)
 
-    def _check(self) -> TrainSettings:
+    def _check(self) -> CompleteSettings:
         """Check the constructor's arguments, and return the settings with their defaults."""
         check_loss(self.loss)
         if self.bridges is not None and self.coefficients is not None:

@@ -171,7 +171,7 @@ def test_a_generator_trains_by_it():
             critic,
             generator.draw,
             comparison,
-            settings=AdversarialSettings(critic_steps=1).over(DEFAULTS),
+            settings=DEFAULTS.updated(AdversarialSettings(critic_steps=1)),
         )
         fit(players, Shuffled((x, 0 * x), size=200), steps=60, seed=1)
         shifts.append(generator.shift.item())

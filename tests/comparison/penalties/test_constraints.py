@@ -321,7 +321,7 @@ def test_a_duel_holds_the_critic_from_the_beginning(constraint):
         critic,
         generator.draw,
         comparison,
-        settings=AdversarialSettings(critic_steps=2, critic_learning_rate=2e-3).over(DEFAULTS),
+        settings=DEFAULTS.updated(AdversarialSettings(critic_steps=2, critic_learning_rate=2e-3)),
     )
 
     def held(model):
@@ -347,5 +347,5 @@ def test_a_duel_refuses_a_critic_that_cannot_be_held():
             critic,
             generator.draw,
             comparison,
-            settings=AdversarialSettings(critic_steps=1).over(DEFAULTS),
+            settings=DEFAULTS.updated(AdversarialSettings(critic_steps=1)),
         )
