@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -100,49 +101,49 @@ class CriticKind:
     all_pairs: bool = True
 
 
-def _pairs(
-    method: CriticDesign, bounds: Bounds, x_shape: Sequence[int], **shape: object
-) -> nn.Module:
-    shape = {"width": method.width // 2, "layers": 1} | shape
-    return PairCritic(*bounds, x_shape, embedding=copy.deepcopy(method.embedding), **shape)
+def _builder(kind: type[nn.Module], shape: Callable[[CriticDesign], dict[str, Any]]) -> Build:
+    def build(method: CriticDesign, bounds: Bounds, x_shape: Sequence[int]) -> nn.Module:
+        embedding = copy.deepcopy(method.embedding)
+        return kind(*bounds, x_shape, embedding=embedding, **shape(method))
+
+    return build
 
 
 def _noise_model(kind: type[nn.Module]) -> Build:
-    def build(method: CriticDesign, bounds: Bounds, x_shape: Sequence[int]) -> nn.Module:
-        return kind(
-            *bounds,
-            x_shape,
-            width=method.width,
-            layers=method.layers,
-            embedding=copy.deepcopy(method.embedding),
-        )
-
-    return build
+    return _builder(kind, lambda method: {"width": method.width, "layers": method.layers})
 
 
 KINDS = (
     CriticKind(
         "exponential family",
-        _pairs,
+        _builder(PairCritic, lambda method: {"width": method.width // 2, "layers": 1}),
         wanted=lambda method, size: True,
         settings=TrainSettings(learning_rate=0.05, weight_decay=1e-3),  # it has few weights
         steps=0.5,
     ),
     CriticKind(
         "bilinear",
-        lambda method, *places: _pairs(
-            method,
-            *places,
-            width=method.width,
-            layers=method.layers,
-            rank=method.rank,
-            dropout=method.dropout,
+        _builder(
+            PairCritic,
+            lambda method: {
+                "width": method.width,
+                "layers": method.layers,
+                "rank": method.rank,
+                "dropout": method.dropout,
+            },
         ),
         wanted=lambda method, size: bool(method.rank),
     ),
     CriticKind(
         "MLP",
-        lambda method, *places: _pairs(method, *places, head_layers=method.head_layers),
+        _builder(
+            PairCritic,
+            lambda method: {
+                "width": method.width // 2,
+                "layers": 1,
+                "head_layers": method.head_layers,
+            },
+        ),
         wanted=lambda method, size: method.head_layers is not None,
         half_batch=True,
         all_pairs=False,

@@ -119,7 +119,8 @@ class NoiseModelCritic(FitsScales):
             embedding: A network of x, (n, *event) to (n, k), in place of standardised entries.
         """
         super().__init__()
-        self.spec = spec_of(self, lower, upper, x_shape, embedding, width=width, layers=layers)
+        shape = {"width": width, "layers": layers}
+        self.spec = spec_of(self, lower, upper, x_shape, embedding, shape)
         self.coordinates = Coordinates(lower, upper)
         self.features = self.default_features(x_shape) if embedding is None else embedding
         self.count = size_of(self.features, x_shape)

@@ -31,7 +31,7 @@ References:
     a batch by inner products)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -175,7 +175,7 @@ class PairCritic(FitsScales):
             "layers": layers,
             "dropout": dropout,
         }
-        self.spec = spec_of(self, lower, upper, x_shape, embedding, **shape)
+        self.spec = spec_of(self, lower, upper, x_shape, embedding, shape)
         self.coordinates = Coordinates(lower, upper)
         self.features = Features(x_shape) if embedding is None else embedding
         theta_dim, x_dim = self.coordinates.size, size_of(self.features, x_shape)
@@ -243,13 +243,13 @@ def spec_of(
     upper: Sequence[float],
     x_shape: Sequence[int],
     embedding: nn.Module | None,
-    **shape: object,
+    shape: Mapping[str, object],
 ) -> dict[str, Any] | None:
     """Return the arguments of a critic as plain values, or None with an embedding of your own."""
     if embedding is not None:
         return None
     places = {"lower": list(lower), "upper": list(upper), "x_shape": list(x_shape)}
-    return {"kind": type(critic).__name__} | places | shape
+    return {"kind": type(critic).__name__} | places | dict(shape)
 
 
 def size_of(features: nn.Module, x_shape: Sequence[int]) -> int:
