@@ -9,6 +9,7 @@ from lfi.runtime.files import (
     read as read,
     replace_file as replace_file,
     restore_saved as restore_saved,
+    stripped as stripped,
     write as write,
 )
 from lfi.runtime.progress import (

@@ -54,9 +54,7 @@ class Contents:
 
     def part(self, kind: str, spec: dict[str, Any], prefix: str = "") -> "Contents":
         """Return the contents of an object inside this one, whose tensors begin with a prefix."""
-        n = len(prefix)
-        tensors = {name[n:]: t for name, t in self.tensors.items() if name.startswith(prefix)}
-        return replace(self, kind=kind, spec=spec, tensors=tensors)
+        return replace(self, kind=kind, spec=spec, tensors=stripped(prefix, self.tensors))
 
 
 KINDS: dict[str, type["Saved"]] = {}  # what can be saved, by name; classes enter when defined
@@ -68,8 +66,8 @@ class Saved(ABC):
     A subclass has `_spec` and `_restore`; its name is the kind of file.
     """
 
-    def __init_subclass__(cls, **options: object) -> None:
-        super().__init_subclass__(**options)
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         KINDS[cls.__name__] = cls
 
     def save(self, path: str | Path) -> None:
@@ -177,6 +175,11 @@ def read(path: str | Path) -> Contents:
     return Contents(kind, spec, tensors)
 
 
+def stripped(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, under the rest of their names."""
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+
+
 def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
     """Return a module's state with `prefix.` before every name, to share a file with others."""
     return {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
@@ -188,11 +191,8 @@ def load_prefixed(prefix: str, module: nn.Module, tensors: Mapping[str, Tensor])
     Raises:
         ValueError: If the tensors do not fit the module.
     """
-    start = len(prefix) + 1
-    state = {name[start:]: t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(stripped(f"{prefix}.", tensors))
     except RuntimeError as error:
-        raise ValueError(
-            f"the file's tensors do not fit {type(module).__name__}: {error}"
-        ) from error
+        name = type(module).__name__
+        raise ValueError(f"the file's tensors do not fit {name}: {error}") from error

@@ -79,19 +79,15 @@ def isolated(seed: int) -> Iterator[None]:
     initialisation of networks and `torch.distributions`. Other threads wait for their turn.
     """
     with _one_at_a_time:
-        yield from _seeded(seed)
-
-
-def _seeded(seed: int) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()
-    state = torch.default_generator.get_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-    try:
-        reseed(seed)
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.default_generator.set_state(state)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)
+        python, numpy = random.getstate(), np.random.get_state()
+        state = torch.default_generator.get_state()
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+        try:
+            reseed(seed)
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            torch.default_generator.set_state(state)
+            if cuda is not None:
+                torch.cuda.set_rng_state_all(cuda)

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from lfi.numerics.arrays import Batch
+from lfi.runtime import stripped
 
 MAX_HELD_OUT = 10_000  # rows: more do not validate better
 
@@ -29,6 +30,30 @@ class Batches(Protocol):
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next batch."""
         ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """Batches whose place in the epoch a checkpoint can keep."""
+
+    def position_of(self) -> dict[str, Tensor]:
+        """Return where in the epoch they stand."""
+        ...
+
+    def go_to(self, position: dict[str, Tensor]) -> None:
+        """Go to where others stood."""
+        ...
+
+
+def resumable(batches: Batches) -> Resumable:
+    """Return batches that tell where they stand.
+
+    Raises:
+        TypeError: If they cannot.
+    """
+    if not isinstance(batches, Resumable):
+        raise TypeError(f"batches: {type(batches).__name__} has no `position_of` to keep")
+    return batches
 
 
 class Shuffled:
@@ -55,10 +80,13 @@ class Shuffled:
         n = rows.pop()
         if not 1 <= size <= n:
             raise ValueError(f"size: a batch of {size} cannot be drawn from {n} rows")
-        self.train = tuple(tensor.to(device) for tensor in train)
-        self.held_out = held_out and tuple(tensor.to(device) for tensor in held_out)
-        self.size, self.rows, self.device = size, n, device
-        self.order, self.position = torch.empty(0, dtype=torch.long), n
+        self.train: Batch = tuple(tensor.to(device) for tensor in train)
+        self.held_out: Batch | None = held_out and tuple(t.to(device) for t in held_out)
+        self.size: int = size
+        self.rows: int = n
+        self.device: str = device
+        self.order: Int[Tensor, " n"] = torch.empty(0, dtype=torch.long)
+        self.position: int = n
 
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next `size` rows of every tensor."""
@@ -78,7 +106,27 @@ class Shuffled:
         self.order, self.position = position["order"].to(self.device), int(position["position"])
 
 
-class JoinedBatches:
+class _Several:
+    """Batches of several sources, each of which keeps its place."""
+
+    def __init__(self, *sources: Batches) -> None:
+        self.sources = sources
+
+    def position_of(self) -> dict[str, Tensor]:
+        """Return where the sources stand, for a checkpoint."""
+        return {
+            f"{i}.{name}": tensor
+            for i, source in enumerate(self.sources)
+            for name, tensor in resumable(source).position_of().items()
+        }
+
+    def go_to(self, position: dict[str, Tensor]) -> None:
+        """Let every source go to where it stood."""
+        for i, source in enumerate(self.sources):
+            resumable(source).go_to(stripped(f"{i}.", position))
+
+
+class JoinedBatches(_Several):
     """Batches of several sources joined, each at its own pace: samples of unequal sizes.
 
     Attributes:
@@ -91,24 +139,17 @@ class JoinedBatches:
     """
 
     def __init__(self, *sources: Batches) -> None:
-        self.sources = sources
-        parts = [source.held_out for source in sources]
-        self.held_out = None if None in parts else tuple(t for part in parts for t in part)
+        super().__init__(*sources)
+        parts = [source.held_out for source in sources if source.held_out is not None]
+        whole = len(parts) == len(sources)
+        self.held_out: Batch | None = tuple(t for part in parts for t in part) if whole else None
 
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next batch of every source, joined."""
         return tuple(tensor for source in self.sources for tensor in source.draw(rng))
 
-    def position_of(self) -> dict[str, Tensor]:
-        """Return where the sources stand, for a checkpoint."""
-        return _positions(self.sources)
 
-    def go_to(self, position: dict[str, Tensor]) -> None:
-        """Let every source go to where it stood."""
-        _go_to(self.sources, position)
-
-
-class StackedBatches:
+class StackedBatches(_Several):
     """Rows of several sources in one batch, for members of a stack that each have their own rows.
 
     Attributes:
@@ -122,7 +163,8 @@ class StackedBatches:
     """
 
     def __init__(self, *sources: Batches) -> None:
-        self.sources, self.held_out = sources, sources[0].held_out
+        super().__init__(*sources)
+        self.held_out: Batch | None = sources[0].held_out
 
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next batch of every source, the first one's rows first."""
@@ -130,28 +172,6 @@ class StackedBatches:
             return self.sources[0].draw(rng)
         parts = zip(*(source.draw(rng) for source in self.sources), strict=True)
         return tuple(torch.cat(tensors) for tensors in parts)
-
-    def position_of(self) -> dict[str, Tensor]:
-        """Return where the sources stand, for a checkpoint."""
-        return _positions(self.sources)
-
-    def go_to(self, position: dict[str, Tensor]) -> None:
-        """Let every source go to where it stood."""
-        _go_to(self.sources, position)
-
-
-def _positions(sources: tuple[Batches, ...]) -> dict[str, Tensor]:
-    return {
-        f"{i}.{name}": tensor
-        for i, source in enumerate(sources)
-        for name, tensor in source.position_of().items()
-    }
-
-
-def _go_to(sources: tuple[Batches, ...], position: dict[str, Tensor]) -> None:
-    for i, source in enumerate(sources):
-        start = f"{i}."
-        source.go_to({n[len(start) :]: t for n, t in position.items() if n.startswith(start)})
 
 
 @dataclass(frozen=True, eq=False)

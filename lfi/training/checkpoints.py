@@ -14,9 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lfi.runtime import load_prefixed, prefixed, read, write
-from lfi.runtime.seeds import fresh
-from lfi.training.batches import Batches
+from lfi.runtime import fresh, load_prefixed, prefixed, read, stripped, write
+from lfi.training.batches import Batches, resumable
 from lfi.training.history import Recorder
 from lfi.training.players import Move
 
@@ -61,28 +60,16 @@ class Checkpoint:
 
 @dataclass
 class State:
-    """What the loop remembers from one step to the next, besides the players.
-
-    Attributes:
-        record: The history so far.
-        done: How many steps.
-        latest: The latest values of the history's columns.
-        best: The lowest validated value.
-        best_step: Its step.
-        best_states: The modules' weights then.
-        bad: Validations since.
-        stopped: Why training ends before its last step, or nothing.
-        seconds: How long it has taken.
-    """
+    """What the loop remembers from one step to the next, besides the players."""
 
     record: Recorder
     done: int = 0
     latest: dict[str, float] = field(default_factory=dict)
-    best: float = math.inf
+    best: float = math.inf  # the lowest validated value
     best_step: int | None = None
     best_states: list[dict[str, Tensor]] | None = None
-    bad: int = 0
-    stopped: str = ""
+    bad: int = 0  # validations since
+    stopped: str = ""  # why training ends before its last step
     seconds: float = 0.0
 
 
@@ -103,10 +90,8 @@ def save_checkpoint(
     Raises:
         TypeError: If the batches cannot tell where they stand.
     """
-    if not hasattr(batches, "position_of"):
-        raise TypeError(f"batches: {type(batches).__name__} has no `position_of` to keep")
-    tensors = {"rng": rng.get_state()}
-    tensors |= {f"batches.{name}": tensor for name, tensor in batches.position_of().items()}
+    position = resumable(batches).position_of()
+    tensors = {"rng": rng.get_state()} | {f"batches.{k}": value for k, value in position.items()}
     optimisers = []
     for i, move in enumerate(moves):
         tensors |= prefixed(f"module.{i}", move.player.module)
@@ -161,7 +146,7 @@ def load_checkpoint(
     }
     state.record.open = {name: list(values) for name, values in spec["open"].items()}
     rng.set_state(tensors["rng"])
-    batches.go_to(_below("batches.", tensors))
+    resumable(batches).go_to(stripped("batches.", tensors))
     for i, move in enumerate(moves):
         load_prefixed(f"module.{i}", move.player.module, tensors)
         if move.average is not None:
@@ -170,14 +155,10 @@ def load_checkpoint(
         kept: dict[int, dict[str, Any]] = {
             int(k): dict(values) for k, values in spec["optimisers"][i].items()
         }
-        for name, tensor in _below(f"optimiser.{i}.", tensors).items():
+        for name, tensor in stripped(f"optimiser.{i}.", tensors).items():
             k, _, key = name.partition(".")
             kept.setdefault(int(k), {})[key] = tensor
         groups = move.optimiser.state_dict()["param_groups"]
         move.optimiser.load_state_dict({"state": kept, "param_groups": groups})
     if state.best_step is not None:
-        state.best_states = [_below(f"best.{i}.", tensors) for i in range(len(moves))]
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
+        state.best_states = [stripped(f"best.{i}.", tensors) for i in range(len(moves))]

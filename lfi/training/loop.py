@@ -48,10 +48,10 @@ class Monitor:
 @torch.no_grad()
 def _validate(monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: int) -> float:
     """Measure with the averaged weights in place, and put the players' own back."""
-    own = [copy.deepcopy(m.player.module.state_dict()) for m in moves if m.average is not None]
-    averaged = [m for m in moves if m.average is not None]
-    for move in averaged:
-        move.player.module.load_state_dict(move.average.state_dict())
+    averaged = [(m.player.module, m.average) for m in moves if m.average is not None]
+    own = [copy.deepcopy(module.state_dict()) for module, _ in averaged]
+    for module, average in averaged:
+        module.load_state_dict(average.state_dict())
     for move in moves:
         move.player.module.eval()
     try:
@@ -60,8 +60,8 @@ def _validate(monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: in
             monitor.watch(done)
         return value
     finally:
-        for move, state in zip(averaged, own, strict=True):
-            move.player.module.load_state_dict(state)
+        for (module, _), state in zip(averaged, own, strict=True):
+            module.load_state_dict(state)
         for move in moves:
             move.player.module.train()
 
@@ -121,8 +121,8 @@ def fit(
         raise ValueError("players: nobody plays")
     if monitor is not None and batches.held_out is None:
         raise ValueError("monitor: the batches hold nothing out to validate on")
-    resumed = checkpoint is not None and checkpoint.exists
-    seed = checkpoint.seed(seed) if resumed else fresh(seed)
+    resumed = checkpoint if checkpoint is not None and checkpoint.exists else None
+    seed = fresh(seed) if resumed is None else resumed.seed(seed)
     rng = torch_rng(seed)
     for player in players:
         player.module.to(device).train()
@@ -130,8 +130,8 @@ def fit(
     for move in moves:
         move.freeze()
     state = State(Recorder(max(1, steps // POINTS)))
-    if resumed:
-        load_checkpoint(checkpoint, state, moves, batches, rng, steps)
+    if resumed is not None:
+        load_checkpoint(resumed, state, moves, batches, rng, steps)
     begin = time.monotonic() - state.seconds
     try:
         while state.done < steps and not state.stopped:
@@ -142,8 +142,9 @@ def fit(
             state.done = done = index + 1
             if done % state.record.every == 0 or done == steps:
                 state.latest |= state.record.close(done)
-            if monitor is not None and (done % monitor.every == 0 or done == steps):
-                _note(monitor, _validate(monitor, moves, batches.held_out, done), state, moves)
+            held_out = batches.held_out
+            if monitor and held_out and (done % monitor.every == 0 or done == steps):
+                _note(monitor, _validate(monitor, moves, held_out, done), state, moves)
             for callback in callbacks:
                 callback(done, state.latest)
             state.seconds = time.monotonic() - begin

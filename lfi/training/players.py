@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW, Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lfi.training.batches import Batch
 
@@ -97,9 +98,8 @@ class Move:
         self.average = copy.deepcopy(player.module) if player.ema is not None else None
         self.moves = 0
         # lists, as walking through a module takes a tenth of a small network's step
-        self._now = list(player.module.parameters()), list(player.module.buffers())
-        if self.average is not None:
-            self._mean = list(self.average.parameters()), list(self.average.buffers())
+        self._now = _weights(player.module)
+        self._mean = self._now if self.average is None else _weights(self.average)
 
     def freeze(self, frozen: bool = True) -> None:
         """Let no gradient reach the parameters, or let it again."""
@@ -143,8 +143,8 @@ class Move:
         """Move the parameters along the gradient just computed."""
         self.advance()
         self.moves += 1
-        if self.average is not None:
-            self.update_average()
+        if self.player.ema is not None:
+            self.update_average(self.player.ema)
 
     def advance(self) -> None:
         """Take the optimiser's step, which `apply` counts and averages."""
@@ -155,10 +155,10 @@ class Move:
             self.player.project(self.player.module)
 
     @torch.no_grad()
-    def update_average(self) -> None:
+    def update_average(self, decay: float) -> None:
         """Let the averaged weights follow, quickly at first and slowly later."""
-        decay = min(self.player.ema, self.moves / (self.moves + 10))
-        torch._foreach_lerp_(self._mean[0], self._now[0], 1 - decay)
+        decay = min(decay, self.moves / (self.moves + 10))
+        get_ema_multi_avg_fn(decay)(self._mean[0], self._now[0], self.moves)
         for mean, now in zip(self._mean[1], self._now[1], strict=True):
             mean.copy_(now)
 
@@ -166,6 +166,10 @@ class Move:
     def current(self) -> nn.Module:
         """The module to validate: the averaged one where there is one."""
         return self.player.module if self.average is None else self.average
+
+
+def _weights(module: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    return list(module.parameters()), list(module.buffers())
 
 
 Turn = Callable[[Sequence[Move], Callable[[], Batch], Step], None]

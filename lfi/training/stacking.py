@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.numerics.simplex import minimise_on_simplex
+from lfi.numerics.simplex import Derivatives, minimise_on_simplex
 
 GAP = 1e-9  # nats that other weights may do better
 
@@ -51,8 +51,8 @@ def minimise_in_bounds(
             (slope,) = torch.autograd.grad(value, weights)
         return float(value.detach()), slope.numpy()
 
-    start = np.asarray(start, dtype=np.float64)
-    found = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    begin = np.asarray(start, dtype=np.float64)
+    found = minimize(value_and_slope, begin, jac=True, method="L-BFGS-B", bounds=bounds)
     return torch.from_numpy(found.x)
 
 
@@ -94,11 +94,11 @@ def stack(h_p: Float[Tensor, "k n"], h_q: Float[Tensor, "k m"]) -> Float[Tensor,
     k = len(h_p)
     sides = [(-1.0, h_p.double()), (1.0, h_q.double())]
 
-    def derivatives(w: Float[Tensor, " k"]) -> tuple[Float[Tensor, " k"], Float[Tensor, "k k"]]:
+    def derivatives(w: Float[Tensor, " k"]) -> Derivatives:
         wrong = [(sign, h, torch.sigmoid(sign * (w @ h))) for sign, h in sides]
-        gradient = sum(sign * (h * s).mean(1) for sign, h, s in wrong)
-        hessian = sum((h * s * (1 - s)) @ h.T / h.shape[1] for _, h, s in wrong)
-        return gradient, hessian
+        gradients = [sign * (h * s).mean(1) for sign, h, s in wrong]
+        hessians = [(h * s * (1 - s)) @ h.T / h.shape[1] for _, h, s in wrong]
+        return torch.stack(gradients).sum(0), torch.stack(hessians).sum(0)
 
     start = torch.full((k,), 1 / k, dtype=torch.float64)
     return minimise_on_simplex(derivatives, start, tolerance=GAP).to(h_p)

@@ -52,7 +52,8 @@ def extragradient(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) 
         move.gradient(batch, step)
     with torch.no_grad():
         for move, parameters in zip(moves, stood, strict=True):
-            torch._foreach_copy_(move.parameters, parameters)
+            for parameter, kept in zip(move.parameters, parameters, strict=True):
+                parameter.copy_(kept)
     for move in moves:
         move.apply()
 
@@ -81,7 +82,8 @@ def consensus(weight: float) -> Turn:
             )
             for move in moves
         ]
-        half = sum(gradient.square().sum() for gradients in own for gradient in gradients) / 2
+        squares = [gradient.square().sum() for gradients in own for gradient in gradients]
+        half = torch.stack(squares).sum() / 2
         everyone = [parameter for move in moves for parameter in move.parameters]
         if half.requires_grad:
             pulls = iter(torch.autograd.grad(half, everyone, materialize_grads=True))

@@ -5,11 +5,11 @@ import torch
 from lfi.inference.methods.flow_training import FlowStage, maximise_likelihood
 from lfi.networks import ConditionalFlow
 from lfi.runtime import isolated
-from lfi.training import TrainSettings
+from lfi.training import CompleteSettings
 
 
 def stage(name, steps, batch_size, learning_rate):
-    settings = TrainSettings(
+    settings = CompleteSettings(
         steps=steps, batch_size=batch_size, learning_rate=learning_rate, average=0.995
     )
     return FlowStage(name, name == "splines", settings)

@@ -13,14 +13,14 @@ from lfi.ratio.neural.nested_levels import (
     mean_risk,
     train_nested,
 )
-from lfi.training import Step, TrainSettings
+from lfi.training import CompleteSettings, Step
 from lfi.training.batches import MAX_HELD_OUT
 
 STEP = Step(0, torch.Generator(), lambda name, value: None)
 
 
 def settings(steps=20):
-    return TrainSettings(steps, 32, 1e-2, 0.0, average=0.98)
+    return CompleteSettings(steps, 32, 1e-2, 0.0, average=0.98)
 
 
 def folds(n=103, members=5, share=0.2):

@@ -11,14 +11,16 @@ from lfi.networks import Bridges
 from lfi.ratio.telescoping.bridge_training import EVEN, FASTEST, train_bridges
 from lfi.ratio.telescoping.endpoint_samples import endpoints_of_samples
 from lfi.ratio.telescoping.waymarks import Waymarks
-from lfi.training import TrainSettings
+from lfi.training import CompleteSettings
 
 ONE = Waymarks(torch.tensor([0.0, 1.0], dtype=torch.float32))
 TWO = Waymarks(torch.tensor([0.0, 0.7, 1.0], dtype=torch.float32))
 
 
 def settings(steps, learning_rate):
-    return TrainSettings(steps, 256, learning_rate, weight_decay=0.0, average=0.998, held_out=0.2)
+    return CompleteSettings(
+        steps, 256, learning_rate, weight_decay=0.0, average=0.998, held_out=0.2
+    )
 
 
 def trained(network, waymarks, both, loss, steps, learning_rate):

@@ -8,11 +8,11 @@ from lfi.ratio.telescoping.endpoint_samples import (
     endpoints_of_pairs,
     endpoints_of_samples,
 )
-from lfi.training import Shuffled, TrainSettings
+from lfi.training import CompleteSettings, Shuffled
 
 
 def settings(batch_size=32):
-    return {"settings": TrainSettings(batch_size=batch_size, held_out=0.1), "seed": 1}
+    return {"settings": CompleteSettings(batch_size=batch_size, held_out=0.1), "seed": 1}
 
 
 F32 = {"atol": 1e-4, "rtol": 1e-4}  # float32, a thousand roundings
