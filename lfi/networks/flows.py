@@ -23,106 +23,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from zuko.transforms import MonotonicRQSTransform
 
+from lfi.networks.conditional_gaussian import ConditionalGaussian, zero
 from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk
 
 BOUND = 6.0  # standard deviations: beyond them splines are the identity
-DENSE = 32  # entries up to which all of B depends on the condition
-LARGEST = 10.0  # of the log scales that the network adds
-RIDGES = [10.0**k for k in range(-8, 2)]  # of the regression that training starts from, per row
-
-
-def zero(layer: nn.Linear) -> nn.Linear:
-    """Return the layer with weights and bias of zero, in place."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-def regression(
-    x: Float[Tensor, "n d"], y: Float[Tensor, "n size"]
-) -> tuple[Float[Tensor, "d size"], Float[Tensor, " size"], Float[Tensor, "n size"]]:
-    """Return coefficients, intercept and leave-one-out residuals of a ridge regression.
-
-    The ridge is the one whose residuals, each of a row that was left out, are smallest: the
-    product over the columns of y of their mean squares.
-
-    Example:
-        >>> x = torch.arange(5.0)[:, None]
-        >>> coefficients, intercept, _ = regression(x, 2 * x + 1)
-        >>> round(coefficients.item(), 3), round(intercept.item(), 3)
-        (2.0, 1.0)
-    """
-    n, centre, level = len(x), x.mean(0), y.mean(0)
-    left, values, right = torch.linalg.svd(x - centre, full_matrices=False)
-    part, best = left.T @ (y - level), math.inf
-    for ridge in RIDGES:
-        kept = values.square() / (values.square() + ridge * n)
-        leverage = left.square() @ kept + 1 / n
-        residuals = (y - level - left @ (kept[:, None] * part)) / (1 - leverage)[:, None]
-        score = float(residuals.square().mean(0).clamp_min(1e-30).log().sum())
-        if score < best:
-            inverse = kept / values.clamp_min(1e-30)
-            best, found = score, (right.T @ (inverse[:, None] * part), residuals)
-    coefficients, residuals = found
-    return coefficients, level - centre @ coefficients, residuals
-
-
-class Whitening(nn.Module):
-    """v = B(condition) (y - m(condition)): a Gaussian with a mean and covariance by networks."""
-
-    def __init__(self, size: int, condition: int, width: int) -> None:
-        super().__init__()
-        self.size = size
-        self.linear = linear(condition, size)
-        self.root = nn.Parameter(torch.eye(size, dtype=torch.float32))
-        self.mean, self.log_scale = zero(linear(width, size)), zero(linear(width, size))
-        rows, columns = torch.tril_indices(size, size, -1)
-        self.register_buffer("place", rows * size + columns, persistent=False)
-        self.mix = zero(linear(width, len(self.place))) if 1 < size <= DENSE else None
-
-    def fit_from_data(
-        self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
-    ) -> None:
-        """Start from the linear regression of y on the condition, and its residuals."""
-        coefficients, intercept, residuals = regression(condition.double(), y.double())
-        covariance = residuals.T @ residuals / len(y)
-        covariance = covariance + torch.diag(1e-10 * y.double().var(0, correction=0) + 1e-30)
-        with torch.no_grad():
-            self.linear.weight.copy_(coefficients.T)
-            self.linear.bias.copy_(intercept)
-            self.root.copy_(torch.linalg.inv(torch.linalg.cholesky(covariance)))
-
-    def parts(
-        self, condition: Float[Tensor, "n condition"], context: Float[Tensor, "n width"]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return m, the log scales added, the unit lower triangle applied last, and log |B|."""
-        mean = self.linear(condition) + self.mean(context)
-        log_scale = LARGEST * torch.tanh(self.log_scale(context) / LARGEST)
-        diagonal = self.root.diagonal()
-        if self.mix is None:
-            triangle = torch.eye(self.size, dtype=mean.dtype, device=mean.device)[None]
-        else:
-            flat = mean.new_zeros(len(mean), self.size**2)
-            flat = flat.scatter(1, self.place.expand(len(mean), -1), self.mix(context))
-            triangle = flat.view(-1, self.size, self.size) + torch.eye(self.size).to(mean)
-        return mean, log_scale, triangle, log_scale.sum(1) + diagonal.abs().log().sum()
-
-    def forward(
-        self, y: Float[Tensor, "n size"], condition: Tensor, context: Tensor
-    ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
-        """Return v and log |dv/dy|."""
-        mean, log_scale, triangle, log_det = self.parts(condition, context)
-        v = ((y - mean) @ self.root.tril().T) * log_scale.exp()
-        return (triangle @ v[..., None]).squeeze(-1), log_det
-
-    def inverse(
-        self, v: Float[Tensor, "n size"], condition: Tensor, context: Tensor
-    ) -> Float[Tensor, "n size"]:
-        """Return y."""
-        mean, log_scale, triangle, _ = self.parts(condition, context)
-        v = torch.linalg.solve_triangular(triangle, v[..., None], upper=False).squeeze(-1)
-        v = v * (-log_scale).exp()
-        return torch.linalg.solve_triangular(self.root.tril(), v.T, upper=False).T + mean
 
 
 class SplineCoupling(nn.Module):
@@ -197,7 +101,7 @@ class ConditionalFlow(nn.Module):
         }
         self.size, self.condition = size, condition
         self.first, self.rest = linear(condition, width), trunk(width, layers, width)
-        self.whitening = Whitening(size, condition, width)
+        self.whitening = ConditionalGaussian(size, condition, width)
         self.couplings = nn.ModuleList(
             SplineCoupling(moved(size, layer), width, bins) for layer in range(couplings)
         )

@@ -7,8 +7,9 @@ import torch
 from scipy.stats import kstest
 from torch.distributions import MultivariateNormal
 
-from lfi.networks import ConditionalFlow, flows
-from lfi.networks.flows import BOUND, moved, regression
+from lfi.networks import ConditionalFlow, conditional_gaussian
+from lfi.networks.conditional_gaussian import regression
+from lfi.networks.flows import BOUND, moved
 from lfi.runtime import isolated, torch_rng
 
 each_size = pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -78,7 +79,7 @@ def test_samples_have_the_density():
 
 
 def test_a_flow_starts_from_the_regression(monkeypatch):
-    monkeypatch.setattr(flows, "RIDGES", [1e-12])
+    monkeypatch.setattr(conditional_gaussian, "RIDGES", [1e-12])
     condition = torch.randn(500, 2)
     mix = torch.tensor([[1.0, 0.5], [0.0, 2.0], [-1.0, 0.3]])
     root = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.7, 0.0], [0.0, -0.2, 0.1]])

@@ -25,7 +25,7 @@ from lfi.networks import VectorCritic
 from lfi.networks.data_transforms import Bounds
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import Batch, History, Shuffled, fit, hold_out
+from lfi.training import Batch, Shuffled, TrainSettings, fit, hold_out
 
 DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1, every=4))
 MIN_SIMULATIONS = 100
@@ -142,7 +142,6 @@ def fit_surrogate(
     batch_size = min(settings.batch_size, max(32, len(theta) // 8))
     columns: dict[str, tuple[tuple[int, float], ...]] = {}
     with bar("training the surrogate", start_steps + steps, progress) as advance:
-        callbacks = [lambda done, latest: advance(1)]
         if surrogate.start is not None:
             rng = torch_rng(seed, 1)
             train, held_out = hold_out(
@@ -151,10 +150,10 @@ def fit_surrogate(
             columns = fit_start(
                 surrogate.start,
                 Shuffled(train, held_out, size=batch_size, device=device),
-                steps=start_steps,
+                TrainSettings(steps=start_steps, patience=settings.patience),
                 seed=child(seed, 3),
                 device=device,
-                callbacks=callbacks,
+                advance=advance,
             ).columns
 
         def draw(condition: Tensor, rng: torch.Generator) -> Tensor:
@@ -174,15 +173,8 @@ def fit_surrogate(
             schedule=settings.schedule,
             seed=child(seed, 2),
             device=device,
-            callbacks=callbacks,
+            callbacks=[lambda done, latest: advance(1)],
         )
-    surrogate.history = _joined(columns, history, seed)
+    columns = {("Gaussian, held-out" if k == "held-out" else k): v for k, v in columns.items()}
+    surrogate.history = replace(history, columns={**columns, **history.columns}, seed=seed)
     return surrogate.eval()
-
-
-def _joined(
-    start: dict[str, tuple[tuple[int, float], ...]], history: History, seed: int
-) -> History:
-    """Return the history of both stages, with the seed that repeats the whole fit."""
-    named = {("start held-out" if name == "held-out" else name): v for name, v in start.items()}
-    return replace(history, columns={**named, **history.columns}, seed=seed)

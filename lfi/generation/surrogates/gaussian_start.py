@@ -1,40 +1,24 @@
-"""A Gaussian start: whitening what depends on theta in ways that need no critic to be learnt.
+"""The conditional Gaussian that a surrogate starts from.
 
-    y = m(theta) + P(theta)^-1 e,    log p(y | theta) = -|e|^2 / 2 + log det P(theta) + constant,
-
-with a network for the mean m and the triangular factor P of the inverse covariance, fitted by
-maximum likelihood. It is a map of y that can be undone for each theta, so that telling (theta, e)
-apart is telling (theta, x) apart, whatever the comparison: a generator of e starts where a Gaussian
-fitted to each theta ends, on a scale that is the same for all theta, and is left with what is not
-Gaussian. Beyond 32 entries P is diagonal. The networks are without normalisation layers, whose
-noise a regression cannot use: of lotka_volterra they leave 2 nats where those leave 8.
-
-References:
-    Williams, Using neural networks to model conditional multivariate densities, Neural
-        Computation 1996.
+Its whitening e of y is a map with an inverse for each theta, so that comparing (theta, e) is
+comparing (theta, x), whatever the comparison. A generator of e starts where a Gaussian fitted to
+each theta ends, on a scale that is the same for all theta, and learns what is not Gaussian. The
+context is a network without normalisation layers, which are noise to a regression.
 """
 
-from collections.abc import Sequence
-
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.networks.conditional_gaussian import MAX_FULL, ConditionalGaussian
 from lfi.networks.residual import linear, trunk
-from lfi.training import Batch, Batches, History, Monitor, Player, Step, adamw, fit, one_cycle
-from lfi.training.loop import Callback
+from lfi.runtime.progress import Advance, silent
+from lfi.training import History, Shuffled, TrainSettings, train_one
 
-FULL = 32  # entries up to which all covariances are fitted
-RANGE = 8.0  # of the logarithms of scales
-RATE, AVERAGE, JUDGEMENTS = 5e-3, 0.99, 20
+SETTINGS = TrainSettings(learning_rate=5e-3, weight_decay=1e-4, average=0.99, clip=10.0)
 
 
 class GaussianStart(nn.Module):
-    """e = P(theta) (y - m(theta)), and back.
-
-    Attributes:
-        size: The number of entries of y.
-        full: Whether P has entries off the diagonal.
+    """e = B(theta) (y - m(theta)), and back.
 
     Example:
         >>> start = GaussianStart(3, 2, width=16)
@@ -45,99 +29,60 @@ class GaussianStart(nn.Module):
 
     def __init__(self, size: int, condition: int, *, width: int = 128, layers: int = 4) -> None:
         super().__init__()
-        self.size, self.full = size, size <= FULL
-        pairs = size * (size - 1) // 2 if self.full else 0
-        self.register_buffer("pairs", torch.tril_indices(size, size, -1), persistent=False)
-        self.mean = nn.Sequential(linear(condition, width), trunk(width, layers, size, norm=False))
-        self.factor = nn.Sequential(
-            linear(condition, width), trunk(width, 1, size + pairs, norm=False)
+        self.context = nn.Sequential(
+            linear(condition, width), trunk(width, layers, width, norm=False)
         )
-        with torch.no_grad():
-            self.factor[-1][-1].weight.mul_(0.1)
-            self.factor[-1][-1].bias.zero_()
-
-    def forward(
-        self, condition: Float[Tensor, "n condition"]
-    ) -> tuple[Float[Tensor, "n size"], Float[Tensor, "n size"], Float[Tensor, "n pairs"]]:
-        """Return m, the logarithms of P's diagonal, and its entries below."""
-        out = self.factor(condition)
-        logs = RANGE * torch.tanh(out[:, : self.size] / RANGE)
-        return self.mean(condition), logs, out[:, self.size :]
+        self.gaussian = ConditionalGaussian(size, condition, width, full_root=size <= MAX_FULL)
 
     def whiten(
         self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, "n size"]:
         """Return e."""
-        mean, logs, below = self(condition)
-        off = y - mean
-        if not self.full:
-            return off * logs.exp()
-        return (self._triangle(logs, below) @ off[..., None]).squeeze(-1)
+        return self.gaussian(y, condition, self.context(condition))[0]
 
     def colour(
         self, e: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, "n size"]:
         """Return y."""
-        mean, logs, below = self(condition)
-        if not self.full:
-            return mean + e * (-logs).exp()
-        triangle = self._triangle(logs, below)
-        off = torch.linalg.solve_triangular(triangle, e[..., None], upper=False)
-        return mean + off.squeeze(-1)
+        return self.gaussian.inverse(e, condition, self.context(condition))
 
     def loss(
         self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> Float[Tensor, ""]:
         """Return the mean of -log p(y | theta), without its constant."""
-        mean, logs, below = self(condition)
-        off = y - mean
-        if self.full:
-            e = (self._triangle(logs, below) @ off[..., None]).squeeze(-1)
-        else:
-            e = off * logs.exp()
-        return (e.square() / 2 - logs).sum(dim=1).mean()
-
-    def _triangle(self, logs: Tensor, below: Tensor) -> Float[Tensor, "n size size"]:
-        triangle = torch.diag_embed(logs.exp())
-        triangle[:, self.pairs[0], self.pairs[1]] = below
-        return triangle
+        e, log_det = self.gaussian(y, condition, self.context(condition))
+        return (e.square().sum(1) / 2 - log_det).mean()
 
 
 def fit_start(
     start: GaussianStart,
-    batches: Batches,
+    batches: Shuffled,
+    settings: TrainSettings,
     *,
-    steps: int,
     seed: int,
     device: str = "cpu",
-    callbacks: Sequence[Callback] = (),
+    advance: Advance = silent,
 ) -> History:
-    """Fit it by maximum likelihood, and keep what the held-out rows like best.
+    """Fit it by maximum likelihood, and keep the weights that are best on the held-out rows.
 
     Args:
         start: What is fitted, in place.
-        batches: Of (y, condition). They hold rows out, by which the best weights are chosen.
-        steps: How long.
+        batches: Of y and conditions, from whose linear regression training starts. They hold rows
+            out.
+        settings: The steps, and what differs from the defaults here.
         seed: Of the batches' order.
         device: Where to train.
-        callbacks: Called after every step.
+        advance: Told of every step.
     """
-
-    def objective(batch: Batch, step: Step) -> Tensor:
-        return start.loss(*batch)
-
-    player = Player(
-        "start", start, objective, adamw(RATE, weight_decay=1e-4), ema=AVERAGE, clip=10.0
-    )
-    return fit(
-        [player],
+    start.gaussian.fit_from_data(*batches.train)
+    return train_one(
+        start,
+        lambda batch, step: start.loss(*batch),
         batches,
-        steps=steps,
-        monitor=Monitor(
-            lambda held_out: float(start.loss(*held_out)), every=max(1, steps // JUDGEMENTS)
-        ),
-        schedule=one_cycle(),
+        settings.over(SETTINGS),
+        validate=lambda held_out: float(start.loss(*held_out)),
+        name="Gaussian",
         seed=seed,
         device=device,
-        callbacks=callbacks,
+        advance=advance,
     )

@@ -103,7 +103,7 @@ def test_training_repeats_itself_by_the_recorded_seed(simulations):
     again = lfi.fit_surrogate(simulations, settings=steps(3), width=8, seed=first.history.seed)
     theta = torch.zeros(3, 2)
     assert torch.equal(first(theta, seed=1), again(theta, seed=1))
-    assert {"start", "start held-out", "critic", "generator"} <= set(first.history.columns)
+    assert {"Gaussian", "Gaussian, held-out", "critic", "generator"} <= set(first.history.columns)
 
 
 def test_networks_of_the_users_own_are_trained(simulations):
