@@ -74,7 +74,7 @@ def test_a_member_learns_what_it_would_alone():
     assert not torch.equal(pair[0].sample(5, seed=2), pair[1].sample(5, seed=2))
 
 
-@pytest.mark.parametrize("turn", [simultaneous, extragradient, consensus(0.1)], ids=str)
+@pytest.mark.parametrize("turn", [simultaneous, extragradient, consensus(0.1)])
 def test_other_turns_train_too(turn):
     settings = lfi.AdversarialSettings(steps=2, batch_size=16, turn=turn)
     generator = lfi.fit_generator(DATA, comparison=lfi.gans.GAN(), settings=settings, seed=1)

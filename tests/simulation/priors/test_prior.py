@@ -444,7 +444,6 @@ def test_damaged_descriptions_are_refused(distribution):
         (scipy.stats.norm(), TypeError, "dictionary"),
         ("normal", TypeError, "dictionary"),
     ],
-    ids=str,
 )
 def test_what_is_no_prior_is_refused(wrong, error, says):
     with pytest.raises(error, match=says):
