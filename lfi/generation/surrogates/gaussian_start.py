@@ -79,7 +79,7 @@ def fit_start(
         start,
         lambda batch, step: start.loss(*batch),
         batches,
-        settings.over(SETTINGS),
+        SETTINGS.updated(settings),
         validate=lambda held_out: float(start.loss(*held_out)),
         name="Gaussian",
         seed=seed,
