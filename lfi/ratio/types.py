@@ -19,7 +19,9 @@ References:
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -29,6 +31,16 @@ from lfi.comparison import Divergence
 from lfi.numerics import effective_sample_size, pareto_smooth
 from lfi.numerics.arrays import Samples
 from lfi.runtime import Described
+
+if TYPE_CHECKING:  # scikit-learn says nothing of its types
+
+    class BaseEstimator:
+        """An estimator whose parameters are the arguments of its constructor."""
+
+        get_params: Callable[..., dict[str, Any]]
+        set_params: Callable[..., "BaseEstimator"]
+else:
+    from sklearn.base import BaseEstimator as BaseEstimator
 
 ZERO = -1e4  # what log r of a ratio of zero counts as: as far as divergences are finite
 

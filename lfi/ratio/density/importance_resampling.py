@@ -59,25 +59,13 @@ def sample_reference(
     max_draws: int = 2**20,
     chunk: int = 2**16,
 ) -> ReferenceSamples:
-    """Draw from q until the effective sample size is a multiple of n, or there are 2^20 draws.
+    """Draw from q until the effective sample size is `target_ess` times n, or `max_draws` is met.
 
-    Args:
-        log_ratio: log p/q of (c, *event), any constant added.
-        draw: Called as draw(chunk, index); returns samples of q, (chunk, *event), other ones for
-            each index from 0.
-        n: How many samples of p are wanted.
-        target_ess: The effective sample size to reach, as a multiple of n.
-        max_draws: Draw no more than this.
-        chunk: How many samples are drawn at a time.
+    `log_ratio` is log p/q, any constant added; `draw(chunk, index)` returns other samples of q,
+    (chunk, *event), for each index from 0.
 
     Raises:
         ValueError: If no sample has a finite ratio.
-
-    Example:
-        >>> draw = lambda chunk, i: torch.randn(chunk, generator=torch.Generator().manual_seed(i))
-        >>> draws = sample_reference(lambda x: x - 0.5, draw, 1_000)  # N(1, 1) from N(0, 1)
-        >>> round(draws.resample(1_000, seed=1).mean().item())
-        1
     """
     parts, ratios = [], []
     while True:

@@ -37,7 +37,9 @@ class WideT(Distribution):
         shape: tuple[int, ...],
         df: float = DEGREES,
     ) -> None:
-        self.location, self.scale_tril, self.df = location, scale_tril, float(df)
+        self.location: Float[Tensor, " d"] = location
+        self.scale_tril: Float[Tensor, "d d"] = scale_tril
+        self.df: float = float(df)
         super().__init__(torch.Size(), torch.Size(shape), validate_args=False)
 
     @classmethod

@@ -32,17 +32,17 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Num
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
+from lfi.comparison.kernels.stationary import Kernel
 from lfi.numerics.arrays import Samples, as_sample, as_two_samples, floating_dtype
 from lfi.numerics.distances import median_distance
 from lfi.ratio.kernel.kliep import FOLDS, KliepRatio, fit_kliep
 from lfi.ratio.kernel.kmm import KmmRatio, fit_kmm
-from lfi.ratio.kernel.lsif import LeastSquaresRatio, fit_ulsif
-from lfi.ratio.types import Ratio
+from lfi.ratio.kernel.lsif import LeastSquaresRatio, PearsonEstimates, fit_ulsif
+from lfi.ratio.types import BaseEstimator, Ratio
 from lfi.runtime import fresh, torch_rng
 
 MIN_ROWS = 2 * FOLDS  # of either sample
@@ -98,6 +98,21 @@ class KernelRatio(BaseEstimator, Ratio):
         True
     """
 
+    model_: LeastSquaresRatio | KliepRatio | KmmRatio
+    width_: float
+    ridge_: float
+    widths_: Float[Tensor, " widths"]
+    ridges_: Float[Tensor, " ridges"]
+    scores_: Float[Tensor, "widths ..."]
+    pearson_: PearsonEstimates
+    weights_: Float[Tensor, " m"]
+    alpha_: float
+    q_size_: int
+    scale_: Float[Tensor, " d"]
+    event_shape_: tuple[int, ...]
+    n_features_in_: int
+    seed_: int
+
     def __init__(
         self,
         loss: CriticLoss | Discrepancy = LSIF(),  # noqa: B008
@@ -146,14 +161,15 @@ class KernelRatio(BaseEstimator, Ratio):
         """
         self._check()
         p, q = as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)  # of an earlier fit, which may have had another loss
         self.seed_, self.event_shape_ = fresh(seed), tuple(p.shape[1:])
-        rows = [x.reshape(len(x), -1) for x in (p, q)]
-        self.n_features_in_ = rows[0].shape[1]
-        self._forget()
+        p, q = (x.reshape(len(x), -1) for x in (p, q))
+        self.n_features_in_, self.alpha_, self.q_size_ = p.shape[1], self.alpha, len(q)
         if isinstance(self.loss, MMD):
-            self._match(*rows)
+            self.model_ = self._match(p, q, self.loss.kernel)
         else:
-            self._choose(*(x.to(torch.float64) for x in rows))
+            self.model_ = self._choose(p.to(torch.float64), q.to(torch.float64))
         return self
 
     def relative_ratio(self, x: Samples) -> Float[Tensor, " n"]:
@@ -201,9 +217,13 @@ class KernelRatio(BaseEstimator, Ratio):
             h = r.log()
         return torch.where(positive, h, -math.inf).to(like)
 
-    def _choose(self, p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]) -> None:
+    def _choose(
+        self, p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]
+    ) -> LeastSquaresRatio | KliepRatio:
         """Fit by least squares or maximum likelihood."""
-        self.scale_ = _scale(p, q)
+        of_p, of_q = p.std(0), q.std(0)
+        either = torch.where(of_p > 0, of_p, of_q)
+        self.scale_ = torch.where(either > 0, either, 1.0)
         x_p, x_q = p / self.scale_, q / self.scale_
         # Random pairs are left out together, and centres are the first of p, in whatever order the
         # samples come.
@@ -232,26 +252,16 @@ class KernelRatio(BaseEstimator, Ratio):
             model = fit_ulsif(x_p, x_q, centres, self.widths_, self.ridges_, self.alpha)
             self.ridge_, self.pearson_ = model.ridge, model.pearson
         self.width_, self.scores_ = model.width, model.scores
-        self._set(model, len(q))
+        return model
 
-    def _match(self, p: Num[Tensor, "n d"], q: Num[Tensor, "m d"]) -> None:
+    def _match(self, p: Num[Tensor, "n d"], q: Num[Tensor, "m d"], kernel: Kernel) -> KmmRatio:
         """Fit by mean matching, in the samples' own units and floating dtype."""
         dtype = floating_dtype(torch.promote_types(p.dtype, q.dtype))
         self.ridge_ = 1.0 if self.ridges is None else float(self.ridges[0])
-        model = fit_kmm(
-            p.to(dtype), q.to(dtype), self.loss.kernel, ridge=self.ridge_, bound=self.bound
-        )
+        model = fit_kmm(p.to(dtype), q.to(dtype), kernel, ridge=self.ridge_, bound=self.bound)
         self.scale_ = torch.ones(p.shape[1], dtype=dtype, device=p.device)
         self.weights_ = model.weights
-        self._set(model, len(q))
-
-    def _set(self, model: LeastSquaresRatio | KliepRatio | KmmRatio, q_size: int) -> None:
-        self.model_, self.alpha_, self.q_size_ = model, self.alpha, q_size
-
-    def _forget(self) -> None:
-        """Remove what an earlier fit with another loss may have left."""
-        for name in ("widths_", "ridges_", "width_", "ridge_", "scores_", "pearson_", "weights_"):
-            self.__dict__.pop(name, None)
+        return model
 
     def _rows(self, x: Samples) -> tuple[Float[Tensor, "n d"], Tensor]:
         """Return points as the model takes them, and an example of what is wanted back."""
@@ -267,16 +277,18 @@ class KernelRatio(BaseEstimator, Ratio):
                 f"loss must be LSIF(), KLIEP() or MMD(kernel), got {self.loss!r}; others are "
                 "fitted by lfi.fit_ratio"
             )
-        kind = type(self.loss).__name__
         if not isinstance(self.centres, int) or self.centres < 1:
             raise ValueError(f"centres must be a whole number above 0, got {self.centres!r}")
         if not 0 <= self.alpha < 1:
             raise ValueError(f"alpha must lie in [0, 1), got {self.alpha}")
         if self.alpha and not isinstance(self.loss, LSIF):
-            raise ValueError(f"alpha is for LSIF only: {kind} takes 0, got {self.alpha}")
+            raise ValueError(
+                f"alpha is for LSIF only: {type(self.loss).__name__} takes 0, got {self.alpha}"
+            )
         for name, given in (("widths", self.widths), ("ridges", self.ridges)):
-            bad = given is not None and not all(0 < float(v) < math.inf for v in given)
-            if bad or (given is not None and len(given) == 0):
+            if given is None:
+                continue
+            if len(given) == 0 or not all(0 < float(v) < math.inf for v in given):
                 raise ValueError(f"{name} must be positive and finite, got {given}")
         if isinstance(self.loss, KLIEP) and self.ridges is not None:
             raise ValueError(f"KLIEP has no ridge: ridges must be None, got {self.ridges}")
@@ -287,10 +299,3 @@ class KernelRatio(BaseEstimator, Ratio):
                 raise ValueError(f"MMD takes one ridge, got {self.ridges}")
             if not self.bound > 1:
                 raise ValueError(f"bound must be above 1, got {self.bound}")
-
-
-def _scale(p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]) -> Float[Tensor, " d"]:
-    """Return standard deviations in p; where p is constant, in q; where both are, 1."""
-    of_p, of_q = p.std(0), q.std(0)
-    either = torch.where(of_p > 0, of_p, of_q)
-    return torch.where(either > 0, either, 1.0)

@@ -45,19 +45,12 @@ TOLERANCE_OF_FOLDS = 1e-4  # nats: far below what folds differ by
 
 @dataclass(frozen=True, eq=False)
 class KliepRatio:
-    """A ratio fitted by maximum likelihood: a mixture of kernels.
-
-    Attributes:
-        centres: Where the kernels sit, (b, d).
-        log_coefficients: Logarithms of the kernels' coefficients, (b,).
-        width: The chosen width.
-        scores: The bound of KL(p || q), held out, in nats, of each width; the greatest was chosen.
-    """
+    """A ratio fitted by maximum likelihood: a mixture of kernels."""
 
     centres: Float[Tensor, "b d"]
     log_coefficients: Float[Tensor, " b"]
     width: float
-    scores: Float[Tensor, " widths"]
+    scores: Float[Tensor, " widths"]  # held-out bounds of KL(p || q); the greatest was chosen
 
     def log_ratio(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         """Return log r, finite however far x is from the centres."""
@@ -72,28 +65,18 @@ def fit_kliep(
     folds_p: Int[Tensor, " n"],
     folds_q: Int[Tensor, " m"],
 ) -> KliepRatio:
-    """Fit the ratio by maximum likelihood.
+    """Fit the ratio by maximum likelihood, each point in a fold from 0 to FOLDS - 1."""
 
-    Args:
-        x_p: The sample of p.
-        x_q: The sample of q.
-        centres: Where the kernels sit.
-        widths: Those to choose from.
-        folds_p: Which fold each point of p belongs to, 0 to FOLDS - 1; each has at least one.
-        folds_q: Likewise of q.
-    """
+    def logs(width: float) -> tuple[Float[Tensor, "n b"], Float[Tensor, "m b"]]:
+        return _log_kernels(x_p, centres, width), _log_kernels(x_q, centres, width)
+
     if len(widths) == 1:
         scores = x_p.new_full((1,), math.nan)  # nothing to choose
     else:
-        scores = torch.stack(
-            [
-                _held_out(*_log_kernels_of_both(x_p, x_q, centres, width), folds_p, folds_q)
-                for width in widths.tolist()
-            ]
-        )
+        bounds = [_held_out(*logs(width), folds_p, folds_q) for width in widths.tolist()]
+        scores = torch.stack(bounds)
     width = float(widths[scores.argmax()])
-    log_coefficients = _fitted(*_log_kernels_of_both(x_p, x_q, centres, width), TOLERANCE)
-    return KliepRatio(centres, log_coefficients, width, scores)
+    return KliepRatio(centres, _fitted(*logs(width), TOLERANCE), width, scores)
 
 
 def _log_kernels(
@@ -102,21 +85,21 @@ def _log_kernels(
     return squared_distances(x, centres) * (-0.5 / width**2)
 
 
-def _log_kernels_of_both(
-    x_p: Float[Tensor, "n d"],
-    x_q: Float[Tensor, "m d"],
-    centres: Float[Tensor, "b d"],
-    width: float,
-) -> tuple[Float[Tensor, "n b"], Float[Tensor, "m b"]]:
-    return _log_kernels(x_p, centres, width), _log_kernels(x_q, centres, width)
-
-
 def _fitted(
     log_p: Float[Tensor, "n b"], log_q: Float[Tensor, "m b"], tolerance: float
 ) -> Float[Tensor, " b"]:
     """Return the logarithms of the coefficients, log v_k / E_q[phi_k]."""
     log_mean = log_q.logsumexp(0) - math.log(len(log_q))
-    return _masses(log_p - log_mean, tolerance).log() - log_mean
+    log_psi = log_p - log_mean
+    # A factor for each point changes the objective by a constant: the largest feature becomes 1.
+    psi = torch.exp(log_psi - log_psi.max(1, keepdim=True).values)
+
+    def derivatives(v: Float[Tensor, " b"]) -> Derivatives:
+        scaled = psi / (psi @ v)[:, None]
+        return -scaled.mean(0), scaled.T @ scaled / len(psi)
+
+    start = psi.new_full((psi.shape[1],), 1 / psi.shape[1])
+    return minimise_on_simplex(derivatives, start, tolerance=tolerance).log() - log_mean
 
 
 def _held_out(
@@ -133,16 +116,3 @@ def _held_out(
         h_p, h_q = (log_p[of_p] + log_a).logsumexp(1), (log_q[of_q] + log_a).logsumexp(1)
         bounds.append(h_p.mean() - h_q.exp().mean() + 1)
     return torch.stack(bounds).mean()
-
-
-def _masses(log_psi: Float[Tensor, "n b"], tolerance: float) -> Float[Tensor, " b"]:
-    """Return the masses that maximise the mean of log(psi @ masses)."""
-    # A factor for each point changes the objective by a constant: the largest feature becomes 1.
-    psi = torch.exp(log_psi - log_psi.max(1, keepdim=True).values)
-
-    def derivatives(v: Float[Tensor, " b"]) -> Derivatives:
-        scaled = psi / (psi @ v)[:, None]
-        return -scaled.mean(0), scaled.T @ scaled / len(psi)
-
-    b = psi.shape[1]
-    return minimise_on_simplex(derivatives, psi.new_full((b,), 1 / b), tolerance=tolerance)

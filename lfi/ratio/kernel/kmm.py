@@ -43,27 +43,16 @@ MAX_ITERATIONS = 30  # to find out exactly
 
 @dataclass(frozen=True, eq=False)
 class KmmRatio:
-    """Matched weights, and the ratio that they stand for.
-
-    Attributes:
-        x_p: The sample of p, (n, d).
-        x_q: The sample of q, (m, d).
-        weights: Its weights, of mean 1, (m,).
-        kernel: That whose moments match, its bandwidth fixed.
-        scale: The mean of k(y, y), by which the kernel is divided.
-        ridge: What the inverse of the effective sample size costs.
-        bound: The largest weight there may be.
-        level: nu, by which the mean of the weights is 1.
-    """
+    """Matched weights of the sample of q, and the ratio that they stand for."""
 
     x_p: Float[Tensor, "n d"]
     x_q: Float[Tensor, "m d"]
-    weights: Float[Tensor, " m"]
-    kernel: Kernel
-    scale: float
+    weights: Float[Tensor, " m"]  # of mean 1
+    kernel: Kernel  # its bandwidth fixed
+    scale: float  # the mean of k(y, y), by which the kernel is divided
     ridge: float
     bound: float
-    level: float
+    level: float  # nu
 
     def ratio(self, x: Float[Tensor, "k d"], entries: int = 2**24) -> Float[Tensor, " k"]:
         """Return the ratio at x, within [0, bound], by `entries` of the kernel matrix at a time."""
@@ -89,12 +78,7 @@ def fit_kmm(
 ) -> KmmRatio:
     """Return the weights of the sample of q whose moments match those of the sample of p.
 
-    Args:
-        x_p: The sample of p.
-        x_q: The sample of q.
-        kernel: Positive definite; a bandwidth that it chooses is chosen from both samples.
-        ridge: Above 0.
-        bound: Above 1.
+    A bandwidth that the kernel chooses is chosen from both samples.
 
     Raises:
         RuntimeError: If no optimum was found, as for a kernel that is not positive semidefinite.
@@ -129,12 +113,8 @@ def _exact(
 ) -> tuple[Float[Tensor, " m"], float] | None:
     """Return the optimum and nu, by Newton's method on which entries are free, full or zero.
 
-    Args:
-        hessian: The kernel matrix, and the ridge on its diagonal.
-        target: The kernel's means over p.
-        ridge: That ridge.
-        upper: The bound of every entry.
-        guess: A point close to the optimum. None is returned where it is not close enough.
+    The Hessian is the kernel matrix with the ridge on its diagonal. None is returned where the
+    guess is not close enough to the optimum.
     """
     zero, full = guess < 1e-3 / len(guess), guess > upper - 1e-3 / len(guess)
     free = ~(zero | full)

@@ -58,17 +58,11 @@ NEGLIGIBLE = 1e-10  # of the largest eigenvalue of the kernel matrix
 
 @dataclass(frozen=True, eq=False)
 class LeastSquaresObjective:
-    """The objective for one set of features.
-
-    Attributes:
-        phi_p: Features of the sample of p, (n, b).
-        phi_q: Features of the sample of q, (m, b).
-        alpha: Share of p in the mixture that the ratio is relative to.
-    """
+    """The objective for the features of one width."""
 
     phi_p: Float[Tensor, "n b"]
     phi_q: Float[Tensor, "m b"]
-    alpha: float = 0.0
+    alpha: float = 0.0  # the share of p in the mixture that the ratio is relative to
 
     def coefficients(self, ridge: float) -> Float[Tensor, " b"]:
         """Return the minimiser, (H + ridge)^-1 h."""
@@ -79,12 +73,7 @@ class LeastSquaresObjective:
     def leave_one_out(
         self, ridges: Float[Tensor, " ridges"], chunk: int = 16_384
     ) -> Float[Tensor, " ridges"]:
-        """Return the leave-one-out score of every ridge, as the module derives it.
-
-        Args:
-            ridges: The ridges.
-            chunk: Pairs at a time, which bounds the memory.
-        """
+        """Return the leave-one-out score of every ridge, by `chunk` pairs at a time."""
         n_p, n_q = len(self.phi_p), len(self.phi_q)
         c_p, c_q = self.alpha / (n_p - 1), (1 - self.alpha) / (n_q - 1)
         e, u = torch.linalg.eigh(self._moments(c_p, c_q))
@@ -162,25 +151,14 @@ class PearsonEstimates(Described):
 
 @dataclass(frozen=True, eq=False)
 class LeastSquaresRatio:
-    """A ratio fitted by least squares: kernels at centres, and a constant.
-
-    Attributes:
-        centres: Where the kernels sit, (b, d).
-        coefficients: Of the kernels, (b,).
-        intercept: The constant.
-        width: The chosen width.
-        ridge: The chosen ridge.
-        scores: Leave-one-out score of each width and ridge, (widths, ridges); the lowest was
-            chosen.
-        pearson: Estimates of the relative Pearson divergence.
-    """
+    """A ratio fitted by least squares: kernels at centres, and a constant."""
 
     centres: Float[Tensor, "b d"]
     coefficients: Float[Tensor, " b"]
     intercept: float
     width: float
     ridge: float
-    scores: Float[Tensor, "widths ridges"]
+    scores: Float[Tensor, "widths ridges"]  # by leave-one-out; the lowest was chosen
     pearson: PearsonEstimates
 
     def ratio(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:

@@ -19,7 +19,7 @@ References:
     Kull, Silva Filho & Flach, Beta calibration, 2017.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,9 +38,11 @@ class Calibrated(Protocol):
 
     def __call__(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the log ratio that a value of h means."""
+        ...
 
     def _spec(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
+        ...
 
 
 @runtime_checkable
@@ -49,20 +51,15 @@ class Calibration(Protocol):
 
     def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
         """Return the map, from a critic's values at samples of p and of q it was not fitted to."""
+        ...
 
 
 @dataclass(frozen=True)
 class SigmoidCurve:
-    """h' = a log s(h) - b log s(-h) + c: a line where a = b, else curved around zero.
+    """h' = a log s(h) - b log s(-h) + c: a line where a = b, else curved around zero."""
 
-    Attributes:
-        a: The slope far below zero.
-        b: The slope far above zero.
-        c: The offset.
-    """
-
-    a: float
-    b: float
+    a: float  # the slope far below zero
+    b: float  # the slope far above zero
     c: float
 
     def __call__(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -70,21 +67,15 @@ class SigmoidCurve:
         return self.a * F.logsigmoid(h) - self.b * F.logsigmoid(-h) + self.c
 
     def _spec(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
         return {"curve": [self.a, self.b, self.c]}
 
 
 @dataclass(frozen=True)
 class PiecewiseLinear:
-    """Straight lines between points that rise, and of slope 1 beyond them.
+    """Straight lines between points that rise, and of slope 1 beyond them."""
 
-    Attributes:
-        h: The critic's values at the points, increasing.
-        value: The log ratios there, non-decreasing.
-    """
-
-    h: tuple[float, ...]
-    value: tuple[float, ...]
+    h: tuple[float, ...]  # increasing
+    value: tuple[float, ...]  # non-decreasing
 
     def __call__(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the log ratio that a value of h means."""
@@ -98,7 +89,6 @@ class PiecewiseLinear:
         return torch.lerp(values[right - 1], values[right], share) + beyond
 
     def _spec(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
         return {"stairs": [list(self.h), list(self.value)]}
 
 
@@ -123,9 +113,9 @@ class Affine:
         True
     """
 
-    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
+    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> SigmoidCurve:
         """Return the map."""
-        (a, c) = _logistic([lambda h: h], h_p, h_q)
+        a, c = _logistic([lambda h: h], h_p, h_q)
         return SigmoidCurve(a, a, c)
 
 
@@ -133,7 +123,7 @@ class Affine:
 class Beta:
     """h' = a log s(h) - b log s(-h) + c, a, b >= 0: confidence may be off by two factors."""
 
-    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
+    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> SigmoidCurve:
         """Return the map."""
         return SigmoidCurve(*_logistic([F.logsigmoid, lambda h: -F.logsigmoid(-h)], h_p, h_q))
 
@@ -147,7 +137,7 @@ class Isotonic:
     whose log ratio would be infinite, is joined with its neighbour.
     """
 
-    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> Calibrated:
+    def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> PiecewiseLinear:
         """Return the map."""
         from sklearn.isotonic import isotonic_regression
 
@@ -165,7 +155,9 @@ class Isotonic:
         return PiecewiseLinear(tuple(centre.tolist()), tuple(np.log(p_of / q_of).tolist()))
 
 
-def _logistic(terms: list, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> tuple[float, ...]:
+def _logistic(
+    terms: Sequence[Callable[[Tensor], Tensor]], h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]
+) -> tuple[float, ...]:
     """Return non-negative factors of the terms, and an offset, of the lowest balanced log-loss.
 
     Targets are Platt's, (n + 1)/(n + 2) and 1/(m + 2), under which the optimum is finite even

@@ -47,8 +47,9 @@ class CriticRatio(Described, Ratio, Saved):
         lines += [f"  calibrated by {type(self.calibrated[0]).__name__}"] if self.calibrated else []
         if self.history:
             last = self.history[-1]
-            found = dict(last.columns["held-out"])[last.best_step]
-            lines.append(f"  held-out log-loss {found:.4g} at step {last.best_step}")
+            if (step := last.best_step) is not None:
+                found = dict(last.columns["held-out"])[step]
+                lines.append(f"  held-out log-loss {found:.4g} at step {step}")
             lines.append(f"  seed {last.seed}")
         return "\n".join(lines)
 

@@ -47,13 +47,7 @@ SMOOTH_RATE = 0.05  # their learning rate: they have few weights, and most losse
 
 @dataclass(frozen=True, eq=False)
 class FoldedSample:
-    """A sample with the rows that each member trains on and those that it holds out.
-
-    Attributes:
-        x: The sample, (n, *event).
-        train: Rows, (n_train, members).
-        held_out: The other rows, (n_held, members).
-    """
+    """A sample with the rows that each member trains on and those that it holds out."""
 
     x: Float[Tensor, "n ..."]
     train: Int[Tensor, "train members"]
@@ -111,21 +105,10 @@ def train_nested(
     device: str = "cpu",
     advance: Advance = silent,
 ) -> tuple[History, ...]:
-    """Train nested levels one after the other, and find their stacking weights.
+    """Train nested levels in place, one after the other, and find their stacking weights.
 
-    Args:
-        critics: The members, on the device; trained in place.
-        p: Samples of p.
-        q: Samples of q.
-        loss: What each member minimises.
-        settings: Of the last level.
-        penalties: What else is asked of each member.
-        seed: Of the batches.
-        device: Where to train.
-        advance: Told of every step.
-
-    Returns:
-        The history of each level.
+    The settings are those of the last level; the critics are on the device. Returns the history of
+    each level.
     """
     critics.fit_from_data(torch.cat([p.x[p.train], q.x[q.train]]))
     histories = []

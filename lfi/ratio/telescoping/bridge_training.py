@@ -28,17 +28,10 @@ FASTEST, EVEN = 6.0, 13.0  # factors of learning rates: see `train_bridges`
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Bridges that have been trained.
-
-    Attributes:
-        network: The bridges, with the best weights.
-        divergences: For each, the held-out bound of the Jensen-Shannon divergence of its waymarks,
-            in nats.
-        history: How it went.
-    """
+    """Bridges that have been trained."""
 
     network: Bridges
-    divergences: list[float]
+    divergences: list[float]  # held-out bounds of Jensen-Shannon divergences, in nats
     history: History
 
 
@@ -59,18 +52,13 @@ def train_bridges(
     beyond its samples it is neither. The smooth part alone takes the first three tenths of the
     steps; where it says all there is to say, little is left for the trunk to learn.
 
-    Args:
-        network: As many bridges as there are waymarks less one; trained in place.
-        waymarks: The way from one end to the other.
-        endpoints: Where samples of p and q come from.
-        loss: Of every bridge; the mean of its bridges' is minimised.
-        settings: How the trunk trains. The noise of the n coefficients of a quadratic or
-            linear form adds up, so they learn at 13/sqrt(n) times its rate, but no more than 6
-            times: being well conditioned they can be fast where they are few.
-        seed: Of the batches.
-        device: Where to train.
-        advance: Told of every step.
+    The settings are the trunk's. The noise of the n coefficients of a quadratic or linear form adds
+    up, so they learn at 13/sqrt(n) times its rate, but no more than 6 times: being well conditioned
+    they can be fast where they are few.
     """
+    held_out = endpoints.batches.held_out
+    if held_out is None:
+        raise ValueError("endpoints: the batches hold nothing out to validate on")
     factors = {id(p): min(FASTEST, EVEN / math.sqrt(p[0].numel())) for p in network.smooth()}
 
     def optimiser(parameters: Iterable[nn.Parameter]) -> Optimizer:
@@ -86,8 +74,8 @@ def train_bridges(
     def objective(batch: Batch, step: Step) -> Tensor:
         return loss(*network.successive(waymarks(*batch), with_trunk=step.done >= SMOOTH))
 
-    def log_loss(held_out: Batch) -> Tensor:
-        h_p, h_q = network.successive(waymarks(*held_out))
+    def log_loss(rows: Batch) -> Tensor:
+        h_p, h_q = network.successive(waymarks(*rows))
         return F.softplus(-h_p).mean(1) + F.softplus(h_q).mean(1)
 
     history = train_one(
@@ -95,7 +83,7 @@ def train_bridges(
         objective,
         endpoints.batches,
         settings,
-        validate=lambda held_out: float(log_loss(held_out).mean()),
+        validate=lambda rows: float(log_loss(rows).mean()),
         name="bridges",
         optimiser=optimiser,
         seed=child(seed, 0),
@@ -103,5 +91,5 @@ def train_bridges(
         advance=advance,
     )
     with torch.no_grad():
-        divergences = math.log(2) - log_loss(endpoints.batches.held_out) / 2
+        divergences = math.log(2) - log_loss(held_out) / 2
     return Trained(network, divergences.tolist(), history)

@@ -24,19 +24,11 @@ Moments = tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]
 
 @dataclass(frozen=True, eq=False)
 class EndpointSamples:
-    """Samples of p and q that bridges are trained on.
-
-    Attributes:
-        whiten: Whitens flat events, (n, d).
-        batches: Draw whitened samples (x_0, x_1) of p and q, and hold as many of both out.
-        mixed: Which entries waymarks mix; None for all.
-        moments_p: Mean and covariance of whitened p.
-        moments_q: Mean and covariance of whitened q.
-    """
+    """Whitened samples of p and q that bridges are trained on."""
 
     whiten: Whiten
-    batches: Batches
-    mixed: Bool[Tensor, " d"] | None
+    batches: Batches  # of (x_0, x_1), which hold as many of both out
+    mixed: Bool[Tensor, " d"] | None  # entries that waymarks mix; None for all
     moments_p: Moments
     moments_q: Moments
 
@@ -49,15 +41,7 @@ def endpoints_of_samples(
     seed: int,
     device: str = "cpu",
 ) -> EndpointSamples:
-    """Return the endpoints of two samples.
-
-    Args:
-        p: Samples of p, in float32 on the CPU.
-        q: Samples of q, likewise.
-        settings: How much to hold out, and the size of a batch.
-        seed: Of the split.
-        device: Where batches are wanted.
-    """
+    """Return the endpoints of two samples in float32 on the CPU, with batches on the device."""
     pools = [_split(x, settings.held_out, seed, i) for i, x in enumerate((p, q))]
     (mean_p, cov_p), (mean_q, cov_q) = (moments(train) for train, _ in pools)
     whiten, half = Whiten(len(mean_p)), (mean_p - mean_q) / 2
@@ -82,12 +66,7 @@ def endpoints_of_pairs(
 ) -> EndpointSamples:
     """Return the endpoints of a joint distribution and the product of its marginals.
 
-    Args:
-        pairs: Rows of x and y side by side, in float32 on the CPU.
-        of_x: How many entries of a row are x.
-        settings: How much to hold out, and the size of a batch.
-        seed: Of the split.
-        device: Where batches are wanted.
+    Rows are x and y side by side, in float32 on the CPU; x takes `of_x` entries.
     """
     is_y = torch.arange(pairs.shape[1]) >= of_x
     same_side = is_y[:, None] == is_y
@@ -105,19 +84,15 @@ def endpoints_of_pairs(
 
 
 class ShuffledPairs:
-    """Pairs (x, y) against (x, y of another pair): the joint, and the product of its marginals.
+    """Pairs (x, y) against (x, y of another pair): the joint, and the product of its marginals."""
 
-    Attributes:
-        held_out: As many of both; None where the pairs hold nothing out.
-    """
-
-    def __init__(self, pairs: Shuffled, size: int) -> None:
-        """Take rows (x, y), of which x are the first `size` entries."""
-        self.pairs, self.size = pairs, size
-        self.held_out = None if pairs.held_out is None else self._both(*pairs.held_out)
+    def __init__(self, pairs: Shuffled, of_x: int) -> None:
+        self.pairs, self.of_x = pairs, of_x
+        held_out = pairs.held_out
+        self.held_out: Batch | None = None if held_out is None else self._both(*held_out)
 
     def _both(self, pairs: Float[Tensor, "n d"]) -> Batch:
-        x, y = pairs[:, : self.size], pairs[:, self.size :]
+        x, y = pairs[:, : self.of_x], pairs[:, self.of_x :]
         return pairs, torch.cat([x, y.roll(1, 0)], dim=1)
 
     def draw(self, rng: torch.Generator) -> Batch:
@@ -128,6 +103,5 @@ class ShuffledPairs:
 def _split(
     x: Float[Tensor, "n d"], share: float, seed: int, key: int
 ) -> tuple[Float[Tensor, "t d"], Float[Tensor, "h d"]]:
-    """Return the rows to train on and those to hold out."""
     (train,), (held,) = hold_out((x,), share, torch_rng(seed, 0, key), max_held_out=MAX_HELD_OUT)
     return train, held

@@ -24,12 +24,11 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from lfi.comparison import Bernoulli, CriticLoss
-from lfi.networks import Bridges
+from lfi.networks import Bridges, Whiten
 from lfi.numerics.arrays import Samples, as_sample, as_two_samples, floating_dtype, stacked_pairs
 from lfi.numerics.checks import check_whole
 from lfi.ratio.neural.nested_levels import check_loss
@@ -40,9 +39,9 @@ from lfi.ratio.telescoping.endpoint_samples import (
     endpoints_of_samples,
 )
 from lfi.ratio.telescoping.waymarks import Waymarks, even_coefficients, respaced
-from lfi.ratio.types import Ratio
+from lfi.ratio.types import BaseEstimator, Ratio
 from lfi.runtime import bar, child, fresh, isolated
-from lfi.training import CompleteSettings, TrainSettings
+from lfi.training import CompleteSettings, History, TrainSettings
 
 MIN_ROWS = 100  # of either sample
 DEFAULTS = CompleteSettings(
@@ -99,6 +98,14 @@ class TelescopingRatio(BaseEstimator, Ratio):
         >>> ratio.log_ratio(torch.tensor([2.0])).abs() < 1  # exactly 0
         tensor([True])
     """
+
+    coefficients_: Float[Tensor, " waymarks"]
+    separation_: Float[Tensor, " bridges"]
+    network_: Bridges
+    whiten_: Whiten
+    history_: History
+    event_shape_: tuple[int, ...]
+    n_features_in_: int
 
     def __init__(
         self,
@@ -251,11 +258,8 @@ class TelescopingRatio(BaseEstimator, Ratio):
                 measured = train(even, replace(settings, steps=pilot), 1)
                 coefficients = respaced(even, measured.divergences, self.bridges)
             trained = train(coefficients, settings, 2)
-        self.coefficients_, self.network_, self.whiten_ = (
-            coefficients,
-            trained.network,
-            endpoints.whiten.to(device),
-        )
+        self.coefficients_, self.network_ = coefficients, trained.network
+        self.whiten_ = endpoints.whiten.to(device)
         self.separation_ = torch.tensor(trained.divergences) / math.log(2)
         self.history_ = replace(trained.history, seed=seed)  # the one that repeats the whole fit
         self.event_shape_, self.n_features_in_ = shape, math.prod(shape)

@@ -29,7 +29,7 @@ from torch import Tensor
 
 SPAN = 8.0  # log signal-to-noise ratios between which a pilot's coefficients lie
 STRIDE = 1.4  # distance of two waymarks: a Jeffreys divergence of 2 nats
-MAX_BRIDGES = 32  # bridges
+MAX_BRIDGES = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +42,6 @@ class Waymarks:
 
     Raises:
         ValueError: If the coefficients do not increase from 0 to 1.
-
-    Example:
-        >>> Waymarks(torch.tensor([0.0, 0.6, 1.0]))(torch.ones(1, 1), torch.zeros(1, 1)).flatten()
-        tensor([1.0000, 0.8000, 0.0000])
     """
 
     coefficients: Float[Tensor, " w"]
@@ -90,19 +86,13 @@ class Waymarks:
         Mixed entries of x_1 are taken to be independent of x_0.
         """
         (mean_p, cov_p), (mean_q, cov_q) = of_p, of_q
-        keep, bring = self.keep.to(mean_p).expand(-1, len(mean_p)), self.bring.to(mean_p)
-        bring = bring.expand(-1, len(mean_p))
+        keep, bring = (f.to(mean_p).expand(-1, len(mean_p)) for f in (self.keep, self.bring))
         outer = lambda v: v[:, :, None] * v[:, None, :]
         return keep * mean_p + bring * mean_q, outer(keep) * cov_p + outer(bring) * cov_q
 
 
 def even_coefficients(bridges: int) -> Float[Tensor, " w"]:
-    """Return coefficients even in the log of the signal-to-noise ratio, and both ends.
-
-    Example:
-        >>> even_coefficients(4)
-        tensor([0.0000, 0.0183, 0.7071, 0.9998, 1.0000])
-    """
+    """Return coefficients even in the log of the signal-to-noise ratio, and both ends."""
     endpoints = torch.tensor([0.0, 1.0], dtype=torch.float64)
     if bridges == 1:
         return endpoints
@@ -116,14 +106,8 @@ def respaced(
 ) -> Float[Tensor, " v"]:
     """Return coefficients that cut the way into parts of equal distance.
 
-    Args:
-        coefficients: Those that were measured.
-        divergences: Jensen-Shannon divergences of successive ones, in nats; 0 where negative.
-        bridges: How many parts; None for parts of a distance of about `STRIDE`, 32 at most.
-
-    Example:
-        >>> respaced(torch.tensor([0.0, 0.5, 1.0]), [0.0, 0.5]).shape
-        torch.Size([3])
+    Divergences are Jensen-Shannon's of successive coefficients, in nats. `bridges` is the number of
+    parts; None takes parts of a distance of about `STRIDE`, 32 at most.
     """
     distance = torch.tensor(divergences, dtype=torch.float64).clamp(min=0).mul(8).sqrt()
     total = float(distance.sum())
@@ -131,9 +115,7 @@ def respaced(
         bridges = min(MAX_BRIDGES, max(1, math.ceil(total / STRIDE)))
     distance = distance + (1e-3 * total + 1e-9) / len(distance)  # so that no two coefficients meet
     milestones = F.pad(distance.cumsum(0), (1, 0))
-    angles = torch.asin(
-        coefficients.double()
-    )  # linear in the angle between two measured coefficients
+    angles = torch.asin(coefficients.double())  # between which the distance is taken as linear
     wanted = milestones[-1] * torch.arange(1, bridges, dtype=torch.float64) / bridges
     right = torch.searchsorted(milestones, wanted).clamp(1, len(coefficients) - 1)
     share = (wanted - milestones[right - 1]) / distance[right - 1]
