@@ -13,8 +13,6 @@ import scipy
 import torch
 from torch.distributions import Distribution
 
-from lfi.simulation.priors.serialisation import FrozenDistribution, torch_class
-
 
 @runtime_checkable
 class InvertibleCdf(Protocol):
@@ -37,17 +35,44 @@ class InvertibleCdf(Protocol):
         ...
 
 
+@runtime_checkable
+class FrozenDistribution(InvertibleCdf, Protocol):
+    """A frozen continuous distribution of `scipy.stats`: a family and its arguments."""
+
+    dist: Any
+    args: tuple[Any, ...]
+    kwds: dict[str, Any]
+
+    def support(self) -> tuple[float, float]:
+        """Return the ends of the support."""
+        ...
+
+    def std(self) -> float:
+        """Return the standard deviation."""
+        ...
+
+    def rvs(self, size: int, random_state: np.random.Generator) -> np.ndarray:
+        """Draw values."""
+        ...
+
+    def logpdf(self, x: np.ndarray) -> np.ndarray:
+        """Return the log density."""
+        ...
+
+
+def torch_class(distribution: Distribution) -> type[Distribution] | None:
+    """Return the class of `torch.distributions` that this is one of; Pyro's are torch's."""
+    own = type(distribution)
+    if not own.__module__.startswith(("torch.distributions.", "pyro.distributions.")):
+        return None  # a user's subclass may be another distribution
+    named = getattr(torch.distributions, own.__name__, None)
+    return named if isinstance(named, type) and issubclass(own, named) else None
+
+
 def invertible_cdf(distribution: Distribution, unvalidated: Distribution) -> InvertibleCdf | None:
     """Return a scalar torch distribution's cdf and its inverse, None where they are not known.
 
-    Args:
-        distribution: The distribution.
-        unvalidated: The same one, that takes values outside its support.
-
-    Example:
-        >>> waiting = torch.distributions.Exponential(2.0)
-        >>> float(invertible_cdf(waiting, waiting).cdf(math.log(2)))
-        0.75
+    The same distribution comes twice, the second one takes values outside its support.
     """
     equivalent = EQUIVALENTS.get(torch_class(distribution))
     if equivalent is not None:

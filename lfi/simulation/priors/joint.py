@@ -4,9 +4,10 @@ Both have bounds, draws, a log density inside the bounds, and can be truncated t
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch.distributions import Distribution, Independent
 
 from lfi.runtime.seeds import isolated
 from lfi.simulation.priors.marginals import Marginal, TorchMarginal, quiet_log_prob, torch_bounds
-from lfi.simulation.priors.serialisation import parameters, torch_class, torch_to_spec
+from lfi.simulation.priors.serialisation import constructor, torch_to_spec
 from lfi.simulation.priors.truncation import (
     MIN_MASS,
     TruncatedMarginal,
@@ -25,51 +26,42 @@ from lfi.simulation.priors.truncation import (
 )
 
 
-@runtime_checkable
-class JointDistribution(Protocol):
-    """A continuous distribution of D numbers between lower and upper bounds."""
+class JointDistribution(ABC):
+    """A continuous distribution of D numbers between lower and upper bounds.
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of theta."""
-        ...
+    Attributes:
+        dtype: The dtype of theta.
+        lower: The lower bounds, (D,).
+        upper: The upper bounds, (D,).
+        truncated: Whether the bounds are narrower than the support.
+    """
 
-    @property
-    def lower(self) -> Float[Tensor, " dim"]:
-        """The lower bounds."""
-        ...
+    dtype: torch.dtype
+    lower: Tensor
+    upper: Tensor
+    truncated: bool
 
-    @property
-    def upper(self) -> Float[Tensor, " dim"]:
-        """The upper bounds."""
-        ...
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the bounds are narrower than the support."""
-        ...
-
+    @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
         """Draw n rows."""
-        ...
 
+    @abstractmethod
     def log_prob(self, theta: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
         """Return the log density at points between the bounds."""
-        ...
 
+    @abstractmethod
     def restrict(
         self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"]
     ) -> "JointDistribution":
         """Return the distribution given that theta lies between narrower bounds."""
-        ...
 
+    @abstractmethod
     def _spec(self) -> dict[str, Any] | None:
         """Return plain values for JSON, None where the distribution cannot be named."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
-class ProductDistribution:
+class ProductDistribution(JointDistribution):
     """Independent marginals, one for each parameter."""
 
     marginals: tuple[Marginal, ...]
@@ -120,7 +112,7 @@ class ProductDistribution:
 
 
 @dataclass(frozen=True, eq=False)
-class TorchJoint:
+class TorchJoint(JointDistribution):
     """A torch distribution of a vector, truncated by rejection.
 
     The probability between the bounds is estimated by Monte Carlo: with a relative standard error
@@ -194,21 +186,17 @@ def joint_distribution(distribution: Distribution) -> JointDistribution:
 
     Raises:
         TypeError: If the support is not a product of intervals.
-
-    Example:
-        >>> square = Independent(torch.distributions.Uniform(torch.zeros(2), torch.ones(2)), 1)
-        >>> len(joint_distribution(square).marginals)
-        2
     """
     lower, upper = torch_bounds(distribution)
     if isinstance(distribution, Independent) and not distribution.base_dist.event_shape:
-        values = parameters(distribution.base_dist)
-        if values is not None:
-            own = torch_class(distribution.base_dist)
-            columns = range(distribution.event_shape[0])
-            return ProductDistribution(
-                tuple(TorchMarginal(own(**{k: v[i] for k, v in values.items()})) for i in columns)
-            )
+        made = constructor(distribution.base_dist)
+        if made is not None:
+            own, values = made
+            parts = [
+                own(**{name: value[i] for name, value in values.items()})
+                for i in range(distribution.event_shape[0])
+            ]
+            return ProductDistribution(tuple(TorchMarginal(part) for part in parts))
     with isolated(0):
         dtype = distribution.sample().dtype
     return TorchJoint(distribution, lower.to(dtype), upper.to(dtype))

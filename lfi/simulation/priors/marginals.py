@@ -6,72 +6,53 @@ and, where it is known, a cumulative distribution function with its inverse in f
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, TransformedDistribution, constraints
 
-from lfi.simulation.priors.cdf import InvertibleCdf, invertible_cdf
-from lfi.simulation.priors.serialisation import (
-    FrozenDistribution,
-    dtype_name,
-    scipy_to_spec,
-    torch_to_spec,
-)
+from lfi.simulation.priors.cdf import FrozenDistribution, InvertibleCdf, invertible_cdf
+from lfi.simulation.priors.serialisation import dtype_name, scipy_to_spec, torch_to_spec
 
 
-@runtime_checkable
-class Marginal(Protocol):
-    """A continuous distribution of one number between `lower` and `upper`."""
+class Marginal(ABC):
+    """A continuous distribution of one number.
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of draws."""
-        ...
+    Attributes:
+        dtype: The dtype of draws.
+        lower: The lower end of the support.
+        upper: The upper end of the support.
+        invertible_cdf: The distribution function and its inverse, None where not known.
+    """
 
-    @property
-    def lower(self) -> float:
-        """The lower end of the support."""
-        ...
+    dtype: torch.dtype
+    lower: float
+    upper: float
+    invertible_cdf: InvertibleCdf | None
 
-    @property
-    def upper(self) -> float:
-        """The upper end of the support."""
-        ...
-
-    @property
-    def invertible_cdf(self) -> InvertibleCdf | None:
-        """The distribution function and its inverse, None where not known."""
-        ...
-
+    @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
         """Draw n values; called where torch's global state is seeded already."""
-        ...
 
+    @abstractmethod
     def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the log density at values between the bounds."""
-        ...
 
+    @abstractmethod
     def _spec(self) -> dict[str, Any] | None:
         """Return plain values for JSON, None where the distribution cannot be named."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
-class ScipyMarginal:
-    """A frozen distribution of `scipy.stats`; its draws and densities have the given dtype.
-
-    Example:
-        >>> import scipy.stats
-        >>> ScipyMarginal(scipy.stats.expon(), torch.float32).log_prob(torch.tensor([2.0]))
-        tensor([-2.], dtype=torch.float32)
-    """
+class ScipyMarginal(Marginal):
+    """A frozen distribution of `scipy.stats`; its draws and densities have the given dtype."""
 
     frozen: FrozenDistribution
     dtype: torch.dtype
@@ -93,9 +74,8 @@ class ScipyMarginal:
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
         """Draw n values with NumPy's generator."""
-        return torch.from_numpy(np.asarray(self.frozen.rvs(size=n, random_state=rng))).to(
-            self.dtype
-        )
+        values = np.asarray(self.frozen.rvs(size=n, random_state=rng))
+        return torch.from_numpy(values).to(self.dtype)
 
     def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the log density, computed in float64; its gradient is a central difference."""
@@ -117,7 +97,7 @@ class ScipyMarginal:
 
 
 @dataclass(frozen=True, eq=False)
-class TorchMarginal:
+class TorchMarginal(Marginal):
     """A scalar distribution of torch or Pyro."""
 
     distribution: Distribution
@@ -175,30 +155,28 @@ def quiet_log_prob(distribution: Distribution, t: Float[Tensor, "*n"]) -> Tensor
 def torch_bounds(distribution: Distribution, name: str | None = None) -> tuple[Tensor, Tensor]:
     """Return the ends of a distribution's support, one each for every number of an event.
 
-    Args:
-        distribution: The distribution.
-        name: What errors call it; its class if None.
-
     Raises:
-        TypeError: If the support is not an interval or a product of intervals.
+        TypeError: If the support is not a product of intervals; it calls the distribution `name`.
     """
-    name = name or type(distribution).__name__
-    plain = type(distribution).__name__ == "TransformedDistribution"  # subclasses know better
-    if plain and not distribution.event_shape:
+    own = type(distribution).__name__
+    name = name or own
+    plain = own == "TransformedDistribution"  # its subclasses know better
+    if plain and isinstance(distribution, TransformedDistribution) and not distribution.event_shape:
         low, high = torch_bounds(distribution.base_dist, name)
         with suppress(NotImplementedError):  # of a transform that is not monotonic
             for transform in distribution.transforms:
-                ends = transform(low), transform(high)
+                ends = torch.as_tensor(transform(low)), torch.as_tensor(transform(high))
                 low, high = ends if transform.sign > 0 else ends[::-1]
             return low, high
     support = distribution.support
-    while hasattr(support, "base_constraint"):  # of independent ones and of mixtures
-        support = support.base_constraint
-    if support.is_discrete:
+    while (inner := getattr(support, "base_constraint", None)) is not None:
+        support = inner  # of independent ones and of mixtures
+    if getattr(support, "is_discrete", False):
         raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
     low = getattr(support, "lower_bound", None)
     high = getattr(support, "upper_bound", None)
     if low is None and high is None and support is not constraints.real:
         raise TypeError(f"prior: {name} has support {support}, which is not a product of intervals")
-    ends = (-math.inf if low is None else low), (math.inf if high is None else high)
-    return tuple(torch.as_tensor(end).detach().expand(distribution.event_shape) for end in ends)
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    low, high = (torch.as_tensor(end).detach() for end in (low, high))
+    return low.expand(distribution.event_shape), high.expand(distribution.event_shape)

@@ -30,14 +30,10 @@ from torch.nn.functional import logsigmoid
 from lfi.numerics.arrays import ArrayLike, as_tensor
 from lfi.runtime import Contents
 from lfi.runtime.seeds import fresh, numpy_rng
+from lfi.simulation.priors.cdf import FrozenDistribution
 from lfi.simulation.priors.joint import JointDistribution, ProductDistribution, joint_distribution
 from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_bounds
-from lfi.simulation.priors.serialisation import (
-    is_scalar,
-    named_dtype,
-    scipy_from_spec,
-    torch_from_spec,
-)
+from lfi.simulation.priors.serialisation import named_dtype, scipy_from_spec, torch_from_spec
 from lfi.simulation.priors.truncation import truncate
 
 MAX_SHOWN = 6  # parameters in a repr
@@ -89,8 +85,7 @@ class Prior:
         return self.distribution.truncated
 
     def __repr__(self) -> str:
-        bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
-        parts = [f"{name} in ({low:.4g}, {high:.4g})" for name, low, high in bounds]
+        parts = self._intervals()
         if self.dim > MAX_SHOWN:
             parts[MAX_SHOWN - 1 : -1] = [f"{self.dim - MAX_SHOWN} more"]
         return f"Prior({', '.join(parts + ['truncated'] * self.truncated)})"
@@ -98,10 +93,12 @@ class Prior:
     def describe(self) -> str:
         """Return the parameters with their bounds, a line each, in words."""
         kind = "independent" if isinstance(self.distribution, ProductDistribution) else "joint"
-        bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
-        lines = [f"{name} in ({low:.4g}, {high:.4g})" for name, low, high in bounds]
         head = f"{kind} prior of {self.dim} parameters" + ", truncated" * self.truncated
-        return "\n".join([head, *lines])
+        return "\n".join([head, *self._intervals()])
+
+    def _intervals(self) -> list[str]:
+        bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
+        return [f"{name} in ({low:.4g}, {high:.4g})" for name, low, high in bounds]
 
     def sample(
         self, n: int, *, seed: int | np.random.Generator | None = None
@@ -129,7 +126,8 @@ class Prior:
                     [2.]])
         """
         if set(self.names) <= set(getattr(theta, "columns", ())):
-            theta = theta[list(self.names)]
+            frame: Any = theta  # of whatever library
+            theta = frame[list(self.names)]
         theta = as_tensor("theta", theta)
         if theta.ndim != 2 or theta.shape[1] != self.dim:
             raise ValueError(
@@ -177,11 +175,7 @@ class Prior:
         slope = torch.where(below & above, width.log() + logsigmoid(u) + logsigmoid(-u), slope)
         return self._inside(theta), slope.sum(-1)
 
-    def truncate(
-        self,
-        lower: Tensor | ArrayLike,
-        upper: Tensor | ArrayLike,
-    ) -> "Prior":
+    def truncate(self, lower: Tensor | ArrayLike, upper: Tensor | ArrayLike) -> "Prior":
         """Return the prior given that theta lies between `lower` and `upper`.
 
         Bounds may be infinite; a prior that is truncated again keeps the narrower ones.
@@ -231,10 +225,8 @@ class Prior:
                 "a marginal needs a prior of independent parameters, a dictionary of "
                 "distributions: this one is a joint distribution"
             )
-        columns = [self.names.index(name) for name in names]
-        return Prior(
-            names, ProductDistribution(tuple(self.distribution.marginals[i] for i in columns))
-        )
+        marginals = dict(zip(self.names, self.distribution.marginals, strict=True))
+        return Prior(names, ProductDistribution(tuple(marginals[name] for name in names)))
 
     def _spec(self) -> dict[str, Any] | None:
         """Return plain values for JSON, None where a distribution cannot be named."""
@@ -251,10 +243,8 @@ class Prior:
         try:
             names = tuple(spec["names"])
             if "product" in spec:
-                distribution = ProductDistribution(
-                    tuple(_marginal_from_spec(part) for part in spec["product"])
-                )
-                return Prior(names, distribution)
+                marginals = tuple(_marginal_from_spec(part) for part in spec["product"])
+                return Prior(names, ProductDistribution(marginals))
             prior = Prior(names, joint_distribution(torch_from_spec(spec["joint"])))
             if "lower" in spec:
                 return prior.truncate(spec["lower"], spec["upper"])
@@ -337,9 +327,8 @@ def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
         for name in obj:
             if not isinstance(name, str) or not name:
                 raise TypeError(f"prior: parameter names must be non-empty strings, got {name!r}")
-        return Prior(
-            tuple(obj), ProductDistribution(tuple(_marginal(*item) for item in obj.items()))
-        )
+        marginals = tuple(_marginal(*item) for item in obj.items())
+        return Prior(tuple(obj), ProductDistribution(marginals))
     if not isinstance(obj, Distribution):
         raise TypeError(
             "prior must be a dictionary of names and distributions, a torch distribution of a "
@@ -369,14 +358,14 @@ def _marginal(name: str, obj: object) -> Marginal:
             )
         torch_bounds(obj, name)  # raises where there are none
         return TorchMarginal(obj)
-    if not isinstance(obj, scipy.stats.distributions.rv_frozen):
+    if isinstance(getattr(obj, "dist", None), scipy.stats.rv_discrete):
+        raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
+    if not isinstance(obj, FrozenDistribution):
         raise TypeError(
             f"prior: {name} must be a torch or Pyro distribution or a frozen distribution of "
             f"scipy.stats, such as scipy.stats.norm(0, 1); got {_kind(obj)}"
         )
-    if not isinstance(obj.dist, scipy.stats.rv_continuous):
-        raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
-    if not is_scalar(obj):
+    if any(np.ndim(value) for value in (*obj.args, *obj.kwds.values())):
         raise ValueError(f"prior: {name} must be a scalar distribution; its parameters are arrays")
     if math.isnan(obj.support()[0]):
         raise ValueError(f"prior: {name} has impossible parameters {obj.args} {obj.kwds}")

@@ -16,8 +16,6 @@ from lfi.simulation.priors.prior import Prior, as_prior
 class SampledDistribution(Distribution):
     """A distribution of a vector that is given by a sampler and a log density."""
 
-    arg_constraints = {}
-
     def __init__(
         self,
         draw: Callable[[int], Tensor],
@@ -25,8 +23,16 @@ class SampledDistribution(Distribution):
         lower: Float[Tensor, " dim"],
         upper: Float[Tensor, " dim"],
     ) -> None:
-        self.draw, self.density, self.lower, self.upper = draw, density, lower, upper
+        self.draw: Callable[[int], Tensor] = draw
+        self.density: Callable[[Tensor], Tensor] = density
+        self.lower: Tensor = lower
+        self.upper: Tensor = upper
         super().__init__(event_shape=lower.shape, validate_args=False)
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        """None: it is given by functions."""
+        return {}
 
     @property
     def support(self) -> constraints.Constraint:

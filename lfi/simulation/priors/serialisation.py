@@ -9,73 +9,47 @@ SciPy loads `scipy.stats` on its first use, which takes as long as all else here
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import numpy as np
 import scipy
 import torch
 from torch.distributions import Distribution, Independent
+
+from lfi.simulation.priors.cdf import FrozenDistribution, torch_class
 
 Json = dict[str, Any]
 REDUNDANT = {"validate_args", "covariance_matrix", "precision_matrix", "logits"}
 
 
-@runtime_checkable
-class FrozenDistribution(Protocol):
-    """A frozen distribution of `scipy.stats`: a family and its arguments."""
-
-    dist: Any
-    args: tuple[Any, ...]
-    kwds: dict[str, Any]
-
-
-def torch_class(distribution: Distribution) -> type[Distribution] | None:
-    """Return the class of `torch.distributions` that this is one of; Pyro's are torch's.
-
-    Example:
-        >>> torch_class(torch.distributions.Normal(0.0, 1.0)).__name__
-        'Normal'
-    """
-    own = type(distribution)
-    if not own.__module__.startswith(("torch.distributions.", "pyro.distributions.")):
-        return None  # a user's subclass may be another distribution
-    named = getattr(torch.distributions, own.__name__, None)
-    return named if isinstance(named, type) and issubclass(own, named) else None
-
-
-def parameters(distribution: Distribution) -> dict[str, torch.Tensor] | None:
-    """Return the tensors to call the distribution's class with, None where that is not known."""
+def constructor(
+    distribution: Distribution,
+) -> tuple[Callable[..., Distribution], dict[str, torch.Tensor]] | None:
+    """Return the distribution's class and the tensors to call it with, None where not known."""
     own = torch_class(distribution)
     if own is None:
         return None
-    wanted = set(inspect.signature(own).parameters) - REDUNDANT
-    values = {name: getattr(distribution, name, None) for name in sorted(wanted)}
-    return values if values and all(torch.is_tensor(v) for v in values.values()) else None
+    wanted = sorted(set(inspect.signature(own).parameters) - REDUNDANT)
+    found = {name: getattr(distribution, name, None) for name in wanted}
+    values = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+    return (own, values) if values and len(values) == len(found) else None
 
 
 def torch_to_spec(distribution: Distribution) -> Json | None:
-    """Return the class name and parameters of a torch or Pyro distribution.
-
-    Example:
-        >>> torch_to_spec(torch.distributions.Exponential(torch.tensor(2.0)))["torch"]
-        'Exponential'
-    """
+    """Return the class name and parameters of a torch or Pyro distribution."""
     if isinstance(distribution, Independent):
         base = torch_to_spec(distribution.base_dist)
         ndims = distribution.reinterpreted_batch_ndims
         return None if base is None else {"torch": "Independent", "base": base, "ndims": ndims}
-    values = parameters(distribution)
-    if values is None:
+    made = constructor(distribution)
+    if made is None:
         return None
-    return {
-        "torch": torch_class(distribution).__name__,
-        "parameters": {
-            name: {"values": v.detach().cpu().tolist(), "dtype": dtype_name(v.dtype)}
-            for name, v in values.items()
-        },
+    values = {
+        name: {"values": v.detach().cpu().tolist(), "dtype": dtype_name(v.dtype)}
+        for name, v in made[1].items()
     }
+    return {"torch": type(distribution).__name__, "parameters": values}
 
 
 def torch_from_spec(spec: Mapping[str, Any]) -> Distribution:
@@ -85,28 +59,28 @@ def torch_from_spec(spec: Mapping[str, Any]) -> Distribution:
         ValueError: If it names no distribution of torch or does not fit it.
     """
     name = spec.get("torch")
-    own = getattr(torch.distributions, name, None) if isinstance(name, str) else None
-    if not (isinstance(own, type) and issubclass(own, Distribution)):
-        raise ValueError(f"description of a prior: torch.distributions has no {name!r}")
+    own = _named_class(name)
     if own is Independent:
         return Independent(torch_from_spec(spec["base"]), int(spec["ndims"]))
     values = {
         key: torch.tensor(v["values"], dtype=named_dtype(v["dtype"]))
         for key, v in spec["parameters"].items()
     }
-    known = set(inspect.signature(own).parameters)
-    if not set(values) <= known:
-        raise ValueError(f"description of a prior: {name} has no parameters {set(values) - known}")
+    unknown = set(values) - set(inspect.signature(own).parameters)
+    if unknown:
+        raise ValueError(f"description of a prior: {name} has no parameters {unknown}")
     return own(**values)
 
 
-def scipy_to_spec(frozen: FrozenDistribution) -> Json | None:
-    """Return a frozen distribution's name in `scipy.stats` and its arguments.
+def _named_class(name: object) -> Callable[..., Distribution]:
+    own = getattr(torch.distributions, name, None) if isinstance(name, str) else None
+    if not (isinstance(own, type) and issubclass(own, Distribution)):
+        raise ValueError(f"description of a prior: torch.distributions has no {name!r}")
+    return own
 
-    Example:
-        >>> scipy_to_spec(scipy.stats.expon(scale=0.2))
-        {'scipy': 'expon', 'args': [], 'kwds': {'scale': 0.2}}
-    """
+
+def scipy_to_spec(frozen: FrozenDistribution) -> Json | None:
+    """Return a frozen distribution's name in `scipy.stats` and its arguments."""
     name = frozen.dist.name
     if type(getattr(scipy.stats, str(name), None)) is not type(frozen.dist):
         return None
@@ -125,7 +99,7 @@ def scipy_from_spec(spec: Mapping[str, Any]) -> FrozenDistribution:
     """
     name = spec.get("scipy")
     family = getattr(scipy.stats, name, None) if isinstance(name, str) else None
-    if not isinstance(family, scipy.stats.rv_continuous):
+    if family is None or not isinstance(family, scipy.stats.rv_continuous):
         raise ValueError(f"description of a prior: scipy.stats has no {name!r}")
     numbers = [*spec["args"], *spec["kwds"].values()]
     if not all(isinstance(v, Real) and not math.isnan(v) for v in numbers):
@@ -134,11 +108,6 @@ def scipy_from_spec(spec: Mapping[str, Any]) -> FrozenDistribution:
         return family(*spec["args"], **spec["kwds"])
     except TypeError as error:
         raise ValueError(f"description of a prior: {error}") from error
-
-
-def is_scalar(frozen: FrozenDistribution) -> bool:
-    """Return whether a frozen distribution is of one number, not of an array of them."""
-    return all(np.ndim(value) == 0 for value in (*frozen.args, *frozen.kwds.values()))
 
 
 def dtype_name(dtype: torch.dtype) -> str:

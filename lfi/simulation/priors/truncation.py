@@ -28,19 +28,11 @@ MIN_MASS = 1e-6  # of what is sampled by rejection
 
 
 @dataclass(frozen=True, eq=False)
-class TruncatedMarginal:
+class TruncatedMarginal(Marginal):
     """A marginal truncated to an interval inside its support.
 
     Raises:
         ValueError: If the interval has no mass, or too little to be sampled.
-
-    Example:
-        >>> import scipy.stats
-        >>> from lfi.simulation.priors.marginals import ScipyMarginal
-        >>> normal = ScipyMarginal(scipy.stats.norm(), torch.float64)
-        >>> half = TruncatedMarginal(normal, 0.0, math.inf)
-        >>> math.exp(half.log_mass)
-        0.5
     """
 
     base: Marginal
@@ -68,14 +60,11 @@ class TruncatedMarginal:
         return self.base.invertible_cdf
 
     @cached_property
-    def log_mass(self) -> float:
-        """The log probability of the interval before truncation."""
-        return math.log(self._mass)
-
-    @cached_property
-    def _edges(self) -> tuple[float, float, Callable[[np.ndarray], np.ndarray]]:
-        """The cdf (or survival function) at the two ends, and its inverse."""
+    def _edges(self) -> tuple[float, float, Callable[[np.ndarray], np.ndarray]] | None:
+        """The cdf (or survival function) at the two ends, and its inverse, where it is known."""
         q = self.invertible_cdf
+        if q is None:
+            return None
         low = float(q.cdf(self.lower))
         if low < 0.5:
             return low, float(q.cdf(self.upper)), q.ppf
@@ -83,25 +72,24 @@ class TruncatedMarginal:
 
     @cached_property
     def _mass(self) -> float:
-        if self.invertible_cdf is not None:
+        if self._edges is not None:
             return abs(self._edges[1] - self._edges[0])
         density = lambda t: float(self.base.log_prob(torch.tensor(t, dtype=self.dtype)).exp())
         return scipy.integrate.quad(density, self.lower, self.upper, limit=500)[0]
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
         """Draw n values, by the inverse cdf where it is known."""
-        if self.invertible_cdf is None:
+        if self._edges is None:
             draw = lambda m: self.base.sample(m, rng)
-            return sample_by_rejection(
-                draw, lambda t: (t > self.lower) & (t < self.upper), n, self._mass
-            )
+            inside = lambda t: (t > self.lower) & (t < self.upper)
+            return sample_by_rejection(draw, inside, n, self._mass)
         first, last, inverse = self._edges
         values = inverse(first + (last - first) * rng.random(n))
         return torch.as_tensor(np.asarray(values)).to(self.dtype)
 
     def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the log density, normalised over the interval."""
-        return self.base.log_prob(t) - self.log_mass
+        return self.base.log_prob(t) - math.log(self._mass)
 
     def _spec(self) -> dict[str, Any] | None:
         """Return the plain values before truncation, and the interval."""
@@ -121,10 +109,7 @@ def truncate(marginal: Marginal, lower: float, upper: float) -> Marginal:
 
 
 def sample_by_rejection(
-    draw: Callable[[int], Tensor],
-    inside: Callable[[Tensor], Tensor],
-    n: int,
-    rate: float,
+    draw: Callable[[int], Tensor], inside: Callable[[Tensor], Tensor], n: int, rate: float
 ) -> Float[Tensor, "n ..."]:
     """Draw n values by rejection, where about a share `rate` of the draws is accepted."""
     kept, missing = [], n

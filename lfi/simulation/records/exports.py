@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 def to_xarray(
     theta: Tensor, x: Tensor, status: np.ndarray, names: tuple[str, ...], facts: Mapping[str, Any]
 ) -> "xarray.Dataset":
-    """Return a dataset with a variable for each parameter, and x and status, along `sample`.
-
-    Args:
-        theta: Parameters, (n, D).
-        x: Data, (n, *event).
-        status: The rows' status, (n,).
-        names: The parameters' names.
-        facts: The attributes.
+    """Return a dataset with a variable for each column of theta, x and status, along `sample`.
 
     Raises:
         ValueError: If a parameter is called x, status or sample.

@@ -51,19 +51,11 @@ class InvalidOutput(ValueError):
 def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Tensor, "*event"]:
     """Return a simulator's output as a tensor of its own on the CPU.
 
-    Float32 and float64 stay what they are, numbers of other kinds become `dtype`.
-
-    Args:
-        value: A simulator's output.
-        dtype: What numbers of other kinds become.
-        graph: Keep a tensor's device and computation graph.
+    Float32 and float64 stay what they are, numbers of other kinds become `dtype`; `graph` keeps a
+    tensor's device and computation graph.
 
     Raises:
-        Misshapen: If the output is not an array of real numbers.
-
-    Example:
-        >>> as_x([1, 2], torch.float32)
-        tensor([1., 2.], dtype=torch.float32)
+        InvalidOutput: If the output is not an array of real numbers.
     """
     if type(value) is np.ndarray and value.dtype in FLOATING:
         return torch.from_numpy(value.copy())  # the most frequent case
@@ -77,9 +69,8 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
-        raise InvalidOutput(
-            f"simulate returned a ragged {type(value).__name__}: {error}"
-        ) from error
+        kind = type(value).__name__
+        raise InvalidOutput(f"simulate returned a ragged {kind}: {error}") from error
     if array.dtype.kind not in "fiub":
         raise InvalidOutput(
             f"simulate returned a {type(value).__name__} of dtype {array.dtype}: "
@@ -92,17 +83,7 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
 
 
 def as_data(name: str, values: object, dtype: torch.dtype) -> Shaped[Tensor, "*event"]:
-    """Return a user's data as a tensor of its own on the CPU, of the kinds that x may have.
-
-    Args:
-        name: What the caller's argument is called.
-        values: An array, a list or a data frame.
-        dtype: What numbers other than float32 and float64 become.
-
-    Raises:
-        TypeError: If they are not real numbers.
-        ValueError: If they are rows of unequal lengths.
-    """
+    """Return a user's data, the argument `name`, as `as_tensor` takes them, in a dtype of x."""
     return as_x(as_tensor(name, values), dtype)
 
 
@@ -114,11 +95,7 @@ def results_of_batch(x: Shaped[Tensor, " n *event"]) -> RowResults:
 
 
 def results_of_rows(rows: Sequence[Tensor | Exception], first: int) -> RowResults:
-    """Return the results of calls for one row each: its data, or what was raised.
-
-    Args:
-        rows: The data, (*event) each, or exceptions.
-        first: The number of the first row.
+    """Return the results of one call a row, its data (*event) or what it raised.
 
     Raises:
         ValueError: If rows have different shapes.
@@ -127,8 +104,8 @@ def results_of_rows(rows: Sequence[Tensor | Exception], first: int) -> RowResult
     raised = {i: row for i, row in enumerate(rows, start=first) if isinstance(row, Exception)}
     errors = {i: f"{type(e).__name__}: {e}"[:MAX_MESSAGE_LENGTH] for i, e in raised.items()}
     cause = next(iter(raised.values()), None)
-    codes = torch.tensor([ERROR if isinstance(row, Exception) else OK for row in rows])
-    codes = codes.to(torch.uint8)
+    status = [ERROR if isinstance(row, Exception) else OK for row in rows]
+    codes = torch.tensor(status, dtype=torch.uint8)
     if not good:
         return RowResults(None, codes, errors, None, cause)
     event, dtype = good[0].shape, good[0].dtype
@@ -147,29 +124,23 @@ def results_of_rows(rows: Sequence[Tensor | Exception], first: int) -> RowResult
 
 
 def concatenate_results(blocks: Sequence[RowResults]) -> RowResults:
-    """Return the results of consecutive rows as one.
-
-    Raises:
-        ValueError: If x has different shapes.
-    """
+    """Return the results of consecutive rows as one."""
     if len(blocks) == 1:
         return blocks[0]
     rows = ResultsBuffer()
     for block in blocks:
         rows.add(torch.empty(len(block), 0), block)
-    _, x, codes = rows.concatenate() if rows.event is not None else (None, None, _codes(blocks))
+    x = None if rows.event is None else rows.concatenate()[1]
+    codes = torch.cat([block.codes for block in blocks])
     return RowResults(x, codes, rows.errors, rows.dtype, rows.cause, sum(b.seconds for b in blocks))
-
-
-def _codes(blocks: Sequence[RowResults]) -> UInt8[Tensor, " n"]:
-    return torch.cat([block.codes for block in blocks])
 
 
 class ResultsBuffer:
     """Results of a run in order, of the event shape and dtype of its first good row."""
 
     def __init__(self, event: torch.Size | None = None, dtype: torch.dtype | None = None) -> None:
-        self.event, self.dtype = event, dtype
+        self.event: torch.Size | None = event
+        self.dtype: torch.dtype | None = dtype
         self.cause: Exception | None = None
         self.clear()
 
@@ -202,8 +173,9 @@ class ResultsBuffer:
 
     def concatenate(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return theta, x and codes of all rows."""
+        assert self.event is not None  # a row has succeeded
         thetas, blocks = zip(*self.parts, strict=True)
         blank = torch.full(self.event, torch.nan, dtype=self.dtype)
         xs = [blank.expand(len(b), *self.event) if b.x is None else b.x for b in blocks]
         x = torch.cat([x.to(self.dtype) for x in xs])
-        return torch.cat(thetas), x, _codes(blocks)
+        return torch.cat(thetas), x, torch.cat([block.codes for block in blocks])

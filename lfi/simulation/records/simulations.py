@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +75,7 @@ class Simulations(Described):
                 f"theta and x must have as many rows as each other; got shapes "
                 f"{tuple(theta.shape)} and {tuple(x.shape)}"
             )
-        results = results_of_batch(x)
-        return Simulations(theta, results.x, results.codes, prior, source="arrays")
+        return Simulations(theta, x, results_of_batch(x).codes, prior, source="arrays")
 
     @staticmethod
     def open(path: str | Path, *, prior: object = None) -> "Simulations":
@@ -123,8 +122,7 @@ class Simulations(Described):
         """
         if not isinstance(rows, slice):
             raise TypeError(f"simulations[...] takes a slice, got {type(rows).__name__}")
-        kept = range(len(self))[rows]
-        index = torch.tensor(kept, dtype=torch.long)
+        index = torch.tensor(range(len(self))[rows], dtype=torch.long)
         return self._rows(index, self.prior)
 
     def __add__(self, other: "Simulations") -> "Simulations":
@@ -145,8 +143,8 @@ class Simulations(Described):
             )
         pairs = (self.theta, other.theta), (self.x, other.x), (self.codes, other.codes)
         errors = self.errors | {len(self) + row: text for row, text in other.errors.items()}
-        parts = [torch.cat(pair) for pair in pairs]
-        return Simulations(*parts, self.prior, self.seed, errors, self.source)
+        theta, x, codes = (torch.cat(pair) for pair in pairs)
+        return Simulations(theta, x, codes, self.prior, self.seed, errors, self.source)
 
     def within(self, prior: Prior) -> "Simulations":
         """Return the rows inside a narrower prior: this one, truncated.
@@ -184,15 +182,13 @@ class Simulations(Described):
             (('gamma',), torch.Size([10, 1]))
         """
         prior = self.prior.marginal(names)
-        theta = self.theta[:, [self.names.index(name) for name in prior.names]]
-        theta = theta.to(prior.dtype)
-        return Simulations(theta, self.x, self.codes, prior, self.seed, self.errors, self.source)
+        columns = [self.names.index(name) for name in prior.names]
+        return replace(self, theta=self.theta[:, columns].to(prior.dtype), prior=prior)
 
     def _rows(self, index: Tensor, prior: Prior) -> "Simulations":
         """Return some of the rows, as draws of a prior."""
-        errors = {
-            new: self.errors[old] for new, old in enumerate(index.tolist()) if old in self.errors
-        }
+        rows = enumerate(index.tolist())
+        errors = {new: self.errors[old] for new, old in rows if old in self.errors}
         parts = self.theta[index], self.x[index], self.codes[index]
         return Simulations(*parts, prior, self.seed, errors, self.source)
 

@@ -57,6 +57,8 @@ class Store:
             raise StoreError(f"{path} is not a store of simulations: give the folder of one")
         try:
             attributes = dict(zarr.open_group(path, mode="r", zarr_format=3).attrs)["lfi"]
+            if not isinstance(attributes, dict):
+                raise TypeError("attributes of lfi are not a dictionary")
             count = json.loads((path / "finished.json").read_text())
             store = Store(path, attributes, int(count["finished"]), int(count["errors_size"]))
             version = attributes["format"]
@@ -73,9 +75,10 @@ class Store:
                 "the folder and simulate again"
             ) from error
         if version != FORMAT:
+            writer = store.attributes.get("versions", {}).get("lfi")
             raise StoreError(
                 f"store {path} has format {version}, this version of lfi reads {FORMAT}: use the "
-                f"lfi that wrote it ({attributes.get('versions', {}).get('lfi')})"
+                f"lfi that wrote it ({writer})"
             )
         return store
 
@@ -84,9 +87,7 @@ class Store:
     ) -> tuple[Tensor, Tensor, Tensor, Prior, int, dict[int, str], str]:
         """Return the first n rows, all if None: the fields of a `Simulations`.
 
-        Args:
-            n: How many rows.
-            prior: The prior, where the store could not name it.
+        A store that could not name its prior needs it.
 
         Raises:
             StoreError: If rows are damaged or there are none, or the prior is unknown or another.
@@ -138,7 +139,8 @@ class Store:
             raise StoreError(
                 f"store {self.path} has no rows {begin} to {end}: {self.finished} count"
             )
-        return tuple(self._read(name, end, begin) for name in ("theta", "x", "status"))
+        theta, x, codes = (self._read(name, end, begin) for name in ("theta", "x", "status"))
+        return theta, x, codes
 
     def _read(self, name: str, n: int, begin: int = 0) -> Tensor:
         """Return rows up to n; Zarr alone would take a missing chunk for an empty one."""

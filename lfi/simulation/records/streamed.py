@@ -58,19 +58,22 @@ class StreamedBatches:
         """
         from lfi.simulation.records.store import Store  # zarr is imported where it is used
 
-        self.store = Store.open(path)
-        self.rows, self.size, self.device = self.store.finished, size, device
+        self.store: Store = Store.open(path)
+        self.rows: int = self.store.finished
+        self.size: int = size
+        self.device: str = device
         chunks = list(range(-(-self.rows // BLOCK)))
         held: list[Batch] = []
         while sum(len(part[0]) for part in held) < held_out and chunks:
             held.append(self._read(chunks.pop()))
         joined = tuple(torch.cat(parts) for parts in zip(*held, strict=True))
         self.held_out: Batch | None = tuple(t[:held_out].to(device) for t in joined) or None
-        self.spare: Batch = tuple(
-            t[held_out:] for t in joined
-        )  # rows of the last chunk that is read for held_out
-        self.chunks, self.buffer_chunks = torch.tensor(chunks), buffer
-        self.order, self.buffer, self.position = torch.empty(0, dtype=torch.long), None, 0
+        self.spare: Batch = tuple(t[held_out:] for t in joined)  # left of the last held-out chunk
+        self.chunks: Tensor = torch.tensor(chunks)
+        self.buffer_chunks: int = buffer
+        self.order: Tensor = torch.empty(0, dtype=torch.long)
+        self.buffer: Batch | None = None
+        self.position: int = 0
         if size < 1 or self.rows - held_out < size or not chunks:
             raise ValueError(
                 f"size: a batch of {size} cannot be drawn from {self.rows:,} rows of which "

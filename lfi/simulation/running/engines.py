@@ -9,7 +9,7 @@ import pickle
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from lfi.simulation.running.workers.fork_server import WorkerSetup
 from lfi.simulation.running.workers.worker import Worker, start_workers
 
 TaskFunction = Callable[[Task, Heartbeat], RowResults]
+TaskResults = Generator[tuple[Task, RowResults], None, None]
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def in_process(function: TaskFunction, tasks: Iterable[Task]) -> Iterator[tuple[Task, RowResults]]:
+def in_process(function: TaskFunction, tasks: Iterable[Task]) -> TaskResults:
     """Yield each task and its results, computed in this process."""
     with single_thread():
         for task in tasks:
@@ -53,17 +54,12 @@ def in_workers(
     *,
     timeout: float | None = None,
     origin: object = None,
-) -> Iterator[tuple[Task, RowResults]]:
+) -> TaskResults:
     """Yield each task and its results, computed by worker processes of this machine.
 
-    Close the iterator to end the workers early.
-
-    Args:
-        function: What to compute; it must be picklable by cloudpickle.
-        tasks: What to compute it of; taken one by one, as workers become free.
-        workers: How many processes.
-        timeout: How many seconds one call of the simulator may take.
-        origin: A function whose module is sent along where workers cannot import it.
+    Close the generator to end the workers early. The function goes by cloudpickle, and with it the
+    module of `origin` where workers cannot import that; one call of the simulator may take
+    `timeout` seconds.
     """
     started = start_workers(workers, WorkerSetup.here(to_bytes(function, origin), timeout))
     idle: SimpleQueue[Worker] = SimpleQueue()
@@ -99,17 +95,12 @@ def in_executor(
     *,
     timeout: float | None = None,
     origin: object = None,
-) -> Iterator[tuple[Task, RowResults]]:
+) -> TaskResults:
     """Yield each task and its results, computed by whatever the executor submits to.
 
-    Args:
-        executor: Where lfi must be importable too. It stays open.
-        function: What to compute.
-        tasks: What to compute it of; taken one by one.
-        in_flight: How many tasks are with the executor at a time.
-        timeout: How many seconds one call of the simulator may take; each process of the executor
-            then starts a worker process, which can be killed.
-        origin: A function whose module is sent along where the executor cannot import it.
+    The executor stays open, must have lfi, and gets `in_flight` tasks at a time. With a `timeout`,
+    the seconds that one call of the simulator may take, each of its processes starts a worker
+    process, which can be killed. `origin` is that of `in_workers`.
     """
     work = _ExecutorTask(WorkerSetup.here(to_bytes(function, origin), timeout))
     yield from _in_order(executor, work, tasks, in_flight)
@@ -117,7 +108,7 @@ def in_executor(
 
 def _in_order(
     executor: Executor, work: Callable[[Task], RowResults], tasks: Iterable[Task], in_flight: int
-) -> Iterator[tuple[Task, RowResults]]:
+) -> TaskResults:
     """Yield results in order, with a bounded number of tasks submitted."""
     waiting: deque[tuple[Task, Future]] = deque()
     try:

@@ -31,9 +31,8 @@ def replicate(
     """
     results = simulate_at(simulator, theta, seed=seed)
     if results.x is None:
-        raise RuntimeError(
-            f"{simulator.name} raised at all of {len(theta)} parameter vectors"
-        ) from results.cause
+        every = f"all of {len(results)} parameter vectors"
+        raise RuntimeError(f"{simulator.name} raised at {every}") from results.cause
     return results.x
 
 

@@ -24,7 +24,7 @@ from lfi.runtime.seeds import fresh
 from lfi.simulation.priors.prior import Prior, as_prior
 from lfi.simulation.records.results import BLOCK, OK, ResultsBuffer, RowResults
 from lfi.simulation.records.simulations import Simulations
-from lfi.simulation.running.engines import in_executor, in_process, in_workers
+from lfi.simulation.running.engines import TaskResults, in_executor, in_process, in_workers
 from lfi.simulation.running.tasks import Heartbeat, Task, TaskSize, plan_tasks
 from lfi.simulation.running.workers.fork_server import portable_error
 from lfi.simulation.simulators.simulator import Simulator
@@ -121,9 +121,9 @@ class _Memory:
 
     def simulations(self, n: int) -> Simulations:
         """Return the first n rows."""
-        parts = (part[:n] for part in self.rows.concatenate())
+        theta, x, codes = (part[:n] for part in self.rows.concatenate())
         errors = {i: text for i, text in self.rows.errors.items() if i < n}
-        return Simulations(*parts, self.prior, self.seed, errors, self.simulator.name)
+        return Simulations(theta, x, codes, self.prior, self.seed, errors, self.simulator.name)
 
 
 @runtime_checkable
@@ -168,7 +168,7 @@ def run_tasks(
     timeout: float | None,
     executor: Executor | None,
     tasks: Iterator[Task],
-) -> Iterator[tuple[Task, RowResults]]:
+) -> TaskResults:
     """Return the results of tasks, from the engine that the arguments ask for."""
     origin = simulator.simulate
     if executor is not None:
@@ -177,9 +177,8 @@ def run_tasks(
         return in_executor(executor, function, tasks, in_flight, timeout=timeout, origin=origin)
     if workers == 1 and timeout is None:
         return in_process(_RunTask(simulator, remote=False), tasks)
-    return in_workers(
-        _RunTask(simulator, remote=True), tasks, workers, timeout=timeout, origin=origin
-    )
+    function = _RunTask(simulator, remote=True)
+    return in_workers(function, tasks, workers, timeout=timeout, origin=origin)
 
 
 def _fill(
@@ -187,7 +186,7 @@ def _fill(
     simulator: Simulator,
     prior: Prior,
     n: int,
-    run: Callable[[Iterator[Task]], Iterator[tuple[Task, RowResults]]],
+    run: Callable[[Iterator[Task]], TaskResults],
     progress: bool,
 ) -> None:
     """Simulate from the first row that is missing, and add the results to the record."""

@@ -23,7 +23,7 @@ import lfi
 from lfi.runtime.seeds import fresh
 from lfi.simulation.priors.prior import Prior
 from lfi.simulation.priors.serialisation import dtype_name
-from lfi.simulation.records.results import BLOCK, RowResults
+from lfi.simulation.records.results import BLOCK, ResultsBuffer, RowResults
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.records.store import FORMAT, Store, StoreError
 from lfi.simulation.simulators.simulator import Simulator
@@ -45,9 +45,12 @@ class Writer:
     def __init__(
         self, path: str | Path, simulator: Simulator, prior: Prior, seed: int | None
     ) -> None:
-        self.path, self.prior = Path(path), prior
-        self.finished, self.errors_size, self.broken = 0, 0, False
-        self.lock = filelock.FileLock(self.path / "lock")
+        self.path: Path = Path(path)
+        self.prior: Prior = prior
+        self.finished: int = 0
+        self.errors_size: int = 0
+        self.broken: bool = False
+        self.lock: filelock.BaseFileLock = filelock.FileLock(self.path / "lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             new = not (self.path / "finished.json").exists()
@@ -61,13 +64,13 @@ class Writer:
                 self._create(simulator, fresh(seed))
             store = Store.open(path)
             self._check(store, simulator, seed)
-            self.rows = store.rows()
+            self.rows: ResultsBuffer = store.rows()
         except BaseException:
             self.lock.release()
             raise
         self.seed: int = store.attributes["seed"]
         self.finished, self.errors_size = store.finished, store.errors_size
-        self.flushed = time.monotonic()
+        self.flushed: float = time.monotonic()
 
     def __enter__(self) -> "Writer":
         return self
@@ -104,7 +107,7 @@ class Writer:
         lines = "".join(json.dumps([row, text]) + "\n" for row, text in self.rows.errors.items())
         try:
             if self.finished == 0:
-                self._create_array("x", self.rows.event, self.rows.dtype)
+                self._create_array("x", self.rows.event, parts["x"].dtype)
             with zarr.config.set(WRITE_ALL):
                 for name, part in parts.items():
                     array = zarr.open_array(self.path / name, mode="r+", zarr_format=3)
@@ -166,9 +169,7 @@ class Writer:
             "versions": {module.__name__: module.__version__ for module in (lfi, torch, np, zarr)},
         }
         try:
-            zarr.open_group(
-                self.path, mode="a", zarr_format=3, attributes={"lfi": attributes}
-            ).attrs.put({"lfi": attributes})
+            zarr.open_group(self.path, mode="a", zarr_format=3).attrs.put({"lfi": attributes})
             self._create_array("theta", (self.prior.dim,), self.prior.dtype)
             self._create_array("status", (), torch.uint8)
             (self.path / "errors.jsonl").write_bytes(b"")

@@ -32,8 +32,7 @@ class SimulatorFunction:
         """Return x of a batch, (n, D) to (n, *event), by one call of a batched function."""
         called = theta if self.trials is None else theta.repeat_interleave(self.trials, 0)
         call = self._bound(called.clone(), seed, *key)  # the function may write to theta
-        x = self._checked(theta, as_x(call(), theta.dtype, graph=graph))
-        return x if self.summary is None else self._summarised(x, graph)
+        return self._summarised(self._checked(theta, as_x(call(), theta.dtype, graph=graph)), graph)
 
     def row(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
         """Return x of one vector, (D,) to (*event); the function may write to theta."""
@@ -44,10 +43,12 @@ class SimulatorFunction:
             x = as_x(call(), theta.dtype, graph=graph)
         else:
             x = torch.stack([as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)])
-        return x if self.summary is None else self._summarised(x[None], graph)[0]
+        return self._summarised(x[None], graph)[0]
 
     def _summarised(self, x: Tensor, graph: bool) -> Tensor:
-        """Return the summaries of a batch."""
+        """Return the summaries of a batch, x itself where there are none."""
+        if self.summary is None:
+            return x
         summaries = as_x(self.summary(x), x.dtype, graph=graph)
         if summaries.shape[:1] != x.shape[:1]:
             raise InvalidOutput(

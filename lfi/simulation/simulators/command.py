@@ -138,11 +138,10 @@ class PersistentCommand:
                 env={**os.environ, **dict(self.environment)},
             )
             weakref.finalize(self, _finish, program)
-        line = (
-            substitute(self.request, placeholder_values(self.names, theta, rng)).rstrip("\n") + "\n"
-        )
+        assert program.stdin is not None and program.stdout is not None  # it has pipes
+        line = substitute(self.request, placeholder_values(self.names, theta, rng)).rstrip("\n")
         try:
-            program.stdin.write(line.encode())
+            program.stdin.write(f"{line}\n".encode())
             program.stdin.flush()
             answer = program.stdout.readline()
         except BrokenPipeError:
@@ -156,16 +155,15 @@ class PersistentCommand:
         return self.read(ProgramOutput(answer, Path()))
 
 
-_running: "weakref.WeakKeyDictionary[PersistentCommand, subprocess.Popen]" = (
-    weakref.WeakKeyDictionary()
-)
+_running: weakref.WeakKeyDictionary[PersistentCommand, subprocess.Popen[bytes]]
+_running = weakref.WeakKeyDictionary()
 
 
-def _finish(program: subprocess.Popen) -> None:
+def _finish(program: subprocess.Popen[bytes]) -> None:
     """End a program and close its pipes."""
     program.kill()
     program.wait()
-    for pipe in (program.stdin, program.stdout):
+    for pipe in filter(None, (program.stdin, program.stdout)):
         with suppress(BrokenPipeError):  # of a line it has not read
             pipe.close()
 

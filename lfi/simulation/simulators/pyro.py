@@ -20,7 +20,7 @@ from lfi.runtime.seeds import isolated
 from lfi.simulation.priors.marginals import torch_bounds
 from lfi.simulation.priors.prior import Prior, as_prior
 from lfi.simulation.priors.sampled import sampled_prior
-from lfi.simulation.priors.serialisation import parameters
+from lfi.simulation.priors.serialisation import constructor
 from lfi.simulation.simulators.signature import source_text
 
 Model = Callable[[], object]
@@ -48,12 +48,9 @@ class PyroFunction:
 
     def __call__(self, theta: Tensor) -> Tensor:
         """Return the data of one run; draws from torch's global state."""
-        from pyro import poutine
-
-        values = _sites(theta, self.latent)
         with torch.no_grad():
-            trace = poutine.trace(poutine.condition(_unobserved(self.model), values)).get_trace()
-        parts = [trace.nodes[site]["value"] for site in self.observed]
+            run = _run(_unobserved(self.model), _sites(theta, self.latent))
+        parts = [run[site][1] for site in self.observed]
         return parts[0] if len(parts) == 1 else torch.cat([part.flatten() for part in parts])
 
 
@@ -63,40 +60,33 @@ def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
     Raises:
         ValueError: If an observed site is missing, there is no latent one, or one is discrete.
     """
-    traces = [_trace(model, seed) for seed in range(3)]
-    sampled = [
-        {
-            name: node
-            for name, node in trace.nodes.items()
-            if node["type"] == "sample" and not type(node["fn"]).__name__.startswith("_Subsample")
-        }
-        for trace in traces
-    ]
-    missing = sorted(set(observed) - set(sampled[0]))
+    runs = []
+    for seed in range(3):
+        with isolated(seed), torch.no_grad():
+            runs.append(_run(_unobserved(model)))
+    missing = sorted(set(observed) - set(runs[0]))
     if missing:
-        raise ValueError(f"observed: the model has no site {missing}; it has {sorted(sampled[0])}")
-    latent = [name for name in sampled[0] if name not in observed]
+        raise ValueError(f"observed: the model has no site {missing}; it has {sorted(runs[0])}")
+    latent = [name for name in runs[0] if name not in observed]
     if not latent:
         raise ValueError("the model has no latent site: it must sample its parameters")
     for name in latent:
-        if sampled[0][name]["fn"].has_enumerate_support:
+        if runs[0][name][0].has_enumerate_support:
             raise ValueError(f"site {name} is discrete: parameters are continuous")
-    shapes = tuple((name, sampled[0][name]["value"].shape) for name in latent)
-    for other in sampled[1:]:
-        found = tuple((name, node["value"].shape) for name, node in other.items())
+    shapes = tuple((name, runs[0][name][1].shape) for name in latent)
+    for other in runs[1:]:
+        found = tuple((name, value.shape) for name, (_, value) in other.items())
         if tuple(pair for pair in found if pair[0] not in observed) != shapes:
             raise ValueError(f"the model's latent sites change from run to run: {shapes}, {found}")
-    distributions = [[run[name]["fn"] for run in sampled] for name in latent]
-    if all(_constant(runs) for runs in distributions):
-        return as_prior(dict(_named(shapes, [runs[0] for runs in distributions]))), shapes
-    return _joint(model, shapes, [runs[0] for runs in distributions]), shapes
+    distributions = [runs[0][name][0] for name in latent]
+    if all(_constant([run[name][0] for run in runs]) for name in latent):
+        return as_prior(dict(_named(shapes, distributions))), shapes
+    return _joint(model, shapes, distributions), shapes
 
 
 def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> Prior:
     """Return the prior of sites that depend on each other."""
-    from pyro import poutine
-
-    names = [name for name, _ in _columns(shapes)]
+    names = _columns(shapes)
     bounds = [
         torch_bounds(distribution, name)
         for distribution, (name, _) in zip(distributions, shapes, strict=True)
@@ -109,18 +99,16 @@ def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> P
 
     def draw(n: int) -> Tensor:
         with torch.no_grad():
-            traces = [poutine.trace(model).get_trace() for _ in range(n)]
-        return torch.stack(
-            [torch.cat([t.nodes[name]["value"].flatten() for name, _ in shapes]) for t in traces]
-        )
+            runs = [_run(model) for _ in range(n)]
+        rows = [[run[name][1].flatten() for name, _ in shapes] for run in runs]
+        return torch.stack([torch.cat(row) for row in rows])
 
     def density(theta: Tensor) -> Tensor:
         rows = []
         for row in theta:
-            conditioned = poutine.condition(_unobserved(model), _sites(row, shapes))
-            trace = poutine.trace(conditioned).get_trace()
-            nodes = [trace.nodes[name] for name, _ in shapes]
-            rows.append(sum(node["fn"].log_prob(node["value"]).sum() for node in nodes))
+            run = _run(_unobserved(model), _sites(row, shapes))
+            sites = [run[name] for name, _ in shapes]
+            rows.append(torch.stack([own.log_prob(value).sum() for own, value in sites]).sum())
         return torch.stack(rows)
 
     return sampled_prior(draw, density, names=names, lower=lower, upper=upper)
@@ -130,11 +118,19 @@ def _flat(edge: Tensor | float, shape: torch.Size) -> list[float]:
     return torch.as_tensor(edge).expand(shape).flatten().tolist()
 
 
-def _trace(model: Model, seed: int) -> object:
+def _run(
+    model: Model, values: dict[str, Tensor] | None = None
+) -> dict[str, tuple[Distribution, Tensor]]:
+    """Run a model with some sites given; return the distribution and value of every site."""
     from pyro import poutine
 
-    with isolated(seed), torch.no_grad():
-        return poutine.trace(_unobserved(model)).get_trace()
+    nodes = poutine.trace(poutine.condition(model, values or {})).get_trace().nodes
+    found = {name: (node.get("fn"), node.get("value")) for name, node in nodes.items()}
+    return {
+        name: (own, value)
+        for name, (own, value) in found.items()
+        if isinstance(own, Distribution) and isinstance(value, Tensor)  # no plate, no parameter
+    }
 
 
 def _unobserved(model: Model) -> Model:
@@ -146,12 +142,13 @@ def _unobserved(model: Model) -> Model:
 
 def _constant(runs: list[Distribution]) -> bool:
     """Return whether a site's distribution is the same in every run."""
-    values = [parameters(_base(distribution)) for distribution in runs]
-    if any(value is None for value in values):
+    made = [constructor(_base(distribution)) for distribution in runs]
+    if None in made:
         return False
-    same = lambda a, b: a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
-    return len({type(_base(distribution)) for distribution in runs}) == 1 and all(
-        same(values[0], value) for value in values[1:]
+    (own, first), *others = filter(None, made)
+    return all(
+        own is other and all(torch.equal(first[name], values[name]) for name in first)
+        for other, values in others
     )
 
 
@@ -172,16 +169,19 @@ def _named(shapes: Shapes, distributions: list[Distribution]) -> list[tuple[str,
                 f"site {name} has dependent values, a {type(base).__name__}: give the model "
                 "independent ones and combine them"
             )
-        own = {key: value.expand(shape).flatten() for key, value in parameters(base).items()}
-        for i, (column, _) in enumerate(_columns(((name, shape),))):
-            named.append((column, type(base)(**{key: value[i] for key, value in own.items()})))
+        made = constructor(base)
+        assert made is not None  # or it would not be constant
+        own, values = made
+        flat = {key: value.expand(shape).flatten() for key, value in values.items()}
+        for i, column in enumerate(_columns(((name, shape),))):
+            named.append((column, own(**{key: value[i] for key, value in flat.items()})))
     return named
 
 
-def _columns(shapes: Shapes) -> list[tuple[str, int]]:
-    """Return the parameters' names, and which value of their site each is."""
+def _columns(shapes: Shapes) -> list[str]:
+    """Return the parameters' names, one for each value of a site."""
     return [
-        (name if shape.numel() == 1 else f"{name}[{i}]", i)
+        name if shape.numel() == 1 else f"{name}[{i}]"
         for name, shape in shapes
         for i in range(shape.numel())
     ]

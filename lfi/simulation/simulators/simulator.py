@@ -82,11 +82,13 @@ class Simulator:
         if summary is not None and not callable(summary):
             raise TypeError(f"summary must be a function of a batch of x, got {summary!r}")
         self.signature: Signature = signature_of(simulate)
-        self.trials, self.summary, self.differentiable = trials, summary, differentiable
-        self.simulate = simulate
+        self.trials: int | None = trials
+        self.summary: Callable[[Tensor], Tensor] | None = summary
+        self.differentiable: bool = differentiable
+        self.simulate: Callable[..., Any] = simulate
         self.prior: Prior = as_prior(prior)
-        self.batched = batched
-        self.name = name or getattr(simulate, "__name__", type(simulate).__name__)
+        self.batched: bool = batched
+        self.name: str = name or getattr(simulate, "__name__", type(simulate).__name__)
         self._calls = SimulatorFunction(
             simulate, self.signature, batched, trials, summary, self.name
         )

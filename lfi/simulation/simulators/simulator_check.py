@@ -76,14 +76,7 @@ def inspect_simulator(
     n: int = 64,
     max_seconds: float = 20.0,
 ) -> SimulatorCheck:
-    """Run a simulator a few times and report its problems.
-
-    Args:
-        simulator: The simulator.
-        seed: None takes fresh entropy.
-        n: How many parameter vectors are tried.
-        max_seconds: The time that all calls together may take before fewer vectors are tried.
-    """
+    """Run a simulator at n parameter vectors, or fewer in `max_seconds`; report its problems."""
     seed = fresh(seed)
     theta = simulator.prior.sample(n, seed=numpy_rng(seed, 0))
     began = time.monotonic()
@@ -101,8 +94,8 @@ def inspect_simulator(
     notes.append(f"x has shape {tuple(block.x.shape[1:])} and dtype {block.dtype}")
     again = simulator.run_block(theta, seed)
     other = simulator.run_block(theta, seed + 1)
-    problems += _randomness(simulator, block, again, other)
-    problems += _shapes(first, block)
+    problems += _randomness(simulator, block.x, valid, again.x, other.x)
+    problems += _shapes(first, block.x)
     problems += _constants(block.x[valid])
     problems += _observation(simulator, block.x[valid])
     if simulator.differentiable:
@@ -123,9 +116,8 @@ def _duration(seconds: float) -> str:
 
 
 def _failures(block: RowResults) -> list[str]:
-    found = []
-    n = len(block)
-    raised, nonfinite = ((block.codes == code).sum().item() for code in (ERROR, NONFINITE))
+    found, n = [], len(block)
+    raised, nonfinite = (int((block.codes == code).sum()) for code in (ERROR, NONFINITE))
     if raised:
         found.append(f"{raised} of {n} simulations raise, the first one {block.cause!r}")
     if nonfinite:
@@ -134,21 +126,24 @@ def _failures(block: RowResults) -> list[str]:
 
 
 def _randomness(
-    simulator: CheckableSimulator, block: RowResults, again: RowResults, other: RowResults
+    simulator: CheckableSimulator,
+    x: Tensor,
+    valid: Tensor,
+    again: Tensor | None,
+    other: Tensor | None,
 ) -> list[str]:
     found = []
-    if not _equal(block.x, again.x):
+    if not _equal(x, again):
         found.append(
             "equal seeds give different data: it draws from a source that lfi cannot seed (an own "
             "generator, the clock, another library); take a second argument rng and draw from it"
         )
-    elif _equal(block.x, other.x):
+    elif _equal(x, other):
         found.append(
             "other seeds give the same data: it is deterministic, or seeds itself; a posterior "
             "needs the noise of the measurement in x"
         )
-    rows = block.x[block.codes == OK].flatten(1)
-    if not simulator.batched or len(rows) < 4:
+    if not simulator.batched or int(valid.sum()) < 4:
         return found
     one = simulator.prior.sample(1, seed=numpy_rng(0)).expand(8, -1)
     alike = simulator.run_block(one, 0).x
@@ -159,20 +154,20 @@ def _randomness(
     return found
 
 
-def _equal(x: Tensor | None, y: Tensor | None) -> bool:
+def _equal(x: Tensor, y: Tensor | None) -> bool:
     """Return whether two runs returned the same data, failures included."""
-    if x is None or y is None:
-        return x is y
+    if y is None:
+        return False
     return x.shape == y.shape and torch.equal(x.nan_to_num(nan=1e300), y.nan_to_num(nan=1e300))
 
 
-def _shapes(few: RowResults, many: RowResults) -> list[str]:
+def _shapes(few: RowResults, x: Tensor) -> list[str]:
     """Find a batched function whose x has a shape that depends on the batch."""
-    if few.x is None or few.x.shape[1:] == many.x.shape[1:]:
+    if few.x is None or few.x.shape[1:] == x.shape[1:]:
         return []
     return [
         f"the shape of x depends on the batch: {tuple(few.x.shape[1:])} a row of 4, "
-        f"{tuple(many.x.shape[1:])} a row of {len(many)}"
+        f"{tuple(x.shape[1:])} a row of {len(x)}"
     ]
 
 

@@ -53,7 +53,8 @@ def as_simulator(obj: object) -> Simulator:
     """
     if isinstance(obj, Simulator):
         return obj
-    if not (hasattr(obj, "prior") and hasattr(obj, "simulate")):
+    prior, simulate = (getattr(obj, name, None) for name in ("prior", "simulate"))
+    if prior is None or simulate is None:
         raise TypeError(
             "simulator must be an lfi.Simulator, or a module or object with `prior` and "
             f"`simulate`; got a {type(obj).__name__}"
@@ -63,8 +64,8 @@ def as_simulator(obj: object) -> Simulator:
     else:
         name = getattr(obj, "name", type(obj).__name__)
     return Simulator(
-        obj.simulate,
-        prior=as_prior(obj.prior, getattr(obj, "names", None)),
+        simulate,
+        prior=as_prior(prior, getattr(obj, "names", None)),
         batched=getattr(obj, "batched", True),
         name=name.rpartition(".")[2],
         units=getattr(obj, "units", None),

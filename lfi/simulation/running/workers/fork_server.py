@@ -25,7 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module, invalidate_caches
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import torch
 
@@ -65,14 +65,14 @@ class WorkerSetup:
         return cls(payload, limit, torch.get_default_dtype(), modules)
 
 
-def send(file: BinaryIO, frame: bytes) -> None:
+def send(file: IO[bytes], frame: bytes) -> None:
     """Write a frame."""
     file.write(LENGTH.pack(len(frame)))
     file.write(frame)
     file.flush()
 
 
-def receive(file: BinaryIO) -> bytes | None:
+def receive(file: IO[bytes]) -> bytes | None:
     """Return the next frame, None where the other side has gone."""
     head = file.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -100,21 +100,19 @@ class ForkedProcess:
         tasks, own_tasks = os.pipe()
         own_results, results = os.pipe()
         HEARTBEAT.pack_into(page, 0, 0.0, LOADING)
-        self.pid = os.fork()
+        self.pid: int = os.fork()
         if self.pid == 0:
             _work(payload, page, tasks, results, (own_tasks, own_results))
         os.close(tasks)
         os.close(results)
-        self.tasks, self.results = os.fdopen(own_tasks, "wb"), os.fdopen(own_results, "rb")
-        self.page = page
+        self.tasks: IO[bytes] = os.fdopen(own_tasks, "wb")
+        self.results: IO[bytes] = os.fdopen(own_results, "rb")
+        self.page: mmap.mmap = page
 
     def answer(self, task: bytes, limit: float | None, parent: int) -> bytes | LostProcess:
-        """Return the fork's answer as it stands, or how the fork was lost.
+        """Return the fork's answer to a frame, or how the fork was lost.
 
-        Args:
-            task: A frame.
-            limit: How many seconds one call may take.
-            parent: A file that is at its end when the parent has ended.
+        One call may take `limit` seconds; the file `parent` is at its end when the parent is.
         """
         HEARTBEAT.pack_into(self.page, 0, 0.0, LOADING)
         try:
@@ -142,11 +140,7 @@ class ForkedProcess:
                 return self.wait() if frame is None else frame
 
     def end(self, *, limit: float | None = None) -> LostProcess:
-        """Kill the fork and what it has started; return how it was lost.
-
-        Args:
-            limit: The time limit that it exceeded; None where its answer is not needed.
-        """
+        """Kill the fork and what it has started; return how it was lost: at which time limit."""
         os.kill(self.pid, signal.SIGKILL)
         return self._reap(limit, os.waitpid(self.pid, 0)[1])
 
@@ -231,7 +225,7 @@ def main() -> None:
 
 
 def _serve(
-    setup: WorkerSetup, page: mmap.mmap, reader: BinaryIO, results: BinaryIO, parent: int
+    setup: WorkerSetup, page: mmap.mmap, reader: IO[bytes], results: IO[bytes], parent: int
 ) -> bool:
     """Answer the tasks of one run; return whether there may be another."""
     torch.set_default_dtype(setup.dtype)

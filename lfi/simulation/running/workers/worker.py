@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from typing import IO
 
 from lfi.simulation.records.results import RowResults
 from lfi.simulation.running.tasks import LostProcess, Task
@@ -31,15 +33,15 @@ class Worker:
 
     def __init__(self, setup: WorkerSetup) -> None:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-        self.environment = _environment()
-        self.process = subprocess.Popen(
+        self.environment: tuple[object, ...] = _environment()
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-c", MAIN],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is the parent's
         )
-        self.end = weakref.finalize(self, _end, self.process)
+        self.end: Callable[[], object] = weakref.finalize(self, _end, self.process)
         self.setup: bytes | None = pickle.dumps(setup)
 
     def run(self, task: Task) -> RowResults | LostProcess:
@@ -80,8 +82,9 @@ class Worker:
     def _answer(self, frame: bytes) -> bytes | None:
         """Return the answer to a frame, None where the process is lost."""
         try:
-            send(self.process.stdin, frame)
-            return receive(self.process.stdout)
+            stdin, stdout = _pipes(self.process)
+            send(stdin, frame)
+            return receive(stdout)
         except (BrokenPipeError, ValueError):  # it has ended, or its files are closed
             return None
 
@@ -116,13 +119,19 @@ def _environment() -> tuple[object, ...]:
     return os.getpid(), folder, dict(os.environ), list(sys.path), errors
 
 
-def _end(process: subprocess.Popen) -> None:
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    assert process.stdin is not None and process.stdout is not None  # a worker has pipes
+    return process.stdin, process.stdout
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End a worker's process, and with it what the simulator has started."""
+    stdin, stdout = _pipes(process)
     with suppress(BrokenPipeError):  # of a task that was on its way
-        process.stdin.close()  # the server notices and ends its fork
+        stdin.close()  # the server notices and ends its fork
     try:
         process.wait(2)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    process.stdout.close()
+    stdout.close()
