@@ -13,7 +13,6 @@ class Advance(Protocol):
 
     def __call__(self, n: int = 1, note: str = "") -> None:
         """Move the bar on by n units."""
-        ...
 
 
 def silent(n: int = 1, note: str = "") -> None:
@@ -36,25 +35,18 @@ def bar(description: str, total: int | None, show: bool = True) -> Iterator[Adva
     if not (show and sys.stderr.isatty()):
         yield silent
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import console, progress
 
     columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        progress.TextColumn("{task.description:<24}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=5) as display:
+    screen = console.Console(stderr=True)
+    with progress.Progress(*columns, console=screen, refresh_per_second=5) as display:
         task = display.add_task(description, total=total, note="")
         pending, last, note_shown = 0, time.monotonic(), ""
 

@@ -6,6 +6,7 @@ those that SciPy has too are handed to SciPy; others use their own `cdf` and `ic
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,21 +19,10 @@ from torch.distributions import Distribution
 class InvertibleCdf(Protocol):
     """A cumulative distribution function, the survival function and their inverses, in float64."""
 
-    def cdf(self, t: float) -> float:
-        """Return the probability of a value up to t."""
-        ...
-
-    def sf(self, t: float) -> float:
-        """Return the probability of a value above t."""
-        ...
-
-    def ppf(self, u: np.ndarray) -> np.ndarray:
-        """Return the values whose probability up to them is u."""
-        ...
-
-    def isf(self, u: np.ndarray) -> np.ndarray:
-        """Return the values whose probability above them is u."""
-        ...
+    cdf: Callable[[float], float]  # the probability of a value up to t
+    sf: Callable[[float], float]  # the probability of a value above t
+    ppf: Callable[[np.ndarray], np.ndarray]  # the inverse of cdf
+    isf: Callable[[np.ndarray], np.ndarray]  # the inverse of sf
 
 
 @runtime_checkable
@@ -42,22 +32,10 @@ class FrozenDistribution(InvertibleCdf, Protocol):
     dist: Any
     args: tuple[Any, ...]
     kwds: dict[str, Any]
-
-    def support(self) -> tuple[float, float]:
-        """Return the ends of the support."""
-        ...
-
-    def std(self) -> float:
-        """Return the standard deviation."""
-        ...
-
-    def rvs(self, size: int, random_state: np.random.Generator) -> np.ndarray:
-        """Draw values."""
-        ...
-
-    def logpdf(self, x: np.ndarray) -> np.ndarray:
-        """Return the log density."""
-        ...
+    support: Callable[[], tuple[float, float]]
+    std: Callable[[], float]
+    rvs: Callable[..., np.ndarray]
+    logpdf: Callable[[np.ndarray], np.ndarray]
 
 
 def torch_class(distribution: Distribution) -> type[Distribution] | None:
@@ -76,23 +54,15 @@ def invertible_cdf(distribution: Distribution, unvalidated: Distribution) -> Inv
     """
     equivalent = EQUIVALENTS.get(torch_class(distribution))
     if equivalent is not None:
-        return equivalent(_Floats(distribution))
+        names = distribution.arg_constraints
+        values = {name: float(getattr(distribution, name)) for name in names}
+        return equivalent(SimpleNamespace(**values))
     own = _TorchCdf(unvalidated)
     try:
         own.cdf(float(own.ppf(np.array(0.5))))
     except NotImplementedError:
         return None
     return own
-
-
-class _Floats:
-    """The parameters of a scalar distribution as Python floats."""
-
-    def __init__(self, distribution: Distribution) -> None:
-        self.distribution = distribution
-
-    def __getattr__(self, name: str) -> float:
-        return float(getattr(self.distribution, name))
 
 
 class _TorchCdf:

@@ -5,7 +5,6 @@ Both have bounds, draws, a log density inside the bounds, and can be truncated t
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -27,19 +26,15 @@ from lfi.simulation.priors.truncation import (
 
 
 class JointDistribution(ABC):
-    """A continuous distribution of D numbers between lower and upper bounds.
+    """A continuous distribution of D numbers between bounds, which are narrower if truncated."""
 
-    Attributes:
-        dtype: The dtype of theta.
-        lower: The lower bounds, (D,).
-        upper: The upper bounds, (D,).
-        truncated: Whether the bounds are narrower than the support.
-    """
-
-    dtype: torch.dtype
-    lower: Tensor
-    upper: Tensor
-    truncated: bool
+    def __init__(
+        self, lower: Float[Tensor, " dim"], upper: Float[Tensor, " dim"], truncated: bool
+    ) -> None:
+        self.dtype: torch.dtype = lower.dtype
+        self.lower: Tensor = lower
+        self.upper: Tensor = upper
+        self.truncated: bool = truncated
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
@@ -60,32 +55,18 @@ class JointDistribution(ABC):
         """Return plain values for JSON, None where the distribution cannot be named."""
 
 
-@dataclass(frozen=True, eq=False)
 class ProductDistribution(JointDistribution):
-    """Independent marginals, one for each parameter."""
+    """Independent marginals, one for each parameter; theta has the widest of their dtypes."""
 
-    marginals: tuple[Marginal, ...]
-
-    @cached_property
-    def dtype(self) -> torch.dtype:
-        """The widest dtype of the marginals."""
-        dtypes = {marginal.dtype for marginal in self.marginals}
-        return torch.float64 if torch.float64 in dtypes else torch.float32
-
-    @cached_property
-    def lower(self) -> Float[Tensor, " dim"]:
-        """The left ends of the supports."""
-        return torch.tensor([marginal.lower for marginal in self.marginals], dtype=self.dtype)
-
-    @cached_property
-    def upper(self) -> Float[Tensor, " dim"]:
-        """The right ends of the supports."""
-        return torch.tensor([marginal.upper for marginal in self.marginals], dtype=self.dtype)
-
-    @property
-    def truncated(self) -> bool:
-        """Whether a marginal is truncated."""
-        return any(isinstance(marginal, TruncatedMarginal) for marginal in self.marginals)
+    def __init__(self, marginals: tuple[Marginal, ...]) -> None:
+        double = any(marginal.dtype == torch.float64 for marginal in marginals)
+        dtype = torch.float64 if double else torch.float32
+        super().__init__(
+            torch.tensor([marginal.lower for marginal in marginals], dtype=dtype),
+            torch.tensor([marginal.upper for marginal in marginals], dtype=dtype),
+            any(isinstance(marginal, TruncatedMarginal) for marginal in marginals),
+        )
+        self.marginals: tuple[Marginal, ...] = marginals
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, "n dim"]:
         """Draw n rows."""
@@ -111,7 +92,6 @@ class ProductDistribution(JointDistribution):
         return None if None in parts else {"product": parts}
 
 
-@dataclass(frozen=True, eq=False)
 class TorchJoint(JointDistribution):
     """A torch distribution of a vector, truncated by rejection.
 
@@ -122,23 +102,17 @@ class TorchJoint(JointDistribution):
         ValueError: If there is too little mass between the bounds to be sampled.
     """
 
-    distribution: Distribution
-    lower: Float[Tensor, " dim"]
-    upper: Float[Tensor, " dim"]
-    truncated: bool = False
-
-    def __post_init__(self) -> None:
-        if self.truncated and self._mass < MIN_MASS:
+    def __init__(
+        self, distribution: Distribution, lower: Tensor, upper: Tensor, truncated: bool = False
+    ) -> None:
+        super().__init__(lower, upper, truncated)
+        self.distribution: Distribution = distribution
+        if truncated and self._mass < MIN_MASS:
             raise ValueError(
-                f"prior has mass below {MIN_MASS:g} between {self.lower.tolist()} and "
-                f"{self.upper.tolist()}: a joint distribution is truncated by rejection, which "
-                "needs more"
+                f"prior has mass below {MIN_MASS:g} between {lower.tolist()} and "
+                f"{upper.tolist()}: a joint distribution is truncated by rejection, which needs "
+                "more"
             )
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of its draws."""
-        return self.lower.dtype
 
     @cached_property
     def _mass(self) -> float:

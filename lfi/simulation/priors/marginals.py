@@ -8,7 +8,6 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,19 +22,14 @@ from lfi.simulation.priors.serialisation import dtype_name, scipy_to_spec, torch
 
 
 class Marginal(ABC):
-    """A continuous distribution of one number.
+    """A continuous distribution of one number between `lower` and `upper`."""
 
-    Attributes:
-        dtype: The dtype of draws.
-        lower: The lower end of the support.
-        upper: The upper end of the support.
-        invertible_cdf: The distribution function and its inverse, None where not known.
-    """
+    invertible_cdf: InvertibleCdf | None  # None where not known
 
-    dtype: torch.dtype
-    lower: float
-    upper: float
-    invertible_cdf: InvertibleCdf | None
+    def __init__(self, dtype: torch.dtype, lower: float, upper: float) -> None:
+        self.dtype: torch.dtype = dtype
+        self.lower: float = lower
+        self.upper: float = upper
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
@@ -50,27 +44,13 @@ class Marginal(ABC):
         """Return plain values for JSON, None where the distribution cannot be named."""
 
 
-@dataclass(frozen=True, eq=False)
 class ScipyMarginal(Marginal):
     """A frozen distribution of `scipy.stats`; its draws and densities have the given dtype."""
 
-    frozen: FrozenDistribution
-    dtype: torch.dtype
-
-    @cached_property
-    def lower(self) -> float:
-        """The left end of the support."""
-        return float(self.frozen.support()[0])
-
-    @cached_property
-    def upper(self) -> float:
-        """The right end of the support."""
-        return float(self.frozen.support()[1])
-
-    @property
-    def invertible_cdf(self) -> InvertibleCdf:
-        """The frozen distribution itself."""
-        return self.frozen
+    def __init__(self, frozen: FrozenDistribution, dtype: torch.dtype) -> None:
+        super().__init__(dtype, *map(float, frozen.support()))
+        self.frozen: FrozenDistribution = frozen
+        self.invertible_cdf: InvertibleCdf | None = frozen
 
     def sample(self, n: int, rng: np.random.Generator) -> Float[Tensor, " n"]:
         """Draw n values with NumPy's generator."""
@@ -96,27 +76,14 @@ class ScipyMarginal(Marginal):
         return spec and {**spec, "dtype": dtype_name(self.dtype)}
 
 
-@dataclass(frozen=True, eq=False)
 class TorchMarginal(Marginal):
     """A scalar distribution of torch or Pyro."""
 
-    distribution: Distribution
-
-    @cached_property
-    def dtype(self) -> torch.dtype:
-        """The dtype of its draws."""
+    def __init__(self, distribution: Distribution) -> None:
+        self.distribution: Distribution = distribution
         with torch.random.fork_rng(devices=[]):
-            return self.distribution.sample().dtype
-
-    @cached_property
-    def lower(self) -> float:
-        """The left end of the support."""
-        return float(torch_bounds(self.distribution)[0])
-
-    @cached_property
-    def upper(self) -> float:
-        """The right end of the support."""
-        return float(torch_bounds(self.distribution)[1])
+            dtype = distribution.sample().dtype
+        super().__init__(dtype, *map(float, torch_bounds(distribution)))
 
     @cached_property
     def invertible_cdf(self) -> InvertibleCdf | None:

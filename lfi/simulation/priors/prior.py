@@ -183,11 +183,10 @@ class Prior:
         Raises:
             ValueError: If the bounds have the wrong shape, are empty, or hold no prior mass.
         """
-        bounds = [
-            as_tensor(name, edge).detach().to("cpu", self.dtype)
-            for name, edge in (("lower", lower), ("upper", upper))
-        ]
-        for name, edge in zip(("lower", "upper"), bounds, strict=True):
+        bounds = []
+        for name, values in (("lower", lower), ("upper", upper)):
+            edge = as_tensor(name, values).detach().to("cpu", self.dtype)
+            bounds.append(edge)
             if edge.shape != (self.dim,):
                 raise ValueError(
                     f"truncate needs {name} of shape ({self.dim},), one bound for each of "

@@ -83,14 +83,11 @@ def sampled_prior(
             f"sample must return (n, {len(names)}), a column for each of {', '.join(names)}; "
             f"sample(4) has shape {tuple(trial.shape)}"
         )
-    edges = [
-        torch.full((len(names),), end, dtype=trial.dtype)
-        if bound is None
-        else torch.tensor(bound, dtype=trial.dtype)
-        for bound, end in ((lower, -torch.inf), (upper, torch.inf))
-    ]
-    for side, edge in zip(("lower", "upper"), edges, strict=True):
-        if edge.shape != (len(names),):
+    edges = []
+    for side, bound, end in (("lower", lower, -torch.inf), ("upper", upper, torch.inf)):
+        values = [end] * len(names) if bound is None else bound
+        edges.append(torch.tensor(values, dtype=trial.dtype))
+        if edges[-1].shape != (len(names),):
             raise ValueError(f"{side} must hold a bound for each of {', '.join(names)}")
     if not ((trial > edges[0]) & (trial < edges[1])).all():
         raise ValueError(f"sample drew {trial.tolist()}, which is not between the bounds")

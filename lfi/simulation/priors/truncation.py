@@ -11,7 +11,6 @@ are made by rejection.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -27,7 +26,6 @@ from lfi.simulation.priors.marginals import Marginal
 MIN_MASS = 1e-6  # of what is sampled by rejection
 
 
-@dataclass(frozen=True, eq=False)
 class TruncatedMarginal(Marginal):
     """A marginal truncated to an interval inside its support.
 
@@ -35,29 +33,17 @@ class TruncatedMarginal(Marginal):
         ValueError: If the interval has no mass, or too little to be sampled.
     """
 
-    base: Marginal
-    lower: float
-    upper: float
-
-    def __post_init__(self) -> None:
-        mass = self._mass
-        if not mass > 0:
-            raise ValueError(f"prior has no mass between {self.lower:g} and {self.upper:g}")
-        if self.invertible_cdf is None and mass < MIN_MASS:
+    def __init__(self, base: Marginal, lower: float, upper: float) -> None:
+        super().__init__(base.dtype, lower, upper)
+        self.base: Marginal = base
+        self.invertible_cdf: InvertibleCdf | None = base.invertible_cdf
+        if not self._mass > 0:
+            raise ValueError(f"prior has no mass between {lower:g} and {upper:g}")
+        if self.invertible_cdf is None and self._mass < MIN_MASS:
             raise ValueError(
-                f"prior has mass {mass:.1e} between {self.lower:g} and {self.upper:g}, and no "
+                f"prior has mass {self._mass:.1e} between {lower:g} and {upper:g}, and no "
                 f"inverse cdf to sample it by: need at least {MIN_MASS:g}"
             )
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of draws."""
-        return self.base.dtype
-
-    @property
-    def invertible_cdf(self) -> InvertibleCdf | None:
-        """The cumulative distribution function before truncation, and its inverse."""
-        return self.base.invertible_cdf
 
     @cached_property
     def _edges(self) -> tuple[float, float, Callable[[np.ndarray], np.ndarray]] | None:

@@ -153,11 +153,7 @@ class ResultsBuffer:
         return sum(len(block) for _, block in self.parts)
 
     def add(self, theta: Float[Tensor, "n dim"], block: RowResults) -> None:
-        """Append rows.
-
-        Raises:
-            ValueError: If x has another shape than before.
-        """
+        """Append rows; an x of another shape than before is an error."""
         if block.x is not None:
             event = block.x.shape[1:]
             if self.event is None:

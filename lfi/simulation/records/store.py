@@ -31,19 +31,12 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True)
 class Store:
-    """A store of simulations, opened for reading.
-
-    Attributes:
-        path: Its folder.
-        attributes: Format, seed, names, prior, simulator and versions.
-        finished: How many rows are complete.
-        errors_size: How many bytes of errors.jsonl belong to them.
-    """
+    """A store of simulations, opened for reading."""
 
     path: Path
     attributes: dict[str, Any]
-    finished: int
-    errors_size: int
+    finished: int  # complete rows
+    errors_size: int  # bytes of errors.jsonl that belong to them
 
     @staticmethod
     def open(path: str | Path) -> "Store":
@@ -70,10 +63,7 @@ class Store:
         except PermissionError as error:
             raise StoreError(f"store {path} cannot be read: {error}") from error
         except Exception as error:  # Zarr has many kinds
-            raise StoreError(
-                f"store {path} has damaged metadata ({error!r}): restore it from a copy, or delete "
-                "the folder and simulate again"
-            ) from error
+            raise _damaged(path, f"has damaged metadata ({error!r})") from error
         if version != FORMAT:
             writer = store.attributes.get("versions", {}).get("lfi")
             raise StoreError(
@@ -130,15 +120,10 @@ class Store:
         return prior
 
     def part(self, begin: int, end: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return theta, x and codes of rows from `begin` to `end`, read now.
-
-        Raises:
-            StoreError: If rows are damaged, or there are not so many.
-        """
+        """Return theta, x and codes of rows from `begin` to `end`, read now."""
         if not 0 <= begin <= end <= self.finished:
-            raise StoreError(
-                f"store {self.path} has no rows {begin} to {end}: {self.finished} count"
-            )
+            rows = f"rows {begin} to {end}: {self.finished} count"
+            raise StoreError(f"store {self.path} has no {rows}")
         theta, x, codes = (self._read(name, end, begin) for name in ("theta", "x", "status"))
         return theta, x, codes
 
@@ -154,17 +139,16 @@ class Store:
                     raise FileNotFoundError(f"chunk {i} is missing")
             return torch.from_numpy(np.asarray(array[begin:n]))
         except Exception as error:  # Zarr and its codecs have many kinds
-            raise StoreError(
-                f"store {self.path} is damaged ({name}: {error}): restore it from a copy, or "
-                "delete the folder and simulate again"
-            ) from error
+            raise _damaged(self.path, f"is damaged ({name}: {error})") from error
 
     def _errors(self) -> list[tuple[int, str]]:
         try:
             lines = (self.path / "errors.jsonl").read_bytes()[: self.errors_size].splitlines()
             return [(int(row), str(text)) for row, text in map(json.loads, lines)]
         except (OSError, ValueError, TypeError) as error:
-            raise StoreError(
-                f"store {self.path} has a damaged errors.jsonl ({error}): restore it from a copy, "
-                "or delete the folder and simulate again"
-            ) from error
+            raise _damaged(self.path, f"has a damaged errors.jsonl ({error})") from error
+
+
+def _damaged(path: Path, how: str) -> StoreError:
+    advice = "restore it from a copy, or delete the folder and simulate again"
+    return StoreError(f"store {path} {how}: {advice}")

@@ -86,7 +86,19 @@ def simulate(
     """
     simulator = as_simulator(simulator)
     prior = simulator.prior if prior is None else as_prior(prior)
-    _check(simulator, prior, n, workers, timeout, executor)
+    check_whole("n", n)
+    check_whole("workers", workers)
+    check_positive("timeout", timeout, optional=True)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(
+            "executor must be a concurrent.futures.Executor (a Dask client gives one by "
+            f"client.get_executor()), got a {type(executor).__name__}"
+        )
+    if prior.names != simulator.names:
+        raise ValueError(
+            f"prior names {', '.join(prior.names)}, the simulator takes "
+            f"{', '.join(simulator.names)}"
+        )
     if store is None:
         record = _Memory(simulator, prior, fresh(seed))
     else:
@@ -136,30 +148,6 @@ class RunRecord(Protocol):
 
     def add(self, theta: Tensor, block: RowResults) -> None:
         """Append rows."""
-        ...
-
-
-def _check(
-    simulator: Simulator,
-    prior: Prior,
-    n: int,
-    workers: int,
-    timeout: float | None,
-    executor: Executor | None,
-) -> None:
-    check_whole("n", n)
-    check_whole("workers", workers)
-    check_positive("timeout", timeout, optional=True)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(
-            "executor must be a concurrent.futures.Executor (a Dask client gives one by "
-            f"client.get_executor()), got a {type(executor).__name__}"
-        )
-    if prior.names != simulator.names:
-        raise ValueError(
-            f"prior names {', '.join(prior.names)}, the simulator takes "
-            f"{', '.join(simulator.names)}"
-        )
 
 
 def run_tasks(
@@ -170,15 +158,14 @@ def run_tasks(
     tasks: Iterator[Task],
 ) -> TaskResults:
     """Return the results of tasks, from the engine that the arguments ask for."""
-    origin = simulator.simulate
-    if executor is not None:
-        in_flight = 2 * (workers if workers > 1 else os.cpu_count() or 1)
-        function = _RunTask(simulator, remote=True)
-        return in_executor(executor, function, tasks, in_flight, timeout=timeout, origin=origin)
-    if workers == 1 and timeout is None:
-        return in_process(_RunTask(simulator, remote=False), tasks)
-    function = _RunTask(simulator, remote=True)
-    return in_workers(function, tasks, workers, timeout=timeout, origin=origin)
+    alone = executor is None and workers == 1 and timeout is None
+    function, origin = _RunTask(simulator, remote=not alone), simulator.simulate
+    if alone:
+        return in_process(function, tasks)
+    if executor is None:
+        return in_workers(function, tasks, workers, timeout=timeout, origin=origin)
+    in_flight = 2 * (workers if workers > 1 else os.cpu_count() or 1)
+    return in_executor(executor, function, tasks, in_flight, timeout=timeout, origin=origin)
 
 
 def _fill(
@@ -192,20 +179,19 @@ def _fill(
     """Simulate from the first row that is missing, and add the results to the record."""
     size = TaskSize()
     tasks = plan_tasks(prior, simulator.batched, record.seed, record.finished, n, size)
-    results = run(tasks)
     began, done, failed = time.monotonic(), 0, 0
     title = f"simulating {simulator.name}"
-    with closing(results), bar(title, n, show=progress) as advance:
+    with closing(run(tasks)) as results, bar(title, n, show=progress) as advance:
         advance(record.finished)
         unsuccessful = record.finished == 0
         for task, block in results:
             size.update(len(block), block.seconds)
             unsuccessful = unsuccessful and not (block.codes == OK).any()
-            if unsuccessful and (task.start + len(block)) in (BLOCK, n):
+            tried = task.start + len(block)
+            if unsuccessful and tried in (BLOCK, n):
                 cause = record.rows.cause or block.cause
                 raise RuntimeError(
-                    f"{simulator.name} returned no finite x in its first "
-                    f"{task.start + len(block):,} simulations"
+                    f"{simulator.name} returned no finite x in its first {tried:,} simulations"
                     + (f"; it raised {cause!r}" if cause else "")
                     + NUMPY_HINT * (isinstance(cause, TypeError) and "numpy" in str(cause))
                 ) from cause
@@ -224,14 +210,8 @@ class _RunTask:
 
     def __call__(self, task: Task, heartbeat: Heartbeat) -> RowResults:
         began = time.monotonic()
-        block = self.simulator.run_block(
-            torch.from_numpy(task.theta),
-            task.seed,
-            task.block,
-            task.start,
-            row_by_row=task.row_by_row,
-            heartbeat=heartbeat,
-        )
+        rows = torch.from_numpy(task.theta), task.seed, task.block, task.start
+        block = self.simulator.run_block(*rows, row_by_row=task.row_by_row, heartbeat=heartbeat)
         if self.remote and block.cause is not None:
             block = replace(block, cause=portable_error(block.cause))
         return replace(block, seconds=time.monotonic() - began)

@@ -30,19 +30,11 @@ WHOLE_BATCH = -1  # in place of a row's number: a call for all rows
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Some rows of a block, to be computed by one call of `Simulator.run_block`.
-
-    Attributes:
-        block: The block's number.
-        start: The first row's number inside the block.
-        theta: Their parameters, (n, D).
-        seed: The run's seed.
-        row_by_row: Whether a batched function is called row by row.
-    """
+    """Some rows of a block, to be computed by one call of `Simulator.run_block`."""
 
     block: int
-    start: int
-    theta: np.ndarray
+    start: int  # the first row's number inside the block
+    theta: np.ndarray  # (n, D)
     seed: int
     row_by_row: bool = False
 
@@ -62,36 +54,24 @@ class Task:
 
 @dataclass(frozen=True)
 class LostProcess:
-    """How a worker process ended during a task.
+    """How a worker process ended during a task."""
 
-    Attributes:
-        row: The row at work, counted from the task's first; WHOLE_BATCH for a call for all.
-        limit: The time limit that it exceeded, in seconds; None where it ended by itself.
-        code: How it ended by itself: its exit code, or minus the signal.
-    """
-
-    row: int
-    limit: float | None
-    code: int = 0
+    row: int  # at work, counted from the task's first; WHOLE_BATCH for a call for all
+    limit: float | None  # in seconds, that it exceeded; None where it ended by itself
+    code: int = 0  # how it ended by itself: its exit code, or minus the signal
 
     def __str__(self) -> str:
         if self.limit is not None:
             return f"no result within {self.limit:g} s"
         if self.code < 0:
-            name = signal.Signals(-self.code).name
-            return f"the process was ended by signal {name}" + ", out of memory?" * (
-                self.code == -9
-            )
+            killed = signal.Signals(-self.code)
+            memory = ", out of memory?" * (killed == signal.SIGKILL)
+            return f"the process was ended by signal {killed.name}{memory}"
         return f"the process ended with exit code {self.code}"
 
 
 def run_with_retries(run: Callable[[Task], RowResults | LostProcess], task: Task) -> RowResults:
-    """Return the results of a task, whose rows may hang or end the process that computes them.
-
-    Args:
-        run: Computes a task, or returns how the process was lost.
-        task: The rows.
-    """
+    """Return the results of a task, whose rows may hang or end the process that runs them."""
     results: list[RowResults] = []
     while len(task):
         answer = run(task)
@@ -120,15 +100,10 @@ def _failed(task: Task, loss: LostProcess) -> RowResults:
 
 @dataclass
 class TaskSize:
-    """The number of rows in a task of a function of one vector, adapted to its speed.
-
-    Attributes:
-        rows: How many.
-        seconds: How long a task should take.
-    """
+    """The number of rows in a task of a function of one vector, adapted to its speed."""
 
     rows: int = 4
-    seconds: float = 0.25
+    seconds: float = 0.25  # that a task should take
 
     def update(self, rows: int, seconds: float) -> None:
         """Adapt to how long some rows took."""

@@ -34,9 +34,7 @@ WRITE_ALL = {"array.write_empty_chunks": True}  # so that a chunk that is missin
 
 
 class Writer:
-    """The store of a run: a new one, or one that is resumed.
-
-    Used as a context manager: it holds the store's lock, and writes what is left at the end.
+    """The store of a run, new or resumed; a context that holds its lock and writes the rest.
 
     Raises:
         StoreError: If the store belongs to another run, is damaged, in use, or cannot be written.
@@ -56,9 +54,14 @@ class Writer:
             new = not (self.path / "finished.json").exists()
             if new and not self._is_blank():
                 raise StoreError(f"{path} exists and is not a store of simulations: choose another")
+            self.lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise StoreError(
+                f"store {path} is being written by another process: wait for it, or choose "
+                "another folder"
+            ) from error
         except OSError as error:
             raise self._unwritable(error) from error
-        self._acquire()
         try:
             if not (self.path / "finished.json").exists():  # another may have made it meanwhile
                 self._create(simulator, fresh(seed))
@@ -83,12 +86,7 @@ class Writer:
             self.lock.release()
 
     def add(self, theta: Tensor, block: RowResults) -> None:
-        """Append rows; those of a second, or of 64 blocks, are written together.
-
-        Raises:
-            StoreError: If they cannot be written.
-            ValueError: If x has another shape than before.
-        """
+        """Append rows; those of a second, or of 64 blocks, are written together."""
         self.rows.add(theta, block)
         if time.monotonic() - self.flushed > FLUSH_SECONDS or len(self.rows) >= FLUSH_ROWS:
             self._flush()
@@ -137,17 +135,6 @@ class Writer:
         left = {entry.name for entry in self.path.iterdir() if entry.suffix != ".partial"}
         ours = {"lock", "zarr.json", "theta", "status", "errors.jsonl"}
         return left <= ours and not (self.path / "theta" / "c").exists()
-
-    def _acquire(self) -> None:
-        try:
-            self.lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise StoreError(
-                f"store {self.path} is being written by another process: wait for it, or choose "
-                "another folder"
-            ) from error
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(

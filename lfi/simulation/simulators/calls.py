@@ -70,10 +70,7 @@ class SimulatorFunction:
         return x if self.trials is None else x.reshape(len(theta), self.trials, *x.shape[1:])
 
     def _bound(self, theta: Tensor, seed: int, *key: int) -> Callable[[], Any]:
-        """Return the function with theta and the random numbers of its key.
-
-        They are those of a generator, or of the global state, which is seeded here.
-        """
+        """Return the function of theta, with a generator or after seeding the global state."""
         argument = theta.detach().numpy() if self.signature.numpy_theta else theta
         if not self.signature.rng:
             reseed(child(seed, *key))

@@ -37,28 +37,15 @@ STDERR_TAIL = 300  # characters of standard error that a message repeats
 
 
 @dataclass(frozen=True, eq=False)
-class Command:
-    """A program that is run for each simulation, as a function of one parameter vector.
-
-    Attributes:
-        arguments: The program and its arguments, with placeholders.
-        names: The parameters' names.
-        stdin: What it gets as standard input, with placeholders; None for nothing.
-        read: Reads the data from its output.
-        cwd: The folder it is started in.
-        environment: Environment variables that are set in addition.
-
-    Raises:
-        RuntimeError: When called, if the program ends with another code than 0.
-        FileNotFoundError: When called, if there is no such program.
-    """
+class Program:
+    """A program as a function of one parameter vector; its texts have placeholders."""
 
     arguments: tuple[str, ...]
     names: tuple[str, ...]
     stdin: str | None = None
     read: Reader = numbers
     cwd: str = field(default_factory=os.getcwd)
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()  # variables that are set in addition
 
     def __post_init__(self) -> None:
         check_placeholders((*self.arguments, self.stdin or ""), self.names)
@@ -66,20 +53,44 @@ class Command:
     @property
     def fingerprint(self) -> str:
         """A text that changes with its arguments and with the files that they name."""
-        return _fingerprint(self.arguments, self.cwd) + repr(self.stdin)
+        parts = [repr(self.arguments)]
+        for i, argument in enumerate(self.arguments):
+            found = shutil.which(argument) if i == 0 else None
+            path = Path(found or Path(self.cwd) / argument)
+            with suppress(OSError):  # no file, or none that can be read
+                if path.is_file():
+                    parts.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        return " ".join(parts) + repr(self.stdin)
+
+    def _substitutes(self, theta: np.ndarray, rng: np.random.Generator) -> dict[str, str]:
+        """Return the values of the placeholders of parameters and seed."""
+        values = {name: repr(float(v)) for name, v in zip(self.names, theta, strict=True)}
+        return {**values, "seed": str(rng.integers(2**31))}
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **dict(self.environment)}
+
+
+class Command(Program):
+    """A program that is run for each simulation.
+
+    Raises:
+        RuntimeError: When called, if the program ends with another code than 0.
+        FileNotFoundError: When called, if there is no such program.
+    """
 
     def __call__(self, theta: np.ndarray, rng: np.random.Generator) -> Any:  # noqa: ANN401
         """Return the data of one run."""
         needs_folder = any("{folder}" in text for text in (*self.arguments, self.stdin or ""))
         with tempfile.TemporaryDirectory() if needs_folder else nullcontext(os.devnull) as folder:
-            values = placeholder_values(self.names, theta, rng) | {"folder": folder}
+            values = self._substitutes(theta, rng) | {"folder": folder}
             done = subprocess.run(
                 [substitute(argument, values) for argument in self.arguments],
                 input=None if self.stdin is None else substitute(self.stdin, values).encode(),
                 stdin=subprocess.DEVNULL if self.stdin is None else None,
                 capture_output=True,
                 cwd=self.cwd,
-                env={**os.environ, **dict(self.environment)} if self.environment else None,
+                env=self._environment(),
             )
             if done.returncode != 0:
                 words = done.stderr.decode(errors="replace").strip()[-STDERR_TAIL:]
@@ -90,41 +101,23 @@ class Command:
             return self.read(ProgramOutput(done.stdout, Path(folder)))
 
 
-@dataclass(frozen=True, eq=False)
-class PersistentCommand:
-    """A program that keeps running and answers line by line, as a function of one vector.
+class PersistentCommand(Program):
+    """A program that keeps running, and answers each line `stdin` with a line that it flushes.
 
-    It must end each answer with a line end and flush it. One that ends is started again for the
-    next simulation.
-
-    Attributes:
-        arguments: The program and its arguments, without placeholders.
-        names: The parameters' names.
-        question: The line that requests a simulation, with placeholders.
-        read: Makes data of the line of the answer.
-        cwd: The folder it is started in.
-        environment: Environment variables that are set in addition.
+    One that ends is started again for the next simulation.
 
     Raises:
         RuntimeError: When called, if the program ends instead of answering.
     """
 
-    arguments: tuple[str, ...]
-    names: tuple[str, ...]
-    request: str
-    read: Reader = numbers
-    cwd: str = field(default_factory=os.getcwd)
-    environment: tuple[tuple[str, str], ...] = ()
-
     def __post_init__(self) -> None:
-        check_placeholders((self.request,), self.names)
-        if "{folder}" in self.request or "\n" in self.request.rstrip("\n"):
-            raise ValueError(f"the request must be one line, without a folder: {self.request!r}")
+        check_placeholders((self._request,), self.names)
+        if "{folder}" in self._request or "\n" in self._request:
+            raise ValueError(f"the request must be one line, without a folder: {self.stdin!r}")
 
     @property
-    def fingerprint(self) -> str:
-        """A text that changes with its arguments and with the files that they name."""
-        return _fingerprint(self.arguments, self.cwd) + repr(self.request)
+    def _request(self) -> str:
+        return (self.stdin or "").rstrip("\n")
 
     def __call__(self, theta: np.ndarray, rng: np.random.Generator) -> Any:  # noqa: ANN401
         """Return the data of one answer."""
@@ -135,11 +128,11 @@ class PersistentCommand:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=self.cwd,
-                env={**os.environ, **dict(self.environment)},
+                env=self._environment(),
             )
             weakref.finalize(self, _finish, program)
         assert program.stdin is not None and program.stdout is not None  # it has pipes
-        line = substitute(self.request, placeholder_values(self.names, theta, rng)).rstrip("\n")
+        line = substitute(self._request, self._substitutes(theta, rng))
         try:
             program.stdin.write(f"{line}\n".encode())
             program.stdin.flush()
@@ -169,11 +162,7 @@ def _finish(program: subprocess.Popen[bytes]) -> None:
 
 
 def check_placeholders(texts: Sequence[str], names: tuple[str, ...]) -> None:
-    """Refuse unknown placeholders, and parameters without a placeholder.
-
-    Raises:
-        ValueError: If a placeholder is unknown, or a parameter has none.
-    """
+    """Refuse unknown placeholders, and parameters without a placeholder."""
     found = {place for text in texts for place in PLACEHOLDER.findall(text)}
     unknown, unused = sorted(found - {*names, *RESERVED}), sorted(set(names) - found)
     if unknown:
@@ -185,42 +174,13 @@ def check_placeholders(texts: Sequence[str], names: tuple[str, ...]) -> None:
         raise ValueError(f"command: it has no placeholder for {{{'}, {'.join(unused)}}}")
 
 
-def placeholder_values(
-    names: tuple[str, ...], theta: np.ndarray, rng: np.random.Generator
-) -> dict[str, str]:
-    """Return the values of the placeholders of parameters and seed."""
-    values = {name: repr(float(value)) for name, value in zip(names, theta, strict=True)}
-    return {**values, "seed": str(rng.integers(2**31))}
-
-
-def _fingerprint(arguments: Sequence[str], cwd: str) -> str:
-    """Return a text that changes with the arguments and with the files that they name."""
-    parts = [repr(tuple(arguments))]
-    for i, argument in enumerate(arguments):
-        found = shutil.which(argument) if i == 0 else None
-        path = Path(found or Path(cwd) / argument)
-        with suppress(OSError):  # no file, or none that can be read
-            if path.is_file():
-                parts.append(hashlib.sha256(path.read_bytes()).hexdigest())
-    return " ".join(parts)
-
-
 def substitute(text: str, values: dict[str, str]) -> str:
-    """Return the text with its placeholders replaced; other braces stay.
-
-    Example:
-        >>> substitute("--a={a} {not a name}", {"a": "1.5"})
-        '--a=1.5 {not a name}'
-    """
+    """Return the text with its placeholders replaced; other braces stay."""
     return PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
 
 
 def split_command(command: str | Sequence[str]) -> tuple[str, ...]:
-    """Return a command line as program and arguments.
-
-    Raises:
-        ValueError: If it is empty.
-    """
+    """Return a command line as program and arguments."""
     arguments = tuple(shlex.split(command)) if isinstance(command, str) else tuple(command)
     if not arguments:
         raise ValueError("command is empty: give a program and its arguments")

@@ -29,17 +29,11 @@ Shapes = tuple[tuple[str, torch.Size], ...]
 
 @dataclass(frozen=True, eq=False)
 class PyroFunction:
-    """A model with its latent sites set, as a function of one parameter vector.
-
-    Attributes:
-        model: The model.
-        observed: The sites of the data.
-        latent: The names and shapes of the other sites.
-    """
+    """A model with its latent sites set, as a function of one parameter vector."""
 
     model: Model
-    observed: tuple[str, ...]
-    latent: Shapes
+    observed: tuple[str, ...]  # the sites of the data
+    latent: Shapes  # the other sites
 
     @property
     def fingerprint(self) -> str:
@@ -87,15 +81,11 @@ def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
 def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> Prior:
     """Return the prior of sites that depend on each other."""
     names = _columns(shapes)
-    bounds = [
-        torch_bounds(distribution, name)
-        for distribution, (name, _) in zip(distributions, shapes, strict=True)
-    ]
-    sides = zip(*bounds, strict=True)
-    lower, upper = (
-        [v for edge, (_, shape) in zip(side, shapes, strict=True) for v in _flat(edge, shape)]
-        for side in sides
-    )
+    lower: list[float] = []
+    upper: list[float] = []
+    for distribution, (name, shape) in zip(distributions, shapes, strict=True):
+        for side, edge in zip((lower, upper), torch_bounds(distribution, name), strict=True):
+            side += edge.expand(shape).flatten().tolist()
 
     def draw(n: int) -> Tensor:
         with torch.no_grad():
@@ -112,10 +102,6 @@ def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> P
         return torch.stack(rows)
 
     return sampled_prior(draw, density, names=names, lower=lower, upper=upper)
-
-
-def _flat(edge: Tensor | float, shape: torch.Size) -> list[float]:
-    return torch.as_tensor(edge).expand(shape).flatten().tolist()
 
 
 def _run(

@@ -1,11 +1,6 @@
 """Readers: data from the output of a program, its standard output or a file.
 
 A reader is any function of a `ProgramOutput`. `numbers` is one; `csv`, `json` and `npy` make one.
-
-Example:
-    >>> output = ProgramOutput(b'{"x": [1, 2]}', Path())
-    >>> json("x")(output).tolist()
-    [1.0, 2.0]
 """
 
 import json as json_module
@@ -20,12 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ProgramOutput:
-    """The output of a program.
-
-    Attributes:
-        stdout: What it wrote to standard output.
-        folder: Its {folder}.
-    """
+    """The output of a program: what it wrote to standard output, and its {folder}."""
 
     stdout: bytes
     folder: Path
@@ -67,12 +57,9 @@ def numbers(output: ProgramOutput) -> np.ndarray:
 def csv(
     file: str | None = None, *, columns: Sequence[int] | None = None, header: int = 0
 ) -> Reader:
-    r"""Return a reader of comma-separated rows, (rows, columns).
+    r"""Return a reader of comma-separated rows, (rows, columns), below `header` lines.
 
-    Args:
-        file: In the folder; standard output if None.
-        columns: Which columns; all if None.
-        header: How many lines to leave out at the top.
+    It reads a file in the folder, or standard output; all columns, or those given.
 
     Example:
         >>> csv(columns=[1], header=1)(ProgramOutput(b"day,ill\n1,3\n2,8\n", Path())).tolist()
@@ -87,11 +74,9 @@ def csv(
 
 
 def json(*keys: str, file: str | None = None) -> Reader:
-    """Return a reader of a JSON value: a number or nested lists of numbers.
+    """Return a reader of a number or nested lists of them, below the keys of a JSON value.
 
-    Args:
-        keys: The keys of nested objects that lead to it; none for the top level.
-        file: In the folder; standard output if None.
+    It reads a file in the folder, or standard output.
 
     Example:
         >>> json("result", "x")(ProgramOutput(b'{"result": {"x": [1, 2]}}', Path())).tolist()
@@ -108,9 +93,5 @@ def json(*keys: str, file: str | None = None) -> Reader:
 
 
 def npy(file: str | None = None) -> Reader:
-    """Return a reader of an array that NumPy has saved; objects in it are not loaded.
-
-    Args:
-        file: In the folder; standard output if None.
-    """
+    """Return a reader of an array that NumPy has saved to a file or to standard output."""
     return lambda output: np.load(BytesIO(output.bytes(file)), allow_pickle=False)

@@ -19,17 +19,10 @@ import torch
 
 @dataclass(frozen=True)
 class Signature:
-    """The arguments of a user's function.
-
-    Attributes:
-        rng: Whether it takes a generator.
-        keyword: The argument's name, where it is not the second by position.
-        torch_rng: Whether that is torch's generator, not NumPy's.
-        numpy_theta: Whether theta comes as a NumPy array, not as a tensor.
-    """
+    """The arguments of a user's function."""
 
     rng: bool = False
-    keyword: str | None = None
+    keyword: str | None = None  # the generator's name, where it is not the second by position
     torch_rng: bool = False
     numpy_theta: bool = False
 
@@ -39,11 +32,6 @@ def signature_of(function: Callable[..., Any]) -> Signature:
 
     Raises:
         TypeError: If it is not callable, or needs arguments other than theta and a generator.
-
-    Example:
-        >>> def simulate(theta, rng: torch.Generator): ...
-        >>> signature_of(simulate)
-        Signature(rng=True, keyword=None, torch_rng=True, numpy_theta=False)
     """
     if not callable(function):
         raise TypeError(f"simulate must be a function of theta, got {type(function).__name__}")

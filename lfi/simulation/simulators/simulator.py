@@ -96,9 +96,9 @@ class Simulator:
         unknown = set(self.units) - set(self.prior.names)
         if unknown:
             raise ValueError(f"units of {sorted(unknown)}: the prior names {self.prior.names}")
-        self.x_obs: Tensor | None = (
-            None if x_obs is None else as_data("x_obs", x_obs, self.prior.dtype)
-        )
+        self.x_obs: Tensor | None = None
+        if x_obs is not None:
+            self.x_obs = as_data("x_obs", x_obs, self.prior.dtype)
         parts = [self.name, f"{batched} {trials}", source_text(simulate), self.prior.fingerprint]
         parts += [] if summary is None else [source_text(summary)]
         self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -277,10 +277,8 @@ class Simulator:
         with isolated(seed):
             if self.batched:
                 return self._calls.batch(theta, graph, seed, 1, 0)
-            own = theta.clone()  # the function may write to it
-            return torch.stack(
-                [self._calls.row(t, graph, seed, 2, i) for i, t in enumerate(own.unbind())]
-            )
+            rows = enumerate(theta.clone().unbind())  # the function may write to it
+            return torch.stack([self._calls.row(t, graph, seed, 2, i) for i, t in rows])
 
     def run_block(
         self,
@@ -294,13 +292,8 @@ class Simulator:
     ) -> RowResults:
         """Simulate rows start, start + 1, ... of a block, and record failures of the function.
 
-        Args:
-            theta: Their parameters. A batched function is called on whole blocks, from row 0.
-            seed: The run's seed.
-            block: The block's number.
-            start: The first row's number inside the block.
-            row_by_row: Call a batched function row by row.
-            heartbeat: Is told what begins: a row, counted from `start`, or -1 for a call for all.
+        A batched function is called on whole blocks, from row 0, unless `row_by_row`; `heartbeat`
+        is told what begins: a row, counted from `start`, or -1 for a call for all.
 
         Raises:
             ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.

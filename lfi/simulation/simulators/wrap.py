@@ -63,14 +63,7 @@ def as_simulator(obj: object) -> Simulator:
         name = Path(obj.__file__ or "").stem if obj.__name__ == "__main__" else obj.__name__
     else:
         name = getattr(obj, "name", type(obj).__name__)
-    return Simulator(
-        simulate,
-        prior=as_prior(prior, getattr(obj, "names", None)),
-        batched=getattr(obj, "batched", True),
-        name=name.rpartition(".")[2],
-        units=getattr(obj, "units", None),
-        x_obs=getattr(obj, "x_obs", None),
-        trials=getattr(obj, "trials", None),
-        summary=getattr(obj, "summary", None),
-        differentiable=getattr(obj, "differentiable", False),
-    )
+    prior = as_prior(prior, getattr(obj, "names", None))
+    optional = ("batched", "units", "x_obs", "trials", "summary", "differentiable")
+    settings = {key: getattr(obj, key) for key in optional if hasattr(obj, key)}
+    return Simulator(simulate, prior=prior, name=name.rpartition(".")[2], **settings)

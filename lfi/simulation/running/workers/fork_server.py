@@ -42,21 +42,13 @@ SLOW = ("pyro", "scipy.integrate", "scipy.stats")  # imports that a fork should 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """The settings of a run that a fork server needs.
+    """The settings of a run that a fork server needs."""
 
-    Attributes:
-        payload: The function to run, a pickle.
-        limit: How many seconds one call of the simulator may take.
-        dtype: The default dtype.
-        modules: What to import before the first fork, so that the next one starts at once.
-        idle_seconds: How many seconds the server waits for another run.
-    """
-
-    payload: bytes
-    limit: float | None
-    dtype: torch.dtype
-    modules: tuple[str, ...]
-    idle_seconds: int = 60
+    payload: bytes  # the function to run, a pickle
+    limit: float | None  # seconds that one call of the simulator may take
+    dtype: torch.dtype  # the default one
+    modules: tuple[str, ...]  # imported before the first fork, so that the next starts at once
+    idle_seconds: int = 60  # that the server waits for another run
 
     @classmethod
     def here(cls, payload: bytes, limit: float | None) -> "WorkerSetup":
@@ -177,11 +169,8 @@ def _work(payload: bytes, page: mmap.mmap, tasks: int, results: int, others: tup
             os.dup2(nothing.fileno(), 0)  # the server's tasks are not for the simulator to read
         invalidate_caches()  # what it imports may be newer than the server
         function = _loaded(payload)
+        heartbeat = lambda row: HEARTBEAT.pack_into(page, 0, time.monotonic(), row)
         while (frame := receive(inbox)) is not None:
-
-            def heartbeat(row: int) -> None:
-                HEARTBEAT.pack_into(page, 0, time.monotonic(), row)
-
             try:
                 answer = pickle.dumps((True, function(pickle.loads(frame), heartbeat)))
             except Exception as error:

@@ -27,8 +27,7 @@ MAIN = "from lfi.simulation.running.workers.fork_server import main; main()"
 class Worker:
     """A worker process, which computes one task at a time and survives crashes of its simulator.
 
-    Attributes:
-        end: Ends the process; called without arguments, or when the worker is forgotten.
+    `end` ends the process; so does forgetting the worker.
     """
 
     def __init__(self, setup: WorkerSetup) -> None:
