@@ -16,7 +16,8 @@ simulator seldom gets to an end.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import reduce
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,13 +28,13 @@ from lfi.networks.critics.gaussian_likelihood import (
     GaussianLikelihoodCritic,
     MixtureDensityCritic,
 )
-from lfi.networks.critics.pair import PairCritic, PairCriticBase
+from lfi.networks.critics.pair import EmbedsPairs, PairCritic, PairCriticBase
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates
 
 
 def embedding_sizes(
-    critic: nn.Module, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]
+    critic: EmbedsPairs, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]
 ) -> tuple[int, int]:
     """Return the lengths of a critic's embeddings of theta and of x, found on some rows.
 
@@ -62,6 +63,8 @@ class EnsembleCritic(PairCriticBase):
         True
     """
 
+    weights: Tensor
+
     def __init__(
         self,
         members: Sequence[nn.Module],
@@ -73,9 +76,13 @@ class EnsembleCritic(PairCriticBase):
                 f"got {len(members)} members, {len(weights)} weights and {len(sizes)} sizes"
             )
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members: nn.ModuleList = nn.ModuleList(members)
         self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32))
-        self.sizes = [list(pair) for pair in sizes]
+        self.sizes: list[list[int]] = [list(pair) for pair in sizes]
+
+    @property
+    def _critics(self) -> list[EmbedsPairs]:
+        return cast("list[EmbedsPairs]", list(self.members))  # `ModuleList` forgets the type
 
     @property
     def spec(self) -> dict[str, Any] | None:
@@ -87,11 +94,11 @@ class EnsembleCritic(PairCriticBase):
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the members' embeddings of (..., theta_dim), concatenated."""
-        return torch.cat([member.embed_theta(theta) for member in self.members], dim=-1)
+        return torch.cat([critic.embed_theta(theta) for critic in self._critics], dim=-1)
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
         """Return the members' embeddings of (..., *event), concatenated."""
-        return torch.cat([member.embed_x(x) for member in self.members], dim=-1)
+        return torch.cat([critic.embed_x(x) for critic in self._critics], dim=-1)
 
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
@@ -99,13 +106,13 @@ class EnsembleCritic(PairCriticBase):
         """Return the log ratio of embeddings, broadcasting over leading dimensions."""
         of_theta, of_x = zip(*self.sizes, strict=True)
         parts = zip(
-            self.members,
+            self._critics,
             self.weights,
             theta.split(of_theta, dim=-1),
             x.split(of_x, dim=-1),
             strict=True,
         )
-        return sum(weight * member.pair(t, y) for member, weight, t, y in parts)
+        return reduce(torch.add, (weight * critic.pair(t, y) for critic, weight, t, y in parts))
 
 
 class Validity(nn.Module):
@@ -113,9 +120,9 @@ class Validity(nn.Module):
 
     def __init__(self, lower: Sequence[float], upper: Sequence[float], *, width: int = 32) -> None:
         super().__init__()
-        self.spec = {"lower": list(lower), "upper": list(upper), "width": width}
-        self.coordinates = Coordinates(lower, upper)
-        self.net = Tower(len(lower), 1, width=width, layers=1)
+        self.spec: dict[str, Any] = {"lower": list(lower), "upper": list(upper), "width": width}
+        self.coordinates: Coordinates = Coordinates(lower, upper)
+        self.net: Tower = Tower(len(lower), 1, width=width, layers=1)
 
     def logit(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*m"]:
         """Return the log odds that a simulation at theta is valid."""
@@ -134,9 +141,10 @@ class ValidCritic(PairCriticBase):
         validity: log p(valid | theta).
     """
 
-    def __init__(self, critic: nn.Module, validity: Validity) -> None:
+    def __init__(self, critic: PairCriticBase, validity: Validity) -> None:
         super().__init__()
-        self.critic, self.validity = critic, validity
+        self.critic: PairCriticBase = critic
+        self.validity: Validity = validity
 
     @property
     def spec(self) -> dict[str, Any] | None:
@@ -164,7 +172,7 @@ KINDS = {
 }
 
 
-def build_critic(spec: dict[str, Any]) -> nn.Module:
+def build_critic(spec: dict[str, Any]) -> PairCriticBase:
     """Build the critic whose `spec` this is, untrained.
 
     Example:

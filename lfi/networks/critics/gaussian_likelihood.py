@@ -35,29 +35,21 @@ References:
 """
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.critics.pair import FitsScales, inner, size_of, spec_of
+from lfi.networks.critics.pair import FitsScales, inner, size_of, spec_of, start_small
 from lfi.networks.data_transforms import ColumnBijection
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import LIMIT, Coordinates, Features
 
 MAX_LOG_SCALE = 5.0  # the largest |log s|
 NORMALISER_WIDTH = 32  # of the network b(x)
-START = 0.1  # of the last layer: begin close to log r = 0
 DIRECT = 4  # x to a theta, up to which the density of each pair is computed by itself
 DISTANCE = 0.5  # the deviation of the components' centres at the start
-
-
-@torch.no_grad()
-def start_small(*nets: Tower) -> None:
-    """Scale last layers down, so that outputs begin close to zero."""
-    for net in nets:
-        for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
-            parameter *= START
 
 
 class ColumnFeatures(nn.Module):
@@ -72,8 +64,9 @@ class ColumnFeatures(nn.Module):
 
     def __init__(self, x_shape: Sequence[int]) -> None:
         super().__init__()
-        self.event_rank, self.size = len(x_shape), int(torch.Size(x_shape).numel())
-        self.columns = ColumnBijection(self.size)
+        self.event_rank: int = len(x_shape)
+        self.size: int = torch.Size(x_shape).numel()
+        self.columns: ColumnBijection = ColumnBijection(self.size)
 
     def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take kinds and scales of columns from data, (n, *event)."""
@@ -96,7 +89,7 @@ class NoiseModelCritic(FitsScales):
         count: How many numbers the features are.
     """
 
-    default_features: type[nn.Module] = Features
+    default_features: ClassVar[type[nn.Module]] = Features
 
     def __init__(
         self,
@@ -120,13 +113,14 @@ class NoiseModelCritic(FitsScales):
         """
         super().__init__()
         shape = {"width": width, "layers": layers}
-        self.spec = spec_of(self, lower, upper, x_shape, embedding, shape)
+        self.spec: dict[str, Any] | None = spec_of(self, lower, upper, x_shape, embedding, shape)
         self.coordinates = Coordinates(lower, upper)
         self.features = self.default_features(x_shape) if embedding is None else embedding
-        self.count = size_of(self.features, x_shape)
-        self.moments = Tower(self.coordinates.size, self.outputs, width=width, layers=layers)
-        self.of_x = Tower(self.count, 1, width=NORMALISER_WIDTH, layers=1)
-        start_small(self.moments, self.of_x)
+        self.count: int = size_of(self.features, x_shape)
+        self.moments: Tower = Tower(self.coordinates.size, self.outputs, width=width, layers=layers)
+        self.of_x: Tower = Tower(self.count, 1, width=NORMALISER_WIDTH, layers=1)
+        start_small(self.moments)
+        start_small(self.of_x)
 
     @property
     def outputs(self) -> int:
@@ -178,7 +172,11 @@ class MixtureDensityCritic(NoiseModelCritic):
         torch.Size([3])
     """
 
-    default_features = ColumnFeatures
+    default_features: ClassVar[type[nn.Module]] = ColumnFeatures
+    place: Tensor
+    products: Tensor
+    upper: Tensor
+    counts: Tensor
 
     def __init__(
         self,
@@ -202,8 +200,7 @@ class MixtureDensityCritic(NoiseModelCritic):
             components: Of the mixture of Gaussians that is the noise.
             embedding: A network of x in place of the data transform of its columns.
         """
-        shape = {"width": width, "layers": layers}
-        super().__init__(lower, upper, x_shape, embedding=embedding, **shape)
+        super().__init__(lower, upper, x_shape, width=width, layers=layers, embedding=embedding)
         if self.spec is not None:
             self.spec["components"] = components
         self.components, d = components, self.count
@@ -216,12 +213,13 @@ class MixtureDensityCritic(NoiseModelCritic):
         self.register_buffer("upper", where.flatten(), persistent=False)
         counts = torch.where(i == j, -0.5, -1.0).to(torch.float32)  # a product stands for two
         self.register_buffer("counts", counts, persistent=False)
-        self.size = self.products.shape[1] + d + 1  # natural parameters of one Gaussian
-        centre = torch.empty(components, d, dtype=torch.float32)
-        self.centre = nn.Parameter(nn.init.normal_(centre, std=DISTANCE))
-        self.log_diagonal = nn.Parameter(torch.zeros(components, d, dtype=torch.float32))
-        self.below = nn.Parameter(torch.zeros(components, len(rows), dtype=torch.float32))
-        self.log_weight = nn.Parameter(torch.zeros(components, dtype=torch.float32))
+        self.size: int = self.products.shape[1] + d + 1  # natural parameters of one Gaussian
+        zeros = lambda *shape: nn.Parameter(torch.zeros(components, *shape, dtype=torch.float32))
+        self.centre: nn.Parameter = zeros(d)
+        nn.init.normal_(self.centre, std=DISTANCE)
+        self.log_diagonal: nn.Parameter = zeros(d)
+        self.below: nn.Parameter = zeros(len(rows))
+        self.log_weight: nn.Parameter = zeros()
 
     @property
     def outputs(self) -> int:

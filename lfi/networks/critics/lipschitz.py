@@ -37,9 +37,9 @@ class LipschitzCritic(nn.Module):
                 f"width must be even, for pairs to be sorted, and layers positive; got {width} and "
                 f"{layers}"
             )
-        self.spec = {"size": size, "width": width, "layers": layers}
+        self.spec: dict[str, int] = {"size": size, "width": width, "layers": layers}
         sizes = [size, *[width] * layers, 1]
-        self.layers = nn.ModuleList(
+        self.layers: nn.ModuleList = nn.ModuleList(
             orthogonal(linear(a, b), orthogonal_map="cayley")
             for a, b in zip(sizes, sizes[1:], strict=False)
         )

@@ -22,6 +22,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,9 +43,11 @@ class NestedCritics(nn.Module, ABC):
         weights: The share of each level in the value, (levels,); at first the last one's is 1.
     """
 
+    weights: Tensor
+
     def __init__(self, levels: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(levels)
+        self.levels: nn.ModuleList = nn.ModuleList(levels)
         weights = torch.zeros(len(levels), dtype=torch.float32)
         weights[-1] = 1.0
         self.register_buffer("weights", weights)
@@ -72,7 +75,7 @@ class NestedCritics(nn.Module, ABC):
 
 
 class CriticCopies(NestedCritics):
-    """CriticCopies of one network of the user's own, of one level.
+    """Copies of one network of the user's own, of one level.
 
     A network that has a method `fit_from_data` is handed the rows that it trains on.
 
@@ -86,15 +89,23 @@ class CriticCopies(NestedCritics):
         super().__init__([nn.ModuleList(copy.deepcopy(critic) for _ in range(members))])
 
     @property
+    def copies(self) -> nn.ModuleList:
+        """The copies."""
+        (level,) = self.levels
+        assert isinstance(level, nn.ModuleList)
+        return level
+
+    @property
     def members(self) -> int:
         """How many copies there are."""
-        return len(self.levels[0])
+        return len(self.copies)
 
     def fit_from_data(self, x: Float[Tensor, "n members ..."]) -> None:
         """Hand each network that takes scales from data its rows."""
-        for critic, rows in zip(self.levels[0], x.unbind(1), strict=True):
-            if hasattr(critic, "fit_from_data"):
-                critic.fit_from_data(rows)
+        for critic, rows in zip(self.copies, x.unbind(1), strict=True):
+            fit = getattr(critic, "fit_from_data", None)
+            if fit is not None:
+                fit(rows)
 
     def at(self, level: int, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
         """Return each copy's value.
@@ -102,7 +113,7 @@ class CriticCopies(NestedCritics):
         Raises:
             ValueError: If a network does not return one number for each row.
         """
-        pairs = zip(self.levels[level], x.unbind(1), strict=True)
+        pairs = zip(self.copies, x.unbind(1), strict=True)
         values = [critic(rows) for critic, rows in pairs]
         if values[0].shape != x.shape[:1]:
             raise ValueError(
@@ -120,8 +131,8 @@ class StackedLinear(nn.Module):
         bound = 0.0 if zero else 1 / math.sqrt(size)
         weight = torch.empty(members, size, out, dtype=torch.float32)
         bias = torch.empty(members, 1, out, dtype=torch.float32)
-        self.weight = nn.Parameter(nn.init.uniform_(weight, -bound, bound))
-        self.bias = nn.Parameter(nn.init.uniform_(bias, -bound, bound))
+        self.weight: nn.Parameter = nn.Parameter(nn.init.uniform_(weight, -bound, bound))
+        self.bias: nn.Parameter = nn.Parameter(nn.init.uniform_(bias, -bound, bound))
 
     def forward(self, x: Float[Tensor, "members n size"]) -> Float[Tensor, "members n out"]:
         """Return the layers' values."""
@@ -137,8 +148,8 @@ class NestedLevel(nn.Module):
     def __init__(self, members: int, used: int, terms: int, width: int, layers: int) -> None:
         super().__init__()
         self.used = used
-        self.line = StackedLinear(members, used, 1, zero=True)
-        self.network = nn.ModuleList()
+        self.line: StackedLinear = StackedLinear(members, used, 1, zero=True)
+        self.network: nn.ModuleList = nn.ModuleList()
         if width:
             self.network.append(StackedLinear(members, terms, width))
             self.network.extend(
@@ -155,7 +166,9 @@ class NestedLevel(nn.Module):
         if len(self.network):
             first, *blocks, last = self.network
             hidden = first(terms)
-            for inner, outer in blocks:
+            for block in blocks:
+                assert isinstance(block, nn.ModuleList)
+                inner, outer = block
                 hidden = hidden + outer(F.silu(inner(hidden)))
             h = h + last(F.silu(hidden))
         return h.squeeze(-1)
@@ -173,12 +186,14 @@ class SampleCritics(NestedCritics):
         [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
 
+    pairs: Tensor | None
+    asinh_scale: Tensor
+
     def __init__(
         self, shape: Sequence[int], members: int, *, width: int = 32, layers: int = 1
     ) -> None:
         entries = int(torch.Size(shape).numel())
-        everything = entries <= PRODUCTS
-        pairs = torch.triu_indices(entries, entries) if everything else None
+        pairs = torch.triu_indices(entries, entries) if entries <= PRODUCTS else None
         products = entries if pairs is None else pairs.shape[1]
         terms = 2 * entries + products
         super().__init__(
@@ -188,14 +203,17 @@ class SampleCritics(NestedCritics):
                 NestedLevel(members, terms, terms, width, layers),
             ]
         )
-        self.spec = {"shape": list(shape), "members": members, "width": width, "layers": layers}
+        self.spec: dict[str, Any] = {
+            "shape": list(shape),
+            "members": members,
+            "width": width,
+            "layers": layers,
+        }
         self.register_buffer("pairs", pairs, persistent=False)
         self.register_buffer("asinh_scale", torch.ones(members, entries, dtype=torch.float32))
-        self.linear, self.logarithmic = (
-            Standardise((members, entries)),
-            Standardise((members, entries)),
-        )
-        self.products = Standardise((members, products))
+        self.linear: Standardise = Standardise((members, entries))
+        self.logarithmic: Standardise = Standardise((members, entries))
+        self.products: Standardise = Standardise((members, products))
 
     @property
     def members(self) -> int:
@@ -214,7 +232,8 @@ class SampleCritics(NestedCritics):
         """Let a level's line be that of the level below, as far as that goes."""
         if level == 0:
             return
-        line, below = self.levels[level].line, self.levels[level - 1].line
+        lines = [each.line for each in self.levels if isinstance(each, NestedLevel)]
+        line, below = lines[level], lines[level - 1]
         with torch.no_grad():
             line.weight[:, : below.weight.shape[1]] = below.weight
             line.bias.copy_(below.bias)

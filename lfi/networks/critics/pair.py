@@ -32,7 +32,7 @@ References:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -42,6 +42,7 @@ from lfi.networks.residual import Tower, linear, trunk
 from lfi.networks.standardise import Coordinates, Features
 
 FAMILY_WIDTH = 32  # of the networks a(theta) and b(x) of the exponential family
+START = 0.1  # of the last layer: begin close to log r = 0
 
 
 def inner(a: Float[Tensor, "*a e"], b: Float[Tensor, "*b e"]) -> Float[Tensor, "*ab"]:
@@ -72,21 +73,24 @@ class ExponentialFamily(nn.Module):
         size: The length of phi and psi.
     """
 
+    pairs: Tensor
+    of_theta: nn.Sequential
+    of_x: nn.Sequential
+
     def __init__(self, theta_dim: int, x_dim: int) -> None:
         super().__init__()
-        self.theta_dim = theta_dim
         self.register_buffer("pairs", torch.triu_indices(theta_dim, theta_dim), persistent=False)
         squares = self.pairs.shape[1]
-        self.size = theta_dim + squares + 2
-        self.slope = linear(x_dim, theta_dim)
-        self.curvature = nn.Parameter(torch.zeros(squares, dtype=torch.float32))
-        self.of_theta = nn.Sequential(
-            linear(theta_dim, FAMILY_WIDTH), nn.SiLU(), linear(FAMILY_WIDTH, 1)
+        self.size: int = theta_dim + squares + 2
+        self.slope: nn.Linear = linear(x_dim, theta_dim)
+        self.curvature: nn.Parameter = nn.Parameter(torch.zeros(squares, dtype=torch.float32))
+        self.of_theta, self.of_x = (
+            nn.Sequential(linear(size, FAMILY_WIDTH), nn.SiLU(), linear(FAMILY_WIDTH, 1))
+            for size in (theta_dim, x_dim)
         )
-        self.of_x = nn.Sequential(linear(x_dim, FAMILY_WIDTH), nn.SiLU(), linear(FAMILY_WIDTH, 1))
         for last in (self.slope, self.of_theta[-1], self.of_x[-1]):  # begin at log r = 0
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def phi(self, c: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return (c, c c', a(c), 1) of coordinates (..., theta_dim)."""
@@ -101,7 +105,26 @@ class ExponentialFamily(nn.Module):
         return torch.cat([self.slope(f), curvature, one, self.of_x(f)], dim=-1)
 
 
-class PairCriticBase(nn.Module):
+@runtime_checkable
+class EmbedsPairs(Protocol):
+    """What embeds theta and x apart, and gives log ratios of their embeddings."""
+
+    def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
+        """Return the embedding of (..., theta_dim)."""
+        ...
+
+    def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
+        """Return the embedding of (..., *event)."""
+        ...
+
+    def pair(
+        self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
+    ) -> Float[Tensor, "*pairs"]:
+        """Return the log ratio of embeddings, broadcasting over leading dimensions."""
+        ...
+
+
+class PairCriticBase(nn.Module, EmbedsPairs):
     """Base of critics of pairs with `embed_theta`, `embed_x` and `pair`."""
 
     def embed(
@@ -120,11 +143,15 @@ class PairCriticBase(nn.Module):
 class FitsScales(PairCriticBase):
     """Base of critics of pairs with `coordinates` of theta and `features` of x."""
 
+    coordinates: Coordinates
+    features: nn.Module
+
     def fit_from_data(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""
         self.coordinates.fit_from_data(theta)
-        if hasattr(self.features, "fit_from_data"):
-            self.features.fit_from_data(x)
+        fit = getattr(self.features, "fit_from_data", None)
+        if fit is not None:
+            fit(x)
 
 
 class PairCritic(FitsScales):
@@ -139,6 +166,9 @@ class PairCritic(FitsScales):
         >>> critic(torch.rand(3, 2).float(), torch.rand(3, 5).float()).shape
         torch.Size([3])
     """
+
+    theta_net: Tower | None
+    x_net: Tower | None
 
     def __init__(
         self,
@@ -175,24 +205,23 @@ class PairCritic(FitsScales):
             "layers": layers,
             "dropout": dropout,
         }
-        self.spec = spec_of(self, lower, upper, x_shape, embedding, shape)
+        self.spec: dict[str, Any] | None = spec_of(self, lower, upper, x_shape, embedding, shape)
         self.coordinates = Coordinates(lower, upper)
         self.features = Features(x_shape) if embedding is None else embedding
         theta_dim, x_dim = self.coordinates.size, size_of(self.features, x_shape)
-        self.family = ExponentialFamily(theta_dim, x_dim)
-        self.rank, self.width = rank, 0 if head_layers is None else width
-        self.products = self.family.size + (rank + 2 if rank else 0)
-        out = (rank + 1 if rank else 0) + self.width
-        tower = {"width": width, "layers": layers, "dropout": dropout}
-        self.theta_net = Tower(theta_dim, out, **tower) if out else None
-        self.x_net = Tower(x_dim, out, **tower) if out else None
-        self.head = None if head_layers is None else trunk(width, head_layers, 1, dropout=dropout)
+        self.family: ExponentialFamily = ExponentialFamily(theta_dim, x_dim)
+        self.rank = rank
+        self.products: int = self.family.size + (rank + 2 if rank else 0)
+        out = (rank + 1 if rank else 0) + (0 if head_layers is None else width)
+        sizes = (theta_dim, x_dim) if out else ()
+        nets = [Tower(size, out, width=width, layers=layers, dropout=dropout) for size in sizes]
         if rank:  # begin close to the exponential family
-            with torch.no_grad():
-                every, last = slice(rank + 1), slice(rank, rank + 1)
-                for net, rows in ((self.theta_net, every), (self.x_net, last)):
-                    for parameter in (net.rest[-1].weight, net.rest[-1].bias, net.straight.weight):
-                        parameter[rows] *= 0.1
+            start_small(nets[0], slice(rank + 1))
+            start_small(nets[1], slice(rank, rank + 1))
+        self.theta_net, self.x_net = nets or (None, None)
+        self.head: nn.Sequential | None = (
+            None if head_layers is None else trunk(width, head_layers, 1, dropout=dropout)
+        )
 
     def start_from(self, other: "PairCritic") -> None:
         """Copy another critic's exponential family, standardisation and embedding of x."""
@@ -235,6 +264,13 @@ class PairCritic(FitsScales):
         columns = (normaliser, one) if place == 0 else (one, normaliser)
         scaled = out[..., :rank] * rank**-0.25
         return torch.cat([family, scaled, *columns, out[..., rank + 1 :]], dim=-1)
+
+
+@torch.no_grad()
+def start_small(net: Tower, rows: slice = slice(None)) -> None:
+    """Scale last layers down, so that these outputs begin close to zero."""
+    for parameter in (*net.rest[-1].parameters(), *net.straight.parameters()):
+        parameter[rows] *= START
 
 
 def spec_of(

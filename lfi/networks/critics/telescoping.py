@@ -41,11 +41,14 @@ class Bridges(nn.Module):
         torch.Size([3, 7])
     """
 
+    centre: Tensor
+    whitener: Tensor
+
     def __init__(
         self, size: int, bridges: int, *, width: int = 64, layers: int = 2, quadratic: bool = True
     ) -> None:
         super().__init__()
-        self.spec = {
+        self.spec: dict[str, int] = {
             "size": size,
             "bridges": bridges,
             "width": width,
@@ -53,20 +56,22 @@ class Bridges(nn.Module):
             "quadratic": quadratic,
         }
         self.bridges, self.quadratic = bridges, quadratic
-        self.trunk = nn.Sequential(
+        self.trunk: nn.Sequential = nn.Sequential(
             linear(size, width),
             *(ResidualBlock(width) for _ in range(layers)),
             layer_norm(width),
             linear(width, width),
         )
         zeros = lambda *shape: nn.Parameter(torch.zeros(bridges, *shape, dtype=torch.float32))
-        self.scale, self.shift, self.read = zeros(1, width), zeros(1, width), zeros(width, 1)
-        self.constant, self.slope = zeros(1), zeros(size, 1)
-        with torch.no_grad():
-            self.scale.fill_(1.0)
+        self.scale: nn.Parameter = zeros(1, width)
+        nn.init.ones_(self.scale)
+        self.shift: nn.Parameter = zeros(1, width)
+        self.read: nn.Parameter = zeros(width, 1)
+        self.constant: nn.Parameter = zeros(1)
+        self.slope: nn.Parameter = zeros(size, 1)
         self.register_buffer("centre", torch.zeros(bridges, 1, size, dtype=torch.float32))
         if quadratic:
-            self.form = zeros(size, size)
+            self.form: nn.Parameter = zeros(size, size)
             eye = torch.eye(size, dtype=torch.float32)
             self.register_buffer("whitener", eye.repeat(bridges, 1, 1))
         else:

@@ -37,7 +37,8 @@ class VectorCritic(nn.Module):
         super().__init__()
         self.features = features
         size = sum(int(torch.Size(shape).numel()) for shape in shapes)
-        self.first, self.rest = linear(size, width), trunk(width, layers, features or 1, norm=False)
+        self.first: nn.Linear = linear(size, width)
+        self.rest: nn.Sequential = trunk(width, layers, features or 1, norm=False)
 
     def forward(self, *inputs: Float[Tensor, "n ..."]) -> Float[Tensor, "*values"]:
         """Return the log ratio of (n, *event) inputs, or features of them, (n, features)."""
