@@ -45,6 +45,11 @@ else:
 ZERO = -1e4  # what log r of a ratio of zero counts as: as far as divergences are finite
 
 
+def standard_error(*samples: Float[Tensor, " _"]) -> float:
+    """Return the standard error of a sum or difference of independent samples' means."""
+    return math.sqrt(sum(float(values.var()) / len(values) for values in samples))
+
+
 @dataclass(frozen=True, repr=False)
 class Estimate(Described):
     """A mean over samples.
@@ -105,9 +110,16 @@ class Ratio(ABC):
 
     @abstractmethod
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
-        """Return log p(x)/q(x), on the device of x and in its floating dtype.
+        """Return log p(x)/q(x), (n,), on the device and in the dtype of x, with gradients.
 
         It is -inf where a model of the ratio itself is not positive.
+
+        Args:
+            x: Where, (n, *event); NumPy or torch.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before an estimator's `fit`.
+            ValueError: If the events have another shape than those fitted to, or are not finite.
         """
 
     def importance_weights(self, x_q: Samples) -> ImportanceWeights:
@@ -135,11 +147,8 @@ class Ratio(ABC):
         """
         slope = divergence.slope(self.log_ratio(x_p).clamp(min=ZERO))
         conjugate = divergence.conjugate(self.log_ratio(x_q).clamp(min=ZERO))
-        at_equality = divergence.f(slope.new_zeros(()))
-        variance = slope.var() / len(slope) + conjugate.var() / len(conjugate)
-        return Estimate(
-            float(slope.mean() - conjugate.mean() - at_equality), math.sqrt(float(variance))
-        )
+        value = slope.mean() - conjugate.mean() - divergence.f(slope.new_zeros(()))
+        return Estimate(float(value), standard_error(slope, conjugate))
 
     @torch.no_grad()
     def kl(self, x_p: Samples) -> Estimate:
@@ -149,4 +158,4 @@ class Ratio(ABC):
         information.
         """
         h = self.log_ratio(x_p)
-        return Estimate(float(h.mean()), float(h.std()) / math.sqrt(len(h)))
+        return Estimate(float(h.mean()), standard_error(h))

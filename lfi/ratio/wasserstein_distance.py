@@ -3,10 +3,9 @@
     W_1(p, q) = sup { E_p h - E_q h : |h(x) - h(y)| <= |x - y| },
 
 with a critic whose slope cannot exceed one (`lfi.networks.critics.lipschitz`), trained on one part
-of both samples and validated on the other. On held-out data, the difference of its
-means estimates something that is at most W_1, without bias: a lower bound, up to the standard error
-beside it. A generator's own critic has no such meaning, having been pulled along by the generator
-and bounded by a penalty only.
+of both samples. On the other part, the difference of its means is an unbiased estimate of something
+that is at most W_1: a lower bound, up to the standard error beside it. A generator's own critic has
+no such meaning, having been pulled along by the generator and bounded by a penalty only.
 
 Unlike exact transport between samples, whose cost falls as n^(-1/d), it does not read noise as
 distance: where p = q, it is zero within its error in any dimension.
@@ -27,6 +26,7 @@ from lfi.comparison import Wasserstein
 from lfi.networks.critics.lipschitz import LipschitzCritic
 from lfi.networks.standardise import column_scale
 from lfi.numerics.arrays import Samples, as_two_samples
+from lfi.ratio.types import standard_error
 from lfi.runtime import Described, bar, child, fresh, isolated, torch_rng
 from lfi.training import (
     CompleteSettings,
@@ -153,7 +153,5 @@ def wasserstein_distance(
         )
     potential = Potential(critic.to("cpu"), centre, scale)
     h_p, h_q = potential(test_p), potential(test_q)
-    standard_error = (h_p.var() / len(h_p) + h_q.var() / len(h_q)).sqrt()
-    history = replace(history, seed=seed)
-    value = float(loss.value(h_p, h_q))
-    return WassersteinEstimate(value, float(standard_error), potential, history)
+    value, history = float(loss.value(h_p, h_q)), replace(history, seed=seed)
+    return WassersteinEstimate(value, standard_error(h_p, h_q), potential, history)

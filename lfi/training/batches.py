@@ -46,11 +46,7 @@ class Resumable(Protocol):
 
 
 def resumable(batches: Batches) -> Resumable:
-    """Return batches that tell where they stand.
-
-    Raises:
-        TypeError: If they cannot.
-    """
+    """Return the batches, or raise TypeError if they cannot tell where they stand."""
     if not isinstance(batches, Resumable):
         raise TypeError(f"batches: {type(batches).__name__} has no `position_of` to keep")
     return batches

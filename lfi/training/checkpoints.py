@@ -1,8 +1,7 @@
 """Checkpoints, from which training goes on as if it had never been interrupted.
 
-A file holds the players' weights, averages and optimisers, the best weights so far, the history,
-where the batches stand and the state of the random generator: safetensors and JSON, as all files of
-lfi, so that reading one runs no code. It is replaced in one atomic step.
+A file (see `lfi.runtime.files`) holds the players' weights, averages and optimisers, the best
+weights so far, the history, where the batches stand and the state of the random generator.
 """
 
 import math
@@ -85,11 +84,7 @@ def save_checkpoint(
     steps: int,
     seed: int,
 ) -> None:
-    """Write a checkpoint.
-
-    Raises:
-        TypeError: If the batches cannot tell where they stand.
-    """
+    """Write a checkpoint."""
     position = resumable(batches).position_of()
     tensors = {"rng": rng.get_state()} | {f"batches.{k}": value for k, value in position.items()}
     optimisers = []

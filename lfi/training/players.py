@@ -1,9 +1,8 @@
 """Players: networks that are trained, each on an objective of its own, in turns.
 
-Ratio estimation has one player, a GAN two, an alpha-GAN four; training knows no more than that. A
-`Player` is what a user states; `Move` is the player with its optimiser while training runs. A turn
-lets every player move once or several times; others than alternating ones have a module of their
-own (`lfi.training.turns`).
+Ratio estimation has one player, a GAN two, an alpha-GAN four. A `Player` is what a user states,
+`Move` the player with its optimiser while training runs. Turns other than alternating ones have a
+module of their own (`lfi.training.turns`).
 """
 
 import copy
@@ -92,11 +91,14 @@ class Move:
 
     def __init__(self, player: Player) -> None:
         self.player = player
-        self.parameters = [p for p in player.module.parameters() if p.requires_grad]
-        self.optimiser = player.optimiser(self.parameters)
-        self.rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.average = copy.deepcopy(player.module) if player.ema is not None else None
-        self.moves = 0
+        self.parameters: list[nn.Parameter] = [
+            p for p in player.module.parameters() if p.requires_grad
+        ]
+        self.optimiser: Optimizer = player.optimiser(self.parameters)
+        self.rates: list[float] = [group["lr"] for group in self.optimiser.param_groups]
+        keeps_average = player.ema is not None
+        self.average: nn.Module | None = copy.deepcopy(player.module) if keeps_average else None
+        self.moves: int = 0
         # lists, as walking through a module takes a tenth of a small network's step
         self._now = _weights(player.module)
         self._mean = self._now if self.average is None else _weights(self.average)
@@ -112,11 +114,7 @@ class Move:
             group["lr"] = rate * factor
 
     def gradient(self, batch: Batch, step: Step) -> None:
-        """Compute the objective's gradient in the player's own parameters.
-
-        Raises:
-            Diverged: If the objective is not finite.
-        """
+        """Compute the objective's gradient in the player's own parameters."""
         self.freeze(False)
         value = self.value(batch, step)
         for parameter in self.parameters:
@@ -125,11 +123,7 @@ class Move:
         self.freeze()
 
     def value(self, batch: Batch, step: Step) -> Tensor:
-        """Return the objective, and note it.
-
-        Raises:
-            Diverged: If it is not finite.
-        """
+        """Return the objective, and note it; raise Diverged if it is not finite."""
         value = self.player.objective(batch, step)
         if not torch.isfinite(value):
             raise Diverged(

@@ -1,14 +1,10 @@
 """Stacking: weights of several fitted models, of lowest risk on data that none was fitted to.
 
-Which risk is a method's own: the log-loss of a weighted sum of log ratios, minus the mean log
-density of a pool. As long as it is convex in the weights, there is one optimum. `stacking_weights`
-looks for it among all non-negative weights, `stack` for the mean of log ratios, whose weights sum
-to 1, that tells held-out samples of p from samples of q best:
+The risk is a method's own, such as minus the mean log density of a pool, and convex in the weights.
+`stacking_weights` looks for its optimum among all non-negative weights, `stack` for the mean of log
+ratios that tells held-out samples of p from samples of q best:
 
     w = argmin over the simplex of  E_p[softplus(-w . h)] + E_q[softplus(w . h)].
-
-A critic that is free where the ratio is simple differs from a simple one by noise alone, and gets
-a small weight.
 
 References:
     Breiman, Stacked regressions, Machine Learning 1996.

@@ -33,7 +33,7 @@ from lfi.ratio.density.reference import WideT
 from lfi.ratio.neural.calibration import Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
 from lfi.ratio.neural.fit import MIN_ROWS, fit_ratio
-from lfi.ratio.types import Estimate
+from lfi.ratio.types import Estimate, standard_error
 from lfi.runtime import Contents, Described, Saved, child, fresh, isolated
 from lfi.training import TrainSettings
 
@@ -80,7 +80,7 @@ class RatioDensity(Described, Saved):
     def log_likelihood(self, x: Samples) -> Estimate:
         """Return the mean log density of data, in nats: a fair score on data not fitted to."""
         h = self.log_prob(x).detach()
-        return Estimate(float(h.mean()), float(h.std()) / math.sqrt(len(h)))
+        return Estimate(float(h.mean()), standard_error(h))
 
     def weighted_samples(self, n: int, *, seed: int | None = None) -> ReferenceSamples:
         """Return weighted draws of the reference, enough for n samples, with k-hat and their ESS.
@@ -196,7 +196,7 @@ def fit_density(
     count = reference_samples
     if count is None:
         count = min(MAX_DRAWS, max(MIN_DRAWS, DRAWS_PER_ROW * len(data)))
-    if count < MIN_ROWS:
+    elif count < MIN_ROWS:
         raise ValueError(f"reference_samples must be at least {MIN_ROWS}, got {count}")
     ratio = fit_ratio(
         data,

@@ -193,29 +193,18 @@ class KernelRatio(BaseEstimator, Ratio):
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), -inf where the fitted ratio is not positive.
 
-        With alpha > 0 it is at most log m, as the module says. KLIEP's is finite everywhere.
-
-        Args:
-            x: Where, (n, *event); NumPy or torch. A tensor gets gradients, and an answer of its
-                dtype on its device.
-
-        Raises:
-            sklearn.exceptions.NotFittedError: Before `fit`.
-            ValueError: If the events have another shape than those fitted to, or are not finite.
+        With alpha > 0 it is at most log m, as the module says. KLIEP's is finite everywhere. See
+        `Ratio.log_ratio`.
         """
         rows, like = self._rows(x)
         if isinstance(self.model_, KliepRatio):
             return self.model_.log_ratio(rows).to(like)
-        r = self.model_.ratio(rows)
-        positive = r > 0
-        r = torch.where(positive, r, 1.0)
-        if self.alpha_:
-            largest = self.q_size_ / (1 - self.alpha_ + self.alpha_ * self.q_size_)
-            r = r.clamp(max=largest)
-            h = r.log() + math.log1p(-self.alpha_) - torch.log1p(-self.alpha_ * r)
-        else:
-            h = r.log()
-        return torch.where(positive, h, -math.inf).to(like)
+        ratio, alpha = self.model_.ratio(rows), self.alpha_
+        r = torch.where(ratio > 0, ratio, 1.0)
+        if alpha:
+            r = r.clamp(max=self.q_size_ / (1 - alpha + alpha * self.q_size_))
+        h = r.log() + math.log1p(-alpha) - torch.log1p(-alpha * r)
+        return torch.where(ratio > 0, h, -math.inf).to(like)
 
     def _choose(
         self, p: Float[Tensor, "n d"], q: Float[Tensor, "m d"]

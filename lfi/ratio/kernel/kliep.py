@@ -8,10 +8,8 @@ is positive and has E_q[r] = 1 by construction. Minimising KL(p || r q) over v i
 
     E_p[log r],
 
-a concave problem. It is that of the masses of a mixture whose components are known, solved here by
-`lfi.numerics.simplex` to a given duality gap: with g_k = E_p[phi_k / (E_q[phi_k] r)], an optimum
-has g_k = 1 where v_k > 0 and g_k <= 1 elsewhere, and max g - 1 bounds the likelihood yet to be
-gained.
+a concave problem, that of the masses of a mixture whose components are known, solved here by
+`lfi.numerics.simplex` to a given duality gap.
 
 The width is the one of the greatest value held out, over five folds of *both* samples, of
 

@@ -4,12 +4,11 @@
                       = |E_p k(x, .) - mean of w_j k(y_j, .)|^2 + ridge mean(w^2) / m
     subject to        0 <= w_j <= bound,    mean w = 1,
 
-a convex quadratic program in the weights alone, with no model of the ratio; k(x, x) = 1. The bound
-keeps single points from carrying everything, and so does the ridge: the moments of m weighted
-points have a variance of about 1/ESS, ESS = m / mean(w^2) their effective number, so that at
-ridge 1 the objective is the expected error of the matched moments, the known part and the noise. As
-ridge -> 0 it becomes the program of Huang et al., whose weights match further digits of the noise
-in the moments, at the price of a few huge weights among zeros.
+a convex quadratic program in the weights alone, with no model of the ratio; k(x, x) = 1. The
+moments of m weighted points have a variance of about 1/ESS, ESS = m / mean(w^2), so that at ridge 1
+the objective is the expected error of the matched moments, the known part and the noise. As
+ridge -> 0 it becomes the program of Huang et al., whose weights match further digits of the noise,
+at the price of a few huge weights among zeros.
 
 **Everywhere.** The optimum says of every y_j, and so the ratio is defined to be at every x,
 
@@ -18,9 +17,9 @@ in the moments, at the price of a few huge weights among zeros.
 the function that tells p from the weighted q, nu such that the mean of w is 1. At the points of q
 that is the optimal weight itself: nothing is interpolated.
 
-The program is solved by `lfi.numerics.simplex` to a duality gap, and then exactly: once it is known
-which weights are 0 and which at the bound, the others solve linear equations. A step is a
-factorisation of m x m: 2,000 points of q take seconds, 20,000 too long.
+`lfi.numerics.simplex` solves it to a duality gap, and then linear equations exactly, for the
+weights that are neither 0 nor at the bound. A step is a factorisation of m x m: 2,000 points of q
+take seconds, 20,000 too long.
 
 References:
     Huang, Smola, Gretton, Borgwardt & Schoelkopf, Correcting Sample Selection Bias by Unlabeled

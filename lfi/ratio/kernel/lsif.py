@@ -9,10 +9,10 @@ minimises E_mixture[r^2]/2 - E_p[r]. With r = a' phi and a ridge lambda on a, th
     minimise  a' H a / 2 - h' a + lambda a' a / 2,
     H = alpha E_p[phi phi'] + (1 - alpha) E_q[phi phi'],    h = E_p[phi].
 
-**Features.** Gaussian kernels at b centres and a constant. Kernels are taken in combinations that
-are orthonormal in the kernel's Hilbert space (phi K^(-1/2), K the kernel matrix of the centres), so
-that a' a is the squared norm of the function, however the centres happen to lie. That is KuLSIF
-restricted to the centres; uLSIF as first published penalises the raw coefficients.
+**Features.** Gaussian kernels at b centres, in combinations that are orthonormal in the kernel's
+Hilbert space (phi K^(-1/2), K the kernel matrix of the centres), and a constant: a' a is then the
+squared norm of the function. That is KuLSIF restricted to the centres; uLSIF as first published
+penalises the raw coefficients.
 
 **Leave-one-out in closed form.** Leave out the pair (x, y), one point of each sample. With n_p and
 n_q points before,
@@ -31,9 +31,8 @@ the two points left out, by a system of two equations:
 One eigendecomposition of G per width serves all ridges: in its basis S is diagonal, and T for all
 pairs and all ridges is a few matrix products. A width takes O(n b^2), a ridge more O(n b).
 
-Where n_p and n_q differ there are max(n_p, n_q) pairs, and the points of the smaller sample serve
-in turn, so that every point of both is left out; what a point that serves k times says counts 1/k
-each time. (Kanamori et al. stop at min(n_p, n_q).) Centres stay where they are.
+Where n_p and n_q differ there are max(n_p, n_q) pairs, not min as in Kanamori et al.: the points of
+the smaller sample serve in turn, and count 1/k where they serve k times. Centres stay.
 
 References:
     Kanamori, Hido & Sugiyama, A Least-squares Approach to Direct Importance Estimation, JMLR 2009.
@@ -47,10 +46,12 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.kernels.stationary import Gaussian
+from lfi.ratio.types import standard_error
 from lfi.runtime import Described
 
 NEGLIGIBLE = 1e-10  # of the largest eigenvalue of the kernel matrix
@@ -178,10 +179,12 @@ def fit_ulsif(
     best = math.inf
     scores = []
     for width in widths.tolist():
-        basis = _orthonormal(centres, width)
-        quadratic = LeastSquaresObjective(
-            _features(x_p, centres, width, basis), _features(x_q, centres, width, basis), alpha
-        )
+        kernel = Gaussian(width)
+        e, u = torch.linalg.eigh(kernel(centres, centres))
+        kept = e > NEGLIGIBLE * e[-1]
+        basis = u[:, kept] / e[kept].sqrt()
+        phi_p, phi_q = (F.pad(kernel(x, centres) @ basis, (0, 1), value=1.0) for x in (x_p, x_q))
+        quadratic = LeastSquaresObjective(phi_p, phi_q, alpha)
         scores.append(quadratic.leave_one_out(ridges))
         if scores[-1].min() < best:
             best, chosen = float(scores[-1].min()), (quadratic, basis, width)
@@ -199,23 +202,6 @@ def fit_ulsif(
     )
 
 
-def _orthonormal(centres: Float[Tensor, "b d"], width: float) -> Float[Tensor, "b k"]:
-    """Return combinations of the kernels at the centres that have norm 1 and are orthogonal."""
-    e, u = torch.linalg.eigh(Gaussian(width)(centres, centres))
-    kept = e > NEGLIGIBLE * e[-1]
-    return u[:, kept] / e[kept].sqrt()
-
-
-def _features(
-    x: Float[Tensor, "n d"],
-    centres: Float[Tensor, "b d"],
-    width: float,
-    basis: Float[Tensor, "b k"],
-) -> Float[Tensor, "n k1"]:
-    """Return orthonormal combinations of kernels, and a constant."""
-    return torch.cat([Gaussian(width)(x, centres) @ basis, x.new_ones(len(x), 1)], dim=1)
-
-
 def _pearson(
     r_p: Float[Tensor, " n"], r_q: Float[Tensor, " m"], alpha: float, score: float
 ) -> PearsonEstimates:
@@ -225,7 +211,7 @@ def _pearson(
     dual, held_out = float(at_p.mean() - at_q.mean()) - 0.5, -score - 0.5
     return PearsonEstimates(
         value=(dual + held_out) / 2,
-        standard_error=math.sqrt(float(at_p.var() / len(at_p) + at_q.var() / len(at_q))),
+        standard_error=standard_error(at_p, at_q),
         dual=dual,
         held_out=held_out,
         plug_in=float(r_p.mean()) / 2 - 0.5,

@@ -1,8 +1,7 @@
 """Calibration of critics: maps of their values to log ratios, fitted to held-out samples.
 
-A classifier that ranks well may still be too sure of itself. With h its value, the ratio of the
-densities of h under p and q is the ratio it should have given, and h is a number however large x
-is, so a map of one number to one number mends it:
+A classifier that ranks well may still be too sure of itself. The ratio of the densities of its
+value h under p and q is the ratio it should have given: a map of one number to one number mends it,
 
     Affine      h' = a h + c                                            Platt
     Beta        h' = a log s(h) - b log s(-h) + c,   s the sigmoid      slopes b above and a below

@@ -73,14 +73,7 @@ class CriticRatio(Described, Ratio, Saved):
         return h
 
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
-        """Return log p(x)/q(x), on the device and in the dtype of x, with gradients.
-
-        Args:
-            x: Where, (n, *event); NumPy or torch.
-
-        Raises:
-            ValueError: If the events have another shape than those fitted to, or are not finite.
-        """
+        """Return log p(x)/q(x), the mean of the members'; see `Ratio.log_ratio`."""
         return self.members(x).mean(0)
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -1,10 +1,9 @@
 """Training of nested critics, level after level, each member on rows of its own.
 
-Members are trained together on the mean of their objectives. No gradient passes from one to
-another; they share the batches' order, the limit on the gradient's norm and the step whose weights
-are kept. Each holds other rows out. With as many members as there are such parts, every row is held
-out once, and the mean of the members' held-out log-losses, by which that step is chosen for each
-level, is the cross-validated one.
+Members are trained together on the mean of their objectives: they share the batches' order, the
+limit on the gradient's norm and the step whose weights are kept. Each holds other rows out. With as
+many members as there are such parts, the mean of their held-out log-losses, by which that step is
+chosen for each level, is the cross-validated one.
 """
 
 from dataclasses import dataclass, replace

@@ -1,10 +1,8 @@
 """Samples of the endpoints p and q of a telescoping ratio, whitened.
 
-`endpoints_of_samples` takes samples of p and of q, which are paired at random anew in every epoch;
-`endpoints_of_pairs` takes pairs (x, y), where p is their joint distribution and q the product of
-its marginals, and pairs x with the y of another row. Both whiten what they are given: two samples
-with the same weight for either, pairs x and y apart, so that mixing one of them leaves the other
-alone.
+Samples of p and of q are paired at random anew in every epoch. Of pairs (x, y), p is the joint
+distribution and q the product of its marginals: x with the y of another row. Two samples are
+whitened with the same weight for either, pairs x and y apart, so that mixing y leaves x alone.
 """
 
 from dataclasses import dataclass
@@ -87,7 +85,8 @@ class ShuffledPairs:
     """Pairs (x, y) against (x, y of another pair): the joint, and the product of its marginals."""
 
     def __init__(self, pairs: Shuffled, of_x: int) -> None:
-        self.pairs, self.of_x = pairs, of_x
+        self.pairs = pairs
+        self.of_x = of_x
         held_out = pairs.held_out
         self.held_out: Batch | None = None if held_out is None else self._both(*held_out)
 

@@ -205,15 +205,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         )
 
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
-        """Return log p(x)/q(x), (n,), on the device and in the dtype of x, with gradients.
-
-        Args:
-            x: Where, (n, *event); NumPy or torch.
-
-        Raises:
-            sklearn.exceptions.NotFittedError: Before `fit`.
-            ValueError: If the events have another shape than those fitted to, or are not finite.
-        """
+        """Return log p(x)/q(x), the sum of the bridges'; see `Ratio.log_ratio`."""
         return self.bridge_log_ratios(x).sum(0)
 
     def bridge_log_ratios(self, x: Samples) -> Float[Tensor, "bridges n"]:
@@ -235,15 +227,24 @@ class TelescopingRatio(BaseEstimator, Ratio):
         progress: bool,
     ) -> "TelescopingRatio":
         """Place the waymarks and train the bridges."""
-        coefficients, steps = self._given_coefficients(), settings.steps
+        coefficients, steps = None, settings.steps
+        if self.coefficients is not None:
+            coefficients = torch.tensor(self.coefficients, dtype=torch.float64)
+        elif self.bridges == 1:
+            coefficients = even_coefficients(1)
+        size = len(endpoints.moments_p[0])
+        quadratic = size <= MAX_FORM if self.quadratic is None else self.quadratic
         pilot = 0 if coefficients is not None else max(min(steps, MIN_PILOT_STEPS), steps // 10)
         with bar("fitting the bridges", pilot + steps, progress) as advance:
 
             def train(coefficients: Tensor, settings: CompleteSettings, key: int) -> Trained:
+                bridges = len(coefficients) - 1
+                with isolated(child(seed, key, 0)):
+                    network = Bridges(
+                        size, bridges, width=self.width, layers=self.layers, quadratic=quadratic
+                    )
                 return train_bridges(
-                    self._network(
-                        len(endpoints.moments_p[0]), len(coefficients) - 1, child(seed, key, 0)
-                    ),
+                    network,
                     Waymarks(coefficients.to(torch.float32), endpoints.mixed),
                     endpoints,
                     self.loss,
@@ -264,17 +265,6 @@ class TelescopingRatio(BaseEstimator, Ratio):
         self.history_ = replace(trained.history, seed=seed)  # the one that repeats the whole fit
         self.event_shape_, self.n_features_in_ = shape, math.prod(shape)
         return self
-
-    def _given_coefficients(self) -> Tensor | None:
-        """Return the coefficients that need no pilot."""
-        if self.coefficients is not None:
-            return torch.tensor(self.coefficients, dtype=torch.float64)
-        return even_coefficients(1) if self.bridges == 1 else None
-
-    def _network(self, size: int, bridges: int, seed: int) -> Bridges:
-        quadratic = size <= MAX_FORM if self.quadratic is None else self.quadratic
-        with isolated(seed):
-            return Bridges(size, bridges, width=self.width, layers=self.layers, quadratic=quadratic)
 
     def _check(self) -> CompleteSettings:
         """Check the constructor's arguments, and return the settings with their defaults."""
