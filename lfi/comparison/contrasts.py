@@ -41,7 +41,7 @@ def joint_vs_marginals(k: int | None = 1) -> Contrast:
     """
     _check_count(k)
 
-    def contrast(critic: EmbeddingCritic, batch: Batch, rng: torch.Generator) -> Values:
+    def contrast(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
         theta, x = batch
         h = _rolled(critic, theta, x, k)
         return Values(h[:, 0], h[:, 1:], p=(theta, x), q=(theta.roll(1, 0), x))
@@ -63,7 +63,7 @@ def joint_among(k: int | None = None) -> Contrast:
     """
     _check_count(k)
 
-    def contrast(critic: EmbeddingCritic, batch: Batch, rng: torch.Generator) -> Values:
+    def contrast(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
         theta, x = batch
         h = _rolled(critic, theta, x, k)
         p, q = (theta, x), (theta.roll(1, 0), x)
@@ -112,9 +112,11 @@ def _check_count(k: int | None) -> None:
 
 
 def _rolled(
-    critic: EmbeddingCritic, theta: Float[Tensor, "n ..."], x: Float[Tensor, "n ..."], k: int | None
+    critic: Critic, theta: Float[Tensor, "n ..."], x: Float[Tensor, "n ..."], k: int | None
 ) -> Float[Tensor, "n columns"]:
     """Return the critic's values at x paired with theta in its own row and rolled 1 to k times."""
+    if not isinstance(critic, EmbeddingCritic):
+        raise TypeError(f"shuffled pairs need a critic with embed and pair, got {critic!r}")
     n = len(theta)
     k = n - 1 if k is None else k
     if n <= k or k < 1:

@@ -52,9 +52,17 @@ class CriticLoss(Protocol):
     @property
     def recovers(self) -> Recovers:
         """What the minimiser recovers of log p/q."""
+        ...
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the risk, a mean; contrastive losses take values of shape (..., n, K)."""
+        ...
+
+
+class RecoveringLoss:
+    """A loss whose class says what it recovers."""
+
+    recovers: Recovers
 
 
 @runtime_checkable
@@ -63,6 +71,7 @@ class GeneratorLoss(Protocol):
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the generator's loss, a mean."""
+        ...
 
 
 @runtime_checkable
@@ -75,6 +84,7 @@ class DivergenceEstimate(Protocol):
 
     def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the estimate."""
+        ...
 
 
 @runtime_checkable
@@ -85,11 +95,13 @@ class EmbeddingCritic(Protocol):
         self, a: Float[Tensor, "n ..."], b: Float[Tensor, "n ..."]
     ) -> tuple[Float[Tensor, "n e"], Float[Tensor, "n g"]]:
         """Return the embeddings of both sides."""
+        ...
 
     def pair(
         self, embedded_a: Float[Tensor, "*#batch e"], embedded_b: Float[Tensor, "*#batch g"]
     ) -> Float[Tensor, "*batch"]:
         """Return the log-ratios of embedded pairs, broadcasting over leading dimensions."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,29 +141,35 @@ class Penalty(Protocol):
     @property
     def weight(self) -> float:
         """The factor in the objective."""
+        ...
 
     @property
     def every(self) -> int:
         """How many steps lie between two charges, each of which is `every` times as large."""
+        ...
 
     @property
     def keeps_optimum(self) -> bool:
         """Whether the exact log-ratio pays nothing, so that the loss's optimum stays."""
+        ...
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
+        ...
 
 
 @runtime_checkable
 class Constraint(Protocol):
-    """What a critic is held to while it trains, rather than charged for; no ratio survives it.
-
-    Both methods change parameters in place and keep their names, so that copies, averages and
-    files of the critic are what they would be without.
-    """
+    """What a critic is held to while it trains, rather than charged for; no ratio survives it."""
 
     def project(self, critic: nn.Module) -> None:
-        """Move its weights to where they are allowed, before training and after every step."""
+        """Move its weights, in place, to where they are allowed: before training, after a step."""
+
+
+SampleP = Float[Tensor, "*b n d"] | ArrayLike
+SampleQ = Float[Tensor, "*c m d"] | ArrayLike
+WeightP = Float[Tensor, "*b n"] | ArrayLike | None
+WeightQ = Float[Tensor, "*c m"] | ArrayLike | None
 
 
 @runtime_checkable
@@ -163,14 +181,22 @@ class Discrepancy(Protocol):
     """
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the discrepancy; weights, which need not sum to 1, replace equal ones."""
+        """Return the discrepancy.
+
+        Args:
+            p: The first sample, (*b, n, d).
+            q: The second sample, (*c, m, d); its leading dimensions broadcast with p's.
+            weight_p: Of the points of p, (*b, n); they need not sum to 1. Equal ones by default.
+            weight_q: Of the points of q, (*c, m).
+
+        Raises:
+            TypeError: If p and q are not of one floating dtype.
+            ValueError: If shapes or weights do not fit, weights are negative, or there are fewer
+                points than the discrepancy needs.
+        """
+        ...
 
 
 @runtime_checkable
@@ -180,7 +206,13 @@ class OfMeans(Discrepancy, Protocol):
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*abc k"]:
-        """Return <k(at, .), mu_x - mu_y>, which is large where x has more mass than y."""
+        """Return <k(at, .), mu_x - mu_y>, which is large where x has more mass than y.
+
+        Raises:
+            TypeError: If x, y and the points are not of one floating dtype.
+            ValueError: If their shapes do not fit.
+        """
+        ...
 
 
 Contrast = Callable[[Critic, Batch, torch.Generator], Values]

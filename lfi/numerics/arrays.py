@@ -15,6 +15,7 @@ class DataFrame(Protocol):
 
     def to_numpy(self) -> np.ndarray:
         """Return the values."""
+        ...
 
 
 ArrayLike = np.ndarray | Sequence[Any] | DataFrame
@@ -25,20 +26,8 @@ Batch = tuple[Tensor, ...]
 def as_tensor(name: str, values: object) -> Tensor:
     """Return real numbers as a tensor: a tensor as it is, arrays and data frames in their dtype.
 
-    Numbers in lists take the default dtype where they are not whole.
-
-    Args:
-        name: What the caller's argument is called.
-        values: The numbers.
-
-    Raises:
-        TypeError: If they are not real numbers.
-        ValueError: If they are rows of unequal lengths.
-
-    Example:
-        >>> as_tensor("x", [[1, 2], [3, 4]])
-        tensor([[1, 2],
-                [3, 4]])
+    Numbers in lists take the default dtype where they are not whole. What holds no real numbers
+    raises TypeError, rows of unequal lengths ValueError.
     """
     if not isinstance(values, Tensor):
         values = _from_array(name, values)
@@ -73,15 +62,7 @@ def as_sample(
 ) -> Tensor:
     """Return a sample as a tensor, (n, *event), on its device and in its dtype.
 
-    Args:
-        name: What the caller's argument is called.
-        x: The sample.
-        shape: The shape its events must have; None for any.
-        min_rows: How many rows it must have.
-
-    Raises:
-        TypeError: If it is not an array of numbers.
-        ValueError: If its events have another shape, it has fewer rows, or a row is not finite.
+    ValueError if its events do not have the `shape`, it has too few rows, or a row is not finite.
     """
     x = as_tensor(name, x)
     if x.ndim == 0 or (shape is not None and tuple(x.shape[1:]) != shape):
@@ -107,24 +88,7 @@ def as_two_samples(
     min_rows: int = 1,
     names: tuple[str, str] = ("p_samples", "q_samples"),
 ) -> tuple[Tensor, Tensor]:
-    """Return two samples of one kind of event.
-
-    Args:
-        p: One sample, (n, *event).
-        q: The other, (m, *event).
-        min_rows: How many rows each must have.
-        names: What the caller's arguments are called.
-
-    Raises:
-        TypeError: If one is not an array of numbers.
-        ValueError: If a row is not finite, the events differ in shape, or a sample is smaller than
-            `min_rows`.
-
-    Example:
-        >>> p, q = as_two_samples(np.zeros((3, 2)), [[1, 2], [3, 4]])
-        >>> p.shape, q.shape
-        (torch.Size([3, 2]), torch.Size([2, 2]))
-    """
+    """Return two samples, (n, *event) and (m, *event), as `as_sample`, of events of one shape."""
     p, q = (as_sample(name, x, min_rows=min_rows) for name, x in zip(names, (p, q), strict=True))
     if p.shape[1:] != q.shape[1:]:
         raise ValueError(
@@ -137,15 +101,9 @@ def as_two_samples(
 def stacked_pairs(x: Samples, y: Samples) -> tuple[Float[Tensor, "n d"], int]:
     """Return rows of x and y, flattened and concatenated, and how many entries are x.
 
-    Raises:
-        TypeError: If one is not an array of numbers.
-        ValueError: If a row is not finite, or x and y differ in their numbers of rows.
-
     Example:
-        >>> stacked_pairs(torch.zeros(3), torch.ones(3, 2))
-        (tensor([[0., 1., 1.],
-                [0., 1., 1.],
-                [0., 1., 1.]]), 1)
+        >>> stacked_pairs(torch.zeros(1), torch.ones(1, 2))
+        (tensor([[0., 1., 1.]]), 1)
     """
     x, y = as_sample("x", x), as_sample("y", y)
     if len(x) != len(y):
@@ -161,20 +119,9 @@ def as_observation(
     *,
     dtype: torch.dtype | None = torch.float32,
 ) -> Float[Tensor, "..."]:
-    """Return one observation as a tensor on the CPU, without gradients.
+    """Return one observation of a shape, None for any, on the CPU and without gradients.
 
-    Args:
-        x_obs: What was observed.
-        shape: That of one simulation's x; None for any.
-        dtype: Wanted; None for its own.
-
-    Raises:
-        TypeError: If it is not an array of numbers.
-        ValueError: If it has another shape, or a value is not finite.
-
-    Example:
-        >>> as_observation([1, 2], (2,))
-        tensor([1., 2.], dtype=torch.float32)
+    ValueError if it has another shape, or a value is not finite; a dtype of None leaves its own.
     """
     x = as_tensor("x_obs", x_obs).detach().to("cpu", dtype)
     if not x.isfinite().all():
@@ -187,23 +134,7 @@ def as_observation(
 def as_observations(
     x_obs: object, shape: tuple[int, ...], *, dtype: torch.dtype | None = torch.float32
 ) -> tuple[Float[Tensor, "m ..."], bool]:
-    """Return observations, (m, *event), and whether it was a single one.
-
-    Args:
-        x_obs: One observation, (*event), or many, (m, *event).
-        shape: That of one simulation's x.
-        dtype: Wanted; None for their own.
-
-    Raises:
-        TypeError: If it is not an array of numbers.
-        ValueError: If the shape is neither that of one observation nor of many, or if values are
-            not finite.
-
-    Example:
-        >>> x, single = as_observations([1.0, 2.0], (2,))
-        >>> x.shape, single
-        (torch.Size([1, 2]), True)
-    """
+    """Return observations, (m, *event), of events of a shape, and whether it was a single one."""
     x = as_observation(x_obs, dtype=dtype)
     if tuple(x.shape) == shape:
         return x[None], True

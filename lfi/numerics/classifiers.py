@@ -1,11 +1,24 @@
 """Classifiers of scikit-learn: seeded copies, and training without warnings."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 
-def seeded_copy(classifier: object, state: int) -> object:
+@runtime_checkable
+class SklearnClassifier(Protocol):
+    """A classifier of scikit-learn."""
+
+    get_params: Callable[..., dict[str, object]]
+    set_params: Callable[..., object]
+    fit: Callable[..., object]
+    predict: Callable[..., np.ndarray]
+
+
+def seeded_copy(classifier: object, state: int) -> SklearnClassifier:
     """Return an untrained copy, with `state` for every random_state that is None.
 
     Raises:
@@ -19,12 +32,14 @@ def seeded_copy(classifier: object, state: int) -> object:
             f"{classifier!r}"
         )
     copy = clone(classifier)
+    assert isinstance(copy, SklearnClassifier)  # as all of its classifiers are
     unseeded = {
         name: state
         for name, value in copy.get_params(deep=True).items()
         if name.rpartition("__")[2] == "random_state" and value is None
     }
-    return copy.set_params(**unseeded)
+    copy.set_params(**unseeded)
+    return copy
 
 
 @contextmanager

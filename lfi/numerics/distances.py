@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.autograd import FunctionContext
+
 ROWS = 250  # points of either sample whose distances make a quantile: 124,750 pairs
 BATCH = 2**22  # distances held at once
 DIRECT = 16  # dimensions up to which subtraction is as quick as a product
@@ -25,14 +27,14 @@ class _SquaredDistances(torch.autograd.Function):
     """Squared distances of two samples with equal leading dimensions."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, y: Tensor) -> Tensor:
+    def forward(ctx: FunctionContext, x: Tensor, y: Tensor) -> Tensor:
         ctx.save_for_backward(x, y)
         if x.shape[-1] > DIRECT:
             return _by_product(x, y)
         return _direct(x, y).square_()
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:
+    def backward(ctx: FunctionContext, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, y = ctx.saved_tensors
         centre = x.detach().mean(dim=-2, keepdim=True)
         x, y = x - centre, y - centre

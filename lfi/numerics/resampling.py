@@ -17,17 +17,6 @@ def systematic_resampling(
 
     A row of weight w is drawn floor(n w) or ceil(n w) times, so that rows repeat only where they
     must. The order is random.
-
-    Args:
-        log_weights: Normalised log weights.
-        n: How many rows to draw.
-        rng: The generator to draw from.
-
-    Example:
-        >>> log_weights = torch.tensor([[0.5, 0.25, 0.25]]).log()
-        >>> rows = systematic_resampling(log_weights, 4, torch.Generator())
-        >>> rows.sort().values
-        tensor([[0, 0, 1, 2]])
     """
     m, c = log_weights.shape
     draw = {"generator": rng, "dtype": torch.float64}

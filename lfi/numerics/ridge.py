@@ -32,16 +32,7 @@ def fit_ridge(
 ) -> RidgeRegression:
     """Fit y by x, standardised; constant columns of x have no influence.
 
-    Args:
-        x: Inputs.
-        y: What is fitted, in its own units.
-        ridge: Added to the inputs' correlations; 0 for least squares.
-        weights: Of the rows, not negative; equal ones by default.
-
-    Example:
-        >>> x = torch.linspace(0, 1, 20)[:, None]
-        >>> fit_ridge(x, 2 * x + 1, 0.0)(torch.tensor([3.0]))
-        tensor([7.0000])
+    The ridge is added to the inputs' correlations: 0 for least squares.
     """
     weights = torch.ones_like(x[:, 0]) if weights is None else weights
     weights = (weights / weights.sum()).to(y)
@@ -63,17 +54,7 @@ def left_out_predictions(
     """Predict each row of y from its x by a ridge regression on all the other rows.
 
     Where H is the matrix that smooths y, leaving row i out makes its prediction
-    ((H y)_i - H_ii y_i) / (1 - H_ii).
-
-    Args:
-        x: Inputs, centred; taken as they are.
-        y: What is predicted, centred.
-        ridge: Added to x'x.
-
-    Example:
-        >>> x = torch.linspace(-1, 1, 50)[:, None]
-        >>> bool((left_out_predictions(x, 2 * x, 1e-9) - 2 * x).abs().max() < 1e-6)
-        True
+    ((H y)_i - H_ii y_i) / (1 - H_ii). Both must be centred; the ridge is added to x'x.
     """
     u, s, _ = torch.linalg.svd(x, full_matrices=False)
     shrunk = u * (s.square() / (s.square() + ridge))

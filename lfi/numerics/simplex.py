@@ -30,12 +30,7 @@ Derivatives = tuple[Float[Tensor, " n"], Float[Tensor, "n n"]]
 def duality_gap(
     v: Float[Tensor, " n"], gradient: Float[Tensor, " n"], upper: float | None = None
 ) -> float:
-    """Return an upper bound of f(v) - min f for a feasible v: zero at the optimum only.
-
-    Example:
-        >>> duality_gap(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 3.0]))
-        1.0
-    """
+    """Return an upper bound of f(v) - min f for a feasible v: zero at the optimum only."""
     if upper is None:
         return float(gradient @ v - gradient.min())
     left = 1 - upper * torch.arange(len(v), dtype=v.dtype, device=v.device)  # mass yet to be placed
@@ -62,8 +57,8 @@ def minimise_on_simplex(
     """
     v = start
     gradient, hessian = derivatives(v)
-    spread = float(gradient.max() - gradient.min())
-    target = max(spread, tolerance) / len(v)  # of the products v z, and (upper - v) s
+    gradient_range = float(gradient.max() - gradient.min())
+    target = max(gradient_range, tolerance) / len(v)  # of the products v z, and (upper - v) s
     z = target / v
     s = torch.zeros_like(v) if upper is None else target / (upper - v)
     nu = -float(gradient @ v)

@@ -15,18 +15,8 @@ from lfi.numerics.arrays import Samples, as_tensor, floating_dtype
 def as_batches(p: Samples, q: Samples) -> tuple[Float[Tensor, "*b n d"], Float[Tensor, "*c m d"]]:
     """Return two samples, or batches of them, as tensors of one floating dtype.
 
-    Arrays beside a tensor take its dtype and device; tensors are returned as they are.
-
-    Raises:
-        TypeError: If they are not real numbers, or tensors not of one floating dtype.
-        ValueError: If they are not (*b, n, d) and (*c, m, d) with n, m, d > 0 and leading
-            dimensions that broadcast.
-
-    Example:
-        >>> p, q = as_batches(torch.zeros(5, 10, 2), [[1, 2], [3, 4]])
-        >>> q
-        tensor([[1., 2.],
-                [3., 4.]])
+    Arrays beside a tensor take its dtype and device; tensors are returned as they are. TypeError if
+    tensors are not of one floating dtype, ValueError if shapes do not fit.
     """
     if not (isinstance(p, Tensor) and isinstance(q, Tensor)):
         p, q = _alike(p, q)
@@ -59,24 +49,20 @@ def _alike(p: Samples, q: Samples) -> tuple[Tensor, Tensor]:
     return p.to(dtype), q.to(dtype)
 
 
+def given_weights(
+    p: Tensor, q: Tensor, weight_p: Samples | None, weight_q: Samples | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return both samples' `probabilities`, None where no weights are given."""
+    return (
+        None if weight_p is None else probabilities("weight_p", p, weight_p),
+        None if weight_q is None else probabilities("weight_q", q, weight_q),
+    )
+
+
 def probabilities(
     name: str, sample: Float[Tensor, "*b n d"], weight: Samples | None
 ) -> Float[Tensor, "*b n"]:
-    """Return the weights divided by their sum; equal ones where none are given.
-
-    Args:
-        name: What the argument is called where an error is raised.
-        sample: Whose weights they are.
-        weight: Not negative, (*b, n); None for equal ones.
-
-    Raises:
-        ValueError: If their shape is not the sample's without the last dimension, if one is
-            negative or not finite, or if all weights of a sample are zero.
-
-    Example:
-        >>> probabilities("weight_p", torch.zeros(3, 1), torch.tensor([1.0, 2.0, 1.0]))
-        tensor([0.2500, 0.5000, 0.2500])
-    """
+    """Return a sample's weights divided by their sum; equal ones where none are given."""
     if weight is None:
         return sample.new_full(sample.shape[:-1], 1 / sample.shape[-2])
     weight = as_tensor(name, weight).to(sample.device)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from lfi.numerics.autograd import FunctionContext
+
 Part = tuple[int, ...]
 
 
@@ -25,19 +27,9 @@ def summed(
 ) -> Tensor:
     """Return the sum over parts of `function(*(tensors[i] for i in part))`.
 
-    Args:
-        function: Differentiable, and giving the same when it is called again.
-        tensors: What the parts share.
-        parts: Places in `tensors`, at least one part.
-        closed: Whether gradients flow to `tensors` only. If the function has tensors of its own
-            that take gradients, such as a bandwidth that is learned, each part is checkpointed.
-
-    Example:
-        >>> x = torch.ones(6, requires_grad=True)
-        >>> total = summed(lambda part: part.square().sum(), x.split(2), [(0,), (1,), (2,)])
-        >>> total.backward()
-        >>> x.grad
-        tensor([2., 2., 2., 2., 2., 2.])
+    The function must give the same when it is called again. Where it has tensors of its own that
+    take gradients, such as a bandwidth that is learned, it is not `closed`, and each part is
+    checkpointed.
     """
     if len(parts) == 1 or not torch.is_grad_enabled():
         return _sum(function, tensors, parts)
@@ -56,12 +48,17 @@ def _sum(
     return total
 
 
+class _SumContext(FunctionContext):
+    function: Callable[..., Tensor]
+    parts: Sequence[Part]
+
+
 class _Summed(torch.autograd.Function):
     """The sum, whose gradient takes one part at a time; twice differentiable, holding all then."""
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: _SumContext,
         function: Callable[..., Tensor],
         parts: Sequence[Part],
         *tensors: Tensor,
@@ -71,13 +68,11 @@ class _Summed(torch.autograd.Function):
         return _sum(function, tensors, parts)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:
+    def backward(ctx: _SumContext, grad: Tensor) -> tuple[Tensor | None, ...]:
         again = torch.is_grad_enabled()  # the gradient is to be differentiated
         needed = ctx.needs_input_grad[2:]
         tensors = ctx.saved_tensors
-        gradients = [
-            torch.zeros_like(t) if n else None for t, n in zip(tensors, needed, strict=True)
-        ]
+        gradients = {i: torch.zeros_like(t) for i, t in enumerate(tensors) if needed[i]}
         if not again:
             tensors = [t.detach().requires_grad_(n) for t, n in zip(tensors, needed, strict=True)]
         for part in ctx.parts:
@@ -88,16 +83,13 @@ class _Summed(torch.autograd.Function):
                 value = ctx.function(*(tensors[i] for i in part))
             if not value.requires_grad:
                 continue
+            inputs = [tensors[i] for i in places]
             found = torch.autograd.grad(
-                value,
-                [tensors[i] for i in places],
-                grad,
-                create_graph=again,
-                materialize_grads=True,
+                value, inputs, grad, create_graph=again, materialize_grads=True
             )
             for i, new in zip(places, found, strict=True):
                 if again:
                     gradients[i] = gradients[i] + new
                 else:
                     gradients[i] += new  # in place: new blocks between large ones would stay
-        return None, None, *gradients
+        return None, None, *map(gradients.get, range(len(tensors)))

@@ -16,7 +16,7 @@ The default classifier is a quadratic discriminant: a normal distribution fitted
     h(z) = log N(z; mean_x, S_x) - log N(z; mean_y, S_y),
 
 the best there is for normal distributions, blind to nothing in means, spreads and correlations, and
-a closed form: thousands of simulated data sets are judged in one batch, where a fit for each by
+a closed form: thousands of simulated data sets are compared in one batch, where a fit for each by
 iteration (logistic regression with squares, a network) would take minutes. Each S is shrunk as if
 d + 1 of its points had the pooled variances and no correlations, so that it exists for few points.
 
@@ -35,7 +35,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.numerics.arrays import ArrayLike
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.checks import check_whole
 from lfi.numerics.classifiers import seeded_copy, without_convergence_warnings
 from lfi.numerics.weighted_samples import as_batches, probabilities
@@ -74,20 +74,9 @@ class ClassifierDiscrepancy:
 
     @torch.no_grad()
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return 2 accuracy - 1, between -1 and 1.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: If shapes or weights do not fit, if a sample has fewer points with a weight
-                than there are folds, or if there are weights and the classifier takes none.
-        """
+        """Return 2 accuracy - 1, between -1 and 1, of samples with a weighted point a fold."""
         x, y = as_batches(p, q)
         lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
         if not (weight_p is None and weight_q is None) and not self._takes_weights():
@@ -128,9 +117,7 @@ class ClassifierDiscrepancy:
         self, x: Tensor, y: Tensor, a: Tensor, b: Tensor, fold_x: Tensor, fold_y: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the signs that classifiers give to held-out points."""
-        from sklearn.base import clone
-
-        teacher, weighted = seeded_copy(self.classifier, self.seed), self._takes_weights()
+        weighted = self._takes_weights()
         n, m = x.shape[-2], y.shape[-2]
         label = np.arange(n + m) < n
         signs = np.full((x.shape[:-2].numel(), n + m), np.nan)
@@ -148,7 +135,8 @@ class ClassifierDiscrepancy:
                 count = count / np.where(own, count[own].sum(), count[~own].sum()) * len(own) / 2
                 extra = {"sample_weight": count} if weighted else {}
                 with without_convergence_warnings():
-                    fitted = clone(teacher).fit(points[train], own, **extra)
+                    fitted = seeded_copy(self.classifier, self.seed)
+                    fitted.fit(points[train], own, **extra)
                 sign[test] = np.where(fitted.predict(points[test]), 1.0, -1.0)
         signs = torch.from_numpy(signs).to(x).reshape(*x.shape[:-2], n + m)
         return signs[..., :n], signs[..., n:]
@@ -170,9 +158,9 @@ def _by_discriminant(
         mean_y, cov_y, m = _moments(y, torch.where(fold_y == k, 0.0, b))
         pooled = (cov_x + cov_y).diagonal(dim1=-2, dim2=-1) / 2
         pooled = torch.where(pooled == 0, 1.0, pooled)  # a coordinate that never varies
-        law_x, law_y = (mean_x, _shrunk(cov_x, pooled, n)), (mean_y, _shrunk(cov_y, pooled, m))
+        cov_x, cov_y = _shrunk(cov_x, pooled, n), _shrunk(cov_y, pooled, m)
         for z, fold, sign in ((x, fold_x, sign_x), (y, fold_y, sign_y)):
-            log_odds = _log_normal(z, *law_x) - _log_normal(z, *law_y)
+            log_odds = _log_normal(z, mean_x, cov_x) - _log_normal(z, mean_y, cov_y)
             found = torch.where(log_odds.isnan(), log_odds, log_odds.sign())
             sign += torch.where(fold == k, found, 0.0)
     return sign_x, sign_y

@@ -31,10 +31,10 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     Unbiased,
     mean_difference,
 )
-from lfi.numerics.arrays import ArrayLike
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.checks import check_instance
 from lfi.numerics.distances import euclidean_distances
-from lfi.numerics.weighted_samples import as_batches, probabilities
+from lfi.numerics.weighted_samples import as_batches, given_weights, probabilities
 
 
 @dataclass(frozen=True)
@@ -56,36 +56,19 @@ class Energy:
         check_instance("estimator", self.estimator, Estimator)
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the energy distance; an unbiased estimate may be negative.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: If shapes or weights do not fit, or if the estimator needs more points or
-                takes no weights.
-        """
+        """Return the energy distance; an unbiased estimate may be negative."""
         x, y = as_batches(p, q)
-        weight_p = None if weight_p is None else probabilities("weight_p", x, weight_p)
-        weight_q = None if weight_q is None else probabilities("weight_q", y, weight_q)
+        weights = given_weights(x, y, weight_p, weight_q)
         if x.shape[-1] == 1 and isinstance(self.estimator, AllPairs):
-            return _by_sorting(self.estimator, x, y, weight_p, weight_q)
-        return self.estimator(energy_kernel, x, y, weight_p, weight_q)
+            return _by_sorting(self.estimator, x, y, *weights)
+        return self.estimator(energy_kernel, x, y, *weights)
 
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*abc k"]:
-        """Return the mean distance from y less that from x: what tells x from y at a point.
-
-        Raises:
-            TypeError: If x, y and the points are not of one floating dtype.
-            ValueError: If their shapes do not fit.
-        """
+        """Return the mean distance from y less that from x: what tells x from y at a point."""
         return mean_difference(energy_kernel, at, x, y)
 
 

@@ -38,7 +38,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.numerics.arrays import ArrayLike
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.checks import check_positives, check_whole
 from lfi.numerics.distances import quantile_distances, squared_distances
 from lfi.numerics.weighted_samples import as_batches, probabilities
@@ -80,20 +80,9 @@ class LSDD:
         check_whole("seed", self.seed, minimum=0)
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the squared L2 distance.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: If shapes or weights do not fit, or if width or ridge are to be chosen and a
-                sample has one point only.
-        """
+        """Return the squared L2 distance; to choose width or ridge, both need two points."""
         x, y = as_batches(p, q)
         fitted = self._fit(x, y, weight_p, weight_q)
         quadratic = (fitted.theta * (fitted.overlap @ fitted.theta[..., None])[..., 0]).sum(dim=-1)
@@ -102,18 +91,14 @@ class LSDD:
 
     def difference(
         self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
+        x: SampleP,
+        y: SampleQ,
         points: Float[Tensor, "k d"],
         *,
-        weight_p: Float[Tensor, "*b n"] | None = None,
-        weight_q: Float[Tensor, "*c m"] | None = None,
+        weight_p: WeightP = None,
+        weight_q: WeightQ = None,
     ) -> Float[Tensor, "*bc k"]:
         """Return the estimate of p - q at some points.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: As when called.
 
         Example:
             >>> x, y = torch.randn(1000, 1), torch.randn(1000, 1) + 1
@@ -121,24 +106,17 @@ class LSDD:
             >>> bool(left > 0.1 > abs(middle)), bool(right < -0.1)
             (True, True)
         """
+        x, y = as_batches(x, y)
         fitted = self._fit(x, y, weight_p, weight_q)
-        near = gaussian(points.double(), fitted.centres, fitted.width)
-        value = (near @ fitted.theta[..., None])[..., 0] / fitted.volume[..., None]
+        basis = gaussian(points.double(), fitted.centres, fitted.width)
+        value = (basis @ fitted.theta[..., None])[..., 0] / fitted.volume[..., None]
         return value.to(x.dtype)
 
     @torch.no_grad()
     def fixed(
-        self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_p: Float[Tensor, "*b n"] | None = None,
-        weight_q: Float[Tensor, "*c m"] | None = None,
+        self, x: SampleP, y: SampleQ, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> "LSDD":
         """Return the same with width and ridge chosen for these samples, one a pair.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: As when called.
 
         Example:
             >>> chosen = LSDD().fixed(torch.randn(100, 2), torch.randn(80, 2) + 1)
@@ -179,15 +157,13 @@ class LSDD:
         """Return centres, (*bc, k, d), and their shares of the weight, (*bc, k)."""
         n, m, half = x.shape[-2], y.shape[-2], self.centres // 2
         points, shares = [], []
-        for z, weight, most in (
-            (x, a, max(half, self.centres - m)),
-            (y, b, max(half, self.centres - n)),
-        ):
-            if z.shape[-2] > most:
+        for z, weight, other in ((x, a, m), (y, b, n)):
+            max_centres = max(half, self.centres - other)
+            if z.shape[-2] > max_centres:
                 rng = torch.Generator().manual_seed(self.seed)
                 order = torch.randperm(z.shape[-2], generator=rng).to(z.device)
-                first = (weight[..., order] == 0).byte().argsort(dim=-1, stable=True)[..., :most]
-                index = order[first]
+                first = (weight[..., order] == 0).byte().argsort(dim=-1, stable=True)
+                index = order[first[..., :max_centres]]
                 z = z.gather(-2, index[..., None].expand(*index.shape, z.shape[-1]))
                 weight = weight.gather(-1, index)
                 weight = weight / weight.sum(dim=-1, keepdim=True)
@@ -198,13 +174,11 @@ class LSDD:
         shares = [weight.expand(*lead, weight.shape[-1]) for weight in shares]
         return torch.cat(points, dim=-2), torch.cat(shares, dim=-1)
 
-    def _fit(
-        self, x: Tensor, y: Tensor, weight_p: Tensor | None, weight_q: Tensor | None
-    ) -> "_Fitted":
+    def _fit(self, x: Tensor, y: Tensor, weight_p: WeightP, weight_q: WeightQ) -> "_Fitted":
         """Return the fitted difference, in float64."""
-        x, y = as_batches(x, y)
         lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
         chosen = self.fixed(x, y, weight_p, weight_q)
+        assert chosen.width is not None and chosen.ridge is not None
         a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         x, y, a, b = x.double(), y.double(), a.double(), b.double()
         width = _number(chosen.width, x).expand(lead)

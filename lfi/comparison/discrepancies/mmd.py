@@ -28,9 +28,9 @@ from torch import Tensor
 from lfi.comparison.discrepancies.mmd_estimators import Estimator, Unbiased, mean_difference
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
-from lfi.numerics.arrays import ArrayLike
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.checks import check_instance
-from lfi.numerics.weighted_samples import as_batches, probabilities
+from lfi.numerics.weighted_samples import as_batches, given_weights
 
 
 @dataclass(frozen=True)
@@ -58,35 +58,17 @@ class MMD:
         check_instance("estimator", self.estimator, Estimator)
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the squared MMD; an unbiased estimate may be negative.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: If shapes or weights do not fit, or if the estimator needs more points or
-                takes no weights.
-        """
+        """Return the squared MMD; an unbiased estimate may be negative."""
         x, y = as_batches(p, q)
-        weight_p = None if weight_p is None else probabilities("weight_p", x, weight_p)
-        weight_q = None if weight_q is None else probabilities("weight_q", y, weight_q)
+        weights = given_weights(x, y, weight_p, weight_q)
         kernel, x, y = innermost(self.kernel, x, y)
-        kernel = fixed(kernel, x, y, weight_p, weight_q)
-        return self.estimator(kernel, x, y, weight_p, weight_q)
+        return self.estimator(fixed(kernel, x, y, *weights), x, y, *weights)
 
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*abc k"]:
-        """Return the mean of k(at, x_i) less that of k(at, y_j): what tells x from y at a point.
-
-        Raises:
-            TypeError: If x, y and the points are not of one floating dtype.
-            ValueError: If their shapes do not fit.
-        """
+        """Return the mean of k(at, x_i) less that of k(at, y_j): what tells x from y at a point."""
         kernel, at, x, y = innermost(self.kernel, at, x, y)
         return mean_difference(fixed(kernel, x, y), at, x, y)

@@ -37,6 +37,7 @@ from lfi.numerics.checks import check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
 MAX_ENTRIES = 2**20  # 8 MB in float64, of which a few copies are made
+Rows = list[tuple[Tensor, Tensor]]  # points, and their weights
 
 
 @runtime_checkable
@@ -52,6 +53,7 @@ class Estimator(Protocol):
         weight_q: Float[Tensor, "*c m"] | None,
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate; weights need not sum to 1."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,8 @@ class AllPairs(ABC):
     def within(self, name: str, total: Tensor, diagonal: Tensor | float, squares: Tensor) -> Tensor:
         """Return the estimate of E k(x, x').
 
-        Args:
-            name: What the sample is called where an error is raised.
-            total: sum_ij w_i w_j k(x_i, x_j), weights summing to 1.
-            diagonal: sum_i w_i^2 k(x_i, x_i).
-            squares: sum_i w_i^2.
+        With weights that sum to 1, from the `total` sum_ij w_i w_j k(x_i, x_j), the `diagonal`
+        sum_i w_i^2 k(x_i, x_i), and the `squares` sum_i w_i^2; `name` is the sample's.
         """
 
     def __call__(
@@ -97,7 +96,7 @@ class AllPairs(ABC):
         within_y = self.within("q", total_y, diagonal_y, v.double().square().sum(dim=-1))
         return (within_x - 2 * across + within_y).to(x.dtype)
 
-    def _cut(self, sample: Tensor, weight: Tensor, lead: torch.Size) -> list[tuple[Tensor, Tensor]]:
+    def _cut(self, sample: Tensor, weight: Tensor, lead: torch.Size) -> Rows:
         """Return rows and their weights, so many that two such make a tile."""
         side = max(16, math.isqrt(self.max_entries // max(1, math.prod(lead))))
         return list(zip(sample.split(side, dim=-2), weight.split(side, dim=-1), strict=True))
@@ -156,12 +155,15 @@ class Block:
         weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate, in memory that grows as n + m."""
-        _refuse_weights(self, weight_p, weight_q)
+        if weight_p is not None or weight_q is not None:
+            raise ValueError("Block takes no weights; use Unbiased or Biased, or resample")
         n, m = x.shape[-2], y.shape[-2]
         size = max(2, math.isqrt(min(n, m))) if self.size is None else self.size
         count = min(n, m) // size
         if count == 0:
-            raise ValueError(f"{_sizes(x, y)}; a block has {size} of each")
+            raise ValueError(
+                f"p and q are too short, got {n} and {m} points; a block has {size} of each"
+            )
         lead, closed = _probe(kernel, x, y)
         blocks = _blocks(x, count, n // count, lead), _blocks(y, count, m // count, lead)
         at_once = max(1, self.max_entries // (math.prod(lead) * (n // count) * (m // count)))
@@ -177,12 +179,7 @@ def mean_difference(
     x: Float[Tensor, "*b n d"],
     y: Float[Tensor, "*c m d"],
 ) -> Float[Tensor, "*abc k"]:
-    """Return the mean of k(at, x_i) less that of k(at, y_j), at each point.
-
-    Raises:
-        TypeError: If x, y and the points are not of one floating dtype.
-        ValueError: If their shapes do not fit.
-    """
+    """Return the mean of k(at, x_i) less that of k(at, y_j), at each point."""
     as_batches(x, y)
     as_batches(at, y)
     return kernel(at, x).mean(dim=-1) - kernel(at, y).mean(dim=-1)
@@ -213,12 +210,7 @@ def _probe(kernel: Kernel, x: Tensor, y: Tensor) -> tuple[torch.Size, bool]:
     return value.shape[:-2], not value.requires_grad
 
 
-def _across(
-    kernel: Kernel,
-    rows: list[tuple[Tensor, Tensor]],
-    columns: list[tuple[Tensor, Tensor]],
-    closed: bool,
-) -> Float[Tensor, "..."]:
+def _across(kernel: Kernel, rows: Rows, columns: Rows, closed: bool) -> Float[Tensor, "..."]:
     """Return sum_ij w_i v_j k(x_i, y_j) in float64."""
     tensors = list(itertools.chain(*rows, *columns))
     places = range(0, 2 * len(rows), 2), range(2 * len(rows), len(tensors), 2)
@@ -226,9 +218,7 @@ def _across(
     return summed(partial(_tile, kernel), tensors, parts, closed=closed)
 
 
-def _total(
-    kernel: Kernel, rows: list[tuple[Tensor, Tensor]], closed: bool
-) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
+def _total(kernel: Kernel, rows: Rows, closed: bool) -> tuple[Tensor, Tensor]:
     """Return sum_ij w_i w_j k(x_i, x_j) and sum_i w_i^2 k(x_i, x_i) in float64."""
     tensors = list(itertools.chain(*rows))
     places = range(0, len(tensors), 2)
@@ -252,14 +242,3 @@ def _own_tile(kernel: Kernel, x: Tensor, w: Tensor) -> Tensor:
 
 def _weighted(matrix: Tensor, w: Tensor, v: Tensor) -> Tensor:
     return ((matrix @ v[..., None])[..., 0] * w).sum(dim=-1).double()
-
-
-def _refuse_weights(estimator: Estimator, weight_p: Tensor | None, weight_q: Tensor | None) -> None:
-    if weight_p is not None or weight_q is not None:
-        raise ValueError(
-            f"{type(estimator).__name__} takes no weights; use Unbiased or Biased, or resample"
-        )
-
-
-def _sizes(x: Tensor, y: Tensor) -> str:
-    return f"p and q are too short, got {x.shape[-2]} and {y.shape[-2]} points"

@@ -29,8 +29,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.numerics.arrays import ArrayLike
-from lfi.numerics.checks import check_instance
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.checks import check_callable
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
@@ -59,22 +59,13 @@ class Moments:
     standardise: bool = False
 
     def __post_init__(self) -> None:
-        check_instance("features", self.features, Callable, "a function", optional=True)
+        if self.features is not None:
+            check_callable("features", self.features, "a function")
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the squared distance.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: If shapes or weights do not fit, or features are not one row a point.
-        """
+        """Return the squared distance; features must be one row a point."""
         x, y = as_batches(p, q)
         a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         if self.features is not None:

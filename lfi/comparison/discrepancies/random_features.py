@@ -26,7 +26,7 @@ from lfi.comparison.discrepancies.chunked_sums import summed
 from lfi.comparison.discrepancies.mmd_estimators import AllPairs, Unbiased
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
-from lfi.numerics.arrays import ArrayLike
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
@@ -38,9 +38,11 @@ class Spectral(Kernel, Protocol):
     @property
     def bandwidth(self) -> float | Tensor:
         """The unit of distance."""
+        ...
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw frequencies at bandwidth 1."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -85,23 +87,14 @@ class RandomFeatureMMD:
         )
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the squared MMD; an unbiased estimate may be negative.
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: If shapes or weights do not fit, or a sample has one point only.
-        """
+        """Return the squared MMD; an unbiased estimate may be negative."""
         x, y = as_batches(p, q)
         w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         kernel, x, y = innermost(self.kernel, x, y)
         kernel = fixed(kernel, x, y, w, v)
+        assert isinstance(kernel, Spectral)  # as a kernel's with a spectral measure is
         rng = torch.Generator("cpu").manual_seed(self.seed)
         frequencies = kernel.frequencies(self.features // 2, x.shape[-1], rng).to(x)
         bandwidth = torch.as_tensor(kernel.bandwidth, dtype=x.dtype, device=x.device)

@@ -44,7 +44,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.sinkhorn_solver import KEPT, Potentials, Problem, solve_potentials
-from lfi.numerics.arrays import ArrayLike
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.autograd import FunctionContext
 from lfi.numerics.checks import check_number, check_positive, check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
@@ -92,18 +93,9 @@ class Sinkhorn:
         check_whole("steps", self.steps)
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the divergence, or the entropic cost where it is not debiased.
-
-        Raises:
-            ValueError: If the shapes do not fit, or weights are negative.
-        """
+        """Return the divergence, or the entropic cost where it is not debiased."""
         x, y = as_batches(p, q)
         a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         epsilon = self._epsilon(x, y, a, b)
@@ -115,19 +107,11 @@ class Sinkhorn:
 
     @torch.no_grad()
     def plan(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc n m"]:
         """Return the best coupling: how much of the mass of x_i goes to y_j, without gradients.
 
         Its rows sum to the weights of x, its columns to those of y but for twice `tolerance`.
-
-        Raises:
-            ValueError: If the shapes do not fit, or weights are negative.
 
         Example:
             >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [0.0]])
@@ -181,12 +165,10 @@ def _flat(x: Tensor, y: Tensor, a: Tensor, b: Tensor, epsilon: Tensor) -> Flat:
     A sample against itself stays one tensor.
     """
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2], epsilon.shape)
-    k = math.prod(lead)
-    points = [z.expand(*lead, *z.shape[-2:]).reshape(k, *z.shape[-2:]) for z in (x, y)]
-    weights = [w.expand(*lead, w.shape[-1]).reshape(k, w.shape[-1]) for w in (a, b)]
-    if x is y and a is b:
-        points[1], weights[1] = points[0], weights[0]
-    return *points, *weights, epsilon.expand(lead).reshape(k)
+    k, alike = math.prod(lead), x is y and a is b
+    x, y = (z.expand(*lead, *z.shape[-2:]).reshape(k, *z.shape[-2:]) for z in (x, y))
+    a, b = (w.expand(*lead, w.shape[-1]).reshape(k, w.shape[-1]) for w in (a, b))
+    return x, x if alike else y, a, a if alike else b, epsilon.expand(lead).reshape(k)
 
 
 def _groups(flat: Flat) -> list[Flat]:
@@ -199,12 +181,17 @@ def _groups(flat: Flat) -> list[Flat]:
     return [(g[0], g[0], g[2], g[2], g[4]) if x is y and flat[2] is flat[3] else g for g in groups]
 
 
+class _TransportContext(FunctionContext):
+    order: float
+    alike: bool
+
+
 class _Transport(torch.autograd.Function):
     """The entropic cost of k pairs of samples, (k,), and its gradient by the envelope theorem."""
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: _TransportContext,
         x: Tensor,
         y: Tensor,
         a: Tensor,
@@ -223,7 +210,7 @@ class _Transport(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:
+    def backward(ctx: _TransportContext, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, y, a, b, epsilon = ctx.saved_tensors[:5]
         found = Potentials(*ctx.saved_tensors[5:])
         y, b = (x, a) if ctx.alike else (y, b)

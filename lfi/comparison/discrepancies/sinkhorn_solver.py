@@ -26,10 +26,10 @@ from lfi.numerics.distances import euclidean_distances, squared_distances
 KEPT = 2**24  # pairs whose costs are kept; beyond, they are computed anew
 TILE = 2**20  # pairs computed at once there
 FACTOR = 4.0  # of epsilon from level to level
-ROUGHLY, TRIES = 1e-3, 100  # tolerance and most steps at the levels before the last
+LEVEL_TOLERANCE, LEVEL_STEPS = 1e-3, 100  # before the last level
 MEMORY = 8  # updates that Anderson acceleration combines
-DOUBT = 4.0  # how much worse than the best an accelerated update may be
-REACH = 15.0  # how far potentials move, in units of epsilon, before a new matrix is made
+MAX_ERROR_GROWTH = 4.0  # of an accelerated update, over the smallest error so far
+MAX_DRIFT = 15.0  # of the potentials, in units of epsilon, before a new matrix is made
 
 
 class Potentials(NamedTuple):
@@ -61,14 +61,18 @@ class Problem:
         order: float,
     ) -> None:
         """Take samples, weights that sum to 1, epsilon, and the power of the distance."""
-        self.alike = x is y and a is b  # samples against themselves: v is u
+        self.alike: bool = x is y and a is b  # samples against themselves: v is u
         centre = ((a[:, :, None] * x).sum(1) + (b[:, :, None] * y).sum(1))[:, None] / 2
-        self.x, self.y, self.a, self.b = x - centre, y - centre, a, b
-        self.epsilon, self.order = epsilon, order
+        self.x: Tensor = x - centre
+        self.y: Tensor = y - centre
+        self.a: Tensor = a
+        self.b: Tensor = b
+        self.epsilon: Tensor = epsilon
+        self.order: float = order
         k, n, m = len(x), x.shape[1], y.shape[1]
         size = n if k * n * m <= KEPT else max(1, TILE // (k * m))
-        self.rows = [slice(start, min(start + size, n)) for start in range(0, n, size)]
-        self.cost = self._tiles(self._cost)
+        self.rows: list[slice] = [slice(i, min(i + size, n)) for i in range(0, n, size)]
+        self.cost: Callable[[slice], Tensor] = self._tiles(self._cost)
 
     def _tiles(self, make: Callable[[slice], Tensor]) -> Callable[[slice], Tensor]:
         """Return a function of rows that keeps what it made where one tile is all."""
@@ -85,8 +89,8 @@ class Problem:
 
     def largest_cost(self) -> Float[Tensor, " k"]:
         """Return a bound on the costs, and at least epsilon."""
-        reach = [z.square().sum(dim=-1).amax(dim=-1).sqrt() for z in (self.x, self.y)]
-        return torch.maximum((reach[0] + reach[1]).pow(self.order), self.epsilon)
+        radius = [z.square().sum(dim=-1).amax(dim=-1).sqrt() for z in (self.x, self.y)]
+        return torch.maximum((radius[0] + radius[1]).pow(self.order), self.epsilon)
 
     def density(
         self, u: Tensor, v: Tensor, epsilon: Tensor | None = None
@@ -107,7 +111,7 @@ class Problem:
     ) -> tuple[Tensor, Tensor]:
         """Return the best moves from the density's potentials, given those made so far."""
         mass_u, mass_v = (self.a * du.exp())[:, :, None], (self.b * dv.exp())[:, :, None]
-        best_u, total = [], 0.0
+        best_u, total = [], torch.zeros_like(mass_v)
         for rows in self.rows:
             tile = density(rows)
             best_u.append(tile @ mass_v)
@@ -150,20 +154,23 @@ def solve_potentials(problem: Problem, tolerance: float, steps: int) -> Potentia
     largest = problem.largest_cost()
     ratio = largest / problem.epsilon  # how large potentials become: their rounding misplaces mass
     rounding = torch.finfo(ratio.dtype).eps * (64 + ratio)
-    tolerance = rounding.clamp(max=ROUGHLY).clamp(min=tolerance)
+    tolerances = rounding.clamp(max=LEVEL_TOLERANCE).clamp(min=tolerance)
     levels = math.ceil(math.log(ratio.nan_to_num(1.0, 1.0).max().item(), FACTOR))
     u, v, before = torch.zeros_like(problem.a), torch.zeros_like(problem.b), largest
-    for level in range(levels + 1):
+    for level in range(levels):
         epsilon = torch.maximum(largest / FACTOR**level, problem.epsilon)
         rescale = (before / epsilon)[:, None]
-        enough = torch.where(epsilon > problem.epsilon, tolerance.clamp(min=ROUGHLY), tolerance)
-        limit = steps if level == levels else min(steps, TRIES)
-        found, wrong = _iterate(problem, epsilon, u * rescale, v * rescale, enough, limit)
+        rough = tolerances.clamp(min=LEVEL_TOLERANCE)
+        enough = torch.where(epsilon > problem.epsilon, rough, tolerances)
+        limit = min(steps, LEVEL_STEPS)
+        found, _ = _iterate(problem, epsilon, u * rescale, v * rescale, enough, limit)
         u, v, before = found.u, found.v, epsilon
-    if (wrong > tolerance).any():
+    rescale = (before / problem.epsilon)[:, None]
+    found, wrong = _iterate(problem, problem.epsilon, u * rescale, v * rescale, tolerances, steps)
+    if (wrong > tolerances).any():
         warnings.warn(
             f"Sinkhorn: a share {wrong.max().item():.1e} of the mass is in the wrong place after "
-            f"{steps} steps, above the tolerance {tolerance.min().item():.1e}: raise epsilon or "
+            f"{steps} steps, above the tolerance {tolerances.min().item():.1e}: raise epsilon or "
             "steps",
             RuntimeWarning,
             stacklevel=2,
@@ -177,7 +184,7 @@ def _iterate(
     """Return potentials at an epsilon, and which share of the mass they misplace."""
     memory = _Memory()
     from_u, from_v, density = u, v, problem.density(u, v, epsilon)
-    least = torch.ones_like(epsilon)
+    min_error = torch.ones_like(epsilon)
     for step in range(steps + 1):
         move_u, move_v = problem.moves(density, u - from_u, v - from_v)
         best_u, best_v = from_u + move_u, from_v + move_v
@@ -189,12 +196,12 @@ def _iterate(
         if not problem.alike:
             state, best = torch.cat([u, v], dim=1), torch.cat([best_u, best_v], dim=1)
         plain = (state + best) / 2
-        astray = wrong > DOUBT * least  # far from the solution, or away from it: start again
-        mixed = memory.mix(plain, plain - state, astray[:, None])
+        restart = wrong > MAX_ERROR_GROWTH * min_error  # the acceleration diverges
+        mixed = memory.mix(plain, plain - state, restart[:, None])
         state = torch.where(going[:, None], mixed, state)
-        least = torch.where(astray, wrong.clamp(max=1.0), torch.minimum(least, wrong))
+        min_error = torch.where(restart, wrong.clamp(max=1.0), torch.minimum(min_error, wrong))
         u, v = (state, state) if problem.alike else state.split([u.shape[1], v.shape[1]], dim=1)
-        if any(((to - start).abs() > REACH).any() for to, start in ((u, from_u), (v, from_v))):
+        if any(((to - start).abs() > MAX_DRIFT).any() for to, start in ((u, from_u), (v, from_v))):
             from_u, from_v, density = u, v, problem.density(u, v, epsilon)
     return Potentials(u, v, best_u, best_v), wrong
 
@@ -211,7 +218,7 @@ def _misplaced(weight: Tensor, u: Tensor, best: Tensor) -> Float[Tensor, " k"]:
 
 
 class _Memory:
-    """Anderson acceleration: the combination of the last updates with the least residual."""
+    """Anderson acceleration: the combination of the last updates with the smallest residual."""
 
     def __init__(self) -> None:
         self.updates: list[Tensor] = []

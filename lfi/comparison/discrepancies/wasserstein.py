@@ -34,7 +34,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.numerics.arrays import ArrayLike
+from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.checks import check_number, check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
@@ -61,33 +61,18 @@ class Wasserstein1D:
         check_number("order", self.order, minimum=1)
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n 1"] | ArrayLike,
-        q: Float[Tensor, "*c m 1"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the least cost of carrying x to y.
-
-        Raises:
-            ValueError: If the samples have several dimensions, their shapes do not fit, or weights
-                are negative.
-        """
+        """Return the least cost of carrying x to y; samples of numbers are (*b, n, 1)."""
         x, y = as_batches(p, q)
         if x.shape[-1] != 1:
             raise ValueError(
                 f"p and q must be samples of numbers, (*batch, n, 1), got {tuple(x.shape)} and "
                 f"{tuple(y.shape)}: in more dimensions take SlicedWasserstein or Sinkhorn"
             )
-        given = weight_p is not None or weight_q is not None
-        return _along_lines(
-            x.mT,
-            y.mT,
-            probabilities("weight_p", x, weight_p)[..., None, :] if given else None,
-            probabilities("weight_q", y, weight_q)[..., None, :] if given else None,
-            self.order,
-        )[..., 0]
+        return _along_lines(x.mT, y.mT, *_line_weights(x, y, weight_p, weight_q), self.order)[
+            ..., 0
+        ]
 
 
 @dataclass(frozen=True)
@@ -129,28 +114,23 @@ class SlicedWasserstein:
         return normal / normal.norm(dim=0)
 
     def __call__(
-        self,
-        p: Float[Tensor, "*b n d"] | ArrayLike,
-        q: Float[Tensor, "*c m d"] | ArrayLike,
-        *,
-        weight_p: Float[Tensor, "*b n"] | ArrayLike | None = None,
-        weight_q: Float[Tensor, "*c m"] | ArrayLike | None = None,
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the mean cost of carrying the projections of x to those of y.
-
-        Raises:
-            ValueError: If the shapes do not fit, or weights are negative.
-        """
+        """Return the mean cost of carrying the projections of x to those of y."""
         x, y = as_batches(p, q)
         directions = self.directions(x.shape[-1]).to(x)
-        given = weight_p is not None or weight_q is not None
-        return _along_lines(
-            (x @ directions).mT,
-            (y @ directions).mT,
-            probabilities("weight_p", x, weight_p)[..., None, :] if given else None,
-            probabilities("weight_q", y, weight_q)[..., None, :] if given else None,
-            self.order,
-        ).mean(dim=-1)
+        weights = _line_weights(x, y, weight_p, weight_q)
+        return _along_lines((x @ directions).mT, (y @ directions).mT, *weights, self.order).mean(-1)
+
+
+def _line_weights(
+    x: Tensor, y: Tensor, weight_p: WeightP, weight_q: WeightQ
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the weights of points on every line, (*b, 1, n); None where neither is weighted."""
+    if weight_p is None and weight_q is None:
+        return None, None
+    a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+    return a[..., None, :], b[..., None, :]
 
 
 def _along_lines(

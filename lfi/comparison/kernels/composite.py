@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison.kernels.stationary import Kernel, Scaled, fixed
-from lfi.numerics.checks import check_instance
+from lfi.numerics.checks import check_callable, check_instance
 from lfi.numerics.distances import quantile_distances
 
 
@@ -41,17 +41,17 @@ class Sum:
             check_instance("kernels", kernel, Kernel, "kernels")
 
     def fixed(
-        self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_p: Float[Tensor, "*b n"] | None = None,
-        weight_q: Float[Tensor, "*c m"] | None = None,
-    ) -> Kernel:
+        self, x: Tensor, y: Tensor, weight_p: Tensor | None = None, weight_q: Tensor | None = None
+    ) -> "Sum":
         """Return the sum with every bandwidth fixed; quantiles in one norm are taken together."""
-        chosen = [k for k in self.kernels if isinstance(k, Scaled) and k.rule is not None]
+        chosen = [
+            (kernel.norm, rule.level)
+            for kernel in self.kernels
+            if isinstance(kernel, Scaled) and (rule := kernel.rule) is not None
+        ]
         found = {}
-        for norm in dict.fromkeys(kernel.norm for kernel in chosen):
-            levels = tuple(dict.fromkeys(k.rule.level for k in chosen if k.norm == norm))
+        for norm in dict.fromkeys(norm for norm, _ in chosen):
+            levels = tuple(dict.fromkeys(level for other, level in chosen if other == norm))
             values = quantile_distances(
                 x, y, levels, distance=norm, weight_p=weight_p, weight_q=weight_q
             )
@@ -104,16 +104,12 @@ class Learned:
     kernel: Kernel
 
     def __post_init__(self) -> None:
-        check_instance("features", self.features, Callable, "a network or a function")
+        check_callable("features", self.features, "a network or a function")
         check_instance("kernel", self.kernel, Kernel)
 
     def fixed(
-        self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_p: Float[Tensor, "*b n"] | None = None,
-        weight_q: Float[Tensor, "*c m"] | None = None,
-    ) -> Kernel:
+        self, x: Tensor, y: Tensor, weight_p: Tensor | None = None, weight_q: Tensor | None = None
+    ) -> "Learned":
         """Return the kernel with the bandwidth that the features ask for."""
         with torch.no_grad():
             features = self.features(x), self.features(y)
@@ -127,14 +123,7 @@ class Learned:
 
 
 def innermost(kernel: Kernel, *samples: Float[Tensor, "..."]) -> tuple[Kernel, *tuple[Tensor, ...]]:
-    """Return the kernel under all networks, and their features of samples, computed once.
-
-    Example:
-        >>> from lfi.comparison import Linear
-        >>> kernel, x = innermost(Learned(lambda x: 2 * x, Linear()), torch.ones(1, 2))
-        >>> kernel, x
-        (Linear(), tensor([[2., 2.]]))
-    """
+    """Return the kernel under all networks, and their features of samples, computed once."""
     while isinstance(kernel, Learned):
         samples, kernel = tuple(kernel.features(sample) for sample in samples), kernel.kernel
     return kernel, *samples

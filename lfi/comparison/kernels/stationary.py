@@ -43,6 +43,7 @@ class Kernel(Protocol):
         self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
+        ...
 
 
 @runtime_checkable
@@ -57,6 +58,7 @@ class Adaptive(Kernel, Protocol):
         weight_q: Float[Tensor, "*c m"] | None = None,
     ) -> Kernel:
         """Return the kernel that no longer depends on the samples."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,10 @@ class Scaled(ABC):
 
     bandwidth: float | Real | Tensor | Quantile | None = None
 
+    # what the kernel is a function of, and the norm of the bandwidths that are chosen
+    apart: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(squared_distances)
+    norm: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(euclidean_distances)
+
     def __post_init__(self) -> None:
         given = self.bandwidth
         if given is None or isinstance(given, Quantile):
@@ -102,10 +108,6 @@ class Scaled(ABC):
         if isinstance(given, type) or not isinstance(given, (Real, Tensor)):
             raise TypeError(f"bandwidth must be a number, tensor, Quantile or None, got {given!r}")
         check_positives("bandwidth", given)
-
-    # what the kernel is a function of, and the norm of the bandwidths that are chosen
-    apart: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(squared_distances)
-    norm: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(euclidean_distances)
 
     @abstractmethod
     def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:
@@ -119,33 +121,19 @@ class Scaled(ABC):
         return self.bandwidth if isinstance(self.bandwidth, Quantile) else None
 
     def unit(self, like: Tensor) -> Float[Tensor, "*bc 1 1"]:
-        """Return the bandwidth.
-
-        Raises:
-            TypeError: If it is yet to be chosen.
-        """
-        if self.rule is not None:
+        """Return the bandwidth; TypeError if it is yet to be chosen."""
+        if self.bandwidth is None or isinstance(self.bandwidth, Quantile):
             raise TypeError("bandwidth: it is chosen from data; call `fixed(x, y)` first")
         unit = self.bandwidth if isinstance(self.bandwidth, Tensor) else float(self.bandwidth)
         return torch.as_tensor(unit, dtype=like.dtype, device=like.device)[..., None, None]
 
     @abstractmethod
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
-        """Draw from the spectral measure at bandwidth 1: k(x, y) = E[cos(w . (x - y))].
-
-        Args:
-            count: How many frequencies.
-            dim: Of the points.
-            rng: A generator on the CPU.
-        """
+        """Draw from the spectral measure at bandwidth 1: k(x, y) = E[cos(w . (x - y))]."""
 
     def fixed(
-        self,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_p: Float[Tensor, "*b n"] | None = None,
-        weight_q: Float[Tensor, "*c m"] | None = None,
-    ) -> Kernel:
+        self, x: Tensor, y: Tensor, weight_p: Tensor | None = None, weight_q: Tensor | None = None
+    ) -> "Scaled":
         """Return the kernel with its bandwidth as a number or a tensor."""
         rule = self.rule
         if rule is None:
@@ -237,7 +225,7 @@ class RationalQuadratic(Scaled):
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies with a gamma variance."""
         shape = torch.full((count, 1), self.alpha, dtype=torch.float64)
-        variance = torch._standard_gamma(shape, generator=rng) / self.alpha
+        variance = torch.ops.aten._standard_gamma(shape, generator=rng) / self.alpha
         return variance.sqrt() * Gaussian(1.0).frequencies(count, dim, rng)
 
 

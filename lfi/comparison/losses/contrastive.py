@@ -28,21 +28,18 @@ References:
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.losses.divergence import WithPrior
 from lfi.comparison.losses.divergences import Bernoulli
-from lfi.comparison.types import Recovers
+from lfi.comparison.types import RecoveringLoss, Recovers
 from lfi.numerics.checks import check_positive
 
 
-class Contrastive(ABC):
+class Contrastive(RecoveringLoss, ABC):
     """A loss of rows of K pairs, as `joint_among` makes them."""
-
-    recovers: ClassVar[Recovers]
 
     @abstractmethod
     def __call__(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
@@ -74,7 +71,7 @@ class NREB(Contrastive):
         tensor(1.3863)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.UP_TO_X
+    recovers = Recovers.UP_TO_X
 
     def __call__(self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]) -> Float[Tensor, ""]:
         """Return the cross-entropy; the shuffled `h_q` say nothing more."""
@@ -102,7 +99,7 @@ class NREC(Contrastive):
         tensor(1.3863)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.RATIO
+    recovers = Recovers.RATIO
     gamma: float = 1.0
 
     def __post_init__(self) -> None:

@@ -159,7 +159,7 @@ class FDivergence(Divergence):
     def _inside(self, h: Float[Tensor, "*n"]) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
         """Return f'(u) and u f'(u) - f(u) at u = exp(h), differentiable in h."""
         u = h.exp()
-        f, pull = torch.func.vjp(self.function, u)
+        f, pull, *_ = torch.func.vjp(self.function, u)
         (slope,) = pull(torch.ones_like(f))
         return slope, u * slope - f
 

@@ -18,7 +18,6 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +43,7 @@ class Misclassification(Divergence):
         tensor(0.8333)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.SIGN
+    recovers = Recovers.SIGN
 
     def _slope(self, h: Tensor) -> Tensor:
         return (torch.sign(h.detach()) - 1) / 2
@@ -70,7 +69,7 @@ class Hinge(Divergence):
         tensor(0.2500)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.SIGN
+    recovers = Recovers.SIGN
 
     def _slope(self, h: Tensor) -> Tensor:
         return -F.relu(1 - h)

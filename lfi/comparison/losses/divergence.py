@@ -25,13 +25,12 @@ References:
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.types import Recovers
+from lfi.comparison.types import RecoveringLoss, Recovers
 from lfi.numerics.checks import check_instance, check_share
 
 LIMIT = 30.0
@@ -60,7 +59,7 @@ def expm1(h: Float[Tensor, "*n"], rate: float = 1.0, start: float = LIMIT) -> Fl
 
 
 @dataclass(frozen=True)
-class Divergence(ABC):
+class Divergence(RecoveringLoss, ABC):
     """A convex f, as functions of h = log r: a loss for critics and for generators.
 
     A row defines `_slope` and `_conjugate`, two lines; `FDivergence` derives them from f.
@@ -85,7 +84,7 @@ class Divergence(ABC):
         tensor(0.)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.RATIO
+    recovers = Recovers.RATIO
 
     @abstractmethod
     def _slope(self, h: Tensor) -> Tensor: ...

@@ -29,7 +29,6 @@ References:
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -244,7 +243,7 @@ class TotalVariation(Divergence):
     Its functions are flat, so they are detached: training on them fails at once.
     """
 
-    recovers: ClassVar[Recovers] = Recovers.SIGN
+    recovers = Recovers.SIGN
 
     def _slope(self, h: Tensor) -> Tensor:
         return torch.sign(h.detach()) / 2

@@ -16,17 +16,16 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.types import Critic, Discrepancy, Recovers, Values
+from lfi.comparison.types import Critic, Discrepancy, OfMeans, RecoveringLoss, Recovers, Values
 from lfi.numerics.checks import check_instance, check_whole
 
 
 @dataclass(frozen=True)
-class LearnedFeatures:
+class LearnedFeatures(RecoveringLoss):
     """A critic's loss and a generator's: a discrepancy of the critic's features.
 
     Attributes:
@@ -43,7 +42,7 @@ class LearnedFeatures:
 
     discrepancy: Discrepancy
     features: int = 16
-    recovers: ClassVar[Recovers] = Recovers.NOTHING
+    recovers = Recovers.NOTHING
 
     def __post_init__(self) -> None:
         check_instance("discrepancy", self.discrepancy, Discrepancy)
@@ -68,10 +67,16 @@ class LearnedFeatures:
             critic: phi.
             values: The features of both samples, of which the witness is made.
             members: How many critics are stacked, each with its share of the rows.
+
+        Raises:
+            TypeError: If the discrepancy has no witness.
         """
+        discrepancy = self.discrepancy
+        if not isinstance(discrepancy, OfMeans):
+            raise TypeError(f"penalties charge a witness, which {discrepancy} does not have")
 
         def share(h: Tensor) -> Tensor:
             return h.unflatten(0, (members, -1))
 
         p, q = share(values.h_p), share(values.h_q)
-        return lambda *inputs: self.discrepancy.witness(share(critic(*inputs)), p, q).flatten()
+        return lambda *inputs: discrepancy.witness(share(critic(*inputs)), p, q).flatten()

@@ -13,16 +13,15 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.types import Recovers
+from lfi.comparison.types import RecoveringLoss, Recovers
 
 
 @dataclass(frozen=True)
-class LeastSquares:
+class LeastSquares(RecoveringLoss):
     """Both losses of the least-squares GAN.
 
     Example:
@@ -31,7 +30,7 @@ class LeastSquares:
         tensor(2.)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.SIGN
+    recovers = Recovers.SIGN
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the mean squared errors of both labels, halved."""

@@ -36,19 +36,18 @@ References:
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.losses.divergence import Divergence
 from lfi.comparison.losses.divergences import Bernoulli
-from lfi.comparison.types import Recovers
+from lfi.comparison.types import RecoveringLoss, Recovers
 from lfi.numerics.checks import check_instance
 
 
 @dataclass(frozen=True)
-class DonskerVaradhan:
+class DonskerVaradhan(RecoveringLoss):
     """The Kullback-Leibler divergence as log E_q exp(h) against E_p h: log r up to a constant.
 
     Example:
@@ -57,7 +56,7 @@ class DonskerVaradhan:
         tensor(2.)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.UP_TO_CONSTANT
+    recovers = Recovers.UP_TO_CONSTANT
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return log E_q exp(h) - E_p h."""
@@ -78,7 +77,7 @@ class DonskerVaradhan:
 
 
 @dataclass(frozen=True)
-class Relativistic:
+class Relativistic(RecoveringLoss):
     """Which of two samples is from p? A divergence's loss of pairs: log r up to a constant.
 
     All pairs of a batch are formed, so that time and memory grow as n times m.
@@ -93,7 +92,7 @@ class Relativistic:
         tensor(True)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.UP_TO_CONSTANT
+    recovers = Recovers.UP_TO_CONSTANT
     divergence: Divergence = Bernoulli()
 
     def __post_init__(self) -> None:
@@ -145,7 +144,7 @@ class RelativisticPaired(Relativistic):
 
 
 @dataclass(frozen=True)
-class Wasserstein:
+class Wasserstein(RecoveringLoss):
     """The difference of a critic's means: a distance, if its slope is bounded; no ratio.
 
     Example:
@@ -154,7 +153,7 @@ class Wasserstein:
         tensor(2.5000)
     """
 
-    recovers: ClassVar[Recovers] = Recovers.NOTHING
+    recovers = Recovers.NOTHING
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return E_q h - E_p h."""

@@ -6,7 +6,7 @@ data, and does not tell fine structure. A weak one does the reverse. So the weig
     weight(s) = first (last / first)^s,        s the share of training that is done.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -58,7 +58,10 @@ class Annealed:
 
     def at(self, done: float) -> Penalty:
         """Return the penalty with its weight when a share of training is done."""
-        return replace(self.penalty, weight=self.weight * (self.last / self.weight) ** done)
+        penalty = self.penalty
+        if not is_dataclass(penalty) or isinstance(penalty, type):
+            raise TypeError(f"penalty must be a dataclass to take another weight, got {penalty!r}")
+        return replace(penalty, weight=self.weight * (self.last / self.weight) ** done)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""

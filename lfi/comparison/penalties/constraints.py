@@ -113,23 +113,24 @@ def _weights(critic: nn.Module) -> Iterator[tuple[nn.Parameter, int, float]]:
     the transpose of a convolution.
     """
     for name, layer in critic.named_modules():
-        held = isinstance(layer, nn.Linear | _ConvNd) and isinstance(layer.weight, nn.Parameter)
-        if held and isinstance(layer, nn.Linear):
-            yield layer.weight, 1, 1.0
-        elif held and layer.padding_mode == "zeros":
+        known = isinstance(layer, nn.Linear | _ConvNd)
+        weight = layer.weight if known else None
+        if isinstance(layer, nn.Linear) and isinstance(weight, nn.Parameter):
+            yield weight, 1, 1.0
+        elif (
+            isinstance(layer, _ConvNd)
+            and isinstance(weight, nn.Parameter)
+            and layer.padding_mode == "zeros"
+        ):
             sides = zip(layer.kernel_size, layer.stride, layer.dilation, strict=True)
             patches = math.prod(math.ceil(k * math.gcd(s, d) / s) for k, s, d in sides)
-            yield layer.weight, layer.groups, math.sqrt(patches)
-        elif held or isinstance(layer, nn.Linear | _ConvNd) or _own_parameters(layer):
+            yield weight, layer.groups, math.sqrt(patches)
+        elif known or next(layer.parameters(recurse=False), None) is not None:
             raise ValueError(
                 "a spectral norm bounds linear layers and convolutions padded by zeros, their "
                 f"weights not parametrised; the critic holds {layer}"
                 + (f" at {name!r}" if name else "")
             )
-
-
-def _own_parameters(layer: nn.Module) -> bool:
-    return next(layer.parameters(recurse=False), None) is not None
 
 
 def _clipped(

@@ -23,18 +23,29 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.types import Critic, Penalty, Values
+from lfi.comparison.types import Critic, Values
 from lfi.numerics.checks import check_number, check_whole
 
 
+class _ChargedPenalty:
+    """A penalty with a weight that is charged at every k-th step."""
+
+    weight: float
+    every: int
+    keeps_optimum: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("weight", self.weight, minimum=0)
+        check_whole("every", self.every)
+
+
 @dataclass(frozen=True)
-class R1:
+class R1(_ChargedPenalty):
     """Half the mean squared norm of the critic's gradient at samples of p.
 
     Attributes:
@@ -55,19 +66,14 @@ class R1:
 
     weight: float
     every: int = 1
-    keeps_optimum: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
-        known = values.h_p if values.traced else None
-        return _squared_norms(critic, values.p, values.given, known).mean() / 2
+        return _half_mean_square(critic, values, values.p, values.h_p)
 
 
 @dataclass(frozen=True)
-class R2:
+class R2(_ChargedPenalty):
     """Half the mean squared norm of the critic's gradient at samples of q.
 
     Attributes:
@@ -77,19 +83,14 @@ class R2:
 
     weight: float
     every: int = 1
-    keeps_optimum: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty."""
-        known = values.h_q if values.traced else None
-        return _squared_norms(critic, values.q, values.given, known).mean() / 2
+        return _half_mean_square(critic, values, values.q, values.h_q)
 
 
 @dataclass(frozen=True)
-class GradientPenalty:
+class GradientPenalty(_ChargedPenalty):
     """Mean squared distance from 1 of the norm of the critic's gradient between p and q.
 
     A slope of 1 + e costs weight e^2 and earns a Wasserstein critic e times the distance W, which
@@ -105,10 +106,6 @@ class GradientPenalty:
     weight: float
     one_sided: bool = False
     every: int = 1
-    keeps_optimum: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty at uniform points between paired samples.
@@ -132,7 +129,7 @@ class GradientPenalty:
 
 
 @dataclass(frozen=True)
-class DRAGAN:
+class DRAGAN(_ChargedPenalty):
     """Mean squared distance from 1 of the norm of the critic's gradient around samples of p.
 
     Gaussian noise is added to each coordinate, of `scale` times its standard deviation in the
@@ -157,11 +154,10 @@ class DRAGAN:
     weight: float
     scale: float = 0.5
     every: int = 1
-    keeps_optimum: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("scale", self.scale, minimum=0)
-        _check(self)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty at the data with noise."""
@@ -173,7 +169,7 @@ class DRAGAN:
 
 
 @dataclass(frozen=True)
-class Balance:
+class Balance(_ChargedPenalty):
     """Squared excess over 1 of the two samples' mean class probabilities.
 
     Attributes:
@@ -188,20 +184,12 @@ class Balance:
 
     weight: float = 100.0
     every: int = 1
-    keeps_optimum: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        _check(self)
+    keeps_optimum = True
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty, from values at hand."""
         total = torch.sigmoid(values.joint).mean() + torch.sigmoid(values.h_q).mean()
         return (total - 1).square()
-
-
-def _check(penalty: Penalty) -> None:
-    check_number("weight", penalty.weight, minimum=0)
-    check_whole("every", penalty.every)
 
 
 def _norms(
@@ -212,16 +200,15 @@ def _norms(
     return torch.linalg.vector_norm(_gradients(critic, inputs, given), dim=1)
 
 
-def _squared_norms(
-    critic: Critic,
-    inputs: tuple[Tensor, ...],
-    given: tuple[Tensor, ...],
-    known: Float[Tensor, " n"] | None,
-) -> Float[Tensor, " n"]:
-    """Return the square of the norm; `known` are values at inputs that take gradients."""
-    if known is not None and all(x.requires_grad for x in inputs):
-        return _rows(torch.autograd.grad(known.sum(), inputs, create_graph=True)).square().sum(1)
-    return _gradients(critic, inputs, given).square().sum(1)
+def _half_mean_square(
+    critic: Critic, values: Values, inputs: tuple[Tensor, ...], h: Tensor
+) -> Float[Tensor, ""]:
+    """Return half the mean square of the norm; `h` are the values at the inputs."""
+    if values.traced and all(x.requires_grad for x in inputs):
+        gradients = _rows(torch.autograd.grad(h.sum(), inputs, create_graph=True))
+    else:
+        gradients = _gradients(critic, inputs, values.given)
+    return gradients.square().sum(1).mean() / 2
 
 
 def _gradients(

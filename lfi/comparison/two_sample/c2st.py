@@ -40,7 +40,11 @@ from lfi.comparison.two_sample.permutation import (
 )
 from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_whole
-from lfi.numerics.classifiers import seeded_copy, without_convergence_warnings
+from lfi.numerics.classifiers import (
+    SklearnClassifier,
+    seeded_copy,
+    without_convergence_warnings,
+)
 from lfi.runtime import fresh
 
 Fold = tuple[np.ndarray, np.ndarray]  # predicted and true labels, True for the second sample
@@ -142,7 +146,7 @@ def _parts(label: np.ndarray, folds: int, state: int) -> list[tuple[np.ndarray, 
 
 
 def _predictions(
-    classifier: object,
+    classifier: SklearnClassifier,
     x: np.ndarray,
     label: np.ndarray,
     parts: list[tuple[np.ndarray, np.ndarray]],

@@ -155,12 +155,13 @@ def _step(
     for gradient, w in zip(gradients, weights[:3], strict=True):
         gradient += WEIGHT_DECAY * w / n
     gradients += [at.sum(1, keepdim=True) for at in (at_first, at_second, at_third)]
+    aten = torch.ops.aten
     mean, square = moments
-    torch._foreach_lerp_(mean, gradients, 1 - BETAS[0])
-    torch._foreach_mul_(square, BETAS[1])
-    torch._foreach_addcmul_(square, gradients, gradients, 1 - BETAS[1])
-    down = torch._foreach_sqrt(square)
-    torch._foreach_add_(down, EPSILON)
+    aten._foreach_lerp_.Scalar(mean, gradients, 1 - BETAS[0])
+    aten._foreach_mul_.Scalar(square, BETAS[1])
+    aten._foreach_addcmul_.Scalar(square, gradients, gradients, 1 - BETAS[1])
+    down = aten._foreach_sqrt.default(square)
+    aten._foreach_add_.Scalar(down, EPSILON)
     rate = RATE * math.sqrt(1 - BETAS[1] ** steps) / (1 - BETAS[0] ** steps)
-    torch._foreach_addcdiv_(weights, mean, down, -rate)
+    aten._foreach_addcdiv_.Scalar(weights, mean, down, -rate)
     return loss + WEIGHT_DECAY / 2 * squares

@@ -210,12 +210,7 @@ def _deviation(
     """Return the standard deviation of the unbiased squared MMD over all relabellings.
 
     With rows that sum to zero, pairs that share a point, or none, add up to -4 and 2 times the sum
-    of squares.
-
-    Args:
-        squares: Sums of squared kernel values, without the diagonal.
-        sums: Row sums of the kernels' matrices, likewise.
-        n: Size of the first sample.
+    of squares. Neither `squares` of kernel values nor row `sums` hold the diagonal.
     """
     total = sums.shape[1]
     m = total - n

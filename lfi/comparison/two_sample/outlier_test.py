@@ -58,12 +58,7 @@ def robust_scale(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float
 def robust_coordinates(
     reference: Float[Tensor, "n d"], *others: Float[Tensor, "_ d"]
 ) -> tuple[Float[Tensor, "_ d"], ...]:
-    """Return reference and others as asinh((x - median) / scale), by the reference's quantiles.
-
-    Example:
-        >>> robust_coordinates(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0]]))[1]
-        tensor([[0.]])
-    """
+    """Return reference and others as asinh((x - median) / scale), by the reference's quantiles."""
     middle, scale = robust_scale(reference)
     return tuple(torch.asinh((rows - middle) / scale) for rows in (reference, *others))
 
@@ -109,16 +104,9 @@ class OutlierTest:
     def fit_from_data(
         x: Float[Tensor, "n ..."], *, embed: Embedding | None = None, rng: torch.Generator
     ) -> "OutlierTest":
-        """Take reference and held-out points from a sample.
+        """Take reference and held-out points from a sample of independent and finite points.
 
-        Args:
-            x: The sample, (n, *event), of independent and finite points.
-            embed: Other features, a function of (n, *event) to (n, *features), such as the
-                embedding of a posterior's network; it may have seen the sample.
-            rng: Chooses the points.
-
-        Raises:
-            ValueError: If there are fewer than 20 points.
+        Other features by `embed`, such as the embedding of a posterior's network, may have seen it.
         """
         if len(x) < MIN_POINTS:
             raise ValueError(
@@ -139,7 +127,7 @@ class OutlierTest:
         """Take a sample's two parts, already chosen at random."""
         embeddings, names = [flatten], [""]
         if embed is not None:
-            embeddings.append(lambda rows: flatten(embed(rows)))
+            embeddings.append(lambda x: flatten(embed(x)))
             names.append(" in the embedding")
         measures = tuple((f, _Distances(f(reference))) for f in embeddings)
         distances = torch.cat([measure(f(held_out)) for f, measure in measures])

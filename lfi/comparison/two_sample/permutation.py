@@ -56,15 +56,7 @@ class TwoSampleTest(Described):
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """Two samples in one, and who belongs to the first.
-
-    Attributes:
-        rows: The points, those of the first sample first, float64, (n + m, d).
-        n: Size of the first sample.
-        m: Size of the second.
-        seed: What the generator started from.
-        rng: Where relabellings come from.
-    """
+    """Two samples of n and m points in one, the first sample first, and relabellings of it."""
 
     rows: Float[Tensor, "k d"]
     n: int
@@ -73,10 +65,7 @@ class Pooled:
     rng: np.random.Generator
 
     def relabellings(self, permutations: int) -> Float[Tensor, "k b"]:
-        """Return 1 for a point of the first sample, else 0, (n + m, 1 + permutations).
-
-        Column 0 is the truth.
-        """
+        """Return 1 for a point of the first sample, else 0; column 0 is the truth."""
         labels = np.zeros((1 + permutations, self.n + self.m))
         labels[:, : self.n] = 1
         labels[1:] = self.rng.permuted(labels[1:], axis=1)
@@ -87,10 +76,7 @@ class Pooled:
     ) -> TwoSampleTest:
         """Return the test whose statistics are `values`, the observed one first.
 
-        Args:
-            values: Of all relabellings.
-            compared: What was compared, in words.
-            tolerance: How far apart rounding may bring statistics that are equal.
+        Statistics that differ by less than the `tolerance` of rounding are equal.
         """
         observed, permuted = float(values[0]), values[1:]
         return TwoSampleTest(
@@ -105,32 +91,12 @@ class Pooled:
 
 
 def permutation_p_value(observed: float, permuted: Float[Tensor, " b"]) -> float:
-    """Return (1 + #) / (1 + B), # the relabelled values at least as large as the observed one.
-
-    Example:
-        >>> permutation_p_value(2.0, torch.tensor([0.5, 1.0, 2.0]))
-        0.5
-    """
+    """Return (1 + #) / (1 + B), # the relabelled values at least as large as the observed one."""
     return (1 + int((permuted >= observed).sum())) / (1 + len(permuted))
 
 
 def pool(p: Samples, q: Samples, *, standardise: bool, seed: int | None) -> Pooled:
-    """Return two samples of any events in one, flattened and centred.
-
-    Args:
-        p: The first sample, (n, *event).
-        q: The second sample, (m, *event).
-        standardise: Whether to divide every coordinate by its deviation in the pooled sample.
-        seed: Of the relabellings; None takes fresh entropy.
-
-    Raises:
-        TypeError: If a sample is not an array of numbers.
-        ValueError: If the samples' events differ, are not finite or are fewer than two.
-
-    Example:
-        >>> pool(np.zeros((3, 2)), np.ones((2, 2)), standardise=True, seed=1).rows.shape
-        torch.Size([5, 2])
-    """
+    """Return two samples of any events in one, flattened, centred and, if asked, standardised."""
     p, q = flat_samples(p, q, min_rows=2)
     rows = torch.cat([p, q])
     rows = rows - rows.mean(dim=0)
@@ -144,13 +110,9 @@ def pool(p: Samples, q: Samples, *, standardise: bool, seed: int | None) -> Pool
 def flat_samples(
     p: Samples, q: Samples, *, min_rows: int
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
-    """Return two samples of the same events as flat rows of float64 on the CPU.
-
-    Raises:
-        TypeError: If a sample is not an array of numbers.
-        ValueError: If the events differ or are empty, a sample is not finite, or has fewer rows.
-    """
+    """Return two samples of the same events as flat rows of float64 on the CPU, as checked."""
     p, q = as_two_samples(p, q, min_rows=min_rows, names=("p", "q"))
     if p[0].numel() == 0:
         raise ValueError(f"p and q must have events with entries, got shape {tuple(p.shape)}")
-    return tuple(x.detach().cpu().double().reshape(len(x), -1) for x in (p, q))
+    p, q = (x.detach().cpu().double().reshape(len(x), -1) for x in (p, q))
+    return p, q
