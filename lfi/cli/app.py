@@ -30,9 +30,9 @@ MIN_DRAWS = 100  # for a report
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 INTERRUPTED = 130
 
-UsageError = typer.BadParameter.__bases__[0]  # typer carries a click of its own
+USAGE_ERRORS: tuple[type[BaseException], ...] = typer.BadParameter.__bases__  # of typer's own click
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="lfi",
     help="Likelihood-free inference: compare two samples, and use the comparison twice.",
     add_completion=False,
@@ -136,24 +136,14 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # other packages' announcements
             code = app(standalone_mode=False) or 0
-    except UsageError as error:
-        code = _refuse(error.format_message())
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except (ValueError, TypeError, OSError) as error:
-        if os.environ.get("LFI_DEBUG"):
+    except (*USAGE_ERRORS, ValueError, TypeError, OSError, RuntimeError) as error:
+        if os.environ.get("LFI_DEBUG") and not isinstance(error, USAGE_ERRORS):
             raise
-        code = _refuse(str(error))
-    except RuntimeError as error:
-        if os.environ.get("LFI_DEBUG"):
-            raise
-        sys.stderr.write(f"lfi: failed: {' '.join(str(error).split())}\n")
-        code = 1
+        code, how = (1, "failed") if isinstance(error, RuntimeError) else (2, "error")
+        message = getattr(error, "format_message", error.__str__)()  # a usage error has more to say
+        sys.stderr.write(f"lfi: {how}: {' '.join(message.split())}\n")
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code itself
         sys.stderr.write("lfi: interrupted; the same call goes on from here\n")
     sys.exit(code)
-
-
-def _refuse(message: str) -> int:
-    sys.stderr.write(f"lfi: error: {' '.join(message.split())}\n")
-    return 2

@@ -7,7 +7,6 @@ answered at once.
 import ast
 import importlib
 import importlib.util
-import pkgutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +19,7 @@ import simulators
 
 
 def available_simulators() -> dict[str, str]:
-    """Return the names of the simulators that come with lfi, each with its first line.
-
-    Example:
-        >>> "influenza" in available_simulators()
-        True
-    """
+    """Return the names of the simulators that come with lfi, each with its first line."""
     return _first_lines({"prior", "simulate"})
 
 
@@ -33,20 +27,12 @@ def available_data() -> dict[str, str]:
     """Return the names of the data sets for generators that come with lfi, with their first lines.
 
     They have samples but no parameters, so that there is nothing to infer.
-
-    Example:
-        >>> "ring" in available_data()
-        True
     """
     return _first_lines({"sample"})
 
 
 def check_simulator(source: str) -> None:
-    """Check that there is a simulator of a name, or the Python file that should hold it.
-
-    Raises:
-        ValueError: If there is none, with the names there are.
-    """
+    """Raise `ValueError` where there is no simulator of a name, nor a file that may hold it."""
     path = source.partition(":")[0]
     names = available_simulators()
     if path.endswith(".py"):
@@ -60,11 +46,7 @@ def check_simulator(source: str) -> None:
 
 
 def load_simulator(source: str) -> "lfi.Simulator":
-    """Return the simulator that a person names.
-
-    Args:
-        source: A name of `lfi list`, a Python file shaped like those in `simulators/`, or an object
-            in one, as in "my_sim.py:epidemic".
+    """Return a simulator by its name in `lfi list`, or from "my_sim.py" or "my_sim.py:epidemic".
 
     Raises:
         ValueError: If there is no such simulator, with the names there are.
@@ -84,13 +66,10 @@ def load_simulator(source: str) -> "lfi.Simulator":
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a Python file of the user's.
-
-    Raises:
-        ValueError: If importing it fails.
-    """
+    """Import a Python file of the user's; where that fails, raise `ValueError`."""
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_of_the_user"
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # as for every file called *.py
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # so that its classes and functions can be found again
     sys.path.insert(0, str(path.parent.resolve()))
@@ -131,14 +110,13 @@ def read_observation(path: Path) -> Float[np.ndarray, "..."]:
 def _first_lines(required: set[str]) -> dict[str, str]:
     """Return the first lines of the modules of `simulators` that define all of these names."""
     found = {}
-    for module in sorted(pkgutil.iter_modules(simulators.__path__)):
-        tree = ast.parse((Path(module.module_finder.path) / f"{module.name}.py").read_text())
+    for path in sorted(Path(simulators.__path__[0]).glob("*.py")):
+        tree = ast.parse(path.read_text())
         defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        for node in tree.body:
-            if isinstance(node, ast.Assign):
-                defined |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
+        defined |= {target.id for target in targets if isinstance(target, ast.Name)}
         if required <= defined:
-            found[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+            found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
     return found
 
 

@@ -29,7 +29,7 @@ from lfi.report.verdicts import (
     surrogate_finding,
     surrogate_verdict,
 )
-from lfi.runtime import child, numpy_rng, replace_file
+from lfi.runtime import Saved, child, numpy_rng, replace_file
 from lfi.simulation import Prior, Simulations, Simulator, simulate
 
 HELD_OUT, IMPORTANCE_SAMPLES = 400, 4_096  # of `lfi.check`
@@ -38,29 +38,17 @@ PARAMETERS, SAMPLES = 8, 1_000  # of `lfi.fidelity`
 
 @dataclass(frozen=True)
 class WorkflowSettings:
-    """What is asked for.
-
-    Attributes:
-        simulator: The simulator.
-        x_obs: The observation; None takes the simulator's own.
-        out: The folder to write to.
-        budget: Simulations in all.
-        rounds: Rounds of truncation.
-        draws: Posterior draws.
-        seed: Of every random number.
-        device: Where networks train.
-        command: The command line, for the report.
-    """
+    """What is asked for, as the options of `lfi run` say it."""
 
     simulator: Simulator
-    x_obs: Float[np.ndarray, "..."] | None
+    x_obs: Float[np.ndarray, "..."] | None  # None takes the simulator's own
     out: Path
     budget: int
     rounds: int
     draws: int
     seed: int
     device: str
-    command: str
+    command: str  # for the report
 
 
 @dataclass
@@ -84,11 +72,6 @@ def run_workflow(
 ) -> None:
     """Carry out a workflow, or what is left of it.
 
-    Args:
-        settings: What to do.
-        echo: Takes each line for the person who waits.
-        progress: Show bars on a terminal.
-
     Raises:
         ValueError: If it cannot be done as asked, or its folder holds another one.
         OSError: If the folder cannot be written.
@@ -97,62 +80,45 @@ def run_workflow(
     try:
         torch.empty(0, device=settings.device)
     except (RuntimeError, AssertionError) as error:  # torch raises either
-        raise ValueError(
-            f"--device: {settings.device} is not available: {error}".partition("\n")[0]
-        ) from error
-    x_obs = settings.simulator.x_obs
-    if settings.x_obs is not None:
-        x_obs = torch.from_numpy(settings.x_obs)
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"--device: {settings.device} is not available: {reason}") from error
+    simulator, out = settings.simulator, settings.out
+    x_obs = simulator.x_obs if settings.x_obs is None else torch.from_numpy(settings.x_obs)
     if x_obs is None:
-        raise ValueError(f"{settings.simulator.name} has no x_obs: give --observation FILE")
+        raise ValueError(f"{simulator.name} has no x_obs: give --observation FILE")
     timer = Timer(echo)
+    seeds = [child(settings.seed, i) for i in range(100, 108)]
     with timer.stage("posterior in truncated rounds"):
         posterior = fit_rounds(
-            settings.simulator,
+            simulator,
             x_obs,
             rounds=settings.rounds,
             budget=settings.budget,
-            store=settings.out / "rounds",
+            store=out / "rounds",
             seed=settings.seed,
             device=settings.device,
             progress=progress,
         )
-        posterior.save(settings.out / "posterior.lfi")
+        assert isinstance(posterior, Saved)  # as those of lfi's own methods are
+        posterior.save(out / "posterior.lfi")
+    prior = posterior.prior
     with timer.stage(f"{settings.draws:,} posterior draws"):
-        draws = posterior.draw(settings.draws, x_obs, seed=child(settings.seed, 100))
+        draws = posterior.draw(settings.draws, x_obs, seed=seeds[0])
+        assert isinstance(draws, Draws)  # of one observation
     with timer.stage("calibration on held-out simulations"):
-        held_out = simulate(
-            settings.simulator,
-            HELD_OUT,
-            prior=posterior.prior,
-            seed=child(settings.seed, 101),
-            progress=progress,
-        )
-        checks = check(
-            posterior,
-            held_out,
-            importance_samples=IMPORTANCE_SAMPLES,
-            seed=child(settings.seed, 102),
-        )
+        held_out = simulate(simulator, HELD_OUT, prior=prior, seed=seeds[1], progress=progress)
+        checks = check(posterior, held_out, importance_samples=IMPORTANCE_SAMPLES, seed=seeds[2])
     with timer.stage("posterior predictive check"):
-        predictive = predictive_check(
-            draws.theta, settings.simulator, x_obs, seed=child(settings.seed, 103)
-        )
+        predictive = predictive_check(draws, simulator, x_obs, seed=seeds[3])
     with timer.stage("surrogate generator"):
-        surrogate = train_surrogate(settings, posterior.prior, progress)
+        surrogate = train_surrogate(settings, prior, progress, seeds[4])
     with timer.stage("surrogate against simulator"):
-        agreement = fidelity(
-            surrogate,
-            settings.simulator,
-            thetas=PARAMETERS,
-            n=SAMPLES,
-            seed=child(settings.seed, 105),
-        )
+        agreement = fidelity(surrogate, simulator, thetas=PARAMETERS, n=SAMPLES, seed=seeds[5])
     with timer.stage("files and report"):
-        prior_theta = posterior.prior.sample(settings.draws, seed=numpy_rng(settings.seed, 106))
+        prior_theta = prior.sample(settings.draws, seed=numpy_rng(settings.seed, 106))
         data = inference_data(draws, prior_theta, x_obs, predictive.x)
         replace_file(
-            settings.out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
+            out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
         )
         verdict = overall_verdict(
             draws_verdict(draws),
@@ -160,21 +126,18 @@ def run_workflow(
             Verdict(checks.ok, checks.verdict),
             surrogate_verdict(agreement),
         )
-        results = summary(draws, checks, predictive, agreement, verdict)
-        replace_file(
-            settings.out / "summary.json",
-            lambda part: part.write_text(json.dumps(results, indent=1)),
-        )
+        results = json.dumps(summary(draws, checks, predictive, agreement, verdict), indent=1)
+        replace_file(out / "summary.json", lambda part: part.write_text(results))
         write_report(
-            settings.out / "report.html",
-            title=settings.simulator.name,
+            out / "report.html",
+            title=simulator.name,
             posterior=posterior,
             draws=draws,
             checks=checks,
             predictive=predictive,
             surrogate=surrogate,
             fidelity=agreement,
-            units=settings.simulator.units,
+            units=simulator.units,
             command=settings.command,
             settings={
                 "simulations": f"{settings.budget:,}",
@@ -183,27 +146,31 @@ def run_workflow(
                 "device": settings.device,
             },
             seconds=timer.seconds,
-            seed=child(settings.seed, 107),
+            seed=seeds[7],
         )
     columns = zip(draws.names, draws.theta.double().T, strict=True)
     estimates = [f"{name:<16} {c.mean():10.4g} +- {c.std():.2g}" for name, c in columns]
     first = [result.describe().partition("\n")[0] for result in (checks, predictive)]
     for line in ("", *estimates, "", *first, surrogate_finding(agreement), "", verdict.text):
         echo(line)
-    echo(f"report: {settings.out / 'report.html'}")
+    echo(f"report: {out / 'report.html'}")
 
 
-def train_surrogate(settings: WorkflowSettings, prior: Prior, progress: bool) -> Surrogate:
+def train_surrogate(
+    settings: WorkflowSettings, prior: Prior, progress: bool, seed: int
+) -> Surrogate:
     """Train the surrogate on the last round's simulations, or load it where that is done."""
     rounds = settings.out / "rounds"  # beside the rounds it was trained on, under the same record
     done = rounds / "surrogate.lfi"
     if done.is_file():
-        surrogate = load(done, prior=prior).to(settings.device)
+        surrogate = load(done, prior=prior)
+        assert isinstance(surrogate, Surrogate)  # under that name
+        surrogate.to(settings.device)
     else:
         simulations = Simulations.open(rounds / f"round_{settings.rounds}.zarr", prior=prior)
         surrogate = fit_surrogate(
             simulations[: plan_budget(settings.budget, settings.rounds)[-1]],
-            seed=child(settings.seed, 104),
+            seed=seed,
             device=settings.device,
             progress=progress,
         )
@@ -223,10 +190,7 @@ def summary(
     columns = zip(draws.names, draws.theta.double().T, strict=True)
     return {
         "verdict": verdict.text,
-        "marginals": {
-            name: {"mean": float(column.mean()), "sd": float(column.std())}
-            for name, column in columns
-        },
+        "marginals": {name: {"mean": float(c.mean()), "sd": float(c.std())} for name, c in columns},
         "draws": {
             "verdict": draws_verdict(draws).text,
             "sampler": draws.sampler,

@@ -248,6 +248,7 @@ def check(
     ):
         rows = slice(done, done + len(chunk.weights))
         done = rows.stop
+        assert chunk.log_density is not None  # since densities are asked for
         scores = chunk.map(lambda theta: scores_among(theta, sample))
         quantities = (
             *chunk.theta.unbind(-1),

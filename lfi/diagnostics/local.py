@@ -162,16 +162,11 @@ class LocalChecks(Described):
         return "\n".join(lines)
 
     def _table(self) -> Rows:
-        header = ("observation", "divergence", "p-value", "truth less posterior")
-        return [
-            header,
-            *(
-                (i, f"{statistic:.3g}", f"{p_value:.3g}", self.difference(i))
-                for i, (statistic, p_value) in enumerate(
-                    zip(self.statistic[:20].tolist(), self.p_value[:20].tolist(), strict=True)
-                )
-            ),
+        rows = [
+            (i, f"{self.statistic[i]:.3g}", f"{self.p_value[i]:.3g}", self.difference(i))
+            for i in range(min(len(self.statistic), 20))
         ]
+        return [("observation", "divergence", "p-value", "truth less posterior"), *rows]
 
 
 def local_check(

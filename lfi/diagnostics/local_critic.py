@@ -22,16 +22,10 @@ MAX_SD = 4.0  # standard deviations at which coordinates are cut
 
 @dataclass(frozen=True, eq=False)
 class PosteriorMoments:
-    """Mean and covariance of m posteriors.
-
-    Attributes:
-        mean: (m, D).
-        root: The lower triangular root of the covariance, (m, D, D).
-        ess: The effective sample size that they are the moments of, (m,).
-    """
+    """Mean and covariance of m posteriors, and the effective sample sizes behind them."""
 
     mean: Float[Tensor, "m d"]
-    root: Float[Tensor, "m d d"]
+    root: Float[Tensor, "m d d"]  # of the covariance, lower triangular
     ess: Float[Tensor, " m"]
 
     @property
@@ -55,6 +49,7 @@ def hide_truth(
     posteriors: WeightedPosteriors, n: int, rng: torch.Generator
 ) -> Float[Tensor, "m s d"]:
     """Return true parameters, each before n draws of the posterior that it may be one of."""
+    assert posteriors.truth is not None  # of held-out simulations
     return torch.cat([posteriors.truth[:, None], posteriors.resample(n, rng)], dim=1)
 
 
@@ -104,19 +99,12 @@ def x_coordinates(
 
 @dataclass(frozen=True, eq=False)
 class LocalKernel:
-    """A kernel of (z, y), as features of norm one in its space.
-
-    Attributes:
-        z: Centres, (J, D).
-        y: Centres, (J, P).
-        basis: From the kernel's values at the centres to features, (J, F).
-        width: Of the Gaussian in y, as a squared distance.
-    """
+    """A kernel of (z, y) with J centres, as features of norm one in its space."""
 
     z: Float[Tensor, "j d"]
     y: Float[Tensor, "j p"]
-    basis: Float[Tensor, "j f"]
-    width: float
+    basis: Float[Tensor, "j f"]  # from the kernel's values at the centres to features
+    width: float  # of the Gaussian in y, as a squared distance
 
     @staticmethod
     def at(
@@ -165,12 +153,7 @@ def fit_critics(
 ) -> Float[Tensor, "f b"]:
     """Return the coefficients of g by least squares, once for each choice of the true ones.
 
-    Args:
-        kernel: Gives the features.
-        z: Each simulation's set, one of which is the true one.
-        y: The coordinates of the simulations' x.
-        chosen: Which of its set is taken for the true one.
-        ridge: Added to the features' variances.
+    `chosen` says which of its set z is taken for the true one; the ridge is added to variances.
     """
     (refits, m), s = chosen.shape, z.shape[1]
     f = kernel.basis.shape[1]

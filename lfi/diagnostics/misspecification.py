@@ -25,15 +25,16 @@ References:
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.two_sample.outlier_test import OutlierTest
+from lfi.diagnostics.scores import two_sided
 from lfi.inference.training_reference import Misspecified
 from lfi.numerics.arrays import Samples, as_observations
-from lfi.numerics.ranks import mid_ranks
 from lfi.runtime import Described, Rows, fresh, torch_rng
 from lfi.simulation import Simulations
 
@@ -129,13 +130,11 @@ class ObservationChecks(Described):
         return lines
 
     def _table(self) -> Rows:
-        return [
-            ("observation", "p-value", "entries outside"),
-            *(
-                (i, f"{p_value:.3g}", ", ".join(map(str, self.outside(i)[:10])) or "none")
-                for i, p_value in enumerate(self.p_value[:20].tolist())
-            ),
+        rows = [
+            (i, f"{p_value:.3g}", ", ".join(map(str, self.outside(i)[:10])) or "none")
+            for i, p_value in enumerate(self.p_value[:20].tolist())
         ]
+        return [("observation", "p-value", "entries outside"), *rows]
 
     def warn(self) -> None:
         """Warn with `Misspecified` where an observation is unlike the simulations."""
@@ -192,19 +191,15 @@ def check_observation(
     seed = fresh(seed)
     _, x = simulations.ok()
     x_obs = as_observations(x_obs, tuple(x.shape[1:]), dtype=x.dtype)[0]
-
-    def embedded(rows: Tensor) -> Tensor:
-        with torch.no_grad():
-            return embed(rows.to(torch.float32))
-
-    rng = torch_rng(seed, 0)
-    novelty = OutlierTest.fit_from_data(x, embed=None if embed is None else embedded, rng=rng)
+    if embed is not None:
+        embed = torch.no_grad()(partial(_in_float32, embed))
+    novelty = OutlierTest.fit_from_data(x, embed=embed, rng=torch_rng(seed, 0))
     return ObservationChecks(
         x_obs=x_obs,
         p_value=novelty.p_values(x_obs),
         ranks=novelty.ranks(x_obs),
         kinds=novelty.kinds,
-        entry_p_values=_two_sided(x, x_obs),
+        entry_p_values=two_sided(*(t.double().flatten(1) for t in (x, x_obs))).view_as(x_obs),
         lower=x.amin(dim=0),
         upper=x.amax(dim=0),
         central=x.sort(dim=0).values[[int(0.05 * len(x)), int(0.95 * len(x))]],
@@ -214,11 +209,8 @@ def check_observation(
     )
 
 
-def _two_sided(x: Float[Tensor, " n *event"], x_obs: Float[Tensor, " m *event"]) -> Tensor:
-    """Return 2 min(F, 1 - F), F the mid-rank of each entry among the simulated ones and itself."""
-    sample, rows = (part.double().reshape(len(part), -1) for part in (x, x_obs))
-    middle = (mid_ranks(sample, rows) + 0.5) / (len(x) + 1)
-    return (2 * torch.minimum(middle, 1 - middle)).reshape(x_obs.shape)
+def _in_float32(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    return function(rows.to(torch.float32))
 
 
 def _name(place: tuple[int, ...]) -> str:

@@ -40,7 +40,7 @@ from jaxtyping import Float
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
-from lfi.diagnostics.scores import normal_scores
+from lfi.diagnostics.scores import normal_scores, two_sided
 from lfi.diagnostics.weighted_posterior import HasSamples, sample_posteriors
 from lfi.inference.types import Draws
 from lfi.numerics.arrays import Samples, as_observation, as_tensor
@@ -68,8 +68,8 @@ class PredictiveQuantity:
     @property
     def summary(self) -> tuple[str, str, str]:
         """The observed mean and the central 90% of the replicates, as text."""
-        ends = self.replicated.quantile(self.replicated.new_tensor([0.05, 0.95])).tolist()
-        return tuple(f"{value:.4g}" for value in (float(self.observed.mean()), *ends))
+        low, high = self.replicated.quantile(self.replicated.new_tensor([0.05, 0.95])).tolist()
+        return f"{self.observed.mean():.4g}", f"{low:.4g}", f"{high:.4g}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,14 +155,11 @@ class PredictiveCheck(Described):
 
     def _table(self) -> Rows:
         result = {name: "fails" if name in self.misfits else "consistent" for name in self.tests}
-        return [
-            ("test", "p-value", "result", "observed", "90% of replicates"),
-            ("overall", f"{self.p_value:.3g}", result["overall"], "", ""),
-            *(
-                (name, f"{q.p_value:.3g}", result[name], q.summary[0], " to ".join(q.summary[1:]))
-                for name, q in self.quantities.items()
-            ),
-        ]
+        rows = [("overall", f"{self.p_value:.3g}", result["overall"], "", "")]
+        for name, q in self.quantities.items():
+            observed, low, high = q.summary
+            rows.append((name, f"{q.p_value:.3g}", result[name], observed, f"{low} to {high}"))
+        return [("test", "p-value", "result", "observed", "90% of replicates"), *rows]
 
 
 def predictive_check(
@@ -210,8 +207,16 @@ def predictive_check(
         >>> predictive_check(theta, simulator, [0.9] * 3, statistics=extent, seed=1).misfits
         ('range',)
     """
-    x_obs = as_observation(x_obs, dtype=None)
-    (check,) = _checks(posterior, simulator, x_obs[None], statistics, discrepancies, n, seed, alpha)
+    (check,) = predictive_checks(
+        posterior,
+        simulator,
+        as_observation(x_obs, dtype=None)[None],
+        statistics=statistics,
+        discrepancies=discrepancies,
+        n=n,
+        seed=seed,
+        alpha=alpha,
+    )
     return check
 
 
@@ -251,19 +256,6 @@ def predictive_checks(
         [True, False]
     """
     x_obs = as_observation(x_obs, dtype=None)
-    return _checks(posterior, simulator, x_obs, statistics, discrepancies, n, seed, alpha)
-
-
-def _checks(
-    posterior: object,
-    simulator: object,
-    x_obs: Tensor,
-    statistics: Mapping[str, Statistic] | None,
-    discrepancies: Mapping[str, PairDiscrepancy] | None,
-    n: int,
-    seed: int | None,
-    alpha: float,
-) -> tuple[PredictiveCheck, ...]:
     simulator, seed = as_simulator(simulator), fresh(seed)
     if n < 2:
         raise ValueError(f"n must be at least 2, got {n}")
@@ -278,7 +270,7 @@ def _checks(
     x = replicate(simulator, torch.cat(sets), seed=child(seed, 1))
     own = statistics or {}, discrepancies or {}, float(alpha), seed
     each = zip(sets, x.split(n), x_obs, strict=True)
-    return tuple(_compared(theta, rows, row, *own) for theta, rows, row in each)
+    return tuple(_compared(draws, rows, row, *own) for draws, rows, row in each)
 
 
 def _chosen(
@@ -329,7 +321,7 @@ def _compared(
         theta=theta,
         x=x,
         x_obs=x_obs.to(x),
-        entry_p_values=_two_sided(rows[1:], rows[0]).reshape(x_obs.shape),
+        entry_p_values=two_sided(rows[1:], rows[:1]).reshape(x_obs.shape),
         distance=distance,
         farthest=farthest,
         p_value=float((larger >= larger[0]).double().mean()),
@@ -349,16 +341,8 @@ def _quantity(name: str, observed: Tensor, replicated: Tensor) -> PredictiveQuan
                 f"shape {tuple(values.shape)}, {int((~values.isfinite()).sum())} not finite"
             )
     observed, replicated = observed.double(), replicated.double()
-    p_value = _two_sided(replicated[:, None], observed[:, None])
-    return PredictiveQuantity(observed, replicated, float(p_value))
-
-
-def _two_sided(rows: Float[Tensor, "n d"], observed: Float[Tensor, "*n d"]) -> Float[Tensor, " d"]:
-    """Return 2 min(F, 1 - F) of each column, F the observed value's mid-rank, itself included."""
-    below = (rows < observed).double().sum(dim=0)
-    equal = 1 + (rows == observed).double().sum(dim=0)
-    middle = (below + equal / 2) / (1 + len(rows))
-    return 2 * torch.minimum(middle, 1 - middle)
+    less = (replicated - observed)[:, None]
+    return PredictiveQuantity(observed, replicated, float(two_sided(less, less.new_zeros(1, 1))))
 
 
 def _distance(rows: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:

@@ -11,16 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.ranks import mid_ranks
 from lfi.numerics.ridge import left_out_predictions
 
 
 def normal_scores(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Return each entry's normal score among its column's; ties share their mean rank.
-
-    Example:
-        >>> normal_scores(torch.tensor([[1.0], [1000.0], [2.0]]))[:, 0]
-        tensor([-0.9674,  0.9674,  0.0000])
-    """
+    """Return each entry's normal score among its column's; ties share their mean rank."""
     ranks = scipy.stats.rankdata(x.double().numpy(), axis=0)
     return torch.from_numpy(scipy.special.ndtri((ranks - 0.5) / len(x)))
 
@@ -31,10 +27,6 @@ def scores_among(
     """Return the entries' normal scores in the distribution that `reference` is a sample of.
 
     Ranks are interpolated between the reference's; beyond its extremes all scores are equal.
-
-    Example:
-        >>> scores_among(torch.tensor([[1.5], [99.0]]), torch.tensor([[1.0], [2.0]]))[:, 0]
-        tensor([0.0000, 0.6745])
     """
     levels = (np.arange(len(reference)) + 0.5) / len(reference)
     ordered = reference.double().sort(dim=0).values.numpy()
@@ -45,16 +37,17 @@ def scores_among(
     return torch.from_numpy(scipy.special.ndtri(np.stack(columns, axis=-1)))
 
 
+def two_sided(sample: Float[Tensor, "n d"], values: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
+    """Return 2 min(F, 1 - F), F a value's mid-rank among the sample's entries and itself."""
+    middle = (mid_ranks(sample, values) + 0.5) / (len(sample) + 1)
+    return 2 * torch.minimum(middle, 1 - middle)
+
+
 def predict_left_out(x: Float[Tensor, "n d"], y: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     """Predict each row of y from its x by a regression on all the other rows.
 
     Ridge regression of y, which should be centred, on the normal scores z of x and on z^2 - 1. The
     penalty is their number: the prior variance of what they explain is then that of the noise.
-
-    Example:
-        >>> x = torch.linspace(-2, 2, 50)[:, None]
-        >>> (predict_left_out(x, x.sin()) - x.sin()).abs().mean() < 0.3
-        tensor(True)
     """
     z = normal_scores(x)
     features = torch.cat([z, z.square() - 1], dim=1)

@@ -13,11 +13,12 @@ case: of those that repeat each other, `ess` counts the different ones.
 
 A posterior known by draws alone has no density. What is asked of one is only to order samples, and
 any order that treats theta* like the others is as exact, so each sample's density is estimated by
-the distance to its nearest neighbours in the set, in standard deviations of the coordinates.
+the distance to the sqrt(k)-th nearest of its set, in standard deviations of the coordinates.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -82,21 +83,12 @@ Checkable = HasRatio | HasSamples
 
 @dataclass(frozen=True, eq=False)
 class WeightedPosteriors:
-    """Weighted samples of m posteriors, the true parameters in front where there are any.
-
-    Attributes:
-        truth: The parameters that made each observation, (m, D); None where none are known.
-        others: Samples that all observations share, (k, D), or of each one, (m, k, D).
-        weights: Of the truth, if known, and the others, (m, [1 +] k); each row adds up to one.
-        log_density: The posterior's log density at the same, each row up to a constant; None where
-            none was asked for.
-        ess: The effective sample size of each, (m,).
-    """
+    """Weighted samples of m posteriors, the true parameters in front where these are known."""
 
     truth: Float[Tensor, "m d"] | None
-    others: Float[Tensor, "*m k d"]
-    weights: Float[Tensor, "m c"]
-    log_density: Float[Tensor, "m c"] | None
+    others: Float[Tensor, "*m k d"]  # samples that all observations share, or of each one
+    weights: Float[Tensor, "m c"]  # of the truth and the others; each row adds up to one
+    log_density: Float[Tensor, "m c"] | None  # each row up to a constant; None if not asked for
     ess: Float[Tensor, " m"]
 
     def map(self, coordinates: Callable[[Tensor], Tensor]) -> Float[Tensor, "m c *e"]:
@@ -131,23 +123,19 @@ def weighted_posteriors(
 ) -> Iterator[WeightedPosteriors]:
     """Represent the posteriors of observations by weighted samples, in chunks of observations.
 
-    Args:
-        posterior: A posterior of any observation.
-        theta: What made the observations; None where that is not known.
-        x: The observations, (m, *event).
-        importance_samples: Draws from the prior, where the posterior has a ratio.
-        draws: Draws of each posterior; None prefers the ratio, and takes 256 where there is none.
-        seed: Of all samples.
-        density: Whether to compute their densities.
+    Without `draws` the ratio is preferred, and 256 draws are taken where there is none.
 
     Raises:
         ValueError: If the ratios are not finite, or draws or densities have wrong shapes.
         TypeError: If the posterior has neither a ratio nor draws.
     """
+    represent: Callable[[Tensor | None, Tensor, int], WeightedPosteriors]
     if draws is None and isinstance(posterior, HasRatio):
         size = min(max(importance_samples // PER_OBSERVATION, 1), MAX_CHUNK)
+        represent = partial(_by_ratio, posterior, importance_samples)
     elif isinstance(posterior, HasSamples):
-        size, draws = MAX_CHUNK, DRAWS if draws is None else draws
+        size = MAX_CHUNK
+        represent = partial(_by_draws, posterior, DRAWS if draws is None else draws, density)
     else:
         raise TypeError(
             "posterior: needs a `prior` and `sample(n, x_obs, seed=)`, or `log_ratio` and "
@@ -155,22 +143,13 @@ def weighted_posteriors(
         )
     for chunk, rows in enumerate(torch.arange(len(x)).split(size)):
         truth = None if theta is None else theta[rows].double()
-        if draws is None:
-            weighted = posterior.weighted(x[rows], importance_samples, seed=child(seed, chunk))
-            yield _by_ratio(posterior, truth, x[rows], weighted)
-        else:
-            drawn = sample_posteriors(posterior, draws, x[rows], seed=child(seed, chunk))
-            yield _by_draws(posterior, truth, x[rows], drawn.double(), density)
+        yield represent(truth, x[rows], child(seed, chunk))
 
 
 def sample_posteriors(
     posterior: HasSamples, n: int, x: Float[Tensor, "m ..."], *, seed: int
 ) -> Float[Tensor, "m n d"]:
-    """Return n draws for each observation, at once where the posterior takes a batch of them.
-
-    Raises:
-        ValueError: If it returns another shape than (n, D) for one observation.
-    """
+    """Return n draws for each observation, at once where the posterior takes a batch of them."""
     shape = (n, posterior.prior.dim)
     if len(x) > 1:
         try:
@@ -189,8 +168,9 @@ def sample_posteriors(
 
 
 def _by_ratio(
-    posterior: HasRatio, truth: Tensor | None, x: Tensor, weighted: WeightedDraws
+    posterior: HasRatio, n: int, truth: Tensor | None, x: Tensor, seed: int
 ) -> WeightedPosteriors:
+    weighted = posterior.weighted(x, n, seed=seed)
     log_weights, log_prior = weighted.log_weights.double(), posterior.prior.log_prob(weighted.theta)
     log_prior = log_prior.double().expand_as(log_weights)
     if truth is not None:
@@ -208,12 +188,9 @@ def _by_ratio(
 
 
 def _by_draws(
-    posterior: HasSamples,
-    truth: Tensor | None,
-    x: Tensor,
-    drawn: Float[Tensor, "m n d"],
-    density: bool,
+    posterior: HasSamples, n: int, density: bool, truth: Tensor | None, x: Tensor, seed: int
 ) -> WeightedPosteriors:
+    drawn = sample_posteriors(posterior, n, x, seed=seed).double()
     theta = drawn if truth is None else torch.cat([truth[:, None], drawn], dim=1)
     log_density = None
     has_density = getattr(posterior, "normalised", False) is not None
@@ -227,19 +204,13 @@ def _by_draws(
                 f"are no numbers, expected ({theta.shape[1]},) log densities"
             )
     elif density:
-        log_density = -_neighbour_distance(theta)
+        scale = theta.std(dim=1, keepdim=True)
+        z = theta / torch.where(scale > 0, scale, 1.0)
+        nearest = 1 + max(1, min(int(theta.shape[1] ** 0.5), theta.shape[1] - 1))  # itself is first
+        log_density = -neighbour_distance(z, z, nearest)
     weights = theta.new_full(theta.shape[:2], 1 / theta.shape[1])
-    return WeightedPosteriors(
-        truth, drawn, weights, log_density, 1 / _shares(theta).square().sum(1)
-    )
-
-
-def _neighbour_distance(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
-    """Return each sample's distance to the sqrt(k)-th nearest other of its set."""
-    scale = theta.std(dim=1, keepdim=True)
-    z = theta / torch.where(scale > 0, scale, 1.0)
-    nearest = 1 + max(1, min(int(theta.shape[1] ** 0.5), theta.shape[1] - 1))  # itself is first
-    return neighbour_distance(z, z, nearest)
+    ess = 1 / _shares(theta).square().sum(dim=1)
+    return WeightedPosteriors(truth, drawn, weights, log_density, ess)
 
 
 def _shares(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
@@ -253,16 +224,11 @@ def _shares(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:
 
 
 def valid_rows(posterior: Checkable, held_out: Simulations) -> tuple[Tensor, Tensor]:
-    """Return the valid (theta, x), once they are from the posterior's prior and of its shapes.
-
-    Raises:
-        ValueError: If names or shapes differ, nothing is valid, or the priors do not agree.
-    """
+    """Return the valid (theta, x), once they are from the posterior's prior and of its shapes."""
     prior = posterior.prior
-    if held_out.names != prior.names:
-        raise ValueError(
-            f"held_out has the parameters {held_out.names}, the posterior {prior.names}"
-        )
+    names = held_out.names
+    if names != prior.names:
+        raise ValueError(f"held_out has the parameters {names}, the posterior {prior.names}")
     theta, x = held_out.ok()
     if len(theta) == 0:
         raise ValueError(f"held_out has no valid simulation among {len(held_out)}")
@@ -294,11 +260,6 @@ def scope_of(prior: Prior) -> str:
 
 
 def bounds_of(prior: Prior) -> str:
-    """Return a prior's bounds in words.
-
-    Example:
-        >>> bounds_of(lfi.simulation.as_prior({"rate": torch.distributions.Uniform(0.0, 2.0)}))
-        'rate in [0, 2]'
-    """
+    """Return a prior's bounds in words."""
     bounds = zip(prior.names, prior.lower.tolist(), prior.upper.tolist(), strict=True)
     return ", ".join(f"{name} in [{low:.3g}, {high:.3g}]" for name, low, high in bounds)

@@ -16,7 +16,7 @@ from torch import Tensor
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
 from lfi.generation import Surrogate
 from lfi.generation.surrogates.fidelity import Fidelity
-from lfi.inference import Draws, Posterior
+from lfi.inference import Draws, Posterior, TargetPosterior
 from lfi.report.provenance import provenance_section
 from lfi.report.sections import (
     Section,
@@ -40,7 +40,7 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     title: str = "Likelihood-free inference",
-    posterior: Posterior | None = None,
+    posterior: Posterior | TargetPosterior | None = None,
     x_obs: Float[Tensor, "..."] | None = None,
     draws: Draws | None = None,
     checks: Checks | None = None,
@@ -99,7 +99,10 @@ def write_report(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the report's folder {str(path.parent)!r} does not exist: make it")
     if draws is None and posterior is not None and x_obs is not None:
-        draws = posterior.draw(DRAWS, x_obs, seed=child(seed, 0))
+        drawn = posterior.draw(DRAWS, x_obs, seed=child(seed, 0))
+        if not isinstance(drawn, Draws):
+            raise ValueError(f"x_obs: a report is of one observation, got {len(drawn)}")
+        draws = drawn
     if prior is None and posterior is not None:
         prior = posterior.prior
 
@@ -116,9 +119,13 @@ def write_report(
         sections.append(local_section(local))
     if fidelity is not None:
         sections.append(surrogate_section(fidelity))
-    histories = _histories(posterior, surrogate)
-    if histories:
-        sections.append(training_section(list(histories.values()), list(histories)))
+    fits: list[History] = [*getattr(posterior, "history", ())]  # of rounds, and a pool's members
+    titles = ["posterior" + f", fit {i + 1}" * (len(fits) > 1) for i in range(len(fits))]
+    if surrogate is not None and surrogate.history is not None:
+        fits.append(surrogate.history)
+        titles.append("surrogate")
+    if fits:
+        sections.append(training_section(fits, titles))
     if not sections:
         raise ValueError(
             "there is nothing to report: give at least one of posterior, draws, checks, local, "
@@ -133,12 +140,12 @@ def write_report(
             written=datetime.now().astimezone(),
         )
     )
-    page = render(title, sections)
+    page = _render(title, sections)
     replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
     return path
 
 
-def render(title: str, sections: Sequence[Section]) -> str:
+def _render(title: str, sections: Sequence[Section]) -> str:
     """Return the page as HTML; text of any origin is escaped."""
     environment = Environment(
         loader=PackageLoader("lfi.report", "."),
@@ -150,14 +157,3 @@ def render(title: str, sections: Sequence[Section]) -> str:
     page = environment.get_template("report.html.j2")
     verdict = overall_verdict(*(section.verdict for section in sections))
     return page.render(title=title, sections=sections, verdict=verdict)
-
-
-def _histories(posterior: Posterior | None, surrogate: Surrogate | None) -> dict[str, History]:
-    """Return every training's history under its title."""
-    histories = {}
-    fits = getattr(posterior, "history", ())  # posteriors that were never trained have none
-    for i, history in enumerate(fits, start=1):  # of rounds, and of a pool's members
-        histories[f"posterior, fit {i}" if len(fits) > 1 else "posterior"] = history
-    if surrogate is not None and surrogate.history is not None:
-        histories["surrogate"] = surrogate.history
-    return histories

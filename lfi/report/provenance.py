@@ -13,12 +13,7 @@ PACKAGES = ("torch", "numpy", "scipy", "arviz")  # what the numbers depend on
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of lfi, Python and the PACKAGES that the numbers depend on.
-
-    Example:
-        >>> list(versions())
-        ['lfi', 'Python', 'torch', 'numpy', 'scipy', 'arviz', 'platform']
-    """
+    """Return the versions of lfi, Python and the PACKAGES that the numbers depend on."""
     return {
         "lfi": lfi.__version__,
         "Python": platform.python_version(),
@@ -35,15 +30,7 @@ def provenance_section(
     seed: int,
     written: datetime,
 ) -> Section:
-    """Return what is needed to make the report again.
-
-    Args:
-        command: The command line that made it, where there was one.
-        settings: What was chosen, such as the seed and the budget, as text.
-        seconds: How long each stage took.
-        seed: The report's own seed, of the prior's curves.
-        written: When the report was written.
-    """
+    """Return what is needed to make the report again; `seed` is that of the prior's curves."""
     chosen = {**settings, "seed of this page's own draws": str(seed)}
     tables = [ReportTable(("setting", "value"), tuple(chosen.items()), "Settings.", numeric=False)]
     if seconds:

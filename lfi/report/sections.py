@@ -52,23 +52,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A part of the page, with a finding of one sentence that the summary repeats."""
 
-    Attributes:
-        anchor: Its name in links.
-        title: Its heading.
-        finding: What was found, one sentence for the summary; empty for none.
-        verdict: Whether that is good; None where there is no rule.
-        blocks: Figures and tables in their order.
-        code: A command, set as it is.
-    """
-
-    anchor: str
+    anchor: str  # its name in links
     title: str
     finding: str = ""
-    verdict: Verdict | None = None
+    verdict: Verdict | None = None  # None where there is no rule
     blocks: tuple[Image | ReportTable, ...] = ()
-    code: str = ""
+    code: str = ""  # a command, set as it is
 
 
 def embed(figure: Figure, alt: str, caption: str) -> Image:
@@ -82,20 +73,14 @@ def embed(figure: Figure, alt: str, caption: str) -> Image:
 
 
 def posterior_section(
-    draws: Draws,
-    *,
-    prior: Prior | None,
-    units: Mapping[str, str],
-    seed: int,
+    draws: Draws, *, prior: Prior | None, units: Mapping[str, str], seed: int
 ) -> Section:
     """Return the marginals, the pair plot and how the draws were made."""
     prior_theta = None
     if prior is not None:
         prior_theta = prior.sample(PRIOR_DRAWS, seed=numpy_rng(seed, 0))
     figure = pair_plot(draws.theta, draws.names, prior=prior, units=units, seed=child(seed, 1))
-    caption = (
-        "Each parameter's marginal density on the diagonal, with mean and standard deviation above"
-    )
+    caption = "Each parameter's marginal density on the diagonal, with mean and sd above"
     if len(draws.names) > 1:
         caption += "; below it, the smallest regions that hold 50, 80 and 95% of the draws"
     if prior is not None:
@@ -138,11 +123,24 @@ def sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
+def _checked(
+    anchor: str,
+    title: str,
+    result: Checks | LocalChecks | ObservationChecks | PredictiveCheck,
+    basis: str,
+    *blocks: Image | ReportTable,
+) -> Section:
+    """Return the section of a result that has a verdict of its own."""
+    finding = f"{result.verdict}{basis}"
+    verdict = Verdict(result.ok, result.verdict)
+    return Section(anchor, title, finding=sentence(finding), verdict=verdict, blocks=blocks)
+
+
 def calibration_section(checks: Checks) -> Section:
     """Return ranks, coverage and their tests, and which parameters they are about."""
     test = min(checks.p_values, key=checks.p_values.__getitem__)
-    result = (
-        f"{len(checks.p_values)} tests on {checks.n:,} held-out simulations "
+    basis = (
+        f", {checks.scope}: {len(checks.p_values)} tests on {checks.n:,} held-out simulations "
         f"(the smallest p-value is {checks.p_values[test]:.2g}, of {test})"
     )
     ranks = embed(
@@ -162,12 +160,8 @@ def calibration_section(checks: Checks) -> Section:
         "posteriors lie in the band). Below the diagonal the regions are too small: the "
         "posterior is overconfident.",
     )
-    return Section(
-        "calibration",
-        "Calibration",
-        finding=sentence(f"{checks.verdict}, {checks.scope}: {result}"),
-        verdict=Verdict(checks.ok, checks.verdict),
-        blocks=(checks_table(checks), ranks, coverage),
+    return _checked(
+        "calibration", "Calibration", checks, basis, checks_table(checks), ranks, coverage
     )
 
 
@@ -179,20 +173,14 @@ def local_section(checks: LocalChecks) -> Section:
         "that are taken for true ones at random, stays below the grey bar's end with probability "
         f"{1 - checks.alpha:.0%}: there, the divergence is noise."
     )
-    return Section(
-        "local",
-        "The posterior at the observation",
-        finding=sentence(
-            f"{checks.verdict}, by {checks.n:,} held-out simulations {checks.scope} (the smallest "
-            f"p-value is {float(checks.p_value.min()):.2g}; of a right posterior, "
-            f"{checks.alpha * len(checks.statistic):.2g} of {len(checks.statistic)} fail)"
-        ),
-        verdict=Verdict(checks.ok, checks.verdict),
-        blocks=(
-            embed(local_plot(checks), "Divergence at each observation and of refits", caption),
-            local_table(checks),
-        ),
+    basis = (
+        f", by {checks.n:,} held-out simulations {checks.scope} (the smallest "
+        f"p-value is {float(checks.p_value.min()):.2g}; of a right posterior, "
+        f"{checks.alpha * len(checks.statistic):.2g} of {len(checks.statistic)} fail)"
     )
+    title = "The posterior at the observation"
+    image = embed(local_plot(checks), "Divergence at each observation and of refits", caption)
+    return _checked("local", title, checks, basis, image, local_table(checks))
 
 
 def observation_section(checks: ObservationChecks) -> Section:
@@ -203,16 +191,10 @@ def observation_section(checks: ObservationChecks) -> Section:
         "entry's distance from the middle of the simulations' central 90%, in half-widths of "
         "that. A posterior of data far outside is an extrapolation."
     )
-    return Section(
-        "observation",
-        "Data and simulations",
-        finding=sentence(f"{checks.verdict} (smallest p = {float(checks.p_value.min()):.2g})"),
-        verdict=Verdict(checks.ok, checks.verdict),
-        blocks=(
-            embed(observation_plot(checks, shown), "The data among simulations", caption),
-            observation_table(checks),
-        ),
-    )
+    basis = f" (smallest p = {float(checks.p_value.min()):.2g})"
+    image = embed(observation_plot(checks, shown), "The data among simulations", caption)
+    table = observation_table(checks)
+    return _checked("observation", "Data and simulations", checks, basis, image, table)
 
 
 def predictive_section(predictive: PredictiveCheck) -> Section:
@@ -222,16 +204,10 @@ def predictive_section(predictive: PredictiveCheck) -> Section:
         "Data simulated at posterior draws, and the data observed. If the model is right, about "
         "nine points in ten lie in the pale band, and half of them in the dark one."
     )
-    return Section(
-        "prediction",
-        "Posterior prediction",
-        finding=sentence(f"{predictive.verdict} (p = {predictive.p_value:.2g})"),
-        verdict=Verdict(predictive.ok, predictive.verdict),
-        blocks=(
-            embed(predictive_plot(predictive), alt, caption),
-            predictive_table(predictive),
-        ),
-    )
+    basis = f" (p = {predictive.p_value:.2g})"
+    image = embed(predictive_plot(predictive), alt, caption)
+    table = predictive_table(predictive)
+    return _checked("prediction", "Posterior prediction", predictive, basis, image, table)
 
 
 def surrogate_section(fidelity: Fidelity) -> Section:
@@ -261,17 +237,11 @@ def training_section(histories: Sequence[History], titles: Sequence[str]) -> Sec
         "What each training recorded, step by step. The dotted line marks the step whose weights "
         "were kept. A held-out curve that rises again while the other falls means overfitting."
     )
-    rows = tuple(
-        (
-            title,
-            f"{history.steps:,}",
-            "–" if history.best_step is None else f"{history.best_step:,}",
-            f"{history.seconds:.1f}",
-            str(history.seed),
-            Verdict(None, history.stopped),
-        )
-        for title, history in zip(titles, histories, strict=True)
-    )
+    rows = []
+    for title, history in zip(titles, histories, strict=True):
+        kept = "–" if history.best_step is None else f"{history.best_step:,}"
+        row = (title, f"{history.steps:,}", kept, f"{history.seconds:.1f}", str(history.seed))
+        rows.append((*row, Verdict(None, history.stopped)))
     header = ("training", "steps", "kept step", "seconds", "seed", "ended")
     table = ReportTable(header, rows, "How each training ended.")
     image = embed(training_plot(histories, titles), "Training curves", caption)

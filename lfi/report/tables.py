@@ -13,18 +13,13 @@ from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.report.plots.densities import highest_density_interval
 from lfi.report.plots.style import number
-from lfi.report.verdicts import (
-    NEUTRAL,
-    Verdict,
-    c2st_verdict,
-    ess_verdict,
-    khat_verdict,
-    r_hat_verdict,
-    unique_verdict,
-)
+from lfi.report.verdicts import NEUTRAL, Verdict, c2st_verdict, checked_draws
 
 INTERVAL = 0.94  # mass
 MAX_ROWS = 20  # observations listed
+
+
+Row = tuple[str | Verdict, ...]
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class ReportTable:
     """
 
     header: tuple[str, ...]
-    rows: tuple[tuple[str | Verdict, ...], ...]
+    rows: Sequence[Row]
     caption: str
     numeric: bool = True
 
@@ -51,17 +46,7 @@ def marginal_table(
 ) -> ReportTable:
     """Return mean, standard deviation and 94% highest-density interval of each parameter.
 
-    Args:
-        theta: Draws of the posterior.
-        names: The parameters' names, in the order of the columns.
-        prior_theta: Draws of the prior, for its mean and standard deviation.
-        units: The parameters' units by name.
-        r_hat: R-hat of each parameter, where the draws come from chains.
-
-    Example:
-        >>> table = marginal_table(torch.tensor([[1.0], [2.0], [3.0]]), ["rate"])
-        >>> table.header[:3], table.rows[0][:3]
-        (('parameter', 'mean', 'sd'), ('rate', '2.00', '0.82'))
+    Columns for the prior's mean and sd, R-hat and units are there where these are given.
     """
     draws = theta.double().numpy()
     intervals = highest_density_interval(draws, INTERVAL)
@@ -86,23 +71,16 @@ def marginal_table(
         f"Marginals of {len(draws):,} posterior draws. The interval is the {INTERVAL:.0%} "
         "highest-density interval: the shortest that holds this share of the draws."
     )
-    return ReportTable(tuple(header), tuple(rows), caption)
+    return ReportTable(tuple(header), rows, caption)
 
 
 def sampler_table(draws: Draws) -> ReportTable:
     """Return how the draws were made, and whether there are enough good ones."""
-    n = len(draws.theta)
-    rows: list[tuple[str | Verdict, ...]] = [
+    rows: list[Row] = [
         ("method", draws.sampler, NEUTRAL),
-        ("draws", f"{n:,}", NEUTRAL),
-        ("effective sample size", f"{draws.ess:,.0f}", ess_verdict(draws.ess)),
-        ("unique draws", f"{draws.unique:,}", unique_verdict(draws.unique, n)),
+        ("draws", f"{len(draws.theta):,}", NEUTRAL),
+        *checked_draws(draws),
     ]
-    if draws.khat is not None:
-        rows.append(("Pareto k-hat", f"{draws.khat:.2f}", khat_verdict(draws)))
-    if draws.r_hat is not None:
-        worst = float(draws.r_hat.max())
-        rows.append(("largest R-hat", f"{worst:.3f}", r_hat_verdict(worst)))
     if draws.acceptance is not None:
         rows.append(("acceptance", f"{draws.acceptance:.1%}", NEUTRAL))
     rows += [
@@ -110,18 +88,17 @@ def sampler_table(draws: Draws) -> ReportTable:
         ("seconds", f"{draws.seconds:.1f}", NEUTRAL),
         ("seed", str(draws.seed), NEUTRAL),
     ]
-    return ReportTable(("sampling", "value", "verdict"), tuple(rows), "How the draws were made.")
+    return ReportTable(("sampling", "value", "verdict"), rows, "How the draws were made.")
 
 
 def checks_table(checks: Checks) -> ReportTable:
     """Return each calibration test's p-value, and whether it fails alpha shared by the tests."""
     share = checks.alpha / len(checks.p_values)
-    rows: list[tuple[str | Verdict, ...]] = []
+    rows: list[Row] = []
     for test, p_value in checks.p_values.items():
-        failed = test in checks.failed
         name = f"rank of {test}" if test in checks.names else test
-        meaning = Verdict(not failed, "fails" if failed else CONSISTENT)
-        rows.append((name, f"{p_value:.3g}", meaning))
+        verdict = _passes(test not in checks.failed, CONSISTENT)
+        rows.append((name, f"{p_value:.3g}", verdict))
     enough = "enough" if checks.enough else f"{TOO_FEW}, raise importance_samples or draws"
     ess = f"{checks.ess:,.0f}"
     rows.append(("effective sample size, median", ess, Verdict(checks.enough, enough)))
@@ -131,28 +108,25 @@ def checks_table(checks: Checks) -> ReportTable:
         f"right posterior fails any of them with probability {checks.alpha:g} at most. They detect "
         f"departures of {checks.resolution:.2f} of a distribution function."
     )
-    return ReportTable(("test", "p-value", "verdict"), tuple(rows), caption)
+    return ReportTable(("test", "p-value", "verdict"), rows, caption)
 
 
-def _passes(good: bool) -> Verdict:
-    return Verdict(good, "consistent" if good else "fails")
+def _passes(good: bool, consistent: str = "consistent") -> Verdict:
+    return Verdict(good, consistent if good else "fails")
 
 
 def predictive_table(predictive: PredictiveCheck) -> ReportTable:
     """Return the overall p-value and the smallest of the single entries' p-values."""
     entries = predictive.entry_p_values.double().numpy().reshape(-1)
-    ends = [float(np.min(entries)), float(np.median(entries))]
     fine = "overall" not in predictive.misfits
-    overall = "consistent with posterior predictions" if fine else "fails"
-    chance = 1 - (1 - min(max(ends[0], 0.0), 1.0)) ** entries.size
+    overall = _passes(fine, "consistent with posterior predictions")
+    smallest = float(entries.min())
+    chance = 1 - (1 - min(smallest, 1.0)) ** entries.size
+    small = Verdict(None, f"of independent entries, one as small has probability {chance:.2g}")
     rows = (
-        ("overall", f"{predictive.p_value:.3g}", Verdict(fine, overall)),
-        (
-            f"smallest of {entries.size} entries",
-            f"{ends[0]:.3g}",
-            Verdict(None, f"of independent entries, one as small has probability {chance:.2g}"),
-        ),
-        ("median of the entries", f"{ends[1]:.3g}", NEUTRAL),
+        ("overall", f"{predictive.p_value:.3g}", overall),
+        (f"smallest of {entries.size} entries", f"{smallest:.3g}", small),
+        ("median of the entries", f"{np.median(entries):.3g}", NEUTRAL),
         *(
             (name, f"{p_value:.3g}", _passes(name not in predictive.misfits))
             for name, p_value in predictive.tests.items()
@@ -167,7 +141,7 @@ def predictive_table(predictive: PredictiveCheck) -> ReportTable:
 
 def local_table(checks: LocalChecks) -> ReportTable:
     """Return p-values at the first observations, and how true parameters differ from draws."""
-    rows: list[tuple[str | Verdict, ...]] = []
+    rows: list[Row] = []
     for i in range(min(len(checks.statistic), MAX_ROWS)):
         failed = i in checks.failed
         meaning = Verdict(not failed, checks.difference(i) if failed else CONSISTENT)
@@ -176,14 +150,13 @@ def local_table(checks: LocalChecks) -> ReportTable:
         f"Local two-sample tests, each at level {checks.alpha:g}. Where one fails: how the true "
         "parameters lie in the posterior, in its standard deviations (shrunk estimates)."
     )
-    return ReportTable(
-        ("observation", "divergence", "p-value", "truth less posterior"), tuple(rows), caption
-    )
+    header = ("observation", "divergence", "p-value", "truth less posterior")
+    return ReportTable(header, rows, caption)
 
 
 def observation_table(checks: ObservationChecks) -> ReportTable:
     """Return overall p-values, and the entries that lie outside all simulations."""
-    rows: list[tuple[str | Verdict, ...]] = []
+    rows: list[Row] = []
     for i in range(min(len(checks.p_value), MAX_ROWS)):
         outside = checks.outside(i)
         where = ", ".join(map(str, outside[:10])) + ", ..." * (len(outside) > 10)
@@ -194,15 +167,14 @@ def observation_table(checks: ObservationChecks) -> ReportTable:
         f"Rank of the observation's distance from {checks.n:,} simulations among those of others "
         f"held out: one that the simulator made fails with probability {checks.alpha:g} at most."
     )
-    return ReportTable(
-        ("observation", "p-value", "entries outside", "verdict"), tuple(rows), caption
-    )
+    header = ("observation", "p-value", "entries outside", "verdict")
+    return ReportTable(header, rows, caption)
 
 
 def fidelity_table(fidelity: Fidelity) -> ReportTable:
     """Return the two-sample accuracy at each held-out parameter vector, and its mean."""
     empty = [""] * (fidelity.theta.shape[1] - 1)
-    rows: list[tuple[str | Verdict, ...]] = []
+    rows: list[Row] = []
     for theta, statistic in zip(fidelity.theta.tolist(), fidelity.statistic.tolist(), strict=True):
         rows.append((*map("{:.3g}".format, theta), f"{statistic:.3f}", c2st_verdict(statistic)))
     rows.append(("mean", *empty, f"{fidelity.mean:.3f}", c2st_verdict(fidelity.mean)))
@@ -210,4 +182,4 @@ def fidelity_table(fidelity: Fidelity) -> ReportTable:
         "Accuracy of a classifier that tells the surrogate's x from the simulator's at the same "
         "held-out parameters (C2ST): 0.5 means that it cannot, 1 that it always can."
     )
-    return ReportTable((*fidelity.names, "C2ST", "verdict"), tuple(rows), caption)
+    return ReportTable((*fidelity.names, "C2ST", "verdict"), rows, caption)

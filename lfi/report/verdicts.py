@@ -34,12 +34,7 @@ NEUTRAL = Verdict(None, "")
 
 
 def overall_verdict(*verdicts: Verdict | None) -> Verdict:
-    """Return the verdict over several results: the problems, or what was found good.
-
-    Example:
-        >>> overall_verdict(Verdict(True, "draws reliable"), Verdict(False, "prior too wide"))
-        Verdict(good=False, text='Needs attention: prior too wide.')
-    """
+    """Return the verdict over several results: the problems, or what was found good."""
     given = [verdict for verdict in verdicts if verdict is not None]
     problems = [verdict.text for verdict in given if verdict.good is False]
     if problems:
@@ -52,21 +47,23 @@ def overall_verdict(*verdicts: Verdict | None) -> Verdict:
 
 def draws_verdict(draws: Draws) -> Verdict:
     """Return whether posterior draws are reliable, with every problem named."""
-    worst = None if draws.r_hat is None else float(draws.r_hat.max())
+    problems = [f"{n} {value}: {v.text}" for n, value, v in checked_draws(draws) if v.good is False]
+    return Verdict(not problems, "; ".join(problems) or "posterior draws reliable")
+
+
+def checked_draws(draws: Draws) -> list[tuple[str, str, Verdict]]:
+    """Return the name, the value and the verdict of each diagnostic that the draws have."""
     checked = [
         ("effective sample size", f"{draws.ess:,.0f}", ess_verdict(draws.ess)),
         ("unique draws", f"{draws.unique:,}", unique_verdict(draws.unique, len(draws.theta))),
     ]
     if draws.khat is not None:
-        checked.append(("Pareto k-hat", f"{draws.khat:.2f}", khat_verdict(draws)))
-    if worst is not None:
+        verdict = khat_verdict(draws.khat, chains=draws.r_hat is not None)
+        checked.append(("Pareto k-hat", f"{draws.khat:.2f}", verdict))
+    if draws.r_hat is not None:
+        worst = float(draws.r_hat.max())
         checked.append(("largest R-hat", f"{worst:.3f}", r_hat_verdict(worst)))
-    problems = [
-        f"{name} {value}: {verdict.text}"
-        for name, value, verdict in checked
-        if verdict.good is False
-    ]
-    return Verdict(not problems, "; ".join(problems) or "posterior draws reliable")
+    return checked
 
 
 def ess_verdict(ess: float) -> Verdict:
@@ -87,13 +84,13 @@ def unique_verdict(unique: int, n: int) -> Verdict:
     return Verdict(False, f"{repeated}: take fewer draws")
 
 
-def khat_verdict(draws: Draws) -> Verdict:
+def khat_verdict(khat: float, *, chains: bool) -> Verdict:
     """Return whether the importance weights are reliable, or were replaced by chains."""
-    if draws.khat < MAX_KHAT:
+    if khat < MAX_KHAT:
         return Verdict(True, f"good: below {MAX_KHAT}, the importance weights are reliable")
-    if draws.r_hat is not None:
+    if chains:
         return Verdict(None, f"above {MAX_KHAT}, so chains replaced the importance weights")
-    if draws.khat < HOPELESS_KHAT:
+    if khat < HOPELESS_KHAT:
         return Verdict(False, f"above {MAX_KHAT}: a few draws dominate, more rounds would help")
     return Verdict(False, "above 1: the importance weights are unreliable")
 

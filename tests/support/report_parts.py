@@ -125,7 +125,7 @@ def fidelity(thetas=8, event=(14,), n=200, statistic=0.53):
         names=names,
         theta=torch.randn(thetas, 3),
         statistic=torch.full((thetas,), statistic),
-        p_values=torch.rand(thetas),
+        p_value=torch.rand(thetas),
         x_simulator=x,
         x_surrogate=1.1 * x[:, torch.randperm(n)].nan_to_num(),
         seed=9,

@@ -1,19 +1,9 @@
 """Figures of calibration: ranks and coverage over held-out simulations.
 
-If theta* is drawn from the prior and x from the simulator, then the rank of theta* among posterior
-draws given x is uniform on (0, 1) for a right posterior, in every parameter, and so is the
-credibility of theta*, the posterior mass of all points that are denser. So n of either have an
-empirical distribution function F_n that lies in the band
-
-    |F_n(u) - u| <= k(alpha, n) for all u at once, with probability 1 - alpha,
-
-where k is Kolmogorov's quantile for n draws. The curve leaves the band exactly where the
-Kolmogorov-Smirnov test of uniformity has a p-value below alpha: figure and table agree.
-
-References:
-    Talts et al., Validating Bayesian Inference Algorithms with Simulation-Based Calibration, 2018.
-        arXiv:1804.06788
-    Lemos et al., Sampling-Based Accuracy Testing of Posterior Estimators, 2023. arXiv:2302.03026
+The ranks of n true parameters, uniform for a right posterior (`lfi.diagnostics.calibration`), have
+an empirical distribution function F_n with |F_n(u) - u| <= k(alpha, n) for all u at once with
+probability 1 - alpha, k being Kolmogorov's quantile. The curve leaves that band exactly where the
+Kolmogorov-Smirnov test has a p-value below alpha: figure and table agree.
 """
 
 import math
@@ -32,12 +22,7 @@ BAND_ALPHA = 0.01  # the bands hold 99% of the curves of right posteriors
 
 
 def uniform_band(n: int, alpha: float = BAND_ALPHA) -> float:
-    """Return k(alpha, n), the half-width of the simultaneous band of n uniform numbers.
-
-    Example:
-        >>> round(uniform_band(1000) * 1000**0.5, 1)  # Kolmogorov's asymptotic 1.63
-        1.6
-    """
+    """Return k(alpha, n), the half-width of the simultaneous band of n uniform numbers."""
     return float(scipy.stats.kstwo.ppf(1 - alpha, n))
 
 
@@ -129,6 +114,5 @@ def _coverage(axes: Axes, levels: ndarray, coverage: ndarray, n: int) -> None:
         levels, coverage, color=POSTERIOR, marker="o", markersize=3 if len(levels) < 40 else 0
     )
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    ticks = [0, 0.25, 0.5, 0.75, 1]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    for set_ticks in (axes.set_xticks, axes.set_yticks):
+        set_ticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])

@@ -19,16 +19,7 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 def highest_density_interval(
     theta: Float[ndarray, "n D"], mass: float = 0.94
 ) -> Float[ndarray, "D 2"]:
-    """Return the shortest interval that holds a share `mass` of each column's draws.
-
-    Raises:
-        ValueError: If mass is not between 0 and 1.
-
-    Example:
-        >>> draws = np.arange(100.0)[:, None] ** 2  # densest at 0
-        >>> highest_density_interval(draws, mass=0.5)
-        array([[   0., 2401.]])
-    """
+    """Return the shortest interval that holds a share `mass` of each column's draws."""
     if not 0 < mass < 1:
         raise ValueError(f"mass must lie between 0 and 1, got {mass}")
     ordered = np.sort(theta, axis=0)
@@ -59,16 +50,7 @@ def density(
 ) -> Float[ndarray, " m"]:
     """Return the density of the draws at the points of an increasing grid.
 
-    Args:
-        values: The draws; those outside the grid count in the normalisation.
-        grid: Where the density is wanted.
-        lower: The support's lower bound, below which the density is zero.
-        upper: The support's upper bound.
-
-    Example:
-        >>> values = (np.arange(10_000) + 0.5) / 10_000  # uniform on (0, 1)
-        >>> density(values, np.array([-0.5, 0.0, 0.5]), lower=0.0, upper=1.0).round(2)
-        array([0., 1., 1.])
+    Draws outside the grid count in the normalisation; outside the support the density is zero.
     """
     quarter, three = np.quantile(values, [0.25, 0.75])
     scale = min(values.std(), (three - quarter) / 1.349) or values.std()
@@ -108,13 +90,7 @@ def joint_density(
 def region_levels(
     cells: Float[ndarray, "m m"], masses: tuple[float, ...] = (0.95, 0.8, 0.5)
 ) -> list[float]:
-    """Return, for each mass, the level above which the cells hold that share of the whole.
-
-    Example:
-        >>> cells = np.array([[0.1, 0.2], [0.3, 0.4]])
-        >>> region_levels(cells, (0.9, 0.4))
-        [0.2, 0.4]
-    """
+    """Return, for each mass, the level above which the cells hold that share of the whole."""
     ordered = np.sort(cells, axis=None)[::-1]
     held = np.cumsum(ordered) / ordered.sum()
     first = np.searchsorted(held, np.array(masses) - 1e-9)

@@ -67,7 +67,11 @@ HEIGHT, LINE = 3.5, 0.17  # inches: of the figure, at least, and of a label
 LONGEST = 24  # letters of a name
 
 COLOURS = (POSTERIOR, DATA, "#2a9d74", "#8e5ea2", "#b8860b", "#c2185b", INK, PRIOR)
+ARROW = {"arrowstyle": "-", "color": INK, "linewidth": 0.4, "relpos": (1, 0.5)}
+ARROW |= {"shrinkA": 1, "shrinkB": 0}
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))  # lines that coincide show through one another
+
+Curve = tuple[Tensor, str, str]  # values, name, colour
 
 
 def losses_plot(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
@@ -99,31 +103,25 @@ def losses_plot(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
         height = max(HEIGHT, 0.8 + 1.4 * LINE * len(losses))
         figure = new_figure(PAGE, height)
         left, right = figure.subplots(1, 2, sharex=True)
-        ends: tuple[list, list] = ([], [])
+        curves: dict[Axes, list[Curve]] = {left: [], right: []}
         looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)
         for (name, loss), (colour, dash) in zip(losses.items(), looks, strict=False):
             values, gradient = _of_sample(name, loss, h)
-            left.plot(r, values, color=colour, linestyle=dash, label=plain(name))
-            right.plot(r, gradient, color=colour, linestyle=dash, label=plain(name))
             power = (gradient[1] / gradient[0]).log() / (h[1] - h[0])
             shown = plain(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…")
-            ends[0].append((values, shown, colour))
-            ends[1].append((gradient, f"{shown} {_power(float(power))}", colour))
+            both = ((values, shown), (gradient, f"{shown} {_power(float(power))}"))
+            for axes, (curve, label) in zip(curves, both, strict=True):
+                axes.plot(r, curve, color=colour, linestyle=dash, label=plain(name))
+                curves[axes].append((curve, label, colour))
         left.set_ylim(BELOW, 2 - math.log(SMALLEST))
         left.set_title("objective of a sample")
-        left.text(
-            0.04,
-            0.03,
-            "r \N{MUCH LESS-THAN} 1: the critic knows\nthat the sample is generated",
-            transform=left.transAxes,
-            color=PRIOR,
-            fontsize=8,
-        )
+        text = "r \N{MUCH LESS-THAN} 1: the critic knows\nthat the sample is generated"
+        left.text(0.04, 0.03, text, transform=left.transAxes, color=PRIOR, fontsize=8)
         right.set_yscale("log")
         right.set_title("size of its gradient in log r")
-        for axes, curves in zip((left, right), ends, strict=True):
+        for axes in curves:
             _dress(axes)
-            _label(axes, r, curves, LINE / (height - 0.8))
+            _label(axes, r, curves[axes], LINE / (height - 0.8))
     return figure
 
 
@@ -143,12 +141,7 @@ def _of_sample(
 
 
 def _power(exponent: float) -> str:
-    r"""Return a power of r as mathematics.
-
-    Example:
-        >>> _power(1.0001), _power(-0.002), _power(0.5)
-        ('$\\propto r$', '$\\propto 1$', '$\\propto r^{0.5}$')
-    """
+    """Return a power of r as mathematics."""
     rounded = round(exponent, 1) + 0.0
     power = {0.0: "1", 1.0: "r"}.get(rounded, f"r^{{{rounded:g}}}")
     return rf"$\propto {power}$"
@@ -167,33 +160,23 @@ def _dress(axes: Axes) -> None:
     axes.grid(axis="y", color=RULE, linewidth=0.5)
 
 
-def _label(axes: Axes, r: ndarray, curves: list[tuple[Tensor, str, str]], spacing: float) -> None:
-    """Write each curve's name beside its left end, or where it leaves the panel.
+def _label(axes: Axes, r: ndarray, curves: list[Curve], spacing: float) -> None:
+    """Write the names of curves at their left ends, or where they leave the panel.
 
-    Args:
-        axes: The panel.
-        r: Where the curves are drawn.
-        curves: Their values, names and COLOURS.
-        spacing: Of labels, in heights of the panel.
+    The spacing of labels is in heights of the panel.
     """
     _, high = axes.get_ylim()
     to_panel = axes.transScale + axes.transLimits
-    inside = [
-        (to_panel.transform((r[0], y[0].item()))[1], name, colour)
-        for y, name, colour in curves
-        if y[0] <= high
-    ]
-    leaving = [
-        (r[int((y <= high).nonzero()[0])], name, colour)
-        for y, name, colour in curves
-        if y[0] > high
-    ]
+    inside, leaving = [], []
+    for y, name, colour in curves:
+        if y[0] <= high:
+            inside.append((to_panel.transform((r[0], y[0].item()))[1], name, colour))
+        else:
+            leaving.append((r[int((y <= high).nonzero()[0])], name, colour))
     for line, (_, name, colour) in enumerate(sorted(leaving)):
         right_of_all = to_panel.transform((1.25 * max(leaving)[0], high))[0]
-        at = 1 - spacing * line
-        axes.text(
-            right_of_all, at, name, color=colour, fontsize=8, va="top", transform=axes.transAxes
-        )
+        place = (right_of_all, 1 - spacing * line)
+        axes.text(*place, name, color=colour, fontsize=8, va="top", transform=axes.transAxes)
     inside.sort()
     placed = _apart([y for y, _, _ in inside], spacing)
     for (y, name, colour), at in zip(inside, placed, strict=True):
@@ -207,24 +190,12 @@ def _label(axes: Axes, r: ndarray, curves: list[tuple[Tensor, str, str]], spacin
             fontsize=8,
             ha="right",
             va="center",
-            arrowprops={
-                "arrowstyle": "-",
-                "color": INK,
-                "linewidth": 0.4,
-                "shrinkA": 1,
-                "shrinkB": 0,
-                "relpos": (1, 0.5),
-            },
+            arrowprops=ARROW,
         )
 
 
 def _apart(wanted: list[float], gap: float) -> list[float]:
-    """Return the heights nearest to those wanted, in order, at least a gap apart.
-
-    Example:
-        >>> _apart([0.0, 0.0, 1.0], 0.25)
-        [-0.125, 0.125, 1.0]
-    """
+    """Return the heights nearest to those wanted, in order, at least a gap apart."""
     blocks: list[list[float]] = []  # of lowest height, number of labels
     for height in wanted:
         blocks.append([height, 1])

@@ -1,15 +1,20 @@
-"""Figures of observations: local tests of the posterior, and x among simulations.
-
-A local test compares its statistic with those of refits to draws taken for true ones at random: a
-right posterior's lies among them. An observation is compared with the simulations from the prior,
-entry by entry: a posterior at one far outside all of them is an extrapolation.
-"""
+"""Figures of observations: local tests of the posterior, and x among simulations."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from lfi.diagnostics import LocalChecks, ObservationChecks
-from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, styled
+from lfi.report.plots.style import (
+    DATA,
+    PAGE,
+    POSTERIOR,
+    PRIOR,
+    RULE,
+    legend_above,
+    new_figure,
+    styled,
+    whole_ticks,
+)
 
 MAX_OBSERVATIONS = 40
 MAX_ENTRIES = 200
@@ -51,9 +56,8 @@ def local_plot(checks: LocalChecks) -> Figure:
             axes.plot(index[failed], statistic[failed], color=DATA, label="found, fails", **look)
         axes.set(xlabel="observation", ylabel="divergence from the truth", xlim=(-0.7, shown - 0.3))
         axes.set_ylim(bottom=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        whole_ticks(axes.xaxis)
+        legend_above(figure)
     return figure
 
 
@@ -95,7 +99,6 @@ def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
         if max(np.abs([bottom, top, x]).max(axis=1)) > LINEAR:
             axes.set_yscale("symlog", linthresh=LINEAR)
         axes.set(xlabel="index of x", ylabel="half-widths of the 90%", xlim=(-0.7, len(x) - 0.3))
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        whole_ticks(axes.xaxis)
+        legend_above(figure)
     return figure

@@ -40,6 +40,7 @@ from lfi.simulation import Prior
 PRIOR_DRAWS = 50_000  # for the prior's curves: their error is below a line's width
 MAX_PARAMETERS = 10  # of more, the first are shown: smaller panels cannot be read
 MIN_FOR_REGIONS = 200  # fewer distinct draws than this are shown as points
+DASHED = (0, (4, 2))  # lines of a reference
 
 
 def pair_plot(
@@ -89,7 +90,8 @@ def pair_plot(
         before = prior.sample(PRIOR_DRAWS, seed=rng).double().numpy()
     other = None if reference is None else reference.double().numpy()
     true = None if truth is None else truth.double().numpy()
-    windows = [_range(draws, other, true, i, bounds[i]) for i in range(dim)]
+    samples = [draws] if other is None else [draws, other]
+    windows = [_range(samples, true, i, bounds[i]) for i in range(dim)]
     exponents = [power_of_ten(*ends) for ends in windows]
 
     with styled():
@@ -137,17 +139,11 @@ def pair_plot(
 
 
 def _range(
-    draws: ndarray,
-    other: ndarray | None,
-    true: ndarray | None,
-    i: int,
-    bounds: tuple[float, float],
+    samples: Sequence[ndarray], true: ndarray | None, i: int, bounds: tuple[float, float]
 ) -> tuple[float, float]:
     """Return what parameter i's axis shows: the draws, the reference and the truth."""
-    low, high = window(draws[:, i], *bounds)
-    if other is not None:
-        second = window(other[:, i], *bounds)
-        low, high = min(low, second[0]), max(high, second[1])
+    lows, highs = zip(*(window(sample[:, i], *bounds) for sample in samples), strict=True)
+    low, high = min(lows), max(highs)
     if true is not None:
         pad = 0.05 * (high - low)
         low, high = min(low, true[i] - pad), max(high, true[i] + pad)
@@ -179,15 +175,13 @@ def _marginal(
     """Draw parameter i's density over the axes' range, the prior's and the reference's."""
     low, high = axes.get_xlim()
     grid = np.linspace(low, high, 301)
-    curve = density(draws[:, i], grid, lower=bounds[0], upper=bounds[1])
-    axes.fill_between(grid, curve, color=FILLS[0], linewidth=0)
-    axes.plot(grid, curve, color=POSTERIOR)
-    if before is not None:
-        curve = density(before[:, i], grid, lower=bounds[0], upper=bounds[1])
-        axes.plot(grid, curve, color=PRIOR, linewidth=1.4)
-    if other is not None:
-        second = density(other[:, i], grid, lower=bounds[0], upper=bounds[1])
-        axes.plot(grid, second, color=INK, linestyle=(0, (4, 2)), linewidth=1.1)
+    curves = ((draws, POSTERIOR, "-", 1.5), (before, PRIOR, "-", 1.4), (other, INK, DASHED, 1.1))
+    for sample, colour, style, width in curves:
+        if sample is not None:
+            curve = density(sample[:, i], grid, lower=bounds[0], upper=bounds[1])
+            axes.plot(grid, curve, color=colour, linestyle=style, linewidth=width)
+            if sample is draws:
+                axes.fill_between(grid, curve, color=FILLS[0], linewidth=0)
     axes.set_ylim(bottom=0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
@@ -223,7 +217,7 @@ def _legend(figure: Figure, dim: int, prior: bool, reference: bool, truth: bool)
     if prior:
         entries.append((Line2D([], [], color=PRIOR), "prior"))
     if reference:
-        entries.append((Line2D([], [], color=INK, linestyle=(0, (4, 2))), "reference"))
+        entries.append((Line2D([], [], color=INK, linestyle=DASHED), "reference"))
     if truth:
         entries.append((Line2D([], [], color=DATA), "truth"))
     if dim > 1:

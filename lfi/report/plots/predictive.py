@@ -6,6 +6,8 @@ a few numbers by bars, since a line between them would have no meaning.
 """
 
 import math
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,9 +25,11 @@ from lfi.report.plots.style import (
     POSTERIOR,
     PRIOR,
     RULE,
+    legend_above,
     new_figure,
     plain,
     styled,
+    whole_ticks,
 )
 
 MIN_FOR_BANDS = 9  # entries of x from which a band over the index makes sense
@@ -67,16 +71,16 @@ def predictive_plot(predictive: PredictiveCheck) -> Figure:
                 axes.plot(index, middle, color=POSTERIOR, label="median")
             long = len(index) > LONG_SERIES
             inside = (low <= x_obs) & (x_obs <= high) | long
-            look = {"linestyle": "none", "marker": "o", "color": DATA}
-            look |= {"markersize": 1.5 if long else 5.0, "zorder": 3}
-            hollow = None if long else "white"
-            axes.plot(index[inside], x_obs[inside], markerfacecolor=hollow, **look, label="data")
+            points = partial(axes.plot, linestyle="none", marker="o", color=DATA, zorder=3)
+            size, face = (1.5, None) if long else (5.0, "white")
+            points(
+                index[inside], x_obs[inside], markersize=size, markerfacecolor=face, label="data"
+            )
             if not inside.all():
-                axes.plot(index[~inside], x_obs[~inside], **look, label="data outside 90%")
+                points(index[~inside], x_obs[~inside], markersize=size, label="data outside 90%")
             axes.set(xlabel=_index_label(predictive.x, index), ylabel="x")
             _frame(axes, index)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        legend_above(figure)
     return figure
 
 
@@ -115,8 +119,7 @@ def surrogate_plot(fidelity: Fidelity) -> Figure:
             axes.tick_params(labelsize=7, length=2.5, labelbottom=bottom)
             if i % columns == 0:
                 axes.set_ylabel("x" if len(index) > 1 else "density")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        legend_above(figure)
         label = "x" if len(index) == 1 else _index_label(fidelity.x_simulator[0], index)
         above = ", ".join(fidelity.names[:MAX_NAMES])
         figure.supxlabel(plain(f"{label}   (above each panel: {above})"), fontsize=9)
@@ -127,10 +130,7 @@ def _compare(axes: Axes, index: ndarray, real: ndarray, imitated: ndarray) -> No
     """Draw two samples of x, both (n, entries), over each other."""
     if len(index) == 1:
         _histogram(axes, real[:, 0], RULE, "simulator")
-        bins = min(60, max(10, len(imitated) // 25))
-        axes.hist(
-            imitated[:, 0], bins, density=True, histtype="step", color=POSTERIOR, label="surrogate"
-        )
+        _histogram(axes, imitated[:, 0], POSTERIOR, "surrogate", "step")
         axes.set_yticks([])
         return
     (low, high), (below, above) = (np.quantile(x, [0.05, 0.95], axis=0) for x in (real, imitated))
@@ -181,7 +181,7 @@ def _frame(axes: Axes, index: ndarray) -> None:
     """Give the index axis whole numbers and a little room at both ends."""
     room = 0.5 if len(index) < MIN_FOR_BANDS else 0.015 * (index[-1] - index[0])
     axes.set_xlim(index[0] - room, index[-1] + room)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    whole_ticks(axes.xaxis)
     axes.grid(axis="y", color=RULE, linewidth=0.5)
 
 
@@ -195,7 +195,13 @@ def _between(
         axes.fill_between(index, low, high, color=colour, linewidth=0, label=label)
 
 
-def _histogram(axes: Axes, values: ndarray, colour: str, label: str) -> None:
-    """Draw the density of one number's draws as filled steps."""
+def _histogram(
+    axes: Axes,
+    values: ndarray,
+    colour: str,
+    label: str,
+    kind: Literal["step", "stepfilled"] = "stepfilled",
+) -> None:
+    """Draw the density of one number's draws as steps."""
     bins = min(60, max(10, len(values) // 25))
-    axes.hist(values, bins, density=True, histtype="stepfilled", color=colour, label=label)
+    axes.hist(values, bins, density=True, histtype=kind, color=colour, label=label)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-import matplotlib
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lfi.report.plots.style import DATA, PAGE, POSTERIOR, new_figure, styled
+from lfi.report.plots.style import DATA, PAGE, POSTERIOR, legend_above, new_figure, styled
 
 MAX_POINTS = 5_000  # of a sample: more would be a blot
 MAX_COLUMNS = 4  # panels side by side
@@ -35,24 +35,20 @@ def samples_plot(data: Float[Tensor, "n 2"], samples: Mapping[str, Float[Tensor,
     """
     if not samples:
         raise ValueError("samples must hold at least one, got none")
-    for name, points in {"data": data, **samples}.items():
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
-    real = _some(data)
+    real = _some("data", data)
+    drawn = {name: _some(name, points) for name, points in samples.items()}
     (left, low), (right, high) = _window(real)
     columns = min(MAX_COLUMNS, len(samples))
     rows = -(-len(samples) // columns)
     with styled():
         figure = new_figure(PAGE, 0.4 + rows * PAGE / columns)
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
-        for axes, (name, points) in zip(panels, samples.items(), strict=False):
-            axes.plot(*real.T, ".", color=DATA, markersize=2, label="data")
-            axes.plot(*_some(points).T, ".", color=POSTERIOR, markersize=2, label="generated")
+        for axes, (name, points) in zip(panels, drawn.items(), strict=False):
+            _scatter(axes, real, points)
             axes.set(title=name, xlim=(left, right), ylim=(low, high))
         for axes in figure.axes[len(samples) :]:  # panels of the last row that stay empty
             axes.remove()
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, markerscale=4)
+        legend_above(figure, markerscale=4)
     return figure
 
 
@@ -77,10 +73,8 @@ def critic_plot(
         >>> len(figure.axes)  # the landscape, and the bar of its colours
         2
     """
-    for name, points in (("data", data), ("samples", data if samples is None else samples)):
-        if points.ndim != 2 or points.shape[1] != 2:
-            raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
-    real = _some(data)
+    real = _some("data", data)
+    generated = None if samples is None else _some("samples", samples)
     (left, low), (right, high) = _window(real)
     x, y = (np.linspace(a, b, CELLS) for a, b in ((left, right), (low, high)))
     places = torch.from_numpy(np.stack(np.meshgrid(x, y), axis=-1)).reshape(-1, 2).float()
@@ -92,22 +86,16 @@ def critic_plot(
             f"one number for each point, ({len(places)},)"
         )
     height = value.double().numpy(force=True).reshape(CELLS, CELLS)
-    largest = max(float(np.abs(height).max()), 1e-12)
+    top = max(float(np.abs(height).max()), 1e-12)
     with styled():
         figure = new_figure(0.7 * PAGE, 0.58 * PAGE)
         axes = figure.subplots()
-        colours = matplotlib.colormaps["RdBu"]
-        shown = axes.pcolormesh(
-            x, y, height, cmap=colours, vmin=-largest, vmax=largest, rasterized=True
-        )
+        shown = axes.pcolormesh(x, y, height, cmap="RdBu", vmin=-top, vmax=top, rasterized=True)
         axes.contour(x, y, height, levels=8, colors="white", linewidths=0.5)
         figure.colorbar(shown, ax=axes, label="critic")
-        axes.plot(*real.T, ".", color=DATA, markersize=2, label="data")
-        if samples is not None:
-            axes.plot(*_some(samples).T, ".", color=POSTERIOR, markersize=2, label="generated")
+        _scatter(axes, real, generated)
         axes.set(xlim=(left, right), ylim=(low, high))
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2, markerscale=4)
+        legend_above(figure, markerscale=4)
     return figure
 
 
@@ -153,10 +141,18 @@ def image_grid(
     return figure
 
 
-def _some(points: Float[Tensor, "n 2"]) -> np.ndarray:
-    """Return at most `MAX_POINTS` evenly spaced rows."""
+def _some(name: str, points: Tensor) -> np.ndarray:
+    """Return at most `MAX_POINTS` evenly spaced rows, once they are points of the plane."""
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
     step = -(-len(points) // MAX_POINTS)
     return points[::step].double().numpy(force=True)
+
+
+def _scatter(axes: Axes, real: np.ndarray, generated: np.ndarray | None) -> None:
+    axes.plot(*real.T, ".", color=DATA, markersize=2, label="data")
+    if generated is not None:
+        axes.plot(*generated.T, ".", color=POSTERIOR, markersize=2, label="generated")
 
 
 def _window(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

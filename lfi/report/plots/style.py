@@ -8,11 +8,15 @@ page, so that text of 9 points in a figure stands as high as the page's own smal
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import matplotlib
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 POSTERIOR = "#1f5f99"  # blue: what was inferred or learned
 PRIOR = "#7c8794"  # grey: the prior, or what is expected of a right posterior
@@ -23,7 +27,7 @@ FILLS = ("#d6e4f0", "#94bbdb", "#3c7fb8")  # the posterior's regions, the widest
 
 PAGE = 7.6  # inches: the width of a figure that fills the page's column
 
-SETTINGS = {
+SETTINGS: "dict[RcKeyType, object]" = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # it comes with matplotlib: the same on every machine
     "font.size": 9.0,
@@ -64,33 +68,25 @@ def new_figure(width: float, height: float, *, arranged: bool = True) -> Figure:
     )
 
 
-def plain(text: str) -> str:
-    r"""Return the text so that matplotlib draws it as it is and reads no formula in it.
+def legend_above(figure: Figure, markerscale: float | None = None) -> None:
+    """Write the first panel's legend in a row above all panels."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    place = "outside upper center"
+    figure.legend(handles, labels, loc=place, ncols=len(labels), markerscale=markerscale)
 
-    Example:
-        >>> print(plain("price ($ per $)"))
-        price (\$ per \$)
-    """
+
+def plain(text: str) -> str:
+    """Return the text so that matplotlib draws it as it is and reads no formula in it."""
     return text.replace("$", r"\$")
 
 
 def with_unit(name: str, unit: str | None) -> str:
-    """Return a quantity's name, with its unit in brackets where it has one.
-
-    Example:
-        >>> with_unit("beta", "1/day"), with_unit("phi", "1"), with_unit("phi", None)
-        ('beta (1/day)', 'phi', 'phi')
-    """
+    """Return a quantity's name, with its unit in brackets where it has one."""
     return f"{name} ({unit})" if unit not in (None, "", "1") else name
 
 
 def number(value: float, scale: float | None = None) -> str:
-    """Return a number to two digits of its scale (a standard deviation), else to three digits.
-
-    Example:
-        >>> number(1.73312, 0.0512), number(1234.5, 300.0), number(0.00001234)
-        ('1.733', '1234', '1.23e-05')
-    """
+    """Return a number to two digits of its scale (a standard deviation), else to three digits."""
     if scale is None or not 1e-4 < abs(scale) < 1e6:
         return f"{value:.3g}"
     digits = max(0, 1 - math.floor(math.log10(abs(scale))))
@@ -98,15 +94,15 @@ def number(value: float, scale: float | None = None) -> str:
 
 
 def power_of_ten(low: float, high: float) -> int:
-    """Return the exponent in whose power of ten numbers of a range are best written.
-
-    Example:
-        >>> power_of_ten(0.0, 2.0), power_of_ten(-3e-6, 1e-6), power_of_ten(0.0, 4e7)
-        (0, -6, 7)
-    """
+    """Return the exponent in whose power of ten numbers of a range are best written."""
     largest = max(abs(low), abs(high))
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
     return 0 if -3 <= exponent <= 4 else exponent
+
+
+def whole_ticks(axis: Axis) -> None:
+    """Give an axis ticks at whole numbers alone."""
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
 
 
 def scaled_ticks(axis: Axis, exponent: int, ticks: int) -> str:

@@ -54,7 +54,7 @@ def training_plot(histories: Sequence[History], titles: Sequence[str] | None = N
     ]
     with styled():
         figure = new_figure(PAGE, sum(1.0 + 1.35 * height for height in tallest))
-        figure.get_layout_engine().set(h_pad=0.08)
+        figure.set_layout_engine("constrained", h_pad=0.08)
         outer = figure.add_gridspec(rows, columns, height_ratios=[0.6 + h for h in tallest])
         for i, (history, title) in enumerate(zip(histories, titles, strict=True)):
             cell = outer[i // columns, i % columns].subgridspec(max(len(groups[i]), 1), 1)
