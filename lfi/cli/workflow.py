@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,22 +51,6 @@ class WorkflowSettings:
     command: str  # for the report
 
 
-@dataclass
-class Timer:
-    """The seconds of each stage, echoed as it ends."""
-
-    echo: Callable[[str], None]
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage."""
-        begin = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - begin
-        self.echo(f"{name:<42} {self.seconds[name]:6.1f} s")
-
-
 def run_workflow(
     settings: WorkflowSettings, *, echo: Callable[[str], None], progress: bool
 ) -> None:
@@ -86,9 +70,17 @@ def run_workflow(
     x_obs = simulator.x_obs if settings.x_obs is None else torch.from_numpy(settings.x_obs)
     if x_obs is None:
         raise ValueError(f"{simulator.name} has no x_obs: give --observation FILE")
-    timer = Timer(echo)
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        seconds[name] = time.monotonic() - begin
+        echo(f"{name:<42} {seconds[name]:6.1f} s")
+
     seeds = [child(settings.seed, i) for i in range(100, 108)]
-    with timer.stage("posterior in truncated rounds"):
+    with stage("posterior in truncated rounds"):
         posterior = fit_rounds(
             simulator,
             x_obs,
@@ -102,19 +94,19 @@ def run_workflow(
         assert isinstance(posterior, Saved)  # as those of lfi's own methods are
         posterior.save(out / "posterior.lfi")
     prior = posterior.prior
-    with timer.stage(f"{settings.draws:,} posterior draws"):
+    with stage(f"{settings.draws:,} posterior draws"):
         draws = posterior.draw(settings.draws, x_obs, seed=seeds[0])
         assert isinstance(draws, Draws)  # of one observation
-    with timer.stage("calibration on held-out simulations"):
+    with stage("calibration on held-out simulations"):
         held_out = simulate(simulator, HELD_OUT, prior=prior, seed=seeds[1], progress=progress)
         checks = check(posterior, held_out, importance_samples=IMPORTANCE_SAMPLES, seed=seeds[2])
-    with timer.stage("posterior predictive check"):
+    with stage("posterior predictive check"):
         predictive = predictive_check(draws, simulator, x_obs, seed=seeds[3])
-    with timer.stage("surrogate generator"):
+    with stage("surrogate generator"):
         surrogate = train_surrogate(settings, prior, progress, seeds[4])
-    with timer.stage("surrogate against simulator"):
+    with stage("surrogate against simulator"):
         agreement = fidelity(surrogate, simulator, thetas=PARAMETERS, n=SAMPLES, seed=seeds[5])
-    with timer.stage("files and report"):
+    with stage("files and report"):
         prior_theta = prior.sample(settings.draws, seed=numpy_rng(settings.seed, 106))
         data = inference_data(draws, prior_theta, x_obs, predictive.x)
         replace_file(
@@ -145,7 +137,7 @@ def run_workflow(
                 "seed": str(settings.seed),
                 "device": settings.device,
             },
-            seconds=timer.seconds,
+            seconds=seconds,
             seed=seeds[7],
         )
     columns = zip(draws.names, draws.theta.double().T, strict=True)

@@ -25,7 +25,6 @@ References:
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -191,9 +190,10 @@ def check_observation(
     seed = fresh(seed)
     _, x = simulations.ok()
     x_obs = as_observations(x_obs, tuple(x.shape[1:]), dtype=x.dtype)[0]
+    embedded = None
     if embed is not None:
-        embed = torch.no_grad()(partial(_in_float32, embed))
-    novelty = OutlierTest.fit_from_data(x, embed=embed, rng=torch_rng(seed, 0))
+        embedded = torch.no_grad()(lambda rows: embed(rows.to(torch.float32)))
+    novelty = OutlierTest.fit_from_data(x, embed=embedded, rng=torch_rng(seed, 0))
     return ObservationChecks(
         x_obs=x_obs,
         p_value=novelty.p_values(x_obs),
@@ -207,10 +207,6 @@ def check_observation(
         alpha=float(alpha),
         seed=seed,
     )
-
-
-def _in_float32(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    return function(rows.to(torch.float32))
 
 
 def _name(place: tuple[int, ...]) -> str:

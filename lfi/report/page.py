@@ -5,7 +5,7 @@ Everything lies inside the file: figures as PNG, styles, no script, nothing fetc
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -140,20 +140,15 @@ def write_report(
             written=datetime.now().astimezone(),
         )
     )
-    page = _render(title, sections)
-    replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
-    return path
-
-
-def _render(title: str, sections: Sequence[Section]) -> str:
-    """Return the page as HTML; text of any origin is escaped."""
     environment = Environment(
         loader=PackageLoader("lfi.report", "."),
-        autoescape=True,
+        autoescape=True,  # text of any origin
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html.j2")
+    template = environment.get_template("report.html.j2")
     verdict = overall_verdict(*(section.verdict for section in sections))
-    return page.render(title=title, sections=sections, verdict=verdict)
+    page = template.render(title=title, sections=sections, verdict=verdict)
+    replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
+    return path

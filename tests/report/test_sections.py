@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from support import report_parts as parts
 
-from lfi.report.plots.style import new_figure
 from lfi.report.sections import (
     calibration_section,
     embed,
@@ -25,7 +25,7 @@ def posterior(draws, prior=None):
 
 
 def test_figures_are_png_of_their_size():
-    image = embed(new_figure(2.0, 1.0), "alt", "caption")
+    image = embed(Figure(figsize=(2.0, 1.0)), "alt", "caption")
     data = base64.b64decode(image.source.removeprefix("data:image/png;base64,"))
     assert data.startswith(b"\x89PNG")
     assert (image.width, image.height) == (192, 96)  # CSS pixels: 96 to the inch

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from lfi.diagnostics import Checks
-from lfi.report.plots.style import PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain, styled
+from lfi.report.plots.style import PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain
 
 BAND_ALPHA = 0.01  # the bands hold 99% of the curves of right posteriors
 
@@ -48,8 +48,7 @@ def rank_plot(checks: Checks) -> Figure:
     columns = min(dim, 3)
     rows = math.ceil(dim / columns)
     alone, strict = uniform_band(n), uniform_band(n, checks.alpha / max(len(checks.p_values), 1))
-    with styled():
-        figure = new_figure(PAGE if columns > 1 else 4.6, 0.4 + 2.1 * rows)
+    with new_figure(PAGE if columns > 1 else 4.6, 0.4 + 2.1 * rows) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, name, column in zip(panels.flat, checks.names, ranks.T, strict=False):
             axes.axhspan(-strict, strict, color=RULE, alpha=0.45, linewidth=0)
@@ -88,8 +87,7 @@ def coverage_plot(checks: Checks) -> Figure:
         ("balls around prior draws", "TARP", checks.tarp_coverage),
         ("balls around predictions", "TARP given x", checks.tarp_given_x_coverage),
     )
-    with styled():
-        figure = new_figure(PAGE, 3.0)
+    with new_figure(PAGE, 3.0) as figure:
         panels = figure.subplots(1, len(curves), sharex=True, sharey=True)
         for axes, (title, test, coverage) in zip(panels, curves, strict=True):
             _coverage(axes, levels, coverage.double().numpy(), checks.n)

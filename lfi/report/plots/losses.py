@@ -47,7 +47,6 @@ from lfi.report.plots.style import (
     RULE,
     new_figure,
     plain,
-    styled,
 )
 
 DEFAULT: Mapping[str, GeneratorLoss] = {
@@ -99,9 +98,8 @@ def losses_plot(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
         raise ValueError("losses: there is none to draw")
     h = torch.linspace(math.log(SMALLEST), math.log(LARGEST), POINTS, dtype=torch.float64)
     r = h.exp().numpy()
-    with styled():
-        height = max(HEIGHT, 0.8 + 1.4 * LINE * len(losses))
-        figure = new_figure(PAGE, height)
+    height = max(HEIGHT, 0.8 + 1.4 * LINE * len(losses))
+    with new_figure(PAGE, height) as figure:
         left, right = figure.subplots(1, 2, sharex=True)
         curves: dict[Axes, list[Curve]] = {left: [], right: []}
         looks = zip(cycle(COLOURS), cycle(DASHES), strict=False)

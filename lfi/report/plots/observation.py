@@ -12,7 +12,6 @@ from lfi.report.plots.style import (
     RULE,
     legend_above,
     new_figure,
-    styled,
     whole_ticks,
 )
 
@@ -44,8 +43,7 @@ def local_plot(checks: LocalChecks) -> Figure:
     limit, middle = np.quantile(null, [1 - checks.alpha, 0.5], axis=0)
     failed = np.isin(np.arange(shown), checks.failed)
     index = np.arange(shown)
-    with styled():
-        figure = new_figure(PAGE, 2.8)
+    with new_figure(PAGE, 2.8) as figure:
         axes = figure.subplots()
         axes.bar(index, limit, 0.6, color=RULE, label=f"{1 - checks.alpha:.0%} of refits")
         axes.hlines(middle, index - 0.3, index + 0.3, color=PRIOR, label="median of refits")
@@ -85,8 +83,7 @@ def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
     bottom, top, x = ((values - middle) / half for values in (lowest, highest, x))
     outside = np.isin(np.arange(len(x)), checks.outside(observation))
     index = np.arange(len(x))
-    with styled():
-        figure = new_figure(PAGE, 2.8)
+    with new_figure(PAGE, 2.8) as figure:
         axes = figure.subplots()
         axes.bar(index, top - bottom, 0.7, bottom, color=RULE, label="all simulations")
         axes.hlines([-1, 1], -0.5, len(x) - 0.5, color=PRIOR, linewidth=0.8, label="their 90%")

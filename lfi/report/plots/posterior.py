@@ -1,15 +1,14 @@
 """The pair plot: the marginal posteriors of each parameter and of each pair.
 
 On the diagonal stands each parameter's marginal density with the prior's beside it, below it each
-pair's highest-density regions of 50, 80 and 95%. What the data tell is the difference between
-the two curves; a region that leans is a combination of parameters that the data fix better than
-either of the two alone.
+pair's highest-density regions of 50, 80 and 95%.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -31,7 +30,6 @@ from lfi.report.plots.style import (
     plain,
     power_of_ten,
     scaled_ticks,
-    styled,
     with_unit,
 )
 from lfi.runtime import fresh, numpy_rng
@@ -94,11 +92,10 @@ def pair_plot(
     windows = [_range(samples, true, i, bounds[i]) for i in range(dim)]
     exponents = [power_of_ten(*ends) for ends in windows]
 
-    with styled():
-        side = min(max(PAGE, 1.15 * dim), 11.0) if dim > 1 else 4.6
-        figure = new_figure(side, side if dim > 1 else 3.2, arranged=False)
+    side = min(max(PAGE, 1.15 * dim), 11.0) if dim > 1 else 4.6
+    height = side if dim > 1 else 3.2
+    with new_figure(side, height, arranged=False) as figure:
         grid = figure.add_gridspec(dim, dim, wspace=0.10, hspace=0.10 if dim > 4 else 0.16)
-        height = figure.get_figheight()
         figure.subplots_adjust(  # inches for tick labels and names, and for the title
             left=0.72 / side, bottom=0.6 / height, right=1 - 0.12 / side, top=1 - 0.28 / height
         )
@@ -213,20 +210,16 @@ def _outline(axes: Axes, x: ndarray, y: ndarray) -> None:
 
 def _legend(figure: Figure, dim: int, prior: bool, reference: bool, truth: bool) -> None:
     """Say what is what in the empty upper triangle, or above a single panel."""
-    entries = [(Line2D([], [], color=POSTERIOR), "posterior")]
+    handles: list[Artist] = [Line2D([], [], color=POSTERIOR, label="posterior")]
     if prior:
-        entries.append((Line2D([], [], color=PRIOR), "prior"))
+        handles.append(Line2D([], [], color=PRIOR, label="prior"))
     if reference:
-        entries.append((Line2D([], [], color=INK, linestyle=DASHED), "reference"))
+        handles.append(Line2D([], [], color=INK, linestyle=DASHED, label="reference"))
     if truth:
-        entries.append((Line2D([], [], color=DATA), "truth"))
+        handles.append(Line2D([], [], color=DATA, label="truth"))
     if dim > 1:
-        entries += [
-            (Patch(facecolor=fill), f"{share}% of the draws")
-            for fill, share in zip(FILLS[::-1], (50, 80, 95), strict=True)
-        ]
-    handles, labels = zip(*entries, strict=True)
-    if dim > 1:
-        figure.legend(handles, labels, loc="upper right", bbox_to_anchor=(0.99, 0.985))
-    elif len(entries) > 1:
-        figure.axes[0].legend(handles, labels, loc="upper right")
+        for fill, share in zip(FILLS[::-1], (50, 80, 95), strict=True):
+            handles.append(Patch(facecolor=fill, label=f"{share}% of the draws"))
+        figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.99, 0.985))
+    elif len(handles) > 1:
+        figure.axes[0].legend(handles=handles, loc="upper right")

@@ -28,7 +28,6 @@ from lfi.report.plots.style import (
     legend_above,
     new_figure,
     plain,
-    styled,
     whole_ticks,
 )
 
@@ -54,8 +53,7 @@ def predictive_plot(predictive: PredictiveCheck) -> Figure:
     """
     x, index = _flat(predictive.x)
     x_obs = predictive.x_obs.double().numpy().reshape(-1)[index]
-    with styled():
-        figure = new_figure(PAGE, 3.5)
+    with new_figure(PAGE, 3.5) as figure:
         axes = figure.subplots()
         if len(index) == 1:
             _histogram(axes, x[:, 0], FILLS[1], "replicated data")
@@ -100,8 +98,7 @@ def surrogate_plot(fidelity: Fidelity) -> Figure:
     columns = min(shown, 2 if shown <= 4 else 3 if shown <= 6 else 4)
     rows = math.ceil(shown / columns)
     _, index = _flat(fidelity.x_simulator[0])
-    with styled():
-        figure = new_figure(PAGE, 0.7 + 1.9 * rows)
+    with new_figure(PAGE, 0.7 + 1.9 * rows) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=len(index) > 1)
         for i, axes in enumerate(panels.flat):
             if i >= shown:

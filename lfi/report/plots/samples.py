@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lfi.report.plots.style import DATA, PAGE, POSTERIOR, legend_above, new_figure, styled
+from lfi.report.plots.style import DATA, PAGE, POSTERIOR, legend_above, new_figure
 
 MAX_POINTS = 5_000  # of a sample: more would be a blot
 MAX_COLUMNS = 4  # panels side by side
@@ -40,8 +40,7 @@ def samples_plot(data: Float[Tensor, "n 2"], samples: Mapping[str, Float[Tensor,
     (left, low), (right, high) = _window(real)
     columns = min(MAX_COLUMNS, len(samples))
     rows = -(-len(samples) // columns)
-    with styled():
-        figure = new_figure(PAGE, 0.4 + rows * PAGE / columns)
+    with new_figure(PAGE, 0.4 + rows * PAGE / columns) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
         for axes, (name, points) in zip(panels, drawn.items(), strict=False):
             _scatter(axes, real, points)
@@ -87,8 +86,7 @@ def critic_plot(
         )
     height = value.double().numpy(force=True).reshape(CELLS, CELLS)
     top = max(float(np.abs(height).max()), 1e-12)
-    with styled():
-        figure = new_figure(0.7 * PAGE, 0.58 * PAGE)
+    with new_figure(0.7 * PAGE, 0.58 * PAGE) as figure:
         axes = figure.subplots()
         shown = axes.pcolormesh(x, y, height, cmap="RdBu", vmin=-top, vmax=top, rasterized=True)
         axes.contour(x, y, height, levels=8, colors="white", linewidths=0.5)
@@ -133,8 +131,7 @@ def image_grid(
     for i, image in enumerate(pixels.permute(0, 2, 3, 1).numpy(force=True)):
         down, across = i // columns * (height + 1), i % columns * (width + 1)
         sheet[down : down + height, across : across + width] = image
-    with styled():
-        figure = new_figure(PAGE, max(0.5, PAGE * sheet.shape[0] / sheet.shape[1]))
+    with new_figure(PAGE, max(0.5, PAGE * sheet.shape[0] / sheet.shape[1])) as figure:
         axes = figure.subplots()
         axes.imshow(sheet, interpolation="nearest")
         axes.set_axis_off()

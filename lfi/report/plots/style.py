@@ -61,11 +61,15 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float, *, arranged: bool = True) -> Figure:
-    """Return an empty white figure, in inches, whose axes arrange themselves if asked to."""
-    return Figure(
-        figsize=(width, height), facecolor="white", layout="constrained" if arranged else None
-    )
+@contextmanager
+def new_figure(width: float, height: float, *, arranged: bool = True) -> Iterator[Figure]:
+    """Give an empty white figure, in inches, to draw on in the library's style.
+
+    Its axes arrange themselves if asked to.
+    """
+    layout = "constrained" if arranged else None
+    with styled():
+        yield Figure(figsize=(width, height), facecolor="white", layout=layout)
 
 
 def legend_above(figure: Figure, markerscale: float | None = None) -> None:

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain, styled
+from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain
 from lfi.training import History
 
 COLOURS = (POSTERIOR, DATA, "#2a9d74", "#8e5ea2", PRIOR, "#b8860b")
@@ -52,8 +52,7 @@ def training_plot(histories: Sequence[History], titles: Sequence[str] | None = N
     tallest = [
         max(len(group) for group in groups[row * columns :][:columns]) for row in range(rows)
     ]
-    with styled():
-        figure = new_figure(PAGE, sum(1.0 + 1.35 * height for height in tallest))
+    with new_figure(PAGE, sum(1.0 + 1.35 * height for height in tallest)) as figure:
         figure.set_layout_engine("constrained", h_pad=0.08)
         outer = figure.add_gridspec(rows, columns, height_ratios=[0.6 + h for h in tallest])
         for i, (history, title) in enumerate(zip(histories, titles, strict=True)):

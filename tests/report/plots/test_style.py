@@ -3,6 +3,7 @@
 import matplotlib
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from lfi.report.plots.style import (
     new_figure,
@@ -26,7 +27,7 @@ def test_settings_are_the_librarys_inside_and_the_callers_again_outside():
 
 @pytest.mark.parametrize("text", ["$5", "from $1 to $2", "a_b^c", r"\frac", "100%", "β"])
 def test_text_is_drawn_as_it_is_written(text):
-    figure = new_figure(2, 1)
+    figure = Figure(figsize=(2, 1))
     drawn = figure.text(0.5, 0.5, plain(text))
     FigureCanvasAgg(figure).draw()
     assert drawn._preprocess_math(drawn.get_text()) == (text, False)
@@ -51,11 +52,11 @@ def test_numbers_have_the_digits_of_their_scale(value, scale, text):
 @pytest.mark.parametrize("exponent", [-7, -4, 0, 5, 12])
 def test_ticks_are_short_whatever_the_magnitude(exponent):
     low, high = -1.0 * 10.0**exponent, 3.2 * 10.0**exponent
-    figure = new_figure(3, 2)
-    axes = figure.subplots()
-    axes.set_xlim(low, high)
-    power = scaled_ticks(axes.xaxis, power_of_ten(low, high), 5)
-    FigureCanvasAgg(figure).draw()
+    with new_figure(3, 2) as figure:
+        axes = figure.subplots()
+        axes.set_xlim(low, high)
+        power = scaled_ticks(axes.xaxis, power_of_ten(low, high), 5)
+        FigureCanvasAgg(figure).draw()
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert 2 <= len(labels) <= 6
     assert all(len(label) <= 4 for label in labels)
