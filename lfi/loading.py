@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from lfi.generation import Generator, Surrogate
-from lfi.inference import Posterior
+from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
 
@@ -20,7 +20,7 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> Posterior | Generator | Surrogate | CriticRatio | RatioDensity:
+) -> SavedPosterior | Generator | Surrogate | CriticRatio | RatioDensity:
     """Load a posterior, a generator, a surrogate, a density ratio or a density.
 
     Args:
@@ -48,6 +48,8 @@ def load(
     """
     contents = replace(read(path), prior=prior, modules=modules or {})
     try:
-        return restore_saved(contents)
+        saved = restore_saved(contents)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    assert isinstance(saved, (SavedPosterior, Generator, Surrogate, CriticRatio, RatioDensity))
+    return saved

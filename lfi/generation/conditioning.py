@@ -26,9 +26,10 @@ class Condition(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], classes: int = 0) -> None:
         super().__init__()
-        self.shape, self.classes = tuple(shape), classes
-        self.size = classes or int(torch.Size(shape).numel())
-        self.standardise = Standardise((0 if classes else self.size,))
+        self.shape: tuple[int, ...] = tuple(shape)
+        self.classes: int = classes
+        self.size: int = classes or int(torch.Size(shape).numel())
+        self.standardise: Standardise = Standardise((0 if classes else self.size,))
 
     @classmethod
     def fit_from_data(cls, condition: Tensor, *, shared_axes: int = 0) -> "Condition":

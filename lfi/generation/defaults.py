@@ -26,7 +26,7 @@ from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.losses.relativistic import RelativisticPaired
 from lfi.comparison.penalties.annealed import Annealed
 from lfi.generation.objectives import Packed
-from lfi.generation.settings import DEFAULTS, AdversarialSettings
+from lfi.generation.settings import DEFAULTS, AdversarialSettings, CompleteAdversarialSettings
 from lfi.networks import (
     FourierFeatureCritic,
     ImageCritic,
@@ -57,7 +57,7 @@ def comparison_for(shape: Shape) -> Adversarial:
 
 def settings_for(
     settings: AdversarialSettings | None, shape: Shape, comparison: Comparison
-) -> AdversarialSettings:
+) -> CompleteAdversarialSettings:
     """Return complete settings: those of the user, over those that suit data and comparison."""
     defaults = DEFAULTS
     if comparison == VECTORS:
@@ -82,21 +82,22 @@ def generator_for(shape: Shape, condition: int | Shape) -> nn.Module:
     """Return a generator of events of a shape, conditional on a vector of a size or an image."""
     if is_image(shape):
         return ImageGenerator(shape, condition)
+    assert isinstance(condition, int)  # an image conditions images only
     return MixtureGenerator(math.prod(shape), condition)
 
 
 def critic_for(comparison: Adversarial | Packed, shape: Shape, condition: int | Shape) -> nn.Module:
     """Return the critic that a comparison needs; packs are events of so many times the numbers."""
-    samples, loss = 1, comparison
-    if isinstance(comparison, Packed):
-        samples, loss = comparison.samples, comparison.comparison
-    features = loss.critic_loss.features if isinstance(loss.critic_loss, LearnedFeatures) else 0
+    samples = comparison.samples if isinstance(comparison, Packed) else 1
+    rules = comparison.comparison if isinstance(comparison, Packed) else comparison
+    features = rules.critic_loss.features if isinstance(rules.critic_loss, LearnedFeatures) else 0
     if isinstance(condition, int):
         packed = samples * condition
     else:
         packed = (samples * condition[0], *condition[1:])
     if is_image(shape):
         return ImageCritic((samples * shape[0], *shape[1:]), packed, features=features)
+    assert isinstance(packed, int)  # an image conditions images only
     shapes = [(samples * math.prod(shape),)] + [(packed,)] * (packed > 0)
-    kind = FourierFeatureCritic if loss == VECTORS else VectorCritic
+    kind = FourierFeatureCritic if rules == VECTORS else VectorCritic
     return kind(shapes, features=features)

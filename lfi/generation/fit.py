@@ -19,7 +19,7 @@ from lfi.generation.defaults import (
 from lfi.generation.generator import Generator
 from lfi.generation.objectives import Packed, adversarial_players, discrepancy_players
 from lfi.generation.settings import AdversarialSettings
-from lfi.networks import Standardise, is_image, stack_modules, unstack_modules
+from lfi.networks import Standardise, is_image, noise_of, stack_modules, unstack_modules
 from lfi.numerics.arrays import Samples, as_sample
 from lfi.runtime import bar, child, fresh, held_out_note, isolated, torch_rng
 from lfi.training import (
@@ -176,7 +176,7 @@ def fit_generators(
     x, condition, dtype = _checked(data)
     shape, seed = tuple(x.shape[1:]), fresh(seed)
     comparison = comparison_for(shape) if comparison is None else comparison
-    settings = settings_for(settings, shape, comparison)
+    complete = settings_for(settings, shape, comparison)
     size, encode = 0, None
     if condition is not None:
         image = condition_image_for(shape, tuple(condition.shape[1:]))
@@ -189,33 +189,33 @@ def fit_generators(
         opponents = _own("critics", critics, members)
         if opponents is None and not isinstance(comparison, Discrepancy):
             opponents = [critic_for(comparison, shape, size) for _ in range(members)]
-    if not hasattr(networks[0], "noise"):
-        kind = type(networks[0]).__name__
-        raise TypeError(f"generator: {kind} has no `noise(n, rng)`, which draws what it maps")
     standardise = Standardise(shape)
     standardise.fit_from_data(x, shared_axes=2 if is_image(shape) else 0)
     rows = (standardise(x),) if encode is None else (standardise(x), encode(condition))
     train, held_out = hold_out(
-        rows, settings.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT
+        rows, complete.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT
     )
-    size = min(settings.batch_size, len(train[0]))
+    size = min(complete.batch_size, len(train[0]))
     if isinstance(comparison, Packed):
         size -= size % comparison.samples
     batches = [Shuffled(train, held_out, size=size, device=device) for _ in networks]
     stack = _Stack(networks, standardise.to(device), scaled, size)
     if isinstance(comparison, Discrepancy):
+        sides = [networks]
         players = discrepancy_players(
-            stack.module, stack.draw, comparison, settings, members=members
+            stack.module, stack.draw, comparison, complete, members=members
         )
     else:
+        assert opponents is not None  # the user's or those built above
+        sides = [opponents, networks]
         critic = stack_modules(opponents)
         players = adversarial_players(
-            stack.module, critic, stack.draw, comparison, settings, members=members
+            stack.module, critic, stack.draw, comparison, complete, members=members
         )
 
     def copy_weights() -> None:
         """Give every member's networks the weights that the players have now."""
-        for own, player in zip((opponents, networks)[-len(players) :], players, strict=True):
+        for own, player in zip(sides, players, strict=True):
             for module, trained in zip(own, unstack_modules(player.module), strict=True):
                 module.to(device).load_state_dict(trained.state_dict())
 
@@ -226,7 +226,7 @@ def fit_generators(
                 network,
                 standardise,
                 encode,
-                critic=opponents and opponents[i],
+                critic=None if opponents is None else opponents[i],
                 dtype=dtype,
                 scaled=scaled,
                 history=history,
@@ -236,20 +236,20 @@ def fit_generators(
             for i, network in enumerate(networks)
         )
 
-    with bar("training the generator", settings.steps, progress) as advance:
+    with bar("training the generator", complete.steps, progress) as advance:
         history = fit(
             players,
             StackedBatches(*batches),
-            steps=settings.steps,
-            turn=settings.turn,
+            steps=complete.steps,
+            turn=complete.turn,
             monitor=Monitor(
-                stack.validation(batches[0].held_out, seed),
-                every=max(1, settings.steps // VALIDATIONS),
-                patience=settings.patience,
-                chooses=settings.patience is not None,
+                stack.validation(tuple(part.to(device) for part in held_out), seed),
+                every=max(1, complete.steps // VALIDATIONS),
+                patience=complete.patience,
+                chooses=complete.patience is not None,
                 watch=callback and (lambda step: callback(step, members_now(None))),
             ),
-            schedule=settings.schedule,
+            schedule=complete.schedule,
             seed=child(seed, 2),
             device=device,
             callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
@@ -264,7 +264,7 @@ class _Stack:
     def __init__(
         self, networks: list[nn.Module], standardise: Standardise, scaled: bool, batch_size: int
     ) -> None:
-        self.module, self.noise = stack_modules(networks), networks[0].noise
+        self.module, self.noise = stack_modules(networks), noise_of(networks[0])
         self.members, self.batch_size = len(networks), batch_size
         self.standardise, self.scaled = standardise, scaled
 
@@ -276,7 +276,9 @@ class _Stack:
 
     def draw(self, *inputs: Tensor | torch.Generator) -> Tensor:
         """Draw a batch for conditions, with the random generator that comes last."""
-        *condition, rng = inputs
+        rng = inputs[-1]
+        assert isinstance(rng, torch.Generator)
+        condition = (part for part in inputs[:-1] if isinstance(part, Tensor))
         return self.samples(self.batch_size, rng, *condition)
 
     @torch.no_grad()
@@ -319,4 +321,4 @@ def _own(name: str, modules: Sequence[nn.Module] | None, members: int) -> list[n
     """Return the user's networks, one for each member."""
     if modules is not None and len(modules) != members:
         raise ValueError(f"{name}: {len(modules)} networks for {members} members")
-    return modules and list(modules)
+    return None if modules is None else list(modules)

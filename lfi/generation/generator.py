@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.generation.conditioning import Condition
-from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator
+from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator, noise_of
 from lfi.numerics.arrays import Samples, as_tensor
 from lfi.runtime import Contents, Described, Saved, fresh, load_prefixed, prefixed, torch_rng
 from lfi.training import History
@@ -41,14 +41,18 @@ class Generator(Described, Saved, nn.Module):
         history: History | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.condition, self.standardise = network, condition, standardise
-        self.shape, self.dtype, self.scaled = tuple(standardise.location.shape), dtype, scaled
-        self.history = history
+        self.network: nn.Module = network
+        self.condition: Condition | None = condition
+        self.standardise: Standardise = standardise
+        self.shape: tuple[int, ...] = tuple(standardise.location.shape)
+        self.dtype: torch.dtype = dtype
+        self.scaled: bool = scaled
+        self.history: History | None = history
         self._critic = (critic,)  # in a tuple, or files would hold it
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n ..."]:
         """Draw n noises, on the CPU."""
-        return self.network.noise(n, rng)
+        return noise_of(self.network)(n, rng)
 
     def forward(self, z: Float[Tensor, "n ..."], condition: Tensor | None = None) -> Tensor:
         """Return G(z, condition), (n, *shape), in the units of the data, with gradients of both.
@@ -56,10 +60,11 @@ class Generator(Described, Saved, nn.Module):
         Raises:
             ValueError: If there is a condition and the generator takes none, or the reverse.
         """
-        if (condition is None) != (self.condition is None):
-            takes = "takes no condition" if self.condition is None else "needs a condition"
+        encode = self.condition
+        if (condition is None) != (encode is None):
+            takes = "takes no condition" if encode is None else "needs a condition"
             raise ValueError(f"condition: the generator {takes}")
-        inputs = (z,) if condition is None else (z, self.condition(condition))
+        inputs = (z,) if encode is None else (z, encode(condition))
         x = self.network(*inputs).reshape(len(z), *self.shape)
         return x if self.scaled else self.standardise.inverse(x)
 
@@ -104,17 +109,17 @@ class Generator(Described, Saved, nn.Module):
         if n < 0:
             raise ValueError(f"n must not be negative, got {n}")
         z = self.noise(n, torch_rng(fresh(seed)))
-        if condition is not None and self.condition is not None:
-            condition = as_tensor("condition", condition)
-            if tuple(condition.shape) == self.condition.shape:
-                condition = condition.expand(n, *condition.shape)
-            if len(condition) != n:
-                raise ValueError(f"condition has {len(condition)} rows for {n} samples")
+        given = None if condition is None else as_tensor("condition", condition)
+        if given is not None and self.condition is not None:
+            if tuple(given.shape) == self.condition.shape:
+                given = given.expand(n, *given.shape)
+            if len(given) != n:
+                raise ValueError(f"condition has {len(given)} rows for {n} samples")
         device = self.standardise.location.device
         parts = []
         for start in range(0, n, chunk_size):
             rows = slice(start, start + chunk_size)
-            share = None if condition is None else condition[rows].to(device)
+            share = None if given is None else given[rows].to(device)
             parts.append(self(z[rows].to(device), share).cpu().to(self.dtype))
         return torch.cat(parts) if parts else torch.empty(0, *self.shape, dtype=self.dtype)
 

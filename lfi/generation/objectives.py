@@ -19,6 +19,7 @@ References:
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -29,6 +30,7 @@ from lfi.comparison import (
     R2,
     Adversarial,
     Balance,
+    Constraint,
     Contrast,
     Critic,
     CriticLoss,
@@ -44,11 +46,11 @@ from lfi.comparison import (
 )
 from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.penalties.annealed import Annealed
-from lfi.generation.settings import AdversarialSettings
+from lfi.generation.settings import CompleteAdversarialSettings
 from lfi.networks import unstack_modules
 from lfi.training import Batch, Player, Step, adamw
 
-Draw = Callable[[Tensor, torch.Generator], Tensor]
+Draw = Callable[..., Tensor]  # called as draw(*condition, rng)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def adversarial_players(
     critic: nn.Module,
     draw: Draw,
     comparison: Adversarial | Packed,
-    settings: AdversarialSettings,
+    settings: CompleteAdversarialSettings,
     *,
     members: int = 1,
 ) -> tuple[Player, Player]:
@@ -112,19 +114,14 @@ def adversarial_players(
     rules = comparison.comparison if isinstance(comparison, Packed) else comparison
     if members > 1 and any(isinstance(penalty, Balance) for penalty in rules.penalties):
         raise ValueError("comparison: a balance penalty cannot be taken of stacked critics")
-    learned = isinstance(rules.critic_loss, LearnedFeatures)
-    if learned and rules.penalties and not isinstance(rules.critic_loss.discrepancy, OfMeans):
+    features = rules.critic_loss if isinstance(rules.critic_loss, LearnedFeatures) else None
+    if features and rules.penalties and not isinstance(features.discrepancy, OfMeans):
         raise TypeError(
             f"comparison: penalties are on the witness of learned features, and "
-            f"{rules.critic_loss.discrepancy} has none: take Energy or MMD, or no penalty"
+            f"{features.discrepancy} has none: take Energy or MMD, or no penalty"
         )
-    constraint, project = rules.constraint, None
-    if constraint is not None:
-
-        def project(module: nn.Module) -> None:
-            for one in unstack_modules(module):
-                constraint.project(one)
-
+    project = None if rules.constraint is None else partial(_project, rules.constraint)
+    if project is not None:
         project(critic)
     at_p, at_q = (has_penalty(rules, kind) for kind in (R1, R2))
 
@@ -136,15 +133,15 @@ def adversarial_players(
 
     against_frozen, against = contrast_of(frozen), contrast_of(draw)
     critic_loss = StackedLoss(rules.critic_loss, members)
-    generator_loss = StackedLoss(rules.generator_loss, members)
+    generator_loss = partial(stacked_mean, rules.generator_loss.generator, members)
 
     def critic_objective(batch: Batch, step: Step) -> Tensor:
         x, *condition = batch
         x = x.detach().requires_grad_(at_p)
         values = replace(against_frozen(critic, (x, *condition), step.rng), traced=True)
         penalised = critic
-        if learned and rules.penalties:
-            penalised = rules.critic_loss.critic_of(critic, values, members)
+        if features and rules.penalties:
+            penalised = features.critic_of(critic, values, members)
         penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
         return objective(critic_loss, penalties, penalised, values, step.rng, step.index)
 
@@ -153,9 +150,9 @@ def adversarial_players(
     def generator_objective(batch: Batch, step: Step) -> Tensor:
         if not reads_p:
             h_q = values_at_samples(critic, draw, pack, batch, step.rng)
-            return generator_loss.generator(torch.full_like(h_q, torch.nan), h_q)
+            return generator_loss(torch.full_like(h_q, torch.nan), h_q)
         values = against(critic, batch, step.rng)
-        return generator_loss.generator(values.h_p, values.h_q)
+        return generator_loss(values.h_p, values.h_q)
 
     moves = settings.critic_steps
     if moves is None:
@@ -175,7 +172,7 @@ def discrepancy_players(
     generator: nn.Module,
     draw: Draw,
     discrepancy: Discrepancy,
-    settings: AdversarialSettings,
+    settings: CompleteAdversarialSettings,
     *,
     members: int = 1,
 ) -> tuple[Player]:
@@ -201,7 +198,9 @@ def discrepancy_players(
 
 
 def generator_player(
-    generator: nn.Module, objective: Callable[[Batch, Step], Tensor], settings: AdversarialSettings
+    generator: nn.Module,
+    objective: Callable[[Batch, Step], Tensor],
+    settings: CompleteAdversarialSettings,
 ) -> Player:
     """Return the player that moves a generator."""
     player = _player("generator", generator, objective, settings.learning_rate, settings)
@@ -213,7 +212,7 @@ def _player(
     module: nn.Module,
     objective: Callable[[Batch, Step], Tensor],
     learning_rate: float,
-    settings: AdversarialSettings,
+    settings: CompleteAdversarialSettings,
 ) -> Player:
     optimiser = adamw(learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
     clip = None if settings.clip == math.inf else settings.clip
@@ -222,14 +221,9 @@ def _player(
 
 @dataclass(frozen=True)
 class StackedLoss:
-    """The mean of a loss over stacked networks, each of its own rows.
+    """The mean of a critic's loss over stacked critics, each of its own rows."""
 
-    Attributes:
-        loss: The loss of a critic, of a generator, or both.
-        members: How many networks are stacked.
-    """
-
-    loss: CriticLoss | GeneratorLoss
+    loss: CriticLoss
     members: int
 
     @property
@@ -239,17 +233,22 @@ class StackedLoss:
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the critics' mean loss."""
-        return self._mean(self.loss, h_p, h_q)
+        return stacked_mean(self.loss, self.members, h_p, h_q)
 
-    def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return the generators' mean loss."""
-        return self._mean(self.loss.generator, h_p, h_q)
 
-    def _mean(self, loss: Callable[[Tensor, Tensor], Tensor], h_p: Tensor, h_q: Tensor) -> Tensor:
-        if self.members == 1:
-            return loss(h_p, h_q)
-        pairs = zip(h_p.chunk(self.members), h_q.chunk(self.members), strict=True)
-        return torch.stack([loss(p, q) for p, q in pairs]).mean()
+def stacked_mean(
+    loss: Callable[[Tensor, Tensor], Tensor], members: int, h_p: Tensor, h_q: Tensor
+) -> Float[Tensor, ""]:
+    """Return the mean of a loss over stacked networks, each of its own rows."""
+    if members == 1:
+        return loss(h_p, h_q)
+    pairs = zip(h_p.chunk(members), h_q.chunk(members), strict=True)
+    return torch.stack([loss(p, q) for p, q in pairs]).mean()
+
+
+def _project(constraint: Constraint, module: nn.Module) -> None:
+    for one in unstack_modules(module):
+        constraint.project(one)
 
 
 def packed_contrast(draw: Draw, samples: int) -> Contrast:

@@ -1,7 +1,7 @@
 """Settings of adversarial training: how a generator and its critic are optimised."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lfi.numerics.checks import check_positive, check_whole
 from lfi.training import TrainSettings, Turn, alternating, linear_decay
@@ -65,16 +65,24 @@ class AdversarialSettings(TrainSettings):
                 raise TypeError(f"{name} must be a function, got {value!r}")
 
 
-DEFAULTS = AdversarialSettings(
-    steps=3_000,
-    batch_size=256,
-    learning_rate=1e-3,
-    weight_decay=0.0,
-    average=0.998,
-    clip=math.inf,
-    held_out=0.1,
-    critic_learning_rate=1e-3,
-    betas=(0.0, 0.99),
-    schedule=linear_decay(),
-    turn=alternating,
-)  # of vectors under any comparison; None of `critic_steps` depends on the loss
+@dataclass(frozen=True, repr=False)
+class CompleteAdversarialSettings(AdversarialSettings):
+    """Settings that leave nothing out, by default those of vectors under any comparison.
+
+    None of `critic_steps` depends on the loss, None of `patience` takes all steps.
+    """
+
+    steps: int = 3_000
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    average: float = 0.998
+    clip: float = math.inf
+    held_out: float = 0.1
+    critic_learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.0, 0.99)
+    schedule: Schedule = field(default_factory=linear_decay)
+    turn: Turn = alternating
+
+
+DEFAULTS = CompleteAdversarialSettings()

@@ -38,6 +38,7 @@ from lfi.networks.flows import ConditionalFlow as ConditionalFlow
 from lfi.networks.generators import (
     MixtureGenerator as MixtureGenerator,
     VectorGenerator as VectorGenerator,
+    noise_of as noise_of,
 )
 from lfi.networks.images import (
     ImageCritic as ImageCritic,

@@ -46,10 +46,10 @@ class PosteriorEstimator(nn.Module):
     ) -> None:
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
-        self.spec = {"dim": dim, "x_shape": list(x_shape), **shape}
-        self.features = Features(x_shape)
-        self.standardise = Standardise((dim,))
-        self.flow = ConditionalFlow(dim, self.features.size, **shape)
+        self.spec: dict[str, int | list[int]] = {"dim": dim, "x_shape": list(x_shape), **shape}
+        self.features: Features = Features(x_shape)
+        self.standardise: Standardise = Standardise((dim,))
+        self.flow: ConditionalFlow = ConditionalFlow(dim, self.features.size, **shape)
 
     def fit_from_data(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation and the linear start from the training split."""
@@ -96,11 +96,13 @@ class LikelihoodEstimator(nn.Module):
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
         places = {"lower": list(lower), "upper": list(upper), "event": list(event)}
-        self.spec = places | shape
-        self.event = tuple(event)
-        self.coordinates = Coordinates(lower, upper)
-        self.columns = ColumnBijection(int(torch.Size(event).numel()))
-        self.flow = ConditionalFlow(self.columns.size, self.coordinates.size, **shape)
+        self.spec: dict[str, list[float] | list[int] | int] = places | shape
+        self.event: tuple[int, ...] = tuple(event)
+        self.coordinates: Coordinates = Coordinates(lower, upper)
+        self.columns: ColumnBijection = ColumnBijection(int(torch.Size(event).numel()))
+        self.flow: ConditionalFlow = ConditionalFlow(
+            self.columns.size, self.coordinates.size, **shape
+        )
 
     def fit_from_data(
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], rng: torch.Generator

@@ -75,6 +75,8 @@ class ConditionalGaussian(nn.Module):
         True
     """
 
+    place: Tensor
+
     def __init__(self, size: int, condition: int, width: int, *, full_root: bool = True) -> None:
         """Build the networks that read the context, zero at first.
 
@@ -86,14 +88,18 @@ class ConditionalGaussian(nn.Module):
                 rows than y has entries.
         """
         super().__init__()
-        self.size, self.full_root = size, full_root
-        self.linear = linear(condition, size)
+        self.size: int = size
+        self.full_root: bool = full_root
+        self.linear: nn.Linear = linear(condition, size)
         root = torch.eye(size) if full_root else torch.ones(size)
-        self.root = nn.Parameter(root.to(torch.float32))
-        self.mean, self.log_scale = zero(linear(width, size)), zero(linear(width, size))
+        self.root: nn.Parameter = nn.Parameter(root.to(torch.float32))
+        self.mean: nn.Linear = zero(linear(width, size))
+        self.log_scale: nn.Linear = zero(linear(width, size))
         rows, columns = torch.tril_indices(size, size, -1)
         self.register_buffer("place", rows * size + columns, persistent=False)
-        self.mix = zero(linear(width, len(self.place))) if 1 < size <= MAX_FULL else None
+        self.mix: nn.Linear | None = (
+            zero(linear(width, len(self.place))) if 1 < size <= MAX_FULL else None
+        )
 
     def fit_from_data(
         self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]

@@ -34,10 +34,15 @@ DEVIATION_MARGIN = 1.0  # standard deviations past the data, beyond which genera
 class _ColumnTransform(nn.Module):
     """What both transforms keep: kinds of columns, scales, and the range that is decoded."""
 
+    whole: Tensor
+    asinh_scale: Tensor
+    lowest: Tensor
+    highest: Tensor
+
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.size = size
-        self.standardise = Standardise((size,))
+        self.size: int = size
+        self.standardise: Standardise = Standardise((size,))
         self.register_buffer("whole", torch.zeros(size, dtype=torch.bool))
         for name, value in (("asinh_scale", 1.0), ("lowest", -torch.inf), ("highest", torch.inf)):
             self.register_buffer(name, torch.full((size,), value, dtype=torch.float32))
@@ -71,6 +76,9 @@ class ColumnBijection(_ColumnTransform):
         >>> torch.allclose(columns.decode(y), x)
         True
     """
+
+    positive: Tensor
+    tailed: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -146,6 +154,11 @@ class BoundedTransform(_ColumnTransform):
         >>> torch.allclose(columns.decode(y), x)
         True
     """
+
+    shift: Tensor
+    lower: Tensor
+    upper: Tensor
+    inside: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__(size)

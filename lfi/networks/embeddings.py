@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from lfi.networks.residual import Tower, linear
 from lfi.networks.standardise import Features
 
-conv1d = partial(nn.Conv1d, dtype=torch.float32)
-conv2d = partial(nn.Conv2d, dtype=torch.float32)
+conv1d: partial[nn.Conv1d] = partial(nn.Conv1d, dtype=torch.float32)
+conv2d: partial[nn.Conv2d] = partial(nn.Conv2d, dtype=torch.float32)
 SMALL = 4  # convolutions halve an axis until it is no longer than this
 
 
@@ -48,11 +48,12 @@ class SetEmbedding(nn.Module):
         if len(x_shape) not in (1, 2):
             raise ValueError(f"x_shape must be (members,) or (members, d), got {tuple(x_shape)}")
         super().__init__()
-        self.size, self.plain = size, len(x_shape) == 1
-        self.d = 1 if self.plain else x_shape[1]
-        self.features = Features((self.d,))
-        self.each = Tower(self.features.size, width, width=width, layers=1)
-        self.all = Tower(2 * width, size, width=width, layers=1)
+        self.size: int = size
+        self.plain: bool = len(x_shape) == 1
+        self.d: int = 1 if self.plain else x_shape[1]
+        self.features: Features = Features((self.d,))
+        self.each: Tower = Tower(self.features.size, width, width=width, layers=1)
+        self.all: Tower = Tower(2 * width, size, width=width, layers=1)
 
     def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, all members alike."""
@@ -78,8 +79,10 @@ class _Convolved(nn.Module):
         convolution: Callable[..., nn.Module],
     ) -> None:
         super().__init__()
-        self.size, self.channels, self.rank = size, channels, len(axes)
-        self.features = Features((channels,))
+        self.size: int = size
+        self.channels: int = channels
+        self.rank: int = len(axes)
+        self.features: Features = Features((channels,))
         layers, entering, axes = [], self.features.size, list(axes)
         while max(axes) > SMALL or not layers:
             strides = [2 if axis > SMALL else 1 for axis in axes]
@@ -92,9 +95,11 @@ class _Convolved(nn.Module):
                 (axis + stride - 1) // stride for axis, stride in zip(axes, strides, strict=True)
             ]
             entering = width
-        self.convolutions = nn.Sequential(*layers)
+        self.convolutions: nn.Sequential = nn.Sequential(*layers)
         left = width * int(torch.Size(axes).numel())
-        self.last = nn.Sequential(linear(left, width), nn.SiLU(), linear(width, size))
+        self.last: nn.Sequential = nn.Sequential(
+            linear(left, width), nn.SiLU(), linear(width, size)
+        )
 
     def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, (n, channels, *axes), by channel."""
@@ -127,9 +132,12 @@ class SeriesEmbedding(nn.Module):
         if len(x_shape) not in (1, 2):
             raise ValueError(f"x_shape must be (length,) or (channels, length), got {x_shape}")
         super().__init__()
-        self.size, self.plain = size, len(x_shape) == 1
+        self.size: int = size
+        self.plain: bool = len(x_shape) == 1
         channels = 1 if self.plain else x_shape[0]
-        self.net = _Convolved(channels, x_shape[-1:], size=size, width=width, convolution=conv1d)
+        self.net: _Convolved = _Convolved(
+            channels, x_shape[-1:], size=size, width=width, convolution=conv1d
+        )
 
     def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data."""
@@ -157,9 +165,12 @@ class ImageEmbedding(nn.Module):
                 f"x_shape must be (height, width) or (channels, height, width), got {x_shape}"
             )
         super().__init__()
-        self.size, self.plain = size, len(x_shape) == 2
+        self.size: int = size
+        self.plain: bool = len(x_shape) == 2
         channels = 1 if self.plain else x_shape[0]
-        self.net = _Convolved(channels, x_shape[-2:], size=size, width=width, convolution=conv2d)
+        self.net: _Convolved = _Convolved(
+            channels, x_shape[-2:], size=size, width=width, convolution=conv2d
+        )
 
     def fit_from_data(self, x: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data."""

@@ -32,20 +32,22 @@ BOUND = 6.0  # standard deviations: beyond them splines are the identity
 class SplineCoupling(nn.Module):
     """Entries where `moved` is true pass through splines that the others and context shape."""
 
+    mobile: Tensor
+    fixed: Tensor
+
     def __init__(self, moved: list[bool], width: int, bins: int) -> None:
         super().__init__()
         mask = torch.tensor(moved)
         self.register_buffer("mobile", mask.nonzero()[:, 0], persistent=False)
         self.register_buffer("fixed", (~mask).nonzero()[:, 0], persistent=False)
-        self.bins = bins
-        self.first = linear(len(self.fixed), width) if len(self.fixed) else None
-        self.blocks = nn.Sequential(ResidualBlock(width), layer_norm(width))
-        self.last = zero(linear(width, len(self.mobile) * (3 * bins - 1)))
+        self.bins: int = bins
+        self.first: nn.Linear | None = linear(len(self.fixed), width) if len(self.fixed) else None
+        self.blocks: nn.Sequential = nn.Sequential(ResidualBlock(width), layer_norm(width))
+        self.last: nn.Linear = zero(linear(width, len(self.mobile) * (3 * bins - 1)))
 
-    def spline(
+    def _spline(
         self, v: Float[Tensor, "n size"], context: Float[Tensor, "n width"]
     ) -> MonotonicRQSTransform:
-        """Return the splines of the entries moved."""
         h = context if self.first is None else context + self.first(v[:, self.fixed])
         shape = len(v), len(self.mobile), 3 * self.bins - 1
         parts = self.last(self.blocks(h)).view(shape)
@@ -56,12 +58,13 @@ class SplineCoupling(nn.Module):
         self, v: Float[Tensor, "n size"], context: Tensor
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
         """Return v with entries moved towards noise, and log |det|."""
-        moved, log_slope = self.spline(v, context).call_and_ladj(v[:, self.mobile])
+        moved, log_slope = self._spline(v, context).call_and_ladj(v[:, self.mobile])
         return v.index_copy(1, self.mobile, moved), log_slope.sum(1)
 
     def inverse(self, v: Float[Tensor, "n size"], context: Tensor) -> Float[Tensor, "n size"]:
         """Return v with entries moved back."""
-        return v.index_copy(1, self.mobile, self.spline(v, context).inv(v[:, self.mobile]))
+        moved: Tensor = self._spline(v, context)._inverse(v[:, self.mobile])
+        return v.index_copy(1, self.mobile, moved)
 
 
 class ConditionalFlow(nn.Module):
@@ -80,6 +83,8 @@ class ConditionalFlow(nn.Module):
         (torch.Size([5, 3]), torch.Size([5]))
     """
 
+    splines_active: Tensor
+
     def __init__(
         self,
         size: int,
@@ -91,7 +96,7 @@ class ConditionalFlow(nn.Module):
         bins: int = 8,
     ) -> None:
         super().__init__()
-        self.spec = {
+        self.spec: dict[str, int] = {
             "size": size,
             "condition": condition,
             "width": width,
@@ -99,10 +104,12 @@ class ConditionalFlow(nn.Module):
             "couplings": couplings,
             "bins": bins,
         }
-        self.size, self.condition = size, condition
-        self.first, self.rest = linear(condition, width), trunk(width, layers, width)
-        self.whitening = ConditionalGaussian(size, condition, width)
-        self.couplings = nn.ModuleList(
+        self.size: int = size
+        self.condition: int = condition
+        self.first: nn.Linear = linear(condition, width)
+        self.rest: nn.Sequential = trunk(width, layers, width)
+        self.whitening: ConditionalGaussian = ConditionalGaussian(size, condition, width)
+        self.couplings: nn.ModuleList = nn.ModuleList(
             SplineCoupling(moved(size, layer), width, bins) for layer in range(couplings)
         )
         self.register_buffer("splines_active", torch.tensor(True))
@@ -110,7 +117,9 @@ class ConditionalFlow(nn.Module):
     @property
     def used(self) -> list[SplineCoupling]:
         """The couplings in use, from data to noise."""
-        return list(self.couplings) if self.splines_active else []
+        if not self.splines_active:
+            return []
+        return [coupling for coupling in self.couplings if isinstance(coupling, SplineCoupling)]
 
     def fit_from_data(
         self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]

@@ -3,11 +3,35 @@
 By this reparametrisation a loss of x has a gradient in the network and in the condition.
 """
 
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import linear, trunk
+from lfi.networks.residual import last_linear, linear, trunk
+
+
+@runtime_checkable
+class DrawsNoise(Protocol):
+    """A network that draws the noise it maps."""
+
+    def noise(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw n noises, on the CPU."""
+        ...
+
+
+def noise_of(network: nn.Module) -> Callable[[int, torch.Generator], Tensor]:
+    """Return how a generator draws its noise.
+
+    Raises:
+        TypeError: If it has no `noise`.
+    """
+    if not isinstance(network, DrawsNoise):
+        kind = type(network).__name__
+        raise TypeError(f"generator: {kind} has no `noise(n, rng)`, which draws what it maps")
+    return network.noise
 
 
 class VectorGenerator(nn.Module):
@@ -36,26 +60,27 @@ class VectorGenerator(nn.Module):
         initial_log_scale: float = -1.0,
     ) -> None:
         super().__init__()
-        self.spec = {
+        self.spec: dict[str, int | float] = {
             "size": size,
             "condition": condition,
             "width": width,
             "layers": layers,
             "initial_log_scale": initial_log_scale,
         }
-        self.size = size
-        self.first, self.rest = linear(size + condition, width), trunk(width, layers, size)
-        if condition:
-            self.log_scale = nn.Sequential(linear(condition, width), nn.SiLU(), linear(width, size))
-        else:
-            self.log_scale = nn.Parameter(
-                torch.full((size,), initial_log_scale, dtype=torch.float32)
-            )
+        self.size: int = size
+        self.first: nn.Linear = linear(size + condition, width)
+        self.rest: nn.Sequential = trunk(width, layers, size)
+        log_scale = torch.full((size,), initial_log_scale, dtype=torch.float32)
+        self.log_scale: nn.Sequential | nn.Parameter = (
+            nn.Sequential(linear(condition, width), nn.SiLU(), linear(width, size))
+            if condition
+            else nn.Parameter(log_scale)
+        )
         with torch.no_grad():  # start close to the Gaussian, by default of a third of the scale
-            self.rest[-1].weight.mul_(0.1)
-            if condition:
-                self.log_scale[-1].weight.zero_()
-                self.log_scale[-1].bias.fill_(initial_log_scale)
+            last_linear(self.rest).weight.mul_(0.1)
+            if isinstance(self.log_scale, nn.Sequential):
+                last_linear(self.log_scale).weight.zero_()
+                last_linear(self.log_scale).bias.copy_(log_scale)
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n standard normal vectors, on the CPU."""
@@ -65,10 +90,11 @@ class VectorGenerator(nn.Module):
         self, z: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"] | None = None
     ) -> Float[Tensor, "n size"]:
         """Return G(z, condition)."""
-        if condition is None:
-            return self.rest(self.first(z)) + z * self.log_scale.exp()
-        shift = self.rest(self.first(torch.cat([z, condition], dim=1)))
-        return shift + z * self.log_scale(condition).exp()
+        inputs = z if condition is None else torch.cat([z, condition], dim=1)
+        shift, log_scale = self.rest(self.first(inputs)), self.log_scale
+        if isinstance(log_scale, nn.Sequential):
+            log_scale = log_scale(condition)
+        return shift + z * log_scale.exp()
 
 
 class MixtureGenerator(nn.Module):
@@ -99,20 +125,24 @@ class MixtureGenerator(nn.Module):
         super().__init__()
         if codes < 1:
             raise ValueError(f"codes must be at least 1, got {codes}")
-        self.spec = {
+        self.spec: dict[str, int] = {
             "size": size,
             "condition": condition,
             "codes": codes,
             "width": width,
             "layers": layers,
         }
-        self.size, self.codes = size, codes
-        self.first, self.rest = linear(size + condition, width), trunk(width, layers, size)
-        self.embedding = nn.Parameter(nn.init.normal_(torch.empty(codes, width).float(), std=0.5))
-        self.centre = nn.Parameter(nn.init.normal_(torch.empty(codes, size).float()))
-        self.log_scale = nn.Parameter(torch.full((size,), -1.0, dtype=torch.float32))
+        self.size: int = size
+        self.codes: int = codes
+        self.first: nn.Linear = linear(size + condition, width)
+        self.rest: nn.Sequential = trunk(width, layers, size)
+        self.embedding: nn.Parameter = nn.Parameter(
+            nn.init.normal_(torch.empty(codes, width).float(), std=0.5)
+        )
+        self.centre: nn.Parameter = nn.Parameter(nn.init.normal_(torch.empty(codes, size).float()))
+        self.log_scale: nn.Parameter = nn.Parameter(torch.full((size,), -1.0, dtype=torch.float32))
         with torch.no_grad():  # start close to the mixture
-            self.rest[-1].weight.mul_(0.1)
+            last_linear(self.rest).weight.mul_(0.1)
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n noise"]:
         """Draw n standard normal vectors and codes, on the CPU."""

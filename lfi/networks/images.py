@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from lfi.networks.residual import linear
 
-conv = partial(nn.Conv2d, kernel_size=3, padding=1, dtype=torch.float32)
+conv: partial[nn.Conv2d] = partial(nn.Conv2d, kernel_size=3, padding=1, dtype=torch.float32)
 SMALL = 4  # an axis of the coarsest grid is no longer
 MIN_PIXELS, MAX_PIXELS = 8, 64  # pixels a side
 MAX_FACTOR = 8  # times the channels of the finest grid
@@ -99,24 +99,27 @@ class ImageGenerator(nn.Module):
         width: int = 16,
     ) -> None:
         super().__init__()
-        self.shape = _checked(shape)
-        self.condition = _ConditionShape.of(condition, self.shape)
-        self.spec = {
+        self.shape: tuple[int, ...] = _checked(shape)
+        self.condition: _ConditionShape = _ConditionShape.of(condition, self.shape)
+        self.spec: dict[str, list[int] | int] = {
             "shape": list(self.shape),
             "condition": condition if isinstance(condition, int) else list(condition),
             "noise": noise,
             "width": width,
         }
-        self.size, style = noise, noise + self.condition.shifts
+        self.size: int = noise
+        style = noise + self.condition.shifts
         grids, widths = pyramid(self.shape[1:], width)
-        self.grids, self.start = grids[::-1], (widths[-1], *grids[-1])
-        self.first = linear(style, math.prod(self.start))
+        self.grids: list[tuple[int, ...]] = grids[::-1]
+        self.start: tuple[int, ...] = (widths[-1], *grids[-1])
+        self.first: nn.Linear = linear(style, math.prod(self.start))
         entering = [widths[-1], *widths[:0:-1]]
-        self.moves, self.steps = nn.ModuleList(), nn.ModuleList()
+        self.moves: nn.ModuleList = nn.ModuleList()
+        self.steps: nn.ModuleList = nn.ModuleList()
         for channels, out in zip(entering, widths[::-1], strict=True):
             self.moves.append(conv(channels + self.condition.channels, out))
             self.steps.append(_Step(out, style))
-        self.last = conv(width, self.shape[0])
+        self.last: nn.Conv2d = conv(width, self.shape[0])
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n noise"]:
         """Draw n standard normal vectors, on the CPU."""
@@ -162,28 +165,30 @@ class ImageCritic(nn.Module):
         hidden: int = 64,
     ) -> None:
         super().__init__()
-        self.shape = _checked(shape)
-        self.condition = _ConditionShape.of(condition, self.shape)
-        self.spec = {
+        self.shape: tuple[int, ...] = _checked(shape)
+        self.condition: _ConditionShape = _ConditionShape.of(condition, self.shape)
+        self.spec: dict[str, list[int] | int] = {
             "shape": list(self.shape),
             "condition": condition if isinstance(condition, int) else list(condition),
             "features": features,
             "width": width,
             "hidden": hidden,
         }
-        self.features, size = features, self.condition.shifts
+        self.features: int = features
+        size = self.condition.shifts
         grids, widths = pyramid(self.shape[1:], width)
-        self.moves, self.steps = nn.ModuleList(), nn.ModuleList()
+        self.moves: nn.ModuleList = nn.ModuleList()
+        self.steps: nn.ModuleList = nn.ModuleList()
         channels, axes = self.shape[0] + self.condition.channels, grids[0]
         for grid, out in zip(grids, widths, strict=True):
-            strides = tuple(-(-a // b) for a, b in zip(axes, grid, strict=True))
+            strides = -(-axes[0] // grid[0]), -(-axes[1] // grid[1])
             self.moves.append(conv(channels, out, stride=strides))
             self.steps.append(_Step(out, size))
             channels, axes = out, grid
-        self.hidden = linear(channels * axes[0] * axes[1], hidden)
-        self.shift = linear(size, hidden, bias=False) if size else None
-        self.factor = linear(size, hidden) if size else None
-        self.last = linear(hidden, features or 1)
+        self.hidden: nn.Linear = linear(channels * axes[0] * axes[1], hidden)
+        self.shift: nn.Linear | None = linear(size, hidden, bias=False) if size else None
+        self.factor: nn.Linear | None = linear(size, hidden) if size else None
+        self.last: nn.Linear = linear(hidden, features or 1)
 
     def forward(
         self, x: Float[Tensor, "n ..."], condition: Float[Tensor, "n ..."] | None = None
@@ -197,7 +202,7 @@ class ImageCritic(nn.Module):
         for move, step in zip(self.moves, self.steps, strict=True):
             h = step(move(h), vector)
         h = self.hidden(F.silu(h).flatten(1))
-        if vector is None:
+        if vector is None or self.shift is None or self.factor is None:
             h = F.silu(h)
         else:
             h = F.silu(h + self.shift(vector)) * (1 + self.factor(vector))
@@ -241,7 +246,7 @@ class _ConditionShape:
         size = 0 if condition is None else math.prod(condition.shape[1:])
         if size != self.size:
             raise ValueError(f"condition has {size} numbers, expected {self.size}")
-        if not size:
+        if condition is None or not size:
             return None, None
         flat = condition.flatten(1)
         return (None, flat.unflatten(1, self.image)) if self.image else (flat, None)

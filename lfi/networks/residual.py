@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 # float32 whatever the default dtype, so that equal seeds build equal networks
-linear = partial(nn.Linear, dtype=torch.float32)
-layer_norm = partial(nn.LayerNorm, dtype=torch.float32)
+linear: partial[nn.Linear] = partial(nn.Linear, dtype=torch.float32)
+layer_norm: partial[nn.LayerNorm] = partial(nn.LayerNorm, dtype=torch.float32)
 
 
 class ResidualBlock(nn.Module):
@@ -23,9 +23,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, norm: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm = layer_norm(width) if norm else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
-        self.inner, self.outer = linear(width, width), linear(width, width)
+        self.norm: nn.LayerNorm | nn.Identity = layer_norm(width) if norm else nn.Identity()
+        self.dropout: nn.Dropout = nn.Dropout(dropout)
+        self.inner: nn.Linear = linear(width, width)
+        self.outer: nn.Linear = linear(width, width)
 
     def forward(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return h plus the step, (..., width)."""
@@ -42,6 +43,13 @@ def trunk(
     )
 
 
+def last_linear(net: nn.Sequential) -> nn.Linear:
+    """Return the last layer of a trunk."""
+    last = net[-1]
+    assert isinstance(last, nn.Linear)
+    return last
+
+
 class Tower(nn.Module):
     """A residual network beside a linear map: what is linear costs the network nothing.
 
@@ -53,9 +61,10 @@ class Tower(nn.Module):
         self, size: int, out: int, *, width: int, layers: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.size = out
-        self.first, self.rest = linear(size, width), trunk(width, layers, out, dropout=dropout)
-        self.straight = linear(size, out, bias=False)
+        self.size: int = out
+        self.first: nn.Linear = linear(size, width)
+        self.rest: nn.Sequential = trunk(width, layers, out, dropout=dropout)
+        self.straight: nn.Linear = linear(size, out, bias=False)
 
     def forward(self, h: Float[Tensor, "*n"]) -> Float[Tensor, "*n_out"]:
         """Return (..., out) for (..., size)."""

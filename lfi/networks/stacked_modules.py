@@ -45,7 +45,7 @@ class StackedModules(nn.Module):
         }
         if len(shapes) != 1:
             raise ValueError(f"modules: {len(modules)} networks of {len(shapes)} different shapes")
-        self.members = len(modules)
+        self.members: int = len(modules)
         parameters, buffers = stack_module_state(list(modules))
         self._template = (copy.deepcopy(modules[0]).to("meta"),)  # in a tuple: not a submodule
         self._parameter_names, self._buffer_names = tuple(parameters), tuple(buffers)

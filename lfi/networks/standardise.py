@@ -48,6 +48,9 @@ class Standardise(nn.Module):
         tensor([[0., 1.]])
     """
 
+    location: Tensor
+    scale: Tensor
+
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.register_buffer("location", torch.zeros(*shape, dtype=torch.float32))
@@ -84,13 +87,16 @@ class Features(nn.Module):
         size: How many numbers come out, twice the event's entries.
     """
 
+    asinh_scale: Tensor
+
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.rank = len(shape)
+        self.rank: int = len(shape)
         entries = int(torch.Size(shape).numel())
-        self.size = 2 * entries
+        self.size: int = 2 * entries
         self.register_buffer("asinh_scale", torch.ones(entries, dtype=torch.float32))
-        self.linear, self.logarithmic = Standardise((entries,)), Standardise((entries,))
+        self.linear: Standardise = Standardise((entries,))
+        self.logarithmic: Standardise = Standardise((entries,))
 
     def fit_from_data(self, data: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, (n, *event)."""
@@ -116,20 +122,21 @@ class Coordinates(nn.Module):
     on both or on none as it is.
     """
 
+    one_sided: Tensor
+    sign: Tensor
+    bound: Tensor
+
     def __init__(self, lower: Sequence[float], upper: Sequence[float]) -> None:
         super().__init__()
-        low, high = (
-            torch.tensor(lower, dtype=torch.float64),
-            torch.tensor(upper, dtype=torch.float64),
-        )
+        low, high = (torch.tensor(side, dtype=torch.float64) for side in (lower, upper))
         above, below = low.isfinite() & ~high.isfinite(), ~low.isfinite() & high.isfinite()
         self.register_buffer("one_sided", above | below)
         self.register_buffer("sign", torch.where(below, -1.0, 1.0).float())
         self.register_buffer(
             "bound", torch.where(above, low, torch.where(below, high, 0.0)).float()
         )
-        self.standardise = Standardise((len(lower),))
-        self.size = len(lower)
+        self.standardise: Standardise = Standardise((len(lower),))
+        self.size: int = len(lower)
 
     def fit_from_data(self, theta: Float[Tensor, "n theta_dim"]) -> None:
         """Take the scales from parameters of the training split."""

@@ -55,6 +55,9 @@ class Whiten(nn.Module):
         torch.Size([1, 2])
     """
 
+    mean: Tensor
+    root: Tensor
+
     def __init__(self, size: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float32))

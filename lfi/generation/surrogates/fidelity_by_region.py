@@ -67,7 +67,7 @@ class RegionalFidelity(Described):
             f"{self.max_accuracy:g} is not trusted; {self.n} data of each)"
         ]
         for name, interval, accuracy, _ in self._table()[1:]:
-            verdict = "" if float(accuracy) <= self.max_accuracy else "  not trusted"
+            verdict = "" if float(str(accuracy)) <= self.max_accuracy else "  not trusted"
             lines.append(f"  {accuracy} for {name} in {interval}{verdict}")
         return "\n".join(lines)
 

@@ -21,7 +21,7 @@ from lfi.generation.objectives import adversarial_players, discrepancy_players
 from lfi.generation.settings import DEFAULTS, AdversarialSettings
 from lfi.generation.surrogates.gaussian_start import fit_start
 from lfi.generation.surrogates.surrogate import Surrogate
-from lfi.networks import VectorCritic
+from lfi.networks import VectorCritic, noise_of
 from lfi.networks.data_transforms import Bounds
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
@@ -50,13 +50,15 @@ class RegeneratedRows:
     held_out: Batch | None = None
 
     def __init__(self, make: Callable[[torch.Generator], Batch], *, size: int) -> None:
-        self.make, self.size, self.left = make, size, 0
+        self.make: Callable[[torch.Generator], Batch] = make
+        self.size: int = size
+        self.left: int = 0
 
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next `size` rows of every tensor."""
         if self.left == 0:
             rows = self.make(rng)
-            self.shuffled = Shuffled(rows, size=self.size, device=str(rows[0].device))
+            self.shuffled: Shuffled = Shuffled(rows, size=self.size, device=str(rows[0].device))
             self.left = self.shuffled.rows // self.size
         self.left -= 1
         return self.shuffled.draw(rng)
@@ -121,8 +123,8 @@ def fit_surrogate(
     adversarial = isinstance(comparison, Adversarial)
     if critic is not None and not adversarial:
         raise ValueError(f"critic: {comparison} compares without one")
-    settings = DEFAULTS.updated(SURROGATE_SETTINGS).updated(settings)
-    steps = settings.steps
+    complete = DEFAULTS.updated(SURROGATE_SETTINGS).updated(settings)
+    steps = complete.steps
     start_steps = 3 * steps if start_steps is None else start_steps
     seed, x = fresh(seed), x.reshape(len(x), -1)
     with isolated(child(seed, 0)):
@@ -139,38 +141,42 @@ def fit_surrogate(
     surrogate.fit_from_data(theta, x, lower=lower, upper=upper)
     surrogate.to(device)
     x, condition = x.to(device), surrogate.coordinates(theta.to(device))
-    batch_size = min(settings.batch_size, max(32, len(theta) // 8))
+    batch_size = min(complete.batch_size, max(32, len(theta) // 8))
     columns: dict[str, tuple[tuple[int, float], ...]] = {}
     with bar("training the surrogate", start_steps + steps, progress) as advance:
         if surrogate.start is not None:
             rng = torch_rng(seed, 1)
             train, held_out = hold_out(
-                (surrogate.columns.encode(x, rng), condition), settings.held_out, rng
+                (surrogate.columns.encode(x, rng), condition), complete.held_out, rng
             )
             columns = fit_start(
                 surrogate.start,
                 Shuffled(train, held_out, size=batch_size, device=device),
-                TrainSettings(steps=start_steps, patience=settings.patience),
+                TrainSettings(steps=start_steps, patience=complete.patience),
                 seed=child(seed, 3),
                 device=device,
                 advance=advance,
             ).columns
 
-        def draw(condition: Tensor, rng: torch.Generator) -> Tensor:
-            noise = surrogate.generator.noise(len(condition), rng)
-            return surrogate.generator(noise.to(condition.device), condition)
-
         network = surrogate.generator
+
+        def draw(condition: Tensor, rng: torch.Generator) -> Tensor:
+            noise = noise_of(network)(len(condition), rng)
+            return network(noise.to(condition.device), condition)
+
+        if adversarial:
+            assert critic is not None  # built above
+            players = adversarial_players(network, critic, draw, comparison, complete)
+        else:
+            players = discrepancy_players(network, draw, comparison, complete)
         history = fit(
-            adversarial_players(network, critic, draw, comparison, settings)
-            if adversarial
-            else discrepancy_players(network, draw, comparison, settings),
+            players,
             RegeneratedRows(
                 lambda rng: (surrogate.residuals(x, condition, rng), condition), size=batch_size
             ),
             steps=steps,
-            turn=settings.turn,
-            schedule=settings.schedule,
+            turn=complete.turn,
+            schedule=complete.schedule,
             seed=child(seed, 2),
             device=device,
             callbacks=[lambda done, latest: advance(1)],

@@ -29,10 +29,12 @@ class GaussianStart(nn.Module):
 
     def __init__(self, size: int, condition: int, *, width: int = 128, layers: int = 4) -> None:
         super().__init__()
-        self.context = nn.Sequential(
+        self.context: nn.Sequential = nn.Sequential(
             linear(condition, width), trunk(width, layers, width, norm=False)
         )
-        self.gaussian = ConditionalGaussian(size, condition, width, full_root=size <= MAX_FULL)
+        self.gaussian: ConditionalGaussian = ConditionalGaussian(
+            size, condition, width, full_root=size <= MAX_FULL
+        )
 
     def whiten(
         self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from lfi.generation.surrogates.gaussian_start import GaussianStart
-from lfi.networks import Coordinates, VectorGenerator
+from lfi.networks import Coordinates, VectorGenerator, noise_of
 from lfi.networks.data_transforms import BoundedTransform, Bounds
 from lfi.runtime import (
     Contents,
@@ -57,6 +57,8 @@ class Surrogate(Described, Saved, nn.Module):
     """
 
     differentiable = True
+    lowest: Tensor
+    highest: Tensor
 
     def __init__(
         self,
@@ -70,17 +72,24 @@ class Surrogate(Described, Saved, nn.Module):
     ) -> None:
         super().__init__()
         size = int(torch.Size(x_shape).numel())
-        self.prior, self.x_shape, self.history = prior, tuple(x_shape), history
-        self.spec = {"width": width, "start": start, "own": generator is not None}
-        self.coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
-        self.columns = BoundedTransform(size)
+        self.prior: Prior = prior
+        self.x_shape: tuple[int, ...] = tuple(x_shape)
+        self.history: History | None = history
+        self.spec: dict[str, int | bool] = {
+            "width": width,
+            "start": start,
+            "own": generator is not None,
+        }
+        self.coordinates: Coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
+        self.columns: BoundedTransform = BoundedTransform(size)
         condition = self.coordinates.size
-        self.start = GaussianStart(size, condition, width=width) if start else None
+        self.start: GaussianStart | None = (
+            GaussianStart(size, condition, width=width) if start else None
+        )
         if generator is None:
-            generator = VectorGenerator(size, condition, width=width)
-            if start:  # what the Gaussian leaves has unit spread
-                nn.init.zeros_(generator.log_scale[-1].bias)
-        self.generator = generator
+            log_scale = 0.0 if start else -1.0  # what the Gaussian leaves has unit scale
+            generator = VectorGenerator(size, condition, width=width, initial_log_scale=log_scale)
+        self.generator: nn.Module = generator
         for name in ("lowest", "highest"):
             self.register_buffer(name, torch.zeros(condition, dtype=torch.float32))
 
@@ -156,7 +165,7 @@ class Surrogate(Described, Saved, nn.Module):
                 stacklevel=2,
             )
         device = self.columns.device
-        z = self.generator.noise(len(theta), rng).to(device)
+        z = noise_of(self.generator)(len(theta), rng).to(device)
         x = self.transform(theta.to(device, torch.float32), z)
         return x.to(theta)
 
@@ -206,7 +215,7 @@ class Surrogate(Described, Saved, nn.Module):
         self.eval()
         example = torch.Generator().manual_seed(0)
         device = self.columns.device
-        z = self.generator.noise(3, example).to(device)
+        z = noise_of(self.generator)(3, example).to(device)
         theta = self.prior.sample(3, seed=numpy_rng(0)).to(device, torch.float32)
         rows = torch.export.Dim("n")
         return torch.export.export(
