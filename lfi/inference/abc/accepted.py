@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.inference.abc.distances import Data, Observed, Parameters
 from lfi.inference.posteriors.discrete import DiscretePosterior
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
@@ -28,12 +29,8 @@ class Adjustment(Protocol):
     """A regression adjustment of accepted parameters to the observed data."""
 
     def __call__(
-        self,
-        u: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-        x_obs: Float[Tensor, "*shape"],
-        weights: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n dim"]:
+        self, u: Parameters, x: Data, x_obs: Observed, weights: Float[Tensor, " n"]
+    ) -> Parameters:
         """Return the moved parameters, in unconstrained coordinates as u is."""
         ...
 
@@ -146,12 +143,7 @@ class ABCPosterior(DiscretePosterior):
         return self.theta, self.weights
 
     def draw(self, n: int, x_obs: Samples | None = None, *, seed: int | None = None) -> Draws:
-        """Return n draws by weight, with replacement, and diagnostics of how they were made.
-
-        Args:
-            n: How many.
-            x_obs: The observation; None for the one that parameters were accepted for.
-            seed: None takes fresh entropy, which the draws record.
+        """Return n draws by weight; None is the observation that parameters were accepted for.
 
         Raises:
             ValueError: If n is not positive, or another observation is given.
@@ -165,15 +157,14 @@ class ABCPosterior(DiscretePosterior):
 
     def describe(self) -> str:
         """Return how many were accepted of how many, how close, and where they lie."""
-        width = max(map(len, self.names))
-        moments = zip(self.names, self.mean.tolist(), self.sd.tolist(), strict=True)
+        width, (_, *rows) = max(map(len, self.names)), self._table()
         return "\n".join(
             [
                 f"{len(self):,} parameters accepted, {self.simulations:,} simulations "
                 f"({self.failed:,} failed)",
                 f"  tolerance {self.tolerance:.4g}, acceptance {self.acceptance:.2%}, effective "
                 f"sample size {self.ess:.0f}{', adjusted by regression' if self.adjusted else ''}",
-                *(f"  {name:<{width}}  {mean:.4g} +- {sd:.2g}" for name, mean, sd in moments),
+                *(f"  {name:<{width}}  {mean} +- {sd}" for name, mean, sd in rows),
             ]
         )
 
@@ -217,11 +208,5 @@ class ABCPosterior(DiscretePosterior):
         theta = self.prior.from_unconstrained(moved.to(self.theta))[0]
         inside = self.prior.log_prob(theta).isfinite()  # a support that is no product of intervals
         theta = torch.where(inside[:, None], theta, self.theta[kept])
-        return replace(
-            self,
-            theta=theta,
-            weights=weights[kept],
-            distances=self.distances[kept],
-            x=self.x[kept],
-            adjusted=True,
-        )
+        kept_parts = {"distances": self.distances[kept], "x": self.x[kept]}
+        return replace(self, theta=theta, weights=weights[kept], adjusted=True, **kept_parts)

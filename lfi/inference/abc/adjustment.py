@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.inference.abc.distances import Data, Observed, Parameters
 from lfi.inference.abc.summaries import Summary, summarised
 from lfi.numerics.checks import check_number
 from lfi.numerics.ridge import fit_ridge
@@ -53,18 +54,26 @@ class LocalLinear:
         check_number("ridge", self.ridge, minimum=0)
 
     def __call__(
-        self,
-        u: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-        x_obs: Float[Tensor, "*shape"],
-        weights: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n dim"]:
+        self, u: Parameters, x: Data, x_obs: Observed, weights: Float[Tensor, " n"]
+    ) -> Parameters:
         """Return the adjusted parameters.
 
         Raises:
             ValueError: If there are no more of them than summaries.
         """
-        s = _centred_summaries(self.summary, x, x_obs)
+        s = summarised(self.summary, x).double()
+        s = s - summarised(self.summary, x_obs[None].to(x)).double()
+        if len(s) <= s.shape[1] + 1:
+            raise ValueError(
+                f"{len(s)} accepted simulations are too few for a regression on {s.shape[1]} "
+                "summaries"
+            )
+        if not s.isfinite().all():
+            raise ValueError("summary: summaries of accepted simulations are not finite")
+        return self._moved(u, s, weights)
+
+    def _moved(self, u: Tensor, s: Tensor, weights: Tensor) -> Tensor:
+        """Return the adjusted parameters, with summaries less those observed."""
         return u - s @ fit_ridge(s, u, self.ridge, weights).slope
 
 
@@ -77,34 +86,10 @@ class Heteroscedastic(LocalLinear):
         ridge: What is added to the summaries' correlations.
     """
 
-    def __call__(
-        self,
-        u: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-        x_obs: Float[Tensor, "*shape"],
-        weights: Float[Tensor, " n"],
-    ) -> Float[Tensor, "n dim"]:
-        """Return the adjusted parameters.
-
-        Raises:
-            ValueError: If there are no more of them than summaries.
-        """
-        s = _centred_summaries(self.summary, x, x_obs)
+    def _moved(self, u: Tensor, s: Tensor, weights: Tensor) -> Tensor:
         fit = fit_ridge(s, u, self.ridge, weights)
         residual = u - fit(s)
         squared = residual.square()
         squared = squared + FLOOR * (weights @ squared) + torch.finfo(u.dtype).tiny
         log_variance = s @ fit_ridge(s, squared.log(), self.ridge, weights).slope
         return fit.intercept + residual * torch.exp(-log_variance / 2)
-
-
-def _centred_summaries(summary: Summary | None, x: Tensor, x_obs: Tensor) -> Float[Tensor, "n k"]:
-    """Return the summaries less those observed."""
-    s = summarised(summary, x).double() - summarised(summary, x_obs[None].to(x)).double()
-    if len(s) <= s.shape[1] + 1:
-        raise ValueError(
-            f"{len(s)} accepted simulations are too few for a regression on {s.shape[1]} summaries"
-        )
-    if not s.isfinite().all():
-        raise ValueError("summary: summaries of accepted simulations are not finite")
-    return s

@@ -26,6 +26,7 @@ References:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -38,7 +39,10 @@ from lfi.numerics.checks import check_instance, check_whole
 
 ROWS = 4096  # data sets that go through a summary or a ratio in one call
 
-DistanceFunction = Callable[[Float[Tensor, " n *event"]], Float[Tensor, " n"]]
+Observed = Float[Tensor, "*shape"]
+Parameters = Float[Tensor, "n dim"]
+Data = Float[Tensor, " n *event"]
+DistanceFunction = Callable[[Data], Float[Tensor, " n"]]
 
 
 @runtime_checkable
@@ -48,13 +52,9 @@ class Distance(Protocol):
     @property
     def adaptive(self) -> bool:
         """Whether `abc_smc` fits it anew to the simulations of each population."""
+        ...
 
-    def from_observation(
-        self,
-        x_obs: Float[Tensor, "*shape"],
-        theta: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-    ) -> DistanceFunction:
+    def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
         """Return the distance of data sets from x_obs, fitted to theta and x.
 
         Raises:
@@ -94,12 +94,7 @@ class SampleDistance:
         """False: it is not fitted to simulations."""
         return False
 
-    def from_observation(
-        self,
-        x_obs: Float[Tensor, "*shape"],
-        theta: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-    ) -> DistanceFunction:
+    def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
         """Return the discrepancy from x_obs.
 
         Raises:
@@ -156,12 +151,7 @@ class FittedRatio:
         """False: the ratio was fitted before."""
         return False
 
-    def from_observation(
-        self,
-        x_obs: Float[Tensor, "*shape"],
-        theta: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-    ) -> DistanceFunction:
+    def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
         """Return the divergence from the posterior at x_obs.
 
         Raises:
@@ -173,26 +163,18 @@ class FittedRatio:
                 f"posterior is given x of shape {tuple(self.posterior.x_shape)}, but x_obs has "
                 f"{tuple(x_obs.shape)}"
             )
-        log_weights = lambda x: (
-            self.posterior.weighted(x, self.prior_draws, seed=self.seed).log_weights
-        )
-        observed = log_weights(x_obs[None])
+        weighted = partial(self.posterior.weighted, n=self.prior_draws, seed=self.seed)
+        observed = weighted(x_obs[None]).log_weights
 
         def distances(x: Tensor) -> Tensor:
-            parts = [log_weights(part) for part in x.split(ROWS)]
-            return torch.cat(
-                [((p.exp() - observed.exp()) * (p - observed)).sum(dim=1) for p in parts]
-            )
+            p = torch.cat([weighted(part).log_weights for part in x.split(ROWS)])
+            return ((p.exp() - observed.exp()) * (p - observed)).sum(dim=1)
 
         return distances
 
 
 def as_distance(obj: object) -> Distance:
-    """Return the distance itself, or that of a discrepancy of samples.
-
-    Raises:
-        TypeError: If it is neither.
-    """
+    """Return the distance itself, or that of a discrepancy of samples; TypeError for neither."""
     if isinstance(obj, Distance):
         return obj
     if isinstance(obj, type) or not isinstance(obj, Discrepancy):
@@ -203,7 +185,7 @@ def as_distance(obj: object) -> Distance:
     return SampleDistance(obj)
 
 
-def check_same_shape(x_obs: Float[Tensor, "*shape"], x: Float[Tensor, " n *event"]) -> None:
+def check_same_shape(x_obs: Observed, x: Data) -> None:
     """Check that an observation has the shape of one simulation's x."""
     if x_obs.shape != x.shape[1:]:
         raise ValueError(
@@ -211,14 +193,12 @@ def check_same_shape(x_obs: Float[Tensor, "*shape"], x: Float[Tensor, " n *event
         )
 
 
-def finite_distances(
-    distance: DistanceFunction, x: Float[Tensor, " n *event"]
-) -> Float[Tensor, " n"]:
+def finite_distances(distance: DistanceFunction, x: Data) -> Float[Tensor, " n"]:
     """Return distances in float64, infinite where they are NaN: such data are rejected."""
     if len(x) == 0:
         return torch.empty(0, dtype=torch.float64)
     return distance(x).detach().to("cpu", torch.float64).nan_to_num(nan=torch.inf)
 
 
-def _points(x: Float[Tensor, " n *event"]) -> Float[Tensor, "n trials d"]:
+def _points(x: Data) -> Float[Tensor, "n trials d"]:
     return x.reshape(*x.shape[:2], -1)

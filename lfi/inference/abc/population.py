@@ -23,6 +23,8 @@ KIND = "abc_smc"
 KEPT = ("u", "x", "distances", "weights")
 MIXTURE = ("centres", "weights", "roots", "scales")
 
+History = list[PopulationSummary]
+
 
 @dataclass(frozen=True, eq=False)
 class Population:
@@ -34,7 +36,7 @@ class Population:
         distances: From the observation.
         weights: They sum to 1.
         distance: The distance function.
-        earlier: Distance functions of earlier populations, and their tolerances.
+        earlier: Those of earlier populations, and their tolerances.
         proposals: What each population but the first was drawn from.
         fitted_to: Theta and x of the simulations that each distance was fitted to, the earlier ones
             first; of an adaptive distance also those of the next fit.
@@ -75,11 +77,7 @@ def settings_hash(identity: str, x_obs: Tensor, *plain: object) -> str:
 
 
 def save_population(
-    path: str | Path,
-    shared: str,
-    seed: int,
-    population: Population,
-    history: list[PopulationSummary],
+    path: str | Path, shared: str, seed: int, population: Population, history: History
 ) -> None:
     """Write the latest population, in place of the one before."""
     spec = {
@@ -120,13 +118,8 @@ def stored_seed(path: str | Path, shared: str, seed: int | None) -> int | None:
 
 def load_population(
     path: str | Path, distance_from: Callable[[Tensor, Tensor], DistanceFunction]
-) -> tuple[Population, list[PopulationSummary]] | None:
-    """Return the latest population and its history, or None where there is no file.
-
-    Args:
-        path: The file.
-        distance_from: Fits the distance to theta and x.
-    """
+) -> tuple[Population, History] | None:
+    """Return the latest population and its history, or None where there is no file."""
     if not Path(path).is_file():
         return None
     contents = read(path)
@@ -140,7 +133,10 @@ def load_population(
     )
     proposals = tuple(
         PopulationProposal(
-            GaussianMixture(*(tensors.get(f"{name}_{i}") for name in MIXTURE)), *counts
+            GaussianMixture(
+                *(tensors[f"{name}_{i}"] for name in MIXTURE if f"{name}_{i}" in tensors)
+            ),
+            *counts,
         )
         for i, counts in enumerate(spec["proposals"])
     )

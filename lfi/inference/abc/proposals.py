@@ -57,11 +57,6 @@ class GaussianMixture:
         weights: (k,), which sum to 1.
         roots: Cholesky factors of the covariances, (d, d) or (k, d, d).
         scales: What each component's deviations are multiplied by, (k,); None for nothing.
-
-    Example:
-        >>> one = GaussianMixture(torch.zeros(1, 2), torch.ones(1), torch.eye(2))
-        >>> one.log_prob(torch.zeros(3, 2)).exp()
-        tensor([0.1592, 0.1592, 0.1592])
     """
 
     centres: Float[Tensor, "k d"]
@@ -81,13 +76,7 @@ class GaussianMixture:
     def log_prob(
         self, u: Float[Tensor, "n d"], *, others: bool = False, max_entries: int = 2**22
     ) -> Float[Tensor, " n"]:
-        """Return the log density.
-
-        Args:
-            u: The points.
-            others: Leave out the component around u itself, where u is one of the centres.
-            max_entries: Of differences held at a time, which bounds the memory.
-        """
+        """Return the log density; of `others`, that without the component centred at u itself."""
         k, d = self.centres.shape
         log_det = self.roots.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
         scales = torch.ones_like(self.weights) if self.scales is None else self.scales
@@ -119,13 +108,7 @@ class GaussianMixture:
 
 @dataclass(frozen=True, eq=False)
 class PopulationProposal:
-    """The proposal distribution of one population.
-
-    Attributes:
-        mixture: The density, before what falls outside the prior's support was drawn again.
-        simulations: How many were drawn.
-        inside: The share of the mixture that lies in the support.
-    """
+    """What the simulations of a population were drawn from, `inside` being its share in support."""
 
     mixture: GaussianMixture
     simulations: int
@@ -138,20 +121,7 @@ def population_log_weights(
     first: int,
     proposals: Sequence[PopulationProposal],
 ) -> Float[Tensor, " n"]:
-    """Return the log weights of draws that may come from any population.
-
-    Args:
-        log_prior: The prior's log density at u, in the same coordinates.
-        u: The draws.
-        first: How many were drawn from the prior.
-        proposals: What the others were drawn from.
-
-    Example:
-        >>> normal = GaussianMixture(torch.zeros(1, 1), torch.ones(1), torch.eye(1))
-        >>> proposal, u = PopulationProposal(normal, 30, 1.0), torch.ones(1, 1)
-        >>> population_log_weights(normal.log_prob(u), u, 10, [proposal])  # 40 of the prior
-        tensor([-3.6889])
-    """
+    """Return the log weights of draws from any population, the `first` so many from the prior."""
     parts = [log_prior + math.log(first)]
     for proposal in proposals:
         count = math.log(proposal.simulations / proposal.inside)
@@ -189,9 +159,8 @@ class GlobalCovariance:
     def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> GaussianMixture:
         """Return the proposal."""
         centred = u - weights @ u
-        return GaussianMixture(
-            u, weights, _root(self.scale * centred.T @ (weights[:, None] * centred))
-        )
+        covariance = self.scale * centred.T @ (weights[:, None] * centred)
+        return GaussianMixture(u, weights, _root(covariance))
 
 
 @dataclass(frozen=True)
@@ -240,12 +209,10 @@ class LocalCovariance:
 
     def around(self, u: Float[Tensor, "k d"], weights: Float[Tensor, " k"]) -> GaussianMixture:
         """Return the proposal."""
-        mean = weights @ u
-        centred = u - mean  # moments about u_k are those about the mean, and the shift's square
+        centred = u - weights @ u  # moments about u_k are those about the mean and its shift's
         shared = centred.T @ (weights[:, None] * centred)
-        return GaussianMixture(
-            u, weights, _root(shared + centred[:, :, None] * centred[:, None, :])
-        )
+        moments = shared + centred[:, :, None] * centred[:, None, :]
+        return GaussianMixture(u, weights, _root(moments))
 
 
 def _root(covariance: Float[Tensor, "*k d d"]) -> Float[Tensor, "*k d d"]:

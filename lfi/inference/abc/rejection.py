@@ -77,7 +77,8 @@ def abc_rejection(
                 f"{float(distances[order[0]]):.4g}; got {tolerance}"
             )
     else:
-        count = number if quantile is None else max(1, round(quantile * len(simulations)))
+        share = None if quantile is None else max(1, round(quantile * len(simulations)))
+        count = share or number or 0
         if not 0 < count <= finite or (quantile is not None and not 0 < quantile <= 1):
             name, value = ("number", number) if quantile is None else ("quantile", quantile)
             raise ValueError(

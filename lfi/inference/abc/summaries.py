@@ -7,11 +7,12 @@ population),
 
 Scales by medians are robust to the outliers that a wide prior gives:
 
-    mad      median |s - median s|, the median absolute deviation
-    cmad     the same + median |s - s_obs|, combined: large too where all simulations miss the
-             observation, so that a summary which the model cannot explain does not outweigh others
-    pcmad    the second, or the first where more than a third of the summaries are outliers: then
-             the prior misses the observation, not the model
+    mad      median absolute deviation: median |s - median s|
+    cmad     combined median absolute deviation: the same + median |s - s_obs|, large too where all
+             simulations miss the observation, so that a summary which the model cannot explain does
+             not outweigh others
+    pcmad    the combined one, or the plain (p) one where more than a third of the summaries are
+             outliers: then the prior misses the observation, not the model
 
 Semi-automatic ABC has one summary for each parameter: a regression of theta on x estimates the
 posterior mean, the summary with the smallest expected squared error of estimates. Here theta is
@@ -27,16 +28,25 @@ References:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.abc.distances import ROWS, DistanceFunction, check_same_shape
+from lfi.inference.abc.distances import (
+    ROWS,
+    Data,
+    DistanceFunction,
+    Observed,
+    Parameters,
+    check_same_shape,
+)
 from lfi.numerics.checks import check_number
 from lfi.numerics.ridge import fit_ridge
 
-Summary = Callable[[Float[Tensor, " n *event"]], Float[Tensor, "n k"]]
+Summary = Callable[[Data], Float[Tensor, "n k"]]
 ScaleEstimate = Callable[[Float[Tensor, "n k"], Float[Tensor, " k"]], Float[Tensor, " k"]]
 
 
@@ -94,17 +104,11 @@ class Summaries:
     scale: ScaleEstimate = pcmad
     adaptive: bool = True
 
-    def from_observation(
-        self,
-        x_obs: Float[Tensor, "*shape"],
-        theta: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-    ) -> DistanceFunction:
+    def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
         """Return the distance from x_obs, with scales of x.
 
         Raises:
-            ValueError: If x_obs has another shape than one simulation's x, or its summaries are not
-                finite.
+            ValueError: If x_obs has another shape than one of x, or its summaries are not finite.
         """
         check_same_shape(x_obs, x)
         summarise = lambda x: summarised(self.summary, x)
@@ -112,6 +116,19 @@ class Summaries:
         if not observed.isfinite().all():
             raise ValueError(f"summary: the summaries of x_obs are not finite, got {observed}")
         return _euclidean(summarise, observed, x, self.scale)
+
+
+@runtime_checkable
+class Regressor(Protocol):
+    """A regressor of scikit-learn."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray, /) -> "Regressor":
+        """Fit y to x."""
+        ...
+
+    def predict(self, x: np.ndarray, /) -> np.ndarray:
+        """Return predictions at x."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -136,16 +153,14 @@ class SemiAutomatic:
     """
 
     summary: Summary | None = None
-    regression: object = None
+    regression: Regressor | None = None
     ridge: float = 1e-3
     adaptive: bool = False
 
     def __post_init__(self) -> None:
         check_number("ridge", self.ridge, minimum=0)
 
-    def fit_from_data(
-        self, theta: Float[Tensor, "n dim"], x: Float[Tensor, " n *event"]
-    ) -> Summary:
+    def fit_from_data(self, theta: Parameters, x: Data) -> Summary:
         """Return the fitted summaries as a function of data.
 
         With `lfi.abc.Summaries(fitted)` a regression on many simulations serves `abc_smc`, whose
@@ -158,16 +173,14 @@ class SemiAutomatic:
         valid = s.isfinite().all(dim=1)
         if not valid.any():
             raise ValueError("summary: the summaries of no simulation are finite")
-        fit = self._linear if self.regression is None else self._by_regressor
-        predict = fit(s[valid], theta[valid].double())
+        s, theta = s[valid], theta[valid].double()
+        if self.regression is None:
+            predict = self._linear(s, theta)
+        else:
+            predict = _by_regressor(self.regression, s, theta)
         return lambda x: predict(summarised(self.summary, x).double())
 
-    def from_observation(
-        self,
-        x_obs: Float[Tensor, "*shape"],
-        theta: Float[Tensor, "n dim"],
-        x: Float[Tensor, " n *event"],
-    ) -> DistanceFunction:
+    def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
         """Return the distance from x_obs, by a regression of theta on x.
 
         Raises:
@@ -188,35 +201,32 @@ class SemiAutomatic:
         fit = fit_ridge(features(s), theta, self.ridge)
         return lambda s: fit(features(s))
 
-    def _by_regressor(self, s: Tensor, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        from sklearn.base import clone
 
-        fitted = clone(self.regression).fit(s.numpy(), theta.numpy())
-        dim = theta.shape[1]
-
-        def predict(s: Tensor) -> Tensor:
-            valid = s.isfinite().all(dim=1)
-            found = torch.full((len(s), dim), torch.nan, dtype=s.dtype)
-            if valid.any():
-                values = torch.as_tensor(fitted.predict(s[valid].numpy()), dtype=s.dtype)
-                found[valid] = values.reshape(-1, dim)
-            return found
-
-        return predict
-
-
-def summarised(summary: Summary | None, x: Float[Tensor, " n *event"]) -> Float[Tensor, "n k"]:
-    """Return the summaries of data sets.
-
-    Raises:
-        ValueError: If they are not one row a data set.
-    """
+def summarised(summary: Summary | None, x: Data) -> Float[Tensor, "n k"]:
+    """Return the summaries of data sets; ValueError if they are not one row a data set."""
     s = x if summary is None else torch.cat([summary(part) for part in x.split(ROWS)])
     if len(s) != len(x):
         raise ValueError(
             f"summary must keep the rows of x, {len(x)} of them, got shape {tuple(s.shape)}"
         )
     return s.reshape(len(x), -1)
+
+
+def _by_regressor(regression: Regressor, s: Tensor, theta: Tensor) -> Callable[[Tensor], Tensor]:
+    from sklearn.base import clone
+
+    copy = cast(Regressor, clone(regression))  # clone's own type is whatever it is given, or a list
+    fitted, dim = copy.fit(s.numpy(), theta.numpy()), theta.shape[1]
+
+    def predict(s: Tensor) -> Tensor:
+        valid = s.isfinite().all(dim=1)
+        found = torch.full((len(s), dim), torch.nan, dtype=s.dtype)
+        if valid.any():
+            values = torch.as_tensor(fitted.predict(s[valid].numpy()), dtype=s.dtype)
+            found[valid] = values.reshape(-1, dim)
+        return found
+
+    return predict
 
 
 def _euclidean(

@@ -101,7 +101,7 @@ class LFIREPosterior(DiscretePosterior):
         self, x_obs: Samples | None = None
     ) -> tuple[Float[Tensor, "J dim"], Float[Tensor, " J"]]:
         """Return the parameters and their weights for an observation."""
-        return self.theta, self.weights(x_obs)
+        return self.theta, self.weights(self.observation(x_obs))
 
     def mean(self, x_obs: Samples) -> Float[Tensor, " dim"]:
         """Return the posterior mean."""

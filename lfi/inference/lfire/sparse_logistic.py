@@ -18,7 +18,7 @@ References:
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -31,13 +31,7 @@ CURVATURE = 1e-9  # added to the diagonal of the quadratic model
 
 @dataclass(frozen=True, eq=False)
 class Problems:
-    """J classification problems.
-
-    Attributes:
-        s: Features, (J, n, k), of about unit size.
-        y: Labels, (J, n), 0 or 1.
-        a: Weights, (J, n), which sum to 1 in each problem; rows of weight 0 do not count.
-    """
+    """J classification problems: features s of about unit size, labels y, and row weights a."""
 
     s: Float[Tensor, "J n k"]
     y: Float[Tensor, "J n"]
@@ -70,21 +64,10 @@ def solve(
     start: tuple[Float[Tensor, " J"], Float[Tensor, "J k"]] | None = None,
     tolerance: float = 1e-6,
 ) -> tuple[Float[Tensor, " J"], Float[Tensor, "J k"]]:
-    """Return intercepts and slopes of all problems.
+    """Return intercepts and slopes of all problems, at a penalty of each.
 
-    Args:
-        problems: What to solve.
-        penalty: lambda of each.
-        start: Where to begin; None for slopes of zero.
-        tolerance: The change of a coefficient, relative to one plus the largest, at which a problem
-            is solved.
-
-    Example:
-        >>> s = torch.tensor([[[-2.0], [-1.0], [1.0], [2.0]]])
-        >>> y = torch.tensor([[0.0, 1.0, 0.0, 1.0]])
-        >>> b, beta = solve(Problems(s, y, torch.full((1, 4), 0.25)), torch.tensor([0.05]))
-        >>> b.abs() < 1e-6, beta
-        (tensor([True]), tensor([[0.3298]]))
+    A problem is solved when no coefficient changes by more than the tolerance, relative to one plus
+    the largest. None starts at slopes of zero.
     """
     j, _, k = problems.s.shape
     if start is None:
@@ -119,18 +102,14 @@ def path(
 
 def fit_sparse(
     problems: Problems,
-    fold: Float[Tensor, " n"] | Tensor,
+    fold: Int[Tensor, " n"],
     *,
     points: int = 15,
     min_penalty: float = 1e-3,
 ) -> tuple[Float[Tensor, " J"], Float[Tensor, "J k"], Float[Tensor, " J"]]:
     """Return intercepts, slopes and the penalties that cross-validation chose.
 
-    Args:
-        problems: What to fit.
-        fold: The fold of each row, (n,), whole numbers from 0.
-        points: How many penalties are tried, evenly spaced in their logarithm.
-        min_penalty: The last of them, as a share of the first.
+    Of `points` penalties, evenly spaced in their logarithm, the last is `min_penalty` of the first.
     """
     risk = problems.s.new_zeros(points, len(problems.s))
     for f in range(int(fold.max()) + 1):

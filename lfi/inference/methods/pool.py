@@ -28,9 +28,9 @@ from torch import Tensor
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
-from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
+from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.types import Method, usable
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, numpy_rng, torch_rng
@@ -153,7 +153,7 @@ class StackingTable:
 
 @torch.no_grad()
 def score_table(
-    fitted: list[TargetPosterior], flow: FlowPosterior | None, held_out: Simulations, seed: int
+    fitted: list[SavedPosterior], flow: FlowPosterior | None, held_out: Simulations, seed: int
 ) -> StackingTable:
     """Weigh importance samples of held-out simulations by every method.
 
@@ -200,7 +200,7 @@ def best_weights(table: StackingTable) -> Float[Tensor, " k"]:
 
 
 def pooled(
-    fitted: list[TargetPosterior],
+    fitted: list[SavedPosterior],
     names: tuple[str, ...],
     table: StackingTable,
     flow: FlowPosterior | None,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.samplers.target import Target
-from lfi.numerics.arrays import as_observation
+from lfi.numerics.arrays import Samples, as_observation
 from lfi.simulation import Prior
 from lfi.simulation.priors.joint import ProductDistribution
 
@@ -75,7 +75,7 @@ class TrialsPosterior(AmortisedPosterior):
         """The shape of one trial."""
         return self.base.x_shape
 
-    def observations(self, x_obs: object) -> tuple[Float[Tensor, "m k ..."], bool]:
+    def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m k ..."], bool]:
         """Return observations in float32, (m, k, *event), and whether it was a single one."""
         x, event = as_observation(x_obs), self.x_shape
         single = x.ndim == 1 + len(event)
@@ -158,7 +158,7 @@ class ConditionalPosterior(AmortisedPosterior):
         """The shape of one simulation's x."""
         return self.base.x_shape
 
-    def observations(self, x_obs: object) -> tuple[Float[Tensor, "m ..."], bool]:
+    def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m ..."], bool]:
         """Return observations as the posterior of all parameters takes them."""
         return self.base.observations(x_obs)
 

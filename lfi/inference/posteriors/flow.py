@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from lfi.inference.posteriors.saved import SavedPosterior
@@ -83,16 +83,6 @@ class FlowPosterior(SavedPosterior):
     normalised: bool = field(default=True, init=False)
     default_sampler: ClassVar[Sampler] = Direct()
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self.network.parameters()).device
-
-    def to(self, device: str) -> "FlowPosterior":
-        """Move the network, in place."""
-        self.network.to(device)
-        return self
-
     def as_proposal(self, x: Float[Tensor, "m ..."]) -> Proposal:
         """Return the flow as a proposal distribution of m observations."""
         with torch.no_grad():
@@ -107,6 +97,9 @@ class FlowPosterior(SavedPosterior):
             return self._pairs(theta, embedded) - self.prior.log_prob(theta)
 
         return Target(self.prior, (proposal.x,), pair, proposal, ROWS)
+
+    def _networks(self) -> list[nn.Module]:
+        return [self.network]
 
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         spec = {

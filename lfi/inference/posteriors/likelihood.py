@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
@@ -52,18 +52,6 @@ class LikelihoodPosterior(SavedPosterior):
         """The shape of one observation."""
         return self.network.event
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self.network.parameters()).device
-
-    def to(self, device: str) -> "LikelihoodPosterior":
-        """Move the networks, in place."""
-        for part in (self.network, self.proposal, self.validity):
-            if part is not None:
-                part.to(device)
-        return self
-
     def log_likelihood(self, theta: Samples, x_obs: Samples) -> Float[Tensor, "*m n"]:
         """Return log q(x_obs | theta), differentiable in theta.
 
@@ -89,8 +77,11 @@ class LikelihoodPosterior(SavedPosterior):
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
     ) -> Float[Tensor, "n ..."]:
         """Return one x for each theta, as the simulator would: the surrogate is one too."""
-        theta = self.as_parameters(theta)
-        return self.network.simulate(theta, rng)
+        return self.network.simulate(self.as_parameters(theta), rng)
+
+    def _networks(self) -> list[nn.Module]:
+        proposal = [] if self.proposal is None else self.proposal._networks()
+        return [self.network, *proposal, *([] if self.validity is None else [self.validity])]
 
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         proposal, tensors = (None, {}) if self.proposal is None else self.proposal._spec()
@@ -115,22 +106,20 @@ class LikelihoodPosterior(SavedPosterior):
         proposal = None
         if spec["proposal"] is not None:
             proposal = FlowPosterior._restore(contents.part("FlowPosterior", spec["proposal"]))
-        parts = {"surrogate": network, "validity": None}
+        load_prefixed("surrogate", network.eval().requires_grad_(False), contents.tensors)
+        validity = None
         if spec["validity"] is not None:
-            parts["validity"] = Validity(**spec["validity"])
-        for name, part in parts.items():
-            if part is not None:
-                load_prefixed(name, part.eval().requires_grad_(False), contents.tensors)
+            validity = Validity(**spec["validity"])
+            load_prefixed("validity", validity.eval().requires_grad_(False), contents.tensors)
         history = tuple(History._restore(entry) for entry in spec["history"])
-        return cls(network, prior, proposal, parts["validity"], history)
+        return cls(network, prior, proposal, validity, history)
 
     def _pairs(self, theta: Tensor, encoded: Tensor) -> Tensor:
         """Return log q of theta, (k, n, D), and m observations as encoded, (m, 1, points, ...)."""
         (k, n), m = theta.shape[:2], len(encoded)
         theta = theta.to(self.device, torch.float32)
-        embedded = (
-            self.network.embed(theta.flatten(0, 1)).view(k, n, -1).expand(m, n, -1).flatten(0, 1)
-        )
+        embedded = self.network.embed(theta.flatten(0, 1)).view(k, n, -1)
+        embedded = embedded.expand(m, n, -1).flatten(0, 1)
         encoded = encoded.expand(m, n, *encoded.shape[2:]).flatten(0, 1)
         value = self.network.log_density(encoded, embedded).view(m, n)
         return value if self.validity is None else value + self.validity(theta)

@@ -11,9 +11,8 @@ from operator import mul
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import Target
@@ -87,7 +86,7 @@ class PooledPosterior(SavedPosterior):
         normalised: False: `log_prob` lacks the normalising constant.
     """
 
-    members: tuple[TargetPosterior, ...]
+    members: tuple[SavedPosterior, ...]
     weights: tuple[float, ...]
     choice: PoolChoice
     proposal: FlowPosterior | None = None
@@ -105,13 +104,6 @@ class PooledPosterior(SavedPosterior):
         """The shape of one observation."""
         return self.members[0].x_shape
 
-    def to(self, device: str) -> "PooledPosterior":
-        """Move the members' networks, in place."""
-        for part in (*self.members, self.proposal):
-            if part is not None:
-                part.to(device)
-        return self
-
     def describe(self) -> str:
         """Return what the posterior is of, what was pooled, and why."""
         event = " x ".join(map(str, self.x_shape)) or "one number"
@@ -125,12 +117,16 @@ class PooledPosterior(SavedPosterior):
         def pair(theta: Tensor, *x: Tensor) -> Tensor:
             own = iter(x)
             terms = (part.pair(theta, *islice(own, len(part.x))).to(theta) for part in parts)
-            return sum(map(mul, self.weights, terms))
+            return sum(map(mul, self.weights, terms), start=theta.new_zeros(()))
 
         x_parts = tuple(each for part in parts for each in part.x)
         rows = min(part.rows for part in parts)
         proposal = None if self.proposal is None else self.proposal.as_proposal(x)
         return Target(self.prior, x_parts, pair, proposal, rows)
+
+    def _networks(self) -> list[nn.Module]:
+        parts = [*self.members, *([] if self.proposal is None else [self.proposal])]
+        return [network for part in parts for network in part._networks()]
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         specs, tensors = [], {}
@@ -158,13 +154,11 @@ class PooledPosterior(SavedPosterior):
         for index, entry in enumerate(spec["members"]):
             inner = contents.part(entry["kind"], entry["spec"], f"{index}.")
             parts.append(restore_saved(inner))
-        choice = PoolChoice(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in spec["choice"].items()
-            }
-        )
+        chosen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in spec["choice"].items()
+        }
         weights = tuple(spec["weights"])
         proposal = None if spec["proposal"] is None else parts[spec["proposal"]]
         history = tuple(History._restore(entry) for entry in spec["history"])
-        return cls(tuple(parts[: len(weights)]), weights, choice, proposal, history)
+        return cls(tuple(parts[: len(weights)]), weights, PoolChoice(**chosen), proposal, history)

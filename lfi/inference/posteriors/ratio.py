@@ -8,8 +8,9 @@ References:
     arXiv:1903.04057
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,15 @@ from lfi.simulation import Prior
 from lfi.training import History
 
 ROWS_ELSEWHERE = 2**16  # pairs evaluated at a time where no cache is to be kept warm: 2 GB at most
+
+
+@runtime_checkable
+class EmbedsPairs(Protocol):
+    """A critic that embeds theta and x once each, and takes pairs of what it has embedded."""
+
+    embed_theta: Callable[[Tensor], Tensor]
+    embed_x: Callable[[Tensor], Tensor]
+    pair: Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,22 +68,13 @@ class RatioPosterior(SavedPosterior):
                 "train it with a loss that recovers the ratio and no penalty that moves its optimum"
             )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the critic is."""
-        return next(self.critic.parameters()).device
-
-    def to(self, device: str) -> "RatioPosterior":
-        """Move the critic, in place."""
-        self.critic.to(device)
-        return self
-
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event), each embedded once."""
+        critic = self._embedder
 
         def pair(theta: Tensor, embedded: Tensor) -> Tensor:
             theta = theta.to(self.device, torch.float32)
-            return self.critic.pair(self.critic.embed_theta(theta), embedded)
+            return critic.pair(critic.embed_theta(theta), embedded)
 
         rows = ROWS if self.device.type == "cpu" else ROWS_ELSEWHERE
         return Target(self.prior, (self._embedded(x),), pair, rows=rows)
@@ -81,13 +82,25 @@ class RatioPosterior(SavedPosterior):
     @torch.no_grad()
     def _embedded(self, x: Tensor) -> Tensor:
         x = x.to(self.device, torch.float32)
-        return torch.cat([self.critic.embed_x(part) for part in x.split(ROWS)])
+        return torch.cat([self._embedder.embed_x(part) for part in x.split(ROWS)])
+
+    def _networks(self) -> list[nn.Module]:
+        return [self.critic]
+
+    @property
+    def _embedder(self) -> EmbedsPairs:
+        if not isinstance(self.critic, EmbedsPairs):
+            raise TypeError(
+                "critic must have embed_theta, embed_x and pair, as lfi.networks.PairCritic has, "
+                f"got a {type(self.critic).__name__}"
+            )
+        return self.critic
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec = {
             "prior": self.prior._spec(),
             "names": list(self.names),
-            "critic": getattr(self.critic, "spec", None) and self.critic.spec,
+            "critic": getattr(self.critic, "spec", None),
             "recovers": self.recovers.name,
             "x_shape": list(self.x_shape),
             "history": [history._spec() for history in self.history],
@@ -97,8 +110,8 @@ class RatioPosterior(SavedPosterior):
     @classmethod
     def _restore(cls, contents: Contents) -> "RatioPosterior":
         spec: dict[str, Any] = contents.spec
-        known = spec["critic"] is not None and "critic" not in contents.modules
-        critic = build_critic(spec["critic"]) if known else contents.module("critic")
+        known = None if "critic" in contents.modules else spec["critic"]
+        critic = contents.module("critic") if known is None else build_critic(known)
         load_prefixed("critic", critic, contents.tensors)
         return cls(
             critic.eval(),

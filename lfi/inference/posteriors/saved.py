@@ -4,10 +4,12 @@ Their training reference (`lfi.inference.training_reference`) goes beside what t
 describes itself by.
 """
 
-from dataclasses import replace
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from lfi.inference.posteriors.conditional import AmortisedPosterior
 from lfi.inference.training_reference import TrainingReference
@@ -16,8 +18,29 @@ from lfi.runtime import Contents, Saved
 NAMES = ("training_reference.reference", "training_reference.held_out")
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class SavedPosterior(AmortisedPosterior, Saved):
     """A posterior that `lfi.load` restores: a dataclass with a field `training_reference`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self._networks()[0].parameters()).device
+
+    def to(self, device: str) -> "SavedPosterior":
+        """Move the networks, in place."""
+        for network in self._networks():
+            network.to(device)
+        return self
+
+    @abstractmethod
+    def _networks(self) -> list[nn.Module]:
+        """Return the networks, one at least."""
+
+    @classmethod
+    @abstractmethod
+    def _restore(cls, contents: Contents) -> "SavedPosterior":
+        """Return the posterior that `_spec` has described."""
 
     def _whole_spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec, tensors = self._spec()
@@ -31,7 +54,5 @@ class SavedPosterior(AmortisedPosterior, Saved):
         posterior = cls._restore(contents)
         if NAMES[0] not in contents.tensors:
             return posterior
-        return replace(
-            posterior,
-            training_reference=TrainingReference(*(contents.tensors[name] for name in NAMES)),
-        )
+        reference = TrainingReference(*(contents.tensors[name] for name in NAMES))
+        return replace(posterior, training_reference=reference)

@@ -10,12 +10,13 @@ so that `MCMCPosterior`, `VIPosterior`, `run_sbc`, `run_tarp` and the like take 
 the weight of a trained posterior off its potential, whatever it was trained by: the ratio of NRE,
 the likelihood of NLE, the density of NPE over the prior's. NPE's flow is also the proposal.
 
-sbi is imported where it is used: it is no dependency of lfi.
+sbi is imported where it is used, by its name: it is no dependency of lfi, nor are its types.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,8 +30,7 @@ from lfi.runtime import numpy_rng
 from lfi.runtime.seeds import isolated
 from lfi.simulation import Prior, as_prior
 
-if TYPE_CHECKING:
-    from sbi.inference.posteriors.base_posterior import NeuralPosterior
+NeuralPosterior = Any  # sbi's, which need not be installed
 
 
 class PriorDistribution(Distribution):
@@ -44,13 +44,16 @@ class PriorDistribution(Distribution):
         torch.Size([3, 1])
     """
 
-    arg_constraints = {}
-
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
         super().__init__(event_shape=torch.Size([prior.dim]), validate_args=False)
         draws = prior.sample(10_000, seed=numpy_rng(0)).to(torch.float32)
         self._mean, self._stddev = draws.mean(0), draws.std(0)
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        """None: it has no arguments of its own."""
+        return {}
 
     @property
     def support(self) -> constraints.Constraint:
@@ -99,8 +102,8 @@ class PriorDistribution(Distribution):
         return self.prior.log_prob(value).to(torch.float32)
 
 
-def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> "NeuralPosterior":
-    """Return a posterior as sbi's own kind, for its samplers and diagnostics.
+def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> NeuralPosterior:
+    """Return a posterior as sbi's own kind, a `NeuralPosterior`, for its samplers and diagnostics.
 
     The result has `sample((n,), x=...)`, `sample_batched`, `log_prob` (unnormalised), `potential`
     and `map`, a `prior`, and `potential_fn` and `theta_transform` for sbi's other posteriors. Its
@@ -115,13 +118,11 @@ def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> "Neur
     Raises:
         ModuleNotFoundError: If sbi is not installed.
     """
-    from sbi.inference.posteriors.base_posterior import NeuralPosterior
-    from sbi.inference.potentials.base_potential import BasePotential
-    from sbi.utils import mcmc_transform
-
+    base = import_module("sbi.inference.posteriors.base_posterior")
+    potentials = import_module("sbi.inference.potentials.base_potential")
     prior = PriorDistribution(posterior.prior)
 
-    class Potential(BasePotential):
+    class Potential(potentials.BasePotential):
         """log p(theta) + log w(theta, x) for sbi: of trials, or row by row."""
 
         def __call__(self, theta: Tensor, track_gradients: bool = True) -> Tensor:
@@ -139,11 +140,11 @@ def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> "Neur
                 value = torch.where(log_prior.isfinite(), log_prior + weight, -torch.inf)
                 return value.to(torch.float32)
 
-    class WrappedPosterior(NeuralPosterior):
+    class WrappedPosterior(base.NeuralPosterior):
         """A posterior of lfi with the interface of sbi."""
 
         def __init__(self) -> None:
-            transform = mcmc_transform(prior)
+            transform = import_module("sbi.utils").mcmc_transform(prior)
             super().__init__(Potential(prior, x_o=None), transform)
             self.prior = prior
             self._purpose = "It draws with lfi."
@@ -157,9 +158,9 @@ def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> "Neur
             show_progress_bars: bool = False,
         ) -> Tensor:
             shape = torch.Size(sample_shape)
-            x = self._x_else_default_x(x).reshape(-1, *posterior.x_shape)
-            view = posterior if len(x) == 1 else posterior.trials()
-            theta = view.sample(shape.numel(), x[0] if len(x) == 1 else x, seed=_global_seed())
+            data = self._x_else_default_x(x).reshape(-1, *posterior.x_shape)
+            own, data = (posterior, data[0]) if len(data) == 1 else (posterior.trials(), data)
+            theta = own.sample(shape.numel(), data, seed=_global_seed())
             return theta.to(torch.float32).reshape(*shape, -1)
 
         def sample_batched(
@@ -197,8 +198,7 @@ def from_sbi(
         ModuleNotFoundError: If sbi is not installed.
         ValueError: If it cannot be told what the prior or the shape of x is.
     """
-    from sbi.inference.posteriors import DirectPosterior
-
+    direct = import_module("sbi.inference.posteriors").DirectPosterior
     potential = getattr(posterior, "potential_fn", None)
     if potential is None:
         raise ValueError(
@@ -217,7 +217,7 @@ def from_sbi(
         x_shape = getattr(estimator, side, None)
     if x_shape is None:
         raise ValueError("x_shape: sbi's network does not tell the shape of x; give it")
-    flow = estimator if isinstance(posterior, DirectPosterior) else None
+    flow = estimator if isinstance(posterior, direct) else None
     return SbiPosterior(potential, as_prior(prior), tuple(x_shape), flow)
 
 

@@ -46,15 +46,10 @@ PRIOR, PROPOSAL, MIXTURE = 0, 1, 2  # what the samples of a stage are drawn from
 
 @dataclass(frozen=True, eq=False)
 class ImportanceSamples:
-    """Weighted samples for one observation.
+    """Unconstrained samples u for one observation, with smoothed and normalised weights.
 
-    Attributes:
-        u: The samples in unconstrained coordinates, (c, d).
-        log_weights: Smoothed and normalised, (c,).
-        khat: Pareto k of the weights' tail.
-        ess: The effective sample size.
-        log_evidence: The log of the mean weight: of the integral of prior times w.
-        timed_out: Whether time ran out before the effective sample size was reached.
+    `log_evidence` is the log of the mean weight, of the integral of prior times w; `timed_out`,
+    whether time ran out before the effective sample size was reached.
     """
 
     u: Float[Tensor, "c d"]
@@ -67,6 +62,11 @@ class ImportanceSamples:
     def resample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Return n points by weight, in random order."""
         return self.u[systematic_resampling(self.log_weights[None], n, rng)[0]]
+
+    def resampled_moments(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return n points by weight, their mean and their standard deviations."""
+        points = self.resample(n, rng)
+        return points, points.mean(0), points.std(0).clamp_min(1e-6)
 
     def to_draws(
         self,
@@ -100,13 +100,7 @@ class ImportanceSamples:
 
 @dataclass(frozen=True, eq=False)
 class StageProposal:
-    """The proposal distribution of a stage, for each of m observations.
-
-    Attributes:
-        kind: `PRIOR`, `PROPOSAL` or `MIXTURE`, (m,).
-        mixture: The mixture, where it is any observation's proposal.
-        count: How many samples are drawn.
-    """
+    """What `count` samples of a stage are drawn from: `PRIOR`, `PROPOSAL` or `MIXTURE` for each."""
 
     kind: Int[Tensor, " m"]
     mixture: StudentMixture | None
@@ -114,9 +108,8 @@ class StageProposal:
 
     def select(self, rows: Int[Tensor, " k"]) -> "StageProposal":
         """Return the proposals of some of the observations."""
-        return StageProposal(
-            self.kind[rows], self.mixture and self.mixture.select(rows), self.count
-        )
+        mixture = self.mixture and self.mixture.select(rows)
+        return StageProposal(self.kind[rows], mixture, self.count)
 
     def draw(self, target: Target, seed: int) -> tuple[Tensor, Tensor]:
         """Return points (m, count, d), and which of them are in the support."""
@@ -125,17 +118,17 @@ class StageProposal:
         inside = torch.ones(m, self.count, dtype=torch.bool)
         for kind in self.kind.unique().tolist():
             rows = torch.where(self.kind == kind)[0]
-            if kind == MIXTURE:
+            if kind == MIXTURE and self.mixture is not None:
                 u[rows] = self.mixture.select(rows).sample(self.count, torch_rng(seed, kind))
                 continue
-            if kind == PRIOR:
-                theta = prior.sample(len(rows) * self.count, seed=numpy_rng(seed, kind))
-                theta = theta.reshape(len(rows), self.count, d)
-            else:
+            if kind == PROPOSAL and target.proposal is not None:
                 own = target.proposal.select(rows)
                 theta = own.draw(self.count, own.x, torch_rng(seed, kind)).to("cpu", prior.dtype)
                 inside[rows] = prior.contains(theta)
                 theta = torch.where(inside[rows][..., None], theta, target.anchor)
+            else:
+                theta = prior.sample(len(rows) * self.count, seed=numpy_rng(seed, kind))
+                theta = theta.reshape(len(rows), self.count, d)
             u[rows] = prior.to_unconstrained(theta)
         return u, inside
 
@@ -144,9 +137,9 @@ class StageProposal:
         values = log_prior.clone()
         for kind in self.kind.unique().tolist():
             rows = torch.where(self.kind == kind)[0]
-            if kind == MIXTURE:
+            if kind == MIXTURE and self.mixture is not None:
                 values[rows] = self.mixture.select(rows).log_density(u[rows])
-            elif kind == PROPOSAL:
+            elif kind == PROPOSAL and target.proposal is not None:
                 own = target.proposal.select(rows)
                 theta, log_jacobian = target.prior.from_unconstrained(u[rows])
                 density = own.log_density(theta, own.x[:, None]).to("cpu", u.dtype)
@@ -156,21 +149,13 @@ class StageProposal:
 
 @dataclass(frozen=True, eq=False)
 class StagedSamples:
-    """Samples of all stages for m observations, and the proposals that they were drawn from.
-
-    Attributes:
-        u: The samples, (m, c, d).
-        log_prior: The prior's log density of u, (m, c).
-        log_weight: log w, minus infinity outside the support, (m, c).
-        stages: Each stage's proposal.
-        log_proposals: The log density of every proposal at every sample, (stages, m, c).
-    """
+    """Samples u of all stages for m observations, and the log density of every stage's proposal."""
 
     u: Float[Tensor, "m c d"]
     log_prior: Float[Tensor, "m c"]
     log_weight: Float[Tensor, "m c"]
-    stages: tuple[StageProposal, ...] = ()
-    log_proposals: Float[Tensor, "t m c"] | None = None
+    stages: tuple[StageProposal, ...]
+    log_proposals: Float[Tensor, "t m c"]
 
     @property
     def log_weights(self) -> Float[Tensor, "m c"]:
@@ -199,16 +184,14 @@ class StagedSamples:
         log_prior, log_weight = target.unconstrained(u)
         inside &= log_prior > MIN_LOG_PRIOR
         log_weight = torch.where(inside, log_weight, -math.inf)
-        old = [each.log_density(target, u, log_prior) for each in self.stages]
-        before = [stage.log_density(target, self.u, self.log_prior)] if self.stages else []
-        new = stage.log_density(target, u, log_prior)
-        at_old = [*self.log_proposals, *before] if self.stages else [new[:, :0]]
-        at_new = [*old, new]
+        stages = (*self.stages, stage)
+        at_old = [*self.log_proposals, stage.log_density(target, self.u, self.log_prior)]
+        at_new = [each.log_density(target, u, log_prior) for each in stages]
         return StagedSamples(
             torch.cat([self.u, u], 1),
             torch.cat([self.log_prior, log_prior], 1),
             torch.cat([self.log_weight, log_weight], 1),
-            (*self.stages, stage),
+            stages,
             torch.cat([torch.stack(at_old), torch.stack(at_new)], 2),
         )
 
@@ -223,22 +206,16 @@ def adaptive_importance(
     seed: int,
     limit: TimeLimit,
 ) -> list[ImportanceSamples]:
-    """Draw weighted samples for a few observations, each until its target is reached.
+    """Draw weighted samples for a few observations, each until its `target_ess` is reached.
 
-    Args:
-        target: The posteriors.
-        target_ess: The effective sample size to reach.
-        initial: How many samples are drawn from the prior or a proposal to begin with.
-        max_samples: How many there are at most for each observation.
-        seed: The seed of their stream.
-        limit: Samples beyond the initial ones are drawn only in time.
+    There are `initial` samples at first, `max_samples` at most, and more than the former only
+    within the time limit.
 
     Raises:
         ValueError: If w is NaN or infinite, or zero at all samples of an observation.
     """
     finished: dict[int, ImportanceSamples] = {}
     active, samples = torch.arange(len(target)), _initial_samples(target, initial, seed)
-    count = len(target)
     while True:
         log_weights = samples.log_weights
         _check_weights(log_weights, active)
@@ -250,7 +227,7 @@ def adaptive_importance(
             late = limit.over and bool(ess[j] < target_ess)
             finished[int(active[j])] = smoothed_samples(samples.u[j], log_weights[j], late=late)
         if done.all():
-            return [finished[j] for j in range(count)]
+            return [finished[j] for j in sorted(finished)]
         keep = torch.where(~done)[0]
         active, target, samples = active[keep], target.select(keep), samples.select(keep)
         index = len(samples.stages)
@@ -262,7 +239,8 @@ def _initial_samples(target: Target, count: int, seed: int) -> StagedSamples:
     """Return samples of the prior, and of the proposal where there is one."""
     m, d = len(target), target.prior.dim
     empty = torch.zeros(m, 0, d, dtype=target.prior.dtype)
-    samples = StagedSamples(empty, empty[..., 0], empty[..., 0])
+    none = empty[..., 0]
+    samples = StagedSamples(empty, none, none, (), none[None][:0])
     kinds = [PRIOR] if target.proposal is None else [PRIOR, PROPOSAL]
     for index, kind in enumerate(kinds):
         stage = StageProposal(torch.full((m,), kind), None, count // len(kinds))
@@ -276,8 +254,7 @@ def _next_stage(
     """Return the next proposal: an initial one that was good enough, or a newly fitted mixture."""
     bases = 1 + any(PROPOSAL in stage.kind.tolist() for stage in samples.stages[:2])
     shares = torch.stack([samples.relative_ess(stage) for stage in range(len(samples.stages))])
-    best, base = shares[:bases].max(0)
-    last = shares[-1]
+    (best, base), last = shares[:bases].max(0), shares[-1]
     stay = (best >= GOOD_ESS) & (best >= last)
     mixture = None
     if not stay.all():
@@ -300,13 +277,7 @@ def tempering_power(
     *,
     bisections: int = 30,
 ) -> Float[Tensor, " m"]:
-    """Return the largest power that leaves weights an effective size of `min_ess`.
-
-    Args:
-        log_weights: The log weights.
-        min_ess: The effective sample size.
-        maximum: The largest power allowed; None for 1.
-        bisections: Their number, and so the bits of the power.
+    """Return the largest power, up to `maximum` or 1, that leaves weights an ESS of `min_ess`.
 
     Example:
         >>> tempering_power(torch.tensor([[0.0, -1.0], [0.0, -0.1]]), 1.9).round(decimals=1)
@@ -339,16 +310,14 @@ def smoothed_samples(
 
 def _check_weights(log_weights: Tensor, rows: Tensor) -> None:
     """Check that weights are numbers, and not all zero."""
-    bad = log_weights.isnan() | (log_weights == math.inf)
-    if bad.any():
-        j = int(bad.any(1).nonzero()[0])
-        raise ValueError(
-            f"the weight of observation {int(rows[j])} is NaN or infinite at {int(bad[j].sum())} "
-            f"of {bad.shape[1]} samples"
-        )
-    lost = (log_weights == -math.inf).all(1)
-    if lost.any():
-        raise ValueError(
-            f"the weight of observation {int(rows[int(lost.nonzero()[0])])} is zero at all of "
-            f"{log_weights.shape[1]} samples: it is impossible under the prior"
-        )
+    for j, each in zip(rows.tolist(), log_weights, strict=True):
+        bad = int((each.isnan() | (each == math.inf)).sum())
+        if bad:
+            raise ValueError(
+                f"the weight of observation {j} is NaN or infinite at {bad} of {len(each)} samples"
+            )
+        if (each == -math.inf).all():
+            raise ValueError(
+                f"the weight of observation {j} is zero at all of {len(each)} samples: it is "
+                "impossible under the prior"
+            )

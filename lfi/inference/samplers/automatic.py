@@ -18,7 +18,7 @@ from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics.checks import check_instance
-from lfi.runtime import child, fresh, torch_rng
+from lfi.runtime import child, fresh
 
 MAX_KHAT = 0.7  # Pareto k above which importance weights are not relied on alone
 MIN_ESS_PER_DRAW = 2.0  # effective sample size per draw below which there are many duplicates
@@ -72,23 +72,15 @@ class Automatic:
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""
         seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
+        min_ess = MIN_ESS_PER_DRAW * n
         found = self.importance.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
-        weak = [
-            j
-            for j, samples in enumerate(found)
-            if samples.khat > MAX_KHAT or samples.ess < MIN_ESS_PER_DRAW * n
-        ]
-        draws = [
-            resampled(samples, target, n, seed, limit, torch_rng(seed, 1, j))
-            for j, samples in enumerate(found)
-        ]
+        weak = [j for j, each in enumerate(found) if each.khat > MAX_KHAT or each.ess < min_ess]
+        draws = resampled(found, target, n, seed, limit)
         if not weak:
             return tuple(draws)
-        rows, starts = torch.tensor(weak), [found[j] for j in weak]
+        some, starts = target.select(torch.tensor(weak)), [found[j] for j in weak]
         try:
-            better = self.chains.continue_from(
-                target.select(rows), starts, n, seed=seed, limit=limit
-            )
+            better = self.chains.continue_from(some, starts, n, seed=seed, limit=limit)
         except TimeoutError:  # before the chains had anything better
             better = [replace(draws[j], timed_out=True) for j in weak]
         for j, each in zip(weak, better, strict=True):

@@ -42,15 +42,7 @@ Density = Callable[[Float[Tensor, "m n d"], Int[Tensor, " m"]], Float[Tensor, "m
 
 @dataclass(frozen=True)
 class ChainStates:
-    """The last states of the chains of m observations.
-
-    Attributes:
-        u: The states, (m, n, d).
-        acceptance: The share of proposals accepted, (m,).
-        r_hat: Nested R-hat of each dimension, (m, d).
-        steps: How many steps each chain took, (m,).
-        timed_out: Whether time ran out before the chains had converged, (m,).
-    """
+    """The last states of the chains of m observations, and whether time ended any too early."""
 
     u: Float[Tensor, "m n d"]
     acceptance: Float[Tensor, " m"]
@@ -101,12 +93,8 @@ class DifferentialEvolution(StartsFromSamples):
         chains = max(n, MIN_CHAINS, 2 * target.prior.dim + 2)
         rngs = [torch_rng(seed, 1, j) for j in range(len(found))]
         starts = [each.resample(chains, rng) for each, rng in zip(found, rngs, strict=True)]
-
-        def density(u: Tensor, rows: Tensor) -> Tensor:
-            return sum(target.select(rows).unconstrained(u))
-
         end = run_chains(
-            density,
+            lambda u, rows: target.select(rows).unconstrained_density(u),
             torch.stack(starts),
             torch_rng(seed, 2),
             min_steps=self.min_steps,
@@ -142,16 +130,10 @@ def run_chains(
     max_steps: int = 400,
     limit: TimeLimit | None = None,
 ) -> ChainStates:
-    """Run the chains of each observation until they have converged.
+    """Run the chains of each observation until they have converged, or their time is over.
 
-    Args:
-        density: density(u, rows) returns the log density of (k, n, d) unconstrained points for the
-            observations `rows`, (k, n), up to a constant.
-        start: The first states, at least 2 d + 2 chains, all of finite density.
-        rng: The generator to draw from.
-        min_steps: How many steps are taken at least.
-        max_steps: How many steps are taken at most.
-        limit: Chains stop once it is over.
+    density(u, rows) returns the log density of (k, n, d) unconstrained points for the observations
+    `rows`, (k, n), up to a constant.
 
     Raises:
         ValueError: If there are too few chains, or one starts where the density is zero.
@@ -170,9 +152,8 @@ def run_chains(
     for step in range(1, max_steps + 1):
         over = limit is not None and limit.over
         if not over:
-            u, now, share = differential_evolution_step(
-                lambda v, rows=rows: density(v, rows), u, now, rng
-            )
+            own = lambda v, rows=rows: density(v, rows)
+            u, now, share = differential_evolution_step(own, u, now, rng)
             accepted[rows] += share.to(accepted)
             steps[rows] += 1
         if over or step == max_steps or (step >= min_steps and step % CHECK_EVERY == 0):
@@ -192,12 +173,6 @@ def differential_evolution_step(
     rng: torch.Generator,
 ) -> tuple[Float[Tensor, "m n d"], Float[Tensor, "m n"], Float[Tensor, " m"]]:
     """Move every chain once, half of them at a time.
-
-    Args:
-        density: The log density of (m, k, d), (m, k).
-        u: The states, (m, n, d).
-        now: Their log density.
-        rng: The generator to draw from.
 
     Returns:
         The new states, their log density, and the share of proposals accepted.
@@ -221,4 +196,4 @@ def differential_evolution_step(
         halves[own] = torch.where(accept[..., None], trial, halves[own])
         values[own] = torch.where(accept, value, values[own])
         shares.append(accept.double().sum(1))
-    return torch.cat(halves, 1), torch.cat(values, 1), sum(shares) / n
+    return torch.cat(halves, 1), torch.cat(values, 1), torch.stack(shares).sum(0) / n

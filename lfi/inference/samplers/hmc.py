@@ -18,7 +18,7 @@ References:
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -88,9 +88,7 @@ class HMC(StartsFromSamples):
         """
         chains = max(MIN_CHAINS, min(n, self.chains))
         rngs = [torch_rng(seed, 1, j) for j in range(len(found))]
-        start = torch.stack(
-            [each.resample(chains, rng) for each, rng in zip(found, rngs, strict=True)]
-        )
+        start = torch.stack([s.resample(chains, rng) for s, rng in zip(found, rngs, strict=True)])
         state, rng = HMCState.start(target, start), torch_rng(seed, 2)
         for i in range(self.warmup):
             if limit.over:
@@ -143,11 +141,9 @@ class HMCState:
         gradient: Its gradient, (m, chains, d).
         scale: The unit of each coordinate, (m, 1, d).
         log_step: The log of each observation's leapfrog step, (m,).
-        accepted: Sums of mean acceptance probabilities, (m,).
-        count: Over how many transitions.
-        averages: Of dual averaging: centre, mean error, averaged log step, (3, m).
         last: The latest mean acceptance probabilities, (m,).
-        iteration: Of dual averaging.
+        accepted: Their sums over `count` transitions, (m,).
+        averages: Of dual averaging: centre, mean error, averaged log step, (3, m).
     """
 
     u: Float[Tensor, "m c d"]
@@ -155,10 +151,10 @@ class HMCState:
     gradient: Float[Tensor, "m c d"]
     scale: Float[Tensor, "m 1 d"]
     log_step: Float[Tensor, " m"]
+    last: Float[Tensor, " m"]
     accepted: Float[Tensor, " m"]
+    averages: Float[Tensor, "3 m"]
     count: int = 0
-    averages: Float[Tensor, "3 m"] = field(default_factory=lambda: torch.zeros(3, 0))
-    last: Float[Tensor, " m"] | None = None
     iteration: int = 0
 
     @classmethod
@@ -166,9 +162,9 @@ class HMCState:
         """Return chains in states u, with a step that suits a Gaussian."""
         density, gradient = target.density_and_gradient(u)
         log_step = u.new_full((len(u),), math.log(u.shape[2] ** -0.25))
-        return cls(
-            u, density, gradient.nan_to_num(0.0, 0.0, 0.0), _scale(u), log_step, 0 * log_step
-        ).restarted()
+        gradient, zero = gradient.nan_to_num(0.0, 0.0, 0.0), 0 * log_step
+        averages = torch.stack([zero, zero, zero])
+        return cls(u, density, gradient, _scale(u), log_step, zero, zero, averages).restarted()
 
     def restarted(self) -> "HMCState":
         """Return the chains with dual averaging begun anew around twice the step."""

@@ -54,10 +54,7 @@ class Importance:
         """Return n draws of each observation's posterior; see `Sampler`."""
         seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
         found = self.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
-        return tuple(
-            resampled(samples, target, n, seed, limit, torch_rng(seed, 1, j))
-            for j, samples in enumerate(found)
-        )
+        return tuple(resampled(found, target, n, seed, limit))
 
     def weighted_samples(
         self, target: Target, n: int, *, seed: int, limit: TimeLimit
@@ -113,15 +110,15 @@ class StartsFromSamples(ABC):
 
 
 def resampled(
-    samples: ImportanceSamples,
-    target: Target,
-    n: int,
-    seed: int,
-    limit: TimeLimit,
-    rng: torch.Generator,
-) -> Draws:
-    """Return n of the samples as draws."""
-    u, late = samples.resample(n, rng), samples.timed_out
-    return samples.to_draws(
-        u, target, "importance", ess=samples.ess, timed_out=late, limit=limit, seed=seed
-    )
+    found: list[ImportanceSamples], target: Target, n: int, seed: int, limit: TimeLimit
+) -> list[Draws]:
+    """Return n of the samples of each observation as draws."""
+    draws = []
+    for j, each in enumerate(found):
+        u, late = each.resample(n, torch_rng(seed, 1, j)), each.timed_out
+        draws.append(
+            each.to_draws(
+                u, target, "importance", ess=each.ess, timed_out=late, limit=limit, seed=seed
+            )
+        )
+    return draws

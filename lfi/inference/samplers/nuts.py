@@ -10,6 +10,7 @@ References:
 """
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ from lfi.runtime import child, torch_rng
 from lfi.runtime.seeds import isolated
 
 MIN_LENGTH = 4  # states of a chain that R-hat needs
+
+Potential = Callable[[dict[str, Tensor]], Tensor]  # minus the log density of a point
 
 
 class TimeOver(Exception):
@@ -74,11 +77,10 @@ class NUTS(StartsFromSamples):
         Raises:
             TimeoutError: If time runs out before the first chain's warm-up is over.
         """
-        drawn = []
-        for j, samples in enumerate(found):
-            one = target.select(torch.tensor([j]))
-            drawn.append(self._one(one, samples, n, child(seed, 1, j), limit, seed))
-        return tuple(drawn)
+        return tuple(
+            self._one(target.select(torch.tensor([j])), samples, n, child(seed, 1, j), limit, seed)
+            for j, samples in enumerate(found)
+        )
 
     def _one(
         self,
@@ -90,13 +92,12 @@ class NUTS(StartsFromSamples):
         seed: int,
     ) -> Draws:
         rng = torch_rng(own, 0)
-        points = samples.resample(256, rng)
-        middle, scale = points.mean(0), points.std(0).clamp_min(1e-6)
+        _, middle, scale = samples.resampled_moments(256, rng)
         starts = (samples.resample(self.chains, rng) - middle) / scale
 
         def potential(parameters: dict[str, Tensor]) -> Tensor:
             u = (middle + scale * parameters["v"])[None, None]
-            return -sum(target.unconstrained(u)).squeeze()
+            return -target.unconstrained_density(u).squeeze()
 
         length, chains, rates = math.ceil(n / self.chains), [], []
         for k, place in enumerate(starts):
@@ -126,7 +127,7 @@ class NUTS(StartsFromSamples):
         )
 
     def _chain(
-        self, potential: object, place: Float[Tensor, " d"], length: int, limit: TimeLimit
+        self, potential: Potential, place: Float[Tensor, " d"], length: int, limit: TimeLimit
     ) -> tuple[list[Tensor], float]:
         """Return a chain's states, as many as there was time for, and its acceptance."""
         from pyro.infer.mcmc import HMC, MCMC, NUTS as Pyro
@@ -137,7 +138,7 @@ class NUTS(StartsFromSamples):
             kernel = HMC(potential_fn=potential, trajectory_length=self.trajectory)
         states, rates = [], [math.nan]
 
-        def hook(kernel: object, parameters: dict[str, Tensor], stage: str, i: int) -> None:
+        def hook(kernel: HMC, parameters: dict[str, Tensor], stage: str, i: int) -> None:
             if stage.startswith("Sample"):
                 states.append(parameters["v"].detach().clone())
                 rates[0] = float(kernel.diagnostics()["acceptance rate"])

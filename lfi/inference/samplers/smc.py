@@ -91,12 +91,8 @@ class SMC:
         theta = target.prior.sample(m * count, seed=numpy_rng(seed, 0)).reshape(m, count, d)
         rng = torch_rng(seed, 1)
         particles, ancestors, log_evidence = self._anneal(target, theta, limit, rng)
-
-        def density(u: Tensor, rows: Tensor) -> Tensor:
-            return sum(target.select(rows).unconstrained(u))
-
         end = run_chains(
-            density,
+            lambda u, rows: target.select(rows).unconstrained_density(u),
             particles,
             rng,
             min_steps=self.min_steps,
@@ -160,9 +156,8 @@ class SMC:
                 before, weight = some.unconstrained(v)
                 return before + now[:, None] * weight
 
-            value = log_prior[rows].gather(1, ancestors) + now[:, None] * weight.gather(
-                1, ancestors
-            )
+            weight = weight.gather(1, ancestors)
+            value = log_prior[rows].gather(1, ancestors) + now[:, None] * weight
             for _ in range(self.steps):
                 moved, value, _ = differential_evolution_step(density, moved, value, rng)
             u[rows] = moved
@@ -172,19 +167,7 @@ class SMC:
 
 
 def genealogical_ess(u: Float[Tensor, "n d"], ancestors: Int[Tensor, " n"]) -> float:
-    """Return the effective sample size of particles, the smallest of all coordinates.
-
-    Args:
-        u: The particles.
-        ancestors: The prior draw that each descends from.
-
-    Example:
-        >>> apart = genealogical_ess(torch.randn(2_000, 2), torch.arange(2_000))
-        >>> u = torch.randn(1_000, 2).repeat(2, 1)
-        >>> twins = genealogical_ess(u, torch.arange(1_000).repeat(2))
-        >>> round(apart, -2), round(twins, -2)
-        (2000.0, 1000.0)
-    """
+    """Return the ESS of particles, the smallest of all coordinates, by their prior draws."""
     n = len(u)
     distinct, members = ancestors.unique(return_inverse=True)
     if len(distinct) < MIN_ANCESTORS:

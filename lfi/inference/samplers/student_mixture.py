@@ -35,16 +35,12 @@ EM_STEPS = 10  # of expectation-maximisation
 MIN_LOG_SHARE = math.log(0.02)  # of the widest component
 CELLS = 2**16  # pairs of points and components held at a time, to stay in the cache
 
+TensorMap = Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True, eq=False)
 class StudentMixture:
-    """One mixture for each of m observations.
-
-    Attributes:
-        log_shares: The components' log weights, normalised, (m, K).
-        centres: Where the components are, (m, K, d).
-        factors: Cholesky factors of their scale matrices, (m, K, d, d).
-    """
+    """One mixture for each of m observations, with Cholesky factors of the scale matrices."""
 
     log_shares: Float[Tensor, "m k"]
     centres: Float[Tensor, "m k d"]
@@ -61,8 +57,7 @@ class StudentMixture:
         which = systematic_resampling(self.log_shares, n, rng)
         normal = torch.randn(m, n, d, **draw)
         chi = torch.randn(m, n, DF, **draw).square().sum(-1, keepdim=True)
-        factors = self.factors.flatten(2).gather(1, which[..., None].expand(-1, -1, d * d))
-        step = (factors.reshape(m, n, d, d) @ normal[..., None]).squeeze(-1)
+        step = (self._factors_of(which) @ normal[..., None]).squeeze(-1)
         return take_rows(self.centres, which) + step * (DF / chi).sqrt()
 
     def log_density(self, u: Float[Tensor, "m n d"]) -> Float[Tensor, "m n"]:
@@ -75,7 +70,10 @@ class StudentMixture:
             values.append(terms.sum(-1).log_() + top)
         return torch.cat(values, dim=1)
 
-    def _quadratic(self) -> tuple[Callable, Callable, Tensor]:
+    def _factors_of(self, rows: Int[Tensor, "m n"]) -> Float[Tensor, "m n d d"]:
+        return take_rows(self.factors.flatten(2), rows).unflatten(2, self.factors.shape[2:])
+
+    def _quadratic(self) -> tuple[TensorMap, TensorMap, Tensor]:
         """Return what gives every component's log density by one product of matrices.
 
         The squared distance to a component is quadratic in u: a row of coefficients times the
@@ -118,19 +116,12 @@ class StudentMixture:
         for _ in range(EM_STEPS):
             member = (densities + log_shares[:, None]).log_softmax(-1)
             log_shares = member.logsumexp(1) - math.log(u.shape[1])
-        log_shares[:, -1] = log_shares[:, -1].clamp_min(
-            MIN_LOG_SHARE
-        )  # the widest stays, and stays last
+        log_shares[:, -1] = log_shares[:, -1].clamp_min(MIN_LOG_SHARE)  # the widest stays, as last
         others, rows = log_shares[:, :-1].topk(components - 1)
         last = torch.full_like(rows[:, :1], log_shares.shape[1] - 1)
         rows = torch.cat([rows, last], 1)
         log_shares = log_shares.gather(1, rows).log_softmax(-1)
-        factors = self.factors.flatten(2).gather(
-            1, rows[..., None].expand(-1, -1, self.factors[0, 0].numel())
-        )
-        return StudentMixture(
-            log_shares, take_rows(self.centres, rows), factors.unflatten(2, (u.shape[2],) * 2)
-        )
+        return StudentMixture(log_shares, take_rows(self.centres, rows), self._factors_of(rows))
 
 
 def fit_mixture(
@@ -140,24 +131,10 @@ def fit_mixture(
     *,
     components: int = COMPONENTS,
 ) -> StudentMixture:
-    """Return the mixture of weighted points.
-
-    Args:
-        u: Points, (m, c, d), finite wherever they have weight.
-        log_weights: Their normalised log weights.
-        rng: The generator to draw from.
-        components: How many centres there are, and components of the mixture.
-
-    Example:
-        >>> rng = torch.Generator().manual_seed(0)
-        >>> mixture = fit_mixture(torch.randn(1, 500, 2), torch.full((1, 500), -6.2), rng)
-        >>> mixture.sample(10, rng).shape
-        torch.Size([1, 10, 2])
-    """
+    """Return the mixture of points, finite wherever they have weight, of normalised log weights."""
     m, _, d = u.shape
-    points = take_rows(
-        u, systematic_resampling(log_weights, POINTS, rng)
-    ).double()  # few may be distinct
+    drawn = systematic_resampling(log_weights, POINTS, rng)  # few may be distinct
+    points = take_rows(u, drawn).double()
     mean = points.mean(1, keepdim=True)
     scale = points.std(1, keepdim=True).clamp_min(1e-12)
     centred = (points - mean) / scale

@@ -93,14 +93,11 @@ class Target:
         return replace(self, x=tuple(part[rows] for part in self.x), proposal=proposal)
 
     def log_weight(self, theta: Float[Tensor, "k n d"]) -> Float[Tensor, "m n"]:
-        """Return log w_j(theta), in chunks, on the CPU in theta's dtype.
-
-        Args:
-            theta: Parameters of each observation, (m, n, D), or shared by all, (1, n, D).
-        """
+        """Return log w_j(theta) on the CPU: theta is of each observation or, (1, n, D), of all."""
         values = theta.new_empty(len(self), theta.shape[1])
         for first, last in self._chunks(theta.shape[1]):
-            values[first, last] = self._part(theta, first, last)
+            part = theta[:, last] if len(theta) == 1 else theta[first, last]
+            values[first, last] = self._pair(part, first)
         return values
 
     def log_density(self, theta: Float[Tensor, "k n d"]) -> Float[Tensor, "m n"]:
@@ -119,14 +116,15 @@ class Target:
         theta, log_jacobian = self.prior.from_unconstrained(u)
         return self.prior.log_prob(theta) + log_jacobian, self.log_weight(theta)
 
+    def unconstrained_density(self, u: Float[Tensor, "m n d"]) -> Float[Tensor, "m n"]:
+        """Return the log density of u."""
+        log_prior, log_weight = self.unconstrained(u)
+        return log_prior + log_weight
+
     def density_and_gradient(
         self, u: Float[Tensor, "m n d"], *, jacobian: bool = True
     ) -> tuple[Float[Tensor, "m n"], Float[Tensor, "m n d"]]:
-        """Return the log density of u and its gradient, in chunks.
-
-        Args:
-            u: Unconstrained points.
-            jacobian: False takes the density of theta in place of that of u.
+        """Return the log density of u (without `jacobian`, that of theta) and its gradient in u.
 
         Raises:
             ValueError: If torch cannot differentiate it.
@@ -154,10 +152,6 @@ class Target:
         for i in range(0, len(self), across):
             for j in range(0, n, along):
                 yield slice(i, i + across), slice(j, j + along)
-
-    def _part(self, theta: Tensor, first: slice, last: slice) -> Tensor:
-        part = theta[:, last] if len(theta) == 1 else theta[first, last]
-        return self._pair(part, first)
 
     def _pair(self, theta: Tensor, rows: slice) -> Tensor:
         return self.pair(theta, *(part[rows, None] for part in self.x)).to(theta)

@@ -6,16 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """When a sampler began, and how long it may run.
-
-    Attributes:
-        begin: In seconds of `time.monotonic`.
-        seconds: How long it may run.
-
-    Example:
-        >>> TimeLimit.start(60.0).over
-        False
-    """
+    """When a sampler began, in seconds of `time.monotonic`, and how many it may run."""
 
     begin: float
     seconds: float

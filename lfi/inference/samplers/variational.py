@@ -109,15 +109,14 @@ class Variational(StartsFromSamples):
         rng: torch.Generator,
     ) -> ImportanceSamples:
         """Return draws of a fitted flow with their weights."""
-        points = samples.resample(2**12, rng)
-        middle, scale = points.mean(0), points.std(0).clamp_min(1e-6)
+        points, middle, scale = samples.resampled_moments(2**12, rng)
         flow = self._fitted(target, (points - middle) / scale, middle, scale, limit)
         parts, weights = [], []
         while True:
             with torch.no_grad():
                 v, log_q = flow().rsample_and_log_prob((DRAWN,))
                 u = middle + scale * v.to(middle)
-                density = sum(target.unconstrained(u[None]))[0]
+                density = target.unconstrained_density(u[None])[0]
             parts.append(u)
             weights.append(density - log_q.to(u) + scale.log().sum())
             result = smoothed_samples(torch.cat(parts), torch.cat(weights), late=limit.over)
@@ -150,7 +149,7 @@ class Variational(StartsFromSamples):
                 loss = -flow().log_prob(points[rows]).mean()
             else:
                 v, log_q = flow().rsample_and_log_prob((self.batch,))
-                density = sum(target.unconstrained((middle + scale * v.to(middle))[None]))[0]
+                density = target.unconstrained_density((middle + scale * v.to(middle))[None])[0]
                 gap = log_q - density.to(log_q)
                 loss = gap[gap.isfinite()].mean()
             optimiser.zero_grad()
