@@ -55,7 +55,8 @@ class Bridges(nn.Module):
             "layers": layers,
             "quadratic": quadratic,
         }
-        self.bridges, self.quadratic = bridges, quadratic
+        self.bridges = bridges
+        self.quadratic = quadratic
         self.trunk: nn.Sequential = nn.Sequential(
             linear(size, width),
             *(ResidualBlock(width) for _ in range(layers)),
