@@ -129,16 +129,7 @@ def objective(
     rng: torch.Generator,
     index: int = 0,
 ) -> Float[Tensor, ""]:
-    """Return what the critic minimises: its loss and the weighed penalties.
-
-    Args:
-        loss: The critic's loss.
-        penalties: What else is asked of it.
-        critic: The critic.
-        values: Its values on the batch.
-        rng: Draws what penalties draw.
-        index: The step, by which penalties with `every` above 1 know their turn.
-    """
+    """Return what the critic minimises at a step, its index: its loss and the weighed penalties."""
     total = loss(values.h_p, values.h_q)
     for penalty in penalties:
         if index % penalty.every == 0:

@@ -70,7 +70,13 @@ class GeneratorLoss(Protocol):
     """A loss that whoever draws from q minimises; a divergence is this and a critic's loss."""
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return the generator's loss, a mean."""
+        """Return the generator's loss, a mean.
+
+        Args:
+            h_p: Values at samples of p; most losses do not use them, since how p is drawn does not
+                move the generator.
+            h_q: Values at the generator's samples.
+        """
         ...
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 STEPS = 100
 SLOW, FAST = 0.1, 0.01  # of the products of a variable and its multiplier, after short, long steps
 Derivatives = tuple[Float[Tensor, " n"], Float[Tensor, "n n"]]
+Iterate = tuple[Tensor, Tensor, Tensor, float]  # v, z, s and nu
 
 
 def duality_gap(
@@ -70,8 +71,8 @@ def minimise_on_simplex(
         bounds = 2 - (room is None)
         mean_product = float(z @ v if room is None else z @ v + s @ room) / (bounds * len(v))
         target = shrink * mean_product
-        step = _newton(gradient, hessian, v, room, z, s, nu, target)
-        v, z, s, nu, gradient, hessian, length = _along(
+        step = _newton(gradient, hessian, (v, z, s, nu), room, target)
+        (v, z, s, nu), (gradient, hessian), length = _along(
             derivatives, step, (v, z, s, nu), upper, target, gradient
         )
         shrink = FAST if length > 0.8 else SLOW
@@ -82,16 +83,10 @@ def minimise_on_simplex(
 
 
 def _newton(
-    gradient: Tensor,
-    hessian: Tensor,
-    v: Tensor,
-    room: Tensor | None,
-    z: Tensor,
-    s: Tensor,
-    nu: float,
-    target: float,
-) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Return Newton's step in v, z, s and nu."""
+    gradient: Tensor, hessian: Tensor, at: Iterate, room: Tensor | None, target: float
+) -> Iterate:
+    """Return Newton's step."""
+    v, z, s, nu = at
     diagonal, right = z / v, -(gradient + nu - target / v)
     if room is not None:
         diagonal, right = diagonal + s / room, right - target / room
@@ -107,25 +102,25 @@ def _newton(
 
 def _along(
     derivatives: Callable[[Tensor], Derivatives],
-    step: tuple[Tensor, Tensor, Tensor, float],
-    at: tuple[Tensor, Tensor, Tensor, float],
+    step: Iterate,
+    at: Iterate,
     upper: float | None,
     target: float,
     gradient: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, float, Tensor, Tensor, float]:
+) -> tuple[Iterate, Derivatives, float]:
     """Return the point reached along a step, the residual less than before, and its share."""
     d_v, d_z, d_s, d_nu = step
     v, z, s, nu = at
     length = min(1.0, 0.99 * min(_room(v, d_v), _room(z, d_z)))
     if upper is not None:
         length = min(length, 0.99 * min(_room(upper - v, -d_v), _room(s, d_s)))
-    before = _residual(gradient, v, z, s, nu, upper, target)
+    before = _residual(gradient, at, upper, target)
     while True:
         new = v + length * d_v, z + length * d_z, s + length * d_s, nu + length * d_nu
         gradient, hessian = derivatives(new[0])
-        after = _residual(gradient, *new, upper, target)
+        after = _residual(gradient, new, upper, target)
         if after <= (1 - 0.01 * length) * before or length < 1e-6:
-            return *new, gradient, hessian, length
+            return new, (gradient, hessian), length
         length /= 2
 
 
@@ -137,16 +132,9 @@ def _room(value: Tensor, step: Tensor) -> float:
     return float((value[shrinking] / -step[shrinking]).min())
 
 
-def _residual(
-    gradient: Tensor,
-    v: Tensor,
-    z: Tensor,
-    s: Tensor,
-    nu: float,
-    upper: float | None,
-    target: float,
-) -> float:
+def _residual(gradient: Tensor, at: Iterate, upper: float | None, target: float) -> float:
     """Return the norm of what is left of the perturbed conditions."""
+    v, z, s, nu = at
     parts = [gradient + nu - z + s, z * v - target, (1 - v.sum())[None]]
     if upper is not None:
         parts.append(s * (upper - v) - target)

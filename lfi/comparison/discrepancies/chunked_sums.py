@@ -58,10 +58,7 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: _SumContext,
-        function: Callable[..., Tensor],
-        parts: Sequence[Part],
-        *tensors: Tensor,
+        ctx: _SumContext, function: Callable[..., Tensor], parts: Sequence[Part], *tensors: Tensor
     ) -> Tensor:
         ctx.save_for_backward(*tensors)
         ctx.function, ctx.parts = function, parts

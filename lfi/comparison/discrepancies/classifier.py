@@ -143,13 +143,7 @@ class ClassifierDiscrepancy:
 
 
 def _by_discriminant(
-    x: Float[Tensor, "*b n d"],
-    y: Float[Tensor, "*b m d"],
-    a: Float[Tensor, "*b n"],
-    b: Float[Tensor, "*b m"],
-    fold_x: Int[Tensor, "*b n"],
-    fold_y: Int[Tensor, "*b m"],
-    folds: int,
+    x: Tensor, y: Tensor, a: Tensor, b: Tensor, fold_x: Tensor, fold_y: Tensor, folds: int
 ) -> tuple[Float[Tensor, "*b n"], Float[Tensor, "*b m"]]:
     """Return the signs of the log-odds that quadratic discriminants give to held-out points."""
     sign_x, sign_y = torch.zeros_like(a), torch.zeros_like(b)

@@ -125,16 +125,13 @@ class LSDD:
         """
         if self.width is not None and self.ridge is not None:
             return self
-        x, y = as_batches(x, y)
-        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+        x, y, a, b, lead = _doubled(x, y, weight_p, weight_q)
         for name, weight in (("p", a), ("q", b)):
             if (weight == 1).any():
                 raise ValueError(
                     f"LSDD leaves out one point to choose width and ridge, and {name} has a sample "
                     "of one point with a weight: give both numbers, or more points"
                 )
-        x, y, a, b = x.double(), y.double(), a.double(), b.double()
         centres, share = self._centres(x, y, a, b)
         if self.width is None:
             unit = quantile_distances(x, y, (0.5,), weight_p=a, weight_q=b)[0]
@@ -176,11 +173,9 @@ class LSDD:
 
     def _fit(self, x: Tensor, y: Tensor, weight_p: WeightP, weight_q: WeightQ) -> "_Fitted":
         """Return the fitted difference, in float64."""
-        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
         chosen = self.fixed(x, y, weight_p, weight_q)
         assert chosen.width is not None and chosen.ridge is not None
-        a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
-        x, y, a, b = x.double(), y.double(), a.double(), b.double()
+        x, y, a, b, lead = _doubled(x, y, weight_p, weight_q)
         width = _number(chosen.width, x).expand(lead)
         ridge = _number(chosen.ridge, x).expand(lead)[..., None, None]
         centres, share = self._centres(x, y, a, b)
@@ -202,6 +197,16 @@ class _Fitted:
     centres: Tensor
     width: Tensor
     volume: Tensor
+
+
+def _doubled(
+    x: SampleP, y: SampleQ, weight_p: WeightP, weight_q: WeightQ
+) -> tuple[Tensor, Tensor, Tensor, Tensor, torch.Size]:
+    """Return samples and their probabilities in float64, and the leading dimensions of both."""
+    x, y = as_batches(x, y)
+    a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+    lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    return x.double(), y.double(), a.double(), b.double(), lead
 
 
 def _number(value: float | Tensor, like: Tensor) -> Tensor:

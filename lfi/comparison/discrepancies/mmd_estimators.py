@@ -32,7 +32,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.chunked_sums import summed
-from lfi.comparison.kernels.stationary import Kernel
+from lfi.comparison.kernels.stationary import Kernel, Weight
 from lfi.numerics.checks import check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
@@ -78,12 +78,7 @@ class AllPairs(ABC):
         """
 
     def __call__(
-        self,
-        kernel: Kernel,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_p: Float[Tensor, "*b n"] | None = None,
-        weight_q: Float[Tensor, "*c m"] | None = None,
+        self, kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight = None, weight_q: Weight = None
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate from every pair, in memory that grows as n + m."""
         w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
@@ -147,12 +142,7 @@ class Block:
         check_whole("max_entries", self.max_entries)
 
     def __call__(
-        self,
-        kernel: Kernel,
-        x: Float[Tensor, "*b n d"],
-        y: Float[Tensor, "*c m d"],
-        weight_p: Float[Tensor, "*b n"] | None = None,
-        weight_q: Float[Tensor, "*c m"] | None = None,
+        self, kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight = None, weight_q: Weight = None
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate, in memory that grows as n + m."""
         if weight_p is not None or weight_q is not None:

@@ -111,10 +111,7 @@ class RandomFeatureMMD:
 
 
 def _mean(
-    sample: Float[Tensor, "*b n d"],
-    weight: Float[Tensor, "*b n"],
-    frequencies: Tensor,
-    max_entries: int,
+    sample: Float[Tensor, "*b n d"], weight: Tensor, frequencies: Tensor, max_entries: int
 ) -> Float[Tensor, "... features"]:
     """Return the weighted mean of the features in float64, some points at a time."""
     lead = torch.broadcast_shapes(sample.shape[:-2], frequencies.shape[:-2])

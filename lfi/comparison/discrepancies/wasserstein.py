@@ -134,13 +134,9 @@ def _line_weights(
 
 
 def _along_lines(
-    x: Float[Tensor, "*b k n"],
-    y: Float[Tensor, "*c k m"],
-    weight_p: Float[Tensor, "*b 1 n"] | None,
-    weight_q: Float[Tensor, "*c 1 m"] | None,
-    order: float,
+    x: Tensor, y: Tensor, weight_p: Tensor | None, weight_q: Tensor | None, order: float
 ) -> Float[Tensor, "*bc k"]:
-    """Return W^order of each line; weights sum to 1, or are equal (None) in both samples."""
+    """Return W^order of each line, (*b, k, n) and (*c, k, m); weights sum to 1, None for equal."""
     x, place_x = x.sort(dim=-1)
     y, place_y = y.sort(dim=-1)
     if weight_p is None or weight_q is None:

@@ -65,9 +65,7 @@ class Sum:
 
         return Sum(tuple(map(settled, self.kernels)))
 
-    def __call__(
-        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc n m"]:
+    def __call__(self, x: Tensor, y: Tensor) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j); distances are computed once for all terms."""
         apart = {}
 
@@ -115,9 +113,7 @@ class Learned:
             features = self.features(x), self.features(y)
             return replace(self, kernel=fixed(self.kernel, *features, weight_p, weight_q))
 
-    def __call__(
-        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc n m"]:
+    def __call__(self, x: Tensor, y: Tensor) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(f(x_i), f(y_j))."""
         return self.kernel(self.features(x), self.features(y))
 

@@ -34,6 +34,8 @@ from lfi.numerics.distances import (
     squared_distances,
 )
 
+Weight = Tensor | None
+
 
 @runtime_checkable
 class Kernel(Protocol):
@@ -132,7 +134,7 @@ class Scaled(ABC):
         """Draw from the spectral measure at bandwidth 1: k(x, y) = E[cos(w . (x - y))]."""
 
     def fixed(
-        self, x: Tensor, y: Tensor, weight_p: Tensor | None = None, weight_q: Tensor | None = None
+        self, x: Tensor, y: Tensor, weight_p: Weight = None, weight_q: Weight = None
     ) -> "Scaled":
         """Return the kernel with its bandwidth as a number or a tensor."""
         rule = self.rule
@@ -143,9 +145,7 @@ class Scaled(ABC):
         )[0]
         return replace(self, bandwidth=rule.scale * chosen)
 
-    def __call__(
-        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc n m"]:
+    def __call__(self, x: Tensor, y: Tensor) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
         return self.fixed(x, y).of(self.apart(x, y))
 
@@ -256,19 +256,13 @@ class Linear:
         tensor([[3.]])
     """
 
-    def __call__(
-        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc n m"]:
+    def __call__(self, x: Tensor, y: Tensor) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
         return x @ y.mT
 
 
 def fixed(
-    kernel: Kernel,
-    x: Float[Tensor, "*b n d"],
-    y: Float[Tensor, "*c m d"],
-    weight_p: Float[Tensor, "*b n"] | None = None,
-    weight_q: Float[Tensor, "*c m"] | None = None,
+    kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight = None, weight_q: Weight = None
 ) -> Kernel:
     """Return the kernel with the constants that it takes from the samples, such as a bandwidth.
 

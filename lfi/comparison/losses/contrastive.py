@@ -52,12 +52,7 @@ class Contrastive(RecoveringLoss, ABC):
     def generator(
         self, h_p: Float[Tensor, "*n k"], h_q: Float[Tensor, "*m k"]
     ) -> Float[Tensor, ""]:
-        """Return the minimax loss, minus the critic's, of whoever draws the shuffled pairs.
-
-        Args:
-            h_p: Values of which all columns but the first are at the generator's samples.
-            h_q: Values at the generator's samples.
-        """
+        """Return the minimax loss, minus the critic's, of whoever draws the shuffled pairs."""
         return -self(h_p, h_q)
 
 

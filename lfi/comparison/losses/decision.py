@@ -82,10 +82,5 @@ class Hinge(Divergence):
         return -2 * exp(h.clamp(max=0.0))
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return -E_q h: the minimax loss up to a constant while |h| <= 1, and never flat.
-
-        Args:
-            h_p: Not used.
-            h_q: Values at the generator's samples.
-        """
+        """Return -E_q h: the minimax loss up to a constant while |h| <= 1, and never flat."""
         return -h_q.mean()

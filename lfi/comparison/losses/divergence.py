@@ -109,12 +109,7 @@ class Divergence(RecoveringLoss, ABC):
         return self._conjugate(h_q).mean() - self._slope(h_p).mean()
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return G_f, whose pathwise gradient is that of the divergence if the critic is right.
-
-        Args:
-            h_p: Not used: how p is drawn does not move the generator.
-            h_q: Values at the generator's samples.
-        """
+        """Return G_f, whose pathwise gradient is that of the divergence if the critic is right."""
         return -self._conjugate(h_q).mean()
 
     def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:

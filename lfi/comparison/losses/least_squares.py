@@ -37,12 +37,7 @@ class LeastSquares(RecoveringLoss):
         return ((h_p - 1).square().mean() + (h_q + 1).square().mean()) / 2
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return the mean squared error of taking samples for data, halved.
-
-        Args:
-            h_p: Not used.
-            h_q: Values at the generator's samples.
-        """
+        """Return the mean squared error of taking samples for data, halved."""
         return (h_q - 1).square().mean() / 2
 
     def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:

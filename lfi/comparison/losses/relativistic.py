@@ -63,12 +63,7 @@ class DonskerVaradhan(RecoveringLoss):
         return _log_mean_exp(h_q) - h_p.mean()
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return -log E_q exp(h), whose pathwise gradient is KL's if the critic is right.
-
-        Args:
-            h_p: Not used: how p is drawn does not move the generator.
-            h_q: Values at the generator's samples.
-        """
+        """Return -log E_q exp(h), whose pathwise gradient is KL's if the critic is right."""
         return -_log_mean_exp(h_q)
 
     def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
@@ -108,10 +103,6 @@ class Relativistic(RecoveringLoss):
 
         It does not saturate where the critic is sure. Where the critic is right, its pathwise
         gradient for Bernoulli is that of KL(q || p) less half the divergence of pairs.
-
-        Args:
-            h_p: Values at samples of p, with which those of q are compared.
-            h_q: Values at the generator's samples.
         """
         d = self._differences(h_p, h_q)
         return self.divergence(-d, d) / 2
@@ -160,12 +151,7 @@ class Wasserstein(RecoveringLoss):
         return h_q.mean() - h_p.mean()
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return -E_q h, whose pathwise gradient is the distance's if the critic is right.
-
-        Args:
-            h_p: Not used: how p is drawn does not move the generator.
-            h_q: Values at the generator's samples.
-        """
+        """Return -E_q h, whose pathwise gradient is the distance's if the critic is right."""
         return -h_q.mean()
 
     def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:

@@ -40,9 +40,7 @@ class Polynomial:
     degree: int = 3
     constant: float = 1.0
 
-    def __call__(
-        self, x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
-    ) -> Float[Tensor, "*bc n m"]:
+    def __call__(self, x: Tensor, y: Tensor) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
         return (x @ y.mT / x.shape[-1] + self.constant) ** self.degree
 

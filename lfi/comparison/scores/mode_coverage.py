@@ -138,11 +138,7 @@ def mode_scores(
 
 
 def _deviation(
-    x: Float[Tensor, "*b n d"],
-    good: Float[Tensor, "*b n k"],
-    counts: Float[Tensor, "*b k"],
-    centres: Float[Tensor, "k d"],
-    scale: Float[Tensor, " k"],
+    x: Tensor, good: Float[Tensor, "*b n k"], counts: Tensor, centres: Tensor, scale: Tensor
 ) -> Float[Tensor, "*b k"]:
     """Return each mode's root mean square deviation from its points' mean, in its own scale.
 

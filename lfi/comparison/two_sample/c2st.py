@@ -33,18 +33,10 @@ import numpy as np
 import torch
 
 from lfi.comparison.two_sample.c2st_networks import predictions
-from lfi.comparison.two_sample.permutation import (
-    TwoSampleTest,
-    flat_samples,
-    permutation_p_value,
-)
+from lfi.comparison.two_sample.permutation import TwoSampleTest, flat_samples, permutation_p_value
 from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_whole
-from lfi.numerics.classifiers import (
-    SklearnClassifier,
-    seeded_copy,
-    without_convergence_warnings,
-)
+from lfi.numerics.classifiers import SklearnClassifier, seeded_copy, without_convergence_warnings
 from lfi.runtime import fresh
 
 Fold = tuple[np.ndarray, np.ndarray]  # predicted and true labels, True for the second sample

@@ -41,18 +41,8 @@ def predictions(
 ) -> list[np.ndarray]:
     """Return the predictions for each fold's second rows by the network trained on its first.
 
-    Args:
-        x: Standardised rows, (n, d).
-        label: Which rows are of the second sample, (n,).
-        folds: For each fold the rows to train on, as many or one fewer in each, and those to label.
-        seed: Of the weights and of the order of rows, the same in all folds.
-        max_epochs: Where training ends if the loss has not settled.
-
-    Example:
-        >>> x = np.array([[-1.0], [-0.9], [-1.1], [1.0], [1.1], [0.9]])
-        >>> label, rows = np.array([False] * 3 + [True] * 3), np.arange(6)
-        >>> predictions(x, label, [(rows, rows)], seed=0)[0].tolist()
-        [False, False, False, True, True, True]
+    Rows are standardised; the folds' first parts are of one size, or one row fewer. Weights and the
+    order of rows start from the same seed in all folds.
     """
     rows, true = torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(label).float()[:, None]
     streams = [np.random.RandomState(seed) for _ in folds]

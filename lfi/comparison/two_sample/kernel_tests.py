@@ -169,11 +169,7 @@ def _many_bandwidths(x: Tensor, y: Tensor) -> tuple[Kernel, ...]:
 
 @torch.no_grad()
 def _squared_mmd(
-    kernel: Kernel,
-    pooled: Float[Tensor, "k d"],
-    n: int,
-    labels: Float[Tensor, "k b"],
-    max_entries: int = MAX_ENTRIES,
+    kernel: Kernel, pooled: Tensor, n: int, labels: Tensor, max_entries: int = MAX_ENTRIES
 ) -> tuple[Float[Tensor, "kernels b"], Float[Tensor, " kernels"]]:
     """Return unbiased squared MMDs of every relabelling, and their deviation over all of them.
 

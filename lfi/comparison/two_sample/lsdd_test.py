@@ -96,11 +96,7 @@ def lsdd_test(
 
 
 def _distances(
-    rows: Float[Tensor, "k d"],
-    centres: Float[Tensor, "c d"],
-    width: Float[Tensor, ""],
-    ridges: Float[Tensor, " r"],
-    labels: Float[Tensor, "k b"],
+    rows: Tensor, centres: Tensor, width: Tensor, ridges: Tensor, labels: Float[Tensor, "k b"]
 ) -> Float[Tensor, "r b"]:
     """Return the squared L2 distance of every relabelling, but for a factor of the width."""
     share = torch.full_like(centres[:, 0], 1 / len(centres))
