@@ -65,11 +65,11 @@ def inference_data(
     diagnostics = [diagnostics_of(each) for each in (draws if many else (draws,))]
     names = draws[0].names if many else draws.names
     theta = torch.stack([each.theta for each in draws]) if many else draws.theta
-    facts = diagnostics[0] | {"inference_library": "lfi"}
+    facts = diagnostics[0]
     if many:
         shared = set.intersection(*map(set, diagnostics)) - {"r_hat"}
         facts = {name: [each[name] for each in diagnostics] for name in sorted(shared)}
-        facts |= {"inference_library": "lfi"}
+    facts |= {"inference_library": "lfi"}
     dims = {name: ["observation"] for name in (*names, "x")} if many else None
     groups = {}
     if predictive is not None:

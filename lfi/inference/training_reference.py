@@ -68,11 +68,9 @@ class TrainingReference:
     def warn(self, x: Float[Tensor, "m ..."]) -> None:
         """Warn with `Misspecified` if observations are unlike the simulations."""
         n = len(self.held_out)
-        out = self.novelty.p_values(x.to(torch.float32)) < 1.5 / (
-            1 + n
-        )  # the smallest p-value there is
-        count = int(out.sum())
-        if not count or scipy.stats.binom.sf(count - 1, len(x), 1 / (1 + n)) > MAX_RATE:
+        smallest = 1 / (1 + n)  # p-value there is
+        count = int((self.novelty.p_values(x.to(torch.float32)) < 1.5 * smallest).sum())
+        if not count or scipy.stats.binom.sf(count - 1, len(x), smallest) > MAX_RATE:
             return
         which = "the observation lies" if len(x) == 1 else f"{count} of {len(x)} observations lie"
         warnings.warn(

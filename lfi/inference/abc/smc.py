@@ -167,20 +167,8 @@ def abc_smc(
     plain = (distance, particles, budget, schedule, kernel, tolerance, min_acceptance)
     shared = settings_hash(simulator.identity, x_obs, *plain)
     seed = fresh(seed if store is None else stored_seed(store, shared, seed))
-    run = _Run(
-        simulator,
-        x_obs,
-        distance,
-        kernel,
-        schedule,
-        particles,
-        budget,
-        tolerance,
-        min_acceptance,
-        workers,
-        timeout,
-        seed,
-    )
+    ends = particles, budget, tolerance, min_acceptance
+    run = _Run(simulator, x_obs, distance, kernel, schedule, *ends, workers, timeout, seed)
     with bar(f"abc {simulator.name}", budget, show=progress) as advance:
         found = None if store is None else load_population(store, run.distance_from)
         population, history = found or _first_population(run)
@@ -318,15 +306,8 @@ def _next_population(
     if data:
         joined = tuple(torch.cat(parts)[:MAX_FIT] for parts in zip(*data, strict=True))
         fitted_to = (*fitted_to, joined)
-    population = replace(
-        before,
-        u=u,
-        x=x,
-        distances=distances,
-        weights=weights,
-        proposals=proposals,
-        fitted_to=fitted_to,
-    )
+    particles = {"u": u, "x": x, "distances": distances, "weights": weights}
+    population = replace(before, **particles, proposals=proposals, fitted_to=fitted_to)
     return population, _summary(population, int(is_new.sum()), simulated, failed, began)
 
 

@@ -134,13 +134,8 @@ def _step(
     gradient = torch.cat([error.sum(dim=1, keepdim=True), (error[:, None] @ problems.s)[:, 0]], 1)
     curved = curve[:, :, None] * problems.s
     cross = curved.sum(dim=1)[:, None]
-    hessian = torch.cat(
-        [
-            torch.cat([curve.sum(dim=1)[:, None, None], cross], dim=2),
-            torch.cat([cross.mT, problems.s.mT @ curved], dim=2),
-        ],
-        dim=1,
-    )
+    top = torch.cat([curve.sum(dim=1)[:, None, None], cross], dim=2)
+    hessian = torch.cat([top, torch.cat([cross.mT, problems.s.mT @ curved], dim=2)], dim=1)
     at = torch.cat([b[:, None], beta], dim=1)
     step = _descend(hessian, gradient, at, penalty, tolerance / 10) - at
     before = problems.loss(b, beta) + penalty * beta.abs().sum(dim=1)

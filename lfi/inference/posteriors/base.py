@@ -24,6 +24,7 @@ from lfi.inference.types import Draws, WeightedDraws
 from lfi.numerics.arrays import Samples, as_observations, as_tensor
 from lfi.runtime import Described, child, fresh, numpy_rng
 from lfi.simulation import Prior, as_simulator, replicate
+from lfi.training import History
 
 if TYPE_CHECKING:
     import arviz
@@ -41,6 +42,7 @@ class TargetPosterior(Described, ABC):
         normalised: Whether `log_prob` integrates to one as it comes.
         x_shape: The shape of one simulation's x.
         training_reference: Simulations against which observations are checked; None for none.
+        history: How each stage or round was trained.
         default_sampler: How draws are made where no sampler is named.
     """
 
@@ -48,6 +50,7 @@ class TargetPosterior(Described, ABC):
     normalised: bool
     x_shape: tuple[int, ...]
     training_reference: TrainingReference | None = None
+    history: tuple[History, ...] = ()
     default_sampler: ClassVar[Sampler] = Automatic()
 
     @abstractmethod
@@ -74,12 +77,7 @@ class TargetPosterior(Described, ABC):
         return as_observations(x_obs, self.x_shape)
 
     def sample(
-        self,
-        n: int,
-        x_obs: Samples,
-        *,
-        seed: int | None = None,
-        sampler: Sampler | None = None,
+        self, n: int, x_obs: Samples, *, seed: int | None = None, sampler: Sampler | None = None
     ) -> Float[Tensor, "*m n theta_dim"]:
         """Return n draws inside the prior's support, in random order.
 
@@ -108,12 +106,7 @@ class TargetPosterior(Described, ABC):
         return torch.stack([draws.theta for draws in drawn])
 
     def draw(
-        self,
-        n: int,
-        x_obs: Samples,
-        *,
-        seed: int | None = None,
-        sampler: Sampler | None = None,
+        self, n: int, x_obs: Samples, *, seed: int | None = None, sampler: Sampler | None = None
     ) -> Draws | tuple[Draws, ...]:
         """Return n draws of each observation, with diagnostics of how they were made.
 
@@ -175,11 +168,7 @@ class TargetPosterior(Described, ABC):
         return WeightedDraws(theta, torch.cat(values).double().log_softmax(-1))
 
     def log_prob(
-        self,
-        theta: Samples,
-        x_obs: Samples,
-        *,
-        normalise: bool = False,
+        self, theta: Samples, x_obs: Samples, *, normalise: bool = False
     ) -> Float[Tensor, "*m n"]:
         """Return the log density of parameters, minus infinity outside the prior's support.
 
@@ -269,16 +258,15 @@ class TargetPosterior(Described, ABC):
             predictive = replicate(as_simulator(simulator), theta, seed=child(seed, 2))
             predictive = predictive.unflatten(0, (len(drawn), draws))
         if single:
-            return inference_data(
-                drawn[0], prior, x[0], None if predictive is None else predictive[0]
-            )
+            drawn, x = drawn[0], x[0]
+            predictive = None if predictive is None else predictive[0]
         return inference_data(drawn, prior, x, predictive)
 
     def describe(self) -> str:
         """Return what the posterior is of, and how it was trained."""
         event = " x ".join(map(str, self.x_shape)) or "one number"
         lines = [f"{type(self).__name__} of {', '.join(self.names)}, given x of {event}"]
-        for history in getattr(self, "history", ()):
+        for history in self.history:
             lines += [f"  {line}" for line in history.describe().splitlines()]
         return "\n".join(lines)
 

@@ -55,11 +55,6 @@ class DiscretePosterior(Described):
     def draw(self, n: int, x_obs: Samples | None = None, *, seed: int | None = None) -> Draws:
         """Return n draws by weight, with replacement, and diagnostics of how they were made.
 
-        Args:
-            n: How many.
-            x_obs: The observation, (*event).
-            seed: None takes fresh entropy, which the draws record.
-
         Raises:
             ValueError: If n is not positive, or the posterior is not defined for the observation.
         """

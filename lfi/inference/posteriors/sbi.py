@@ -37,11 +37,6 @@ class PriorDistribution(Distribution):
     """A prior as a torch distribution of float32 vectors, which is what sbi takes.
 
     Draws come from torch's global generator, as sbi's do.
-
-    Example:
-        >>> prior = lfi.simulation.as_prior({"rate": torch.distributions.Exponential(2.0)})
-        >>> PriorDistribution(prior).sample((3,)).shape
-        torch.Size([3, 1])
     """
 
     def __init__(self, prior: Prior) -> None:

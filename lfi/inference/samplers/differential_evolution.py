@@ -93,14 +93,9 @@ class DifferentialEvolution(StartsFromSamples):
         chains = max(n, MIN_CHAINS, 2 * target.prior.dim + 2)
         rngs = [torch_rng(seed, 1, j) for j in range(len(found))]
         starts = [each.resample(chains, rng) for each, rng in zip(found, rngs, strict=True)]
-        end = run_chains(
-            lambda u, rows: target.select(rows).unconstrained_density(u),
-            torch.stack(starts),
-            torch_rng(seed, 2),
-            min_steps=self.min_steps,
-            max_steps=self.max_steps,
-            limit=limit,
-        )
+        steps = {"min_steps": self.min_steps, "max_steps": self.max_steps}
+        density = lambda u, rows: target.select(rows).unconstrained_density(u)
+        end = run_chains(density, torch.stack(starts), torch_rng(seed, 2), **steps, limit=limit)
         draws = []
         for j, samples in enumerate(found):
             rows = torch.randperm(chains, generator=rngs[j])[:n]

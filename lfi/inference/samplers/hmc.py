@@ -133,17 +133,10 @@ class HMC(StartsFromSamples):
 
 @dataclass(frozen=True, eq=False)
 class HMCState:
-    """The chains of m observations, and their adapted step and scales.
+    """The chains of m observations, and their adapted leapfrog step and scales.
 
-    Attributes:
-        u: The states, (m, chains, d).
-        density: Their log density, (m, chains).
-        gradient: Its gradient, (m, chains, d).
-        scale: The unit of each coordinate, (m, 1, d).
-        log_step: The log of each observation's leapfrog step, (m,).
-        last: The latest mean acceptance probabilities, (m,).
-        accepted: Their sums over `count` transitions, (m,).
-        averages: Of dual averaging: centre, mean error, averaged log step, (3, m).
+    `last` are the latest mean acceptance probabilities, `accepted` their sums over `count`
+    transitions, and `averages` those of dual averaging: centre, mean error, averaged log step.
     """
 
     u: Float[Tensor, "m c d"]

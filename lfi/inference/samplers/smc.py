@@ -91,14 +91,9 @@ class SMC:
         theta = target.prior.sample(m * count, seed=numpy_rng(seed, 0)).reshape(m, count, d)
         rng = torch_rng(seed, 1)
         particles, ancestors, log_evidence = self._anneal(target, theta, limit, rng)
-        end = run_chains(
-            lambda u, rows: target.select(rows).unconstrained_density(u),
-            particles,
-            rng,
-            min_steps=self.min_steps,
-            max_steps=self.max_steps,
-            limit=limit,
-        )
+        steps = {"min_steps": self.min_steps, "max_steps": self.max_steps}
+        density = lambda u, rows: target.select(rows).unconstrained_density(u)
+        end = run_chains(density, particles, rng, **steps, limit=limit)
         draws = []
         for j in range(m):
             ess = genealogical_ess(end.u[j], ancestors[j])
