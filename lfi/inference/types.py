@@ -95,8 +95,15 @@ class Posterior(Protocol):
             density, and `log_prob` raises `NotImplementedError`.
     """
 
-    prior: Prior
-    normalised: bool | None
+    @property
+    def prior(self) -> Prior:
+        """The prior."""
+        ...
+
+    @property
+    def normalised(self) -> bool | None:
+        """Whether densities integrate to one."""
+        ...
 
     def log_prob(self, theta: Tensor, x_obs: Tensor, *, normalise: bool = False) -> Tensor:
         """Return the log density of theta, (n, theta_dim), given one observation."""
@@ -106,8 +113,8 @@ class Posterior(Protocol):
         """Return n draws, (n, theta_dim)."""
         ...
 
-    def draw(self, n: int, x_obs: Tensor, *, seed: int | None = None) -> Draws:
-        """Return n draws with diagnostics of how they were made."""
+    def draw(self, n: int, x_obs: Tensor, *, seed: int | None = None) -> Draws | tuple[Draws, ...]:
+        """Return n draws of each observation, with diagnostics of how they were made."""
         ...
 
 
@@ -128,7 +135,19 @@ class Method(Protocol):
         device: str = "cpu",
         progress: bool = True,
     ) -> Posterior:
-        """Return the posterior of the simulator's parameters."""
+        """Return the posterior of the simulator's parameters.
+
+        Args:
+            simulations: At least 100 valid ones; a pool needs 200.
+            x_obs: The observation, (*event), for methods that fit its posterior alone. Those of lfi
+                are amortised: they fit the posterior for any observation, and ignore it.
+            seed: None takes fresh entropy, which the posterior's history records.
+            device: Where to train, such as "cuda".
+            progress: Show a bar on a terminal.
+
+        Raises:
+            ValueError: If there are too few simulations.
+        """
         ...
 
 

@@ -13,7 +13,6 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import nn
 
@@ -25,11 +24,11 @@ from lfi.networks import (
 )
 from lfi.numerics.checks import check_instance, check_number, check_whole
 from lfi.runtime import isolated
-from lfi.training import TrainSettings
+from lfi.training import CompleteSettings, TrainSettings
 
 MAX_EPOCHS = 80  # passes over the simulations in the training of one critic
 MAX_MIXTURE_SIZE = 16  # numbers, up to which the noise's shape is learnt
-DEFAULTS = TrainSettings(
+DEFAULTS = CompleteSettings(
     steps=3_000,
     learning_rate=2e-3,
     weight_decay=1e-2,
@@ -69,12 +68,12 @@ class CriticDesign:
             check_instance(name, getattr(self, name), nn.Module, optional=True)
 
     @property
-    def filled(self) -> TrainSettings:
-        """The settings, defaults filled in; the size of batches depends on the simulations."""
+    def filled(self) -> CompleteSettings:
+        """The settings, defaults filled in, save that batches depend on the simulations."""
         return DEFAULTS.updated(self.settings)
 
 
-Build = Callable[[CriticDesign, Bounds, Sequence[int]], nn.Module]
+Build = Callable[[CriticDesign, Bounds, Sequence[int], nn.Module | None], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class CriticKind:
 
     Attributes:
         name: Of the kind.
-        build: build(method, bounds, x_shape) returns the critic, untrained.
+        build: build(method, bounds, x_shape, embedding) returns the critic, untrained.
         wanted: wanted(method, size) tells whether it is trained for x, or an embedding, of so many
             numbers.
         settings: What takes the place of the method's settings.
@@ -101,48 +100,43 @@ class CriticKind:
     all_pairs: bool = True
 
 
-def _builder(kind: type[nn.Module], shape: Callable[[CriticDesign], dict[str, Any]]) -> Build:
-    def build(method: CriticDesign, bounds: Bounds, x_shape: Sequence[int]) -> nn.Module:
-        embedding = copy.deepcopy(method.embedding)
-        return kind(*bounds, x_shape, embedding=embedding, **shape(method))
-
-    return build
-
-
-def _noise_model(kind: type[nn.Module]) -> Build:
-    return _builder(kind, lambda method: {"width": method.width, "layers": method.layers})
+def _own(method: CriticDesign, *_: object) -> nn.Module:
+    assert method.critic is not None  # or else it is not wanted
+    return copy.deepcopy(method.critic)
 
 
 KINDS = (
     CriticKind(
         "exponential family",
-        _builder(PairCritic, lambda method: {"width": method.width // 2, "layers": 1}),
+        lambda method, bounds, x_shape, embedding: PairCritic(
+            *bounds, x_shape, width=method.width // 2, layers=1, embedding=embedding
+        ),
         wanted=lambda method, size: True,
         settings=TrainSettings(learning_rate=0.05, weight_decay=1e-3),  # it has few weights
         steps=0.5,
     ),
     CriticKind(
         "bilinear",
-        _builder(
-            PairCritic,
-            lambda method: {
-                "width": method.width,
-                "layers": method.layers,
-                "rank": method.rank,
-                "dropout": method.dropout,
-            },
+        lambda method, bounds, x_shape, embedding: PairCritic(
+            *bounds,
+            x_shape,
+            width=method.width,
+            layers=method.layers,
+            rank=method.rank or 0,
+            dropout=method.dropout,
+            embedding=embedding,
         ),
         wanted=lambda method, size: bool(method.rank),
     ),
     CriticKind(
         "MLP",
-        _builder(
-            PairCritic,
-            lambda method: {
-                "width": method.width // 2,
-                "layers": 1,
-                "head_layers": method.head_layers,
-            },
+        lambda method, bounds, x_shape, embedding: PairCritic(
+            *bounds,
+            x_shape,
+            width=method.width // 2,
+            layers=1,
+            head_layers=method.head_layers,
+            embedding=embedding,
         ),
         wanted=lambda method, size: method.head_layers is not None,
         half_batch=True,
@@ -150,21 +144,25 @@ KINDS = (
     ),
     CriticKind(
         "mixture density",
-        _noise_model(MixtureDensityCritic),
+        lambda method, bounds, x_shape, embedding: MixtureDensityCritic(
+            *bounds, x_shape, width=method.width, layers=method.layers, embedding=embedding
+        ),
         wanted=lambda method, size: method.noise_model and size <= MAX_MIXTURE_SIZE,
         settings=TrainSettings(learning_rate=1e-2),  # its scales have far to go
         half_batch=True,
     ),
     CriticKind(
         "Gaussian likelihood",
-        _noise_model(GaussianLikelihoodCritic),
+        lambda method, bounds, x_shape, embedding: GaussianLikelihoodCritic(
+            *bounds, x_shape, width=method.width, layers=method.layers, embedding=embedding
+        ),
         wanted=lambda method, size: method.noise_model and size > MAX_MIXTURE_SIZE,
         settings=TrainSettings(learning_rate=6e-3),
     ),
 )
 OWN = CriticKind(
     "critic",
-    lambda method, *places: copy.deepcopy(method.critic),
+    _own,
     wanted=lambda method, size: method.critic is not None,
     all_pairs=False,
 )
@@ -181,23 +179,17 @@ class CriticStage:
     """
 
     kind: CriticKind
-    settings: TrainSettings
+    settings: CompleteSettings
     contrasts: int | None
 
 
 def critic_stages(
     method: CriticDesign, n: int, event: Sequence[int], *, max_epochs: int | None = MAX_EPOCHS
 ) -> list[CriticStage]:
-    """Return what is trained on n simulations, one critic after the other.
-
-    Args:
-        method: The method.
-        n: How many valid simulations there are.
-        event: The shape of one x.
-        max_epochs: The most passes over them; None for no limit.
-    """
+    """Return what is trained, in order, on n valid simulations of one shape of x."""
     settings = method.filled
-    size = settings.batch_size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
+    size = method.settings and method.settings.batch_size
+    size = size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
     size = min(size, int(n * (1 - settings.held_out)))
     numbers = embedded_size(method.embedding, event)
 

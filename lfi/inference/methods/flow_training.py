@@ -51,22 +51,6 @@ class FlowStage:
     settings: CompleteSettings
 
 
-def flow_stages(settings: CompleteSettings, gaussian_steps: int) -> tuple[FlowStage, ...]:
-    """Return the Gaussian stage, of half batches and three times the rate, and that of splines.
-
-    Args:
-        settings: Those of the splines' stage.
-        gaussian_steps: The most steps of the Gaussian stage.
-    """
-    gaussian = replace(
-        settings,
-        steps=gaussian_steps,
-        batch_size=max(1, settings.batch_size // 2),
-        learning_rate=3 * settings.learning_rate,
-    )
-    return FlowStage("Gaussian", False, gaussian), FlowStage("splines", True, settings)
-
-
 @dataclass(frozen=True, kw_only=True)
 class FlowMethod:
     """Fields of methods that fit a conditional flow.
@@ -102,8 +86,15 @@ class FlowMethod:
 
     @property
     def stages(self) -> tuple[FlowStage, ...]:
-        """The stages of its training, all settings filled in."""
-        return flow_stages(self.filled, self.gaussian_steps)
+        """The Gaussian stage, of half batches and three times the rate, and that of splines."""
+        splines = self.filled
+        gaussian = replace(
+            splines,
+            steps=self.gaussian_steps,
+            batch_size=max(1, splines.batch_size // 2),
+            learning_rate=3 * splines.learning_rate,
+        )
+        return FlowStage("Gaussian", False, gaussian), FlowStage("splines", True, splines)
 
     @property
     def filled(self) -> CompleteSettings:
@@ -120,6 +111,39 @@ class FlowMethod:
             "bins": self.bins,
         }
 
+    def _train(
+        self,
+        network: nn.Module,
+        flow: ConditionalFlow,
+        log_prob: LogProb,
+        train: Batch,
+        held_out: Batch,
+        *,
+        seed: int,
+        stream: int,
+        device: str,
+        progress: bool,
+        note: str,
+    ) -> History:
+        """Train a network around a flow in a stream of the seed; the history names what is kept."""
+        stages = self.stages
+        histories = maximise_likelihood(
+            network,
+            flow,
+            log_prob,
+            train,
+            held_out,
+            stages,
+            seed=child(seed, stream),
+            device=device,
+            progress=progress,
+            note=note,
+        )
+        names = ("linear", *(stage.name for stage in stages))
+        pairs = zip(names, histories, strict=True)
+        kept = [name for name, history in pairs if not history.stopped.endswith(LEFT_OUT)]
+        return History.joined(histories, names, notes=f"kept: {', '.join(kept)}", seed=seed)
+
 
 def maximise_likelihood(
     network: nn.Module,
@@ -135,7 +159,7 @@ def maximise_likelihood(
     progress: bool,
     note: str,
 ) -> tuple[History, ...]:
-    """Train a network around a flow in place.
+    """Train a network around a flow in place; return the histories of the linear start and stages.
 
     Args:
         network: Whose parameters move.
@@ -149,9 +173,6 @@ def maximise_likelihood(
         device: Where to train.
         progress: Show a bar on a terminal.
         note: What stands before the bar.
-
-    Returns:
-        The history of the linear start and of each stage.
     """
 
     @torch.no_grad()
@@ -193,22 +214,3 @@ def maximise_likelihood(
         histories.append(replace(history, seed=seed))
     network.eval().requires_grad_(False)
     return tuple(histories)
-
-
-def joined_stages(
-    histories: Sequence[History], stages: Sequence[FlowStage], *, seed: int
-) -> History:
-    """Return the histories of the linear start and of all stages as one that names those kept.
-
-    Args:
-        histories: What `maximise_likelihood` has returned.
-        stages: The stages.
-        seed: The seed that repeats the whole fit.
-    """
-    names = ("linear", *(stage.name for stage in stages))
-    kept = [
-        name
-        for name, history in zip(names, histories, strict=True)
-        if not history.stopped.endswith(LEFT_OUT)
-    ]
-    return History.joined(histories, names, notes=f"kept: {', '.join(kept)}", seed=seed)

@@ -13,6 +13,7 @@ References:
     (ensembles)
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
 from lfi.networks import EnsembleCritic, PairCritic, ValidCritic, embedding_sizes
+from lfi.networks.critics.pair import EmbedsPairs
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
@@ -115,20 +117,10 @@ class NeuralRatio(CriticDesign):
         device: str = "cpu",
         progress: bool = True,
     ) -> RatioPosterior:
-        """Return the posterior for any observation; `x_obs` is not needed.
+        """Return the posterior for any observation; the arguments are those of every `Method`.
 
         Where simulations have failed, the ratio is fitted to the valid ones and corrected by how
         likely they are to be valid, so that the posterior is that of the whole simulator.
-
-        Args:
-            simulations: At least 100 valid ones.
-            x_obs: Ignored: the ratio is amortised.
-            seed: None takes fresh entropy, which the history records.
-            device: Where to train.
-            progress: Show a bar on a terminal.
-
-        Raises:
-            ValueError: If there are too few simulations.
         """
         valid = usable(simulations)
         stages = critic_stages(self, len(valid[0]), simulations.x.shape[1:])
@@ -207,6 +199,7 @@ class NeuralRatio(CriticDesign):
             for member, fold in enumerate(splits):
                 data, trained = fold.split((theta, x)), []
                 for i, critic in enumerate(self._critics(stages, prior, data[0], member, seed)):
+                    assert isinstance(critic, EmbedsPairs)
                     own = child(seed, 2, member, i)
                     history = train_critic(
                         critic,
@@ -232,10 +225,8 @@ class NeuralRatio(CriticDesign):
                     kinds.append(stages[i].kind.name)
                     weights.append(float(stacked[i]) / self.members)
         rows = theta[:1].to(device), x[:1].to(device)
-        critic = EnsembleCritic(
-            critics, weights, [embedding_sizes(critic, *rows) for critic in critics]
-        )
-        critic = critic.to(device).eval()
+        sizes = [embedding_sizes(critic, *rows) for critic in critics]
+        critic = EnsembleCritic(critics, weights, sizes).to(device).eval()
         if len(theta) < len(simulations):
             validity = fit_validity(
                 simulations.theta, simulations.valid, prior, seed=child(seed, 3), device=device
@@ -252,10 +243,11 @@ class NeuralRatio(CriticDesign):
         bounds, family = (prior.lower.tolist(), prior.upper.tolist()), None
         for i, stage in enumerate(stages):
             with isolated(child(seed, 1, member, i)):
-                critic = stage.kind.build(self, bounds, rows[1].shape[1:])
+                embedding = copy.deepcopy(self.embedding)
+                critic = stage.kind.build(self, bounds, rows[1].shape[1:], embedding)
             if family is not None and isinstance(critic, PairCritic):
                 critic.start_from(family)
-            elif hasattr(critic, "fit_from_data"):
-                critic.fit_from_data(*rows)
+            elif (fit := getattr(critic, "fit_from_data", None)) is not None:
+                fit(*rows)
             family = family or (critic if isinstance(critic, PairCritic) else None)
             yield critic

@@ -40,10 +40,15 @@ class OnlineBatches:
         seed: int,
         device: str = "cpu",
     ) -> None:
-        self.simulator, self.size, self.seed, self.device = simulator, size, seed, device
-        self.held_out = held_out and tuple(tensor.to(device) for tensor in held_out)
+        self.simulator: Simulator = simulator
+        self.size: int = size
+        self.seed: int = seed
+        self.device: str = device
+        self.held_out: Batch | None = held_out and tuple(tensor.to(device) for tensor in held_out)
         self.rows: Batch = (torch.empty(0), torch.empty(0))
-        self.position = self.made = self.chunks = 0
+        self.position: int = 0
+        self.made: int = 0
+        self.chunks: int = 0
 
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next `size` valid simulations, in float32.

@@ -87,17 +87,11 @@ class Pool:
         device: str = "cpu",
         progress: bool = True,
     ) -> PooledPosterior:
-        """Return the posterior for any observation; `x_obs` is not needed.
-
-        Args:
-            simulations: At least 200 valid ones.
-            x_obs: Ignored: the members are amortised.
-            seed: None takes fresh entropy, which the histories record.
-            device: Where to train.
-            progress: Show bars on a terminal.
+        """Return the posterior for any observation; the arguments are those of every `Method`.
 
         Raises:
-            ValueError: If there are too few simulations.
+            TypeError: If a method fits what cannot be pooled.
+            ValueError: If there are fewer than 200 valid simulations.
 
         Example:
             >>> import lfi
@@ -116,12 +110,16 @@ class Pool:
         failed = torch.where(~simulations.valid)[0]
         fitted_to = _rows(simulations, torch.cat([order[held:], failed]))
         held_out = _rows(simulations, order[:held])
-        fitted, seconds = [], []
+        fitted: list[SavedPosterior] = []
+        seconds: list[float] = []
         for index, method in enumerate(self.methods):
-            begin = time.monotonic()
-            fitted.append(
-                method.fit(fitted_to, seed=child(seed, 1, index), device=device, progress=progress)
-            )
+            begin, own = time.monotonic(), child(seed, 1, index)
+            posterior = method.fit(fitted_to, seed=own, device=device, progress=progress)
+            if not isinstance(posterior, SavedPosterior):
+                raise TypeError(
+                    f"methods: {method} fits a {type(posterior).__name__}, which cannot be pooled"
+                )
+            fitted.append(posterior)
             seconds.append(time.monotonic() - begin)
         flow = next((member for member in fitted if isinstance(member, FlowPosterior)), None)
         table = score_table(fitted, flow, held_out, child(seed, 2))
@@ -155,15 +153,7 @@ class StackingTable:
 def score_table(
     fitted: list[SavedPosterior], flow: FlowPosterior | None, held_out: Simulations, seed: int
 ) -> StackingTable:
-    """Weigh importance samples of held-out simulations by every method.
-
-    Args:
-        fitted: The methods' posteriors.
-        flow: The proposal distribution of half of the importance samples; None draws all from the
-            prior.
-        held_out: Simulations that no method was fitted to.
-        seed: Of the importance samples.
-    """
+    """Weigh importance samples of held-out simulations, half of them from the flow, by methods."""
     prior, theta, x = held_out.prior, held_out.theta, held_out.x.float()
     m = len(theta)
     half = IMPORTANCE_SAMPLES // 2

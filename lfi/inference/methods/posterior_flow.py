@@ -16,12 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import (
-    MAX_HELD_OUT,
-    FlowMethod,
-    joined_stages,
-    maximise_likelihood,
-)
+from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
 from lfi.inference.posteriors.flow import FlowPosterior, to_flow_coordinates
 from lfi.inference.types import usable
 from lfi.networks import PosteriorEstimator
@@ -43,20 +38,10 @@ class PosteriorFlow(FlowMethod):
         device: str = "cpu",
         progress: bool = True,
     ) -> FlowPosterior:
-        """Return the posterior for any observation; `x_obs` is not needed.
+        """Return the posterior for any observation; the arguments are those of every `Method`.
 
-        Simulations that failed need no correction here: an observation is a valid x, and among
-        those that gave valid x, theta given x is distributed as among all.
-
-        Args:
-            simulations: At least 100 valid ones; failed ones are left out.
-            x_obs: Ignored: the flow is amortised.
-            seed: None takes fresh entropy, which the history records.
-            device: Where to train.
-            progress: Show a bar on a terminal.
-
-        Raises:
-            ValueError: If there are too few simulations.
+        Simulations that failed are left out and need no correction: an observation is a valid x,
+        and among those that gave valid x, theta given x is distributed as among all.
 
         Example:
             >>> import lfi
@@ -81,18 +66,16 @@ class PosteriorFlow(FlowMethod):
             v, x = batch
             return network.log_density(v, network.embed(x))
 
-        stages = self.stages
-        histories = maximise_likelihood(
+        history = self._train(
             network,
             network.flow,
             log_prob,
             train,
             held,
-            stages,
-            seed=child(seed, 2),
+            seed=seed,
+            stream=2,
             device=device,
             progress=progress,
             note="fitting the flow",
         )
-        history = joined_stages(histories, stages, seed=seed)
         return FlowPosterior(network, prior, tuple(x.shape[1:]), (history,))

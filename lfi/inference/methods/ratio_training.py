@@ -27,8 +27,8 @@ from lfi.comparison import (
     Bernoulli,
     Contrast,
     Contrastive,
+    Critic,
     CriticLoss,
-    EmbeddingCritic,
     Penalty,
     Recovers,
     Values,
@@ -38,6 +38,7 @@ from lfi.comparison import (
     recovered,
 )
 from lfi.inference.methods.critic_stages import CriticStage
+from lfi.networks.critics.pair import EmbedsPairs
 from lfi.runtime import Advance, child, isolated, torch_rng
 from lfi.training import Batch, Batches, History, Step, stacking_weights, train_one
 
@@ -60,11 +61,8 @@ def validation_loss(recovers: Recovers) -> CriticLoss:
     return Bernoulli() if recovers == Recovers.RATIO else NREB()
 
 
-def held_out_values(recovers: Recovers, critic: EmbeddingCritic, held_out: Batch) -> list[Values]:
-    """Return a critic's values at all pairs of each 128 held-out rows.
-
-    An incomplete chunk at the end is left out; fewer rows than that are one chunk.
-    """
+def held_out_values(recovers: Recovers, critic: Critic, held_out: Batch) -> list[Values]:
+    """Return values at all pairs of each 128 held-out rows, or of all rows if they are fewer."""
     contrast, rng = contrast_for(validation_loss(recovers), None), torch_rng(0)
     size = min(CHUNK, len(held_out[0]))
     whole = len(held_out[0]) // size * size
@@ -72,7 +70,7 @@ def held_out_values(recovers: Recovers, critic: EmbeddingCritic, held_out: Batch
     return [contrast(critic, part, rng) for part in parts]
 
 
-def held_out_loss(recovers: Recovers, critic: EmbeddingCritic) -> Callable[[Batch], float]:
+def held_out_loss(recovers: Recovers, critic: Critic) -> Callable[[Batch], float]:
     """Return a function of held-out rows: the critic's log-loss of all pairs."""
     loss = validation_loss(recovers)
 
@@ -95,18 +93,7 @@ def train_critic(
     device: str,
     advance: Advance,
 ) -> History:
-    """Train one critic in place.
-
-    Args:
-        critic: The critic, standardisation fitted.
-        stage: How it is trained.
-        loss: What it minimises.
-        penalties: Penalties added to the loss.
-        batches: (theta, x) to train on, and those held out.
-        seed: Of batches and dropout.
-        device: Where to train.
-        advance: Told of every step.
-    """
+    """Train one critic in place, its standardisation fitted; the seed is of batches and dropout."""
     contrast = contrast_for(loss, stage.contrasts)
 
     def risk(batch: Batch, step: Step) -> Tensor:
@@ -196,7 +183,6 @@ def covering_factor(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) ->
         0.0
     """
     higher = others > joint[:, None]
-
     n, low, high = len(joint), 0.0, 1.0
     place = torch.arange(1, n + 1).to(others) / n
 
@@ -213,10 +199,12 @@ def covering_factor(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) ->
 
 
 def _compared(
-    critic: EmbeddingCritic, held_out: Batch, others: Tensor, rows: int
+    critic: nn.Module, held_out: Batch, others: Tensor, rows: int
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n k"]]:
     """Return a critic's values at held-out pairs, and at their x with all others."""
-    own, x = critic.embed(*held_out)
+    assert isinstance(critic, EmbedsPairs)
+    theta, x = held_out
+    own, x = critic.embed_theta(theta), critic.embed_x(x)
     embedded = critic.embed_theta(others)
     tables = [critic.pair(embedded[None], part[:, None]) for part in x.split(rows)]
     return critic.pair(own, x), torch.cat(tables)

@@ -16,12 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import (
-    MAX_HELD_OUT,
-    FlowMethod,
-    joined_stages,
-    maximise_likelihood,
-)
+from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
@@ -61,21 +56,11 @@ class SurrogateLikelihood(FlowMethod):
         device: str = "cpu",
         progress: bool = True,
     ) -> LikelihoodPosterior:
-        """Return the posterior for any observation; `x_obs` is not needed.
+        """Return the posterior for any observation; the arguments are those of every `Method`.
 
         Where simulations have failed, the flow is fitted to the valid ones, and the likelihood of
         a valid x is its density times how likely a simulation is to be valid, which a classifier
         tells.
-
-        Args:
-            simulations: At least 100 valid ones.
-            x_obs: Ignored: the surrogate is amortised.
-            seed: None takes fresh entropy, which the history records.
-            device: Where to train.
-            progress: Show a bar on a terminal.
-
-        Raises:
-            ValueError: If there are too few simulations.
 
         Example:
             >>> import lfi
@@ -92,32 +77,27 @@ class SurrogateLikelihood(FlowMethod):
             simulations, seed=child(seed, 0), device=device, progress=progress
         )
         with isolated(child(seed, 1)):
-            network = LikelihoodEstimator(
-                prior.lower.tolist(),
-                prior.upper.tolist(),
-                x.shape[1:],
-                **self.shape,
-            )
+            bounds = prior.lower.tolist(), prior.upper.tolist()
+            network = LikelihoodEstimator(*bounds, x.shape[1:], **self.shape)
         rows = theta.to(torch.float32), x.reshape(len(x), -1)
         train, held = hold_out(
             rows, self.filled.held_out, torch_rng(seed, 2), max_held_out=MAX_HELD_OUT
         )
-        network.fit_from_data(*train, torch_rng(seed, 3))
+        network.fit_from_data(train[0], train[1], torch_rng(seed, 3))
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:
             theta, x = batch
             u = torch.rand(x.shape, generator=rng, dtype=x.dtype).to(x.device)
             return network.dequantised_log_density(theta, x, u)
 
-        stages = self.stages
-        histories = maximise_likelihood(
+        history = self._train(
             network,
             network.flow,
             log_prob,
             train,
             held,
-            stages,
-            seed=child(seed, 4),
+            seed=seed,
+            stream=4,
             device=device,
             progress=progress,
             note="fitting the likelihood",
@@ -127,5 +107,4 @@ class SurrogateLikelihood(FlowMethod):
             validity = fit_validity(
                 simulations.theta, simulations.valid, prior, seed=child(seed, 6), device=device
             )
-        history = joined_stages(histories, stages, seed=seed)
         return LikelihoodPosterior(network, prior, proposal, validity, (history,))

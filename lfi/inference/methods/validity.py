@@ -27,15 +27,7 @@ def fit_validity(
     seed: int,
     device: str = "cpu",
 ) -> Validity:
-    """Return log p(valid | theta), a network.
-
-    Args:
-        theta: Parameters of all simulations.
-        valid: Which of them gave finite data.
-        prior: Its bounds give the coordinates.
-        seed: Of the split, the weights and the batches.
-        device: Where to train.
-    """
+    """Return log p(valid | theta), a network in coordinates that the prior's bounds give."""
     data = theta.to(torch.float32), valid.to(torch.float32)
     train, held = hold_out(data, SETTINGS.held_out, torch_rng(seed, 0))
     with isolated(child(seed, 1)):

@@ -29,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.methods.neural_ratio import NeuralRatio
-from lfi.inference.posteriors.base import TargetPosterior
+from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.rounds.store import RoundsStore, agreed_seed, check_restorable
 from lfi.inference.rounds.truncation import mass_kept, truncate_named, truncation_bounds
 from lfi.inference.training_reference import TrainingReference
@@ -118,7 +118,7 @@ def fit_rounds(
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
-) -> TargetPosterior:
+) -> SavedPosterior:
     """Simulate and fit in rounds, truncated around one observation.
 
     Args:
@@ -150,7 +150,7 @@ def fit_rounds(
         how many simulations, new and of earlier rounds, and whether the stopping rule held.
 
     Raises:
-        TypeError: If the budget is not of whole numbers.
+        TypeError: If the budget is not of whole numbers, or a method fits no posterior of lfi.
         ValueError: If the budget is too small or does not fit `rounds`, a name is unknown, the
             observation does not fit the simulator, the store belongs to another call, or a file
             could not bring back what the method fits.
@@ -197,7 +197,7 @@ def fit_rounds(
     prior, history, note = simulator.prior, (), ""
     earlier: list[Callable[[], Simulations]] = []
     left = list(enumerate(counts))
-    while left:
+    while True:
         index, count = left.pop(0)
         make = partial(
             simulate,
@@ -212,31 +212,35 @@ def fit_rounds(
         if posterior is None:
             new = make()
             rows = sum((again().within(prior) for again in earlier), start=new)
-            posterior = (preliminary if left else method).fit(
+            fitted = (preliminary if left else method).fit(
                 of_parameters(rows, parameters),
                 x_obs=x_obs,
                 seed=child(seed, index, 1),
                 device=device,
                 progress=progress,
             )
+            if not isinstance(fitted, SavedPosterior):
+                raise TypeError(
+                    f"round {index + 1}: the method fitted a {type(fitted).__name__}, expected a "
+                    "posterior of lfi, which can be saved"
+                )
             more = f" and {len(rows) - count:,} of earlier rounds" if earlier else ""
             if not left:
-                reference = TrainingReference.of(rows, seed=0)
-                posterior = replace(posterior, training_reference=reference)
-            posterior = with_note(posterior, f"{count:,} simulations{more}{note}")
+                fitted = replace(fitted, training_reference=TrainingReference.of(rows, seed=0))
+            posterior = with_note(fitted, f"{count:,} simulations{more}{note}")
             kept.save(index + 1, posterior)
             if store is None:
                 make = lambda new=new: new
         earlier.append(make)  # from the store, where there is one: memory is for one round
         history = (*history, *posterior.history)
-        if left:
-            theta = posterior.draw(draws, x_obs, seed=child(seed, index, 2)).theta
-            narrow = truncate_named(prior, posterior.names, *truncation_bounds(theta))
-            share, prior = mass_kept(prior, narrow), narrow
-            if share > stop_at and len(left) > 1:
-                note = f"; stopped truncating after round {index + 1}, which kept {share:.1%}"
-                left = [(left[-1][0], sum(count for _, count in left))]
-    return replace(posterior, history=history)
+        if not left:
+            return replace(posterior, history=history)
+        theta = posterior.sample(draws, x_obs, seed=child(seed, index, 2))
+        narrow = truncate_named(prior, posterior.names, *truncation_bounds(theta))
+        share, prior = mass_kept(prior, narrow), narrow
+        if share > stop_at and len(left) > 1:
+            note = f"; stopped truncating after round {index + 1}, which kept {share:.1%}"
+            left = [(left[-1][0], sum(count for _, count in left))]
 
 
 def of_parameters(whole: Whole, parameters: Sequence[str] | None) -> Whole:
@@ -244,7 +248,7 @@ def of_parameters(whole: Whole, parameters: Sequence[str] | None) -> Whole:
     return whole if parameters is None else whole.marginal(parameters)
 
 
-def with_note(posterior: TargetPosterior, text: str) -> TargetPosterior:
+def with_note(posterior: SavedPosterior, text: str) -> SavedPosterior:
     """Return the posterior with a text added to why its latest history ended."""
     *before, latest = posterior.history
     latest = replace(latest, stopped=f"{latest.stopped}; {text}")

@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.runtime import fresh, read, replace_file, restore_saved
 from lfi.simulation import Prior
@@ -35,40 +34,33 @@ class RoundsStore:
         """Return where a round's simulations are."""
         return None if self.folder is None else self.folder / f"round_{number}.zarr"
 
-    def load(self, number: int, prior: Prior, device: str) -> TargetPosterior | None:
+    def load(self, number: int, prior: Prior, device: str) -> SavedPosterior | None:
         """Return a round's posterior, or None where it is not there yet.
 
         Raises:
             ValueError: If its file is damaged.
         """
-        if self.folder is None or not self._fit(number).is_file():
+        if self.folder is None or not (path := self.folder / f"round_{number}.lfi").is_file():
             return None
         try:
-            found = restore_saved(replace(read(self._fit(number)), prior=prior))
+            found = restore_saved(replace(read(path), prior=prior))
             if not isinstance(found, SavedPosterior):
                 raise ValueError(f"it holds a {type(found).__name__}, which is no posterior")
             return found.to(device)
         except ValueError as error:
             raise ValueError(f"store: {error}: delete it and call again to fit it anew") from error
 
-    def save(self, number: int, posterior: TargetPosterior) -> None:
+    def save(self, number: int, posterior: SavedPosterior) -> None:
         """Keep a round's posterior."""
         if self.folder is not None:
-            posterior.save(self._fit(number))
-
-    def _fit(self, number: int) -> Path:
-        return self.folder / f"round_{number}.lfi"
+            posterior.save(self.folder / f"round_{number}.lfi")
 
 
 def check_restorable(name: str, method: object) -> None:
-    """Check that `lfi.load` rebuilds a method's posteriors from their files.
-
-    Args:
-        name: Of the argument.
-        method: The method, which says so by an attribute `restorable`.
+    """Refuse a method unless its `restorable` says that `lfi.load` rebuilds what it fits.
 
     Raises:
-        ValueError: If it does not say that they can be brought back.
+        ValueError: If it does not say so.
 
     Example:
         >>> check_restorable("preliminary", lfi.PosteriorFlow())
@@ -84,15 +76,7 @@ def check_restorable(name: str, method: object) -> None:
 
 
 def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> int:
-    """Record the settings of a folder's rounds, or check that they are those on record.
-
-    Args:
-        store: The folder, made if need be.
-        settings: What must be the same, plain values.
-        seed: None takes the seed on record.
-
-    Returns:
-        The seed.
+    """Record the settings and seed of a folder's rounds, or check that they are those on record.
 
     Raises:
         ValueError: If the folder holds rounds of another call.
@@ -104,12 +88,14 @@ def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> i
             raise ValueError(
                 f"store: {store} holds rounds without their record: use another folder"
             )
-        settings = {**settings, "seed": fresh(seed)}
-        replace_file(record, lambda part: part.write_text(json.dumps(settings, indent=1)))
-        return settings["seed"]
+        seed = fresh(seed)
+        text = json.dumps({**settings, "seed": seed}, indent=1)
+        replace_file(record, lambda part: part.write_text(text))
+        return seed
     try:
         known = json.loads(record.read_text())
-        wanted = {**settings, "seed": known["seed"] if seed is None else fresh(seed)}
+        seed = fresh(known["seed"] if seed is None else seed)
+        wanted = {**settings, "seed": seed}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"store: {record} is damaged ({error}): use another folder") from error
     differ = sorted(name for name in wanted if known.get(name) != wanted[name])
@@ -118,4 +104,4 @@ def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> i
             f"store: {store} holds rounds of a call with another {', '.join(differ)}: "
             "use another folder, or the same arguments"
         )
-    return wanted["seed"]
+    return seed
