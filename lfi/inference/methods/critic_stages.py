@@ -16,12 +16,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from lfi.networks import (
-    GaussianLikelihoodCritic,
-    MixtureDensityCritic,
-    PairCritic,
-    size_of,
-)
+from lfi.networks import GaussianLikelihoodCritic, MixtureDensityCritic, PairCritic, size_of
 from lfi.numerics.checks import check_instance, check_number, check_whole
 from lfi.runtime import isolated
 from lfi.training import CompleteSettings, TrainSettings
@@ -57,7 +52,6 @@ class CriticDesign:
     critic: nn.Module | None = None
 
     def __post_init__(self) -> None:
-        """Check the fields."""
         for name, minimum in (("contrasts", 1), ("width", 2), ("layers", 0)):
             check_whole(name, getattr(self, name), minimum=minimum)
         for name in ("rank", "head_layers"):
@@ -78,26 +72,15 @@ Build = Callable[[CriticDesign, Bounds, Sequence[int], nn.Module | None], nn.Mod
 
 @dataclass(frozen=True)
 class CriticKind:
-    """One row of the table.
-
-    Attributes:
-        name: Of the kind.
-        build: build(method, bounds, x_shape, embedding) returns the critic, untrained.
-        wanted: wanted(method, size) tells whether it is trained for x, or an embedding, of so many
-            numbers.
-        settings: What takes the place of the method's settings.
-        steps: The share of the method's steps that it is trained for.
-        half_batch: Whether batches are half as large, each pair costing more than an inner product.
-        all_pairs: Whether all pairs of a batch are compared, or the method's `contrasts`.
-    """
+    """One row of the table; `wanted` is asked with the size of x or of its embedding."""
 
     name: str
     build: Build
     wanted: Callable[[CriticDesign, int], bool]
-    settings: TrainSettings = TrainSettings()
-    steps: float = 1.0
-    half_batch: bool = False
-    all_pairs: bool = True
+    settings: TrainSettings = TrainSettings()  # in place of the method's
+    steps: float = 1.0  # the share of the method's
+    half_batch: bool = False  # where each pair costs more than an inner product
+    all_pairs: bool = True  # of a batch, or as many as the method's `contrasts`
 
 
 def _own(method: CriticDesign, *_: object) -> nn.Module:
@@ -161,30 +144,21 @@ KINDS = (
     ),
 )
 OWN = CriticKind(
-    "critic",
-    _own,
-    wanted=lambda method, size: method.critic is not None,
-    all_pairs=False,
+    "critic", _own, wanted=lambda method, size: method.critic is not None, all_pairs=False
 )
 
 
 @dataclass(frozen=True)
 class CriticStage:
-    """How one critic is trained.
-
-    Attributes:
-        kind: What it is.
-        settings: All of them.
-        contrasts: Shuffled pairs beside each joint one; None for all that a batch has.
-    """
+    """How one critic is trained."""
 
     kind: CriticKind
     settings: CompleteSettings
-    contrasts: int | None
+    contrasts: int | None  # beside each joint pair; None for all that a batch has
 
 
 def critic_stages(
-    method: CriticDesign, n: int, event: Sequence[int], *, max_epochs: int | None = MAX_EPOCHS
+    method: CriticDesign, n: int, event: Sequence[int], *, max_epochs: int | None
 ) -> list[CriticStage]:
     """Return what is trained, in order, on n valid simulations of one shape of x."""
     settings = method.filled

@@ -18,15 +18,7 @@ from torch import Tensor, nn
 from lfi.networks import ConditionalFlow
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, torch_rng
-from lfi.training import (
-    Batch,
-    CompleteSettings,
-    History,
-    Shuffled,
-    Step,
-    TrainSettings,
-    train_one,
-)
+from lfi.training import Batch, CompleteSettings, History, Shuffled, Step, TrainSettings, train_one
 
 DEFAULTS = CompleteSettings(steps=1_500, learning_rate=3e-3, average=0.995)
 MAX_EPOCHS = 100  # passes over the simulations in one stage
@@ -38,13 +30,7 @@ LogProb = Callable[[Batch, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class FlowStage:
-    """One stage of training a conditional flow.
-
-    Attributes:
-        name: The column of its loss in the history.
-        splines_active: Whether the flow's splines are in use.
-        settings: How it is trained.
-    """
+    """One stage of training a conditional flow; its name is a column of the history."""
 
     name: str
     splines_active: bool
@@ -104,12 +90,7 @@ class FlowMethod:
     @property
     def shape(self) -> dict[str, int]:
         """The network's arguments."""
-        return {
-            "width": self.width,
-            "layers": self.layers,
-            "couplings": self.couplings,
-            "bins": self.bins,
-        }
+        return dict(width=self.width, layers=self.layers, couplings=self.couplings, bins=self.bins)
 
     def _train(
         self,
@@ -161,18 +142,8 @@ def maximise_likelihood(
 ) -> tuple[History, ...]:
     """Train a network around a flow in place; return the histories of the linear start and stages.
 
-    Args:
-        network: Whose parameters move.
-        flow: The flow inside it, standing at its linear Gaussian start.
-        log_prob: The log density of a batch's rows; the generator draws what it needs besides.
-        train: Rows to train on.
-        held_out: Rows to validate on.
-        stages: What to try, one after the other.
-        rows: How many held-out rows the network sees at a time.
-        seed: Names the streams of all stages.
-        device: Where to train.
-        progress: Show a bar on a terminal.
-        note: What stands before the bar.
+    The flow stands at its linear Gaussian start. The generator draws what `log_prob` needs besides
+    the batch, and `rows` held-out rows are seen at a time.
     """
 
     @torch.no_grad()

@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
-from lfi.inference.methods.critic_stages import CriticDesign, CriticStage, critic_stages
-from lfi.inference.methods.online import OnlineBatches
-from lfi.inference.methods.ratio_training import (
-    OTHERS,
-    stack_critics,
-    substantial,
-    train_critic,
+from lfi.inference.methods.critic_stages import (
+    MAX_EPOCHS,
+    CriticDesign,
+    CriticStage,
+    critic_stages,
 )
+from lfi.inference.methods.online import OnlineBatches
+from lfi.inference.methods.ratio_training import OTHERS, stack_critics, substantial, train_critic
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
@@ -122,14 +122,12 @@ class NeuralRatio(CriticDesign):
         Where simulations have failed, the ratio is fitted to the valid ones and corrected by how
         likely they are to be valid, so that the posterior is that of the whole simulator.
         """
-        valid = usable(simulations)
-        stages = critic_stages(self, len(valid[0]), simulations.x.shape[1:])
 
         def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = min(stage.settings.batch_size, len(data[0][0]))
             return Shuffled(*data, size=size, device=device)
 
-        return self._fit(simulations, valid, stages, source, seed, device, progress)
+        return self._fit(simulations, source, MAX_EPOCHS, seed, device, progress)
 
     def fit_online(
         self,
@@ -164,37 +162,30 @@ class NeuralRatio(CriticDesign):
         """
         simulator, seed = as_simulator(simulator), fresh(seed)
         simulations = simulate(simulator, first, seed=child(seed, 4), progress=progress)
-        valid = usable(simulations)
-        stages = critic_stages(self, len(valid[0]), simulations.x.shape[1:], max_epochs=None)
 
         def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = stage.settings.batch_size
             return OnlineBatches(simulator, data[1], size=size, seed=child(seed, 2), device=device)
 
-        return self._fit(simulations, valid, stages, source, seed, device, progress)
+        return self._fit(simulations, source, None, seed, device, progress)
 
     def _fit(
         self,
         simulations: Simulations,
-        valid: tuple[Tensor, Tensor],
-        stages: list[CriticStage],
         source: Callable[[CriticStage, tuple[Batch, Batch], int], Batches],
+        max_epochs: int | None,
         seed: int | None,
         device: str,
         progress: bool,
     ) -> RatioPosterior:
         """Train every member's critics, and stack them."""
-        theta, x = (part.to(torch.float32) for part in valid)
+        theta, x = (part.to(torch.float32) for part in usable(simulations))
+        stages = critic_stages(self, len(theta), x.shape[1:], max_epochs=max_epochs)
         seed, prior = fresh(seed), simulations.prior
         critics, weights, kinds, histories, names = [], [], [], [], []
         total = self.members * sum(stage.settings.steps for stage in stages)
-        splits = folds(
-            len(theta),
-            self.filled.held_out,
-            torch_rng(seed, 0),
-            number=self.members,
-            max_held_out=MAX_HELD_OUT,
-        )
+        n, share, rng = len(theta), self.filled.held_out, torch_rng(seed, 0)
+        splits = folds(n, share, rng, number=self.members, max_held_out=MAX_HELD_OUT)
         with bar("fitting the ratio", total, progress) as advance:
             for member, fold in enumerate(splits):
                 data, trained = fold.split((theta, x)), []
@@ -217,7 +208,7 @@ class NeuralRatio(CriticDesign):
                     names.append(stages[i].kind.name + number)
                 held = tuple(part.to(device) for part in data[1])
                 others = data[0][0][:OTHERS].to(device)
-                if len(theta) == len(simulations):  # or else they are not p(theta)
+                if n == len(simulations):  # or else they are not p(theta)
                     others = prior.sample(OTHERS, seed=numpy_rng(seed, 4)).to(others)
                 stacked = stack_critics(self.recovers, self.penalties, trained, held, others)
                 for i in substantial(stacked):
@@ -227,7 +218,7 @@ class NeuralRatio(CriticDesign):
         rows = theta[:1].to(device), x[:1].to(device)
         sizes = [embedding_sizes(critic, *rows) for critic in critics]
         critic = EnsembleCritic(critics, weights, sizes).to(device).eval()
-        if len(theta) < len(simulations):
+        if n < len(simulations):
             validity = fit_validity(
                 simulations.theta, simulations.valid, prior, seed=child(seed, 3), device=device
             )

@@ -91,7 +91,7 @@ class Pool:
 
         Raises:
             TypeError: If a method fits what cannot be pooled.
-            ValueError: If there are fewer than 200 valid simulations.
+            ValueError: If there are too few valid simulations.
 
         Example:
             >>> import lfi
@@ -129,13 +129,9 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class StackingTable:
-    """Log weights of held-out simulations by K methods.
+    """Log weights of held-out simulations' importance samples, the true theta first, by methods.
 
-    Attributes:
-        log_weights: log w_k of each simulation's importance samples, the true parameter first,
-            (K, m, c).
-        base: log prior over proposal density of the importance samples, the true one too, (m, c).
-        log_prior: log p of the true parameters, (m,).
+    With the samples' log prior over proposal density, and the true parameters' log prior.
     """
 
     log_weights: Float[Tensor, "k m c"]

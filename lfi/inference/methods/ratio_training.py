@@ -130,15 +130,9 @@ def stack_critics(
     Each held-out x is compared with its own theta and with the same others, so many that the
     log-loss is, up to a constant, minus the log density of the posterior that the sum gives.
 
-    Args:
-        recovers: What the critics recover of the ratio.
-        penalties: A `Balance` among them applies to the sum too, as that of balanced critics is
-            not balanced, and the sum is tempered until its regions have their nominal coverage: a
-            ratio can be balanced and overconfident, on few simulations by a fifth of its coverage.
-        critics: The critics.
-        held_out: (theta, x) that they have not been fitted to.
-        others: Parameters drawn from the same distribution, (k, D).
-        rows: How many held-out x are compared at a time.
+    A `Balance` among the penalties applies to the sum too, as that of balanced critics is not
+    balanced, and the sum is tempered until its regions have their nominal coverage: a ratio can be
+    balanced and overconfident, on few simulations by a fifth of its coverage.
     """
     loss = validation_loss(recovers)
     balances = tuple(penalty for penalty in penalties if isinstance(penalty, Balance))
@@ -170,17 +164,8 @@ def covering_factor(joint: Float[Tensor, " n"], others: Float[Tensor, "n k"]) ->
     The smallest highest-density regions that hold the true parameters have contents uniform on
     (0, 1) where content and coverage agree, and larger ones where regions undercover. With the
     factor, no content exceeds its rank among the n held-out ones, over n, by more than
-    1 / (4 sqrt n); of an exact posterior, chance makes one larger by 0.6 / sqrt n on average.
-
-    Args:
-        joint: Log ratios of held-out pairs.
-        others: Log ratios of their x with parameters from the prior.
-
-    Example:
-        >>> theta, x = torch.randn(500), torch.zeros(500)
-        >>> log_ratio = lambda theta: -4.5 * theta.square()  # of N(0, 1/10), and x tells nothing
-        >>> round(covering_factor(log_ratio(theta), log_ratio(torch.randn(500, 999))), 1)
-        0.0
+    1 / (4 sqrt n); of an exact posterior, chance makes one larger by 0.6 / sqrt n on average. The
+    log ratios are those of held-out pairs, and of their x with parameters from the prior.
     """
     higher = others > joint[:, None]
     n, low, high = len(joint), 0.0, 1.0
@@ -211,10 +196,5 @@ def _compared(
 
 
 def substantial(weights: Float[Tensor, " k"]) -> list[int]:
-    """Return the indices of weights that are not negligible beside their sum.
-
-    Example:
-        >>> substantial(torch.tensor([0.001, 0.6, 0.5]))
-        [1, 2]
-    """
+    """Return the indices of weights that are not negligible beside their sum."""
     return [int(i) for i in torch.where(weights >= NEGLIGIBLE * weights.sum())[0]]

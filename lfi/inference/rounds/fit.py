@@ -8,12 +8,6 @@ of the budget; and once truncation hardly removes any mass, the preliminary roun
 
 Simulations of earlier rounds inside the bounds are draws of the truncated prior like new ones, and
 are fitted along. (The bounds depend on them; this is ignored.)
-
-References:
-    Miller, Cole, Forre, Louppe & Weniger, Truncated marginal neural ratio estimation, 2021.
-    arXiv:2107.01214
-    Deistler, Goncalves & Macke, Truncated proposals for scalable and hassle-free simulation-based
-    inference, 2022. arXiv:2210.04815
 """
 
 import hashlib
@@ -227,7 +221,9 @@ def fit_rounds(
             more = f" and {len(rows) - count:,} of earlier rounds" if earlier else ""
             if not left:
                 fitted = replace(fitted, training_reference=TrainingReference.of(rows, seed=0))
-            posterior = with_note(fitted, f"{count:,} simulations{more}{note}")
+            *before, latest = fitted.history
+            latest = replace(latest, stopped=f"{latest.stopped}; {count:,} simulations{more}{note}")
+            posterior = replace(fitted, history=(*before, latest))
             kept.save(index + 1, posterior)
             if store is None:
                 make = lambda new=new: new
@@ -246,13 +242,6 @@ def fit_rounds(
 def of_parameters(whole: Whole, parameters: Sequence[str] | None) -> Whole:
     """Return the marginal prior or simulations of the parameters to infer."""
     return whole if parameters is None else whole.marginal(parameters)
-
-
-def with_note(posterior: SavedPosterior, text: str) -> SavedPosterior:
-    """Return the posterior with a text added to why its latest history ended."""
-    *before, latest = posterior.history
-    latest = replace(latest, stopped=f"{latest.stopped}; {text}")
-    return replace(posterior, history=(*before, latest))
 
 
 def simulated_shape(simulator: Simulator) -> tuple[int, ...] | None:

@@ -18,15 +18,7 @@ from lfi.simulation import Prior
 
 @dataclass(frozen=True)
 class RoundsStore:
-    """Where rounds are kept, if anywhere.
-
-    Attributes:
-        folder: None keeps nothing.
-
-    Example:
-        >>> RoundsStore(Path("epidemic")).simulations(2).name, RoundsStore(None).simulations(2)
-        ('round_2.zarr', None)
-    """
+    """Where rounds are kept; a folder of None keeps nothing."""
 
     folder: Path | None
 
@@ -61,12 +53,6 @@ def check_restorable(name: str, method: object) -> None:
 
     Raises:
         ValueError: If it does not say so.
-
-    Example:
-        >>> check_restorable("preliminary", lfi.PosteriorFlow())
-        >>> check_restorable("preliminary", lfi.NeuralRatio(embedding=torch.nn.Flatten()))
-        Traceback (most recent call last):
-        ValueError: preliminary: a file alone does not bring back what this NeuralRatio fits: ...
     """
     if not getattr(method, "restorable", False):
         raise ValueError(

@@ -24,10 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.critics.gaussian_likelihood import (
-    GaussianLikelihoodCritic,
-    MixtureDensityCritic,
-)
+from lfi.networks.critics.gaussian_likelihood import GaussianLikelihoodCritic, MixtureDensityCritic
 from lfi.networks.critics.pair import EmbedsPairs, PairCritic, PairCriticBase
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates
@@ -66,10 +63,7 @@ class EnsembleCritic(PairCriticBase):
     weights: Tensor
 
     def __init__(
-        self,
-        members: Sequence[nn.Module],
-        weights: Sequence[float],
-        sizes: Sequence[Sequence[int]],
+        self, members: Sequence[nn.Module], weights: Sequence[float], sizes: Sequence[Sequence[int]]
     ) -> None:
         if not len(members) == len(weights) == len(sizes) or not members:
             raise ValueError(

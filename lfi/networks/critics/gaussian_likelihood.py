@@ -189,17 +189,7 @@ class MixtureDensityCritic(NoiseModelCritic):
         components: int = 8,
         embedding: nn.Module | None = None,
     ) -> None:
-        """Build the critic.
-
-        Args:
-            lower: The parameters' lower bounds, perhaps -inf.
-            upper: Their upper bounds.
-            x_shape: The shape of one x.
-            width: As in `NoiseModelCritic`.
-            layers: Likewise.
-            components: Of the mixture of Gaussians that is the noise.
-            embedding: A network of x in place of the data transform of its columns.
-        """
+        """Build the critic, as `NoiseModelCritic`, with components of the mixture of Gaussians."""
         super().__init__(lower, upper, x_shape, width=width, layers=layers, embedding=embedding)
         if self.spec is not None:
             self.spec["components"] = components

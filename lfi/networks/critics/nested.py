@@ -186,6 +186,7 @@ class SampleCritics(NestedCritics):
         [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     """
 
+    spec: dict[str, Any]
     pairs: Tensor | None
     asinh_scale: Tensor
 
@@ -203,12 +204,7 @@ class SampleCritics(NestedCritics):
                 NestedLevel(members, terms, terms, width, layers),
             ]
         )
-        self.spec: dict[str, Any] = {
-            "shape": list(shape),
-            "members": members,
-            "width": width,
-            "layers": layers,
-        }
+        self.spec = {"shape": list(shape), "members": members, "width": width, "layers": layers}
         self.register_buffer("pairs", pairs, persistent=False)
         self.register_buffer("asinh_scale", torch.ones(members, entries, dtype=torch.float32))
         self.linear: Standardise = Standardise((members, entries))

@@ -31,7 +31,7 @@ References:
     a batch by inner products)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -109,19 +109,9 @@ class ExponentialFamily(nn.Module):
 class EmbedsPairs(Protocol):
     """What embeds theta and x apart, and gives log ratios of their embeddings."""
 
-    def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
-        """Return the embedding of (..., theta_dim)."""
-        ...
-
-    def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
-        """Return the embedding of (..., *event)."""
-        ...
-
-    def pair(
-        self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]
-    ) -> Float[Tensor, "*pairs"]:
-        """Return the log ratio of embeddings, broadcasting over leading dimensions."""
-        ...
+    embed_theta: Callable[[Tensor], Tensor]  # of (..., theta_dim)
+    embed_x: Callable[[Tensor], Tensor]  # of (..., *event)
+    pair: Callable[[Tensor, Tensor], Tensor]  # of embeddings, broadcasting leading dimensions
 
 
 class PairCriticBase(nn.Module, EmbedsPairs):
@@ -198,13 +188,9 @@ class PairCritic(FitsScales):
                 series, sets and images. A method `fit_from_data(x)` of it is called first.
         """
         super().__init__()
-        shape = {
-            "width": width,
-            "rank": rank,
-            "head_layers": head_layers,
-            "layers": layers,
-            "dropout": dropout,
-        }
+        shape = dict(
+            width=width, rank=rank, head_layers=head_layers, layers=layers, dropout=dropout
+        )
         self.spec: dict[str, Any] | None = spec_of(self, lower, upper, x_shape, embedding, shape)
         self.coordinates = Coordinates(lower, upper)
         self.features = Features(x_shape) if embedding is None else embedding

@@ -48,13 +48,9 @@ class Bridges(nn.Module):
         self, size: int, bridges: int, *, width: int = 64, layers: int = 2, quadratic: bool = True
     ) -> None:
         super().__init__()
-        self.spec: dict[str, int] = {
-            "size": size,
-            "bridges": bridges,
-            "width": width,
-            "layers": layers,
-            "quadratic": quadratic,
-        }
+        self.spec: dict[str, int] = dict(
+            size=size, bridges=bridges, width=width, layers=layers, quadratic=quadratic
+        )
         self.bridges = bridges
         self.quadratic = quadratic
         self.trunk: nn.Sequential = nn.Sequential(
