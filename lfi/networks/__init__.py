@@ -22,7 +22,11 @@ from lfi.networks.critics.nested import (
     NestedCritics as NestedCritics,
     SampleCritics as SampleCritics,
 )
-from lfi.networks.critics.pair import PairCritic as PairCritic, size_of as size_of
+from lfi.networks.critics.pair import (
+    EmbedsPairs as EmbedsPairs,
+    PairCritic as PairCritic,
+    size_of as size_of,
+)
 from lfi.networks.critics.telescoping import Bridges as Bridges
 from lfi.networks.critics.vector import VectorCritic as VectorCritic
 from lfi.networks.data_transforms import (

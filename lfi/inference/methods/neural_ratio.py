@@ -32,8 +32,7 @@ from lfi.inference.methods.ratio_training import OTHERS, stack_critics, substant
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
-from lfi.networks import EnsembleCritic, PairCritic, ValidCritic, embedding_sizes
-from lfi.networks.critics.pair import EmbedsPairs
+from lfi.networks import EmbedsPairs, EnsembleCritic, PairCritic, ValidCritic, embedding_sizes
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, simulate

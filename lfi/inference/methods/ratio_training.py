@@ -38,7 +38,7 @@ from lfi.comparison import (
     recovered,
 )
 from lfi.inference.methods.critic_stages import CriticStage
-from lfi.networks.critics.pair import EmbedsPairs
+from lfi.networks import EmbedsPairs
 from lfi.runtime import Advance, child, isolated, torch_rng
 from lfi.training import Batch, Batches, History, Step, stacking_weights, train_one
 

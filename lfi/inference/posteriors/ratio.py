@@ -8,9 +8,8 @@ References:
     arXiv:1903.04057
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,21 +19,12 @@ from lfi.comparison import Recovers
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import ROWS, Target
 from lfi.inference.training_reference import TrainingReference
-from lfi.networks import build_critic
+from lfi.networks import EmbedsPairs, build_critic
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
 
 ROWS_ELSEWHERE = 2**16  # pairs evaluated at a time where no cache is to be kept warm: 2 GB at most
-
-
-@runtime_checkable
-class EmbedsPairs(Protocol):
-    """A critic that embeds theta and x once each, and takes pairs of what it has embedded."""
-
-    embed_theta: Callable[[Tensor], Tensor]
-    embed_x: Callable[[Tensor], Tensor]
-    pair: Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -114,8 +114,10 @@ class NoiseModelCritic(FitsScales):
         super().__init__()
         shape = {"width": width, "layers": layers}
         self.spec: dict[str, Any] | None = spec_of(self, lower, upper, x_shape, embedding, shape)
-        self.coordinates = Coordinates(lower, upper)
-        self.features = self.default_features(x_shape) if embedding is None else embedding
+        self.coordinates: Coordinates = Coordinates(lower, upper)
+        self.features: nn.Module = (
+            self.default_features(x_shape) if embedding is None else embedding
+        )
         self.count: int = size_of(self.features, x_shape)
         self.moments: Tower = Tower(self.coordinates.size, self.outputs, width=width, layers=layers)
         self.of_x: Tower = Tower(self.count, 1, width=NORMALISER_WIDTH, layers=1)
@@ -193,7 +195,8 @@ class MixtureDensityCritic(NoiseModelCritic):
         super().__init__(lower, upper, x_shape, width=width, layers=layers, embedding=embedding)
         if self.spec is not None:
             self.spec["components"] = components
-        self.components, d = components, self.count
+        self.components: int = components
+        d = self.count
         rows, columns = torch.tril_indices(d, d, -1)
         place = torch.cat([rows * d + columns, torch.arange(d) * (d + 1)])
         self.register_buffer("place", place, persistent=False)

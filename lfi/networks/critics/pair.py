@@ -192,8 +192,8 @@ class PairCritic(FitsScales):
             width=width, rank=rank, head_layers=head_layers, layers=layers, dropout=dropout
         )
         self.spec: dict[str, Any] | None = spec_of(self, lower, upper, x_shape, embedding, shape)
-        self.coordinates = Coordinates(lower, upper)
-        self.features = Features(x_shape) if embedding is None else embedding
+        self.coordinates: Coordinates = Coordinates(lower, upper)
+        self.features: nn.Module = Features(x_shape) if embedding is None else embedding
         theta_dim, x_dim = self.coordinates.size, size_of(self.features, x_shape)
         self.family: ExponentialFamily = ExponentialFamily(theta_dim, x_dim)
         self.rank = rank
