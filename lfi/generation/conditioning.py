@@ -33,14 +33,9 @@ class Condition(nn.Module):
 
     @classmethod
     def fit_from_data(cls, condition: Tensor, *, shared_axes: int = 0) -> "Condition":
-        """Return the map for the conditions of n rows of data: whole numbers are classes.
+        """Return the map for conditions, (n, *shape): whole numbers are classes.
 
-        Args:
-            condition: (n, *shape).
-            shared_axes: How many of the last axes of numbers share a location and a scale.
-
-        Raises:
-            ValueError: If there are negative classes, or classes of more than one number.
+        Numbers share a location and a scale along the last `shared_axes`.
         """
         if condition.is_floating_point():
             new = cls(tuple(condition.shape[1:]))
@@ -56,11 +51,7 @@ class Condition(nn.Module):
         return cls((), int(condition.max()) + 1)
 
     def forward(self, condition: Tensor) -> Float[Tensor, "n size"]:
-        """Return the vectors of (n, *shape).
-
-        Raises:
-            ValueError: If the shape is another one, or a class is unknown.
-        """
+        """Return the vectors of (n, *shape)."""
         if tuple(condition.shape[1:]) != self.shape:
             raise ValueError(
                 f"condition has shape {tuple(condition.shape)}, expected (n, "

@@ -5,9 +5,8 @@
 
 Both comparisons are relativistic, of pairs, under R1 and R2. Narrow modes need a critic as steep as
 they are narrow, so that the penalties of vectors are annealed to near zero, and the critic learns
-faster than the generator. A few images of many pixels each would then be memorised. Between the
-same images at more pixels, squared distances grow with their number, squared gradients of the same
-critic fall with it, and the weight makes up for that.
+faster than the generator. A few images of many pixels each would then be memorised. With more
+pixels squared gradients of the same critic fall, for which the weight makes up.
 
 Any other comparison of vectors has a plain critic and one learning rate: under constant penalties,
 or none, a critic of Fourier features loses modes that a plain one keeps.

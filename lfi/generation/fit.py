@@ -63,7 +63,7 @@ def fit_generator(
         data: (n, *event), or (data, condition), with a condition for each row: classes (whole
             numbers, (n,)) or numbers of any shape.
         comparison: `Adversarial`, `Packed`, or a discrepancy such as `MMD`, which needs no critic.
-            `lfi.generation.presets` has those of the literature by name. None is as above.
+            `lfi.gans` has those of the literature by name. None is as above.
         generator: A network of your own: `noise(n, rng)`, and (z) or (z, condition) to
             (n, *event). It is trained in place. One whose samples are in units of its own, such as
             a simulator, is `scaled`.

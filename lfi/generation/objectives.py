@@ -1,9 +1,7 @@
 """Players of generator training: the critic's and the generator's objective of any comparison.
 
 The critic minimises the comparison's critic loss and penalties; the generator its generator loss,
-through x = G(z, condition) (the reparametrisation trick). A GAN, an f-GAN and a surrogate's
-training differ in the comparison alone. A discrepancy needs no critic: the generator minimises it
-between data and samples.
+through x = G(z, condition) (the reparametrisation trick), or a discrepancy of data and samples.
 
 Several generators train as one stack (`lfi.networks.stack_modules`), each against a critic of its
 own: batches hold the rows of one after those of another, losses are of each one's rows, and what is
@@ -97,13 +95,7 @@ def adversarial_players(
 ) -> tuple[Player, Player]:
     """Return the critic's player and the generator's, to be trained on batches (x, *condition).
 
-    Args:
-        generator: Whose parameters `draw` depends on.
-        critic: log p/q of (x, *condition), of packs of them, or features of x.
-        draw: Draws x for conditions, with the random generator it is handed.
-        comparison: The losses of both, and the critic's penalties and constraint.
-        settings: Learning rates and what else is of each player, complete but for `critic_steps`.
-        members: How many generators and critics are stacked.
+    `draw` depends on the generator's parameters; `members` networks are stacked in either.
 
     Raises:
         ValueError: If the critic cannot be held to the comparison's constraint, or a penalty is of
@@ -176,15 +168,7 @@ def discrepancy_players(
     *,
     members: int = 1,
 ) -> tuple[Player]:
-    """Return the generator's player under a discrepancy, which sees conditions as entries of x.
-
-    Args:
-        generator: Whose parameters `draw` depends on.
-        draw: Draws x for conditions, with the random generator it is handed.
-        discrepancy: What the generator minimises.
-        settings: The generator's learning rate and what else is of its player.
-        members: How many generators are stacked.
-    """
+    """Return the generator's player under a discrepancy, which sees conditions as entries of x."""
 
     def flat(x: Tensor, condition: list[Tensor]) -> Tensor:
         rows = torch.cat([x.flatten(1), *(part.flatten(1) for part in condition)], dim=1)

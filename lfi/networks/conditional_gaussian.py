@@ -78,15 +78,7 @@ class ConditionalGaussian(nn.Module):
     place: Tensor
 
     def __init__(self, size: int, condition: int, width: int, *, full_root: bool = True) -> None:
-        """Build the networks that read the context, zero at first.
-
-        Args:
-            size: The number of entries of y.
-            condition: The number of entries of the condition.
-            width: That of the context.
-            full_root: Whether the regression's root has entries off the diagonal, which take more
-                rows than y has entries.
-        """
+        """Build networks of a context of some width; without `full_root`, R is diagonal."""
         super().__init__()
         self.size: int = size
         self.full_root: bool = full_root

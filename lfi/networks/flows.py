@@ -96,14 +96,8 @@ class ConditionalFlow(nn.Module):
         bins: int = 8,
     ) -> None:
         super().__init__()
-        self.spec: dict[str, int] = {
-            "size": size,
-            "condition": condition,
-            "width": width,
-            "layers": layers,
-            "couplings": couplings,
-            "bins": bins,
-        }
+        sizes = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
+        self.spec: dict[str, int] = {"size": size, "condition": condition, **sizes}
         self.size: int = size
         self.condition: int = condition
         self.first: nn.Linear = linear(condition, width)

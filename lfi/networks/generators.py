@@ -60,13 +60,8 @@ class VectorGenerator(nn.Module):
         initial_log_scale: float = -1.0,
     ) -> None:
         super().__init__()
-        self.spec: dict[str, int | float] = {
-            "size": size,
-            "condition": condition,
-            "width": width,
-            "layers": layers,
-            "initial_log_scale": initial_log_scale,
-        }
+        sizes = {"size": size, "condition": condition, "width": width, "layers": layers}
+        self.spec: dict[str, int | float] = {**sizes, "initial_log_scale": initial_log_scale}
         self.size: int = size
         self.first: nn.Linear = linear(size + condition, width)
         self.rest: nn.Sequential = trunk(width, layers, size)
@@ -125,13 +120,8 @@ class MixtureGenerator(nn.Module):
         super().__init__()
         if codes < 1:
             raise ValueError(f"codes must be at least 1, got {codes}")
-        self.spec: dict[str, int] = {
-            "size": size,
-            "condition": condition,
-            "codes": codes,
-            "width": width,
-            "layers": layers,
-        }
+        sizes = {"width": width, "layers": layers}
+        self.spec: dict[str, int] = {"size": size, "condition": condition, "codes": codes, **sizes}
         self.size: int = size
         self.codes: int = codes
         self.first: nn.Linear = linear(size + condition, width)

@@ -73,7 +73,25 @@ class _Step(nn.Module):
         return h + self.outer(F.silu(inner))
 
 
-class ImageGenerator(nn.Module):
+class _ImageNetwork(nn.Module):
+    """What both networks keep: the shapes of an image and of its condition, and the arguments."""
+
+    def __init__(
+        self, shape: Sequence[int], condition: int | Sequence[int], sizes: dict[str, int]
+    ) -> None:
+        super().__init__()
+        self.shape: tuple[int, ...] = _checked(shape)
+        self.condition: _ConditionShape = _ConditionShape.of(condition, self.shape)
+        own = condition if isinstance(condition, int) else list(condition)
+        self.spec: dict[str, list[int] | int] = {
+            "shape": list(self.shape),
+            "condition": own,
+        } | sizes
+        self.moves: nn.ModuleList = nn.ModuleList()
+        self.steps: nn.ModuleList = nn.ModuleList()
+
+
+class ImageGenerator(_ImageNetwork):
     """Images from normal noise, and from a condition.
 
     Attributes:
@@ -98,15 +116,7 @@ class ImageGenerator(nn.Module):
         noise: int = 64,
         width: int = 16,
     ) -> None:
-        super().__init__()
-        self.shape: tuple[int, ...] = _checked(shape)
-        self.condition: _ConditionShape = _ConditionShape.of(condition, self.shape)
-        self.spec: dict[str, list[int] | int] = {
-            "shape": list(self.shape),
-            "condition": condition if isinstance(condition, int) else list(condition),
-            "noise": noise,
-            "width": width,
-        }
+        super().__init__(shape, condition, {"noise": noise, "width": width})
         self.size: int = noise
         style = noise + self.condition.shifts
         grids, widths = pyramid(self.shape[1:], width)
@@ -114,8 +124,6 @@ class ImageGenerator(nn.Module):
         self.start: tuple[int, ...] = (widths[-1], *grids[-1])
         self.first: nn.Linear = linear(style, math.prod(self.start))
         entering = [widths[-1], *widths[:0:-1]]
-        self.moves: nn.ModuleList = nn.ModuleList()
-        self.steps: nn.ModuleList = nn.ModuleList()
         for channels, out in zip(entering, widths[::-1], strict=True):
             self.moves.append(conv(channels + self.condition.channels, out))
             self.steps.append(_Step(out, style))
@@ -138,7 +146,7 @@ class ImageGenerator(nn.Module):
         return self.last(F.silu(h))
 
 
-class ImageCritic(nn.Module):
+class ImageCritic(_ImageNetwork):
     """log p / q of images of order one, and of their conditions.
 
     Attributes:
@@ -164,21 +172,11 @@ class ImageCritic(nn.Module):
         width: int = 16,
         hidden: int = 64,
     ) -> None:
-        super().__init__()
-        self.shape: tuple[int, ...] = _checked(shape)
-        self.condition: _ConditionShape = _ConditionShape.of(condition, self.shape)
-        self.spec: dict[str, list[int] | int] = {
-            "shape": list(self.shape),
-            "condition": condition if isinstance(condition, int) else list(condition),
-            "features": features,
-            "width": width,
-            "hidden": hidden,
-        }
+        sizes = {"features": features, "width": width, "hidden": hidden}
+        super().__init__(shape, condition, sizes)
         self.features: int = features
         size = self.condition.shifts
         grids, widths = pyramid(self.shape[1:], width)
-        self.moves: nn.ModuleList = nn.ModuleList()
-        self.steps: nn.ModuleList = nn.ModuleList()
         channels, axes = self.shape[0] + self.condition.channels, grids[0]
         for grid, out in zip(grids, widths, strict=True):
             strides = -(-axes[0] // grid[0]), -(-axes[1] // grid[1])

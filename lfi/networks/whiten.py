@@ -14,10 +14,7 @@ FLAT = 1e-10  # of the largest variance: directions below it are taken to have n
 def inverse_root(covariance: Float[Tensor, "*k d d"]) -> Float[Tensor, "*k d d"]:
     """Return the symmetric P with P C P = 1 on the directions in which C is not zero.
 
-    P is zero on the others.
-
-    Args:
-        covariance: Covariances, in float64 for their small eigenvalues' sake.
+    P is zero on the others. Small eigenvalues need covariances in float64.
 
     Example:
         >>> inverse_root(torch.tensor([[4.0, 0.0], [0.0, 0.0]]))

@@ -1,9 +1,9 @@
 """Fidelity of a surrogate: a classifier two-sample test against the simulator.
 
 For each of several parameter vectors, n data of both are drawn and a classifier is trained to tell
-them apart, on one part of the data, validated on another. Its accuracy is 1/2
-where the surrogate is perfect; 1/2 + d/2 where it found a region to which one of the two gives a
-probability larger by d, so that d is a lower bound on their total variation distance.
+them apart, on one part of the data, validated on another. Its accuracy is 1/2 where the surrogate
+is perfect; 1/2 + d/2 where it found a region to which one of the two gives a probability larger by
+d, so that d is a lower bound on their total variation distance.
 
 The classifier sees asinh((x - median) / scale) of each entry, with the median and interquartile
 range of both samples together. The best classifier does not change by a map that can be undone, but
@@ -63,11 +63,9 @@ class Fidelity(Described):
     @property
     def sds(self) -> tuple[Tensor, Tensor]:
         """Standard deviations of the simulator's and of the surrogate's data, each (m, *event)."""
-        both = zip((self.x_simulator, self.x_surrogate), self.means, strict=True)
-        simulator, surrogate = (
-            (x - mean[:, None]).square().nanmean(dim=1).sqrt() for x, mean in both
-        )
-        return simulator, surrogate
+        a, b = self.means
+        off = self.x_simulator - a[:, None], self.x_surrogate - b[:, None]
+        return off[0].square().nanmean(dim=1).sqrt(), off[1].square().nanmean(dim=1).sqrt()
 
     def describe(self) -> str:
         """Return the mean accuracy, and that at each parameter vector, in words."""

@@ -37,9 +37,6 @@ SURROGATE_SETTINGS = AdversarialSettings(
 class RegeneratedRows:
     """Rows that are made anew in every epoch, such as whole numbers with other fractions.
 
-    Attributes:
-        held_out: Nothing: what is made has no part that is kept.
-
     Example:
         >>> made = lambda rng: (torch.rand(4, generator=rng),)
         >>> batches, rng = RegeneratedRows(made, size=4), torch.Generator().manual_seed(0)

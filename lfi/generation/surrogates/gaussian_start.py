@@ -65,17 +65,7 @@ def fit_start(
     device: str = "cpu",
     advance: Advance = silent,
 ) -> History:
-    """Fit it by maximum likelihood, and keep the weights that are best on the held-out rows.
-
-    Args:
-        start: What is fitted, in place.
-        batches: Of y and conditions, from whose linear regression training starts. They hold rows
-            out.
-        settings: The steps, and what differs from the defaults here.
-        seed: Of the batches' order.
-        device: Where to train.
-        advance: Told of every step.
-    """
+    """Fit it in place by maximum likelihood, to batches of y and conditions that hold rows out."""
     start.gaussian.fit_from_data(*batches.train)
     return train_one(
         start,

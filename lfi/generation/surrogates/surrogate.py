@@ -75,11 +75,8 @@ class Surrogate(Described, Saved, nn.Module):
         self.prior: Prior = prior
         self.x_shape: tuple[int, ...] = tuple(x_shape)
         self.history: History | None = history
-        self.spec: dict[str, int | bool] = {
-            "width": width,
-            "start": start,
-            "own": generator is not None,
-        }
+        own = generator is not None
+        self.spec: dict[str, int | bool] = {"width": width, "start": start, "own": own}
         self.coordinates: Coordinates = Coordinates(prior.lower.tolist(), prior.upper.tolist())
         self.columns: BoundedTransform = BoundedTransform(size)
         condition = self.coordinates.size
