@@ -11,7 +11,7 @@ Scales by medians are robust to the outliers that a wide prior gives:
     cmad     combined median absolute deviation: the same + median |s - s_obs|, large too where all
              simulations miss the observation, so that a summary which the model cannot explain does
              not outweigh others
-    pcmad    the combined one, or the plain (p) one where more than a third of the summaries are
+    pcmad    the combined one, or the plain one where more than a third of the summaries are
              outliers: then the prior misses the observation, not the model
 
 Semi-automatic ABC has one summary for each parameter: a regression of theta on x estimates the
