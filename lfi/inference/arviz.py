@@ -47,15 +47,10 @@ def inference_data(
 ) -> "arviz.InferenceData":
     """Return draws and what they belong to as ArviZ's InferenceData.
 
-    The draws are independent, or the last states of as many chains, and so are exported as one
-    chain; their diagnostics are the attributes of the group `posterior`.
-
-    Args:
-        draws: The posterior's draws, of one observation or of each of m. Many are a dimension
-            `observation` of every variable, and every attribute is a list.
-        prior: Draws of the prior.
-        x_obs: The observation, or all of them, (m, *event).
-        predictive: Data simulated at the posterior's draws, (n, *event) or (m, n, *event).
+    The draws, independent or the last states of as many chains, are one chain; their diagnostics
+    are the attributes of the group `posterior`. Of many observations, a tuple of draws with x_obs
+    (m, *event) and predictive (m, n, *event), every variable has a dimension `observation`, and
+    every attribute is a list.
     """
     with warnings.catch_warnings():  # ArviZ announces its next major version on import
         warnings.simplefilter("ignore", FutureWarning)

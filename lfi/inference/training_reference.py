@@ -1,16 +1,14 @@
 """Warnings of misspecification: observations that are unlike every simulation.
 
 A network's posterior of such an observation is an extrapolation, which its draws do not show. So a
-posterior keeps some of the simulations that it was fitted to, and an observation that lies farther
-out than all those held out among them (`lfi.comparison.two_sample.outlier_test`) gives a
-warning. For one that the simulator has made the probability of a warning is 1 / (1 + n) at most, n
-the number held out: one in a thousand from 2,000 simulations on. For many observations together, it
-is given when more are so far out than chance explains at the same rate.
-`lfi.diagnostics.check_observation` gives details.
+posterior keeps some of its simulations, and an observation farther out than all those held out
+among them (`lfi.comparison.two_sample.outlier_test`) gives a warning. For one that the simulator
+has made the probability of a warning is 1 / (1 + n) at most, n the number held out: one in a
+thousand from 2,000 simulations on. For many observations together, it is given when more are so far
+out than chance explains at the same rate. `lfi.diagnostics.check_observation` gives details.
 
 References:
-    Schmitt et al., Detecting model misspecification in amortized Bayesian inference with neural
-    networks, 2021. arXiv:2112.08866
+    Schmitt et al., Detecting model misspecification, 2021. arXiv:2112.08866
 """
 
 import warnings
@@ -38,11 +36,9 @@ class Misspecified(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class TrainingReference:
-    """Some of the simulations that a posterior was fitted to.
+    """Some of the simulations that a posterior was fitted to, (n, *event).
 
-    Attributes:
-        reference: Simulations from which distances are measured, (n, *event).
-        held_out: Others, whose distances are the null distribution, (n, *event).
+    Distances are measured from `reference`; those of `held_out` are their null distribution.
     """
 
     reference: Float[Tensor, "n ..."]

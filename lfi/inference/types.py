@@ -74,11 +74,9 @@ class Draws:
 
 @dataclass(frozen=True)
 class WeightedDraws:
-    """Prior draws that all observations share, weighted for each.
+    """Prior draws theta, (c, theta_dim), that all observations share, weighted for each.
 
-    Attributes:
-        theta: Draws from the posterior's prior, (c, theta_dim).
-        log_weights: Their log weights for each observation, (m, c), normalised over c.
+    `log_weights` are (m, c), normalised over c.
     """
 
     theta: Float[Tensor, "c theta_dim"]
@@ -152,11 +150,7 @@ class Method(Protocol):
 
 
 def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
-    """Return theta and x of the valid simulations.
-
-    Raises:
-        ValueError: If there are too few.
-    """
+    """Return theta and x of the valid simulations; ValueError if there are too few."""
     theta, x = simulations.ok()
     if len(theta) < MIN_SIMULATIONS:
         raise ValueError(

@@ -1,12 +1,8 @@
 """Posteriors of approximate Bayesian computation: weighted parameters whose data came close.
 
 Theta and x are drawn from the prior (or a proposal, which the weights correct) and kept where
-
-    d(x, x_obs) <= tolerance,
-
-so that they follow the posterior given that the data are this close, and the posterior itself as
-the tolerance goes to zero. A simulation that failed has no distance and is rejected, since the
-observed data did not fail.
+d(x, x_obs) <= tolerance; as the tolerance goes to zero they follow the posterior. A simulation that
+failed has no distance and is rejected, since the observed data did not fail.
 """
 
 from dataclasses import dataclass, field, replace
@@ -39,13 +35,8 @@ class Adjustment(Protocol):
 class PopulationSummary:
     """One population of sequential ABC, and its cost.
 
-    Attributes:
-        tolerance: The largest distance in it.
-        acceptance: The share of its own simulations that are in it.
-        ess: The effective sample size of its weights.
-        simulations: How many were run, failed ones included.
-        failed: How many of them failed.
-        seconds: How long it took.
+    `tolerance` is the largest distance in it, `acceptance` the share of its own simulations that
+    are in it, `ess` the effective sample size of its weights; `simulations` counts failed ones too.
     """
 
     tolerance: float
@@ -121,11 +112,7 @@ class ABCPosterior(DiscretePosterior):
         return len(self.theta)
 
     def observation(self, x_obs: Samples | None = None) -> Float[Tensor, "*shape"]:
-        """Return the observation.
-
-        Raises:
-            ValueError: If another one is given.
-        """
+        """Return the observation; ValueError if another one is given."""
         if x_obs is not None:
             x = as_tensor("x_obs", x_obs).to(self.x_obs)
             if x.shape != self.x_obs.shape or not torch.equal(x, self.x_obs):

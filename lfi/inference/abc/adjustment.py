@@ -1,21 +1,19 @@
 """Regression adjustment of accepted parameters to the observed data.
 
-Near the observation theta depends on summaries s about linearly. With weighted least squares
+Near the observation theta, in unconstrained coordinates u, depends on summaries s about linearly.
+With the slopes b of weighted least squares each parameter is moved along the regression,
 
-    u = a + b (s - s_obs) + residual,
+    u* = u - b (s - s_obs),
 
-u being theta in unconstrained coordinates, a parameter whose data differ from the observed is
-moved along the regression, u* = u - b (s - s_obs): the error of the tolerance is removed to first
-order, so that a larger tolerance, with more accepted draws, costs less. Where the residuals' scale
-changes with s too, their squares' logarithm is regressed likewise, and
+which removes the error of the tolerance to first order, so that a larger tolerance, with more
+accepted draws, costs less. Where the residuals' scale changes with s too, the logarithm of their
+squares is regressed likewise, and
 
     u* = m(s_obs) + (u - m(s)) sigma(s_obs) / sigma(s).
 
 References:
-    Beaumont, Zhang & Balding, Approximate Bayesian computation in population genetics,
-        Genetics, 2002.
-    Blum & Francois, Non-linear regression models for approximate Bayesian computation,
-        Statistics and Computing, 2010. arXiv:0809.4178
+    Beaumont, Zhang & Balding, Approximate Bayesian computation in population genetics, 2002.
+    Blum & Francois, Non-linear regression models for ABC, 2010. arXiv:0809.4178
 """
 
 from dataclasses import dataclass
@@ -56,11 +54,7 @@ class LocalLinear:
     def __call__(
         self, u: Parameters, x: Data, x_obs: Observed, weights: Float[Tensor, " n"]
     ) -> Parameters:
-        """Return the adjusted parameters.
-
-        Raises:
-            ValueError: If there are no more of them than summaries.
-        """
+        """Return the adjusted parameters; ValueError if they are no more than the summaries."""
         s = summarised(self.summary, x).double()
         s = s - summarised(self.summary, x_obs[None].to(x)).double()
         if len(s) <= s.shape[1] + 1:

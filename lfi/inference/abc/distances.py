@@ -5,18 +5,14 @@ A distance is made for one observation, and may be fitted to simulations:
     distances = distance.from_observation(x_obs, theta, x)      theta and x to fit it to
     distances(x)                                                (n, *event) to (n,)
 
-There are three kinds:
+`SampleDistance` compares samples, `Summaries` and `SemiAutomatic` (`summaries.py`) summary
+statistics. `FittedRatio` is the divergence between the posteriors of x and of x_obs by a fitted
+ratio,
 
-    SampleDistance  x holds draws, (n, trials, *event): any discrepancy of the comparison room.
-                    A discrepancy given to `abc_rejection` or `abc_smc` is wrapped in this.
-    Summaries       x is reduced to summary statistics, each divided by its scale (summaries.py);
-    SemiAutomatic   or to estimates of the parameters, by regression.
-    FittedRatio     the divergence between the posteriors of x and of x_obs by a fitted ratio:
+    J(x, x_obs) = sum_j (w_j(x) - w_j(x_obs)) (log w_j(x) - log w_j(x_obs)),
 
-        J(x, x_obs) = sum_j (w_j(x) - w_j(x_obs)) (log w_j(x) - log w_j(x_obs)),
-
-    Jeffreys' divergence of weights w_j over the same prior draws theta_j. The posterior is a
-    sufficient summary; where the ratio is wrong, ABC still simulates.
+Jeffreys' divergence of weights w_j over the same prior draws theta_j. The posterior is a sufficient
+summary; where the ratio is wrong, ABC still simulates.
 
 References:
     Park, Jitkrittum & Sejdinovic, K2-ABC, 2016. arXiv:1502.02558 (MMD)
@@ -55,11 +51,7 @@ class Distance(Protocol):
         ...
 
     def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
-        """Return the distance of data sets from x_obs, fitted to theta and x.
-
-        Raises:
-            ValueError: If x_obs does not belong to x.
-        """
+        """Return the distance from x_obs, fitted to theta and x; ValueError if x_obs is unfit."""
         ...
 
 
@@ -95,11 +87,7 @@ class SampleDistance:
         return False
 
     def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
-        """Return the discrepancy from x_obs.
-
-        Raises:
-            ValueError: If x holds single numbers, or x_obs is no sample of the same events.
-        """
+        """Return the discrepancy from x_obs; ValueError unless x and x_obs are samples alike."""
         if x.ndim < 2 or x_obs.ndim != x.ndim - 1 or x_obs.shape[1:] != x.shape[2:]:
             raise ValueError(
                 f"{type(self.discrepancy).__name__} compares samples: x must be (n, trials, "
@@ -152,11 +140,7 @@ class FittedRatio:
         return False
 
     def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
-        """Return the divergence from the posterior at x_obs.
-
-        Raises:
-            ValueError: If the posterior is one of other data.
-        """
+        """Return the divergence from the posterior at x_obs; ValueError if it is of other data."""
         check_same_shape(x_obs, x)
         if tuple(x_obs.shape) != tuple(self.posterior.x_shape):
             raise ValueError(

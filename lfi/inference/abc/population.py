@@ -30,16 +30,10 @@ History = list[PopulationSummary]
 class Population:
     """Particles sorted by distance: of all simulations so far, those within the tolerance.
 
-    Attributes:
-        u: Their parameters in unconstrained coordinates.
-        x: Their data.
-        distances: From the observation.
-        weights: They sum to 1.
-        distance: The distance function.
-        earlier: Those of earlier populations, and their tolerances.
-        proposals: What each population but the first was drawn from.
-        fitted_to: Theta and x of the simulations that each distance was fitted to, the earlier ones
-            first; of an adaptive distance also those of the next fit.
+    Their parameters `u` are unconstrained, and their weights sum to 1. `earlier` holds the distance
+    functions of earlier populations and their tolerances, `proposals` what each population but the
+    first was drawn from, `fitted_to` theta and x of the simulations that each distance was fitted
+    to, the earlier ones first; of an adaptive distance also those of the next fit.
     """
 
     u: Float[Tensor, "n dim"]
@@ -54,8 +48,7 @@ class Population:
     def distances_of(self, x: Float[Tensor, " n *event"]) -> Float[Tensor, " n"]:
         """Return distances of new data, infinite where an earlier population would reject them.
 
-        All populations are one sample of the particles' neighbourhood only where all of them kept
-        what fell into it (Prangle's nested acceptance).
+        So all populations are one sample of the particles' neighbourhood (Prangle's nesting).
         """
         distances = finite_distances(self.distance, x)
         for distance, tolerance in self.earlier:
@@ -66,10 +59,7 @@ class Population:
 
 
 def settings_hash(identity: str, x_obs: Tensor, *plain: object) -> str:
-    """Return a hash of what two runs must share for one to resume the other.
-
-    Functions count by their names, without their addresses in memory.
-    """
+    """Return a hash of what resumable runs share; functions count by name, not address."""
     named = [re.sub(" at 0x[0-9a-f]+", "", repr(value)) for value in plain]
     parts = [identity, str(tuple(x_obs.shape)), *named]
     content = "\0".join(parts).encode() + x_obs.double().numpy().tobytes()
@@ -100,8 +90,7 @@ def save_population(
 def stored_seed(path: str | Path, shared: str, seed: int | None) -> int | None:
     """Return the seed on record, the one that is given, or None where there is neither.
 
-    Raises:
-        ValueError: If the file is damaged or belongs to a run with other settings or another seed.
+    ValueError if the file is damaged, or belongs to a run of other settings or another seed.
     """
     if not Path(path).is_file():
         return seed

@@ -10,12 +10,10 @@ in unconstrained coordinates, so that no proposal leaves the prior's support. Th
     DefensiveMixture   the same for half of the particles, a kernel density estimate's for the other
     LocalCovariance    S_k = sum_j w_j (u_j - u_k) (u_j - u_k)'              one for each
 
-Twice the covariance minimises the divergence between a normal target and its proposal, for one
-population alone; the optimal local covariance matrix refines it where the posterior is curved or
-has several modes.
+For one population, twice the covariance minimises the divergence between a normal target and its
+proposal; local covariances refine it where the posterior is curved or has several modes.
 
-Importance weights correct for the proposal. Simulations of several populations, n_s from each q_s,
-are one sample of their mixture, so that each of them has the weight
+Simulations of all populations, n_s from each q_s, are one sample of their mixture, with the weights
 
     w(u) proportional to p(u) / sum_s n_s q_s(u),
 
@@ -24,14 +22,10 @@ with a component at u counts without it: isolated draws of the tails, under a co
 own, would have too little weight.
 
 References:
-    Beaumont, Cornuet, Marin & Robert, Adaptive approximate Bayesian computation, Biometrika, 2009.
-        arXiv:0805.2256
-    Cornuet, Marin, Mira & Robert, Adaptive multiple importance sampling, Scandinavian Journal of
-        Statistics, 2012. arXiv:0907.1254 (weights by the mixture)
-    Filippi, Barnes, Cornebise & Stumpf, On optimality of kernels for approximate Bayesian
-        computation using sequential Monte Carlo, 2013. arXiv:1106.6280
-    Hesterberg, Weighted average importance sampling and defensive mixture distributions,
-        Technometrics, 1995.
+    Beaumont et al., Adaptive approximate Bayesian computation, 2009. arXiv:0805.2256
+    Cornuet et al., Adaptive multiple importance sampling, 2012. arXiv:0907.1254 (mixture weights)
+    Filippi et al., On optimality of kernels for ABC using SMC, 2013. arXiv:1106.6280
+    Hesterberg, Weighted average importance sampling and defensive mixture distributions, 1995.
 """
 
 import math
@@ -50,13 +44,10 @@ JITTER = 1e-9  # of the variances: covariances of few particles have an inverse
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture:
-    """A mixture of normal distributions.
+    """A mixture of normal distributions: centres, (k, d), and weights, (k,), which sum to 1.
 
-    Attributes:
-        centres: (k, d).
-        weights: (k,), which sum to 1.
-        roots: Cholesky factors of the covariances, (d, d) or (k, d, d).
-        scales: What each component's deviations are multiplied by, (k,); None for nothing.
+    `roots` are Cholesky factors of the covariances, (d, d) or (k, d, d); `scales`, (k,) or None,
+    multiply each component's deviations.
     """
 
     centres: Float[Tensor, "k d"]

@@ -1,12 +1,7 @@
 """Tolerance schedules of sequential ABC.
 
-    DistanceQuantile(0.5)    a weighted quantile of the population's distances
-    ESSFraction(0.5)         where the particles within it keep this share of the effective sample
-                             size
-
 References:
-    Del Moral, Doucet & Jasra, An adaptive sequential Monte Carlo method for approximate Bayesian
-        computation, Statistics and Computing, 2012.
+    Del Moral, Doucet & Jasra, An adaptive sequential Monte Carlo method for ABC, 2012.
 """
 
 from dataclasses import dataclass

@@ -1,25 +1,19 @@
 """Sequential ABC: populations of particles with decreasing tolerances.
 
 The first population is drawn from the prior. Each later one proposes around the particles within
-its tolerance, simulates whole batches of proposals, and keeps the closest, as many as asked for, of
-all simulations so far. The weight of a particle is
+the tolerance that the schedule set, simulates whole batches until enough particles are within it,
+and keeps the closest, as many as asked for, of all simulations so far. With the weights
 
     w proportional to p(theta) / sum_s n_s q_s(theta),
 
-where population s simulated n_s proposals of the density q_s, q_0 being the prior: all simulations
-are one sample of that mixture, so that every population is a sample of the posterior at its own
-tolerance, whatever was proposed. A population ends when enough particles are within the tolerance
-that the schedule set. Particles of earlier populations within it are not simulated again, and
-surplus simulations make it closer yet. When what is left of the budget is less than the population
-took, it is spent on the same population, the last.
+where population s simulated n_s proposals of the density q_s, q_0 being the prior, every population
+is a sample of the posterior at its own tolerance, whatever was proposed. When what is left of the
+budget is less than the population took, it is spent on the same population, the last.
 
 References:
-    Beaumont, Cornuet, Marin & Robert, Adaptive approximate Bayesian computation, Biometrika, 2009.
-        arXiv:0805.2256
-    Lenormand, Jabot & Deffuant, Adaptive approximate Bayesian computation for complex models,
-        Computational Statistics, 2013. arXiv:1111.1308 (the closest of all)
-    Prangle, Adapting the ABC distance function, Bayesian Analysis, 2017. arXiv:1507.00874 (with
-        adaptive distances, later populations lie within earlier ones)
+    Beaumont et al., Adaptive approximate Bayesian computation, 2009. arXiv:0805.2256
+    Lenormand, Jabot & Deffuant, 2013. arXiv:1111.1308 (keeping the closest of all)
+    Prangle, 2017. arXiv:1507.00874 (adaptive distances: later populations lie within earlier ones)
 """
 
 import math

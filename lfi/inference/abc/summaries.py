@@ -5,25 +5,20 @@ population),
 
     d(x, x_obs)^2 = sum_k ((s_k(x) - s_k(x_obs)) / c_k)^2.
 
-Scales by medians are robust to the outliers that a wide prior gives:
+Scales by medians are robust to the outliers that a wide prior gives. `mad` is the median of
+|s - median s|. `cmad` adds that of |s - s_obs|, large too where all simulations miss the
+observation, so that a summary which the model cannot explain does not outweigh others. `pcmad` is
+`cmad`, or `mad` where more than a third of the summaries are outliers: then the prior misses the
+observation, not the model.
 
-    mad      median absolute deviation: median |s - median s|
-    cmad     combined median absolute deviation: the same + median |s - s_obs|, large too where all
-             simulations miss the observation, so that a summary which the model cannot explain does
-             not outweigh others
-    pcmad    the combined one, or the plain one where more than a third of the summaries are
-             outliers: then the prior misses the observation, not the model
-
-Semi-automatic ABC has one summary for each parameter: a regression of theta on x estimates the
-posterior mean, the summary with the smallest expected squared error of estimates. Here theta is
-regressed linearly on robust features of x, z = arsinh((x - median) / MAD) and its square.
+Semi-automatic ABC has one summary for each parameter, an estimate of its posterior mean, which has
+the smallest expected squared error: here by linear regression of theta on robust features of x,
+z = arsinh((x - median) / MAD), and their squares.
 
 References:
-    Fearnhead & Prangle, Constructing summary statistics for approximate Bayesian computation,
-        JRSS B, 2012. arXiv:1004.1112
-    Prangle, Adapting the ABC distance function, Bayesian Analysis, 2017. arXiv:1507.00874
-    Schaelte, Alamoudi & Hasenauer, Robust adaptive distance functions for approximate Bayesian
-        inference on outlier-corrupted data, 2021. doi:10.1101/2021.07.29.454327 (scales)
+    Fearnhead & Prangle, Constructing summary statistics for ABC, 2012. arXiv:1004.1112
+    Prangle, Adapting the ABC distance function, 2017. arXiv:1507.00874
+    Schaelte et al., Robust adaptive distance functions, 2021. doi:10.1101/2021.07.29.454327
 """
 
 from collections.abc import Callable
@@ -105,11 +100,7 @@ class Summaries:
     adaptive: bool = True
 
     def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
-        """Return the distance from x_obs, with scales of x.
-
-        Raises:
-            ValueError: If x_obs has another shape than one of x, or its summaries are not finite.
-        """
+        """Return the distance, scaled by x; ValueError if x_obs does not fit or is not finite."""
         check_same_shape(x_obs, x)
         summarise = lambda x: summarised(self.summary, x)
         observed = summarise(x_obs[None].to(x))[0]
@@ -181,11 +172,7 @@ class SemiAutomatic:
         return lambda x: predict(summarised(self.summary, x).double())
 
     def from_observation(self, x_obs: Observed, theta: Parameters, x: Data) -> DistanceFunction:
-        """Return the distance from x_obs, by a regression of theta on x.
-
-        Raises:
-            ValueError: If x_obs has another shape than one simulation's x.
-        """
+        """Return the distance by a regression of theta on x; ValueError if x_obs does not fit."""
         check_same_shape(x_obs, x)
         estimate = self.fit_from_data(theta, x)
         observed = estimate(x_obs[None].to(x))[0]

@@ -1,23 +1,21 @@
 """LFIRE: a ratio for every parameter, each by one penalised logistic regression on summaries.
 
-Who needs it: whoever compares with the paper, or wants a ratio that is linear in a few summaries
-and chosen among many. `lfi.fit_posterior` needs far fewer simulations. Nothing else depends on it.
+It is for comparisons with the paper, and for a ratio that is linear in a few summaries chosen among
+many; `lfi.fit_posterior` needs far fewer simulations.
 
 For parameters theta_1, ..., theta_J (draws from the prior, or a grid) a classifier tells data of
-theta_j from data of the prior predictive. Its log-odds are the log-ratio
+theta_j from data of the prior predictive, one sample for all j. Its log-odds are the log-ratio
 
     log r(theta_j, x) = log p(x | theta_j) / p(x) = b_j + beta_j . s(x),
 
-for any x at once, and the posterior weights the parameters by it. The sample of p(x) is one and the
-same for all. An L1 penalty, chosen for each theta by cross-validation, picks the summaries that
-matter there. Simulations are not shared between parameters, as an amortised critic shares them.
+for any x at once, and the posterior weights the parameters by it. An L1 penalty, chosen for each
+theta by cross-validation, picks the summaries that matter there.
 
 Failed simulations are left out of the classifier. Since the observed data did not fail, the share
 of each theta's simulations that succeeded is a factor of its likelihood.
 
 References:
-    Thomas, Dutta, Corander, Kaski & Gutmann, Likelihood-free inference by ratio estimation,
-        Bayesian Analysis, 2022. arXiv:1611.10242
+    Thomas et al., Likelihood-free inference by ratio estimation, 2022. arXiv:1611.10242
 """
 
 import math
@@ -44,19 +42,11 @@ MIN_SIMULATIONS = 20  # successful ones of a theta, to fit a ratio to
 class LFIREPosterior(DiscretePosterior):
     """Parameters with a ratio each: for any observation, a weighted sample or grid.
 
-    Attributes:
-        theta: The parameters, (J, dim).
-        log_prior: The log weight of each before data: equal for draws from the prior, the prior's
-            density on a grid.
-        intercepts: b, (J,), with the log share of simulations that succeeded.
-        slopes: beta, (J, k); zero where a summary does not matter.
-        penalties: What cross-validation chose.
-        summary: What x is reduced to, (n, *event) to (n, k); None for x itself, flattened.
-        prior: The simulator's.
-        x_shape: The shape of one simulation's x.
-        simulations: How many were run.
-        failed: How many of them failed.
-        seconds: How long simulating and fitting took.
+    Theta is (J, dim). `log_prior` is the log weight of each before data: equal for draws from the
+    prior, the prior's density on a grid. `intercepts`, (J,), include the log share of simulations
+    that succeeded; `slopes`, (J, k), are zero where a summary does not matter, by the `penalties`
+    that cross-validation chose. `summary` takes x from (n, *event) to (n, k); None flattens x
+    itself.
     """
 
     theta: Float[Tensor, "J dim"]
@@ -79,21 +69,13 @@ class LFIREPosterior(DiscretePosterior):
         return self.intercepts + s @ self.slopes.T
 
     def observation(self, x_obs: Samples | None = None) -> Float[Tensor, "..."]:
-        """Return the observation as a tensor.
-
-        Raises:
-            ValueError: If x_obs has another shape than one simulation's x, or is not finite.
-        """
+        """Return the observation as a tensor; ValueError if it does not fit or is not finite."""
         if x_obs is None:
             raise ValueError("x_obs: give the observation")
         return as_observation(x_obs, self.x_shape, dtype=None)
 
     def weights(self, x_obs: Samples) -> Float[Tensor, " J"]:
-        """Return the parameters' posterior weights, which sum to 1.
-
-        Raises:
-            ValueError: If x_obs has another shape than one simulation's x, or is not finite.
-        """
+        """Return the parameters' posterior weights, which sum to 1; errors as of `observation`."""
         log_ratios = self.log_ratios(self.observation(x_obs)[None])[0]
         return (self.log_prior + log_ratios).double().softmax(dim=0)
 

@@ -1,18 +1,16 @@
-"""L1-penalised logistic regression, J problems at a time.
+"""L1-penalised logistic regression, J problems at a time, by batched matrix products.
 
 Problem j has rows (s_ji, y_ji, a_ji) of features, labels in {0, 1} and weights, and minimises
 
     F_j(b, beta) = sum_i a_ji [softplus(h_ji) - y_ji h_ji] + lambda_j |beta|_1,   h = b + s . beta,
 
-which sets the slopes of useless features to zero exactly. Proximal Newton: the smooth part is
-replaced by its quadratic model, the penalised model is minimised by coordinate descent, and the
-step is halved until F falls. All problems go through each step together, as batched matrix
-products. A path of penalties, from the one at which every slope is zero downwards, is warm started,
-and the penalty is chosen by cross-validated log-loss.
+which sets the slopes of useless features to zero exactly. Proximal Newton: coordinate descent
+minimises the penalised quadratic model of the smooth part, and the step is halved until F falls.
+Cross-validated log-loss chooses from a path of penalties, warm started, from the one at which every
+slope is zero downwards.
 
 References:
-    Friedman, Hastie & Tibshirani, Regularization paths for generalized linear models via
-        coordinate descent, Journal of Statistical Software, 2010.
+    Friedman, Hastie & Tibshirani, Regularization paths for generalized linear models, 2010.
 """
 
 from dataclasses import dataclass

@@ -6,11 +6,9 @@ up to a function of x, and so gives the posterior. Several kinds of critics are 
 
 References:
     Hermans, Begy & Louppe, 2020. arXiv:1903.04057 (Bernoulli: NRE-A)
-    Durkan, Murray & Papamakarios, On contrastive learning for likelihood-free inference, 2020.
-    arXiv:2002.03712 (NRE-B)
-    Miller, Weniger & Forre, Contrastive neural ratio estimation, 2022. arXiv:2210.06170 (NRE-C)
-    Hermans et al., A trust crisis in simulation-based inference?, 2022. arXiv:2110.06581
-    (ensembles)
+    Durkan, Murray & Papamakarios, 2020. arXiv:2002.03712 (NRE-B)
+    Miller, Weniger & Forre, 2022. arXiv:2210.06170 (NRE-C)
+    Hermans et al., 2022. arXiv:2110.06581 (ensembles)
 """
 
 import copy

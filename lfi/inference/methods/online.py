@@ -1,7 +1,6 @@
 """Online training: batches of pairs that are simulated while a critic trains, each used once.
 
-Where a simulator is fast, new simulations are best: there is no overfitting. They are made by whole
-chunks, in the simulator's own batches, and only the valid ones are kept.
+They are made by whole chunks, in the simulator's own batches, and only the valid ones are kept.
 """
 
 import torch
@@ -16,11 +15,7 @@ MIN_VALID = 0.01  # the share of valid simulations in a chunk below which traini
 
 
 class OnlineBatches:
-    """Batches of new simulations.
-
-    Attributes:
-        held_out: What training never draws.
-        made: How many simulations were made so far.
+    """Batches of new simulations; training never draws `held_out`, and `made` counts simulations.
 
     Example:
         >>> from torch.distributions import Normal
@@ -51,11 +46,7 @@ class OnlineBatches:
         self.chunks: int = 0
 
     def draw(self, rng: torch.Generator) -> Batch:
-        """Return the next `size` valid simulations, in float32.
-
-        Raises:
-            RuntimeError: If fewer than one in a hundred simulations is valid.
-        """
+        """Return the next `size` valid ones in float32; RuntimeError if under 1 in 100 is valid."""
         while self.position + self.size > len(self.rows[0]):
             left = tuple(tensor[self.position :] for tensor in self.rows)
             theta, x = self._chunk()

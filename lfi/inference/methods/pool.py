@@ -5,15 +5,14 @@ Of a simulation (theta, x) that no method was fitted to, the pool's log posterio
     log p_a(theta | x) = log p(theta) + sum_k a_k log w_k(theta, x) - log Z_a(x),
     Z_a(x) = E_{p(theta)}[ prod_k w_k(theta, x)^{a_k} ],
 
-concave in the weights a >= 0. Ratios and likelihoods are known up to a function of x, so Z is
+concave in the weights a >= 0, which maximise its mean over held-out simulations; a method of
+negligible weight is left out. Ratios and likelihoods are known up to a function of x, so Z is
 estimated by importance sampling, half from a flow of theta given x and half from the prior. The
 true theta is among the importance samples: as a draw from the posterior it raises Z where the
-others have missed its mass, so that unnormalised methods are not favoured. The weights maximise the
-mean over held-out simulations; a method of negligible weight is left out.
+others have missed its mass, so that unnormalised methods are not favoured.
 
 References:
-    Yao, Vehtari, Simpson & Gelman, Using stacking to average Bayesian predictive distributions,
-    Bayesian Analysis 2018. arXiv:1704.02030
+    Yao et al., Using stacking to average Bayesian predictive distributions, 2018. arXiv:1704.02030
     Yao, Regaldo-Saint Blancard & Domke, Simulation-based stacking, AISTATS 2024. arXiv:2310.17009
 """
 

@@ -1,13 +1,10 @@
 """Neural posterior estimation: a flow of theta given x, by maximum likelihood.
 
-    max_q  sum_i log q(theta_i | x_i)
-
-over simulations, theta ~ p(theta) and x ~ p(x | theta), whose optimum is the posterior. The flow
-lives in coordinates where the prior's support has no edges, so that no density leaks out.
+The optimum of sum_i log q(theta_i | x_i) over simulations is the posterior. The flow lives in
+coordinates where the prior's support has no edges, so that no density leaks out.
 
 References:
-    Papamakarios & Murray, Fast epsilon-free inference of simulation models with Bayesian
-    conditional density estimation, 2016. arXiv:1605.06376
+    Papamakarios & Murray, Fast epsilon-free inference of simulation models, 2016. arXiv:1605.06376
     Greenberg, Nonnenmacher & Macke, Automatic posterior transformation, 2019. arXiv:1905.07488
 """
 

@@ -1,15 +1,15 @@
 """Training critics of pairs one after the other, and stacking them on held-out simulations.
 
-Nobody knows beforehand how flexible a critic may be. On ten thousand simulations of a linear model
-a network learns noise that a linear critic cannot; on two crescents a linear critic learns nothing.
+How flexible a critic may be is unknown beforehand: on ten thousand simulations of a linear model a
+network learns noise that a linear critic cannot; on two crescents a linear critic learns nothing.
 So several kinds (`critic_stages`) are trained on the same rows, and the log ratio is their sum with
-the non-negative weights of least held-out log-loss, a convex problem of a few numbers. Weights that
-sum to less than 1 temper an overconfident ratio. Critics whose weight vanishes are dropped.
+the non-negative weights of least held-out log-loss, a convex problem. Weights that sum to less than
+1 temper an overconfident ratio. Critics whose weight vanishes are dropped.
 
 Each is stopped where the held-out log-loss is least, whichever loss it minimises: Bernoulli's where
-the ratio itself is claimed, and the softmax cross-entropy, which ignores functions of x, where it
-is not, both over all pairs of 128 held-out rows. The weights are chosen by the same losses among
-2,048 parameters: what is finer than 128 can resolve would be weighted blindly.
+the ratio itself is claimed, else the softmax cross-entropy, which ignores functions of x, both over
+all pairs of 128 held-out rows. The weights are chosen by the same losses among 2,048 parameters:
+what is finer than 128 can resolve would be weighted blindly.
 
 References:
     Breiman, Stacked regressions, Machine Learning 1996.
@@ -128,9 +128,8 @@ def stack_critics(
     """Return the non-negative stacking weights of critics: those of least held-out log-loss.
 
     Each held-out x is compared with its own theta and with the same others, so many that the
-    log-loss is, up to a constant, minus the log density of the posterior that the sum gives.
-
-    A `Balance` among the penalties applies to the sum too, as that of balanced critics is not
+    log-loss is, up to a constant, minus the log density of the posterior that the sum gives. A
+    `Balance` among the penalties applies to the sum too, as that of balanced critics is not
     balanced, and the sum is tempered until its regions have their nominal coverage: a ratio can be
     balanced and overconfident, on few simulations by a fifth of its coverage.
     """

@@ -1,14 +1,11 @@
 """Neural likelihood estimation: a flow of x given theta, by maximum likelihood.
 
-    max_q  sum_i log q(x_i | theta_i)
-
-over simulations. The optimum is the simulator's own density whatever theta was drawn from, so that
-any prior may be put before it afterwards, and any number of independent trials behind it.
+The optimum of sum_i log q(x_i | theta_i) over simulations is the simulator's own density whatever
+theta was drawn from: any prior may be put before it, and independent trials behind it.
 
 References:
     Papamakarios, Sterratt & Murray, Sequential neural likelihood, 2019. arXiv:1805.07226
-    Lueckmann, Bassetto, Karaletsos & Macke, Likelihood-free inference with emulator networks, 2019.
-    arXiv:1805.09294
+    Lueckmann et al., Likelihood-free inference with emulator networks, 2019. arXiv:1805.09294
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """The probability of a valid simulation, by logistic regression with a network of the parameters.
 
-It corrects posteriors for simulations that failed. A network is trained to tell parameters whose
-simulations are valid from all others, by the Bernoulli log-loss; its optimum is p(valid | theta).
-See `lfi.networks.ValidCritic` for its use.
+It corrects posteriors for simulations that failed; see `lfi.networks.ValidCritic` for its use.
 """
 
 import torch

@@ -37,13 +37,8 @@ PAIRS = 2**18  # of observations and prior draws that are weighted at a time
 class TargetPosterior(Described, ABC):
     """A posterior known up to its normalising constant, for any observation.
 
-    Attributes:
-        prior: What the posterior is relative to.
-        normalised: Whether `log_prob` integrates to one as it comes.
-        x_shape: The shape of one simulation's x.
-        training_reference: Simulations against which observations are checked; None for none.
-        history: How each stage or round was trained.
-        default_sampler: How draws are made where no sampler is named.
+    `normalised` says whether `log_prob` integrates to one as it comes, `x_shape` is that of one
+    simulation's x, and `training_reference` what observations are checked against, or None.
     """
 
     prior: Prior
@@ -68,12 +63,7 @@ class TargetPosterior(Described, ABC):
         return self.prior.names
 
     def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m ..."], bool]:
-        """Return observations in float32, (m, *event), and whether it was a single one.
-
-        Raises:
-            ValueError: If the shape is neither that of one observation nor of many, or if values
-                are not finite.
-        """
+        """Return x_obs in float32, (m, *event), and whether it was one; ValueError if unfit."""
         return as_observations(x_obs, self.x_shape)
 
     def sample(
@@ -134,12 +124,8 @@ class TargetPosterior(Described, ABC):
     def log_ratio(self, theta: Samples, x: Samples) -> Float[Tensor, " n"]:
         """Return the log of posterior over prior, up to a function of x: log p(x | theta) + c(x).
 
-        Args:
-            theta: Parameters, (n, theta_dim).
-            x: One observation, (*event), or one for each parameter, (n, *event).
-
-        Raises:
-            ValueError: If a shape does not fit.
+        Theta is (n, theta_dim); x is one observation, (*event), or one for each parameter,
+        (n, *event). Other shapes raise a ValueError.
         """
         theta, x = self.as_parameters(theta), as_tensor("x", x)
         if tuple(x.shape) == self.x_shape:
@@ -155,13 +141,7 @@ class TargetPosterior(Described, ABC):
     def weighted(
         self, x: Float[Tensor, "m ..."], n: int = 4096, *, seed: int | None = None
     ) -> WeightedDraws:
-        """Weight the same prior draws for many observations at once, as calibration needs.
-
-        Args:
-            x: Observations, (m, *event).
-            n: How many prior draws.
-            seed: None takes fresh entropy.
-        """
+        """Weight the same n prior draws for all observations x at once, as calibration needs."""
         theta = self.prior.sample(n, seed=numpy_rng(fresh(seed)))
         parts = x.split(max(1, PAIRS // n))
         values = [self.target(part).log_weight(theta[None]) for part in parts]
@@ -197,13 +177,8 @@ class TargetPosterior(Described, ABC):
     ) -> Float[Tensor, "*m theta_dim"]:
         """Return the parameters of largest posterior density: gradient ascent from the best draws.
 
-        Args:
-            x_obs: One observation, (*event), or many, (m, *event).
-            starts: How many ascents there are; the best end is returned.
-            seed: None takes fresh entropy.
-
-        Returns:
-            (theta_dim,) for one observation, (m, theta_dim) for many.
+        One observation, (*event), gives (theta_dim,); many, (m, *event), give (m, theta_dim). The
+        best end of `starts` ascents is returned.
         """
         x, single = self.observations(x_obs)
         best = modes(self.target(x), starts=starts, seed=fresh(seed))
@@ -271,11 +246,7 @@ class TargetPosterior(Described, ABC):
         return "\n".join(lines)
 
     def as_parameters(self, theta: Samples) -> Float[Tensor, "n theta_dim"]:
-        """Return parameters as a tensor, a tensor as it is and others in the prior's dtype.
-
-        Raises:
-            ValueError: If theta is not (n, theta_dim).
-        """
+        """Return theta as a tensor, keeping a tensor's dtype; ValueError unless (n, theta_dim)."""
         if not isinstance(theta, Tensor):
             theta = as_tensor("theta", theta).to(self.prior.dtype)
         if theta.ndim != 2 or theta.shape[1] != self.prior.dim:

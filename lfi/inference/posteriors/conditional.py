@@ -53,13 +53,10 @@ class TrialsPosterior(AmortisedPosterior):
 
         log p(theta | x_1..k) = log p(theta) + sum_i log w(theta, x_i) + constant.
 
-    The errors of a fitted log w add just so. Their random part grows with sqrt(k), but what they
-    have in common grows with k, as fast as the information does: the posterior narrows with
-    1 / sqrt(k) around a value whose bias stays. With many trials, fit a posterior to simulations
-    of all of them (`lfi.Simulator(..., trials=k)`).
-
-    Attributes:
-        base: The posterior given one trial.
+    The errors of a fitted log w add too. Their random part grows with sqrt(k), but what they have
+    in common grows with k, as fast as the information does: the posterior narrows with 1 / sqrt(k)
+    around a value whose bias stays. With many trials, fit a posterior to simulations of all of them
+    (`lfi.Simulator(..., trials=k)`).
     """
 
     base: AmortisedPosterior
@@ -111,13 +108,7 @@ class TrialsPosterior(AmortisedPosterior):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConditionalPosterior(AmortisedPosterior):
-    """The posterior of some parameters, conditional on the values of the others.
-
-    Attributes:
-        base: The posterior of all.
-        values: The values conditioned on, by name.
-        prior: That of the free parameters.
-    """
+    """The posterior of some parameters, conditional on `values` of the others, by name."""
 
     base: AmortisedPosterior
     values: dict[str, float]
@@ -128,9 +119,8 @@ class ConditionalPosterior(AmortisedPosterior):
     def of(cls, base: AmortisedPosterior, values: Mapping[str, float]) -> "ConditionalPosterior":
         """Return the posterior conditional on some parameters' values.
 
-        Raises:
-            ValueError: If a name is unknown, a value is outside the prior's support, nothing is
-                left free, or the prior is not one of independent parameters.
+        A ValueError says that a name is unknown, a value is outside the prior's support, nothing is
+        left free, or the prior is not one of independent parameters.
         """
         prior, values = base.prior, {name: float(value) for name, value in values.items()}
         unknown = [name for name in values if name not in prior.names]

@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 
 class DiscretePosterior(Described):
-    """A posterior that is a finite set of weighted parameters.
-
-    Attributes:
-        prior: What the posterior is relative to.
-        normalised: None: there is no density.
-        sampler: The name of the method in the draws' diagnostics.
-    """
+    """A finite set of weighted parameters, without a density; draws bear the name `sampler`."""
 
     prior: Prior
     normalised: ClassVar[None] = None
@@ -35,11 +29,7 @@ class DiscretePosterior(Described):
 
     @abstractmethod
     def observation(self, x_obs: Samples | None = None) -> Float[Tensor, "..."]:
-        """Return the observation as a tensor.
-
-        Raises:
-            ValueError: If the posterior is not defined for it.
-        """
+        """Return the observation as a tensor; ValueError if the posterior is not defined for it."""
 
     @abstractmethod
     def weighted_parameters(
@@ -86,11 +76,7 @@ class DiscretePosterior(Described):
         *,
         normalise: bool = False,
     ) -> Float[Tensor, " n"]:
-        """Refuse: weighted parameters have no density.
-
-        Raises:
-            NotImplementedError: Always.
-        """
+        """Raise NotImplementedError: weighted parameters have no density."""
         raise NotImplementedError(
             f"{type(self).__name__} is a finite set of weighted parameters and has no density: "
             "lfi.fit_posterior returns posteriors that have one"
@@ -106,11 +92,8 @@ class DiscretePosterior(Described):
     ) -> "arviz.InferenceData":
         """Return draws as ArviZ's InferenceData: posterior, prior and observed data.
 
-        Args:
-            x_obs: The observation, (*event).
-            draws: How many.
-            simulator: Adds data simulated at the draws, `posterior_predictive`.
-            seed: None takes fresh entropy, which the group `posterior` records.
+        A simulator adds data simulated at the draws, `posterior_predictive`. Without a seed, fresh
+        entropy is taken, which the group `posterior` records.
         """
         seed = fresh(seed)
         drawn = replace(self.draw(draws, x_obs, seed=child(seed, 0)), seed=seed)

@@ -57,16 +57,7 @@ def _bounded(prior: Prior) -> Tensor:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FlowPosterior(SavedPosterior):
-    """A posterior by a fitted flow of theta given x.
-
-    Attributes:
-        network: The flow.
-        prior: The prior that the simulations were drawn from.
-        x_shape: The shape of one simulation's x.
-        history: How each stage was trained.
-        training_reference: Simulations against which observations are checked; None for none.
-        normalised: True: `log_prob` integrates to one as it comes.
-    """
+    """A posterior by a fitted flow of theta given x, with a normalised density."""
 
     network: PosteriorEstimator
     prior: Prior

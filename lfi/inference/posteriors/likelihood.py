@@ -27,16 +27,10 @@ ROWS = 2**13  # rows that the flow sees at a time
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LikelihoodPosterior(SavedPosterior):
-    """A posterior through a surrogate likelihood.
+    """A posterior through a surrogate likelihood, whose `log_prob` lacks the evidence.
 
-    Attributes:
-        network: The surrogate, q(x | theta).
-        prior: What theta is believed to be before data.
-        proposal: A flow of theta given x, the proposal of samplers; None for none.
-        validity: log p(valid | theta), where simulations have failed; None for none.
-        history: How each stage was trained.
-        training_reference: Simulations against which observations are checked; None for none.
-        normalised: False: `log_prob` lacks the evidence.
+    `network` is the surrogate, q(x | theta), `proposal` a flow of theta given x for samplers, or
+    None, and `validity` log p(valid | theta) where simulations have failed, else None.
     """
 
     network: LikelihoodEstimator

@@ -26,15 +26,10 @@ from lfi.training import History
 class PoolChoice(Described):
     """Which methods a pool was chosen from, and their scores.
 
-    Attributes:
-        names: The methods.
-        scores: Each one's mean log posterior density of the parameters of held-out simulations, a
-            lower bound where it has to be normalised.
-        errors: The standard errors of the differences to the pool's.
-        weights: Their weights in the pool; 0 where one was left out.
-        score: The pool's mean log posterior density.
-        held_out: How many simulations validate it.
-        seconds: How long each took to fit.
+    `scores` are mean log posterior densities of the parameters of held-out simulations, lower
+    bounds where they have to be normalised, and `score` is the pool's; `errors` are the standard
+    errors of the differences to it. `weights` are 0 where a method was left out. `held_out` counts
+    the simulations that validate the pool, and `seconds` are those of fitting each method.
     """
 
     names: tuple[str, ...]
@@ -74,16 +69,11 @@ class PoolChoice(Described):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PooledPosterior(SavedPosterior):
-    """A posterior pooled of several.
+    """A posterior pooled of several, whose `log_prob` lacks the normalising constant.
 
-    Attributes:
-        members: Those with a weight.
-        weights: Their weights a_k.
-        choice: What they were chosen from, and why.
-        proposal: A flow, the proposal of samplers, perhaps none of the members; None for none.
-        history: How the members were trained, one after the other.
-        training_reference: Simulations against which observations are checked; None for none.
-        normalised: False: `log_prob` lacks the normalising constant.
+    `weights` are the a_k of the `members`, whose training `history` tells one after the other;
+    `choice` is what they were chosen from, and why. `proposal` is a flow for samplers, perhaps none
+    of the members, or None.
     """
 
     members: tuple[SavedPosterior, ...]

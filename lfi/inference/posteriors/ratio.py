@@ -1,11 +1,7 @@
 """The posterior of a ratio: p(theta | x) = p(theta) r(theta, x), r = p(theta, x) / p(theta) p(x).
 
-The ratio is a network, so it is cheap in bulk, and its samplers evaluate it for all chains and all
-observations at once. What a posterior does with it is `TargetPosterior`'s.
-
 References:
-    Hermans, Begy & Louppe, Likelihood-free MCMC with amortized approximate ratio estimators, 2020.
-    arXiv:1903.04057
+    Hermans, Begy & Louppe, Likelihood-free MCMC, 2020. arXiv:1903.04057
 """
 
 from dataclasses import dataclass, field
@@ -29,17 +25,12 @@ ROWS_ELSEWHERE = 2**16  # pairs evaluated at a time where no cache is to be kept
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RatioPosterior(SavedPosterior):
-    """A posterior by a fitted log ratio.
+    """A posterior by a fitted log ratio, whose `log_prob` lacks the normalising constant.
 
-    Attributes:
-        critic: log r(theta, x), with `embed_theta`, `embed_x` and `pair`, as
-            `lfi.networks.PairCritic` has them.
-        prior: The prior that the simulations were drawn from; truncated where rounds truncated it.
-        recovers: What the critic tells. A ratio up to a function of x is enough for a posterior.
-        x_shape: The shape of one simulation's x.
-        history: How the critic was trained, one entry for each round.
-        training_reference: Simulations against which observations are checked; None for none.
-        normalised: False: `log_prob` lacks the normalising constant.
+    `critic` gives log r(theta, x) by `embed_theta`, `embed_x` and `pair`, as
+    `lfi.networks.PairCritic` has them; `recovers` tells whether up to a function of x, which is
+    enough for a posterior. `prior` is truncated where rounds truncated it, and `history` has one
+    entry for each round.
     """
 
     critic: nn.Module

@@ -1,8 +1,4 @@
-"""Posteriors that can be written to a file.
-
-Their training reference (`lfi.inference.training_reference`) goes beside what the kind of posterior
-describes itself by.
-"""
+"""Posteriors that can be written to a file, their training reference included."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace

@@ -1,14 +1,9 @@
 """The bridge to sbi, both ways: our posteriors in its samplers and checks, its own in ours.
 
-Who needs it: whoever already works with sbi. Nothing else depends on it.
-
-`to_sbi` wraps a posterior as sbi's `NeuralPosterior`, with the potential
-
-    log p(theta) + log w(theta, x),
-
-so that `MCMCPosterior`, `VIPosterior`, `run_sbc`, `run_tarp` and the like take it. `from_sbi` reads
-the weight of a trained posterior off its potential, whatever it was trained by: the ratio of NRE,
-the likelihood of NLE, the density of NPE over the prior's. NPE's flow is also the proposal.
+`to_sbi` wraps a posterior as sbi's `NeuralPosterior`, so that `MCMCPosterior`, `VIPosterior`,
+`run_sbc`, `run_tarp` and the like take it; its potential is log p(theta) + log w(theta, x).
+`from_sbi` reads the weight of a trained posterior off its potential: the ratio of NRE, the
+likelihood of NLE, the density of NPE over the prior's. NPE's flow is also the proposal.
 
 sbi is imported where it is used, by its name: it is no dependency of lfi, nor are its types.
 """
@@ -34,10 +29,7 @@ NeuralPosterior = Any  # sbi's, which need not be installed
 
 
 class PriorDistribution(Distribution):
-    """A prior as a torch distribution of float32 vectors, which is what sbi takes.
-
-    Draws come from torch's global generator, as sbi's do.
-    """
+    """A prior as sbi takes it: float32 vectors, drawn from torch's global generator."""
 
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
@@ -220,11 +212,8 @@ def from_sbi(
 class SbiPosterior(AmortisedPosterior):
     """A posterior trained by sbi.
 
-    Attributes:
-        potential: sbi's log p(theta) + log w(theta, x).
-        prior: The prior.
-        x_shape: The shape of one simulation's x.
-        flow: sbi's estimator of the posterior density, the proposal of samplers; None for none.
+    `potential` is sbi's log p(theta) + log w(theta, x), `flow` its estimator of the posterior
+    density, the proposal of samplers, or None.
     """
 
     potential: Any

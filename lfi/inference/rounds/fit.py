@@ -1,10 +1,9 @@
 """Sequential inference by truncation: simulations are spent where the posterior has its mass.
 
-A preliminary posterior from few simulations locates the mass. The prior is truncated to bounds
-around it, and the next round simulates from the truncated prior only. Every round is an amortised
-fit of its own, so nothing needs correcting: inside the bounds the posterior is the same, up to the
-mass that is truncated. Preliminary rounds only have to find the bounds, so the last round gets most
-of the budget; and once truncation hardly removes any mass, the preliminary rounds end.
+A preliminary posterior from few simulations locates the mass, and the next round simulates from the
+prior truncated to bounds around it. Every round is an amortised fit of its own, so nothing needs
+correcting: inside the bounds the posterior is the same, up to the mass that is truncated. The last
+round gets most of the budget; once truncation hardly removes any mass, the preliminary rounds end.
 
 Simulations of earlier rounds inside the bounds are draws of the truncated prior like new ones, and
 are fitted along. (The bounds depend on them; this is ignored.)
@@ -49,17 +48,10 @@ PRELIMINARY_METHOD = NeuralRatio(
 
 
 def plan_budget(budget: int | Sequence[int], rounds: int | None = None) -> tuple[int, ...]:
-    """Return how many simulations each round gets.
+    """Return how many simulations each round gets; a ValueError where budget and rounds do not fit.
 
-    Args:
-        budget: Simulations in all, of which each round but the last gets a twelfth; or those of
-            each round.
-        rounds: How many; by default 3, or as many as the budget has entries.
-
-    Raises:
-        TypeError: If the budget is not of whole numbers.
-        ValueError: If there are no rounds or too many, too little for one of them, or other rounds
-            than those that the budget has.
+    The budget is that of all rounds, 3 by default, of which each but the last gets a twelfth; or a
+    sequence, that of each round. A TypeError says that it is not of whole numbers.
 
     Example:
         >>> plan_budget(360_000, 3)

@@ -27,11 +27,7 @@ class RoundsStore:
         return None if self.folder is None else self.folder / f"round_{number}.zarr"
 
     def load(self, number: int, prior: Prior, device: str) -> SavedPosterior | None:
-        """Return a round's posterior, or None where it is not there yet.
-
-        Raises:
-            ValueError: If its file is damaged.
-        """
+        """Return a round's posterior, None where there is none yet; ValueError if it is damaged."""
         if self.folder is None or not (path := self.folder / f"round_{number}.lfi").is_file():
             return None
         try:
@@ -49,11 +45,7 @@ class RoundsStore:
 
 
 def check_restorable(name: str, method: object) -> None:
-    """Refuse a method unless its `restorable` says that `lfi.load` rebuilds what it fits.
-
-    Raises:
-        ValueError: If it does not say so.
-    """
+    """Raise ValueError unless a method's `restorable` says that `lfi.load` rebuilds its fits."""
     if not getattr(method, "restorable", False):
         raise ValueError(
             f"{name}: a file alone does not bring back what this {type(method).__name__} fits: "
@@ -62,11 +54,7 @@ def check_restorable(name: str, method: object) -> None:
 
 
 def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> int:
-    """Record the settings and seed of a folder's rounds, or check that they are those on record.
-
-    Raises:
-        ValueError: If the folder holds rounds of another call.
-    """
+    """Return the seed, recorded or checked with the settings; ValueError if they differ."""
     store.mkdir(parents=True, exist_ok=True)
     record = store / "rounds.json"
     if not record.exists():

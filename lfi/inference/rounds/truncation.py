@@ -1,8 +1,7 @@
 """Truncation of a prior to bounds around a posterior.
 
 References:
-    Deistler, Goncalves & Macke, Truncated proposals for scalable and hassle-free simulation-based
-    inference, 2022. arXiv:2210.04815
+    Deistler, Goncalves & Macke, Truncated proposals, 2022. arXiv:2210.04815
 """
 
 import math

@@ -3,21 +3,18 @@
 The first samples are drawn from the prior (half of them from the target's proposal, where there is
 one) and weighted by w(theta). Where their effective sample size is too small, a mixture of local
 Student distributions is fitted to them, and the next samples are drawn from it; then again, several
-times. A posterior much narrower than the prior leaves few samples with weight, so the mixture is
-fitted to weights tempered by a power below one, as large as keeps the effective number of points
-sufficient. All stages are weighted together,
+times. As few samples have weight where a posterior is narrow, the mixture is fitted to weights
+tempered by the largest power up to one that leaves enough effective points. All stages are weighted
+together, as draws of the mixture of all proposals,
 
-    weight(u) = p(u) w(u) / sum_t (n_t / n) q_t(u),
+    weight(u) = p(u) w(u) / sum_t (n_t / n) q_t(u):
 
-as draws of the mixture of all proposals (deterministic-mixture weights): the prior among them
-bounds the weights wherever w is bounded. Weights are Pareto-smoothed; k-hat says whether they are
-reliable, and the effective sample size how many independent draws they are equivalent to.
+the prior among them bounds the weights wherever w is bounded. Weights are Pareto-smoothed; k-hat
+says whether they are reliable.
 
 References:
-    Cornuet, Marin, Mira & Robert, Adaptive multiple importance sampling, Scandinavian Journal of
-    Statistics 2012. arXiv:0907.1254
-    Vehtari, Simpson, Gelman, Yao & Gabry, Pareto smoothed importance sampling, JMLR 2024.
-    arXiv:1507.02646
+    Cornuet et al., Adaptive multiple importance sampling, 2012. arXiv:0907.1254
+    Vehtari et al., Pareto smoothed importance sampling, JMLR 2024. arXiv:1507.02646
 """
 
 import math
@@ -208,11 +205,8 @@ def adaptive_importance(
 ) -> list[ImportanceSamples]:
     """Draw weighted samples for a few observations, each until its `target_ess` is reached.
 
-    There are `initial` samples at first, `max_samples` at most, and more than the former only
-    within the time limit.
-
-    Raises:
-        ValueError: If w is NaN or infinite, or zero at all samples of an observation.
+    There are `max_samples` at most, and more than `initial` only within the time limit. A
+    ValueError says that w is NaN or infinite, or zero at all samples of an observation.
     """
     finished: dict[int, ImportanceSamples] = {}
     active, samples = torch.arange(len(target)), _initial_samples(target, initial, seed)

@@ -31,11 +31,7 @@ class ContinuesFromSamples(Protocol):
     def continue_from(
         self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit
     ) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior, starting from its weighted samples.
-
-        Raises:
-            TimeoutError: If time runs out before there is anything better than those.
-        """
+        """Return n draws of each posterior; TimeoutError if none in time is better than `found`."""
         ...
 
 

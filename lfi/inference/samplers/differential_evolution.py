@@ -10,8 +10,7 @@ Chains start from resampled importance samples, which may hold duplicates, and r
 states no longer depend on where they started (nested R-hat). The draws are their last states.
 
 References:
-    ter Braak, A Markov chain Monte Carlo version of the genetic algorithm differential evolution,
-    Statistics and Computing 2006.
+    ter Braak, A Markov chain Monte Carlo version of differential evolution, 2006.
 """
 
 import math
@@ -128,10 +127,7 @@ def run_chains(
     """Run the chains of each observation until they have converged, or their time is over.
 
     density(u, rows) returns the log density of (k, n, d) unconstrained points for the observations
-    `rows`, (k, n), up to a constant.
-
-    Raises:
-        ValueError: If there are too few chains, or one starts where the density is zero.
+    `rows`, (k, n), up to a constant. ValueError for too few chains, or a start of density zero.
     """
     m, n, d = start.shape
     if n < (min_chains := max(2 * d + 2, 4 * GROUPS)):
@@ -167,11 +163,7 @@ def differential_evolution_step(
     now: Float[Tensor, "m n"],
     rng: torch.Generator,
 ) -> tuple[Float[Tensor, "m n d"], Float[Tensor, "m n"], Float[Tensor, " m"]]:
-    """Move every chain once, half of them at a time.
-
-    Returns:
-        The new states, their log density, and the share of proposals accepted.
-    """
+    """Move all chains, half at a time; return states, log densities and the share accepted."""
     m, n, d = u.shape
     draw = {"generator": rng, "dtype": u.dtype}
     halves = [u[:, : n // 2], u[:, n // 2 :]]

@@ -13,11 +13,7 @@ class Direct:
     """Independent draws from a target's own proposal, where that is the posterior itself."""
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior; see `Sampler`.
-
-        Raises:
-            ValueError: If the target has no proposal.
-        """
+        """Return n draws of each posterior, as a `Sampler`; ValueError without a proposal."""
         if target.proposal is None:
             raise ValueError("target: there is no proposal to draw from")
         seed, begin = fresh(seed), time.monotonic()

@@ -2,11 +2,10 @@
 
 A chain at u draws a momentum z ~ N(0, I) and follows the dynamics of the energy
 -log p(u) + |z|^2 / 2 by L leapfrog steps of size e, in units of the posterior's standard deviation
-along each coordinate; its end is accepted with probability exp(energy before - energy after). The
-number of steps is drawn anew for each transition, so that no trajectory is periodic.
-
-Hundreds of chains are adapted together: the step to their mean acceptance (dual averaging), the
-scales to their standard deviations. They start from resampled importance samples.
+along each coordinate; its end is accepted with probability exp(energy before - energy after). L is
+drawn anew for each transition, so that no trajectory is periodic. Chains start from resampled
+importance samples and are adapted together: the step to their mean acceptance (dual averaging), the
+scales to their standard deviations.
 
 Any deterministic field in place of the gradient leaves the acceptance right, so a prior whose
 density torch cannot differentiate costs efficiency only.
@@ -81,11 +80,7 @@ class HMC(StartsFromSamples):
     def continue_from(
         self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit
     ) -> tuple[Draws, ...]:
-        """Return n draws by chains that start from the samples of each observation.
-
-        Raises:
-            TimeoutError: If time runs out before the warm-up is over.
-        """
+        """Return n draws by chains from `found`; TimeoutError if time ends within the warm-up."""
         chains = max(MIN_CHAINS, min(n, self.chains))
         rngs = [torch_rng(seed, 1, j) for j in range(len(found))]
         start = torch.stack([s.resample(chains, rng) for s, rng in zip(found, rngs, strict=True)])

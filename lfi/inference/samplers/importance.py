@@ -1,7 +1,6 @@
-"""Sampling-importance resampling (SIR).
+"""Sampling-importance resampling (SIR) of samples from `adaptive_importance`.
 
-Resampling is systematic: a sample is repeated only where its weight is above 1 / n. The weighted
-samples come from `lfi.inference.samplers.adaptive_importance`.
+Resampling is systematic: a sample is repeated only where its weight is above 1 / n.
 
 References:
     Rubin, Using the SIR algorithm to simulate posterior distributions, Bayesian Statistics 3, 1988.
@@ -61,8 +60,7 @@ class Importance:
     ) -> list[ImportanceSamples]:
         """Return weighted samples for each observation, of effective size `target_ess` times n.
 
-        Raises:
-            ValueError: If n is not positive, or w is NaN, infinite, or zero at all samples.
+        A ValueError says that n is not positive, or w is NaN, infinite, or zero at all samples.
         """
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
@@ -82,12 +80,7 @@ class Importance:
 
 
 class StartsFromSamples(ABC):
-    """A sampler that starts from importance samples, such as Markov chains.
-
-    Attributes:
-        start: Draws the samples that it starts from.
-        time_limit: Seconds after which it ends.
-    """
+    """A sampler that starts from importance samples drawn by `start`, such as Markov chains."""
 
     start: Importance
     time_limit: float
@@ -102,11 +95,7 @@ class StartsFromSamples(ABC):
     def continue_from(
         self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit
     ) -> tuple[Draws, ...]:
-        """Return n draws of each observation's posterior, starting from its weighted samples.
-
-        Raises:
-            TimeoutError: If time runs out before there is anything better than those.
-        """
+        """Return n draws of each posterior; TimeoutError if none in time is better than `found`."""
 
 
 def resampled(

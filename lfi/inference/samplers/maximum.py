@@ -1,11 +1,9 @@
 """Posterior modes by gradient ascent from the best of importance draws, many at once.
 
-The density is that of theta, with no Jacobian, but the ascent runs in unconstrained coordinates,
-in units of the posterior's standard deviation there, so that it cannot leave the support. A density
-that is largest at the edge of the support is climbed towards the edge.
-
-The training loop does not serve here: it trains a network on batches of data, and the ascents have
-neither.
+The density is that of theta, with no Jacobian, but the ascent runs in unconstrained coordinates, in
+units of the posterior's standard deviation there, so that it cannot leave the support. A density
+that is largest at the edge is climbed towards it. The training loop, for networks and batches of
+data, does not serve here.
 """
 
 import math
@@ -26,11 +24,7 @@ DRAWS = 1_000  # among which the ascents' starts are chosen
 
 
 def modes(target: Target, *, starts: int, seed: int) -> Float[Tensor, "m d"]:
-    """Return the parameters of largest density for each of m observations, of `starts` ascents.
-
-    Raises:
-        ValueError: If starts is out of range.
-    """
+    """Return the parameters of largest density for each of m observations, of `starts` ascents."""
     if not 1 <= starts <= DRAWS:
         raise ValueError(f"starts must be from 1 to {DRAWS}, got {starts}")
     limit, sampler = TimeLimit.start(math.inf), Importance(target_ess=2.0)

@@ -1,8 +1,7 @@
-"""The No-U-Turn sampler of Pyro: one chain at a time, for a second opinion.
+"""The No-U-Turn sampler of Pyro: one chain at a time, for a second opinion or a difficult geometry.
 
-Who needs it: whoever doubts the draws of the batched samplers, or whose posterior has a difficult
-geometry. It chooses the length of every trajectory by itself. It moves one chain at a time, so that
-it takes minutes for a network where the batched samplers take seconds. Nothing else depends on it.
+It chooses the length of every trajectory by itself, and takes minutes for a network where the
+batched samplers take seconds.
 
 References:
     Hoffman & Gelman, The No-U-Turn sampler, JMLR 2014. arXiv:1111.4246
@@ -72,11 +71,7 @@ class NUTS(StartsFromSamples):
     def continue_from(
         self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit
     ) -> tuple[Draws, ...]:
-        """Return n draws by chains that start from the samples of each observation.
-
-        Raises:
-            TimeoutError: If time runs out before the first chain's warm-up is over.
-        """
+        """Return n draws by chains from `found`; TimeoutError if time ends in the first warm-up."""
         return tuple(
             self._one(target.select(torch.tensor([j])), samples, n, child(seed, 1, j), limit, seed)
             for j, samples in enumerate(found)

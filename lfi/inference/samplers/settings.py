@@ -15,9 +15,7 @@ def check_settings(
 ) -> None:
     """Check the named settings of a sampler, its time limit, and `steps`: `min_steps`, `max_steps`.
 
-    Raises:
-        TypeError: If a setting is no number.
-        ValueError: If a number is out of its range.
+    A TypeError says that a setting is no number, a ValueError that it is out of its range.
     """
     settings = vars(sampler)
     for name in (*whole, *(("max_steps",) if steps else ())):

@@ -4,15 +4,13 @@ Particles start as draws of the prior and pass through p(theta) w(theta)^b for p
 Each power is as large as leaves the weights w^(b' - b) a given share of their effective sample
 size; particles are resampled by these weights, and moved by steps of differential evolution that
 leave p w^b invariant. Modes far apart are found while the weight is still flat, and keep their
-shares. The mean weights multiply to
+shares. The mean weights multiply to the evidence where w is a likelihood, to 1 for an exact ratio:
 
-    log integral p(theta) w(theta) dtheta = sum_b log mean w^(b' - b),
+    log integral p(theta) w(theta) dtheta = sum_b log mean w^(b' - b).
 
-the log evidence where w is a likelihood. For a ratio it is 0 if the ratio is exact.
-
-Particles that descend from the same prior draw are dependent until steps have separated them. Their
-effective sample size follows from sums over the descendants of each (Chan & Lai, Lee & Whiteley):
-the mean of f over the particles has the variance
+Particles that descend from the same prior draw are dependent until steps have separated them. So
+their effective sample size follows from the variance of the mean of f over them (Chan & Lai, Lee &
+Whiteley),
 
     sum over first ancestors (sum over descendants of f - mean f)^2 / n^2.
 

@@ -1,19 +1,17 @@
 """Mixtures of local Student distributions, fitted to weighted points.
 
-Points u_i with weights w_i represent a density of any shape, with several or curved modes. Their
-mixture has components centred at points drawn by weight, with the covariance of the points nearest
-to each, so that a component lies along a ridge rather than across it; the same ones at half the
-size; and one with mean and covariance of all the points, which is all that a Gaussian needs. The
-shares are fitted to the points that are no centres; the largest are kept. Tails are those of
-Student's t with `DF` degrees of freedom: heavier than those of the target, as importance weights
-need.
+The points represent a density of any shape, with several or curved modes. Components are centred at
+points drawn by weight, with the covariance of the points nearest to each, so that they lie along a
+ridge rather than across it; the same ones at half the size; and one with mean and covariance of all
+the points, which is all that a Gaussian needs. The shares are fitted to the points that are no
+centres; the largest are kept. Student's t with `DF` degrees of freedom has heavier tails than the
+target, as importance weights need.
 
 All is batched over a leading dimension of observations, (m, ...).
 
 References:
     Cappe, Guillin, Marin & Robert, Population Monte Carlo, J. Comp. Graph. Statistics 2004.
-    Givens & Raftery, Local adaptive importance sampling for multivariate densities with strong
-    nonlinear relationships, JASA 1996.
+    Givens & Raftery, Local adaptive importance sampling for multivariate densities, JASA 1996.
 """
 
 import math
@@ -106,10 +104,7 @@ class StudentMixture:
         return features, kernel, constant + self.log_shares
 
     def with_fitted_shares(self, u: Float[Tensor, "m n d"], components: int) -> "StudentMixture":
-        """Return the components with the largest shares, fitted to points by maximum likelihood.
-
-        The shares come from a few steps of expectation-maximisation.
-        """
+        """Return the components of largest share, fitted to points by a few steps of EM."""
         features, kernel, constant = self._quadratic()
         densities = kernel(features(u)) + (constant - self.log_shares)[:, None]
         log_shares = self.log_shares

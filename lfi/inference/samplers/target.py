@@ -1,16 +1,13 @@
 """Target densities of samplers: the posteriors of many observations as one batched density.
 
-A posterior is a prior times a weight. For observation j of m,
+For observation j of m, the posterior is the prior times a weight,
 
     p(theta | x_j)  ∝  p(theta) w_j(theta),
 
 where w_j is a ratio p(x_j | theta) / p(x_j), a likelihood p(x_j | theta), or either times any
-constant. A `Target` holds the prior, the m observations and log w as a function of pairs, so that
-one call serves all observations and all chains. In unconstrained coordinates,
-theta = T(u) with the prior's bijection T, the density of u is p(theta) w_j(theta) |det dT/du|:
-nothing that moves in u ever leaves the support.
-
-A `Sampler` turns a target into draws; all have the same interface and report the same diagnostics.
+constant; log w is a function of pairs, so that one call serves all observations and all chains. In
+unconstrained coordinates, theta = T(u) with the prior's bijection T, the density of u is
+p(theta) w_j(theta) |det dT/du|: nothing that moves in u ever leaves the support.
 """
 
 import math
@@ -164,12 +161,7 @@ class Sampler(Protocol):
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior.
 
-        Args:
-            target: The posteriors of m observations.
-            n: How many draws of each.
-            seed: None takes fresh entropy, which the draws record.
-
-        Raises:
-            TimeoutError: If time runs out before there are draws to return.
+        Without a seed, fresh entropy is taken, which the draws record. TimeoutError if time runs
+        out before there are draws to return.
         """
         ...

@@ -13,11 +13,7 @@ class TimeLimit:
 
     @classmethod
     def start(cls, seconds: float) -> "TimeLimit":
-        """Return a limit that begins now.
-
-        Raises:
-            ValueError: If the time is not positive.
-        """
+        """Return a limit that begins now; ValueError if the time is not positive."""
         if not seconds > 0:
             raise ValueError(f"time_limit must be positive, got {seconds}")
         return cls(time.monotonic(), seconds)

@@ -1,16 +1,13 @@
 """Variational inference: a flow fitted to the posterior, and corrected by importance weights.
 
-A neural spline flow q in unconstrained coordinates is first fitted to weighted samples by maximum
-likelihood, and then minimises the reverse Kullback-Leibler divergence
+A neural spline flow q for each observation, in unconstrained coordinates, is first fitted to
+weighted samples by maximum likelihood, and then minimises the reverse Kullback-Leibler divergence
 
     KL(q | p) = E_q[log q(u) - log p(u) w(u) |dT/du|] + constant
 
-through its own draws. Importance weights correct what q gets wrong: its draws are resampled by
-p / q, and Pareto k says whether these weights are reliable. One flow is fitted for each
-observation.
-
-The reverse divergence may lose a mode, and the weights of q's own draws cannot show it. Where there
-may be several modes, take `SMC`.
+through its own draws. They are resampled by p / q, and Pareto k says whether these weights are
+reliable. The reverse divergence may lose a mode, and the weights of q's own draws cannot show it:
+where there may be several modes, take `SMC`.
 
 References:
     Rezende & Mohamed, Variational inference with normalizing flows, 2015. arXiv:1505.05770
