@@ -1,7 +1,4 @@
-"""Conditions of generation: nothing, a class, or numbers of any shape.
-
-Networks see classes one-hot and numbers flattened and standardised.
-"""
+"""Conditions of generation: nothing, a class (one-hot), or numbers of any shape (standardised)."""
 
 import torch
 from jaxtyping import Float
@@ -11,12 +8,7 @@ from lfi.networks import Standardise
 
 
 class Condition(nn.Module):
-    """The map from conditions to vectors of order one.
-
-    Attributes:
-        classes: How many classes there are; 0 where conditions are numbers.
-        shape: The shape of one condition; () for a class.
-        size: How many numbers the networks see.
+    """The map from conditions to vectors of order one; numbers where `classes` is 0.
 
     Example:
         >>> digits = Condition.fit_from_data(torch.tensor([0, 2, 1, 2]))

@@ -3,17 +3,15 @@
     vectors   a generator of a bent mixture, a critic of Fourier features, annealed penalties
     images    convolutional networks, constant penalties in proportion to the number of pixels
 
-Both comparisons are relativistic, of pairs, under R1 and R2. Narrow modes need a critic as steep as
-they are narrow, so that the penalties of vectors are annealed to near zero, and the critic learns
-faster than the generator. A few images of many pixels each would then be memorised. With more
-pixels squared gradients of the same critic fall, for which the weight makes up.
-
-Any other comparison of vectors has a plain critic and one learning rate: under constant penalties,
-or none, a critic of Fourier features loses modes that a plain one keeps.
+Both comparisons are relativistic, of pairs, under R1 and R2. Narrow modes need a steep critic, so
+that the penalties of vectors are annealed to near zero, and the critic learns faster than the
+generator. A few images of many pixels would then be memorised: their penalties stay, in proportion
+to the pixels, with which squared gradients of one critic fall. Any other comparison of vectors has
+a plain critic and one learning rate: under constant penalties, or none, Fourier features lose
+modes.
 
 References:
-    Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN!, 2025.
-        arXiv:2501.05441
+    Huang et al., The GAN is dead; long live the GAN!, 2025. arXiv:2501.05441
 """
 
 import math

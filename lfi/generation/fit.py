@@ -283,10 +283,9 @@ class _Stack:
 
     @torch.no_grad()
     def validation(self, held_out: Batch, seed: int) -> Callable[[Batch], float]:
-        """Return the measure of the monitor: the energy distance of samples to held-out data.
+        """Return the energy distance of samples to held-out data, a mean over members.
 
-        It is a mean over members. Distances within the data are taken once, so the measure ignores
-        the batch that it is handed, which is the same.
+        Distances within the data are taken once: the batch that it is handed is always the same.
         """
         y, *condition = held_out
         sides = [part.flatten(1) for part in condition]

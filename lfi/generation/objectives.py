@@ -1,11 +1,9 @@
 """Players of generator training: the critic's and the generator's objective of any comparison.
 
 The critic minimises the comparison's critic loss and penalties; the generator its generator loss,
-through x = G(z, condition) (the reparametrisation trick), or a discrepancy of data and samples.
-
-Several generators train as one stack (`lfi.networks.stack_modules`), each against a critic of its
-own: batches hold the rows of one after those of another, losses are of each one's rows, and what is
-minimised is their mean.
+through x = G(z, condition), or a discrepancy of data and samples. Several generators train as one
+stack (`lfi.networks.stack_modules`), each against a critic of its own: batches hold the rows of one
+after those of another, and what is minimised is the mean of their losses.
 
 References:
     Goodfellow et al., Generative adversarial nets, 2014. arXiv:1406.2661
@@ -95,12 +93,9 @@ def adversarial_players(
 ) -> tuple[Player, Player]:
     """Return the critic's player and the generator's, to be trained on batches (x, *condition).
 
-    `draw` depends on the generator's parameters; `members` networks are stacked in either.
-
-    Raises:
-        ValueError: If the critic cannot be held to the comparison's constraint, or a penalty is of
-            all rows together and there are several members.
-        TypeError: If penalties are on learned features whose discrepancy has no witness.
+    `draw` depends on the generator's parameters; `members` networks are stacked in either. Refused
+    are constraints that the critic cannot be held to, penalties of all rows together if there are
+    several members, and penalties on learned features whose discrepancy has no witness.
     """
     pack = comparison.samples if isinstance(comparison, Packed) else 1
     rules = comparison.comparison if isinstance(comparison, Packed) else comparison

@@ -1,6 +1,4 @@
-"""Comparisons by the names of the papers they come from, one line each.
-
-    loss of the critic, loss of the generator, penalty or constraint
+"""Comparisons by the names of the papers they come from: losses, and a penalty or constraint.
 
 Each is a value that `lfi.fit_generator(data, comparison=...)` takes; write your own as freely. What
 the papers call a discriminator's loss is minus the divergence that its ratio bounds.

@@ -4,8 +4,7 @@
     likelihood estimator    q(x | theta), x in coordinates that know what values x takes
 
 Whole numbers are dequantised: uniform noise u is added, and the probability of one is the mean of
-the flow's density over u, here over a few fixed points of the unit cube, so that the likelihood is
-smooth in theta.
+the flow's density over a few fixed points u of the unit cube, so that it is smooth in theta.
 
 References:
     Papamakarios & Murray, Fast epsilon-free inference of simulation models with Bayesian
@@ -28,11 +27,7 @@ from lfi.networks.standardise import Coordinates, Features, Standardise
 
 
 class PosteriorEstimator(nn.Module):
-    """q(v | x), v the parameters in unbounded coordinates: features of x and a flow.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
-    """
+    """q(v | x), v the parameters in unbounded coordinates: features of x and a flow."""
 
     def __init__(
         self,
@@ -76,11 +71,7 @@ class PosteriorEstimator(nn.Module):
 
 
 class LikelihoodEstimator(nn.Module):
-    """q(x | theta): a bijection of columns of x, coordinates of theta, and a flow.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
-    """
+    """q(x | theta): a bijection of columns of x, coordinates of theta, and a flow."""
 
     def __init__(
         self,

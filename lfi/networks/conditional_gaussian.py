@@ -37,8 +37,7 @@ def regression(
 ) -> tuple[Float[Tensor, "d size"], Float[Tensor, " size"], Float[Tensor, "n size"]]:
     """Return coefficients, intercept and leave-one-out residuals of a ridge regression.
 
-    The ridge is the one whose residuals, each of a row that was left out, are smallest: the
-    product over the columns of y of their mean squares.
+    The ridge minimises the product over the columns of y of these residuals' mean squares.
 
     Example:
         >>> x = torch.arange(5.0)[:, None]
@@ -63,9 +62,6 @@ def regression(
 
 class ConditionalGaussian(nn.Module):
     """y given a condition c and a context h(c), features of it by a network of the caller's.
-
-    Attributes:
-        size: The number of entries of y.
 
     Example:
         >>> gaussian = ConditionalGaussian(3, 2, width=16)

@@ -1,7 +1,6 @@
 """Data transforms: columns of data as real numbers of order one, and back.
 
-Both classes act on flat data (n, d), column by column, and are fitted to the training split. Which
-map a column passes through is found from the data:
+Both classes act on flat data (n, d), column by column, by maps chosen from the training split:
 
     column                             `ColumnBijection`       `BoundedTransform`
     real                               x                       asinh(x / s)
@@ -11,11 +10,10 @@ map a column passes through is found from the data:
     with values on a bound             x                       asinh((x - a) / s), clipped to it
     whole numbers                      the same of x + u, u ~ Uniform(0, 1), and rounded down
 
-A `ColumnBijection` has a known slope, for conditional densities of x: no probability is lost to
-values that x never takes, and log p(x) = log q(y) + log |dy/dx|. The probability of whole numbers
-is the mean of its exponential over u. A `BoundedTransform` is for generators: samples respect the
-support, and asinh, linear for small values and logarithmic for large ones, brings numbers over
-several orders of magnitude to one scale.
+A `ColumnBijection` has a known slope, for conditional densities: log p(x) = log q(y) + log |dy/dx|.
+The probability of whole numbers is the mean of its exponential over u. A `BoundedTransform` is for
+generators: samples respect the support, and asinh, linear for small values and logarithmic for
+large ones, brings numbers over several orders of magnitude to one scale.
 """
 
 import torch
@@ -60,11 +58,6 @@ class _ColumnTransform(nn.Module):
 
 class ColumnBijection(_ColumnTransform):
     """Columns of data as real numbers, by bijections whose slope is known.
-
-    Attributes:
-        whole: Which columns hold whole numbers.
-        positive: Which columns are logarithms; of x + u where they are whole.
-        tailed: Which columns pass through asinh.
 
     Example:
         >>> columns = ColumnBijection(2)
@@ -112,12 +105,7 @@ class ColumnBijection(_ColumnTransform):
     def forward(
         self, x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
-        """Return y and log |dy/dx|.
-
-        Args:
-            x: Data, flat.
-            u: Numbers in [0, 1), added to whole numbers and ignored for others.
-        """
+        """Return y and log |dy/dx| of flat x; u in [0, 1) is added to whole numbers only."""
         y, slope = self._transform(x + u * self.whole)
         return self.standardise(y), (slope - self.standardise.scale.log()).sum(1)
 
@@ -136,13 +124,8 @@ class BoundedTransform(_ColumnTransform):
     """Columns of data as real numbers of order one, and back into their support.
 
     Bounds that are not given are found: 0 below where no x is negative. Uniform noise of whole
-    numbers is drawn anew in every epoch, and gradients pass through the rounding.
-
-    Attributes:
-        whole: Which entries are whole numbers.
-        inside: Which are bounded, and never on a bound.
-        lower: Lower bounds, minus infinity where there are none.
-        upper: Upper bounds.
+    numbers is drawn anew in every epoch, and gradients pass through the rounding. `inside` are the
+    columns that are bounded, and never on a bound.
 
     Example:
         >>> columns = BoundedTransform(2)
@@ -169,16 +152,10 @@ class BoundedTransform(_ColumnTransform):
     def fit_from_data(
         self, x: Float[Tensor, "n d"], *, lower: Bounds = None, upper: Bounds = None
     ) -> None:
-        """Take kinds, bounds and scales from data.
+        """Take kinds, bounds and scales from flat data; ValueError if x is outside bounds given.
 
-        Args:
-            x: The data, flat.
-            lower: A bound for all entries or one for each, minus infinity for none; where it is not
-                given, 0 if no x is negative.
-            upper: Likewise; by default none.
-
-        Raises:
-            ValueError: If x is outside bounds that are given.
+        A bound is one number for all entries or one for each, infinite for none. By default there
+        is a lower bound of 0 where no x is negative, and no upper one.
         """
         low, high = x.amin(0), x.amax(0)
         self.lower.copy_(_bound("lower", lower, torch.where(low >= 0, 0.0, -torch.inf)))

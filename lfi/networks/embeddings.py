@@ -1,14 +1,14 @@
 """Embeddings of data that are more than a list of numbers: sets, series and images.
 
 Each is a network from (n, *event) to (n, size) that goes where a critic or a flow takes x, and is
-trained along with it. Each keeps what its kind of data says beforehand:
+trained along with it:
 
     SetEmbedding      a set's order means nothing: the mean over members of what a network says of
                       each (deep sets), and how much that varies among them
     SeriesEmbedding   what happens matters more than when: convolutions along time
     ImageEmbedding    likewise along height and width
 
-Values are standardised as everywhere: linearly and, for heavy tails, through asinh, by channel.
+Values are standardised by channel: linearly and, for heavy tails, through asinh.
 
 References:
     Zaheer et al., Deep sets, 2017. arXiv:1703.06114

@@ -7,9 +7,8 @@ From data to noise, an affine map is followed by splines,
 
     log q(y | c) = log N(z; 0, 1) + log |dz/dy|,     c the condition.
 
-The mean m is linear in the condition plus a network. Training starts where the network and the
-splines are zero and m and B are those of a linear regression, so that a linear Gaussian model needs
-no training.
+Training starts where the splines are zero and m and B are those of a linear regression, so that a
+linear Gaussian model needs no training.
 
 References:
     Dinh, Sohl-Dickstein & Bengio, Density estimation using Real NVP, 2017. arXiv:1605.08803
@@ -68,11 +67,7 @@ class SplineCoupling(nn.Module):
 
 
 class ConditionalFlow(nn.Module):
-    """q(y | condition), y and the condition being of order one.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
-        splines_active: Whether the splines are in use; without them q is Gaussian.
+    """q(y | condition), both of order one; Gaussian unless `splines_active`.
 
     Example:
         >>> flow = ConditionalFlow(3, 2, width=16)

@@ -1,7 +1,4 @@
-"""Generators of vectors: x = G(z, condition), with noise z drawn apart.
-
-By this reparametrisation a loss of x has a gradient in the network and in the condition.
-"""
+"""Generators of vectors: x = G(z, condition), differentiable in both, with noise z drawn apart."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -23,11 +20,7 @@ class DrawsNoise(Protocol):
 
 
 def noise_of(network: nn.Module) -> Callable[[int, torch.Generator], Tensor]:
-    """Return how a generator draws its noise.
-
-    Raises:
-        TypeError: If it has no `noise`.
-    """
+    """Return the method by which a generator draws its noise; TypeError if it has none."""
     if not isinstance(network, DrawsNoise):
         kind = type(network).__name__
         raise TypeError(f"generator: {kind} has no `noise(n, rng)`, which draws what it maps")
@@ -39,9 +32,6 @@ class VectorGenerator(nn.Module):
 
     The noise is as wide as y and enters it directly, so that training starts from samples that
     already vary in every direction, and no direction can be lost.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
 
     Example:
         >>> generator = VectorGenerator(5, 2, width=16)
@@ -97,11 +87,7 @@ class MixtureGenerator(nn.Module):
 
     The noise is a normal vector z and one of many codes k, all as likely. A continuous map of one
     Gaussian joins any two modes of its samples by a bridge; here each code goes to a mode of its
-    own, with nothing between, and a code is always near a mode that others miss. The codes start
-    at random, as far from each other as standardised data are.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
+    own. The codes start at random, as far from each other as standardised data are.
 
     References:
         Gurumurthy, Sarvadevabhatla & Babu, DeLiGAN: generative adversarial networks for diverse and

@@ -6,17 +6,16 @@ there is a residual step, and channels double from one to the next coarser, eigh
     h <- h + B silu(A h + C condition)          A, B: convolutions of 3 by 3
 
 The generator starts from the coarsest grid, a linear map of the noise; the critic ends with it. A
-condition is a vector or a class one-hot, which shifts the channels of every step, or an image no
-larger than those generated, which is resized and concatenated as further channels. A vector also
-weighs the last features of the critic (projection). There are no normalisation layers: critics are
-under gradient penalties, and samples of one batch must not depend on each other.
+condition is a vector or a class one-hot, which shifts the channels of every step and weighs the
+last features of the critic (projection), or an image no larger than those generated, resized and
+concatenated as further channels. There are no normalisation layers: critics are under gradient
+penalties, and samples of one batch must not depend on each other.
 
 References:
     Radford, Metz & Chintala, Unsupervised representation learning with deep convolutional
         generative adversarial networks, 2015. arXiv:1511.06434
     Miyato & Koyama, cGANs with projection discriminator, 2018. arXiv:1802.05637
-    Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN!, 2025.
-        arXiv:2501.05441
+    Huang et al., The GAN is dead; long live the GAN!, 2025. arXiv:2501.05441
 """
 
 import math
@@ -92,11 +91,7 @@ class _ImageNetwork(nn.Module):
 
 
 class ImageGenerator(_ImageNetwork):
-    """Images from normal noise, and from a condition.
-
-    Attributes:
-        shape: (channels, height, width) of one image.
-        spec: The arguments, to build the same network again.
+    """Images of shape (channels, height, width) from normal noise, and from a condition.
 
     Raises:
         ValueError: If a side is not of 8 to 64 pixels, or the condition does not fit.
@@ -149,10 +144,7 @@ class ImageGenerator(_ImageNetwork):
 class ImageCritic(_ImageNetwork):
     """log p / q of images of order one, and of their conditions.
 
-    Attributes:
-        shape: (channels, height, width) of one image.
-        features: How many values it returns of each image; 0 for one number, without an axis.
-        spec: The arguments, to build the same network again.
+    It returns `features` values of each image; where that is 0, one number, without an axis.
 
     Raises:
         ValueError: If a side is not of 8 to 64 pixels, or the condition does not fit.

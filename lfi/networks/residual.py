@@ -2,8 +2,8 @@
 
     h <- h + B silu(A norm(h))
 
-LayerNorm rather than BatchNorm: a critic's batch mixes samples of p and of q, and what it says of
-one sample must not depend on the others. Critics under gradient penalties go without any.
+LayerNorm, because what a critic says of one sample must not depend on the others of its batch.
+Critics under gradient penalties go without any.
 """
 
 from functools import partial
@@ -51,11 +51,7 @@ def last_linear(net: nn.Sequential) -> nn.Linear:
 
 
 class Tower(nn.Module):
-    """A residual network beside a linear map: what is linear costs the network nothing.
-
-    Attributes:
-        size: How many numbers come out.
-    """
+    """A residual network beside a linear map: what is linear costs the network nothing."""
 
     def __init__(
         self, size: int, out: int, *, width: int, layers: int, dropout: float = 0.0

@@ -4,9 +4,8 @@ The weights of M networks are stacked along a leading axis, and one call compute
 
     rows of member 1, rows of member 2, ...  (M n, *event)  ->  (M n, *out)
 
-A small network is bound by the number of operations, not by their size; M of them side by side call
-each operation once. What goes in and comes out stays a batch of rows, those of one member after
-those of another, so that losses and penalties of rows need not know.
+A small network is bound by the number of operations, not by their size. Rows stay rows, so that
+losses and penalties need not know of members.
 """
 
 import copy
@@ -18,16 +17,9 @@ from torch.func import functional_call, stack_module_state
 
 
 class StackedModules(nn.Module):
-    """Networks of one shape, each applied to its own rows.
+    """Networks of one shape, each applied to its own rows, which must be shared out evenly.
 
-    Batch normalisation in training, whose running means change in the call, is refused by torch.
-
-    Attributes:
-        members: How many networks there are.
-
-    Raises:
-        ValueError: If the networks are of different shapes; by a call, if rows cannot be shared
-            out evenly.
+    torch refuses batch normalisation in training, whose running means change in the call.
 
     Example:
         >>> lines = [nn.Linear(2, 1), nn.Linear(2, 1)]

@@ -1,8 +1,7 @@
 """Standardisation, fitted to the training split alone and stored with the network.
 
-Networks are given numbers of order one. Under heavy tails (counts, populations) a plain z-score
-fails: one outlier sets the scale of all others. So data enter twice, linearly and through
-asinh(x / s), which is linear below s and logarithmic above.
+Under heavy tails (counts, populations) one outlier sets the scale of a z-score. So data enter
+twice, linearly and through asinh(x / s), which is linear below s and logarithmic above.
 """
 
 from collections.abc import Sequence
@@ -23,9 +22,8 @@ def column_scale(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 def asinh_scale_of(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """Return each column's scale s of asinh(x / s), from its magnitudes other than zero.
 
-    It is their median where the column has both signs, so that the bulk stays linear, and their
-    5% quantile where it has one, so that values of every order of magnitude count. A column of
-    zeros has scale 1.
+    Their median where the column has both signs, so that the bulk stays linear; their 5% quantile
+    where it has one, so that all orders of magnitude count; 1 for a column of zeros.
     """
     some = data[: 2**20 // max(1, data.shape[1]) + 1]  # a quantile needs no more rows
     magnitude = torch.where(some != 0, some.abs(), torch.full_like(some, float("nan")))
@@ -36,10 +34,6 @@ def asinh_scale_of(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 
 class Standardise(nn.Module):
     """(x - location) / scale, entry by entry.
-
-    Attributes:
-        location: What is subtracted, of the event's shape.
-        scale: What divides, of the event's shape.
 
     Example:
         >>> layer = Standardise((2,))
@@ -59,11 +53,8 @@ class Standardise(nn.Module):
     def fit_from_data(self, data: Float[Tensor, "n ..."], *, shared_axes: int = 0) -> None:
         """Take location and scale from data, (n, *event).
 
-        Args:
-            data: The data.
-            shared_axes: How many of the last axes share a location and a scale, as an image's
-                pixels do: one that hardly ever changes would else count as much as one that always
-                does.
+        The last `shared_axes` axes share both, as an image's pixels do: a pixel that hardly ever
+        changes would else count as much as one that always does.
         """
         own = data.shape[1 : data.ndim - shared_axes]
         rows = data.reshape(len(data), *own, -1).movedim(-1, 1).flatten(0, 1)
@@ -81,11 +72,7 @@ class Standardise(nn.Module):
 
 
 class Features(nn.Module):
-    """An event, flattened, as 2 d numbers of order one: z-scores of x and of asinh(x / s).
-
-    Attributes:
-        size: How many numbers come out, twice the event's entries.
-    """
+    """An event, flattened, as 2 d numbers of order one: z-scores of x and of asinh(x / s)."""
 
     asinh_scale: Tensor
 

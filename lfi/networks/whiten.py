@@ -1,7 +1,7 @@
 """Whitening: the coordinates in which a sample has mean zero and unit covariance.
 
-Standardisation entry by entry leaves correlations, and a quadratic form of correlated entries is
-slow to learn: its coefficients differ in curvature by squared ratios of eigenvalues.
+Standardisation leaves correlations, and a quadratic form of correlated entries is slow to learn:
+its coefficients differ in curvature by squared ratios of eigenvalues.
 """
 
 import torch
@@ -12,9 +12,9 @@ FLAT = 1e-10  # of the largest variance: directions below it are taken to have n
 
 
 def inverse_root(covariance: Float[Tensor, "*k d d"]) -> Float[Tensor, "*k d d"]:
-    """Return the symmetric P with P C P = 1 on the directions in which C is not zero.
+    """Return the symmetric P with P C P = 1 where C is not zero, and P = 0 on the other directions.
 
-    P is zero on the others. Small eigenvalues need covariances in float64.
+    Small eigenvalues need covariances in float64.
 
     Example:
         >>> inverse_root(torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
@@ -36,14 +36,10 @@ def moments(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor,
 
 
 class Whiten(nn.Module):
-    """z = (x - mean) / sd P, with P the inverse root of the correlations.
+    """z = (x - mean) @ root, root = diag(1/sd) P, with P the inverse root of the correlations.
 
-    Coordinates are brought to one scale first: which of them have no spread is decided for each by
-    itself, and does not depend on the units of the others.
-
-    Attributes:
-        mean: What is subtracted, (d,).
-        root: diag(1/sd) P, (d, d).
+    Coordinates are brought to one scale first, so that whether one has no spread is decided for
+    each by itself, whatever the units of the others.
 
     Example:
         >>> layer = Whiten(2)

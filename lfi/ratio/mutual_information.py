@@ -2,9 +2,8 @@
 
     I(x; y) = KL(p(x, y) || p(x) p(y)) = E[log p(x, y) / p(x) p(y)]
 
-A telescoping ratio of the pairs against shuffled ones, and its mean over pairs it was not fitted
-to. Variational bounds (MINE, InfoNCE) from n pairs cannot exceed about log n; this has no such
-ceiling, and is no bound.
+is estimated by a telescoping ratio of the pairs against shuffled ones, on pairs not fitted to. This
+is no bound. Variational bounds (MINE, InfoNCE) from n pairs cannot exceed about log n; this can.
 
 References:
     Rhodes, Xu & Gutmann, Telescoping density-ratio estimation, 2020. arXiv:2006.12204

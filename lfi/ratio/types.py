@@ -1,7 +1,7 @@
 """Fitted density ratios: log r, importance weights, divergences.
 
-A fitted ratio is one function, `log_ratio(x)` = log p(x)/q(x), however it was fitted. Two things
-follow from it. Samples of q, weighted by r, stand for p:
+However a ratio was fitted, it is a function `log_ratio(x)` = log p(x)/q(x). Samples of q, weighted
+by r, stand for p:
 
     E_p[g] = E_q[r g]                               `importance_weights`
 

@@ -3,12 +3,11 @@
     W_1(p, q) = sup { E_p h - E_q h : |h(x) - h(y)| <= |x - y| },
 
 with a critic whose slope cannot exceed one (`lfi.networks.critics.lipschitz`), trained on one part
-of both samples. On the other part, the difference of its means is an unbiased estimate of something
-that is at most W_1: a lower bound, up to the standard error beside it. A generator's own critic has
-no such meaning, having been pulled along by the generator and bounded by a penalty only.
+of both samples. On the other part, the difference of its means is an unbiased estimate of a lower
+bound on W_1. A generator's own critic, bounded by a penalty only, gives no such bound.
 
-Unlike exact transport between samples, whose cost falls as n^(-1/d), it does not read noise as
-distance: where p = q, it is zero within its error in any dimension.
+Exact transport between samples has a cost of order n^(-1/d) even where p = q; this estimate is then
+zero within its error in any dimension.
 
 References:
     Arjovsky, Chintala & Bottou, Wasserstein GAN, 2017. arXiv:1701.07875

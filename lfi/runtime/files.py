@@ -1,9 +1,7 @@
 """Files of fitted objects: tensors in safetensors, everything else as JSON in its metadata.
 
-Loading such a file runs no code of the file: it yields tensors and plain values, from which the
-library builds objects of classes that it knows by name, those that inherit from `Saved`. A file is
-written beside its place and renamed into it, so that a reader finds the old one or the new one,
-never half of one.
+Loading runs no code of the file: it yields tensors and plain values, from which the library builds
+objects of classes that it knows by name, those that inherit from `Saved`.
 """
 
 import json
@@ -23,14 +21,10 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """What a file holds: plain values, and tensors by name.
 
-    Attributes:
-        kind: What the tensors and the spec describe, such as "RatioPosterior".
-        spec: Plain values: numbers, text, lists and dictionaries of them.
-        tensors: Tensors by name.
-        prior: What the caller gives in place of a prior that the file cannot name.
-        modules: Networks of the caller's own, by the name of their place.
+    `kind` names what they describe, such as "RatioPosterior". `prior` and `modules`, by the name of
+    their place, are what the caller gives because the file cannot name it.
     """
 
     kind: str
@@ -40,11 +34,7 @@ class Contents:
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def module(self, name: str) -> nn.Module:
-        """Return the caller's network of that name.
-
-        Raises:
-            ValueError: If it is not given.
-        """
+        """Return the caller's network of that name; ValueError if it is not given."""
         if name not in self.modules:
             raise ValueError(
                 f"the file holds the weights of a network of your own: give one of the same shape "
@@ -103,9 +93,7 @@ class Saved(ABC):
 def restore_saved(contents: Contents) -> Saved:
     """Return the object that a file holds, whatever its kind.
 
-    Raises:
-        ValueError: If the kind is not known, the file is damaged, or it lacks a prior or a network
-            that the caller must give.
+    ValueError if the kind is not known, the file is damaged, or a prior or network is not given.
     """
     if contents.kind not in KINDS:
         raise ValueError(f"it holds a {contents.kind}, which this lfi does not know: upgrade lfi")
@@ -131,10 +119,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 def write(
     path: str | Path, kind: str, spec: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Write a file in one atomic step.
-
-    Raises:
-        OSError: If the place cannot be written; nothing is left behind then.
+    """Write a file in one atomic step; nothing is left behind if that fails.
 
     Example:
         >>> import tempfile
@@ -155,9 +140,7 @@ def write(
 def read(path: str | Path) -> Contents:
     """Read what `write` has written.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not one of ours, is damaged, or comes from a newer lfi.
+    ValueError if the file is not one of ours, is damaged, or comes from a newer lfi.
     """
     path = Path(path)
     if not path.is_file():
@@ -186,11 +169,7 @@ def prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_prefixed(prefix: str, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load what `prefixed` has named into a module of the same shape.
-
-    Raises:
-        ValueError: If the tensors do not fit the module.
-    """
+    """Load what `prefixed` has named into a module; ValueError if it does not fit."""
     try:
         module.load_state_dict(stripped(f"{prefix}.", tensors))
     except RuntimeError as error:

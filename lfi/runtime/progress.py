@@ -23,10 +23,7 @@ def silent(n: int = 1, note: str = "") -> None:
 def bar(description: str, total: int | None, show: bool = True) -> Iterator[Advance]:
     """Show a bar on standard error while the body runs, where that is a terminal.
 
-    Args:
-        description: What is being done, in two or three words.
-        total: How many units make the whole, None where that is not known.
-        show: False silences it on a terminal too.
+    `total` is None where it is not known; `show=False` silences the bar on a terminal too.
 
     Example:
         >>> with bar("simulating", 10, show=False) as advance:

@@ -1,9 +1,8 @@
 """Random seeds: one number at the public function, independent streams for everything below it.
 
-A stream is named by a key of whole numbers, as NumPy's `SeedSequence(seed, spawn_key=key)`: the
-same seed and key always give the same numbers, other keys independent ones, and no stream depends
-on how many numbers another one has used. Random numbers are drawn on the CPU and moved, so that
-devices agree.
+A stream is named by a key of whole numbers, as NumPy's `SeedSequence(seed, spawn_key=key)`: no
+stream depends on how many numbers another one has used. Random numbers are drawn on the CPU and
+moved, so that devices agree.
 """
 
 import random
@@ -19,11 +18,7 @@ _one_at_a_time = threading.RLock()  # the global state is one for all threads
 
 
 def fresh(seed: object = None) -> int:
-    """Return the seed itself, or a new one from the machine's entropy where it is None.
-
-    Raises:
-        TypeError: If the seed is not a whole number.
-        ValueError: If the seed is negative.
+    """Return the seed, a whole number from 0, or a new one from the machine's entropy for None.
 
     Example:
         >>> fresh(7)
@@ -75,8 +70,8 @@ def reseed(seed: int) -> None:
 def isolated(seed: int) -> Iterator[None]:
     """Seed torch's, NumPy's and Python's global states inside, and restore them afterwards.
 
-    For code that draws from the global state and cannot be handed a generator, such as the
-    initialisation of networks and `torch.distributions`. Other threads wait for their turn.
+    For code that cannot be handed a generator, such as the initialisation of networks and
+    `torch.distributions`. Other threads wait for their turn.
     """
     with _one_at_a_time:
         python, numpy = random.getstate(), np.random.get_state()

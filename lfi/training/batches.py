@@ -1,7 +1,6 @@
 """Batches of rows to train on, and folds of rows held out.
 
-Data that fit in memory are shuffled and sliced as whole tensors; there are no worker processes
-and no loop over samples.
+Data that fit in memory are shuffled and sliced as whole tensors, without worker processes.
 """
 
 from dataclasses import dataclass
@@ -19,11 +18,7 @@ MAX_HELD_OUT = 10_000  # rows: more do not validate better
 
 @runtime_checkable
 class Batches(Protocol):
-    """A source of batches.
-
-    Attributes:
-        held_out: What training never draws, for the monitor; None where there is none.
-    """
+    """A source of batches; `held_out` is never drawn in training, and None where there is none."""
 
     held_out: Batch | None
 
@@ -56,10 +51,6 @@ class Shuffled:
     """Rows of tensors that belong together, each drawn once an epoch, in random order.
 
     An incomplete batch at the end of an epoch is left out, so all batches are of one size.
-
-    Attributes:
-        train: The tensors that are drawn from.
-        held_out: The tensors that are not.
 
     Example:
         >>> batches = Shuffled((torch.arange(10.0),), size=4)
@@ -125,8 +116,7 @@ class _Several:
 class JoinedBatches(_Several):
     """Batches of several sources joined, each at its own pace: samples of unequal sizes.
 
-    Attributes:
-        held_out: What the sources hold out, joined; None where one holds nothing out.
+    What the sources hold out is joined too; it is None where one holds nothing out.
 
     Example:
         >>> few, many = Shuffled((torch.zeros(4),), size=4), Shuffled((torch.ones(90),), size=8)
@@ -148,8 +138,7 @@ class JoinedBatches(_Several):
 class StackedBatches(_Several):
     """Rows of several sources in one batch, for members of a stack that each have their own rows.
 
-    Attributes:
-        held_out: What the first source holds out.
+    `held_out` is what the first source holds out.
 
     Example:
         >>> rows = torch.arange(8.0)
@@ -172,12 +161,7 @@ class StackedBatches(_Several):
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """The rows to train on and those to hold out.
-
-    Attributes:
-        train: Row numbers.
-        held_out: All others.
-    """
+    """The numbers of the rows to train on and of those to hold out, which are all others."""
 
     train: Int[Tensor, " train"]
     held_out: Int[Tensor, " held_out"]
@@ -200,18 +184,8 @@ def folds(
 
     The held-out rows of the folds follow one another in one random order, and begin again at its
     start where there are more folds than parts: 5 folds that hold a fifth out hold every row out
-    once.
-
-    Args:
-        n: The number of rows.
-        share: The share of rows to hold out, in (0, 1).
-        rng: Draws the order.
-        number: How many folds.
-        min_held_out: Never hold out fewer rows than this.
-        max_held_out: Nor more; None for no limit.
-
-    Raises:
-        ValueError: If the share is out of range or leaves no rows to train on.
+    once. The share is of rows to hold out, in (0, 1), but no fewer than `min_held_out` rows are,
+    nor more than `max_held_out`; None for no limit.
 
     Example:
         >>> pair = folds(5, 0.4, torch.Generator().manual_seed(0), number=2)
@@ -232,9 +206,6 @@ def folds(
 def hold_out(
     tensors: Batch, share: float, rng: torch.Generator, *, max_held_out: int | None = MAX_HELD_OUT
 ) -> tuple[Batch, Batch]:
-    """Split the rows of tensors at random into those to train on and those to hold out.
-
-    See `folds`, of which this is one, applied.
-    """
+    """Split the rows of tensors at random into those to train on and those to hold out."""
     (fold,) = folds(len(tensors[0]), share, rng, max_held_out=max_held_out)
     return fold.split(tensors)

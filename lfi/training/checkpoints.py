@@ -23,15 +23,7 @@ KIND = "Checkpoint"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often training is kept.
-
-    Attributes:
-        path: The file. It stays when training has ended.
-        every: How many steps lie between two writings.
-
-    Raises:
-        ValueError: If `every` is not positive.
-    """
+    """Where training is kept, in a file that stays when it has ended, and every how many steps."""
 
     path: str | Path
     every: int = 1_000
@@ -46,11 +38,7 @@ class Checkpoint:
         return Path(self.path).is_file()
 
     def seed(self, given: int | None) -> int:
-        """Return the seed of the training in the file.
-
-        Raises:
-            ValueError: If another one is given.
-        """
+        """Return the seed of the training in the file; ValueError if another one is given."""
         kept = read(self.path).spec["seed"]
         if given is not None and fresh(given) != kept:
             raise ValueError(f"seed is {given}, but {self.path} was written with seed {kept}")
@@ -123,11 +111,7 @@ def load_checkpoint(
     rng: torch.Generator,
     steps: int,
 ) -> None:
-    """Put state, players, batches and random generator to where a checkpoint was written.
-
-    Raises:
-        ValueError: If the file is of another training.
-    """
+    """Restore state, players, batches and random generator from a checkpoint of this training."""
     contents = read(checkpoint.path)
     spec, tensors = contents.spec, contents.tensors
     players = [move.player.name for move in moves]

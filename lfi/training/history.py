@@ -70,11 +70,8 @@ class History(Described):
     ) -> "History":
         """Return the histories of stages, or of networks, trained one after the other as one.
 
-        Args:
-            histories: Of each.
-            names: What stands before its columns' names where there are several.
-            notes: What became of them, which stands in place of why they ended.
-            seed: The seed that repeats the whole fit.
+        Where there are several, `names` stand before the columns' names. `notes`, of what became
+        of them, stand in place of why they ended. The seed is that of the whole fit.
 
         Example:
             >>> one = History({"loss": ((5, 1.0),)}, 5, None, 1.0, "all steps done", 1)

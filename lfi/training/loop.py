@@ -1,7 +1,6 @@
 """The training loop: players take turns on batches until the steps are done or nothing improves.
 
-Every method of the library trains here. What differs between a ratio, a GAN and an adversarial
-posterior is who plays, not how.
+Every method of the library trains here: ratios, generators and posteriors differ in the players.
 """
 
 import copy
@@ -23,16 +22,13 @@ Callback = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Monitor:
-    """Validation of the players on data that they are not trained on.
+    """Validation of the players, every so many steps, on data that they are not trained on.
 
     Attributes:
         measure: What to make small, a number of the held-out batch. It sees the averaged weights
             where a player keeps them, and no gradient.
-        every: How many steps lie between two validations.
         patience: Stop after this many validations without improvement; None for never.
-        name: The column of the history.
-        chooses: Whether the modules end with the weights of the best validation; if not, the
-            values are only recorded.
+        chooses: Whether the modules end with the weights of the best validation.
         watch: Called after each validation with the number of steps done, while the modules are as
             they were validated.
     """
@@ -79,26 +75,23 @@ def fit(
     callbacks: Sequence[Callback] = (),
     checkpoint: Checkpoint | None = None,
 ) -> History:
-    """Train the players' modules in place.
+    """Train the players' modules in place, in the order of their turns, and return the history.
 
     The modules end with their averaged weights where the player keeps an average, and with those
     of the best validation where there is a monitor; in evaluation mode, with gradients allowed.
 
     Args:
-        players: Who moves, in the order of their turns.
-        batches: Where everyone draws from.
+        players: Who moves.
+        batches: Where everyone draws from, and whose `held_out` the monitor validates on.
         steps: How many turns to take at the most.
         turn: How one turn goes.
-        monitor: Validates on `batches.held_out`.
+        monitor: Validates, and may stop training.
         schedule: The learning rates' factor, of the share of steps done.
         seed: None takes fresh entropy, which the history records.
         device: Where the modules are trained, and stay.
         callbacks: Called after every step with its index and the latest values.
-        checkpoint: Where to keep all that is needed to go on after an interruption. If the file
-            is there, training goes on from it, and ends as if it had never been interrupted.
-
-    Returns:
-        The history.
+        checkpoint: Where to keep all that is needed to go on. If the file is there, training goes
+            on from it, and ends as if it had never been interrupted.
 
     Raises:
         ValueError: If `steps` is not positive, nobody plays, a monitor has no held-out data, or a

@@ -1,8 +1,7 @@
 """Players: networks that are trained, each on an objective of its own, in turns.
 
-Ratio estimation has one player, a GAN two, an alpha-GAN four. A `Player` is what a user states,
-`Move` the player with its optimiser while training runs. Turns other than alternating ones have a
-module of their own (`lfi.training.turns`).
+Ratio estimation has one player, a GAN two. A `Player` is what a user states, `Move` the player with
+its optimiser while training runs. `lfi.training.turns` has turns other than alternating ones.
 """
 
 import copy
@@ -24,13 +23,9 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class Step:
-    """The state of training that objectives see.
+    """The state of training that objectives see: `index` of `steps` turns are done.
 
-    Attributes:
-        index: How many turns are done.
-        rng: The generator to draw from, on the CPU.
-        log: Notes a value under a name in the history.
-        steps: How many turns there are to be.
+    `rng` is a generator on the CPU; `log` notes a value under a name in the history.
     """
 
     index: int
@@ -62,13 +57,10 @@ def adamw(
 
 @dataclass(frozen=True)
 class Player:
-    """A network that is trained on an objective of its own.
+    """A network that is trained on an objective of its own, a scalar of a batch and the step.
 
     Attributes:
         name: The column of the history that its objective fills.
-        module: Whose parameters move.
-        objective: What it minimises, a scalar of a batch and the step.
-        optimiser: Makes the optimiser of the parameters.
         steps: How often it moves in one turn.
         project: Called with the module after every move, such as to clip its weights.
         ema: The decay of the exponential moving average of the weights, which replaces them at the

@@ -14,8 +14,7 @@ def constant(done: float) -> float:
 def one_cycle(warm: float = 0.1) -> Schedule:
     """Return a schedule that rises from 1/25 to 1 and falls to zero, both as half cosines.
 
-    Args:
-        warm: The share of training that the rise takes.
+    The rise takes the share `warm` of training.
 
     References:
         Smith & Topin, Super-convergence, 2018. arXiv:1708.07120

@@ -1,8 +1,7 @@
 """Stacking: weights of several fitted models, of lowest risk on data that none was fitted to.
 
-The risk is a method's own, such as minus the mean log density of a pool, and convex in the weights.
-`stacking_weights` looks for its optimum among all non-negative weights, `stack` for the mean of log
-ratios that tells held-out samples of p from samples of q best:
+`stacking_weights` minimises a convex risk, such as minus the mean log density of a pool, over
+non-negative weights; `stack` finds the mean of log ratios that tells held-out p from q best:
 
     w = argmin over the simplex of  E_p[softplus(-w . h)] + E_q[softplus(w . h)].
 
@@ -29,10 +28,7 @@ def minimise_in_bounds(
 ) -> Float[Tensor, " k"]:
     """Return the minimiser of a smooth convex function of a few numbers, each within bounds.
 
-    Args:
-        risk: A scalar of (k,) numbers in float64 on the CPU, differentiable.
-        start: Where to begin.
-        bounds: The lowest and the highest value of each; None for no bound.
+    The risk is a differentiable scalar of float64 numbers on the CPU; a bound of None is none.
 
     Example:
         >>> minimise_in_bounds(lambda w: (w + 1).square().sum(), [1.0, 1.0], [(0, None), (-2, 2)])
@@ -57,12 +53,8 @@ def stacking_weights(
 ) -> Float[Tensor, " k"]:
     """Return the non-negative weights of models that have the lowest held-out risk.
 
-    They need not sum to 1: less tempers what is too sure of itself.
-
-    Args:
-        risk: The risk of (k,) weights on held-out data, convex and differentiable.
-        models: How many models there are, k; each begins with a weight of 1/k.
-        max_weight: The largest weight; None for no limit.
+    They need not sum to 1: less tempers what is too sure of itself. The risk of (k,) weights is
+    convex and differentiable; each weight begins at 1/k. `max_weight` None sets no limit.
 
     Example:
         >>> x = torch.linspace(-1, 1, 9)
@@ -77,9 +69,7 @@ def stacking_weights(
 def stack(h_p: Float[Tensor, "k n"], h_q: Float[Tensor, "k m"]) -> Float[Tensor, " k"]:
     """Return non-negative weights that sum to 1, of lowest balanced log-loss.
 
-    Args:
-        h_p: Each critic's values at samples of p.
-        h_q: Each critic's values at samples of q.
+    h_p and h_q are the critics' values at samples of p and of q.
 
     Example:
         >>> x_p, x_q = 1 + torch.randn(5_000), torch.randn(5_000)

@@ -124,23 +124,12 @@ def train_one(
 ) -> History:
     """Train one network in place; it ends with the averaged weights of the best validation.
 
-    Args:
-        network: Whose parameters move.
-        risk: What is minimised, a scalar of a batch and the step.
-        batches: What is drawn from, and held out.
-        settings: How; those of `CompleteSettings()` where they are None. `batch_size` and
-            `held_out` are those of whoever makes the batches.
-        validate: The risk of held-out rows; None trains all steps without validation.
-        validations: How many times it is taken, at most.
-        name: The risk's column of the history.
-        optimiser: Makes the optimiser; None for AdamW.
-        schedule: Of the learning rate; None for one cycle.
-        seed: None takes fresh entropy, which the history records.
-        device: Where to train.
-        advance: Told of every step, of those that early stopping saves too.
-
-    Raises:
-        Diverged: If the risk is no longer finite.
+    The risk is a scalar of a batch and the step. `validate` is the risk of held-out rows, taken
+    `validations` times at most; None trains all steps without. Settings that are None are those of
+    `CompleteSettings()`; `batch_size` and `held_out` are for whoever makes the batches. `name` is
+    the risk's column of the history. By default the optimiser is AdamW, the schedule one cycle, and
+    the seed fresh entropy, which the history records. `advance` is told of every step, of those
+    that early stopping saves too. Raises `Diverged` if the risk is no longer finite.
 
     Example:
         >>> from lfi.training import Shuffled, TrainSettings, train_one

@@ -1,9 +1,8 @@
 """Simultaneous, extragradient and consensus turns, for games that alternating ones do not settle.
 
-Whoever needs them: users of `lfi.fit_generator(settings=...)` whose critic and generator circle
-around each other, such as Wasserstein GANs without momentum. All else in lfi takes alternating
-turns (`lfi.training.players`). With F(w) the players' gradients, each of its own objective in its
-own parameters, and rate a:
+They are for `lfi.fit_generator(settings=...)` where critic and generator circle around each other,
+as in Wasserstein GANs without momentum. With F(w) the players' gradients, each of its own objective
+in its own parameters, and rate a:
 
     simultaneous    w <- w - a F(w)
     alternating     one player after the other, each sees what the last one did
@@ -11,8 +10,8 @@ own parameters, and rate a:
     consensus       w <- w - a (F(w) + c grad |F(w)|^2 / 2)
 
 At the saddle of x y the first spirals out, by sqrt(1 + a^2) a step, the second keeps its distance,
-the third spirals in by sqrt(1 - a^2 + a^4), the fourth by sqrt((1 - a c)^2 + a^2). These are for
-plain gradient steps; with another optimiser F goes through it, twice a turn for extragradient.
+the third spirals in by sqrt(1 - a^2 + a^4), the fourth by sqrt((1 - a c)^2 + a^2). With another
+optimiser than plain gradient steps F goes through it, twice a turn for extragradient.
 
 References:
     Korpelevich, The extragradient method for finding saddle points, 1976.
@@ -61,13 +60,8 @@ def extragradient(moves: Sequence[Move], draw: Callable[[], Batch], step: Step) 
 def consensus(weight: float) -> Turn:
     """Return simultaneous moves that also make all players' gradients small together.
 
-    Objectives with a gradient penalty are differentiated three times.
-
-    Args:
-        weight: c, the factor of half the squared norm of all gradients.
-
-    Raises:
-        ValueError: If the weight is negative or not finite.
+    The weight is c, of half the squared norm of all gradients, finite and not negative. Objectives
+    with a gradient penalty are differentiated three times.
     """
     if not 0 <= weight < math.inf:
         raise ValueError(f"weight must be finite and not negative, got {weight}")

@@ -6,8 +6,7 @@ is perfect; 1/2 + d/2 where it found a region to which one of the two gives a pr
 d, so that d is a lower bound on their total variation distance.
 
 The classifier sees asinh((x - median) / scale) of each entry, with the median and interquartile
-range of both samples together. The best classifier does not change by a map that can be undone, but
-counts with heavy tails are easier to learn from when they are compressed.
+range of both samples together: counts with heavy tails are easier to learn from when compressed.
 
 References:
     Lopez-Paz & Oquab, Revisiting classifier two-sample tests, ICLR 2017. arXiv:1610.06545

@@ -3,11 +3,9 @@
 The range of each parameter is cut at quantiles of the held-out simulations, and in each part a
 classifier is trained to tell pairs (theta, x) of the simulator from pairs of the surrogate, on one
 part of the pairs, validated on another. Its accuracy is 1/2 where the surrogate is perfect. The
-surrogate draws at the parameters of one half of the pairs, the simulator's data are the other half,
-so that no theta occurs twice, and the parameters have one distribution on either side.
+surrogate draws at the parameters of one half of the pairs, so that no theta occurs twice.
 
-The simulator is not called, which matters the more the slower it is. `fidelity` calls it, and is
-more sensitive at each of a few parameter vectors.
+`fidelity` calls the simulator, and is more sensitive at each of a few parameter vectors.
 """
 
 from dataclasses import dataclass

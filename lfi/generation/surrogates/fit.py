@@ -2,12 +2,11 @@
 
 First a conditional Gaussian, by maximum likelihood; then the generator, on its residuals. An
 adversarial comparison tells (theta, e) from (theta, G(z, theta)), each row beside a draw at its own
-theta, which keeps the noise of theta out of the comparison. A discrepancy compares the two batches
-of pairs as they are: it sees theta as entries beside those of e.
+theta, which keeps the noise of theta out of it. A discrepancy compares batches of pairs as they
+are, theta being entries beside those of e. The default's penalty is R1.
 
 References:
-    Mescheder, Geiger & Nowozin, Which training methods for GANs do actually converge?, 2018.
-    arXiv:1801.04406 (the R1 penalty of the default)
+    Mescheder et al., Which training methods for GANs do actually converge?, 2018. arXiv:1801.04406
 """
 
 from collections.abc import Callable

@@ -1,9 +1,8 @@
 """The conditional Gaussian that a surrogate starts from.
 
-Its whitening e of y is a map with an inverse for each theta, so that comparing (theta, e) is
-comparing (theta, x), whatever the comparison. A generator of e starts where a Gaussian fitted to
-each theta ends, on a scale that is the same for all theta, and learns what is not Gaussian. The
-context is a network without normalisation layers, which are noise to a regression.
+Its whitening e of y has an inverse for each theta, so that comparing (theta, e) is comparing
+(theta, x), whatever the comparison. A generator of e learns what is not Gaussian. The context is a
+network without normalisation layers, which are noise to a regression.
 """
 
 from jaxtyping import Float

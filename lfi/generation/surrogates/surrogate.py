@@ -3,13 +3,11 @@
 A surrogate is trained by any comparison on (theta, x) against (theta, G(z, theta)), each x beside a
 draw at its own theta. It has a `prior` and a `simulate`, as every simulator has.
 
-It is the composition of three maps. A `BoundedTransform` takes each entry of x to a scale of its
-own and back into its support; a conditional Gaussian, fitted by maximum likelihood, removes
-location, scale and correlation given theta; and a network generates the residuals e,
+A `BoundedTransform` takes each entry of x to a scale of its own and back into its support; a
+conditional Gaussian, fitted by maximum likelihood, removes location, scale and correlation given
+theta; and a network generates the residuals e, which the critic compares given theta:
 
     x = columns^-1(m(theta) + P(theta)^-1 e),    e = net(z, theta) + exp(s(theta)) z.
-
-The critic compares e, given theta. As each map has an inverse, that is the comparison of x itself.
 
 Outside the prior's support, or beyond the range of the training simulations by more than a tenth,
 it extrapolates, and warns; `fidelity` and `fidelity_by_region` measure how good it is inside.

@@ -3,16 +3,14 @@
     EnsembleCritic    h = sum_k w_k h_k, the weights by stacking
     ValidCritic       h + log p(valid | theta), for simulators that fail
 
-Both have the methods of a `PairCritic`; an ensemble's embeddings are those of its members,
-concatenated.
+Both have the methods of a `PairCritic`; an ensemble's embeddings are its members', concatenated.
 
-A simulator that fails for some parameters gives data only where it does not. A ratio of the valid
-rows is p(x | theta, valid) / p(x | valid), and an observation is a valid outcome, so that
+A simulator may fail more often at some parameters than at others. The ratio of the valid rows is
+p(x | theta, valid) / p(x | valid), and an observation is a valid outcome, so that
 
-    p(theta | x)  ∝  p(theta) p(valid | theta) p(x | theta, valid):
+    p(theta | x)  ∝  p(theta) p(valid | theta) p(x | theta, valid).
 
-leaving the failed rows out and p(valid | theta) with them would put the posterior's mass where the
-simulator seldom gets to an end.
+Without p(valid | theta) the posterior would have too much mass where the simulator mostly fails.
 """
 
 from collections.abc import Sequence
@@ -45,12 +43,9 @@ def embedding_sizes(
 
 
 class EnsembleCritic(PairCriticBase):
-    """The weighted sum of several critics of pairs.
+    """The sum of several critics of pairs, by weights that need not sum to 1.
 
-    Attributes:
-        members: The critics.
-        weights: Their weights; they need not sum to 1.
-        sizes: The lengths of each member's embeddings of theta and of x.
+    `sizes` are the lengths of each member's embeddings of theta and of x.
 
     Example:
         >>> one = PairCritic([0.0], [1.0], (2,), rank=4, width=8)
@@ -128,12 +123,7 @@ class Validity(nn.Module):
 
 
 class ValidCritic(PairCriticBase):
-    """A critic fitted to valid simulations, corrected for those that failed.
-
-    Attributes:
-        critic: log p(x | theta, valid) / p(x | valid).
-        validity: log p(valid | theta).
-    """
+    """A `critic` of valid simulations plus its `validity`, log p(valid | theta)."""
 
     def __init__(self, critic: PairCriticBase, validity: Validity) -> None:
         super().__init__()

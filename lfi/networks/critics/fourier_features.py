@@ -2,9 +2,8 @@
 
     x -> (x, sin 2^j x, cos 2^j x),    j = 0, ..., scales - 1.
 
-Inputs enter as waves of several lengths. A network of a few layers learns smooth functions first
-and fine ones late. Modes a hundredth as wide as the data are fine; with waves down to a fifth of a
-standard deviation's length its first layer tells their middle from their edge.
+A network of a few layers learns smooth functions first and fine ones late; with waves down to a
+fifth of a standard deviation's length it resolves modes a hundredth as wide as the data.
 
 References:
     Tancik et al., Fourier features let networks learn high frequency functions in low dimensional
@@ -21,11 +20,9 @@ from lfi.networks.critics.vector import VectorCritic
 
 
 class FourierFeatureCritic(VectorCritic):
-    """log p / q of inputs of order one, the first of them in Fourier features.
+    """log p / q of inputs of order one, the first of them in Fourier features of `scales` lengths.
 
-    Attributes:
-        scales: How many lengths.
-        features: How many values it returns of each row; 0 for one number, without an axis.
+    It returns `features` values of each row; where that is 0, one number, without an axis.
 
     Example:
         >>> critic = FourierFeatureCritic([(5,), (2,)], width=16)

@@ -7,11 +7,9 @@ Many simulators end in noise: a mechanism gives m(theta), and the data scatter a
     log p(x | theta) / p(x)  =  sum_j log N(f_j; m_j(theta), s_j(theta)) / N(f_j; 0, 1)  +  b(x),
 
 an inner product of natural parameters (m/s^2, 1 - 1/s^2, ...) and sufficient statistics
-(f, f^2, 1). It is the mirror image of the exponential family of `PairCritic`, which is Gaussian in
-theta: there the posterior has a simple form, here the likelihood has one. Where the data are very
-informative, as twenty measurements with ten per cent of error are of four rates of a population
-model, no batch of contrasts comes near the posterior's width; this form extrapolates from what
-contrasts farther apart tell, which free networks do not.
+(f, f^2, 1). Where the exponential family of `PairCritic` is Gaussian in theta, this is Gaussian in
+the features. Where the data are so informative that no contrast of a batch comes near the
+posterior's width, this form extrapolates from contrasts farther apart; free networks do not.
 
 **Mixture density, in a location-scale family.** For x = m(theta) + S(theta) noise, and columns f of
 x, or bijections of them,
@@ -19,19 +17,16 @@ x, or bijections of them,
     log p(x | theta) / p(x)  =  log q(B(theta) (f - m(theta))) + log |B(theta)| + b(x)
 
 with B lower triangular, and q the density of the noise, a mixture of Gaussians that is the same for
-all theta. Each of its components is Gaussian in f, so that the pairs are a few inner products of
-natural parameters and of the statistics (f f', f, 1), pooled by log-sum-exp. A network gives b(x)
-and log N(f; 0, 1) together. Whatever the weights are, this is a density of f given theta, up to a
-function of x. That matters where a posterior has several modes: the mass of each depends on the
-density at one theta beside that at another, which free networks can only learn by counting
-simulations, and this form gets from the shape of the noise.
+all theta. Each component is Gaussian in f, so that the pairs are a few inner products of natural
+parameters and of the statistics (f f', f, 1), pooled by log-sum-exp. A network gives b(x) and
+log N(f; 0, 1) together. Whatever the weights, this is a density of f given theta, up to a function
+of x. The masses of a posterior's modes depend on the density at one theta beside that at another:
+free networks learn it by counting simulations, this form from the shape of the noise.
 
 References:
-    Wood, Statistical inference for noisy nonlinear ecological dynamic systems, Nature 2010 (a
-    Gaussian distribution of statistics whose moments depend on theta)
+    Wood, Statistical inference for noisy nonlinear ecological dynamic systems, Nature 2010
     Bishop, Mixture density networks, 1994
-    Papamakarios, Sterratt & Murray, Sequential neural likelihood, 2019. arXiv:1805.07226 (a density
-    of x given theta, in place of a free ratio)
+    Papamakarios, Sterratt & Murray, Sequential neural likelihood, 2019. arXiv:1805.07226
 """
 
 from collections.abc import Sequence
@@ -57,9 +52,6 @@ class ColumnFeatures(nn.Module):
 
     Values beyond ten standard deviations are clamped, and so are values that a column never takes,
     such as negative ones of a positive column.
-
-    Attributes:
-        size: How many numbers come out, the event's entries.
     """
 
     def __init__(self, x_shape: Sequence[int]) -> None:
@@ -83,10 +75,7 @@ class ColumnFeatures(nn.Module):
 class NoiseModelCritic(FitsScales):
     """Base of critics that are a likelihood of known form, its parameters networks of theta.
 
-    Attributes:
-        spec: The arguments, to build the same network again; None with an embedding of your own,
-            which a file cannot name.
-        count: How many numbers the features are.
+    `spec` is None with an embedding of the user's own, which a file cannot name.
     """
 
     default_features: ClassVar[type[nn.Module]] = Features
@@ -101,15 +90,10 @@ class NoiseModelCritic(FitsScales):
         layers: int = 3,
         embedding: nn.Module | None = None,
     ) -> None:
-        """Build the critic.
+        """Build the critic of parameters within bounds, perhaps infinite, and of x, (n, *x_shape).
 
-        Args:
-            lower: The parameters' lower bounds, perhaps -inf.
-            upper: Their upper bounds.
-            x_shape: The shape of one x.
-            width: Of the network of theta.
-            layers: Its residual blocks.
-            embedding: A network of x, (n, *event) to (n, k), in place of standardised entries.
+        `width` and `layers` (residual blocks) are of the network of theta. An `embedding` is a
+        network of x, (n, *event) to (n, k), in place of standardised entries.
         """
         super().__init__()
         shape = {"width": width, "layers": layers}

@@ -1,9 +1,8 @@
 """Lipschitz networks: |h(x) - h(y)| <= |x - y| for every two points, by construction.
 
-Every layer is a matrix with orthonormal rows or columns, which stretches nothing, and every
-activation sorts neighbours in pairs (MaxMin), which only permutes. Gradients therefore do not
-shrink on the way, as they do where each layer is divided by its norm and each activation flattens:
-such networks come close to any function of slope one, and Wasserstein's critic is one.
+Every layer is a matrix with orthonormal rows or columns, and every activation sorts neighbours in
+pairs (MaxMin). Gradients therefore do not shrink, as they do where layers are divided by their norm
+and activations flatten, and the networks come close to any function of slope one.
 
 Reference:
     Anil, Lucas & Grosse, Sorting out Lipschitz function approximation, ICML 2019. arXiv:1811.05381
@@ -19,9 +18,6 @@ from lfi.networks.residual import linear
 
 class LipschitzCritic(nn.Module):
     """A critic whose slope is at most one everywhere, (n, size) to (n,).
-
-    Attributes:
-        spec: The arguments, to build the same network again.
 
     Example:
         >>> critic = LipschitzCritic(2, width=16)

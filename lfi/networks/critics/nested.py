@@ -5,17 +5,14 @@
     level 2     h(x) = a + b . t + c(t)                                 free, c a residual network
 
 with z standardised, and logarithmic beyond four standard deviations, and s the scale of each entry.
-The log ratio of two Gaussians that differ by a shift is linear, by a scale quadratic, of gammas and
-other positive data logarithmic; c begins at zero and fits what is left. Every coefficient is fitted
-to noise as well, needed or not, so where the ratio is simple a free critic errs by more than a
-simple one. The levels are therefore kept apart, each starting where the one below ended, and the
-critic's value is their weighted mean, with weights that held-out samples choose
-(`lfi.training.stacking`):
+The log ratio of Gaussians that differ by a shift is linear, by a scale quadratic, of gammas and
+other positive data logarithmic; c begins at zero. Where the ratio is simple a free critic errs by
+more than a simple one. Each level starts where the one below ended, and the critic's value is
+their weighted mean, with weights that held-out samples choose (`lfi.training.stacking`):
 
     h = w_0 h_0 + w_1 h_1 + w_2 h_2,    w >= 0,  w_0 + w_1 + w_2 = 1.
 
-Members are critics of the same shape that see different rows. Their weights are stacked in one
-batch of matrices, so that a step calls each operation once, however many members there are.
+Members are critics of one shape that see different rows, computed as one batch of matrices.
 """
 
 import copy
@@ -36,11 +33,9 @@ BULK = 4.0  # standard deviations beyond which z is logarithmic
 
 
 class NestedCritics(nn.Module, ABC):
-    """Stacked critics, each of one or several nested levels.
+    """Stacked critics, each of nested levels, of which later ones begin where earlier ones ended.
 
-    Attributes:
-        levels: What trains at each level; later ones begin where earlier ones ended.
-        weights: The share of each level in the value, (levels,); at first the last one's is 1.
+    `weights` are the shares of the levels in the value, (levels,); at first the last one's is 1.
     """
 
     weights: Tensor
@@ -108,11 +103,7 @@ class CriticCopies(NestedCritics):
                 fit(rows)
 
     def at(self, level: int, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
-        """Return each copy's value.
-
-        Raises:
-            ValueError: If a network does not return one number for each row.
-        """
+        """Return each copy's value, one number for each row."""
         pairs = zip(self.copies, x.unbind(1), strict=True)
         values = [critic(rows) for critic, rows in pairs]
         if values[0].shape != x.shape[:1]:
@@ -176,9 +167,6 @@ class NestedLevel(nn.Module):
 
 class SampleCritics(NestedCritics):
     """log p(x) / q(x) by three levels, standardisation included.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
 
     Example:
         >>> critics = SampleCritics((5,), 2, width=16)

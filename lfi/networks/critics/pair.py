@@ -5,30 +5,25 @@ The likelihood of an exponential family has a log ratio that is an inner product
     log p(x | theta) / p(x)  =  phi(theta) . psi(x),
 
 phi its natural parameters and psi its sufficient statistics, each with a column for the other
-side's normalisation. So a critic of pairs begins with inner products, in three levels:
+side's normalisation. The critic is a sum of three levels:
 
     exponential family  phi = (theta, theta theta', a(theta), 1), psi linear in x, and b(x): a
                         Gaussian of theta whose mean depends on x, and linear models with any noise.
                         Few weights, and exact where they suffice.
-    bilinear            phi and psi are networks with `rank` numbers each. An inner product
-                        approximates any ratio as the rank grows, and learns statistics and
-                        parameters of a family.
+    bilinear            phi and psi are networks with `rank` numbers each: any ratio, as the rank
+                        grows.
     MLP                 a network of the sum of two embeddings, for what depends on differences of
-                        theta and x on a fine scale, which no inner product of moderate rank
-                        resolves.
+                        theta and x on a fine scale, which no moderate rank resolves.
 
-Every level adds to the log ratio. An inner product compares all parameters of a batch with all
-data by one matrix product, so it is trained with hundreds of contrasts at the price of one; an MLP
-is evaluated for each pair. Either way a side is embedded once, and a posterior of one x_obs embeds
-it once.
+An inner product compares all parameters of a batch with all data by one matrix product, so that it
+is trained with hundreds of contrasts at the price of one; an MLP is evaluated for each pair. Either
+way a side is embedded once, and a posterior of one x_obs embeds it once.
 
 References:
     Hermans, Begy & Louppe, Likelihood-free MCMC with amortized approximate ratio estimators, 2020.
-    arXiv:1903.04057
-    Poole et al., On variational bounds of mutual information, 2019. arXiv:1905.06922 (separable and
-    joint critics)
-    Radford et al., Learning transferable visual models (CLIP), 2021. arXiv:2103.00020 (all pairs of
-    a batch by inner products)
+        arXiv:1903.04057
+    Poole et al., On variational bounds of mutual information, 2019. arXiv:1905.06922
+    Radford et al., Learning transferable visual models (CLIP), 2021. arXiv:2103.00020
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -67,11 +62,7 @@ def inner(a: Float[Tensor, "*a e"], b: Float[Tensor, "*b e"]) -> Float[Tensor, "
 
 
 class ExponentialFamily(nn.Module):
-    """An exponential family in (theta, theta theta'), its natural parameters linear in x.
-
-    Attributes:
-        size: The length of phi and psi.
-    """
+    """An exponential family in (theta, theta theta'), its natural parameters linear in x."""
 
     pairs: Tensor
     of_theta: nn.Sequential
@@ -147,9 +138,7 @@ class FitsScales(PairCriticBase):
 class PairCritic(FitsScales):
     """log p(theta, x) / p(theta) p(x), standardisation included.
 
-    Attributes:
-        spec: The arguments, to build the same network again; None with an embedding of your own,
-            which a file cannot name.
+    `spec` is None with an embedding of the user's own, which a file cannot name.
 
     Example:
         >>> critic = PairCritic([0.0, 0.0], [1.0, float("inf")], (5,), rank=8, width=16)
@@ -173,19 +162,12 @@ class PairCritic(FitsScales):
         dropout: float = 0.0,
         embedding: nn.Module | None = None,
     ) -> None:
-        """Build the critic.
+        """Build the critic of parameters within bounds, perhaps infinite, and of x, (n, *x_shape).
 
-        Args:
-            lower: The parameters' lower bounds, perhaps -inf.
-            upper: Their upper bounds.
-            x_shape: The shape of one x.
-            width: Of all networks.
-            rank: The length of the networks' inner product; 0 for none.
-            head_layers: Residual blocks of the MLP of pairs; None for none.
-            layers: Residual blocks of the embeddings of theta and of x.
-            dropout: In all residual blocks, while training.
-            embedding: A network of x, (n, *event) to (n, k), in place of standardised entries: for
-                series, sets and images. A method `fit_from_data(x)` of it is called first.
+        `rank` is the length of the networks' inner product, 0 for none; `layers` are residual
+        blocks of the embeddings, `head_layers` of the MLP of pairs, None for none. An `embedding`
+        of series, sets or images takes x, (n, *event) to (n, k), in place of standardised entries;
+        its method `fit_from_data(x)`, if it has one, is called first.
         """
         super().__init__()
         shape = dict(
@@ -275,11 +257,7 @@ def spec_of(
 
 
 def size_of(features: nn.Module, x_shape: Sequence[int]) -> int:
-    """Return how many numbers an embedding of x gives.
-
-    Raises:
-        ValueError: If it does not take (n, *event) to (n, k).
-    """
+    """Return how many numbers an embedding of x gives; refuse one that does not give (n, k)."""
     if isinstance(features, Features):
         return features.size
     with torch.no_grad():

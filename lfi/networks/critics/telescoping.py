@@ -5,11 +5,9 @@ K bridges look at one z, or each at its own z, and share all that is costly:
     h_k(z) = c_k + b_k . w_k + w_k' W_k w_k - tr W_k + v_k . silu(s_k * t(z) + o_k)
     w_k = P_k (z - m_k)
 
-The trunk t is computed once for all bridges, which read it through a scale, a shift and weights of
-their own; the rest is a quadratic form. The log ratio of two Gaussians is quadratic, and many a
-bridge between close distributions is nearly so: the trunk learns what is left. P_k whitens the two
-samples that bridge k compares, so that its coefficients are all equally easy to learn; the trace
-keeps the mean of the form at zero. Bridges begin at zero: undecided.
+The trunk t is computed once for all bridges; the rest is a quadratic form, as the log ratio of two
+Gaussians is. P_k whitens the two samples that bridge k compares, so that its coefficients are
+equally easy to learn; the trace keeps the mean of the form at zero. Bridges begin at zero.
 
 References:
     Rhodes, Xu & Gutmann, Telescoping density-ratio estimation, 2020. arXiv:2006.12204
@@ -28,9 +26,6 @@ from lfi.networks.whiten import inverse_root
 
 class Bridges(nn.Module):
     """The log ratios of K bridges.
-
-    Attributes:
-        spec: The arguments, to build the same network again.
 
     Example:
         >>> network = Bridges(5, 3, width=16, layers=1)
@@ -102,9 +97,7 @@ class Bridges(nn.Module):
     ) -> tuple[Float[Tensor, "bridges n"], Float[Tensor, "bridges n"]]:
         """Return each bridge's log ratio at the waymark where it begins and where it ends.
 
-        Args:
-            z: Samples of the K + 1 waymarks, in order: bridge k is the ratio of waymark k to k + 1.
-            with_trunk: False leaves the trunk out: what is left is quadratic.
+        z are samples of the K + 1 waymarks in order. Without the trunk what is left is quadratic.
         """
         h = self._smooth(torch.cat([z[:-1], z[1:]], dim=1))
         if with_trunk:

@@ -1,7 +1,4 @@
-"""Critics of inputs side by side, as generators' critics are: (n, *event) each, to log p / q.
-
-`PairCritic`, which embeds the two sides of a pair apart, has a module of its own.
-"""
+"""Critics of inputs side by side, as generators' critics are: (n, *event) each, to log p / q."""
 
 from collections.abc import Sequence
 
@@ -15,10 +12,8 @@ from lfi.networks.residual import linear, trunk
 class VectorCritic(nn.Module):
     """log p / q of inputs of order one, flattened and laid side by side.
 
-    Without normalisation layers, so that gradient penalties see the function itself.
-
-    Attributes:
-        features: How many values it returns of each row; 0 for one number, without an axis.
+    Without normalisation layers, so that gradient penalties see the function itself. It returns
+    `features` values of each row; where that is 0, one number, without an axis.
 
     Example:
         >>> critic = VectorCritic([(5,), (2,)], width=16)

@@ -3,14 +3,13 @@
     log p(x) = log q(x) + log p(x)/q(x)
 
 The reference q is known and can be drawn from; a classifier that tells the data from its draws
-learns the rest. There may be as many draws as one likes, for their noise is added to the data's.
-The fit integrates to one only where the ratio is right, so the integral is estimated from
-further draws, Z = E_q[r], and taken out: log-likelihoods are then fair to compare.
+learns the rest. There may be as many draws as one likes. The fit integrates to one only where the
+ratio is right, so the integral is estimated from further draws, Z = E_q[r], and taken out:
+log-likelihoods are then fair to compare.
 
-The classifier sees where data or draws lie. Where q has no mass the density stays unknown, so q
-should be wider than the data in every direction: see `lfi.ratio.density.reference`. Where the data
-fill a small part of q, as in many dimensions they do, the classifier has too easy a task: take a
-reference of your own that is closer, such as a fitted flow, or telescope.
+Where q has no mass the density stays unknown, so q should be wider than the data in every direction
+(`lfi.ratio.density.reference`). Where the data fill a small part of q, as in many dimensions, the
+classifier's task is too easy: take a closer reference, such as a fitted flow, or telescope.
 
 References:
     Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, 2009, section 14.2.4.

@@ -1,12 +1,10 @@
 """Importance resampling: samples of q, weighted by a ratio, in place of samples of p.
 
-A ratio is cheap in bulk: samples of q are drawn and weighted in a few large chunks. Weights are
-Pareto-smoothed, and k-hat says whether they can be relied on; the effective sample size shows
-duplicates that k-hat does not see.
+Samples of q are drawn and weighted in a few large chunks. Weights are Pareto-smoothed; k-hat says
+whether they can be relied on, and the effective sample size shows duplicates that k-hat misses.
 
 References:
-    Vehtari, Simpson, Gelman, Yao & Gabry, Pareto smoothed importance sampling, JMLR 2024.
-    arXiv:1507.02646
+    Vehtari et al., Pareto smoothed importance sampling, JMLR 2024. arXiv:1507.02646
 """
 
 from collections.abc import Callable
@@ -23,13 +21,9 @@ from lfi.runtime import Described, torch_rng
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ReferenceSamples(Described):
-    """Samples of q with smoothed weights.
+    """Samples x of q, (c, *event), with smoothed, normalised log weights, (c,).
 
-    Attributes:
-        x: The samples, (c, *event).
-        log_weights: Smoothed and normalised, (c,).
-        khat: Pareto k of the weights' tail.
-        ess: The effective sample size: how many independent samples of p count as much.
+    `khat` is the Pareto k of the weights' tail; `ess` how many independent samples of p they count.
     """
 
     x: Float[Tensor, "c ..."]
@@ -63,9 +57,6 @@ def sample_reference(
 
     `log_ratio` is log p/q, any constant added; `draw(chunk, index)` returns other samples of q,
     (chunk, *event), for each index from 0.
-
-    Raises:
-        ValueError: If no sample has a finite ratio.
     """
     parts, ratios = [], []
     while True:

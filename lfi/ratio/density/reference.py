@@ -2,10 +2,9 @@
 
     t(x) ~ (1 + (x - m)' S^{-1} (x - m) / df)^{-(df + d)/2},       S the covariance of the data
 
-The t with 5 degrees of freedom has 5/3 of the covariance S, and tails that fall like a power. A
-Gaussian's tails would fall faster than those of most data, where p/q would grow without bound: a
-ratio that few samples of q tell about. Under the t it falls towards zero there, and the weights
-that turn its samples into the data's are bounded.
+With 5 degrees of freedom it has 5/3 of the covariance S, and tails that fall like a power. Under a
+Gaussian, p/q would grow without bound in the tails of most data, where q has few samples; under the
+t it falls towards zero there, and importance weights are bounded.
 """
 
 from collections.abc import Mapping
@@ -44,13 +43,10 @@ class WideT(Distribution):
 
     @classmethod
     def of(cls, x: Float[Tensor, "n ..."]) -> "WideT":
-        """Return the t of the mean and the covariance of data, (n, *event).
+        """Return the t of the mean and the covariance of data, (n, *event); every entry must vary.
 
         The covariance is shrunk towards a multiple of the identity as Ledoit and Wolf do, after
         each entry is brought to variance 1, so that there may be fewer rows than entries.
-
-        Raises:
-            ValueError: If an entry does not vary.
         """
         from sklearn.covariance import ledoit_wolf
 

@@ -5,9 +5,8 @@
     KLIEP()       -E_p[log r],  where E_q[r] = 1            held-out value    a mixture of them
     MMD(kernel)   MMD^2(p, r q) + ridge / ESS(r)            the kernel        within [0, bound]
 
-The first two minimise, over functions made of kernels at centres, the very losses that a critic
-minimises over networks (`lfi.fit_ratio(loss=lfi.losses.LSIF())`); the third matches moments and is
-unusual in that its kernel is the user's, like the discrepancy's.
+The first two minimise, over sums of kernels at centres, the losses that critics minimise over
+networks (`lfi.fit_ratio(loss=lfi.losses.LSIF())`); the third matches moments, by the user's kernel.
 
 **Relative ratios.** p/q is unbounded where q is thin, and such weights have a small effective
 sample size. With alpha > 0 least squares estimates r_alpha = p / (alpha p + (1 - alpha) q)
@@ -15,9 +14,8 @@ instead, which stays below 1/alpha and is easier to estimate; p/q follows from i
 
     p/q = (1 - alpha) r_alpha / (1 - alpha r_alpha),
 
-and is as sensitive as it was where r_alpha comes close to 1/alpha. An estimate there says
-no more than that r is large: it is held to m, the size of the sample of q, above which no weight of
-mean 1 can be.
+but where r_alpha comes close to 1/alpha it says no more than that r is large: r is held to m, the
+size of the sample of q, which no weight of mean 1 can exceed.
 
 Coordinates are divided by their standard deviations in p (not for MMD, whose kernel is given in the
 user's units); computation is in float64.

@@ -5,20 +5,15 @@ A ratio that is a mixture of kernels with masses v on the simplex,
     r(x) = sum_k v_k phi_k(x) / E_q[phi_k],     v_k >= 0,   sum v = 1,
 
 is positive and has E_q[r] = 1 by construction. Minimising KL(p || r q) over v is maximising
-
-    E_p[log r],
-
-a concave problem, that of the masses of a mixture whose components are known, solved here by
-`lfi.numerics.simplex` to a given duality gap.
+E_p[log r], a concave problem, solved by `lfi.numerics.simplex` to a given duality gap.
 
 The width is the one of the greatest value held out, over five folds of *both* samples, of
 
     E_p[log r] - E_q[r] + 1  <=  KL(p || q),
 
-the bound that the loss is (`lfi.losses.KLIEP().value`). Sugiyama et al. hold out p alone, where
-E_q[r] = 1 by construction; but a kernel at the edge of q has an E_q[phi_k] of a few points or
-none, and a ratio there of any size, which held-out points of p reward. Held-out points of q see
-it. The objective has no ridge.
+the bound that the loss is (`lfi.losses.KLIEP().value`). Sugiyama et al. hold out p alone; but a
+kernel at the edge of q has an E_q[phi_k] of a few points or none, and a ratio there of any size,
+which held-out points of p reward and those of q do not. The objective has no ridge.
 
 References:
     Sugiyama, Nakajima, Kashima, von Buenau & Kawanabe, Direct Importance Estimation with Model

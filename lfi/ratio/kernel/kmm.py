@@ -6,24 +6,21 @@
 
 a convex quadratic program in the weights alone, with no model of the ratio; k(x, x) = 1. The
 moments of m weighted points have a variance of about 1/ESS, ESS = m / mean(w^2), so that at ridge 1
-the objective is the expected error of the matched moments, the known part and the noise. As
-ridge -> 0 it becomes the program of Huang et al., whose weights match further digits of the noise,
-at the price of a few huge weights among zeros.
+the objective is the expected error of the matched moments. As ridge -> 0 it becomes the program of
+Huang et al., whose weights match the noise by a few huge weights among zeros.
 
 **Everywhere.** The optimum says of every y_j, and so the ratio is defined to be at every x,
 
     w(x) = (m/ridge) (E_p k(x, .) - mean of w_j k(x, y_j) - nu)    held to [0, bound],
 
-the function that tells p from the weighted q, nu such that the mean of w is 1. At the points of q
-that is the optimal weight itself: nothing is interpolated.
+nu such that the mean of w is 1. At the points of q that is the optimal weight itself.
 
 `lfi.numerics.simplex` solves it to a duality gap, and then linear equations exactly, for the
 weights that are neither 0 nor at the bound. A step is a factorisation of m x m: 2,000 points of q
 take seconds, 20,000 too long.
 
 References:
-    Huang, Smola, Gretton, Borgwardt & Schoelkopf, Correcting Sample Selection Bias by Unlabeled
-        Data, NeurIPS 2007.
+    Huang et al., Correcting Sample Selection Bias by Unlabeled Data, NeurIPS 2007.
     Gretton et al., Covariate Shift by Kernel Mean Matching, 2009.
 """
 
@@ -77,10 +74,8 @@ def fit_kmm(
 ) -> KmmRatio:
     """Return the weights of the sample of q whose moments match those of the sample of p.
 
-    A bandwidth that the kernel chooses is chosen from both samples.
-
-    Raises:
-        RuntimeError: If no optimum was found, as for a kernel that is not positive semidefinite.
+    A bandwidth that the kernel chooses is chosen from both samples. RuntimeError if no optimum was
+    found, as for a kernel that is not positive semidefinite.
     """
     m = len(x_q)
     kernel = fixed(kernel, x_p, x_q)
@@ -112,8 +107,7 @@ def _exact(
 ) -> tuple[Float[Tensor, " m"], float] | None:
     """Return the optimum and nu, by Newton's method on which entries are free, full or zero.
 
-    The Hessian is the kernel matrix with the ridge on its diagonal. None is returned where the
-    guess is not close enough to the optimum.
+    The Hessian is the kernel matrix plus the ridge. None is returned if the guess is too far off.
     """
     zero, full = guess < 1e-3 / len(guess), guess > upper - 1e-3 / len(guess)
     free = ~(zero | full)

@@ -1,10 +1,7 @@
 """Least-squares density ratios with kernels: uLSIF and RuLSIF, selected by exact leave-one-out.
 
-The relative ratio of p to the mixture of p and q,
-
-    r_alpha = p / (alpha p + (1 - alpha) q),        below 1/alpha; alpha = 0 is the plain ratio p/q,
-
-minimises E_mixture[r^2]/2 - E_p[r]. With r = a' phi and a ridge lambda on a, that is a quadratic:
+The relative ratio r_alpha = p / (alpha p + (1 - alpha) q), below 1/alpha and at alpha = 0 the plain
+ratio, minimises E_mixture[r^2]/2 - E_p[r]. With r = a' phi and a ridge lambda on a, this is
 
     minimise  a' H a / 2 - h' a + lambda a' a / 2,
     H = alpha E_p[phi phi'] + (1 - alpha) E_q[phi phi'],    h = E_p[phi].
@@ -28,11 +25,9 @@ the two points left out, by a system of two equations:
     (r_i(x), r_i(y))' = (1 - T C)^-1 V' S h_i,
     score = mean over pairs of  alpha r_i(x)^2 / 2 + (1 - alpha) r_i(y)^2 / 2 - r_i(x).
 
-One eigendecomposition of G per width serves all ridges: in its basis S is diagonal, and T for all
-pairs and all ridges is a few matrix products. A width takes O(n b^2), a ridge more O(n b).
-
-Where n_p and n_q differ there are max(n_p, n_q) pairs, not min as in Kanamori et al.: the points of
-the smaller sample serve in turn, and count 1/k where they serve k times. Centres stay.
+One eigendecomposition of G per width serves all ridges: in its basis S is diagonal. A width takes
+O(n b^2), a ridge more O(n b). Where n_p and n_q differ there are max(n_p, n_q) pairs, not min as in
+Kanamori et al.: points of the smaller sample that serve k times count 1/k. Centres stay.
 
 References:
     Kanamori, Hido & Sugiyama, A Least-squares Approach to Direct Importance Estimation, JMLR 2009.

@@ -1,14 +1,14 @@
 """Calibration of critics: maps of their values to log ratios, fitted to held-out samples.
 
-A classifier that ranks well may still be too sure of itself. The ratio of the densities of its
-value h under p and q is the ratio it should have given: a map of one number to one number mends it,
+A classifier that ranks well may still be too sure of itself. The log ratio of the densities of its
+value h under p and q is the one it should have given: a map of one number to one number,
 
     Affine      h' = a h + c                                            Platt
     Beta        h' = a log s(h) - b log s(-h) + c,   s the sigmoid      slopes b above and a below
     Isotonic    any non-decreasing h'
 
 All are fitted to the log-loss with both samples weighing the same, so h' is a log ratio whatever
-the sizes of the samples. They see the critic's ranking only: what it confuses stays confused.
+the sizes of the samples. They cannot separate what the critic gives the same value.
 
 References:
     Platt, Probabilistic outputs for support vector machines, 1999.
@@ -131,9 +131,8 @@ class Beta:
 class Isotonic:
     """Any non-decreasing h', by pooling adjacent violators.
 
-    Each pool has a place, the mean of h in it, and a log ratio, from the shares of both samples
-    that fall in it; between places it is interpolated. A pool at an end that holds one sample only,
-    whose log ratio would be infinite, is joined with its neighbour.
+    Between the pools' places, the means of h in them, their log ratios are interpolated. A pool at
+    an end that holds one sample only would have an infinite one, and is joined with its neighbour.
     """
 
     def fit(self, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]) -> PiecewiseLinear:
@@ -159,8 +158,7 @@ def _logistic(
 ) -> tuple[float, ...]:
     """Return non-negative factors of the terms, and an offset, of the lowest balanced log-loss.
 
-    Targets are Platt's, (n + 1)/(n + 2) and 1/(m + 2), under which the optimum is finite even
-    where h tells the samples apart without a mistake.
+    Platt's targets, (n + 1)/(n + 2) and 1/(m + 2), keep the optimum finite for separable samples.
     """
     sides = [
         torch.stack([*(term(h.double()) for term in terms), torch.ones_like(h.double())])

@@ -1,7 +1,6 @@
 """The density ratio of an ensemble of critics: the mean of their log ratios.
 
-Averaging log r rather than r makes the ensemble for (q, p) the reciprocal of that for (p, q), and
-lets the members' errors cancel on the scale on which they are made.
+Averaging log r rather than r makes the ensemble for (q, p) the reciprocal of that for (p, q).
 """
 
 from dataclasses import dataclass

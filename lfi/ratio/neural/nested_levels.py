@@ -1,9 +1,8 @@
 """Training of nested critics, level after level, each member on rows of its own.
 
 Members are trained together on the mean of their objectives: they share the batches' order, the
-limit on the gradient's norm and the step whose weights are kept. Each holds other rows out. With as
-many members as there are such parts, the mean of their held-out log-losses, by which that step is
-chosen for each level, is the cross-validated one.
+limit on the gradient's norm and the step whose weights are kept. Each holds other rows out; with
+as many members as such parts, each level's step is chosen by the cross-validated log-loss.
 """
 
 from dataclasses import dataclass, replace
@@ -104,10 +103,9 @@ def train_nested(
     device: str = "cpu",
     advance: Advance = silent,
 ) -> tuple[History, ...]:
-    """Train nested levels in place, one after the other, and find their stacking weights.
+    """Train nested levels in place, find their stacking weights, and return each level's history.
 
-    The settings are those of the last level; the critics are on the device. Returns the history of
-    each level.
+    The settings are those of the last level; the critics are on the device.
     """
     critics.fit_from_data(torch.cat([p.x[p.train], q.x[q.train]]))
     histories = []
@@ -149,11 +147,7 @@ def train_nested(
 
 
 def check_loss(loss: CriticLoss, penalties: tuple[Penalty, ...] = ()) -> None:
-    """Refuse losses, and penalties with them, that do not give the ratio of two samples.
-
-    Raises:
-        ValueError: If they recover less, or compare rows of pairs.
-    """
+    """Refuse losses and penalties that recover less than a ratio, or compare rows of pairs."""
     recovers = recovered(loss, penalties)
     if recovers != Recovers.RATIO:
         under = f" under {penalties}" if penalties else ""

@@ -1,9 +1,8 @@
 """Training of bridges: one batch of coupled waymarks, one loss for all bridges.
 
-Whatever loss they minimise, bridges are validated by the held-out log-loss, which also says how far
-apart their waymarks are: with h the best guess of log p/q,
-
-    JS(p, q) >= log 2 - (E_p[softplus(-h)] + E_q[softplus(h)]) / 2.
+Whatever loss they minimise, bridges are validated by the held-out log-loss, which bounds how far
+apart waymarks are: JS(p, q) >= log 2 - (E_p[softplus(-h)] + E_q[softplus(h)]) / 2, with h the best
+guess of log p/q.
 """
 
 import math
@@ -50,11 +49,8 @@ def train_bridges(
 
     A trunk that trained from the beginning would take a part of what is linear or quadratic, and
     beyond its samples it is neither. The smooth part alone takes the first three tenths of the
-    steps; where it says all there is to say, little is left for the trunk to learn.
-
-    The settings are the trunk's. The noise of the n coefficients of a quadratic or linear form adds
-    up, so they learn at 13/sqrt(n) times its rate, but no more than 6 times: being well conditioned
-    they can be fast where they are few.
+    steps. The settings are the trunk's. The noise of the n coefficients of a quadratic or linear
+    form adds up, so they learn at 13/sqrt(n) times its rate, but no more than 6 times.
     """
     held_out = endpoints.batches.held_out
     if held_out is None:

@@ -1,8 +1,7 @@
-"""Samples of the endpoints p and q of a telescoping ratio, whitened.
+"""Samples of the endpoints p and q of a telescoping ratio, whitened, paired anew in every epoch.
 
-Samples of p and of q are paired at random anew in every epoch. Of pairs (x, y), p is the joint
-distribution and q the product of its marginals: x with the y of another row. Two samples are
-whitened with the same weight for either, pairs x and y apart, so that mixing y leaves x alone.
+Of pairs (x, y), p is the joint distribution and q the product of its marginals: x with the y of
+another row. Two samples are whitened with the same weight for either, pairs x and y apart.
 """
 
 from dataclasses import dataclass
@@ -62,10 +61,7 @@ def endpoints_of_pairs(
     seed: int,
     device: str = "cpu",
 ) -> EndpointSamples:
-    """Return the endpoints of a joint distribution and the product of its marginals.
-
-    Rows are x and y side by side, in float32 on the CPU; x takes `of_x` entries.
-    """
+    """Return the endpoints of pairs: rows of x (`of_x` entries) beside y, in float32 on the CPU."""
     is_y = torch.arange(pairs.shape[1]) >= of_x
     same_side = is_y[:, None] == is_y
     train, held = _split(pairs, settings.held_out, seed, 0)

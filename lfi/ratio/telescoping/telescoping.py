@@ -1,18 +1,18 @@
 """Telescoping density ratios, for p and q too far apart for one classifier.
 
-A classifier that tells p from q without a mistake knows that log p/q is large, and no more: by
-its log-loss it hardly matters how large. So the way is divided into bridges between waymarks
-p = p_0, p_1, ..., p_K = q, each close to the next,
+To the log-loss of a classifier that tells p from q without a mistake it hardly matters how large
+log p/q is. So the way is divided into bridges between waymarks p = p_0, p_1, ..., p_K = q, each
+close to the next,
 
     log p/q = log p_0/p_1 + log p_1/p_2 + ... + log p_{K-1}/p_K,
 
 and every bridge is an easy classification. All bridges are heads of one network, trained together
 in batches of coupled waymarks (`lfi.ratio.telescoping.waymarks`, `lfi.networks.Bridges`).
 
-What remains hard: the sum is wanted at samples of p, which late bridges are not trained on. They
-extrapolate by their shape, which is why each has a quadratic form. And waymarks of discrete data
-are told apart by whether they lie on the lattice: add noise to such data first. In pairs (x, y)
-only y is mixed, and x may be anything.
+The sum is wanted at samples of p, which late bridges are not trained on: they extrapolate by their
+shape, which is why each has a quadratic form. Waymarks of discrete data are told apart by whether
+they lie on the lattice: add noise to such data first. In pairs (x, y) only y is mixed, and x may be
+anything.
 
 References:
     Rhodes, Xu & Gutmann, Telescoping density-ratio estimation, 2020. arXiv:2006.12204

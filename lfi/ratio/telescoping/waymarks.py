@@ -5,14 +5,14 @@ A waymark is a linear combination of a sample of p and one of q, with a coeffici
     x_a = sqrt(1 - a^2) x_0 + a x_1,        x_0 ~ p, x_1 ~ q,
 
 which keeps the covariance where p and q share it. Successive waymarks come from the same x_0 and
-x_1: what a bridge learns is then not drowned in what the two samples happen to be. Where only some
-entries are mixed, as the y of pairs (x, y) with the y of other pairs, the rest stay as they are.
+x_1, which takes the noise of sampling out of their comparison. Where only some entries are mixed,
+as the y of pairs (x, y) with the y of other pairs, the rest stay as they are.
 
 **Spacing.** Bridges are best equally hard. A short fit on coefficients even in the log of the
-signal-to-noise ratio (1 - a^2)/a^2 says how far apart successive waymarks are: from the held-out
-log-loss, which bounds their Jensen-Shannon divergence JS from below. For close distributions
-8 JS is the squared distance of information geometry (the Jeffreys divergence), so distances add
-up, and the way is cut anew into equal parts of about `STRIDE`.
+signal-to-noise ratio (1 - a^2)/a^2 tells how far apart successive waymarks are: its held-out
+log-loss bounds their Jensen-Shannon divergence JS from below. For close distributions 8 JS is a
+squared distance (the Jeffreys divergence), so distances add up, and the way is cut anew into equal
+parts of about `STRIDE`.
 
 References:
     Rhodes, Xu & Gutmann, Telescoping density-ratio estimation, 2020. arXiv:2006.12204
@@ -34,14 +34,10 @@ MAX_BRIDGES = 32
 
 @dataclass(frozen=True, eq=False)
 class Waymarks:
-    """Waymark distributions from p to q.
+    """Waymark distributions from p to q, one more than there are bridges.
 
-    Attributes:
-        coefficients: Increasing from 0 (p) to 1 (q), (w,): one more than there are bridges.
-        mixed: Which entries are mixed; the others stay those of x_0. None for all.
-
-    Raises:
-        ValueError: If the coefficients do not increase from 0 to 1.
+    The coefficients, (w,), increase from 0 (p) to 1 (q). `mixed` are the entries that are mixed,
+    None for all; the others stay those of x_0.
     """
 
     coefficients: Float[Tensor, " w"]
@@ -81,10 +77,7 @@ class Waymarks:
         of_p: tuple[Float[Tensor, " d"], Float[Tensor, "d d"]],
         of_q: tuple[Float[Tensor, " d"], Float[Tensor, "d d"]],
     ) -> tuple[Float[Tensor, "w d"], Float[Tensor, "w d d"]]:
-        """Return every waymark's mean and covariance, from those of p and q.
-
-        Mixed entries of x_1 are taken to be independent of x_0.
-        """
+        """Return waymarks' means and covariances, mixed entries of x_1 being independent of x_0."""
         (mean_p, cov_p), (mean_q, cov_q) = of_p, of_q
         keep, bring = (f.to(mean_p).expand(-1, len(mean_p)) for f in (self.keep, self.bring))
         outer = lambda v: v[:, :, None] * v[:, None, :]
@@ -104,10 +97,10 @@ def even_coefficients(bridges: int) -> Float[Tensor, " w"]:
 def respaced(
     coefficients: Float[Tensor, " w"], divergences: Sequence[float], bridges: int | None = None
 ) -> Float[Tensor, " v"]:
-    """Return coefficients that cut the way into parts of equal distance.
+    """Return coefficients that cut the way into parts of equal distance, `bridges` of them.
 
-    Divergences are Jensen-Shannon's of successive coefficients, in nats. `bridges` is the number of
-    parts; None takes parts of a distance of about `STRIDE`, 32 at most.
+    Divergences are Jensen-Shannon's of successive coefficients, in nats. None takes parts of a
+    distance of about `STRIDE`, 32 at most.
     """
     distance = torch.tensor(divergences, dtype=torch.float64).clamp(min=0).mul(8).sqrt()
     total = float(distance.sum())
