@@ -1,8 +1,4 @@
-"""What a command line names: a simulator, and the data to compare it with.
-
-Whether a name or a file exists is found without importing any simulator, so that a wrong call is
-answered at once.
-"""
+"""What a command line names, a simulator and data, found without importing any simulator."""
 
 import ast
 import importlib
@@ -24,10 +20,7 @@ def available_simulators() -> dict[str, str]:
 
 
 def available_data() -> dict[str, str]:
-    """Return the names of the data sets for generators that come with lfi, with their first lines.
-
-    They have samples but no parameters, so that there is nothing to infer.
-    """
+    """Return names and first lines of lfi's data sets, samples without parameters to infer."""
     return _first_lines({"sample"})
 
 
@@ -46,11 +39,7 @@ def check_simulator(source: str) -> None:
 
 
 def load_simulator(source: str) -> "lfi.Simulator":
-    """Return a simulator by its name in `lfi list`, or from "my_sim.py" or "my_sim.py:epidemic".
-
-    Raises:
-        ValueError: If there is no such simulator, with the names there are.
-    """
+    """Return what `lfi list` names, or "my_sim.py" or "my_sim.py:epidemic"; else ValueError."""
     from lfi.simulation import as_simulator
 
     check_simulator(source)
@@ -85,11 +74,8 @@ def import_file(path: Path) -> ModuleType:
 def read_observation(path: Path) -> Float[np.ndarray, "..."]:
     """Read an observation from .npy, or from text with numbers apart by commas or white space.
 
-    Lines that start with # are left out, and so is a first line that holds no numbers. A table of
-    one row or one column is one series.
-
-    Raises:
-        ValueError: If there is no such file or it holds something else than numbers.
+    Lines that start with #, and a first line without numbers, are left out; a single row or column
+    is one series. ValueError if there is no such file or it is not of numbers.
     """
     if not path.is_file():
         raise ValueError(f"--observation: there is no file {path}")

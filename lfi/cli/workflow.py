@@ -1,8 +1,7 @@
 """The main workflow: from a simulator and an observation to a posterior, a surrogate and a report.
 
-What takes long is kept as it is finished (every round's simulations and fit, the surrogate), and
-everything else follows from it and the seed, so a call that goes on ends with the same numbers as
-one that was never interrupted.
+What takes long (rounds' simulations and fits, the surrogate) is kept as it is finished; the rest
+follows from it and the seed, so a resumed call gives the numbers of an uninterrupted one.
 """
 
 import json
@@ -54,12 +53,7 @@ class WorkflowSettings:
 def run_workflow(
     settings: WorkflowSettings, *, echo: Callable[[str], None], progress: bool
 ) -> None:
-    """Carry out a workflow, or what is left of it.
-
-    Raises:
-        ValueError: If it cannot be done as asked, or its folder holds another one.
-        OSError: If the folder cannot be written.
-    """
+    """Carry out the rest of a workflow; ValueError if it cannot be, OSError if not written."""
     torch.set_num_threads(1)  # small networks; and sums that do not depend on the machine's cores
     try:
         torch.empty(0, device=settings.device)

@@ -2,7 +2,7 @@
 
 Take simulations (theta*, x) that the posterior was not fitted to, theta* from its prior. A test
 quantity T(theta, x) orders the parameters; the posterior mass that it puts below theta* is uniform
-on [0, 1] if the posterior is right, whatever T is. Four choices of T, four questions:
+on [0, 1] if the posterior is right, whatever T is. Four choices of T:
 
     quantity                        transform           what it detects
     theta_d                         ranks (SBC)         bias and width of each marginal
@@ -11,28 +11,23 @@ on [0, 1] if the posterior is right, whatever T is. Four choices of T, four ques
     |theta - r(x)|, r predicts      tarp_given_x        a posterior that ignores some of the data
       theta from x
 
-The first three hold for the posterior and as well for the prior, returned whatever x: no such test
-can tell them apart (Lemos et al., section 3; Modrak et al., section 3). The fourth can, since its
-reference points depend on x. r(x_j) is a regression of the other held-out parameters on their data
-(`scores.predict_left_out`): it does not know theta*_j, so its transform is exactly uniform too, and
-the dependence it makes between two observations is of the order 1/m^2.
-Distances are Euclidean in normal scores of the prior's marginals.
+The prior itself, returned whatever x, passes the first three (Lemos et al., section 3; Modrak et
+al., section 3), but not the fourth. There r(x_j) is a regression of the other held-out parameters
+on their data (`scores.predict_left_out`): it does not know theta*_j, so its transform is exactly
+uniform too, and the dependence between two observations is of the order 1/m^2. Distances are
+Euclidean in normal scores of the prior's marginals.
 
-**Finite samples.** The posterior of x is known by weighted samples theta_1..c, to which the true
-parameter is added as theta_0; it is then a draw from the weighted set (`weighted_posterior.py`).
-Hence, with all weights normalised together and u uniform,
+**Finite samples.** The posterior of x is known by weighted samples theta_1..c. The true parameter,
+added as theta_0, is a draw from the weighted set (`weighted_posterior.py`); so, with all weights
+normalised together and u uniform,
 
     sum_i w_i 1[T_i < T_0] + u sum_i w_i 1[T_i = T_0]
 
-is uniform exactly, for every number of samples: a small effective sample size makes no false alarm.
-With L samples of equal weights it is the rank among them, of L + 1, with its ties broken at random.
-What few samples cost is power: each transform is blurred by its own weight, about 1/ess, and
-towards ess = 1 it is nothing but u. A check whose blur exceeds its `resolution` is not accepted as
-passed.
-
-Importance samples are shared by one observation for every 128 of them, and then drawn afresh:
-sharing correlates the transforms by 1/c or less, so that the variance of their empirical
-distribution grows by less than a hundredth.
+is uniform exactly, for every number of samples: with equal weights, a rank with ties broken at
+random. Few samples cost power: each transform is blurred by its own weight, about 1/ess. A check
+whose blur exceeds its `resolution` is not passed. Importance samples are shared by one observation
+for every 128 of them, and then drawn afresh: the transforms correlate by 1/c or less, and the
+variance of their empirical distribution grows by less than a hundredth.
 
 Each transform is compared with the uniform by a Kolmogorov-Smirnov test. Of k tests each has the
 level alpha/k (Bonferroni): right posteriors fail `ok` with probability at most alpha.
@@ -72,21 +67,17 @@ class Checks(Described):
     """Calibration: transforms of m held-out simulations, uniform where the posterior is right.
 
     Attributes:
-        names: The parameters.
         ranks: Posterior mass below the true value, for each parameter, (m, D).
         credibility: Posterior mass of the densities above the true one's, (m,): the level of the
             smallest highest-density region that holds the truth.
         tarp: Posterior mass nearer than the truth to a point drawn from the prior, (m,).
         tarp_given_x: The same for a point predicted from x, (m,).
-        levels: Levels from 0 to 1, (L,).
-        coverage: Share of the observations whose region of that level holds the truth, (L,); above
-            the diagonal regions are too large, below too small.
-        tarp_coverage: The same for the balls of `tarp`, (L,).
-        tarp_given_x_coverage: The same for the balls of `tarp_given_x`, (L,).
+        coverage: Share of the observations whose region of each of `levels` holds the truth, (L,);
+            above the diagonal regions are too large, below too small. `tarp_coverage` and
+            `tarp_given_x_coverage` are the same for the balls of `tarp` and `tarp_given_x`.
         p_values: Of uniformity: one for each parameter, "coverage", "TARP" and "TARP given x".
         ess: Effective sample size of an observation's posterior, the median over the observations.
         alpha: The false-alarm rate of `ok`.
-        seed: The seed in use.
         scope: Which prior the observations come from.
     """
 
@@ -149,8 +140,7 @@ class Checks(Described):
     def resolution(self) -> float:
         """The smallest departure that n simulations detect, between 0 and 1.
 
-        A transform whose distribution function departs from the diagonal by this much anywhere is
-        flagged at least half of the time, by 1.5 times as much nearly always.
+        At least half of the departures of this size are flagged, nearly all 1.5 times as large.
         """
         return float(scipy.stats.kstwo.isf(self.alpha / len(self.p_values), self.n))
 

@@ -1,32 +1,27 @@
 """Local two-sample test: calibration of the posterior at one observation.
 
-Calibration is an average over observations, and mistakes of opposite signs may cancel in it. Here a
+Calibration is an average over observations, in which mistakes of opposite signs may cancel. Here a
 critic learns, from held-out simulations, where parameters that made an x differ from draws of the
 posterior of that x, and is read at the observation:
 
     g(theta, x) = p(theta | x) / q(theta | x) - 1,        q the posterior in question,
     statistic at x_obs = E_q(theta | x_obs) g(theta, x_obs)^2,
 
-the Pearson divergence of the true posterior from q. It is zero exactly where q is right. The
-classifier of Linhart et al., d = p / (p + q), has (d - 1/2)^2 = g^2 / 16 to first order; in place
-of its training, a least-squares ratio is fitted in closed form,
+the Pearson divergence of the true posterior from q. The classifier of Linhart et al., d = p / (p +
+q), has (d - 1/2)^2 = g^2 / 16 to first order; in place of its training, a least-squares ratio is
 
     g = sum_k w_k phi_k,    w = (H + ridge)^-1 b,    H = E_q phi phi',  b = E_p phi,
 
 with features phi centred under q(theta | x), so that E_q g = 0 at every x.
 
 **False alarms.** Draw S parameters from q(theta | x) for each held-out simulation, and hide the one
-that made x among them. If q is right, any of the S + 1 is as likely to be that one. So B times one
-of each set is taken for the true one at random, and the fit and its statistic are repeated: the
-statistics so drawn and the one observed are exchangeable, and
-
-    p = (1 + #) / (1 + B)
-
-is at most alpha with probability alpha or less, at any x_obs, whatever the features. B refits cost
-B more right-hand sides. (Importance samples that observations share, of a posterior known by its
-ratio, tie their sets to each other; what that changes is of the order 1 / their number.) The null
-hypothesis is that q is right at *all* x; where it is wrong elsewhere, p at x_obs is only as local
-as the features are.
+that made x among them. If q is right, any of the S + 1 is as likely to be that one: B times, one of
+each set is taken for the true one at random, and fit and statistic are repeated. These statistics
+and the one observed are exchangeable, and p = (1 + #) / (1 + B) is at most alpha with probability
+alpha or less, at any x_obs, whatever the features; B refits cost B more right-hand sides.
+(Importance samples that observations share tie their sets to each other, of the order
+1 / their number.) The null hypothesis is that q is right at *all* x; where it is wrong elsewhere,
+p at x_obs is only as local as the features are.
 
 **Features.** z is theta less the mean of q(theta | x), times the inverse root of its covariance. x
 enters by its first ten principal components and by that mean and covariance. The kernel
@@ -76,20 +71,16 @@ CHUNK = 8  # observations whose refits are read at a time: this bounds the memor
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LocalChecks(Described):
-    """The local two-sample tests of m observations.
+    """The local two-sample tests of m observations, by n held-out simulations and B refits.
 
     Attributes:
-        names: The parameters.
         statistic: Estimated Pearson divergence of the true posterior from the given one, (m,).
         null: The same of refits with true parameters chosen at random, (B, m).
-        p_value: (1 + #) / (1 + B), (m,).
         shift: How much higher true parameters lie than the posterior's mean, in its standard
             deviations, shrunk towards zero, (m, D).
         width: Their standard deviation in units of the posterior's, shrunk towards one, (m, D).
         ess: Effective sample size of each observation's posterior, (m,).
-        n: How many held-out simulations the critic learned from.
         alpha: The false-alarm rate at each observation.
-        seed: The seed in use.
         scope: Which prior the held-out simulations come from.
     """
 
@@ -139,11 +130,7 @@ class LocalChecks(Described):
         )
 
     def describe(self, max_observations: int = 10) -> str:
-        """Return the verdict, and what is wrong at each observation.
-
-        Args:
-            max_observations: How many to list.
-        """
+        """Return the verdict, and what is wrong at up to `max_observations` observations."""
         m = len(self.statistic)
         lines = [f"{self.verdict}, by {self.n} simulations {self.scope}"]
         for i in (self.failed or range(m))[:max_observations]:

@@ -1,7 +1,6 @@
 """The critic of the local test: coordinates, a kernel, and many least-squares fits at once.
 
-Everything here treats the true parameters like the draws that they are hidden among, which is what
-makes the test of `local.py` exact.
+True parameters are treated like the draws they are hidden among, which makes the test exact.
 """
 
 from collections.abc import Sequence
@@ -75,10 +74,10 @@ def x_coordinates(
     x_obs: Float[Tensor, "m ..."],
     moments_obs: PosteriorMoments,
 ) -> tuple[Float[Tensor, "n p"], Float[Tensor, "m p"]]:
-    """Return coordinates of the held-out x and of the observations.
+    """Return coordinates of the held-out x, of variance one, and of the observations.
 
-    The first principal components of x, and the means and widths of the posteriors where these
-    differ by more than their samples make them; of variance one among the held-out ones.
+    The first principal components of x, and the posteriors' means and widths if they differ by more
+    than their samples make them.
     """
     rows, rows_obs = (t.double().reshape(len(t), -1) for t in (x, x_obs))
     coordinates, coordinates_obs = robust_coordinates(rows, rows_obs)
@@ -151,10 +150,7 @@ def fit_critics(
     chosen: Int[Tensor, "b m"],
     ridge: float,
 ) -> Float[Tensor, "f b"]:
-    """Return the coefficients of g by least squares, once for each choice of the true ones.
-
-    `chosen` says which of its set z is taken for the true one; the ridge is added to variances.
-    """
+    """Return the coefficients of g for each choice of true ones; `ridge` is added to variances."""
     (refits, m), s = chosen.shape, z.shape[1]
     f = kernel.basis.shape[1]
     gram, targets = z.new_zeros(f, f), z.new_zeros(refits, f)

@@ -1,19 +1,17 @@
 """Misspecification: comparison of the observation with simulations from the prior.
 
-A posterior of a network is right, at best, for observations like those that it was trained on. At
-one that is unlike every simulation from the prior it is an extrapolation, and its draws give no
-sign of it: calibration is over simulations, and the predictive check covers only what the posterior
-reaches. So the observation itself is compared with simulations, before any posterior is.
+At an observation unlike every simulation from the prior, a network's posterior is an extrapolation,
+and its draws give no sign of it: calibration is over simulations, and the predictive check covers
+only what the posterior reaches. So the observation itself is compared with simulations.
 
 *Overall*, its distances to simulations are ranked among those of simulations held out
-(`lfi.comparison.two_sample.outlier_test`): to nearest neighbours, by covariance and by the
-farthest entry, in x and, where it is given, in the embedding of a posterior's network. The p-value
-is at most alpha with probability alpha or less for an observation that the simulator has made, at
-any dimension. It is over the prior: an observation at the edge of the prior is rare among
-simulations, and is flagged as such.
+(`lfi.comparison.two_sample.outlier_test`): to nearest neighbours, by covariance and by the farthest
+entry, in x and, where it is given, in the embedding of a posterior's network. The p-value is at
+most alpha with probability alpha or less for an observation that the simulator has made, at any
+dimension. It is over the prior: an observation at the prior's edge is rare, and is flagged.
 
-*Each entry* has a two-sided p-value from its mid-rank among the n simulated values and itself,
-2 min(F, 1 - F). It shows where a misfit is; among many entries some are small.
+*Each entry* has a two-sided p-value from its mid-rank among the n simulated values and itself, 2
+min(F, 1 - F). It shows where a misfit is; among many entries some are small.
 
 References:
     Schmitt et al., Detecting model misspecification in amortized Bayesian inference with neural
@@ -40,20 +38,15 @@ from lfi.simulation import Simulations
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ObservationChecks(Described):
-    """How observations lie among simulations.
+    """How m observations lie among n simulations.
 
     Attributes:
-        x_obs: The observations, (m, *event).
         p_value: Of each observation, overall, (m,).
-        ranks: Share of held-out simulations that lie nearer, by each kind of distance, (kinds, m).
-        kinds: The distances' names.
+        ranks: Share of held-out simulations that lie nearer, by each of `kinds`, (kinds, m).
         entry_p_values: Two-sided, of each entry, (m, *event).
-        lower: The smallest simulated value of each entry, (*event).
-        upper: The largest one, (*event).
+        lower: The smallest simulated value of each entry, (*event); `upper` the largest.
         central: The simulated values' 5% and 95% quantiles, (2, *event).
-        n: How many simulations they are compared with.
         alpha: The false-alarm rate at each observation.
-        seed: The seed in use.
     """
 
     x_obs: Float[Tensor, " m *event"]
@@ -91,11 +84,7 @@ class ObservationChecks(Described):
         return f"{which} {'unlike' if odd else 'consistent with'} the simulations"
 
     def describe(self, max_items: int = 5) -> str:
-        """Return the verdict, and which entries are unlike the simulations.
-
-        Args:
-            max_items: How many observations, and entries of each, to list.
-        """
+        """Return the verdict and the entries unlike the simulations, `max_items` of each."""
         m = len(self.p_value)
         lines = [f"{self.verdict}, by {self.n} of these: p = {float(self.p_value.min()):.3g}"]
         if m > 1:

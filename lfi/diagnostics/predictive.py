@@ -1,11 +1,8 @@
-"""Posterior predictive check: the observation among data replicated from the posterior.
-
-Draw parameters from the posterior, simulate a replicate of the data for each, and see where the
-observation lies among the n replicates.
+"""Posterior predictive check: the observation among n replicates drawn from the posterior.
 
 *Each entry* has a two-sided p-value from its mid-rank among the n + 1 values, 2 min(F, 1 - F) with
-F = (number below + half the number equal) / (n + 1), itself counted as equal: counts have ties, and
-this treats both sides alike. It shows where a misfit is; among many entries some are small.
+F = (number below + half the number equal, itself included) / (n + 1), which treats both sides alike
+where counts are tied. It shows where a misfit is; among many entries some are small.
 
 *Overall*, each of the n + 1 rows has two discrepancies, and the p-value is that of the larger rank:
 
@@ -18,13 +15,10 @@ this treats both sides alike. It shows where a misfit is; among many entries som
 T(x_obs, theta_i) is compared with T(x_i, theta_i) at each draw theta_i. With k of them, each and
 the overall test fail below alpha / (1 + k).
 
-The observation takes part in ranks, means and covariance just as each replicate does, so that a row
-drawn from the same distribution has a p-value uniform on {1, ..., n + 1} / (n + 1), or larger where
-there are ties, whatever the distribution.
-
-The posterior was fitted to the observation, which lies rather too well among its predictions: the
-p-values are conservative (Meng 1994). A small one is evidence against the model, a large one is
-little evidence for it.
+The observation enters ranks, means and covariance as each replicate does: the p-value of a row from
+the same distribution is uniform on {1, ..., n + 1} / (n + 1), or larger where there are ties. The
+posterior was fitted to the observation, so p-values are conservative (Meng 1994): a small one is
+evidence against the model, a large one is little evidence for it.
 
 References:
     Gelman, Meng & Stern, Posterior predictive assessment of model fitness, Statistica Sinica 1996.
@@ -53,12 +47,10 @@ PairDiscrepancy = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class PredictiveQuantity:
-    """A test quantity of the observation and of the replicates.
+    """A test quantity of the observation and of the replicates, with a two-sided p-value.
 
-    Attributes:
-        observed: T(x_obs, theta_i), (n,); the same for all i where T is of the data alone.
-        replicated: T(x_i, theta_i), (n,).
-        p_value: Two-sided.
+    `observed` is T(x_obs, theta_i), (n,), equal for all i where T is of the data alone;
+    `replicated` is T(x_i, theta_i), (n,).
     """
 
     observed: Float[Tensor, " n"]
@@ -74,19 +66,15 @@ class PredictiveQuantity:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PredictiveCheck(Described):
-    """Replicates of the data and the observation's place among them.
+    """Replicates x of the data, by parameters theta, and the place of the observation x_obs.
 
     Attributes:
-        theta: The parameters behind the replicates, (n, D).
-        x: The replicates, (n, *event).
-        x_obs: The observation, (*event).
         entry_p_values: Two-sided, of each entry of the observation, (*event).
         distance: Joint discrepancy of the observation (first) and the replicates, (1 + n,).
         farthest: The farthest entry's discrepancy of the same rows, (1 + n,).
         p_value: Of the observation's discrepancies, overall.
-        failed: How many simulations failed or returned values that are not finite; not among x.
+        failed: How many simulations raised or were not finite; not among x.
         alpha: The false-alarm rate of `ok`.
-        seed: The seed in use.
         quantities: The user's own test quantities, by name.
     """
 
@@ -233,18 +221,8 @@ def predictive_checks(
 ) -> tuple[PredictiveCheck, ...]:
     """Check many observations, each with its own posterior draws, by one call of the simulator.
 
-    Args:
-        posterior: The posterior, or draws of it given each observation, (m, k, D).
-        simulator: The model of the observations.
-        x_obs: The observations, (m, *event).
-        statistics: As `predictive_check` takes them.
-        discrepancies: As `predictive_check` takes them.
-        n: Number of replicates of each observation.
-        seed: Of the draws and of the simulations.
-        alpha: The probability at most that `ok` is False for a right model, of each observation.
-
-    Raises:
-        ValueError: As `predictive_check`, or if draws are not those of as many posteriors.
+    Draws are given as (m, k, D), the observations as (m, *event); `n` and `alpha` are for each of
+    them. All else, with what it raises, is as in `predictive_check`.
 
     Example:
         >>> from torch.distributions import Normal

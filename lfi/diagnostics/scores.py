@@ -1,8 +1,4 @@
-"""Scores by rank: coordinates in which no outlier, unit or heavy tail decides a check.
-
-The normal score of a value is the standard normal quantile of its rank. Scores of any continuous
-column are standard normal; they keep the order, and so every dependence between columns.
-"""
+"""Normal scores, the normal quantiles of ranks: no outlier, unit or heavy tail decides a check."""
 
 import numpy as np
 import scipy.special
@@ -24,10 +20,7 @@ def normal_scores(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
 def scores_among(
     x: Float[Tensor, " *n d"], reference: Float[Tensor, "k d"]
 ) -> Float[Tensor, " *n d"]:
-    """Return the entries' normal scores in the distribution that `reference` is a sample of.
-
-    Ranks are interpolated between the reference's; beyond its extremes all scores are equal.
-    """
+    """Return normal scores among a sample, by interpolated ranks; all equal beyond its extremes."""
     levels = (np.arange(len(reference)) + 0.5) / len(reference)
     ordered = reference.double().sort(dim=0).values.numpy()
     columns = [

@@ -7,13 +7,12 @@ A simulation is (theta*, x). The posterior of x is known by samples theta_1..k w
     its draws   draws from the posterior of x                  all equal
 
 Add theta* as theta_0. If the posterior is right then, given x and the set {theta_0..k}, each member
-is the one that made x with probability proportional to its weight: theta* is a draw from the
-weighted set itself. This holds exactly, for every k, and needs independent draws in the second
-case: of those that repeat each other, `ess` counts the different ones.
+is the one that made x with probability proportional to its weight. This holds exactly, for every k,
+for independent draws; of those that repeat each other, `ess` counts the different ones.
 
-A posterior known by draws alone has no density. What is asked of one is only to order samples, and
-any order that treats theta* like the others is as exact, so each sample's density is estimated by
-the distance to the sqrt(k)-th nearest of its set, in standard deviations of the coordinates.
+A posterior known by draws alone has no density. It is needed only to order samples, and any order
+that treats theta* like the others is exact: each sample's density is estimated by the distance to
+the sqrt(k)-th nearest of its set, in standard deviations of the coordinates.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,10 +40,7 @@ TOO_FEW = "not assessed: too few effective samples"
 
 @runtime_checkable
 class HasSamples(Protocol):
-    """A posterior of any observation, known by draws: what a check needs at least.
-
-    Where it has a `log_prob(theta, x_obs)` of (n, D) and one observation too, that is its density.
-    """
+    """A posterior known by draws; a `log_prob` of (n, D) and one observation is used if there."""
 
     prior: Prior
 
@@ -123,11 +119,8 @@ def weighted_posteriors(
 ) -> Iterator[WeightedPosteriors]:
     """Represent the posteriors of observations by weighted samples, in chunks of observations.
 
-    Without `draws` the ratio is preferred, and 256 draws are taken where there is none.
-
-    Raises:
-        ValueError: If the ratios are not finite, or draws or densities have wrong shapes.
-        TypeError: If the posterior has neither a ratio nor draws.
+    Without `draws` the ratio is preferred, and 256 draws are taken where there is none. ValueError
+    if ratios are not finite or shapes wrong; TypeError if it has neither ratio nor draws.
     """
     represent: Callable[[Tensor | None, Tensor, int], WeightedPosteriors]
     if draws is None and isinstance(posterior, HasRatio):

@@ -1,8 +1,4 @@
-"""The report: one HTML file that a scientist can open, print, and send to a colleague.
-
-Everything lies inside the file: figures as PNG, styles, no script, nothing fetched from anywhere
-(the page itself forbids it). Every part is optional, and what is not given has no section.
-"""
+"""The report: one HTML file with all inside (PNG figures, no script); every part is optional."""
 
 import os
 from collections.abc import Mapping

@@ -1,8 +1,4 @@
-"""The report's sections: for each part of an inference its figures, tables and words.
-
-A section states what was found in one sentence, which the summary repeats, and its verdict. A
-caption explains how to read its figure.
-"""
+"""The report's sections: figures, tables, a verdict, and a sentence that the summary repeats."""
 
 import base64
 import io

@@ -24,11 +24,7 @@ Row = tuple[str | Verdict, ...]
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table of text: a header, rows of as many cells, a caption.
-
-    A cell that is a `Verdict` is shown in its colour; the other cells after a row's first are
-    numbers, set flush right, if `numeric`.
-    """
+    """A table of text: `Verdict` cells are coloured, cells after the first right if `numeric`."""
 
     header: tuple[str, ...]
     rows: Sequence[Row]
@@ -44,10 +40,7 @@ def marginal_table(
     units: Mapping[str, str] | None = None,
     r_hat: Float[Tensor, " D"] | None = None,
 ) -> ReportTable:
-    """Return mean, standard deviation and 94% highest-density interval of each parameter.
-
-    Columns for the prior's mean and sd, R-hat and units are there where these are given.
-    """
+    """Return each parameter's mean, sd, 94% interval, and prior's, R-hat and units where given."""
     draws = theta.double().numpy()
     intervals = highest_density_interval(draws, INTERVAL)
     header = ["parameter", "mean", "sd", f"{INTERVAL:.0%} interval"]

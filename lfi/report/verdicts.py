@@ -1,8 +1,7 @@
 """Verdicts: whether a result can be relied on, in words.
 
-They follow the published rules of thumb: importance weights are reliable while Pareto's k-hat is
-below 0.7, chains agree while R-hat is below 1.01, and 400 effectively independent draws fix a mean
-to a twentieth of a standard deviation.
+By published rules of thumb, importance weights are reliable while Pareto's k-hat is below 0.7,
+chains agree while R-hat is below 1.01, and 400 effective draws fix a mean to a twentieth of an sd.
 
 References:
     Vehtari et al., Pareto Smoothed Importance Sampling, JMLR 2024. arXiv:1507.02646

@@ -1,9 +1,8 @@
 """Figures of calibration: ranks and coverage over held-out simulations.
 
-The ranks of n true parameters, uniform for a right posterior (`lfi.diagnostics.calibration`), have
-an empirical distribution function F_n with |F_n(u) - u| <= k(alpha, n) for all u at once with
-probability 1 - alpha, k being Kolmogorov's quantile. The curve leaves that band exactly where the
-Kolmogorov-Smirnov test has a p-value below alpha: figure and table agree.
+The ranks of n true parameters, uniform for a right posterior, have a distribution function F_n with
+|F_n(u) - u| <= k(alpha, n) for all u with probability 1 - alpha, k being Kolmogorov's quantile: the
+curve leaves that band exactly where the Kolmogorov-Smirnov test has a p-value below alpha.
 """
 
 import math

@@ -1,9 +1,8 @@
 """Densities and highest-density regions of draws.
 
-A density of draws is a histogram on a fine grid, smoothed by a Gaussian whose width follows
-Silverman's rule and reflected at the ends of the support, so that a density that is high at a
-bound does not seem to fall there. The highest-density region of mass m is the smallest set that
-holds a share m of the draws: an interval in one dimension, {density >= level} in two.
+A density is a histogram on a fine grid, smoothed by a Gaussian of Silverman's width and reflected
+at the ends of the support, so that it does not fall there. The highest-density region of mass m is
+the smallest set with a share m of the draws: an interval, or in two dimensions {density >= level}.
 
 References:
     Silverman, Density Estimation for Statistics and Data Analysis, 1986, section 3.4.
@@ -48,10 +47,7 @@ def density(
     lower: float = -np.inf,
     upper: float = np.inf,
 ) -> Float[ndarray, " m"]:
-    """Return the density of the draws at the points of an increasing grid.
-
-    Draws outside the grid count in the normalisation; outside the support the density is zero.
-    """
+    """Return the density on a grid: draws outside count too, and it is 0 outside the support."""
     quarter, three = np.quantile(values, [0.25, 0.75])
     scale = min(values.std(), (three - quarter) / 1.349) or values.std()
     width = max(1.06 * scale * len(values) ** -0.2, 1e-3 * (grid[-1] - grid[0]))
@@ -71,10 +67,7 @@ def joint_density(
     y_window: tuple[float, float],
     bins: int = 80,
 ) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"], Float[ndarray, "m m"]]:
-    """Return the cells' centres in x and in y, and the draws' share per cell, indexed [y, x].
-
-    The smoothing follows the conditional scales, so that a narrow ridge stays narrow.
-    """
+    """Return cells' centres in x and y, and shares [y, x], smoothed by the conditional scales."""
     counts, x_edges, y_edges = np.histogram2d(x, y, bins, (x_window, y_window))
     scales = x.std(), y.std()
     slope = np.corrcoef(x, y)[0, 1] if min(scales) > 0 else 0.0

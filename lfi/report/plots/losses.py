@@ -1,13 +1,9 @@
 """Generator losses: what a sample costs its generator, for different choices of f.
 
-A generator that starts far from the data draws samples at which r = p/q is small: the critic knows
-that they are generated. Whether the generator can learn then depends on its loss alone. A sample at
-h = log r costs E(h) = -(r f'(r) - f(r)), and moves by
-
-    -dE/dh = r^2 f''(r),
-
-which at r << 1 is as large as r^2 (Pearson), r (KL, and the minimax GAN), the root of r
-(Hellinger), 1 (reverse KL, and the non-saturating GAN) or 1/r (Neyman): at r = 10^-4 these lie 12
+A generator that starts far from the data draws samples at which r = p/q is small. Whether it can
+learn then depends on its loss alone. A sample at h = log r costs E(h) = -(r f'(r) - f(r)), and
+moves by -dE/dh = r^2 f''(r), which at r << 1 is as large as r^2 (Pearson), r (KL, minimax GAN), the
+root of r (Hellinger), 1 (reverse KL, non-saturating GAN) or 1/r (Neyman): at r = 10^-4 these lie 12
 orders of magnitude apart. All of them have the same optimum.
 
 References:
@@ -159,10 +155,7 @@ def _dress(axes: Axes) -> None:
 
 
 def _label(axes: Axes, r: ndarray, curves: list[Curve], spacing: float) -> None:
-    """Write the names of curves at their left ends, or where they leave the panel.
-
-    The spacing of labels is in heights of the panel.
-    """
+    """Write curves' names at their left ends or panel exits, `spacing` panel heights apart."""
     _, high = axes.get_ylim()
     to_panel = axes.transScale + axes.transLimits
     inside, leaving = [], []

@@ -1,8 +1,4 @@
-"""The pair plot: the marginal posteriors of each parameter and of each pair.
-
-On the diagonal stands each parameter's marginal density with the prior's beside it, below it each
-pair's highest-density regions of 50, 80 and 95%.
-"""
+"""The pair plot: marginal densities beside the prior's, and 50, 80 and 95% regions of pairs."""
 
 from collections.abc import Mapping, Sequence
 

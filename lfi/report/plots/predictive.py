@@ -1,8 +1,7 @@
 """Figures of simulated data: posterior predictions, and a surrogate beside its simulator.
 
-Both show many simulated x as bands over the index of x, whatever its shape: x of more than one
-axis is flattened, the last axis running fastest. An x of one number is shown by histograms, one of
-a few numbers by bars, since a line between them would have no meaning.
+Many x are bands over the index of x, flattened with the last axis running fastest; an x of one
+number is shown by histograms, one of a few numbers by bars.
 """
 
 import math
@@ -152,10 +151,7 @@ def _compare(axes: Axes, index: ndarray, real: ndarray, imitated: ndarray) -> No
 
 
 def _flat(x: Tensor) -> tuple[ndarray, ndarray]:
-    """Return x (n, *event) as (n, entries) with the entries' indices, thinned where very long.
-
-    Rows that are not finite, of failed simulations, are left out.
-    """
+    """Return finite rows of x as (n, entries), with entries' indices, thinned where very long."""
     flat = x.double().numpy(force=True).reshape(len(x), -1)
     flat = flat[np.isfinite(flat).all(axis=1)]
     step = math.ceil(flat.shape[1] / MAX_ENTRIES)

@@ -1,8 +1,7 @@
 """Style of the figures: colours, fonts, numbers as labels.
 
-Figures are made with matplotlib's object interface: no figure is registered anywhere, nothing has
-to be closed, and no setting of the caller is changed. One inch of a figure is 96 pixels of the
-page, so that text of 9 points in a figure stands as high as the page's own small print.
+Matplotlib's object interface is used: no figure is registered or needs closing, no setting changes.
+An inch of a figure is 96 pixels of the page, so text of 9 points is as high as its small print.
 """
 
 import math
@@ -63,10 +62,7 @@ def styled() -> Iterator[None]:
 
 @contextmanager
 def new_figure(width: float, height: float, *, arranged: bool = True) -> Iterator[Figure]:
-    """Give an empty white figure, in inches, to draw on in the library's style.
-
-    Its axes arrange themselves if asked to.
-    """
+    """Give an empty white figure, in inches, in the library's style; its axes may be `arranged`."""
     layout = "constrained" if arranged else None
     with styled():
         yield Figure(figsize=(width, height), facecolor="white", layout=layout)
@@ -112,8 +108,7 @@ def whole_ticks(axis: Axis) -> None:
 def scaled_ticks(axis: Axis, exponent: int, ticks: int) -> str:
     """Give an axis few tick labels, in units of a power of ten; return that power as text.
 
-    The text ("10⁻⁵", or "" for a power of one) belongs into the axis's label: matplotlib's own
-    place for it collides with the next panel's.
+    It ("" for one) goes into the axis's label, as matplotlib's place for it hits the next panel's.
     """
     axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10], prune="both"))
     axis.set_major_formatter(

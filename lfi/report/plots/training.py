@@ -1,9 +1,8 @@
 """The training plot: the losses of each network, and where its training stopped.
 
-Every column of a history is one curve. Curves of like range share a panel; one that would press
-the others flat, such as a learning rate among losses, gets its own below. Steps that moved little
-because the first ones moved a lot are kept readable: a panel shows the range of the curves after
-their first tenth.
+Every column of a history is a curve. Curves of like range share a panel; one that would press the
+others flat, such as a learning rate, gets its own below. A panel shows the range of the curves
+after their first tenth, so that small late steps stay readable.
 """
 
 import math

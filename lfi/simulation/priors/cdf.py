@@ -1,7 +1,6 @@
 """Distribution functions and their inverses, in float64, for truncated sampling.
 
-Torch's distributions mostly lack an inverse, and compute `1 + erf` where a tail needs `erfc`, so
-those that SciPy has too are handed to SciPy; others use their own `cdf` and `icdf` if they can.
+SciPy's are used where it has them: torch mostly lacks inverses, and computes tails by `1 + erf`.
 """
 
 import math
@@ -48,10 +47,7 @@ def torch_class(distribution: Distribution) -> type[Distribution] | None:
 
 
 def invertible_cdf(distribution: Distribution, unvalidated: Distribution) -> InvertibleCdf | None:
-    """Return a scalar torch distribution's cdf and its inverse, None where they are not known.
-
-    The same distribution comes twice, the second one takes values outside its support.
-    """
+    """Return cdf and inverse, or None; `unvalidated` is the same, for values off the support."""
     equivalent = EQUIVALENTS.get(torch_class(distribution))
     if equivalent is not None:
         names = distribution.arg_constraints

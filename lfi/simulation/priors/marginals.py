@@ -1,8 +1,4 @@
-"""One-dimensional priors: scalar distributions of torch, of Pyro and of SciPy.
-
-A marginal is a continuous distribution on an open interval (lower, upper), with draws, log density,
-and, where it is known, a cumulative distribution function with its inverse in float64.
-"""
+"""One-dimensional priors on open intervals: scalar distributions of torch, of Pyro and of SciPy."""
 
 import copy
 import math
@@ -120,11 +116,7 @@ def quiet_log_prob(distribution: Distribution, t: Float[Tensor, "*n"]) -> Tensor
 
 
 def torch_bounds(distribution: Distribution, name: str | None = None) -> tuple[Tensor, Tensor]:
-    """Return the ends of a distribution's support, one each for every number of an event.
-
-    Raises:
-        TypeError: If the support is not a product of intervals; it calls the distribution `name`.
-    """
+    """Return the ends of the support per number; TypeError, with `name`, if it is no box."""
     own = type(distribution).__name__
     name = name or own
     plain = own == "TransformedDistribution"  # its subclasses know better

@@ -8,8 +8,7 @@ support. Its bijection theta = T(u) maps unconstrained u there, column by column
     b above           theta = b - exp(-u)
     a below, b above  theta = a + (b - a) / (1 + exp(-u))
 
-Draws lie strictly between the bounds, whatever rounding does. The bounds themselves, of probability
-zero, count as outside.
+Draws lie strictly between the bounds, also after rounding; the bounds count as outside.
 """
 
 import hashlib
@@ -41,11 +40,7 @@ MAX_SHOWN = 6  # parameters in a repr
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """The prior distribution of named parameters; made by `as_prior`.
-
-    Attributes:
-        names: The parameters' names, in the order of theta's columns.
-        distribution: Their distribution.
+    """The prior distribution of named parameters, `names` in the order of theta's columns.
 
     Example:
         >>> from torch.distributions import LogNormal, Uniform
@@ -105,9 +100,7 @@ class Prior:
     ) -> Float[Tensor, "n dim"]:
         """Draw n parameter vectors; the global state of random numbers is left as it was.
 
-        Args:
-            n: How many.
-            seed: None takes fresh entropy; a generator is drawn from as it stands.
+        `seed` None takes fresh entropy; a generator is drawn from as it stands.
         """
         rng = seed if isinstance(seed, np.random.Generator) else numpy_rng(fresh(seed))
         return self._inside(self.distribution.sample(n, rng))
@@ -115,9 +108,7 @@ class Prior:
     def as_theta(self, theta: Float[Tensor, "n dim"] | ArrayLike) -> Float[Tensor, "n dim"]:
         """Return parameter vectors as a tensor; columns of a data frame are taken by name.
 
-        Raises:
-            TypeError: If they are not real numbers.
-            ValueError: If they are not (n, D).
+        TypeError if they are not real numbers, ValueError if they are not (n, D).
 
         Example:
             >>> from torch.distributions import Normal
@@ -178,10 +169,8 @@ class Prior:
     def truncate(self, lower: Tensor | ArrayLike, upper: Tensor | ArrayLike) -> "Prior":
         """Return the prior given that theta lies between `lower` and `upper`.
 
-        Bounds may be infinite; a prior that is truncated again keeps the narrower ones.
-
-        Raises:
-            ValueError: If the bounds have the wrong shape, are empty, or hold no prior mass.
+        Bounds may be infinite; a prior truncated again keeps the narrower ones. ValueError for
+        bounds of the wrong shape, empty, or without prior mass.
         """
         bounds = []
         for name, values in (("lower", lower), ("upper", upper)):
@@ -200,10 +189,8 @@ class Prior:
     def marginal(self, names: Sequence[str]) -> "Prior":
         """Return the prior of some of the parameters, in the order asked for.
 
-        Raises:
-            TypeError: If the names are one string.
-            ValueError: If a name is unknown or repeated, there is none, or the parameters are not
-                independent, so that their marginals are not known.
+        TypeError for one string; ValueError for no names, names unknown or repeated, or parameters
+        that are not independent, so that their marginals are not known.
 
         Example:
             >>> from torch.distributions import LogNormal, Uniform
@@ -234,11 +221,7 @@ class Prior:
 
     @classmethod
     def _restore(cls, spec: Mapping[str, Any]) -> "Prior":
-        """Return the prior that `_spec` wrote; nothing in it is executed.
-
-        Raises:
-            ValueError: If the values are damaged or name something unknown.
-        """
+        """Return the prior that `_spec` wrote, executing nothing; ValueError if damaged."""
         try:
             names = tuple(spec["names"])
             if "product" in spec:
@@ -253,11 +236,7 @@ class Prior:
 
     @staticmethod
     def from_contents(contents: Contents) -> "Prior":
-        """Return the prior that a caller gives with a file, or else the one that the file names.
-
-        Raises:
-            ValueError: If there is neither.
-        """
+        """Return the prior given with a file, else the one it names; ValueError if neither."""
         if contents.prior is not None:
             return as_prior(contents.prior)
         if contents.spec["prior"] is None:
@@ -310,10 +289,7 @@ def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
         names: The parameters' names of a distribution of a vector; theta_0, theta_1, ... if None.
             What has names already must have these.
 
-    Raises:
-        TypeError: If something is not a continuous distribution.
-        ValueError: If a distribution has the wrong shape, there are no parameters, or names do not
-            fit.
+    TypeError for what is no continuous distribution; ValueError for shapes or names that are wrong.
     """
     named = tuple(obj.names if isinstance(obj, Prior) else obj if isinstance(obj, Mapping) else ())
     if named and names is not None and tuple(names) != named:

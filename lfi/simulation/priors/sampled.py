@@ -1,7 +1,4 @@
-"""Priors given by a sampler and a density, where no distribution class has them.
-
-The sampler draws from torch's global state, which is seeded whenever it is called.
-"""
+"""Priors given by a sampler (from torch's global state, seeded at each call) and a density."""
 
 from collections.abc import Callable, Sequence
 

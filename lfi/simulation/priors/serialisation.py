@@ -1,10 +1,8 @@
 """Distributions as plain values for JSON: their name and their parameters.
 
-Reading runs no code of the file: a name is looked up in `torch.distributions` or in `scipy.stats`
-only, must be a distribution there, and is called with numbers. A distribution that cannot be
-written so (a user's own class, a transformed one) gives None.
-
-SciPy loads `scipy.stats` on its first use, which takes as long as all else here.
+Reading runs no code of the file: a name is looked up in `torch.distributions` or `scipy.stats`
+(slow, so loaded on first use), must be a distribution there, and is called with numbers. What
+cannot be written so (a user's own class, a transformed one) gives None.
 """
 
 import inspect
@@ -53,11 +51,7 @@ def torch_to_spec(distribution: Distribution) -> Json | None:
 
 
 def torch_from_spec(spec: Mapping[str, Any]) -> Distribution:
-    """Return the distribution that `torch_to_spec` wrote.
-
-    Raises:
-        ValueError: If it names no distribution of torch or does not fit it.
-    """
+    """Return the distribution that `torch_to_spec` wrote; ValueError if torch has none such."""
     name = spec.get("torch")
     own = _named_class(name)
     if own is Independent:
@@ -92,11 +86,7 @@ def scipy_to_spec(frozen: FrozenDistribution) -> Json | None:
 
 
 def scipy_from_spec(spec: Mapping[str, Any]) -> FrozenDistribution:
-    """Return the frozen distribution that `scipy_to_spec` wrote.
-
-    Raises:
-        ValueError: If it names no continuous distribution of SciPy or does not fit it.
-    """
+    """Return the frozen distribution `scipy_to_spec` wrote; ValueError if SciPy has none such."""
     name = spec.get("scipy")
     family = getattr(scipy.stats, name, None) if isinstance(name, str) else None
     if family is None or not isinstance(family, scipy.stats.rv_continuous):

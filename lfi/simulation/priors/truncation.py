@@ -4,9 +4,8 @@ Truncated to (a, b), a distribution with cumulative distribution function F has
 
     log p(t | a < t < b) = log p(t) - log(F(b) - F(a)),    t = F^-1(F(a) + u (F(b) - F(a))),
 
-with u uniform, in float64. Above the median the survival function takes the place of F, so that
-far tails keep their digits. Where F is not known, the mass is integrated numerically, and draws
-are made by rejection.
+with u uniform, in float64; above the median by the survival function, so that tails keep their
+digits. Where F is not known, the mass is integrated numerically, and draws are by rejection.
 """
 
 import math
@@ -27,11 +26,7 @@ MIN_MASS = 1e-6  # of what is sampled by rejection
 
 
 class TruncatedMarginal(Marginal):
-    """A marginal truncated to an interval inside its support.
-
-    Raises:
-        ValueError: If the interval has no mass, or too little to be sampled.
-    """
+    """A marginal truncated inside its support; ValueError if too little mass is left to sample."""
 
     def __init__(self, base: Marginal, lower: float, upper: float) -> None:
         super().__init__(base.dtype, lower, upper)

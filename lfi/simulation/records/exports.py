@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 def to_xarray(
     theta: Tensor, x: Tensor, status: np.ndarray, names: tuple[str, ...], facts: Mapping[str, Any]
 ) -> "xarray.Dataset":
-    """Return a dataset with a variable for each column of theta, x and status, along `sample`.
-
-    Raises:
-        ValueError: If a parameter is called x, status or sample.
-    """
+    """Return theta's columns, x and status along `sample`; ValueError if names clash."""
     import xarray
 
     taken = {"x", "status", "sample"} & set(names)

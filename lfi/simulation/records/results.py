@@ -1,7 +1,4 @@
-"""Results of simulations, row by row: data, data that are not finite, or an error.
-
-A failure is part of the record: its row keeps its theta, its status and the simulator's message.
-"""
+"""Results of simulations by row; a failed row keeps its theta, its status and the message."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,13 +21,9 @@ FLOATING = (np.dtype(np.float64), np.dtype(np.float32))  # what x is allowed to 
 class RowResults:
     """Results of consecutive rows of a run.
 
-    Attributes:
-        x: The data, NaN in rows that raised; None where all rows raised.
-        codes: The rows' status, an index into `STATUS`.
-        errors: The messages of rows that raised, by the rows' numbers in the run.
-        dtype: The dtype of the first row that did not raise.
-        cause: The first exception.
-        seconds: How long it took.
+    `x` is NaN in rows that raised, None where all did; `codes` index `STATUS`; `errors` are
+    messages by the rows' numbers in the run; `dtype` is that of the first row that did not raise;
+    `cause` is the first exception.
     """
 
     x: Shaped[Tensor, " n *event"] | None
@@ -49,13 +42,10 @@ class InvalidOutput(ValueError):
 
 
 def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Tensor, "*event"]:
-    """Return a simulator's output as a tensor of its own on the CPU.
+    """Return output as a tensor of its own on the CPU; InvalidOutput if not real numbers.
 
     Float32 and float64 stay what they are, numbers of other kinds become `dtype`; `graph` keeps a
     tensor's device and computation graph.
-
-    Raises:
-        InvalidOutput: If the output is not an array of real numbers.
     """
     if type(value) is np.ndarray and value.dtype in FLOATING:
         return torch.from_numpy(value.copy())  # the most frequent case
@@ -95,11 +85,7 @@ def results_of_batch(x: Shaped[Tensor, " n *event"]) -> RowResults:
 
 
 def results_of_rows(rows: Sequence[Tensor | Exception], first: int) -> RowResults:
-    """Return the results of one call a row, its data (*event) or what it raised.
-
-    Raises:
-        ValueError: If rows have different shapes.
-    """
+    """Return the results of one call a row, data or exceptions; ValueError if shapes differ."""
     good = [row for row in rows if not isinstance(row, Exception)]
     raised = {i: row for i, row in enumerate(rows, start=first) if isinstance(row, Exception)}
     errors = {i: f"{type(e).__name__}: {e}"[:MAX_MESSAGE_LENGTH] for i, e in raised.items()}

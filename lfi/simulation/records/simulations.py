@@ -115,22 +115,14 @@ class Simulations(Described):
         return len(self.theta)
 
     def __getitem__(self, rows: slice) -> "Simulations":
-        """Return some of the rows.
-
-        Raises:
-            TypeError: If `rows` is not a slice.
-        """
+        """Return some of the rows; TypeError if `rows` is not a slice."""
         if not isinstance(rows, slice):
             raise TypeError(f"simulations[...] takes a slice, got {type(rows).__name__}")
         index = torch.tensor(range(len(self))[rows], dtype=torch.long)
         return self._rows(index, self.prior)
 
     def __add__(self, other: "Simulations") -> "Simulations":
-        """Return the rows of both, these first.
-
-        Raises:
-            ValueError: If they were drawn from different priors, or their x differ in shape.
-        """
+        """Return these rows, then the others; ValueError if priors or shapes of x differ."""
         if self.prior.fingerprint != other.prior.fingerprint:
             raise ValueError(
                 f"simulations of {self.prior!r} and of {other.prior!r} do not add up: they were "

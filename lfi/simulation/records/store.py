@@ -40,11 +40,7 @@ class Store:
 
     @staticmethod
     def open(path: str | Path) -> "Store":
-        """Return the store in a folder.
-
-        Raises:
-            StoreError: If there is none, or it is damaged.
-        """
+        """Return the store in a folder; StoreError if there is none, or it is damaged."""
         path = Path(path)
         if not (path / "finished.json").is_file():
             raise StoreError(f"{path} is not a store of simulations: give the folder of one")
@@ -77,10 +73,7 @@ class Store:
     ) -> tuple[Tensor, Tensor, Tensor, Prior, int, dict[int, str], str]:
         """Return the first n rows, all if None: the fields of a `Simulations`.
 
-        A store that could not name its prior needs it.
-
-        Raises:
-            StoreError: If rows are damaged or there are none, or the prior is unknown or another.
+        A store that could not name its prior needs it. StoreError for another one, or damaged rows.
         """
         n = self.finished if n is None else min(n, self.finished)
         if n == 0:

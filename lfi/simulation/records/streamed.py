@@ -1,9 +1,8 @@
 """Batches from a store that is larger than memory.
 
-The rows of a store lie in chunks of 1,024. A buffer of some chunks, in a random order that is new
-in each epoch, is in memory at a time; batches are drawn from it without replacement, and it is
-filled again when it is used up. Rows of a store are independent, so that the buffer is a random
-sample; every valid row is drawn once an epoch.
+A buffer of some chunks of 1,024 rows, in a random order that is new in each epoch, is in memory at
+a time; batches are drawn from it without replacement until it is used up. Rows of a store are
+independent, so it is a random sample; every valid row is drawn once an epoch.
 """
 
 from pathlib import Path
@@ -18,9 +17,7 @@ from lfi.training.batches import Batch
 class StreamedBatches:
     """Batches (theta, x) for `lfi.training.fit`, read from a store as they are needed.
 
-    Attributes:
-        held_out: Rows that are never drawn, from the last chunks; None if none are asked for.
-        rows: How many rows of the store count.
+    `held_out` rows, from the last chunks, are never drawn (None if none are asked for).
 
     Example:
         >>> import tempfile
@@ -43,18 +40,10 @@ class StreamedBatches:
         buffer: int = 64,
         device: str = "cpu",
     ) -> None:
-        """Open a store.
+        """Open a store; StoreError if there is none or it is damaged.
 
-        Args:
-            path: The store's folder.
-            size: Rows of a batch.
-            held_out: How many rows to hold out.
-            buffer: How many chunks of 1,024 rows to keep in memory.
-            device: Where batches go.
-
-        Raises:
-            StoreError: If there is no such store, or it is damaged.
-            ValueError: If it has too few valid rows.
+        `size` is rows of a batch, `held_out` rows to hold out, `buffer` chunks of 1,024 rows in
+        memory, `device` where batches go. ValueError if too few rows are valid.
         """
         from lfi.simulation.records.store import Store  # zarr is imported where it is used
 

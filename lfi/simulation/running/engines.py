@@ -1,9 +1,4 @@
-"""Engines: where the tasks of a run are computed. All return the same numbers, in order.
-
-in process      one task after the other
-workers         processes of this machine, which survive crashes and hangs (workers/)
-an executor     any `concurrent.futures.Executor`: threads, MPI, Dask, Parsl, loky
-"""
+"""Engines compute a run's tasks, all with the same numbers in order: here, workers, executors."""
 
 import pickle
 import sys
@@ -57,9 +52,8 @@ def in_workers(
 ) -> TaskResults:
     """Yield each task and its results, computed by worker processes of this machine.
 
-    Close the generator to end the workers early. The function goes by cloudpickle, and with it the
-    module of `origin` where workers cannot import that; one call of the simulator may take
-    `timeout` seconds.
+    Close the generator to end the workers early. Cloudpickle sends the function, with the module of
+    `origin` where workers cannot import it; one call may take `timeout` seconds.
     """
     started = start_workers(workers, WorkerSetup.here(to_bytes(function, origin), timeout))
     idle: SimpleQueue[Worker] = SimpleQueue()
@@ -98,9 +92,9 @@ def in_executor(
 ) -> TaskResults:
     """Yield each task and its results, computed by whatever the executor submits to.
 
-    The executor stays open, must have lfi, and gets `in_flight` tasks at a time. With a `timeout`,
-    the seconds that one call of the simulator may take, each of its processes starts a worker
-    process, which can be killed. `origin` is that of `in_workers`.
+    It stays open, must have lfi, and gets `in_flight` tasks at a time. With a `timeout` for each
+    call, its processes start worker processes, which can be killed. `origin` is that of
+    `in_workers`.
     """
     work = _ExecutorTask(WorkerSetup.here(to_bytes(function, origin), timeout))
     yield from _in_order(executor, work, tasks, in_flight)
@@ -156,11 +150,7 @@ _local = threading.local()
 
 
 def to_bytes(function: TaskFunction, origin: object = None) -> bytes:
-    """Return the function as bytes that another Python can load.
-
-    A module that only this process can import (a file that was loaded by its path) is sent along
-    with the function.
-    """
+    """Return the function as bytes, with its module where only this process can import that."""
     module = sys.modules.get(getattr(origin, "__module__", None) or "")
     if module is None or _importable(module):
         return cloudpickle.dumps(function)

@@ -19,9 +19,7 @@ def replicate(
 ) -> Float[Tensor, " n *event"]:
     """Return x for every row of theta, NaN in rows that raised.
 
-    Raises:
-        ValueError: If theta has the wrong number of columns or no row.
-        RuntimeError: If every row raised; the first error is its cause.
+    ValueError if theta's shape is wrong; RuntimeError, from the first error, if all rows raised.
 
     Example:
         >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
@@ -46,12 +44,8 @@ def simulate_at(
 ) -> RowResults:
     """Simulate at every row of theta, and return data, failures included.
 
-    Rows go in blocks of 1,024, as those of a run do: equal seeds give equal numbers for any number
-    of workers.
-
-    Raises:
-        ValueError: If theta has the wrong number of columns or no row; or if x has the wrong number
-            of rows, a changing shape, or is not of numbers.
+    Blocks are of 1,024 rows, as in a run: equal seeds give equal numbers for any number of workers.
+    ValueError if theta's shape is wrong, or x has wrong rows, a changing shape or no numbers.
 
     Example:
         >>> prior = {"rate": torch.distributions.LogNormal(0.0, 1.0)}

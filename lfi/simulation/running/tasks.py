@@ -1,9 +1,8 @@
 """Tasks of a run: some rows of a block each, and their retries where a process is lost.
 
-A worker process may be lost during a task: it is killed at the time limit of a call that does not
-return, or the simulator takes the process with it. Rows do not depend on each other, so the rows
-before the one at work are computed again, that row is recorded as failed, and the rows after it
-follow. A row that crashed is tried twice, since processes are also killed by others.
+A worker process is lost when a call exceeds its time limit or ends the process. Rows are
+independent, so those before the one at work are computed again, it is recorded as failed, and the
+rest follow. A row that crashed is tried twice, since processes are also killed by others.
 """
 
 import signal

@@ -1,9 +1,8 @@
 """Writing a store of simulations that survives whatever stops the run.
 
-Rows are written first and counted afterwards, by renaming a new finished.json over the old one, and
-Zarr renames its files into place too. A process that is killed at any moment leaves a store that
-reads as before its last write, from which the run resumes to the same numbers. One process
-writes at a time; the lock goes with the process that holds it.
+Rows are written first and counted afterwards, by renaming a new finished.json over the old one;
+Zarr renames its files too. A killed process leaves a store as before its last write, from which the
+run resumes to the same numbers. One process writes at a time; the lock goes with it.
 """
 
 import json
@@ -34,11 +33,7 @@ WRITE_ALL = {"array.write_empty_chunks": True}  # so that a chunk that is missin
 
 
 class Writer:
-    """The store of a run, new or resumed; a context that holds its lock and writes the rest.
-
-    Raises:
-        StoreError: If the store belongs to another run, is damaged, in use, or cannot be written.
-    """
+    """A run's store, new or resumed: a context that locks it and writes, or raises StoreError."""
 
     def __init__(
         self, path: str | Path, simulator: Simulator, prior: Prior, seed: int | None

@@ -1,8 +1,4 @@
-"""Calls of a user's function, which return rows of data.
-
-It is called with a generator, or after the global state was seeded; for a batch or for one vector;
-as often as there are trials; and its output is checked and summarised.
-"""
+"""Calls of a user's function for rows of data: seeded, repeated for trials, checked, summarised."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

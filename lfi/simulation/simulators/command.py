@@ -1,16 +1,13 @@
 """Simulators that are programs in any language.
 
-A command is run once for each simulation. In its arguments, and in what it gets as standard input,
+A command is run once for each simulation, without a shell. In its arguments and standard input,
 
     {beta}      becomes the parameter beta, with all its digits
     {seed}      a whole number below 2^31, from the run's seed
     {folder}    an empty folder, deleted afterwards
 
-and a reader takes the data from its output: `numbers` from standard output, `csv`, `json`, `npy`
-from that or from a file in the folder, or any function of a `ProgramOutput`. No shell is involved.
-
-A program that starts slowly can be persistent: a `PersistentCommand` starts it once in each
-process, writes a line for each simulation and reads a line back.
+and a reader (readers.py) takes the data from its output. A program that starts slowly can be a
+`PersistentCommand`: started once in each process, it answers a line for each simulation.
 """
 
 import hashlib
@@ -72,12 +69,7 @@ class Program:
 
 
 class Command(Program):
-    """A program that is run for each simulation.
-
-    Raises:
-        RuntimeError: When called, if the program ends with another code than 0.
-        FileNotFoundError: When called, if there is no such program.
-    """
+    """A program run for each simulation; RuntimeError if it ends with another code than 0."""
 
     def __call__(self, theta: np.ndarray, rng: np.random.Generator) -> Any:  # noqa: ANN401
         """Return the data of one run."""
@@ -104,10 +96,7 @@ class Command(Program):
 class PersistentCommand(Program):
     """A program that keeps running, and answers each line `stdin` with a line that it flushes.
 
-    One that ends is started again for the next simulation.
-
-    Raises:
-        RuntimeError: When called, if the program ends instead of answering.
+    One that ends raises a RuntimeError, and is started again for the next simulation.
     """
 
     def __post_init__(self) -> None:

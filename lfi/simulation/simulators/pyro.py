@@ -1,9 +1,9 @@
 """Pyro models as simulators: latent sites are the parameters, observed sites the data.
 
-A model is traced to find its sites. Where the distributions of all latent sites stay the same from
-trace to trace, they are independent priors by name; where one depends on another (a hierarchical
-model), the prior is joint: drawn by running the model, with the traced log density. A site of
-several values becomes several parameters, site[0], site[1], ...
+A model is traced to find its sites. Latent sites whose distributions stay the same from trace to
+trace are independent priors by name; where one depends on another (a hierarchical model), the prior
+is joint: drawn by running the model, with the traced log density. A site of several values becomes
+parameters site[0], site[1], ...
 
 References:
     Bingham et al., Pyro: Deep Universal Probabilistic Programming, JMLR 2019. arXiv:1810.09538
@@ -49,11 +49,7 @@ class PyroFunction:
 
 
 def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
-    """Return the prior of a model's latent sites, and their shapes.
-
-    Raises:
-        ValueError: If an observed site is missing, there is no latent one, or one is discrete.
-    """
+    """Return latent sites' prior and shapes; ValueError if a site is missing or discrete."""
     runs = []
     for seed in range(3):
         with isolated(seed), torch.no_grad():

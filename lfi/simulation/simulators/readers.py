@@ -1,7 +1,4 @@
-"""Readers: data from the output of a program, its standard output or a file.
-
-A reader is any function of a `ProgramOutput`. `numbers` is one; `csv`, `json` and `npy` make one.
-"""
+"""Readers, functions of a `ProgramOutput`: `numbers` is one; `csv`, `json` and `npy` make one."""
 
 import json as json_module
 from collections.abc import Callable, Sequence
@@ -21,11 +18,7 @@ class ProgramOutput:
     folder: Path
 
     def bytes(self, file: str | None) -> bytes:
-        """Return the contents of a file in the folder, or standard output for None.
-
-        Raises:
-            FileNotFoundError: If the program has not written the file.
-        """
+        """Return a file of the folder, or standard output for None; or FileNotFoundError."""
         if file is None:
             return self.stdout
         path = self.folder / file
@@ -41,8 +34,7 @@ Reader = Callable[[ProgramOutput], Any]
 def numbers(output: ProgramOutput) -> np.ndarray:
     r"""Read all of standard output as numbers, separated by blanks, commas or line ends.
 
-    Raises:
-        ValueError: If something there is not a number, or there is nothing.
+    ValueError if something there is not a number, or there is nothing.
 
     Example:
         >>> numbers(ProgramOutput(b"1, 2.5\n-3e1 nan", Path())).tolist()

@@ -1,8 +1,7 @@
 """Signatures of users' functions: with or without a generator, NumPy or torch.
 
-A function takes theta and may take a second argument, `rng`. Annotations decide the kinds: theta
-comes as a NumPy array where it is annotated so, else as a tensor; `rng` comes as a torch.Generator
-where it is annotated so, else as NumPy's.
+A function takes theta and perhaps a second argument, `rng`. By annotation, theta comes as a NumPy
+array, else as a tensor; `rng` comes as a torch.Generator, else as NumPy's.
 """
 
 import hashlib
@@ -28,11 +27,7 @@ class Signature:
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
-    """Return how to call a function.
-
-    Raises:
-        TypeError: If it is not callable, or needs arguments other than theta and a generator.
-    """
+    """Return how to call a function; TypeError if it takes more than theta and a generator."""
     if not callable(function):
         raise TypeError(f"simulate must be a function of theta, got {type(function).__name__}")
     try:
@@ -69,10 +64,9 @@ def signature_of(function: Callable[..., Any]) -> Signature:
 
 
 def source_text(function: Callable[..., Any]) -> str:
-    """Return the text that identifies a function: its source, or its bytecode.
+    """Return the text that identifies a function: its `fingerprint`, source or bytecode.
 
-    Values that a closure or `functools.partial` binds belong to it; other modules and globals,
-    which a function may call, do not. An object with a `fingerprint` gives that.
+    Values bound by a closure or `functools.partial` belong to it; other modules and globals do not.
     """
     own = getattr(function, "fingerprint", None)
     if isinstance(own, str):

@@ -293,10 +293,8 @@ class Simulator:
         """Simulate rows start, start + 1, ... of a block, and record failures of the function.
 
         A batched function is called on whole blocks, from row 0, unless `row_by_row`; `heartbeat`
-        is told what begins: a row, counted from `start`, or -1 for a call for all.
-
-        Raises:
-            ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
+        is told what begins: a row, counted from `start`, or -1 for a call for all. ValueError if x
+        has the wrong number of rows, a changing shape, or is not of numbers.
         """
         first = block * BLOCK + start
         with isolated(seed):

@@ -1,9 +1,4 @@
-"""Checks of a simulator: it is run a few times, and its problems are reported in words.
-
-They look for what spoils a fit without an error: data that ignore the parameters or the seed,
-random numbers that are always the same, shares of failures, constants and outliers of scale,
-gradients that were promised and do not come.
-"""
+"""Checks of a simulator, run a few times, for what spoils a fit without an error, in words."""
 
 import math
 import time
@@ -44,12 +39,8 @@ class CheckableSimulator(Protocol):
 class SimulatorCheck(Described):
     """Problems of a simulator, found by running it a few times.
 
-    Attributes:
-        problems: What should be mended, a sentence each.
-        notes: What is good to know, such as its speed.
-        seconds: The time of one simulation.
-        x_shape: The shape of one x, None where all simulations failed.
-        failed: The share of simulations that failed.
+    `problems` should be mended, `notes` are good to know; `seconds` is the time of one simulation,
+    `x_shape` the shape of one x (None where all failed), `failed` the share that failed.
     """
 
     problems: tuple[str, ...]

@@ -45,11 +45,8 @@ def as_simulator(obj: object) -> Simulator:
     """Return a simulator, or make one of a module or object with `prior` and `simulate`.
 
     Its attributes `batched`, `units`, `x_obs`, `trials`, `summary` and `differentiable` are used
-    where it has them, and `names` where its prior is one distribution of a vector.
-
-    Raises:
-        TypeError: If the object is neither.
-        ValueError: If `names` are not as many as parameters, or not those of its prior.
+    where it has them, `names` where its prior is one distribution of a vector. TypeError if it is
+    neither; ValueError if `names` do not fit the parameters.
     """
     if isinstance(obj, Simulator):
         return obj

@@ -1,14 +1,12 @@
 """The fork server: a process that forks, and forks again where the simulator hangs or crashes.
 
 The server only imports what simulations need, and forks a process that loads the function and runs
-it. A fork that crashes, or whose call has exceeded the time limit, is replaced within milliseconds,
-and the parent is answered how it was lost, with the row at work, which the fork writes to shared
-memory. The fork ends with its run; the server, which has loaded nothing of the simulator, waits for
-another run.
+it. A fork that crashes, or exceeds a call's time limit, is replaced within milliseconds; the parent
+is told how, and at which row (from shared memory). The fork ends with its run; the server waits for
+another.
 
-Messages are frames, a length and a pickle, through standard input and output of the server: the
-setup of a run, its tasks, and an empty frame at its end; each is answered. What the function prints
-goes to standard error.
+Messages are frames, a length and a pickle, through the server's standard input and output: a run's
+setup, its tasks, and an empty frame at its end; each is answered. Prints go to standard error.
 """
 
 import ctypes
@@ -102,10 +100,7 @@ class ForkedProcess:
         self.page: mmap.mmap = page
 
     def answer(self, task: bytes, limit: float | None, parent: int) -> bytes | LostProcess:
-        """Return the fork's answer to a frame, or how the fork was lost.
-
-        One call may take `limit` seconds; the file `parent` is at its end when the parent is.
-        """
+        """Return the fork's answer or how it was lost; the file `parent` ends with the parent."""
         HEARTBEAT.pack_into(self.page, 0, 0.0, LOADING)
         try:
             send(self.tasks, task)

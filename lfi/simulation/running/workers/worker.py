@@ -1,9 +1,8 @@
 """Workers, the parent's side: fork servers are started, asked to compute, and kept for a minute.
 
-The simulator is sent once, by cloudpickle, so that lambdas, closures and decorated functions
-travel. Ctrl-C reaches the parent only, which then ends the workers. Those of a run that came to its
-end stay for a minute, since to start a Python takes seconds: the next run takes them, if it has the
-same working directory, environment and import path.
+The simulator is sent once, by cloudpickle: lambdas, closures and decorated functions travel. Ctrl-C
+reaches the parent only, which then ends the workers. Since starting takes seconds, those of a
+finished run serve the next one, if directory, environment and import path are the same.
 """
 
 import os
@@ -25,10 +24,7 @@ MAIN = "from lfi.simulation.running.workers.fork_server import main; main()"
 
 
 class Worker:
-    """A worker process, which computes one task at a time and survives crashes of its simulator.
-
-    `end` ends the process; so does forgetting the worker.
-    """
+    """A worker process, one task at a time; `end`, or forgetting the worker, ends the process."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
@@ -44,11 +40,7 @@ class Worker:
         self.setup: bytes | None = pickle.dumps(setup)
 
     def run(self, task: Task) -> RowResults | LostProcess:
-        """Return the results of a task, or how the process that computed it was lost.
-
-        Raises:
-            RuntimeError: If the worker itself is lost, not only its fork.
-        """
+        """Return a task's results, or how its fork was lost; RuntimeError if the worker is."""
         answer = None
         if self.setup is None or self._acknowledged(self.setup):
             self.setup = None
