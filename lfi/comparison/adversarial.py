@@ -2,14 +2,11 @@
 
     objective = loss(h_p, h_q) + sum of weight * penalty
 
-A penalty with `every = k` is charged at every k-th step, k times over: the objective is the same on
-average, and the penalty, which costs more than the loss, is computed k times less often. The usual
-GAN is critic Bernoulli, generator NonSaturating; where both are the same divergence, it is the
-minimax game.
+A penalty with `every = k` is charged at every k-th step, k times over: the same on average,
+computed less often. The usual GAN is critic Bernoulli, generator NonSaturating; one divergence for
+both is the minimax game.
 
-References:
-    Karras et al., Analyzing and Improving the Image Quality of StyleGAN, 2020. arXiv:1912.04958
-    (lazy penalties)
+Reference: Karras et al., Analyzing ... StyleGAN, 2020. arXiv:1912.04958 (lazy penalties)
 """
 
 from dataclasses import dataclass

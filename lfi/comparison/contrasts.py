@@ -6,11 +6,9 @@
     joint_among(k)              (theta, x) among k      k other thetas, x         (n, k)    (n, k)
     against_generator(draw)     x, given theta          draw(theta, rng)          (n,)      (n,)
 
-Pairs are shuffled by rolling theta along the batch, which was drawn in random order; x stays in its
-row. A pair critic embeds both sides once, and only the embeddings are paired: k contrasts cost the
-critic's head k times, not its embeddings. With k left out, k is the batch less one and all pairs of
-the batch are compared, which a critic whose pairing is an inner product does by one matrix product.
-The shuffled columns of h_p serve again in h_q.
+Pairs are shuffled by rolling theta along the batch, which was drawn in random order. A pair critic
+embeds both sides once, and k contrasts cost only its head k times; None for k is the batch less
+one, all pairs, of which a critic by inner product takes one matrix product.
 """
 
 from collections.abc import Callable
@@ -31,13 +29,9 @@ def two_samples(critic: Critic, batch: Batch, rng: torch.Generator) -> Values:
 def joint_vs_marginals(k: int | None = 1) -> Contrast:
     """Return the contrast of p(theta, x) with p(theta) p(x), batch = (theta, x).
 
-    The ratio is likelihood to evidence. `q` holds the pairs of the first of k rolls.
-
-    Args:
-        k: Shuffled pairs for each joint one; None for all that the batch has.
-
-    Raises:
-        ValueError: If k is below 1, or a batch has no more than k rows.
+    The ratio is likelihood to evidence. There are k shuffled pairs for each joint one, None for all
+    that the batch has; `q` holds those of the first roll. ValueError if k is below 1, or a batch
+    has no more than k rows.
     """
     _check_count(k)
 
@@ -52,14 +46,9 @@ def joint_vs_marginals(k: int | None = 1) -> Contrast:
 def joint_among(k: int | None = None) -> Contrast:
     """Return the contrast of a joint pair among k with k shuffled ones, batch = (theta, x).
 
-    For contrastive losses: the joint pair is in column 0 of `h_p`, k - 1 rolls follow, and `h_q`
-    are those rolls and one more.
-
-    Args:
-        k: Pairs in a row; None for as many as the batch allows, one less than its rows.
-
-    Raises:
-        ValueError: If k is below 1, or a batch has no more than k rows.
+    For contrastive losses: column 0 of `h_p` is the joint pair, k - 1 rolls follow, and `h_q` are
+    those and one more; k is None for as many as the batch allows, one less than its rows.
+    ValueError if k is below 1, or a batch has no more than k rows.
     """
     _check_count(k)
 
@@ -76,13 +65,8 @@ def against_generator(draw: Callable[..., Tensor]) -> Contrast:
     """Return the contrast of data with a generator's samples, batch = (x, *given).
 
     With batch = (x, theta), the critic is called as critic(x, theta) and critic(x_q, theta), and
-    the ratio is p(x | theta) to the generator's. Gradients reach the generator through its samples.
-
-    Args:
-        draw: Called as draw(*given, rng); returns samples of the shape of x.
-
-    Raises:
-        ValueError: If the samples have another shape than the data.
+    the ratio is p(x | theta) to the generator's. `draw(*given, rng)` returns samples of the shape
+    of x, else ValueError; gradients reach the generator through them.
 
     Example:
         >>> noise = lambda theta, rng: theta + torch.randn(theta.shape, generator=rng)

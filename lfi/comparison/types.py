@@ -1,12 +1,10 @@
 """Protocols of a comparison: losses, penalties, contrasts, discrepancies.
 
-A comparison by critic has four free parts, and no method needs more:
-
     values = contrast(critic, batch, rng)       h = log p/q at samples of p and of q
     objective = loss(values.h_p, values.h_q) + sum of weight * penalty(critic, values, rng)
 
 A loss is one risk of both samples, a penalty asks more of the critic, and a discrepancy compares
-two samples without a critic. All are protocols: whatever has the shape is one.
+two samples without a critic. All are protocols: whatever has the methods is one.
 """
 
 from collections.abc import Callable
@@ -70,13 +68,7 @@ class GeneratorLoss(Protocol):
     """A loss that whoever draws from q minimises; a divergence is this and a critic's loss."""
 
     def generator(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
-        """Return the generator's loss, a mean.
-
-        Args:
-            h_p: Values at samples of p; most losses do not use them, since how p is drawn does not
-                move the generator.
-            h_q: Values at the generator's samples.
-        """
+        """Return the mean loss over the generator's samples; most losses do not use `h_p`."""
         ...
 
 
@@ -84,8 +76,8 @@ class GeneratorLoss(Protocol):
 class DivergenceEstimate(Protocol):
     """A number that says how far p is from q; a loss of the library is this too.
 
-    It is minus the critic's loss, scaled and shifted so that a critic which cannot tell p from q
-    reads zero: on average a lower bound of the divergence that the loss bounds.
+    Minus the critic's loss, scaled, and shifted to zero where it cannot tell p from q: on average
+    a lower bound of the divergence that the loss bounds.
     """
 
     def value(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
@@ -115,15 +107,14 @@ class Values:
     """A critic's values at samples of p and of q, and the inputs they came from.
 
     Attributes:
-        h_p: Values at samples of p: (n,), or (n, K) for contrastive losses, which see the sample
-            of p in column 0 among K - 1 shuffled pairs.
-        h_q: Values at samples of q: (m,), (n, k) or (n, K).
+        h_p: At samples of p: (n,), or (n, K) for contrastive losses, p's sample in column 0.
+        h_q: At samples of q: (m,), (n, k) or (n, K).
         p: Samples of p, such that `critic(*p, *given)` evaluates the critic anew.
         q: Samples of q, likewise; where `h_q` has several columns, those of the first.
         given: Inputs that p and q share, which no penalty differentiates.
         contrastive: Whether `h_p` has its sample of p in column 0 only.
-        traced: Whether `h_p` and `h_q` are the critic's own, and can be differentiated in those of
-            `p` and `q` that take gradients: penalties there need not evaluate the critic anew.
+        traced: Whether `h_p` and `h_q` can be differentiated in those of `p` and `q` that take
+            gradients, so that penalties there need not evaluate the critic anew.
     """
 
     h_p: Tensor
@@ -182,25 +173,17 @@ WeightQ = Float[Tensor, "*c m"] | ArrayLike | None
 class Discrepancy(Protocol):
     """How far two samples of vectors are from each other: (*b, n, d) and (*b, m, d) to (*b,).
 
-    Leading dimensions broadcast, such as many simulated data sets against one that was observed.
-    Events of other shapes are flattened by the caller.
+    Leading dimensions broadcast, many data sets against one. The caller flattens events.
     """
 
     def __call__(
         self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
-        """Return the discrepancy.
+        """Return the discrepancy of p, (*b, n, d), and q, (*c, m, d); leading dimensions broadcast.
 
-        Args:
-            p: The first sample, (*b, n, d).
-            q: The second sample, (*c, m, d); its leading dimensions broadcast with p's.
-            weight_p: Of the points of p, (*b, n); they need not sum to 1. Equal ones by default.
-            weight_q: Of the points of q, (*c, m).
-
-        Raises:
-            TypeError: If p and q are not of one floating dtype.
-            ValueError: If shapes or weights do not fit, weights are negative, or there are fewer
-                points than the discrepancy needs.
+        Weights, (*b, n) and (*c, m), need not sum to 1; equal ones by default. TypeError if p and q
+        are not of one floating dtype, ValueError if shapes or weights do not fit, weights are
+        negative, or there are fewer points than the discrepancy needs.
         """
         ...
 
@@ -212,12 +195,7 @@ class OfMeans(Discrepancy, Protocol):
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*abc k"]:
-        """Return <k(at, .), mu_x - mu_y>, which is large where x has more mass than y.
-
-        Raises:
-            TypeError: If x, y and the points are not of one floating dtype.
-            ValueError: If their shapes do not fit.
-        """
+        """Return <k(at, .), mu_x - mu_y>, which is large where x has more mass than y."""
         ...
 
 

@@ -60,7 +60,7 @@ def _from_array(name: str, values: object) -> Tensor:
 def as_sample(
     name: str, x: Samples, shape: tuple[int, ...] | None = None, *, min_rows: int = 0
 ) -> Tensor:
-    """Return a sample as a tensor, (n, *event), on its device and in its dtype.
+    """Return a sample, (n, *event), as a tensor, on its device and in its dtype.
 
     ValueError if its events do not have the `shape`, it has too few rows, or a row is not finite.
     """

@@ -96,10 +96,7 @@ def check_instance(
     *,
     optional: bool = False,
 ) -> None:
-    """Check that a setting is an object of a kind; a class in place of its instance is told.
-
-    `expected` says in words what was expected, where the kinds' names do not.
-    """
+    """Check a setting's kind, `expected` in words; a class in place of its instance is told."""
     if optional and value is None:
         return
     if isinstance(value, kinds) and not isinstance(value, type):

@@ -21,8 +21,7 @@ class SklearnClassifier(Protocol):
 def seeded_copy(classifier: object, state: int) -> SklearnClassifier:
     """Return an untrained copy, with `state` for every random_state that is None.
 
-    Raises:
-        TypeError: If it is not a classifier of scikit-learn.
+    TypeError if it is not a classifier of scikit-learn.
     """
     from sklearn.base import BaseEstimator, clone, is_classifier
 

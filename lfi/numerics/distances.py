@@ -1,12 +1,10 @@
 """Distances of all pairs of two samples, exact where points are close, and their quantiles.
 
-|x - y|^2 = |x|^2 + |y|^2 - 2 x . y is one matrix product, and loses every digit where x and y are
-close to each other compared with the origin. Here coordinates are subtracted first; only in more
-than 16 dimensions is the product taken, of centred points, and the pairs where it has lost digits
-are computed again. Equal points are at distance zero exactly.
-
-The gradient of |x - y|^2 is a matrix product in any dimension, (sum_j g_ij) x_i - sum_j g_ij y_j,
-twice over. The gradient of |x - y| at equal points is 0, the middle of its subgradients.
+|x - y|^2 = |x|^2 + |y|^2 - 2 x . y loses every digit where x and y are close to each other compared
+with the origin. So coordinates are subtracted; only in more than 16 dimensions is that matrix
+product taken, of centred points, and pairs where it has lost digits are computed again. The
+gradient of |x - y|^2 is a matrix product in any dimension, (sum_j g_ij) x_i - sum_j g_ij y_j, twice
+over; that of |x - y| at equal points is 0, the middle of its subgradients.
 """
 
 from collections.abc import Callable, Sequence
@@ -124,18 +122,8 @@ def quantile_distances(
     Both samples count the same, whatever their sizes, and pairs of equal points are left out: so
     repeated rows and whole-number weights say the same. A quantile is the least distance that at
     least that share of the pairs does not exceed. Of a sample with more than 250 points, 250 evenly
-    spaced ones of those with a weight are used, the same ones every time.
-
-    Args:
-        x: One sample.
-        y: The other.
-        levels: Which quantiles, in [0, 1].
-        distance: In which norm.
-        weight_p: Weights of x; equal ones by default.
-        weight_q: Weights of y.
-
-    Returns:
-        The quantiles, one row a level; 1 where all points are equal.
+    spaced ones of those with a weight are used, the same ones every time. There is one row a level,
+    in [0, 1]; it is 1 where all points are equal.
 
     Example:
         >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [7.0]])

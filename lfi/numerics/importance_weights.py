@@ -1,15 +1,13 @@
 """Importance weights: how many draws they are worth, and Pareto smoothing.
 
-The largest of n weights dominate every importance estimate. Pareto-smoothed importance sampling
-fits a generalised Pareto distribution to the M = min(n/5, 3 sqrt(n)) largest, replaces them by
-its expected order statistics, and reports its shape k-hat: estimates are dependable below 0.7
-(more exactly 1 - 1/log10(n)), and hopeless above 1, where the weights have no mean.
+Pareto-smoothed importance sampling fits a generalised Pareto distribution to the
+M = min(n/5, 3 sqrt(n)) largest of n weights, replaces them by its expected order statistics, and
+reports its shape k-hat: estimates are dependable below 0.7 (more exactly 1 - 1/log10(n)), and
+hopeless above 1, where the weights have no mean.
 
 References:
-    Vehtari, Simpson, Gelman, Yao & Gabry, Pareto Smoothed Importance Sampling, JMLR 2024.
-        arXiv:1507.02646
-    Zhang & Stephens, A new and efficient estimation method for the generalized Pareto
-        distribution, Technometrics 2009.
+    Vehtari et al., Pareto Smoothed Importance Sampling, JMLR 2024. arXiv:1507.02646
+    Zhang & Stephens, A new ... method for the generalized Pareto distribution, Technometrics 2009.
 """
 
 import math
@@ -33,16 +31,11 @@ def effective_sample_size(log_weights: Float[Tensor, "*batch n"]) -> Float[Tenso
 def pareto_smooth(
     log_weights: Float[Tensor, "*batch n"],
 ) -> tuple[Float[Tensor, "*batch n"], Float[Tensor, "*batch"]]:
-    """Return smoothed, normalised log weights and k-hat, for each row.
+    """Return smoothed, normalised log weights and k-hat, for each row of unnormalised log weights.
 
     Where fewer than five weights stand in the tail, nothing is smoothed and k-hat is inf; it is 0
-    where the largest weights are all equal.
-
-    Args:
-        log_weights: Logarithms of unnormalised weights; -inf for a weight of zero.
-
-    Raises:
-        ValueError: If a weight is nan or infinite, or all weights of a row are zero.
+    where the largest are all equal. -inf is a weight of zero; ValueError if a weight is nan or
+    infinite, or all of a row are zero.
 
     Example:
         >>> weights, khat = pareto_smooth(torch.zeros(100))

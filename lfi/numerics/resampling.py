@@ -1,9 +1,4 @@
-"""Resampling of weighted points.
-
-References:
-    Kitagawa, Monte Carlo filter and smoother for non-Gaussian nonlinear state space models,
-        J. Comp. Graph. Statistics 1996. (systematic resampling)
-"""
+"""Systematic resampling of weighted points (Kitagawa, J. Comp. Graph. Statistics 1996)."""
 
 import torch
 from jaxtyping import Float, Int

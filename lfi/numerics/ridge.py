@@ -9,12 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class RidgeRegression:
-    """A linear regression, y = intercept + x slope.
-
-    Attributes:
-        intercept: (k,).
-        slope: (d, k).
-    """
+    """A linear regression, y = intercept + x slope, of shapes (k,) and (d, k)."""
 
     intercept: Float[Tensor, " k"]
     slope: Float[Tensor, "d k"]
@@ -30,10 +25,7 @@ def fit_ridge(
     ridge: float,
     weights: Float[Tensor, " n"] | None = None,
 ) -> RidgeRegression:
-    """Fit y by x, standardised; constant columns of x have no influence.
-
-    The ridge is added to the inputs' correlations: 0 for least squares.
-    """
+    """Fit y by x, standardised, constant columns without influence; ridge adds to correlations."""
     weights = torch.ones_like(x[:, 0]) if weights is None else weights
     weights = (weights / weights.sum()).to(y)
     mean_x, mean_y = weights @ x, weights @ y

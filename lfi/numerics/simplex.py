@@ -6,14 +6,11 @@ The optimum is where, for some number nu and multipliers z, s >= 0 of the two bo
 
     grad f(v) + nu - z + s = 0,     z v = 0,    s (upper - v) = 0.
 
-Newton's method solves these with both products equal to a small number instead of zero, which
-shrinks from step to step; a step is one Cholesky factorisation. What is returned is certified by
-the duality gap, which needs the gradient alone, sorted:
+Newton's method solves these with both products equal to a small number that shrinks from step to
+step; a step is one Cholesky factorisation. The duality gap, which needs the gradient alone, sorted,
+certifies what is returned: max over feasible w of grad f(v)' (v - w) >= f(v) - min f.
 
-    max over feasible w of  grad f(v)' (v - w)  >=  f(v) - min f.
-
-References:
-    Boyd & Vandenberghe, Convex Optimization, 2004, section 11.7.
+Reference: Boyd & Vandenberghe, Convex Optimization, 2004, section 11.7.
 """
 
 from collections.abc import Callable
@@ -45,16 +42,10 @@ def minimise_on_simplex(
     upper: float | None = None,
     tolerance: float = 1e-9,
 ) -> Float[Tensor, " n"]:
-    """Return the minimiser, strictly inside its bounds.
+    """Return the minimiser, inside its bounds, to a duality gap `tolerance`, else RuntimeError.
 
-    Args:
-        derivatives: Gradient and Hessian of f at v; the Hessian positive semidefinite.
-        start: A point strictly inside, summing to 1.
-        upper: Bound on every entry, above 1/n; None for none.
-        tolerance: The duality gap to reach.
-
-    Raises:
-        RuntimeError: If it is not reached.
+    `derivatives` gives gradient and Hessian (positive semidefinite) at v; `start` is strictly
+    inside and sums to 1; `upper` bounds every entry, above 1/n, None for no bound.
     """
     v = start
     gradient, hessian = derivatives(v)

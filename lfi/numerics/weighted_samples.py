@@ -1,8 +1,7 @@
 """Weighted samples: batches of two samples and their weights, checked.
 
-A sample (n, d) with weights w_i >= 0 stands for the distribution sum_i w_i delta(x_i) / sum_i w_i;
-without weights, each point has 1/n. Leading dimensions are many samples at once, and those of p and
-of q broadcast.
+A sample (n, d) with weights w_i >= 0, by default equal, is sum_i w_i delta(x_i) / sum_i w_i.
+Leading dimensions are many samples at once, and those of p and of q broadcast.
 """
 
 import torch

@@ -1,10 +1,8 @@
 """Sums over chunks, one of which is held at a time, with gradients.
 
-A part is a function of a few tensors, such as the kernel's sum over a tile of pairs. Its
-intermediate results are gone when the next part begins, and on the way back it is computed a second
-time. Autograd sees one step in place of the parts, so that nothing at all grows with their number;
-checkpoints would keep a few kilobytes of each part, strewn between large blocks that then cannot be
-given back to the system.
+A part, such as the kernel's sum over a tile of pairs, is computed a second time on the way back.
+Autograd sees one step in place of all parts: checkpoints would keep a few kilobytes of each, strewn
+between large blocks that then cannot be given back to the system.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,11 +23,9 @@ def summed(
     *,
     closed: bool = True,
 ) -> Tensor:
-    """Return the sum over parts of `function(*(tensors[i] for i in part))`.
+    """Return the sum over parts of `function(*(tensors[i] for i in part))`, a repeatable function.
 
-    The function must give the same when it is called again. Where it has tensors of its own that
-    take gradients, such as a bandwidth that is learned, it is not `closed`, and each part is
-    checkpointed.
+    Where it has own tensors that take gradients, it is not `closed`, and parts are checkpointed.
     """
     if len(parts) == 1 or not torch.is_grad_enabled():
         return _sum(function, tensors, parts)

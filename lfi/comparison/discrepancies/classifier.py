@@ -1,30 +1,25 @@
 """Classifier discrepancy: held-out accuracy of a classifier of two samples.
 
-Inference by classification: simulated data are as far from the observed ones as a classifier can
-tell them apart on points that it was not trained on. In place of a distance one chooses a
-classifier, which learns what differs. With labels h > 0 for x and h < 0 for y, and both samples
-counting the same whatever their sizes (in training too, where the classifier takes weights),
+With labels h > 0 for x and h < 0 for y, both samples counting the same whatever their sizes (in
+training too, where the classifier takes weights),
 
     discrepancy = (E_p sign h - E_q sign h) / 2 = 2 accuracy - 1,
 
 over held-out points of all folds. On average it is at most the total variation distance of p and q,
 which the best of all classifiers reaches: 0 where p = q, 1 where they share no region. Where p and
 q are alike it is negative about half of the time; its sampling error is about sqrt(1/n + 1/m)/2.
+Accuracy is a step function of the points: there is no gradient.
 
 The default classifier is a quadratic discriminant: a normal distribution fitted to each sample,
 
     h(z) = log N(z; mean_x, S_x) - log N(z; mean_y, S_y),
 
-the best there is for normal distributions, blind to nothing in means, spreads and correlations, and
-a closed form: thousands of simulated data sets are compared in one batch, where a fit for each by
-iteration (logistic regression with squares, a network) would take minutes. Each S is shrunk as if
-d + 1 of its points had the pooled variances and no correlations, so that it exists for few points.
-
-Accuracy is a step function of the points: there is no gradient.
+the best there is for normal distributions, and a closed form, so that thousands of data sets are
+compared in one batch. Each S is shrunk as if d + 1 of its points had the pooled variances and no
+correlations, so that it exists for few points.
 
 References:
-    Gutmann, Dutta, Kaski & Corander, Likelihood-free inference via classification, Statistics and
-        Computing, 2018. arXiv:1407.4981
+    Gutmann et al., Likelihood-free inference via classification, 2018. arXiv:1407.4981
     Friedman, Regularized Discriminant Analysis, JASA, 1989.
 """
 

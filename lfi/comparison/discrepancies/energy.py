@@ -2,11 +2,9 @@
 
     D(p, q) = 2 E|x - y| - E|x - x'| - E|y - y'|,        x, x' ~ p and y, y' ~ q independent.
 
-It is zero only where p = q, needs no bandwidth, and is the squared MMD of the kernel -|x - y|, so
-that the estimators of `lfi.comparison.discrepancies.mmd_estimators` serve it too. In one dimension
-it is twice the integral of (F - G)^2 over the distribution functions, and is computed by sorting:
-with F-(x) and F(x) the shares of a sample below x and up to x, sum_j w_j sign(x - x_j) = F-(x) +
-F(x) - 1, hence
+It is zero only where p = q, needs no bandwidth, and is the squared MMD of the kernel -|x - y|, with
+the estimators of `mmd_estimators`. In one dimension it is twice the integral of (F - G)^2 and is
+computed by sorting: with F-(x) and F(x) the shares of a sample below x and up to x,
 
     sum_ij w_i v_j |x_i - y_j| = sum_i w_i x_i (G- + G - 1)(x_i) + sum_j v_j y_j (F- + F - 1)(y_j),
 
@@ -14,8 +12,7 @@ exactly, in O(n log n), with the gradient of the double sum: sign(0) = 0 at equa
 
 References:
     Szekely & Rizzo, Energy statistics: a class of statistics based on distances, JSPI 2013.
-    Sejdinovic, Sriperumbudur, Gretton & Fukumizu, Equivalence of distance-based and RKHS-based
-        statistics in hypothesis testing, 2013. arXiv:1207.6076
+    Sejdinovic et al., Equivalence of distance- and RKHS-based statistics, 2013. arXiv:1207.6076
 """
 
 from collections.abc import Callable
@@ -88,11 +85,8 @@ def energy_to(y: Float[Tensor, "m d"]) -> Callable[[Float[Tensor, "n d"]], Float
     """Return `Energy()` of a sample and y as a function of the sample, for many against one.
 
     Distances within y are taken once, which halves the time; matrices are held whole, so neither
-    sample should be long.
-
-    Raises:
-        TypeError: If the two are not of one floating dtype.
-        ValueError: If their shapes do not fit, or one has less than two points.
+    sample should be long. TypeError unless both are of one floating dtype, ValueError if shapes do
+    not fit or one has less than two points.
 
     Example:
         >>> distance = energy_to(torch.tensor([[2.0], [3.0]]))

@@ -1,34 +1,26 @@
 """Least-squares density difference (LSDD): p - q, and the L2 distance of the two densities.
 
-Where a ratio p/q may be unbounded, the difference p - q never is. Estimating p and q by themselves
-and subtracting makes two errors that do not know of each other. Instead, fit a sum of Gaussians
-around centres c_l straight to the difference, by least squares:
+A sum of Gaussians around centres c_l is fitted straight to p - q, which unlike p/q is bounded:
 
     g(z) = sum_l theta_l exp(-|z - c_l|^2 / (2 s^2)),
     int (g - (p - q))^2 = theta'H theta - 2 h'theta + int (p - q)^2,
     H_lk = (pi s^2)^(d/2) exp(-|c_l - c_k|^2 / (4 s^2)),      known, whatever p and q are,
     h_l = E_p exp(-|x - c_l|^2 / (2 s^2)) - E_q of the same,  a difference of means.
 
-With a ridge penalty theta = (H + R)^-1 h, in closed form, and of the two plug-in estimates of
-int (p - q)^2, h'theta and theta'H theta, the combination
+With a ridge penalty theta = (H + R)^-1 h, and 2 h'theta - theta'H theta estimates int (p - q)^2: of
+the two plug-in estimates, the combination that cancels the ridge's bias to first order. It is a
+V-statistic: not negative, zero at equal samples.
 
-    2 h'theta - theta'H theta
-
-cancels the ridge's bias to first order. It is a V-statistic: not negative, zero at equal samples.
-
-Width s and ridge are chosen by leave-one-out cross-validation, by the error above (but for its
-constant) with g fitted without x_i where it is evaluated at x_i. H does not depend on the sample
-and theta is linear in h, so that all of it follows from one eigendecomposition a width, without
-refitting. The penalty is R = ridge (pi s^2)^(d/2) sum_l theta_l^2 / w_l, w_l the share of all
-centres' weight that is at c_l: so ridge has no units, means the same for any number of centres, and
-two centres in one place are one centre of twice the weight.
+Width s and ridge are chosen by leave-one-out cross-validation of the error above (but for its
+constant). H does not depend on the sample and theta is linear in h, so one eigendecomposition a
+width gives all of it. The penalty is R = ridge (pi s^2)^(d/2) sum_l theta_l^2 / w_l, w_l the share
+of all centres' weight that is at c_l: so ridge has no units, means the same for any number of
+centres, and two centres in one place are one centre of twice the weight.
 
 The L2 distance has the units of a density, 1 / volume, and shrinks exponentially with the
 dimension: it compares what is measured in one space, and is meant for a few dimensions.
 
-References:
-    Sugiyama, Kanamori, Suzuki, du Plessis, Liu & Takeuchi, Density-Difference Estimation, Neural
-        Computation 25(10), 2013. arXiv:1207.0099
+Reference: Sugiyama et al., Density-Difference Estimation, Neural Computation, 2013. arXiv:1207.0099
 """
 
 import math

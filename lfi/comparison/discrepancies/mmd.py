@@ -4,15 +4,12 @@
                 = E k(x, x') - 2 E k(x, y) + E k(y, y').
 
 With a characteristic kernel (Gaussian, Laplace, rational quadratic, inverse multiquadric, and sums
-of them) it is zero only where p = q; with a linear one it compares means. No network is trained.
-`lfi.comparison.discrepancies.mmd_estimators` says how the expectations are estimated,
-`lfi.comparison.kernels.stationary` and `composite_kernels` what makes points alike.
+of them) it is zero only where p = q; with a linear one it compares means.
 
-Which kernel. The default, a Gaussian of the median distance, asks for nothing, follows the units of
-the data, and sees best what most problems ask: shifts and changes of scale. It overlooks structure
-much finer than the median distance; several bandwidths see it, in a `Sum` of `Quantile`s with small
-scales, or in `mmd_test`, which weighs them against each other. For a generator that starts far from
-the data, `RationalQuadratic(alpha=0.5)` or less still has a gradient where a Gaussian's has died.
+The default kernel, a Gaussian of the median distance, follows the units of the data and sees shifts
+and changes of scale best. Structure much finer than the median distance takes several bandwidths: a
+`Sum` of `Quantile`s with small scales, or `mmd_test`. For a generator that starts far from the data
+`RationalQuadratic(alpha=0.5)` or less still has a gradient where a Gaussian's has vanished.
 
 References:
     Gretton, Borgwardt, Rasch, Schoelkopf & Smola, A Kernel Two-Sample Test, JMLR 2012.

@@ -1,7 +1,5 @@
 """Estimators of a kernel's discrepancy from two samples.
 
-For a kernel k and distributions p and q,
-
     MMD^2 = E k(x, x') - 2 E k(x, y) + E k(y, y'),        x, x' ~ p and y, y' ~ q independent,
 
 and k(x, y) = -|x - y| gives the energy distance. From samples x_i, y_j with weights that sum to 1:
@@ -12,12 +10,10 @@ and k(x, y) = -|x - y| gives the energy distance. From samples x_i, y_j with wei
                 1 - sum_i w_i^2                     negative about half of the time where p = q
     Block       the U-statistic in blocks of both   unbiased, O(n^1.5), noisier
 
-The first two cost O((n + m)^2) kernel values, never held at once: pairs are taken in tiles, which a
-gradient computes a second time instead of keeping them, so that memory grows as n + m.
+The first two cost O((n + m)^2) kernel values, taken in tiles that a gradient computes a second
+time, so that memory grows as n + m.
 
-References:
-    Gretton, Borgwardt, Rasch, Schoelkopf & Smola, A Kernel Two-Sample Test, JMLR 2012.
-    Zaremba, Gretton & Blaschko, B-tests, 2013. arXiv:1307.1954
+Reference: Zaremba, Gretton & Blaschko, B-tests, 2013. arXiv:1307.1954
 """
 
 import itertools
@@ -58,11 +54,7 @@ class Estimator(Protocol):
 
 @dataclass(frozen=True)
 class AllPairs(ABC):
-    """An estimator from every pair of points.
-
-    Attributes:
-        max_entries: Kernel values held at once.
-    """
+    """An estimator from every pair of points; `max_entries` kernel values are held at once."""
 
     max_entries: int = field(default=MAX_ENTRIES, repr=False, kw_only=True)
 

@@ -6,20 +6,13 @@ optionally each feature divided by its pooled standard deviation,
     |E_p phi - E_q phi|^2                              means
     + |Cov_p phi - Cov_q phi|_F^2                      covariances, if asked for.
 
-The first line is the squared MMD of the linear kernel u . v. Since second moments about the
-midpoint, E (phi - c)(phi - c)', exceed the two covariances by one and the same matrix, both lines
-are the squared MMD of the kernel u . v + (u . v)^2 of the features less c: exactly, without
-evaluating a kernel, in O((n + m) e^2) for e features. Moments see what they are asked about and
-nothing else: two distributions may be zero apart and differ. They are quick, as good as their
-features, and the gradient of no other discrepancy is as calm.
-
+The first line is the squared MMD of the kernel u . v. As second moments about the midpoint exceed
+the two covariances by the same matrix, both lines are that of u . v + (u . v)^2 of the features
+less c: exactly, in O((n + m) e^2) for e features. Two distributions may be zero apart and differ.
 All estimates are V-statistics: never negative, zero at equal samples, and in excess by about
 (1/n + 1/m) times the features' variance where p = q.
 
-References:
-    Li, Swersky & Zemel, Generative Moment Matching Networks, 2015. arXiv:1502.02761
-    Sun & Saenko, Deep CORAL: Correlation Alignment for Deep Domain Adaptation, 2016.
-        arXiv:1607.01719
+Reference: Sun & Saenko, Deep CORAL, 2016. arXiv:1607.01719
 """
 
 from collections.abc import Callable

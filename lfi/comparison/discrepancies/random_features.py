@@ -5,10 +5,10 @@ spectral measure (Bochner). With D/2 of them drawn, the D features
 
     phi(x) = sqrt(2/D) (cos w_1 . x, sin w_1 . x, cos w_2 . x, ...)
 
-satisfy phi(x) . phi(x) = 1 and E phi(x) . phi(y) = k(x, y), so that |mean phi(x) - mean phi(y)|^2
-is the squared MMD on average over frequencies, with an error that falls as 1/sqrt(D). A difference
-that only rare frequencies see, such as a fine pattern under a wide kernel, needs many. The features
-of a few hundred points are held at once, and computed again for a gradient.
+have phi(x) . phi(x) = 1 and E phi(x) . phi(y) = k(x, y), so |mean phi(x) - mean phi(y)|^2 is the
+squared MMD on average over frequencies, with an error that falls as 1/sqrt(D); a fine pattern under
+a wide kernel, which only rare frequencies see, needs many. Features of a few hundred points are
+held at once, and computed again for a gradient.
 
 References:
     Rahimi & Recht, Random Features for Large-Scale Kernel Machines, NIPS 2007.

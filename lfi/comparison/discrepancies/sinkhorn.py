@@ -1,39 +1,31 @@
 """Sinkhorn divergence: entropic optimal transport, debiased.
 
-Carrying the mass of p to that of q along a coupling P costs <P, C>, C(x, y) = |x - y|^k. Charging
-for the coupling's information makes the best one unique, smooth in its arguments, and quick to
-find:
+Carrying the mass of p to q along a coupling P costs <P, C>, C(x, y) = |x - y|^k. A charge for its
+information makes the best one unique, smooth in its arguments, and quick to find:
 
     OT(p, q) = min <P, C> + epsilon KL(P | p x q)
              = max <f, p> + <g, q> - epsilon <exp((f + g - C)/epsilon) - 1, p x q>,
     f(x) = T_q g(x) = -epsilon log E_q exp((g - C(x, .))/epsilon) and likewise g = T_p f at the
-    optimum, where P = exp((f + g - C)/epsilon) p x q.
+    optimum, where P = exp((f + g - C)/epsilon) p x q,
+    S(p, q) = OT(p, q) - OT(p, p)/2 - OT(q, q)/2, as OT(p, p) > 0 would make a fitted model shrink.
 
-OT(p, p) > 0: a model fitted with it shrinks. The Sinkhorn divergence takes that away,
-
-    S(p, q) = OT(p, q) - OT(p, p)/2 - OT(q, q)/2.
-
-For 1 <= k <= 2 it is zero only where p = q, convex in either, and differentiable; it goes from
+For 1 <= k <= 2, S is zero only where p = q, convex in either, and differentiable; it goes from
 W_k^k (epsilon = 0) to an MMD of the kernel -C/2 (epsilon infinite; for k = 1 half the energy
 distance). As all discrepancies of transport here it is a cost, W_k^k, and no root is taken.
 
-How it is found. Epsilon falls from the largest cost by a factor of 4 a level. At each, f and g are
-averaged with T_q g and T_p f, symmetrically, so that equal samples have S = 0 but for rounding, and
-Anderson acceleration combines the last updates, so that fewer are needed. Potentials are kept,
-never their exponentials; exp((f + g - C)/epsilon) is a matrix, and moves from these f and g are
-products with it, until they have gone so far that it is made anew. The end is when at most a share
-`tolerance` of the mass is in the wrong place: what is returned is the dual value of potentials of
-which one is exact given the other, a lower bound of OT whose error is of the order of that share's
-square. The gradient is that of the last update alone: the derivative of a maximum is the partial
-one (envelope theorem), sum_j P_ij dC/dx_i. It is as exact as P, and a constant to autograd.
+Epsilon falls from the largest cost by a factor of 4 a level. At each, f and g are averaged with
+T_q g and T_p f, symmetrically, so that equal samples have S = 0 but for rounding, and Anderson
+acceleration combines the last updates. Potentials are kept, never their exponentials; moves from
+the f and g of the matrix exp((f + g - C)/epsilon) are products with it, until they have gone so far
+that it is made anew. The end is when at most a share `tolerance` of the mass is in the wrong place:
+one of the returned potentials is exact given the other, and their dual value is a lower bound of OT
+with an error of the order of that share's square. The gradient is that of the last update alone
+(envelope theorem), sum_j P_ij dC/dx_i: as exact as P, and a constant to autograd.
 
 References:
-    Feydy, Sejourne, Vialard, Amari, Trouve & Peyre, Interpolating between Optimal Transport and MMD
-        using Sinkhorn Divergences, 2019. arXiv:1810.08278
-    Schmitzer, Stabilized Sparse Scaling Algorithms for Entropy Regularized Transport Problems,
-        2019. arXiv:1610.06519
-    Janati, Muzellec, Peyre & Cuturi, Entropic Optimal Transport between Unbalanced Gaussian
-        Measures has a Closed Form, 2020. arXiv:2006.02572
+    Feydy et al., Interpolating between Optimal Transport and MMD, 2019. arXiv:1810.08278
+    Schmitzer, Stabilized Sparse Scaling Algorithms, 2019. arXiv:1610.06519
+    Janati et al., Entropic Optimal Transport between ... Gaussian Measures, 2020. arXiv:2006.02572
 """
 
 import math
@@ -160,10 +152,7 @@ Flat = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def _flat(x: Tensor, y: Tensor, a: Tensor, b: Tensor, epsilon: Tensor) -> Flat:
-    """Return points (k, n, d), (k, m, d), weights (k, n), (k, m) and epsilon (k,).
-
-    A sample against itself stays one tensor.
-    """
+    """Return points (k, n, d), (k, m, d), weights, epsilon (k,); of x and x, one tensor."""
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2], epsilon.shape)
     k, alike = math.prod(lead), x is y and a is b
     x, y = (z.expand(*lead, *z.shape[-2:]).reshape(k, *z.shape[-2:]) for z in (x, y))

@@ -4,12 +4,10 @@ In units of epsilon, u = f/epsilon and v = g/epsilon solve_potentials
 
     u_i = -log sum_j b_j exp(v_j - C_ij/epsilon),    v_j = -log sum_i a_i exp(u_i - C_ij/epsilon).
 
-Everything is for k problems at once, each of which stops when it has converged, so that it does not
-depend on its neighbours. Costs are visited in tiles of rows: one where all fit into memory.
+There are k problems at once, each of which stops when it has converged, so that it does not depend
+on its neighbours. Costs are visited in tiles of rows: one where all fit into memory.
 
-References:
-    Walker & Ni, Anderson Acceleration for Fixed-Point Iterations, SIAM Journal on Numerical
-        Analysis, 2011. doi:10.1137/10078356X
+Reference: Walker & Ni, Anderson Acceleration for Fixed-Point Iterations. doi:10.1137/10078356X
 """
 
 import math
@@ -33,14 +31,7 @@ MAX_DRIFT = 15.0  # of the potentials, in units of epsilon, before a new matrix 
 
 
 class Potentials(NamedTuple):
-    """Potentials of k problems, in units of epsilon.
-
-    Attributes:
-        u: Of the points of x, (k, n).
-        v: Of the points of y, (k, m).
-        best_u: The exact ones given v, (k, n).
-        best_v: The exact ones given u, (k, m).
-    """
+    """In units of epsilon: u, (k, n); v, (k, m); best_u, exact given v; best_v, exact given u."""
 
     u: Tensor
     v: Tensor
@@ -147,10 +138,7 @@ class Problem:
 
 
 def solve_potentials(problem: Problem, tolerance: float, steps: int) -> Potentials:
-    """Return potentials whose coupling has at most a share `tolerance` of its mass misplaced.
-
-    A warning tells where so many steps, at the last epsilon, do not suffice.
-    """
+    """Return potentials that misplace a share `tolerance` of mass at most, else warn."""
     largest = problem.largest_cost()
     ratio = largest / problem.epsilon  # how large potentials become: their rounding misplaces mass
     rounding = torch.finfo(ratio.dtype).eps * (64 + ratio)
@@ -225,10 +213,7 @@ class _Memory:
         self.residuals: list[Tensor] = []
 
     def mix(self, update: Tensor, residual: Tensor, forget: Tensor) -> Tensor:
-        """Return the next state, (k, n), from that of a plain update and its residual.
-
-        Problems that `forget` names, (k, 1), take the plain update.
-        """
+        """Return the next state, (k, n): the plain update for problems that `forget`, (k, 1)."""
         self.updates = _remembered(self.updates, update, forget)
         self.residuals = _remembered(self.residuals, residual, forget)
         if len(self.updates) == 1:

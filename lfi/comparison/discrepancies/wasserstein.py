@@ -1,31 +1,28 @@
 """Wasserstein distance on a line, exact by sorting, and sliced Wasserstein in any dimension.
 
 The cheapest way to carry the mass of p to that of q at |x - y|^k a unit, k >= 1, costs W_k^k, the
-k-th power of the Wasserstein distance. On a line nothing overtakes, so that points of equal rank
-are matched: with the quantile functions of both,
+k-th power of the Wasserstein distance. On a line, points of equal rank are matched:
 
     W_k^k = int_0^1 |F_p^-1(u) - F_q^-1(u)|^k du.
 
-The quantile functions of two weighted samples are steps. They jump at the cumulative weights,
-which are merged, and between two neighbours both are constant: the integral is a finite sum, exact
-for unequal sizes and any weights, in O((n + m) log(n + m)). In more dimensions the sliced distance
-is the mean of W_k^k over projections onto directions t on the unit sphere,
+The quantile functions of weighted samples are steps, which jump at the cumulative weights: merged,
+these make the integral a finite sum, exact for unequal sizes and any weights, in
+O((n + m) log(n + m)). In more dimensions the sliced distance is the mean over projections onto
+directions t on the unit sphere,
 
     SW_k^k = E_t W_k^k(t . x, t . y),
 
-a metric of its own, not larger than W_k^k, zero only where p = q. Here the directions are fixed by
-a seed: the same for all pairs of samples, so that it is one function of its arguments, and sums of
-squares over finitely many directions are still nonnegative, symmetric, zero at equal samples.
+a metric of its own, not larger than W_k^k, zero only where p = q. A seed fixes the directions, the
+same for all pairs of samples, so that it is one function of its arguments; over finitely many it is
+still nonnegative, symmetric, and zero at equal samples.
 
 **All discrepancies of transport here return W_k^k, without the root**: the cost, a mean over the
 mass, differentiable where samples coincide. Take `value ** (1 / order)` for the metric. Of N(a, I)
 and N(b, I) in d dimensions W_2^2 is |a - b|^2, and SW_2^2 is |a - b|^2 / d.
 
 References:
-    Bonneel, Rabin, Peyre & Pfister, Sliced and Radon Wasserstein Barycenters of Measures, Journal
-        of Mathematical Imaging and Vision, 2015. doi:10.1007/s10851-014-0506-3
-    Bernton, Jacob, Gerber & Robert, Approximate Bayesian computation with the Wasserstein
-        distance, JRSS B, 2019. arXiv:1905.03747
+    Bonneel et al., Sliced and Radon Wasserstein Barycenters, 2015. doi:10.1007/s10851-014-0506-3
+    Bernton et al., Approximate Bayesian computation with the Wasserstein distance, arXiv:1905.03747
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Sums of kernels, and kernels of features by a network.
-
-    Sum                     k_1(x, y) + k_2(x, y) + ...
-    Learned                 k(f(x), f(y)) for a network f
+"""Sums of kernels, and kernels k(f(x), f(y)) of features by a network f.
 
 A sum of kernels of one distance, such as Gaussians of several bandwidths, computes it once.
 """

@@ -6,14 +6,10 @@
     RationalQuadratic       (1 + |x - y|^2 / (2 a b^2))^(-a)    Gaussians of all bandwidths around b
     Linear                  x . y
 
-Sums of kernels and kernels of learned features are `lfi.comparison.kernels.composite`'s.
-
-The bandwidth b is a number, a tensor, or chosen from the data: a `Quantile` of the distances
-between points of both samples, the median unless another is asked for. A chosen bandwidth is a
-constant to autograd. A tensor of bandwidths broadcasts with the samples' leading dimensions, so
-that one with ten entries makes ten matrices out of one matrix of distances.
-
-A kernel is anything that takes (n, d) and (m, d) to (n, m), leading dimensions broadcasting.
+The bandwidth b is a number, a tensor, or a `Quantile` of the distances between points of both
+samples, by default the median; a chosen one is a constant to autograd. A tensor of bandwidths
+broadcasts with the samples' leading dimensions: one with ten entries makes ten matrices out of one
+matrix of distances. A kernel is anything that takes (n, d) and (m, d) to (n, m), likewise.
 """
 
 from abc import ABC, abstractmethod
@@ -90,12 +86,7 @@ class Quantile:
 
 @dataclass(frozen=True)
 class Scaled(ABC):
-    """A kernel of the distance in units of a bandwidth, with k(x, x) = 1.
-
-    Attributes:
-        bandwidth: Its unit of distance: a number; a tensor, (*bc); chosen from the data; or the
-            median distance (None).
-    """
+    """A kernel of the distance over a bandwidth, the median distance if None, with k(x, x) = 1."""
 
     bandwidth: float | Real | Tensor | Quantile | None = None
 

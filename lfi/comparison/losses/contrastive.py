@@ -2,22 +2,19 @@
 
 With x in a row and K parameters beside it, column 0 of h_p is the critic's value at the joint pair
 (theta, x) and the other columns are at shuffled pairs; all K columns of h_q are shuffled. Let H be
-a row of values pooled by log-mean-exp.
+a row of values pooled by log-mean-exp, and pooled the binary loss
+`WithPrior(Bernoulli(), gamma/(1+gamma))` of H: is there a joint pair in the row at all?
 
     NREB            -log softmax(h_p)_0                              log r up to a function of x
     NREC(gamma)     pooled + gamma/(1+gamma) NREB                    log r
-
-where pooled is the binary loss `WithPrior(Bernoulli(), gamma/(1+gamma))` of H: is there a joint
-pair in the row at all? That question fixes the function of x that NREB leaves open.
 
 Both bound the mutual information I of theta and x from below, for any critic:
 
     NREB            log K - loss <= min(I, log K)
     NREC(gamma)     (H(pi) + pi log K - loss)/pi <= I,              pi = gamma/(1+gamma)
 
-The second is what the row tells about where the joint pair is, over pi: each of the K places is
-the row without one but for a joint pair, I nats away. It is bounded by log K + H(pi)/pi, H the
-entropy of a coin in nats, which grows without bound as gamma falls.
+The second is what the row tells about where the joint pair is, over pi. It is at most
+log K + H(pi)/pi, H the entropy of a coin in nats, which grows without bound as gamma falls.
 
 References:
     Durkan, Murray & Papamakarios, On Contrastive Learning for LFI, 2020. arXiv:2002.03712

@@ -2,20 +2,18 @@
 
     FDivergence(lambda u: u * u.log())          is KL, with f'(u) and u f'(u) - f(u) derived
 
-f is evaluated at u = exp(h) in float64, whatever the critic's dtype, for |h| up to an edge between
-12 and 18, as a rule: at u = 10^8 a formula such as u log u - (1+u) log(1+u) has lost half of its
-digits. Beyond, f continues as the power of u that it is there: with s(h) = f'(exp(h)), at a
-distance t outside the edge,
+f is evaluated at u = exp(h) in float64 for |h| up to an edge between 12 and 18, as a rule: at
+u = 10^8 a formula such as u log u - (1+u) log(1+u) has lost half of its digits. Beyond, f continues
+as the power of u that it is there: with s(h) = f'(exp(h)), at a distance t outside the edge,
 
     s' = s'(edge) exp(k t)             of the rate k that s' has at the edge,
     conjugate' = exp(h) s'             as of every convex function,
 
-so that the optimum stays log r, whatever the rate. Growing exponentials become lines where those
-of the named divergences do, and a steep f has its edge sooner: nothing is non-finite to |h| = 10^4.
+so that the optimum stays log r, whatever the rate. Growing exponentials become lines where those of
+the named divergences do, and a steep f has its edge sooner: all is finite to |h| = 10^4.
 
-Convexity is checked when the object is made, on a grid of |h| <= 12: f lies above its tangents, and
-its slope grows everywhere. An f that is flat or straight somewhere has no unique
-best critic and is refused.
+Strict convexity is checked on a grid of |h| <= 12 (f above its tangents, slope growing): an f that
+is straight somewhere has no unique best critic and is refused.
 """
 
 import math
@@ -178,11 +176,7 @@ class FDivergence(Divergence):
 
     @torch.enable_grad()
     def _edge(self, side: int) -> _Edge:
-        """Return the outermost edge of a side where autograd is still exact and sizes ordinary.
-
-        Derivatives of a formula lose digits to cancellation, some of them twice as fast as others;
-        where they do, the rate is no longer that at which s' grows.
-        """
+        """Return a side's outermost edge where cancellation has taken no digits of derivatives."""
         at = torch.arange(1.0, EXACT + 1, dtype=torch.float64)
         h = (side * at).requires_grad_()
         slope, conjugate = self._inside(h)

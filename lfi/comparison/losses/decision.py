@@ -4,17 +4,13 @@
     Misclassification   1[h < 0]             1[h > 0]             -min(u, 1)       any of the sign
     Hinge               max(0, 1 - h)        max(0, 1 + h)        -2 min(u, 1)     sign(log r)
 
-Both stand in the source's table beside the strictly proper losses, and both have a divergence, the
-total variation: no critic makes fewer errors than sum over x of min(p, q). But whether r is 1.1 or
-1,000 changes nothing about the best decision, so that the log-ratio cannot be read from it:
-they recover its `SIGN`. A class prior moves the decision to where pi p = (1-pi) q, exactly, by
-`WithPrior`, as for every divergence.
+The divergence of both is the total variation. Whether r is 1.1 or 1,000 does not change the best
+decision, so that only the `SIGN` of the log-ratio can be read from it. A class prior moves the
+decision to where pi p = (1-pi) q, exactly, by `WithPrior`, as for every divergence.
 
 References:
-    Mohamed & Lakshminarayanan, Learning in Implicit Generative Models, 2016. arXiv:1610.03483
     Lim & Ye, Geometric GAN, 2017. arXiv:1705.02894 (the hinge loss of GANs)
-    Gutmann, Dutta, Kaski & Corander, Likelihood-free inference via classification, 2018.
-    arXiv:1407.4981 (accuracy as a discrepancy)
+    Gutmann et al., Likelihood-free inference via classification, 2018. arXiv:1407.4981
 """
 
 from dataclasses import dataclass

@@ -6,15 +6,14 @@ Let r = p/q and let a critic return h = log r. For a convex f on (0, inf),
     G_f(h) = -E_q[ r f'(r) - f(r) ]                         minimised by whoever draws q
 
 L_f is the f-GAN bound, Bregman matching of density ratios, and a proper scoring rule for
-D = sigmoid(h), at once. Its minimiser is h = log r, where -L_f is E_q[f(r)]; `value` subtracts
-f(1), so that it vanishes at p = q. A row of `divergences` is two functions of h, `slope` f'(r) and
-`conjugate` r f'(r) - f(r); the third follows, f = r slope - conjugate.
+D = sigmoid(h). Its minimiser is h = log r, where -L_f is E_q[f(r)]; `value` subtracts f(1), so that
+it vanishes at p = q. A row of `divergences` is two functions of h, `slope` f'(r) and `conjugate`
+r f'(r) - f(r); f = r slope - conjugate.
 
 Numerics: nothing is a logarithm of a sigmoid. A growing exponential exp(rate h) continues linearly
-from |h| = LIMIT = 30, so that values and gradients stay finite to |h| = 10^4, in float32 too: there
-exp(2 * 30) = 10^26, and its line reaches 10^30 of the 10^38 that float32 holds. Where the steepest
-rate exceeds 2, both functions of the row continue from |h| = 60/rate instead: from the *same*
-|h|, since a slope that outgrew its conjugate would leave L_f unbounded below.
+from |h| = LIMIT = 30, so that values and gradients stay finite to |h| = 10^4 in float32 too. Where
+the steepest rate exceeds 2, both functions of the row continue from |h| = 60/rate instead: from the
+*same* |h|, since a slope that outgrew its conjugate would leave L_f unbounded below.
 
 References:
     Nowozin, Cseke & Tomioka, f-GAN, 2016. arXiv:1606.00709

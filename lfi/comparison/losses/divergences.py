@@ -23,7 +23,6 @@ Triangular four times Brier, less the tangent at u = 1.
 
 References:
     Mohamed & Lakshminarayanan, Learning in Implicit Generative Models, 2016. arXiv:1610.03483
-    Nowozin, Cseke & Tomioka, f-GAN, 2016. arXiv:1606.00709
     Basu, Harris, Hjort & Jones, Robust estimation by minimising a density power divergence, 1998.
 """
 

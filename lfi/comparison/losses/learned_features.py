@@ -1,7 +1,4 @@
-"""Discrepancies in features that a critic learns: MMD-GAN, Cramer GAN.
-
-The critic is a map phi to some features. It makes the discrepancy of both samples' features large,
-the generator makes it small:
+"""Discrepancies in features phi that a critic learns: MMD-GAN, Cramer GAN.
 
     critic      -D(phi(p), phi(q)) + penalties          generator     D(phi(p), phi(q))
 
@@ -9,10 +6,8 @@ For a squared distance of mean embeddings, such as `Energy` and `MMD`, what tell
 point x is the witness w(x) = <k(phi(x), .), mu_p - mu_q>, and gradient penalties are of its slope.
 
 References:
-    Li, Chang, Cheng, Yang & Poczos, MMD GAN, 2017. arXiv:1705.08584
     Binkowski, Sutherland, Arbel & Gretton, Demystifying MMD GANs, 2018. arXiv:1801.01401
-    Bellemare et al., The Cramer distance as a solution to biased Wasserstein gradients, 2017.
-        arXiv:1705.10743
+    Bellemare et al., The Cramer distance, 2017. arXiv:1705.10743
 """
 
 from dataclasses import dataclass
@@ -63,13 +58,8 @@ class LearnedFeatures(RecoveringLoss):
     def critic_of(self, critic: Critic, values: Values, members: int = 1) -> Critic:
         """Return the witness as a critic of rows, which penalties can charge.
 
-        Args:
-            critic: phi.
-            values: The features of both samples, of which the witness is made.
-            members: How many critics are stacked, each with its share of the rows.
-
-        Raises:
-            TypeError: If the discrepancy has no witness.
+        `critic` is phi and `values` hold its features of both samples; `members` critics are
+        stacked, each with its share of the rows. TypeError if the discrepancy has no witness.
         """
         discrepancy = self.discrepancy
         if not isinstance(discrepancy, OfMeans):

@@ -3,13 +3,10 @@
     critic      E_p (h - 1)^2 + E_q (h + 1)^2, halved        best h = (p - q) / (p + q)
     generator   E_q (h - 1)^2, halved
 
-Mao et al. code data by 1 and samples by 0: their output is (h + 1) / 2. The best critic is right
-about the larger of p and q; its value is tanh(log r / 2), which no loss of the library reads as a
-log-ratio. `Brier` is the same regression of sigmoid(h), from which the ratio can be read.
+Mao et al. code data by 1 and samples by 0: their output is (h + 1) / 2. The best is
+tanh(log r / 2), not read as a log-ratio here; `Brier`, a regression of sigmoid(h), gives the ratio.
 
-References:
-    Mao, Li, Xie, Lau, Wang & Smolley, Least squares generative adversarial networks, 2017.
-        arXiv:1611.04076
+Reference: Mao et al., Least squares generative adversarial networks, 2017. arXiv:1611.04076
 """
 
 from dataclasses import dataclass

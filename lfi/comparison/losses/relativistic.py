@@ -12,25 +12,20 @@ its values at samples of Q are minus those at P: with d = h(x_p) - h(x_q),
 
     Relativistic(f) = (E (r f' - f)(-d) - E f'(d)) / 2 = L_f(d, -d) / 2,
 
-which for Bernoulli is E softplus(-d). Every f serves, and each recovers log r up to a constant.
-`Relativistic` compares all n m pairs of a batch; as rows are independent, the n pairs in which they
-already stand have the same expectation, in O(n).
+which for Bernoulli is E softplus(-d). `Relativistic` compares all n m pairs of a batch; the n pairs
+in which rows already stand have the same expectation, in O(n).
 
-Wasserstein is a difference of means: without a bound on the slope of h (`WeightClipping`,
-`SpectralNorm`, `GradientPenalty`) it has no minimum, and with one it says where to move, not what r
-is.
+Wasserstein has no minimum without a bound on the slope of h (`WeightClipping`, `SpectralNorm`,
+`GradientPenalty`), and with one it says where to move, not what r is.
 
-Donsker-Varadhan's bound is tighter than KL's own, `lfi.losses.KL`, for any critic. The logarithm
-of a batch's mean is biased: averaged over batches of n samples of q, the loss is too small by the
-variance of r over 2n, and so are gradients off.
+Donsker-Varadhan's bound is tighter than KL's own, `lfi.losses.KL`, for any critic. Averaged over
+batches of n samples of q, the loss is too small by var(r)/(2n), and gradients are off.
 
 References:
     Donsker & Varadhan, Asymptotic evaluation of certain Markov process expectations, 1983.
     Belghazi et al., MINE: Mutual Information Neural Estimation, 2018. arXiv:1801.04062
-    Jolicoeur-Martineau, The relativistic discriminator: a key element missing from standard GAN,
-        2019. arXiv:1807.00734
-    Huang, Gokaslan, Kuleshov & Tompkin, The GAN is dead; long live the GAN! A modern baseline GAN,
-        2025. arXiv:2501.05441
+    Jolicoeur-Martineau, The relativistic discriminator, 2019. arXiv:1807.00734
+    Huang et al., The GAN is dead; long live the GAN!, 2025. arXiv:2501.05441
     Arjovsky, Chintala & Bottou, Wasserstein GAN, 2017. arXiv:1701.07875
 """
 

@@ -1,9 +1,7 @@
-"""Penalties whose weight is annealed while training goes on.
+"""Penalties of weight first (last / first)^s, s the share of training that is done.
 
 A strong gradient penalty makes a critic smooth: it leads a generator from far away to all of the
-data, and does not tell fine structure. A weak one does the reverse. So the weight falls,
-
-    weight(s) = first (last / first)^s,        s the share of training that is done.
+data, and does not tell fine structure. A weak one does the reverse.
 """
 
 from dataclasses import dataclass, is_dataclass, replace

@@ -1,7 +1,7 @@
 """Constraints on a critic's weights: weight clipping and spectral normalisation.
 
-A Wasserstein critic maximises E_p h - E_q h over functions of bounded slope, and the bound has to
-come from somewhere. A penalty charges for steep slopes; a constraint makes them impossible:
+A Wasserstein critic maximises E_p h - E_q h over functions of bounded slope. A penalty charges for
+steep slopes; a constraint makes them impossible:
 
     WeightClipping    every parameter lies in [-limit, limit]    the slope is bounded, by what
                                                                  depends on the architecture
@@ -9,19 +9,16 @@ come from somewhere. A penalty charges for steep slopes; a constraint makes them
                       |y - y'| <= limit |x - x'|                 product of the limits
 
 Both are projections: after every step the weights move to the nearest allowed ones. The allowed
-sets are convex, so that averages of allowed weights are allowed too, and a critic's weights keep
-their names: copies, moving averages, the best weights of a fit and files all hold what the
-constraint promises, exactly. (Miyato et al. divide the weights by an estimate of their norm when
-the layer is called instead; the estimate lags behind training, and is wrong for averaged weights.)
+sets are convex and weights keep their names, so that copies, moving averages, the best weights of a
+fit and files all hold the constraint exactly. (Miyato et al. divide the weights by an estimate of
+their norm, which lags behind training and is wrong for averaged weights.)
 
-A critic's slope is at most the product over its layers: under SpectralNorm(), with activations of
-slope at most 1 (ReLU, leaky ReLU, tanh, softplus, sorted pairs) and no skip connections, it is at
-most 1. A residual block x + f(x) has the slope 1 + that of f, and SiLU reaches 1.1.
+Under SpectralNorm(), with activations of slope at most 1 (ReLU, leaky ReLU, tanh, softplus, sorted
+pairs) and no skip connections, a critic's slope is at most 1. A residual block x + f(x) has the
+slope 1 + that of f, and SiLU reaches 1.1.
 
 References:
-    Arjovsky, Chintala & Bottou, Wasserstein GAN, 2017. arXiv:1701.07875
-    Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018.
-    arXiv:1802.05957
+    Miyato et al., Spectral Normalization for GANs, 2018. arXiv:1802.05957
     Anil, Lucas & Grosse, Sorting out Lipschitz Function Approximation, 2019. arXiv:1811.05381
 """
 
@@ -109,8 +106,7 @@ class SpectralNorm:
 def _weights(critic: nn.Module) -> Iterator[tuple[nn.Parameter, int, float]]:
     """Yield each layer's weight, its groups, and how much further it stretches than its matrix.
 
-    A convolution is its matrix after the copying of entries into patches, and a transposed one is
-    the transpose of a convolution.
+    A convolution copies entries into patches first; a transposed one is a convolution's transpose.
     """
     for name, layer in critic.named_modules():
         known = isinstance(layer, nn.Linear | _ConvNd)
@@ -136,10 +132,7 @@ def _weights(critic: nn.Module) -> Iterator[tuple[nn.Parameter, int, float]]:
 def _clipped(
     matrices: Float[Tensor, "groups rows columns"], largest: float
 ) -> Float[Tensor, "groups rows columns"]:
-    """Return the nearest matrices without a singular value above the largest allowed.
-
-    By the eigenvectors of the smaller Gram matrix, which take less than singular vectors.
-    """
+    """Return the nearest matrices without larger singular values, by the smaller Gram matrix."""
     wide = matrices.shape[1] <= matrices.shape[2]
     rows = matrices if wide else matrices.mT
     squares, vectors = torch.linalg.eigh(rows @ rows.mT)

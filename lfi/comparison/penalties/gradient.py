@@ -6,12 +6,10 @@
     DRAGAN              E (|grad_x h| - 1)^2 around p           the critic is steep near the data
     Balance             (E_p sigmoid(h) + E_q sigmoid(h) - 1)^2 class probabilities add up
 
-The first four make training of a generator stable, and no critic under them is log p/q any more;
-the exact log-ratio pays no balance penalty. Norms are of the gradient at *one* sample, of all its
-entries, and the mean is over samples: the critic must treat rows independently. Gradient penalties
-evaluate the critic anew, on detached inputs, and hold `values.given` fixed; R1 and R2 differentiate
-the values at hand where these are traced. With `every = k` a penalty is charged at every k-th step
-only, k times over.
+Under the first four no critic is log p/q any more; the exact log-ratio pays no balance penalty.
+Norms are of the gradient at *one* sample, of all its entries: the critic must treat rows
+independently. Gradient penalties evaluate the critic anew, on detached inputs, and hold
+`values.given` fixed; R1 and R2 differentiate the values at hand where these are traced.
 
 References:
     Mescheder, Geiger & Nowozin, Which Training Methods for GANs Converge?, 2018. arXiv:1801.04406
@@ -108,11 +106,7 @@ class GradientPenalty(_ChargedPenalty):
     every: int = 1
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
-        """Return the unweighted penalty at uniform points between paired samples.
-
-        Raises:
-            ValueError: If p and q differ in shape, so that no lines join them.
-        """
+        """Return it, unweighted, at uniform points of lines p to q; ValueError if shapes differ."""
         shapes = [[tuple(x.shape) for x in side] for side in (values.p, values.q)]
         if shapes[0] != shapes[1]:
             raise ValueError(

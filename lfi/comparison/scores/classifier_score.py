@@ -2,15 +2,12 @@
 
     S = exp E_x KL(p(y | x) || p(y)),    p(y) = E_x p(y | x),
 
-between 1, where the classifier says the same of every point, and the number of classes, where it is
-sure of each point and sees all classes equally. With an Inception network it is the inception
-score; here the classifier is the user's own, trained on their data. It knows nothing of the data
-but the classes: one sharp point for each would have the best score. `support_scores` sees that.
+from 1, where the classifier says the same of every point, to the number of classes, where it is
+sure of each point and sees all classes equally; with an Inception network, the inception score.
+One sharp point for each class would have the best score: `support_scores` sees that. The score of
+a finite sample is too small, the more so the fewer the points: compare equal sizes.
 
-The score of a finite sample is too small, the more so the fewer the points: compare equal sizes.
-
-Reference:
-    Salimans et al., Improved techniques for training GANs, 2016. arXiv:1606.03498
+Reference: Salimans et al., Improved techniques for training GANs, 2016. arXiv:1606.03498
 """
 
 import math
@@ -26,12 +23,9 @@ from lfi.runtime import Described
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ClassifierScore(Described):
-    """The classifier score of a sample.
+    """The classifier score of a sample, between 1 and the number of classes: the mean over splits.
 
-    Attributes:
-        statistic: The score, between 1 and the number of classes: the mean over splits.
-        standard_error: Of the statistic; nan of one split.
-        shares: p(y), the share of each class in what is generated.
+    Its standard error is nan of one split; `shares` is p(y), of each class in what is generated.
     """
 
     statistic: float

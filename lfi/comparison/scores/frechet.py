@@ -2,11 +2,10 @@
 
     D(p, q) = |m_p - m_q|^2 + tr C_p + tr C_q - 2 tr (C_p C_q)^(1/2),
 
-the squared Wasserstein-2 distance of Gaussians with the samples' means and covariances, and the FID
-where the features are an Inception network's. With A and B the centred samples divided by
-sqrt(n - 1), such that C_p = A'A and C_q = B'B, the last trace is the sum of the singular values of
-A B', which are those of R_p R_q' for the triangular factors of A and B. No covariance is formed,
-none is rooted, and fewer points than features do no harm.
+the squared Wasserstein-2 distance of Gaussians with the samples' means and covariances. With A and
+B the centred samples divided by sqrt(n - 1), such that C_p = A'A and C_q = B'B, the last trace is
+the sum of the singular values of A B', which are those of R_p R_q' for the triangular factors of A
+and B: no covariance is formed or rooted, and fewer points than features do no harm.
 
 It is biased upwards, by about tr C (1/n + 1/m) and more where features are many: compare figures of
 equal sizes only, or take `kernel_distance`, which is unbiased.

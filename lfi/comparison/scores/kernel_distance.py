@@ -1,15 +1,10 @@
-"""Kernel distance: the squared MMD of a cubic kernel, in features of the user's own.
+"""Kernel distance: the squared MMD of k(x, y) = (x . y / d + 1)^3, in features of the user's own.
 
-    k(x, y) = (x . y / d + 1)^3
+It compares all moments up to the third; with an Inception network's features it is the KID. Its
+estimate averages zero where p = q, whatever the sizes: each of several blocks gives an unbiased
+one, and their mean is returned with its standard error. One block is the least noisy but has none.
 
-compares all moments up to the third; where the features are an Inception network's, it is the KID.
-Other than the Frechet distance, its estimate is unbiased: it averages zero where p = q, whatever
-the sizes. The samples are cut into blocks, each gives an unbiased estimate of its own, and their
-mean is returned with its standard error. Of one block, the estimate is the least noisy and has no
-error beside it.
-
-Reference:
-    Binkowski, Sutherland, Arbel & Gretton, Demystifying MMD GANs, 2018. arXiv:1801.01401
+Reference: Binkowski et al., Demystifying MMD GANs, 2018. arXiv:1801.01401
 """
 
 from dataclasses import dataclass
@@ -47,12 +42,7 @@ class Polynomial:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KernelDistance(Described):
-    """The kernel distance of two samples, with its standard error.
-
-    Attributes:
-        statistic: The mean over blocks, unbiased: below zero about half of the time where p = q.
-        standard_error: Of the statistic; nan of one block.
-    """
+    """An unbiased mean over blocks, at times negative if p = q, and its error, nan of one block."""
 
     statistic: Float[Tensor, "*b"]
     standard_error: Float[Tensor, "*b"]

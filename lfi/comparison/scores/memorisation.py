@@ -1,20 +1,16 @@
 """Memorisation: generated points closer to the training data than new data are.
 
-Each generated point is handed its nearest training points, to be looked at, and the distances are
-compared with those of held-out data. With U the share of pairs of a generated and a held-out point
-of which the generated one is closer to the training data (ties count half),
+With U the share of pairs of a generated and a held-out point of which the generated one is closer
+to the training data (ties count half),
 
     z = (U - 1/2) / sqrt((m + h + 1) / (12 m h))
 
 is Mann and Whitney's statistic for m generated and h held-out points: where both have the same
-distribution, U is 1/2 and z standard normal, given the training data, whatever they are. A large z
-says that the generator copies. A very negative one says that it is off the data altogether, and
-nothing about copying. Copies of few training points hide among many good points: compare regions
-apart where that is to be feared.
+distribution, U is 1/2 and z standard normal, given the training data. A large z says that the
+generator copies; a very negative one that it is off the data, and nothing about copying. Copies of
+few training points hide among many good points: compare regions apart where that is to be feared.
 
-Reference:
-    Meehan, Chaudhuri & Dasgupta, A non-parametric test to detect data-copying in generative models,
-    AISTATS 2020. arXiv:2004.05675
+Reference: Meehan et al., A non-parametric test to detect data-copying, 2020. arXiv:2004.05675
 """
 
 from dataclasses import dataclass
@@ -33,11 +29,9 @@ from lfi.runtime import Described
 class Memorisation(Described):
     """How close generated and held-out points are to the training data.
 
-    Attributes:
-        distance: From each generated point to its k nearest training points, (m, k).
-        index: Which training points these are, (m, k).
-        share: How often a generated point is closer to the training data than a held-out one.
-        z: The same in standard errors: above 3, it copies.
+    `distance` and `index`, (m, k), are of each generated point's k nearest training points. `share`
+    is how often it is closer to the training data than a held-out one; z is that in standard
+    errors: above 3, the generator copies.
     """
 
     distance: Float[Tensor, "m k"]

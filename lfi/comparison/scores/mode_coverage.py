@@ -1,8 +1,8 @@
 """Mode coverage: how much of a known mixture a sample covers, and how well.
 
-For a mixture of Gaussians with centres c_k, standard deviations s_k and shares w_k, each point
-belongs to the centre that is nearest in standard deviations. A point is of high quality within
-`radius` = 3 of them, where the mixture itself has a known share of its points (98.9% in the plane).
+Of Gaussians with centres c_k, standard deviations s_k and shares w_k, each point belongs to the one
+whose centre is nearest in standard deviations, and is of high quality within `radius` = 3 of them
+(in the plane 98.9% of the mixture's own points are).
 
     covered        modes with at least `at_least` points of high quality
     high quality   share of the points that are
@@ -11,13 +11,11 @@ belongs to the centre that is nearest in standard deviations. A point is of high
                    mean, over that of the mixture's own such points
 
 A generator that collapses onto the centres has more high quality than the mixture and a relative
-scale near zero, so neither says enough alone. Of a standard normal in d dimensions within a
-distance r, each coordinate has the variance F_{d+2}(r^2) / F_d(r^2), with the distribution
-functions of chi-squared.
+scale near zero. Of a standard normal in d dimensions within a distance r, each coordinate has the
+variance F_{d+2}(r^2) / F_d(r^2), with the distribution functions of chi-squared.
 
 References:
-    Lin, Khetan, Fanti & Oh, PacGAN: the power of two samples in generative adversarial networks,
-        NeurIPS 2018. arXiv:1712.04086 (the protocol: 2,500 points, at least one of high quality)
+    Lin, Khetan, Fanti & Oh, PacGAN, 2018. arXiv:1712.04086 (2,500 points, at least one of quality)
     Srivastava, Valkov, Russell, Gutmann & Sutton, VEEGAN, 2017. arXiv:1705.07761
 """
 
@@ -35,13 +33,9 @@ from lfi.runtime import Described
 class ModeScores(Described):
     """Modes covered, share of high quality and relative scale, for each sample of a batch.
 
-    Attributes:
-        covered: How many modes have enough points of high quality.
-        high_quality: The share of points that are.
-        reverse_kl: Of the shares of the modes, in nats: 0 is perfect.
-        relative_scale: Of each mode, relative to the mixture's: 1 is perfect; nan below two points.
-        counts: Points of high quality of each mode.
-        expected: The share of high quality that the mixture itself has.
+    `reverse_kl` is in nats, 0 is perfect; `relative_scale` of each mode, 1 is perfect, nan below
+    two points; `counts` are each mode's points of high quality; `expected` is the share of high
+    quality that the mixture itself has.
     """
 
     covered: Int[Tensor, "*b"]
@@ -140,10 +134,7 @@ def mode_scores(
 def _deviation(
     x: Tensor, good: Float[Tensor, "*b n k"], counts: Tensor, centres: Tensor, scale: Tensor
 ) -> Float[Tensor, "*b k"]:
-    """Return each mode's root mean square deviation from its points' mean, in its own scale.
-
-    Sums of x and of |x - c|^2 make it, by |x - m|^2 = |x - c|^2 - |m - c|^2 in the mean.
-    """
+    """Return modes' deviations in their scales: |x - m|^2 = |x - c|^2 - |m - c|^2 on average."""
     mean = good.mT @ x / counts.clamp(min=1.0)[..., None]
     squares = euclidean_distances(x, centres).square()
     around = (good * squares).sum(dim=-2) - counts * (mean - centres).square().sum(dim=-1)

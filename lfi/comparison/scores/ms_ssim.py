@@ -1,24 +1,19 @@
 """Diversity of images: multi-scale structural similarity of pairs of them.
 
-Two images are compared in windows, by their means, deviations and covariance there:
+Two images are compared in Gaussian windows, by their means, deviations and covariance there:
 
     l = (2 m_x m_y + c_1) / (m_x^2 + m_y^2 + c_1),    cs = (2 s_xy + c_2) / (s_x^2 + s_y^2 + c_2),
-
-with c_1 = (0.01 L)^2 and c_2 = (0.03 L)^2 for values that span L; averages are weighed by a
-Gaussian. At each scale the images are halved by averaging, and
-
     MS-SSIM = product over scales of (mean cs)^w_i, the last scale's being (mean of l cs)^w,
 
-between 0 and 1, the similarity of an image to itself. A mean cs below zero counts as zero. Weights
-are those of Wang et al. for five scales; of fewer scales their first ones, brought to a sum of 1.
-
-The mean over pairs of generated images is high where they all look alike. It says something only
-beside that of pairs of real images of the same class.
+with c_1 = (0.01 L)^2 and c_2 = (0.03 L)^2 for values that span L. Each scale halves the images by
+averaging. MS-SSIM is between 0 and 1, the similarity of an image to itself; a mean cs below zero
+counts as zero. Weights are those of Wang et al. for five scales; of fewer scales their first ones,
+brought to a sum of 1. The mean over pairs of generated images says something only beside that of
+pairs of real images of the same class.
 
 References:
     Wang, Simoncelli & Bovik, Multi-scale structural similarity for image quality assessment, 2003.
-    Odena, Olah & Shlens, Conditional image synthesis with auxiliary classifier GANs, ICML 2017.
-        arXiv:1610.09585 (as a measure of diversity)
+    Odena et al., Conditional image synthesis with auxiliary classifier GANs, 2017. arXiv:1610.09585
 """
 
 import math
@@ -38,13 +33,7 @@ MAX_PIXELS = 2**22  # held at once
 
 @dataclass(frozen=True, repr=False)
 class Diversity(Described):
-    """The similarity of pairs of images of one sample.
-
-    Attributes:
-        statistic: The mean similarity of pairs: near 1 where all images are alike.
-        standard_error: Of the statistic, over pairs; nan of one pair.
-        pairs: How many there were.
-    """
+    """Mean similarity of pairs of images, near 1 if all are alike; its error is nan of one pair."""
 
     statistic: float
     standard_error: float
@@ -66,17 +55,11 @@ def ms_ssim(
     scales: int | None = None,
     window: int | None = None,
 ) -> Float[Tensor, " n"]:
-    """Return the multi-scale structural similarity of images, pair by pair.
+    """Return the multi-scale structural similarity of images x and y of one shape, pair by pair.
 
-    Args:
-        x: Images.
-        y: Others, of the same shape.
-        span: L, from the smallest value that images may have to the largest.
-        scales: How many, at most 5. By default as many as leave an image of the window's size.
-        window: Its width, odd. By default 11, or what fits into the image.
-
-    Raises:
-        ValueError: If the shapes differ, span is not positive, or the scales do not fit.
+    The span L is from the smallest value that images may have to the largest. By default there are
+    as many scales, 5 at most, as leave an image of the window's size, and the window, odd, is 11
+    wide or what fits into the image. ValueError if these do not fit.
 
     Example:
         >>> x = torch.rand(3, 1, 16, 16)

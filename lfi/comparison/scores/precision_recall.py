@@ -8,20 +8,15 @@ sample. The balls together stand for the support.
     density     how many balls of the data a generated point is in, over k
     coverage    share of balls of the data with a generated point inside
 
-Precision and recall trust every ball, and one outlier of the generated points has a ball that
-covers much: density counts balls, and coverage uses those of the data alone. Where p = q, density
-averages one, and coverage of n points by m is a matter of ranks, whatever p is: a ball is empty
-only if the k nearest of the other n - 1 + m points are all data,
+An outlier has a large ball, which precision and recall trust: density counts balls, and coverage
+uses those of the data alone. Where p = q, density averages one, and coverage of n points by m
+depends on ranks only: a ball is empty if the k nearest of the other n - 1 + m points are all data,
 
     E coverage = 1 - (n - 1) ... (n - k) / (n + m - 1) ... (n + m - k).
 
-Distances are taken in rows, never all at once.
-
 References:
-    Kynkaanniemi, Karras, Laine, Lehtinen & Aila, Improved precision and recall metric for assessing
-        generative models, NeurIPS 2019. arXiv:1904.06991
-    Naeem, Oh, Uh, Choi & Yoo, Reliable fidelity and diversity metrics for generative models, ICML
-        2020. arXiv:2002.09797
+    Kynkaanniemi et al., Improved precision and recall metric, NeurIPS 2019. arXiv:1904.06991
+    Naeem et al., Reliable fidelity and diversity metrics, ICML 2020. arXiv:2002.09797
 """
 
 import math
@@ -39,15 +34,7 @@ from lfi.runtime import Described
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SupportScores(Described):
-    """Precision, recall, density and coverage, for each pair of samples of a batch.
-
-    Attributes:
-        precision: Generated points that are like the data.
-        recall: Data that are like the generated points.
-        density: Precision that counts how much they are; 1 on average where p = q.
-        coverage: Data that have a generated point close by.
-        expected_coverage: What coverage averages where p = q.
-    """
+    """Four scores of each pair of samples of a batch, and the average coverage where p = q."""
 
     precision: Float[Tensor, "*b"]
     recall: Float[Tensor, "*b"]

@@ -1,30 +1,23 @@
 """Classifier two-sample test (C2ST): held-out accuracy of a classifier of two samples.
 
-A classifier is trained to tell samples of p from samples of q, and its accuracy on held-out samples
-is the statistic: 0.5 where it cannot (of equal sizes), 1 where it always can. The default is that
-of sbibm, so that figures compare: a network with two hidden layers of 10 x dimension relu units,
-Adam, z-scoring by the first sample, and five shuffled folds, whose networks are trained in one
-batched computation (`lfi.comparison.two_sample.c2st_networks`). Any classifier of scikit-learn
-serves. A figure means little without the classifier that reached it: `compared` says which.
+The statistic is 0.5 where it cannot tell p from q (of equal sizes), 1 where it always can. The
+default is sbibm's, so that figures compare: a network with two hidden layers of 10 x dimension relu
+units, Adam, z-scoring by the first sample, and five shuffled folds, trained in one batch
+(`c2st_networks`). A figure means little without its classifier: `compared` says which.
 
 p-value. A fold's labels take no part in training what predicts them. Hold its predictions fixed: if
 p and q have the same distribution, every arrangement of the fold's labels among its m points is
 equally likely, and of the T points named q, the number that are q is hypergeometric, whatever the
-classifier learned and however unequal the samples. Nothing is trained again: the accuracy of each
-fold is a linear function of one hypergeometric count, B of them are drawn a fold, and the mean
-accuracies so drawn are compared with that observed,
-
-    p = (1 + #) / (1 + B).
-
-In one fold this is exact. Over several it is not quite: a fold's labels train the classifiers of
-the other folds, so their counts are not independent, though they are drawn so. Near a threshold
-take a permutation test (`mmd_test`), which is exact. Both take the samples for independent draws:
-those of a Markov chain are not.
+classifier learned and however unequal the samples. The accuracy of each fold is a linear function
+of one such count; B are drawn a fold, and mean accuracies compared with that observed,
+p = (1 + #) / (1 + B). In one fold this is exact. Over several it is not quite: a fold's labels
+train the others' classifiers, so their counts are not independent, though drawn so. Near a
+threshold take a permutation test (`mmd_test`), which is exact. Both take the samples for
+independent draws: those of a Markov chain are not.
 
 References:
     Lopez-Paz & Oquab, Revisiting Classifier Two-Sample Tests, 2017. arXiv:1610.06545
     Lueckmann et al., Benchmarking Simulation-Based Inference (sbibm), 2021. arXiv:2101.04653
-    Phipson & Smyth, Permutation P-values Should Never Be Zero, 2010. arXiv:1603.05766
 """
 
 from dataclasses import dataclass
@@ -157,8 +150,7 @@ def _accuracies(
 ) -> tuple[float, np.ndarray]:
     """Return the mean accuracy over folds, and those of arranged labels.
 
-    Of m points with k of the second sample, of which T are named so and H of these rightly, T - H
-    and k - H are wrong.
+    Of m points, k of the second sample and T named so, H rightly: T - H and k - H are wrong.
     """
     observed, arranged = 0.0, np.zeros(permutations)
     for predicted, true in held_out:

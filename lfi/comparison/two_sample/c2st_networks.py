@@ -1,17 +1,14 @@
-"""The default classifier of C2ST, that of sbibm, all folds in one batched computation.
+"""The default classifier of C2ST, that of sbibm (see `c2st`), all folds in one batched computation.
 
-What scikit-learn's `MLPClassifier` does with sbibm's settings is done here for every fold at once:
-the same starting weights, the same order of rows in every epoch, the same Adam, the same rule for
-stopping, from the same random numbers. Only the arithmetic is single, as it is for sbibm, whose
-samples are. A fold that has stopped takes no further part.
+It does what scikit-learn's `MLPClassifier` does with sbibm's settings, for every fold at once, from
+the same random numbers: starting weights, order of rows in every epoch, Adam, rule for stopping.
+Only the arithmetic is single, as it is for sbibm. A fold that has stopped takes no further part.
 
     hidden layers 2 x (10 x dimension), relu          batches of 200, reshuffled in every epoch
     Adam, rate 1e-3; weights pay 1e-4 |w|^2 / 2       stops after more than 10 epochs in a row
                                                       without a loss lower by 1e-4
 
-References:
-    Lueckmann et al., Benchmarking Simulation-Based Inference (sbibm), 2021. arXiv:2101.04653
-    Pedregosa et al., Scikit-learn: machine learning in Python, 2011 (`MLPClassifier`)
+Reference: Pedregosa et al., Scikit-learn: machine learning in Python, 2011.
 """
 
 import math

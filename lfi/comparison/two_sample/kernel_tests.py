@@ -1,18 +1,16 @@
 """Two-sample tests by kernels: MMD over many bandwidths at once, and energy distance.
 
-Which bandwidth shows a difference is not known beforehand: a fine pattern needs a small one, a
-shift a large one, and the median distance misses the first. `mmd_test` takes Gaussian and Laplace
+A fine pattern needs a small bandwidth, a shift a large one. `mmd_test` takes Gaussian and Laplace
 kernels of six bandwidths each, and of all K of them one statistic, a soft maximum:
 
     z_k = MMD_k^2 / s_k,        statistic = 1/4 log mean_k exp(4 z_k),
 
 with the unbiased MMD_k^2 of kernel k and its standard deviation s_k over all relabellings of the
-pooled sample. The latter has a closed form. MMD^2 does not change where u(x) + u(y) is added to
-k(x, y) at x != y, so rows of the kernel's matrix may be made to sum to zero; then it is a multiple
-of a'Ka with the labels a, and its variance over relabellings a multiple of the sum of K_ij^2.
-MMD-FUSE divides by the root mean square of the kernel itself, not centred, which quiets the wide
-kernels; tests/benchmarks/two_sample_tests.py runs both. What many bandwidths gain where the median
-distance is far off, and what they cost where it is right: the power at level 0.05, measured there,
+pooled sample. MMD^2 does not change where u(x) + u(y) is added to k(x, y) at x != y, so rows of the
+kernel's matrix may be made to sum to zero; then it is a multiple of a'Ka with the labels a, and its
+variance over relabellings a multiple of the sum of K_ij^2. (MMD-FUSE divides by the root mean
+square of the kernel, not centred, which quiets the wide kernels.) The power at level 0.05, measured
+by tests/benchmarks/two_sample_tests.py:
 
                       checkerboard   bump   shift   change of scale
     mmd_test                   .60    .87     .35               .66
@@ -20,16 +18,14 @@ distance is far off, and what they cost where it is right: the power at level 0.
     energy_test                .04    .19     .41               .48
 
 Deviations and bandwidths are those of the pooled sample and do not know the labels, so that the
-permutation test's p = (1 + #) / (1 + B) is exact for any sizes and any B. One matrix serves all
-relabellings: with a column of A for each, the sums over pairs within p are diag(A'KA), and those
-across and within q follow from row sums. Matrices are made a few rows at a time, each entry once.
+permutation test is exact. One matrix serves all relabellings: with a column of A for each, the sums
+over pairs within p are diag(A'KA), and those across and within q follow from row sums. Matrices are
+made a few rows at a time, each entry once.
 
 References:
-    Biggs, Schrab & Gretton, MMD-FUSE: Learning and Combining Kernels for Two-Sample Testing Without
-        Data Splitting, 2023. arXiv:2306.08777
+    Biggs, Schrab & Gretton, MMD-FUSE, 2023. arXiv:2306.08777
     Schrab et al., MMD Aggregated Two-Sample Test, JMLR 2023. arXiv:2110.15073
     Song & Chen, Generalized Kernel Two-Sample Tests, 2020.
-    Szekely & Rizzo, Energy statistics: a class of statistics based on distances, JSPI 2013.
 """
 
 import math
@@ -205,8 +201,8 @@ def _deviation(
 ) -> Float[Tensor, " kernels"]:
     """Return the standard deviation of the unbiased squared MMD over all relabellings.
 
-    With rows that sum to zero, pairs that share a point, or none, add up to -4 and 2 times the sum
-    of squares. Neither `squares` of kernel values nor row `sums` hold the diagonal.
+    Rows sum to zero, so pairs that share a point, or none, add up to -4 and 2 times the sum of
+    squares. Neither `squares` of kernel values nor row `sums` hold the diagonal.
     """
     total = sums.shape[1]
     m = total - n

@@ -5,21 +5,14 @@ for the samples as they are and for B relabellings of the pooled sample. Its sta
 
     max_k (D_k - mean_k) / s_k,
 
-mean_k and s_k taken over all B + 1 of them. They do not know which is the observed one, so that
-p = (1 + #) / (1 + B) is exact for any sizes and any B.
-
-Sugiyama et al. take the D_k whose width and ridge cross-validation chooses, for every relabelling
-anew. That is exact too, but where p and q are close the choice is mostly noise, and D_k of another
-width is of another size: of 100 against 100 points it finds differences in means and spreads less
-than half as often, and bumps as often (tests/benchmarks/density_difference.py).
+mean_k and s_k taken over all B + 1 of them, which makes the permutation test exact. Sugiyama et al.
+take, for every relabelling anew, the D_k that cross-validation chooses. That is exact too, but
+where p and q are close the choice is mostly noise: of 100 against 100 points it finds shifts and
+spreads less than half as often, bumps as often (tests/benchmarks/density_difference.py).
 
 The centres are points of the pooled sample, drawn regardless of the labels. One matrix of kernel
 values and one eigendecomposition a width serve all relabellings: with the labels as columns of A,
 the means of both samples in the eigenbasis are A'Z, and D_k is a sum over eigenvalues.
-
-References:
-    Sugiyama, Kanamori, Suzuki, du Plessis, Liu & Takeuchi, Density-Difference Estimation, Neural
-        Computation 25(10), 2013. arXiv:1207.0099
 """
 
 import torch
@@ -49,22 +42,9 @@ def lsdd_test(
 
     Time and memory grow as (n + m) times permutations and centres: 1,000 against 1,000 points take
     a second. Differences in dense regions count most; `mmd_test` is its equal in most respects and
-    better in many dimensions.
-
-    Args:
-        p: The first sample, (n, *event).
-        q: The second sample, (m, *event).
-        discrepancy: Its number of centres; its width, which is in units of the coordinates'
-            deviations if those are standardised, and ridge, if given: else all are tried.
-        permutations: How many relabellings: p-values are multiples of 1/(1 + permutations).
-        standardise: Whether to divide every coordinate by its deviation in the pooled sample, so
-            that no unit counts more than another.
-        seed: Of the relabellings and the centres; None takes fresh entropy.
-
-    Raises:
-        TypeError: If a sample is not an array of numbers, or the discrepancy not an `LSDD`.
-        ValueError: If the samples' events differ, are not finite or are fewer than two, or if there
-            are no permutations.
+    better in many dimensions. Arguments and errors are those of `mmd_test`, the seed also of the
+    centres; `discrepancy`, an `LSDD` (else TypeError), sets the number of centres, and width (in
+    deviations of the coordinates, if standardised) and ridge: all are tried of what is None.
 
     Example:
         >>> p, q = torch.randn(100, 2), 2 * torch.randn(80, 2)

@@ -1,23 +1,22 @@
 """Conformal outlier test: p-values of points against a sample.
 
 Half of the sample, at most 10,000 points, is the reference; the other half, at most 2,000, tells
-how far a point of the same distribution lies from it. Coordinates are robust: distances from the
-median in interquartile ranges, then asinh, so that no outlier sets the scale and one entry
-a thousand times too large does not pass for two. Three distances are taken:
+how far a point of the same distribution lies from it. Coordinates are distances from the median in
+interquartile ranges, then asinh, so that no outlier sets the scale and one entry a thousand times
+too large does not pass for two. Three distances are taken:
 
     nearest       to the fifth nearest reference point: sees holes and bends in the support
     mahalanobis   z' C^-1 z, C the reference's covariance, shrunk (Ledoit and Wolf): sees entries
                   that do not belong together, however many there are
     farthest      the largest |z|: sees a single entry far out
 
-and the same three in other features of the points, such as a network's embedding, where one is
-given. The p-value of a point is that of the largest of its ranks among the held-out points,
+and the same three in other features, such as a network's embedding, where given. The p-value of a
+point is that of the largest of its ranks among the n held-out points and itself,
 
-    p = (1 + #{held-out points with a largest rank at least as large}) / (1 + n),
+    p = (1 + #{held-out points with a largest rank at least as large}) / (1 + n).
 
-ranks taken among held-out points and the point itself. If it comes from the sample's distribution,
-all these 1 + n are exchangeable, so that p <= alpha with probability alpha at most: for every
-distribution, dimension and embedding. (It is a conformal p-value.)
+All 1 + n are exchangeable if it comes from the sample's distribution, so that p <= alpha with
+probability alpha at most: for every distribution, dimension and embedding.
 
 References:
     Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005.
@@ -89,12 +88,7 @@ class _Distances:
 
 @dataclass(frozen=True, eq=False)
 class OutlierTest:
-    """An outlier test: distances of held-out points of a sample, to compare others with.
-
-    Attributes:
-        kinds: The distances' names.
-        held_out: Distances of held-out points, (kinds, n).
-    """
+    """An outlier test: distances (kinds, n) of held-out points, to compare others with."""
 
     kinds: tuple[str, ...]
     held_out: Float[Tensor, "k n"]
@@ -104,10 +98,7 @@ class OutlierTest:
     def fit_from_data(
         x: Float[Tensor, "n ..."], *, embed: Embedding | None = None, rng: torch.Generator
     ) -> "OutlierTest":
-        """Take reference and held-out points from a sample of independent and finite points.
-
-        Other features by `embed`, such as the embedding of a posterior's network, may have seen it.
-        """
+        """Split independent, finite points into both halves; `embed` may have seen them."""
         if len(x) < MIN_POINTS:
             raise ValueError(
                 f"x: {len(x)} points are too few for an outlier test, need at least {MIN_POINTS}"

@@ -1,15 +1,13 @@
 """Permutation tests of two samples: relabellings, p-values and results.
 
-Under the null hypothesis that p and q have the same distribution, every relabelling of the pooled
-sample is as likely as the one observed, so the observed statistic is one of B + 1 equally likely
-values. With # relabelled values at least as large as it,
+If p and q have the same distribution, every relabelling of the pooled sample is as likely as the
+one observed. With # of B relabelled values of any statistic at least as large as the observed one,
 
     p = (1 + #) / (1 + B)
 
-is never 0, and P(p <= level) <= level for every level: the test is exact, for any statistic.
+is never 0, and P(p <= level) <= level for every level: the test is exact.
 
-References:
-    Phipson & Smyth, Permutation P-values Should Never Be Zero, 2010. arXiv:1603.05766
+Reference: Phipson & Smyth, Permutation P-values Should Never Be Zero, 2010. arXiv:1603.05766
 """
 
 from dataclasses import dataclass
@@ -27,14 +25,9 @@ from lfi.runtime import Described, fresh
 class TwoSampleTest(Described):
     """The result of a two-sample test.
 
-    Attributes:
-        statistic: How far the samples are apart, in the statistic's own units.
-        p_value: How often samples of one distribution are at least as far apart.
-        n_p: Size of the first sample.
-        n_q: Size of the second.
-        compared: What was compared, in words.
-        permutations: How many relabellings the p-value is made of.
-        seed: The seed, the drawn one where none was given.
+    The statistic, in its own units, is larger for samples further apart; `n_p` and `n_q` are their
+    sizes. `compared` says in words what was compared; `permutations` is the number of relabellings,
+    `seed` the one drawn where none was given.
     """
 
     statistic: float
@@ -74,10 +67,7 @@ class Pooled:
     def result(
         self, values: Float[Tensor, " b"], compared: str, tolerance: float = 0.0
     ) -> TwoSampleTest:
-        """Return the test whose statistics are `values`, the observed one first.
-
-        Statistics that differ by less than the `tolerance` of rounding are equal.
-        """
+        """Return the test of `values`, the observed first; within `tolerance` they are equal."""
         observed, permuted = float(values[0]), values[1:]
         return TwoSampleTest(
             statistic=observed,
