@@ -14,6 +14,7 @@ import pytest
 import torch
 import zarr
 from hypothesis import given, settings, strategies as st
+from support.records import assert_same
 from torch.distributions import AffineTransform, Normal, TransformedDistribution, Uniform
 
 from lfi.simulation.records.results import BLOCK
@@ -44,18 +45,6 @@ def batched(**options):
 
 def of_one():
     return Simulator(fragile, prior=prior(), batched=False, name="fragile")
-
-
-def assert_same(one, two):
-    for name in ("theta", "x", "codes"):
-        a, b = getattr(one, name), getattr(two, name)
-        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
-    assert (one.errors, one.seed, one.names, one.source) == (
-        two.errors,
-        two.seed,
-        two.names,
-        two.source,
-    )
 
 
 @pytest.fixture
