@@ -3,6 +3,7 @@
 They run from a copy, so that no figure of a test is appended to the results on record.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,18 +15,31 @@ import pytest
 FOLDER = Path(__file__).parent / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 PEERS = {"densratio", "ot", "sbi"}  # of the extra `bench`
+OF_SBIBM = {"posterior_tasks", "standing"}  # judge by its reference draws
 
 SMALLEST = {
+    "abc_smc": "g_and_k --methods lfi --budget 300 --particles 50",
     "c2st": "--dims 2 --n 200",
+    "calibrated_ratios": "--part uniform --tasks slcp --method brief --budget 200 --held-out 9",
     "density_difference": "--repetitions 2 --draws 2 --sizes 50",
+    "digits": "class --steps 5",
+    "influenza": "--budget 2400 --brief",
     "kernel_ratio": "speed --points 50 --repeats 1 --seeds 1 --centres 10",
     "large_samples": "--points 200",
+    "lfire": "--methods ratio --brief",
+    "loss_pairs": "--critics KL --generators KL --steps 5",
+    "lynx_hare": "--budget 300 300 --brief --c2st-draws 100",
     "modes": "ring --seeds 1 --steps 20",
+    "neural_ratio": "--cases shift --losses KL --seeds 1 --steps 5",
     "parallel_lines": "--moves adam --seeds 1 --steps 5",
+    "posterior_losses": "--tasks gaussian_linear --losses KL --steps 5",
+    "posterior_tasks": "two_moons --budget 200 --observations 1 --method brief --c2st-draws 100",
     "sampling": "--tasks two_moons --steps 5",
     "simulation": "--part workers --methods lfi --calls 20",
+    "standing": "--quick",
     "steps": "--tasks ring --steps 5 --repetitions 1",
     "surrogates": "two_moons --methods gaussian --simulations 500 --steps 5 --start-steps 5",
+    "telescoping": "--nats 10 --brief --no-mixture",
     "transport": "--sizes 20",
     "two_sample_tests": "--only power --repetitions 2 --sizes 20 --permutations 20",
     "wrong_posteriors": "--n 30 --repetitions 1 --of-wrong 1 --refits 9",
@@ -57,6 +71,8 @@ def test_every_benchmark_explains_itself():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_a_smallest_run_writes_its_figures(name, tmp_path):
+    if name in OF_SBIBM and importlib.util.find_spec("sbibm") is None:
+        pytest.skip("needs sbibm")
     for path in FOLDER.glob("*.py"):
         shutil.copy(path, tmp_path)
     (tmp_path / "results.csv").touch()
@@ -70,4 +86,5 @@ def test_a_smallest_run_writes_its_figures(name, tmp_path):
     if missing:
         pytest.skip(f"needs {missing[0]}")
     assert run.returncode == 0, run.stderr
-    assert (tmp_path / "results.csv").read_text()
+    text = (tmp_path / "results.csv").read_text()
+    assert text or name == "standing"  # which appends only figures that are comparable

@@ -29,6 +29,7 @@ from pathlib import Path
 
 import scipy.stats
 import torch
+from brief import few_steps
 
 import lfi
 
@@ -48,6 +49,7 @@ METHODS = {
     "flow": lfi.PosteriorFlow(),
     "likelihood": lfi.SurrogateLikelihood(),
     "default": lfi.Pool(),
+    "brief": few_steps(),
 }
 
 
@@ -66,12 +68,12 @@ def record(task: str, method: str, n: int, seed: int, found: dict[str, float], s
 
 
 def judged(
-    task: str, method: object, n: int, seed: int, candidates: int
+    task: str, method: object, n: int, seed: int, candidates: int, others: int
 ) -> tuple[object, float, float]:
     """Fit on n simulations and return the checks on others, and the seconds of fit and checks."""
     simulator = importlib.import_module(f"simulators.{task}")
     simulations = lfi.simulate(simulator, n, seed=seed)
-    held_out = lfi.simulate(simulator, HELD_OUT, seed=1000 + seed)
+    held_out = lfi.simulate(simulator, others, seed=1000 + seed)
     begin = time.monotonic()
     posterior = lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
     fitted = time.monotonic()
@@ -79,22 +81,23 @@ def judged(
     return checks, fitted - begin, time.monotonic() - fitted
 
 
-def uniform(task: str, seed: int, name: str) -> None:
+def uniform(task: str, seed: int, name: str, n: int, others: int) -> None:
     """Judge a method's posterior."""
-    checks, seconds, judging = judged(task, METHODS[name], 10_000, seed, CANDIDATES[task])
+    checks, seconds, judging = judged(task, METHODS[name], n, seed, CANDIDATES[task], others)
     names = checks.names
     found = {"ranks: least p, corrected": len(names) * min(checks.p_values[n] for n in names)}
     found |= {f"{test}: p": p for test, p in checks.p_values.items() if test not in names}
     found |= {"tests failed at 0.01": len(checks.failed), "effective candidates": checks.ess}
-    found |= {f"seconds to check {HELD_OUT}": judging}
-    record(task, f"lfi {type(METHODS[name]).__name__}", 10_000, seed, found, seconds)
+    found |= {f"seconds to check {others}": judging}
+    record(task, f"lfi {type(METHODS[name]).__name__}", n, seed, found, seconds)
 
 
 def balanced(task: str, seed: int) -> None:
     """Judge a balanced ratio beside a plain one."""
     for name, penalties in (("Balance(100)", (lfi.penalties.Balance(100.0),)), ("plain", ())):
         method = lfi.NeuralRatio(loss=lfi.losses.Bernoulli(), penalties=penalties)
-        checks, seconds, judging = judged(task, method, 1_000, seed, 2**12)  # wide posteriors
+        # wide posteriors
+        checks, seconds, judging = judged(task, method, 1_000, seed, 2**12, HELD_OUT)
         rarely = scipy.stats.kstest(checks.credibility.numpy(), "uniform", alternative="less")
         found = {
             "coverage less level": float((checks.coverage - checks.levels).mean()),
@@ -113,6 +116,8 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=CANDIDATES, default=three)
     parser.add_argument("--method", nargs="+", choices=METHODS, default=["ratio"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--budget", type=int, default=10_000, help="simulations of `uniform`")
+    parser.add_argument("--held-out", type=int, default=HELD_OUT, help="those of `uniform`")
     arguments = parser.parse_args()
     for part in arguments.part:
         for task in arguments.tasks:
@@ -121,7 +126,7 @@ def main() -> None:
                     balanced(task, seed)
                     continue
                 for name in arguments.method:
-                    uniform(task, seed, name)
+                    uniform(task, seed, name, arguments.budget, arguments.held_out)
 
 
 if __name__ == "__main__":

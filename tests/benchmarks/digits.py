@@ -48,6 +48,8 @@ TASKS = ("class", "upscaled")
 MANY = 8  # images of the same pixels
 SHOWN = 5  # rows of samples in a picture
 
+Settings = lfi.AdversarialSettings | None
+
 
 class Halves:
     """Digits to learn from and digits held out, with a classifier of the first."""
@@ -83,9 +85,11 @@ def size(error: Tensor) -> float:
     return error.square().mean().sqrt().item()
 
 
-def by_class(halves: Halves, seed: int) -> tuple[dict[str, dict[str, float]], list[Tensor]]:
+def by_class(
+    halves: Halves, seed: int, settings: Settings
+) -> tuple[dict[str, dict[str, float]], list[Tensor]]:
     """Return what is measured of samples and of the training half, and images to show."""
-    generator = lfi.fit_generator((halves.x, halves.labels), seed=seed)
+    generator = lfi.fit_generator((halves.x, halves.labels), settings=settings, seed=seed)
     made = generator.sample(len(halves.test), halves.truth, seed=seed).clamp(0, 1)
     flat, train, test = made.flatten(1), halves.x.flatten(1), halves.test.flatten(1)
     right = halves.seen(made) == halves.truth
@@ -112,10 +116,12 @@ def support(test: Tensor, x: Tensor) -> dict[str, float]:
     return {name: getattr(scores, name).item() for name in names}
 
 
-def upscaled(halves: Halves, seed: int) -> tuple[dict[str, dict[str, float]], list[Tensor]]:
+def upscaled(
+    halves: Halves, seed: int, settings: Settings
+) -> tuple[dict[str, dict[str, float]], list[Tensor]]:
     """Return what is measured of samples, and of what they have to be better than."""
     given, coarse = avg_pool2d(halves.test, 2), avg_pool2d(halves.x, 2)
-    generator = lfi.fit_generator((halves.x, coarse), seed=seed)
+    generator = lfi.fit_generator((halves.x, coarse), settings=settings, seed=seed)
     draws = [generator.sample(len(given), given, seed=seed + k).clamp(0, 1) for k in range(MANY)]
     many = torch.stack(draws)
     enlarged = interpolate(given, scale_factor=2.0)
@@ -150,6 +156,7 @@ def main() -> None:
     parser.add_argument("task", nargs="?", choices=TASKS)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="of training; by default, the library's")
     parser.add_argument("--plot", type=Path, help="where to draw the first seed's images")
     parser.add_argument("--quiet", action="store_true", help="append nothing to results.csv")
     arguments = parser.parse_args()
@@ -157,12 +164,13 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
+    settings = None if arguments.steps is None else lfi.AdversarialSettings(steps=arguments.steps)
     picture = []
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         halves = Halves(seed)
         for task in [arguments.task] if arguments.task else TASKS:
             begin = time.monotonic()
-            measured, shown = (by_class if task == "class" else upscaled)(halves, seed)
+            measured, shown = (by_class if task == "class" else upscaled)(halves, seed, settings)
             seconds = time.monotonic() - begin
             picture += shown if seed == arguments.seed else []
             print(f"{task}, seed {seed}: {len(halves.x)} images, {seconds:.0f} s")

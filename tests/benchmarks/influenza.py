@@ -13,10 +13,12 @@ import csv
 import subprocess
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from brief import few_steps
 
 import lfi
 from simulators import influenza
@@ -26,10 +28,11 @@ REFERENCE = torch.from_numpy(np.load(HERE.parent / "reference" / "influenza.npz"
 TASK, DRAWS = "influenza", 10_000
 
 
-def fit_lfi(budget: int, seed: int) -> tuple[torch.Tensor, float, float]:
+def fit_lfi(budget: int, seed: int, brief: bool) -> tuple[torch.Tensor, float, float]:
     """Return draws, and the seconds to simulate and fit and to draw."""
     begin = time.monotonic()
-    posterior = lfi.fit_rounds(influenza, influenza.x_obs, budget=budget, seed=seed)
+    chosen = {"method": few_steps(), "preliminary": few_steps()} if brief else {}
+    posterior = lfi.fit_rounds(influenza, influenza.x_obs, budget=budget, seed=seed, **chosen)
     fitted = time.monotonic()
     theta = posterior.sample(DRAWS, influenza.x_obs, seed=seed)
     return theta, fitted - begin, time.monotonic() - fitted
@@ -90,12 +93,13 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=360_000)
     parser.add_argument("--peer", choices=["sbi"])
     parser.add_argument("--peer-simulations", type=int, default=30_000)
+    parser.add_argument("--brief", action="store_true", help="a few steps: does it run?")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    runs = [("lfi", arguments.budget, fit_lfi)]
+    runs = [("lfi", arguments.budget, partial(fit_lfi, brief=arguments.brief))]
     if arguments.peer:
         runs += [
             (

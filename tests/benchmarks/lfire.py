@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from brief import few_steps
 
 import lfi
 from lfi.inference import parameter_grid
@@ -50,25 +51,26 @@ SMALL = lfi.NeuralRatio(
 )
 
 
-def by_lfire(summary: Summary, seed: int) -> tuple[LogRatio, int]:
+def by_lfire(summary: Summary, seed: int, brief: bool) -> tuple[LogRatio, int]:
     """Return log r of the grid as a function of observations; and simulations."""
     posterior = lfi.fit_lfire(
         arch1,
         GRID,
-        simulations=SIMULATIONS,
+        simulations=30 if brief else SIMULATIONS,
         summary=summary,
-        penalties=8,
+        penalties=2 if brief else 8,
         folds=3,
         seed=seed,
     )
     return posterior.log_ratio, posterior.simulations
 
 
-def by_ratio(summary: Summary, seed: int) -> tuple[LogRatio, int]:
+def by_ratio(summary: Summary, seed: int, brief: bool) -> tuple[LogRatio, int]:
     """Return the same of one network."""
     simulator = lfi.Simulator(arch1.simulate, prior=arch1.prior, summary=summary)
-    simulations = lfi.simulate(simulator, SIXTH, seed=seed)
-    posterior = lfi.fit_posterior(simulations, method=SMALL, seed=seed)
+    simulations = lfi.simulate(simulator, 200 if brief else SIXTH, seed=seed)
+    method = few_steps() if brief else SMALL
+    posterior = lfi.fit_posterior(simulations, method=method, seed=seed)
     return lambda x: torch.stack([posterior.log_ratio(GRID, s) for s in summary(x)]), len(
         simulations
     )
@@ -99,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--brief", action="store_true", help="few simulations: does it run?")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     commit = subprocess.run(
@@ -112,7 +115,7 @@ def main() -> None:
     for method in arguments.methods:
         for seed in arguments.seeds:
             begin = time.process_time()
-            log_ratio, used = METHODS[method](seed)
+            log_ratio, used = METHODS[method](seed, arguments.brief)
             seconds = time.process_time() - begin
             values = log_ratio(x)
             divergence, missed = judge(values, x)

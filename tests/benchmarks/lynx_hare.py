@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from brief import few_steps
 
 import lfi
 from simulators import lynx_hare
@@ -35,13 +36,14 @@ def main() -> None:
     parser.add_argument("--budget", type=int, nargs="+", default=[10_000, 80_000])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--c2st-draws", type=int, default=DRAWS)
+    parser.add_argument("--brief", action="store_true", help="a few steps: does it run?")
     arguments = parser.parse_args()
     with np.load(REFERENCE) as file:
         exact = torch.from_numpy(file["samples"]).double()
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    method = lfi.SurrogateLikelihood()
+    method = few_steps() if arguments.brief else lfi.SurrogateLikelihood()
     for seed in arguments.seeds:
         begin = time.monotonic()
         posterior = lfi.fit_rounds(

@@ -154,12 +154,15 @@ LOSSES = {
 }
 
 
-def by_lfi(p: Tensor, q: Tensor, loss: CriticLoss, seed: int) -> Fitted:
-    """Fit with the library's defaults."""
-    return lfi.fit_ratio(p, q, loss=loss, seed=seed).log_ratio
+def by_lfi(p: Tensor, q: Tensor, loss: CriticLoss, seed: int, steps: int | None) -> Fitted:
+    """Fit with the library's defaults, but for the number of steps if it is given."""
+    settings = None if steps is None else lfi.TrainSettings(steps=steps)
+    return lfi.fit_ratio(p, q, loss=loss, settings=settings, seed=seed).log_ratio
 
 
-def by_plain_network(p: Tensor, q: Tensor, loss: CriticLoss, seed: int) -> Fitted:
+def by_plain_network(
+    p: Tensor, q: Tensor, loss: CriticLoss, seed: int, steps: int | None
+) -> Fitted:
     """Fit as one would by hand."""
     torch.manual_seed(seed)
     p, q = (x.reshape(len(x), -1).float() for x in (p, q))
@@ -169,7 +172,7 @@ def by_plain_network(p: Tensor, q: Tensor, loss: CriticLoss, seed: int) -> Fitte
     net = nn.Sequential(linear(p.shape[1], 64), nn.ReLU(), linear(64, 64), nn.ReLU(), linear(64, 1))
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)
     h = lambda x: net((x - location) / scale).squeeze(1)
-    for _ in range(2_000):
+    for _ in range(steps or 2_000):
         rows = torch.randint(N, (2, 256))
         adam.zero_grad()
         loss(h(p[rows[0]]), h(q[rows[1]])).backward()
@@ -190,6 +193,7 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", choices=LOSSES, default=list(LOSSES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--steps", type=int, help="of training, to see that it runs")
     arguments = parser.parse_args()
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
@@ -203,7 +207,7 @@ def main() -> None:
                 for seed in arguments.seeds:
                     p, q = everything[name].draw(seed)
                     begin = time.monotonic()
-                    fitted = METHODS[method](p, q, LOSSES[loss], seed)
+                    fitted = METHODS[method](p, q, LOSSES[loss], seed, arguments.steps)
                     seconds.append(time.monotonic() - begin)
                     errors.append(everything[name].error(fitted, p, q))
                 error, second = statistics.median(errors), statistics.median(seconds)

@@ -51,12 +51,12 @@ def log_density(posterior: object, simulations: lfi.Simulations, seed: int) -> f
     return float((simulations.prior.log_prob(simulations.theta).double() + ratio - log_z).mean())
 
 
-def measure(task: str, name: str, seed: int) -> dict[str, float]:
+def measure(task: str, name: str, seed: int, steps: int) -> dict[str, float]:
     """Return the figures of one loss on one task, and the seconds of the processor to fit."""
     module = importlib.import_module(f"simulators.{task}")
     penalties = (lfi.penalties.Balance(100.0),) if name.endswith("balanced") else ()
     method = lfi.NeuralRatio(
-        settings=lfi.TrainSettings(steps=STEPS),
+        settings=lfi.TrainSettings(steps=steps),
         loss=LOSSES[name],
         penalties=penalties,
         head_layers=None,
@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=STEPS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -95,7 +96,7 @@ def main() -> None:
         for name in arguments.losses:
             if (f"losses {task}", name) in done:
                 continue
-            figures = measure(task, name, arguments.seed)
+            figures = measure(task, name, arguments.seed, arguments.steps)
             seconds = figures.pop("seconds")
             said = "".join(f"  {metric} {value:8.3f}" for metric, value in figures.items())
             print(f"{task:<18}{name:<22}{said}  {seconds:6.0f} s", flush=True)

@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from brief import few_steps
 
 import lfi
 from lfi.inference.rounds.fit import LAST_METHOD, PRELIMINARY_METHOD
@@ -60,6 +61,7 @@ METHODS = {
     "flow": lambda: lfi.PosteriorFlow(),
     "likelihood": lambda: lfi.SurrogateLikelihood(),
     "default": lambda: None,
+    "brief": few_steps,
 }
 ROUNDS = {  # how the last round and those before it are fitted, anew for each observation
     "rounds": (

@@ -50,6 +50,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(ROOT), str(HERE.parent)]
 
+from brief import few_steps  # noqa: E402
 from influenza import judge  # noqa: E402
 from kernel_ratio import CASES, normalised_error  # noqa: E402
 from modes import SAMPLES, TASKS, figures  # noqa: E402
@@ -123,20 +124,15 @@ def simulations_of(task: str, n: int, seed: int) -> object:
     return lfi.simulate(import_module(f"simulators.{task}"), n, seed=seed, progress=False)
 
 
-def brief_method() -> object:
-    """Return a method of a few steps."""
-    return lfi.NeuralRatio(settings=lfi.TrainSettings(steps=10), width=8, rank=4, head_layers=None)
-
-
 def posterior_of(simulations: object, seed: int, brief: bool) -> object:
     """Fit the default."""
-    method = brief_method() if brief else None
+    method = few_steps() if brief else None
     return lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
 
 
 def posterior_in_rounds(task: str, x: Tensor, budget: int, seed: int, brief: bool) -> object:
     """Fit in rounds, as it comes."""
-    chosen = {"method": brief_method(), "preliminary": brief_method()} if brief else {}
+    chosen = {"method": few_steps(), "preliminary": few_steps()} if brief else {}
     simulator = import_module(f"simulators.{task}")
     return lfi.fit_rounds(simulator, x, budget=budget, seed=seed, progress=False, **chosen)
 

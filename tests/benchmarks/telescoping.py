@@ -41,6 +41,7 @@ SIZES = {  # dimensions, pairs and steps
     40: (160, 420_000, 5_000),
     80: (320, 520_000, 8_000),
 }
+BRIEF = (4, 600, 5)
 JUDGED = 20_000
 MIXTURE = 50_000  # samples of either side
 
@@ -66,9 +67,10 @@ def classifier(seed: int, device: str) -> Callable:
     return lambda p, q: lfi.fit_ratio(p, q, seed=seed, device=device)
 
 
-def information(nats: int, seed: int, device: str) -> Iterator[Row]:
+def information(nats: int, seed: int, device: str, brief: bool) -> Iterator[Row]:
     """Yield method, samples, figures and seconds of each method on correlated Gaussians."""
-    dimensions, n, steps = SIZES[nats]
+    dimensions, n, steps = BRIEF if brief else SIZES[nats]
+    judged = n // 3 if brief else JUDGED
     x, y = correlated(nats, dimensions, n, seed)
 
     def row(method: str, estimate: Estimate, begin: float) -> Row:
@@ -85,7 +87,7 @@ def information(nats: int, seed: int, device: str) -> Iterator[Row]:
         begin = time.monotonic()
         method = lfi.TelescopingRatio(bridges, settings=lfi.TrainSettings(steps=steps))
         estimate = lfi.mutual_information(
-            x, y, method=method, held_out=JUDGED / n, seed=seed, device=device
+            x, y, method=method, held_out=judged / n, seed=seed, device=device
         )
         yield row(name, estimate, begin)
     p = torch.cat([x, y], dim=1)
@@ -93,9 +95,9 @@ def information(nats: int, seed: int, device: str) -> Iterator[Row]:
     for name, fit in (
         ("telescope of p, q", telescope(steps, None, seed, device)),
         ("fit_ratio", classifier(seed, device)),
-    ):
+    )[: 1 if brief else None]:
         begin = time.monotonic()
-        estimate = fit(p[JUDGED:], q[JUDGED:]).kl(p[:JUDGED])
+        estimate = fit(p[judged:], q[judged:]).kl(p[:judged])
         yield row(name, estimate, begin)
 
 
@@ -134,6 +136,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--no-mixture", action="store_true")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--brief", action="store_true", help="few pairs and steps: does it run?")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     commit = subprocess.run(
@@ -142,7 +145,7 @@ def main() -> None:
     tasks = [
         (
             f"telescoping {nats} nats",
-            lambda seed, nats=nats: information(nats, seed, arguments.device),
+            lambda seed, nats=nats: information(nats, seed, arguments.device, arguments.brief),
         )
         for nats in arguments.nats
     ]
