@@ -7,5 +7,6 @@ from lfi.inference import (
     Automatic as Automatic,
     DifferentialEvolution as DifferentialEvolution,
     Importance as Importance,
+    UnreliableDraws as UnreliableDraws,
     Variational as Variational,
 )

@@ -11,7 +11,6 @@ References:
     Schmitt et al., Detecting model misspecification, 2021. arXiv:2112.08866
 """
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from lfi.comparison.two_sample.outlier_test import MIN_POINTS, OutlierTest
 from lfi.runtime import torch_rng
+from lfi.runtime.calls import warn_caller
 from lfi.simulation import Simulations
 
 MAX_KEPT = 1_000  # simulations of each half
@@ -69,10 +69,9 @@ class TrainingReference:
         if not count or scipy.stats.binom.sf(count - 1, len(x), smallest) > MAX_RATE:
             return
         which = "the observation lies" if len(x) == 1 else f"{count} of {len(x)} observations lie"
-        warnings.warn(
+        warn_caller(
             f"{which} farther from the simulations than all of {n} others of them: the posterior "
             "is an extrapolation there. lfi.diagnostics.check_observation tells which entries are "
             "unlike the simulations",
             Misspecified,
-            stacklevel=4,
         )

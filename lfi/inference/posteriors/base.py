@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.arviz import inference_data
+from lfi.inference.reliability import warn_unreliable
 from lfi.inference.samplers.automatic import Automatic
 from lfi.inference.samplers.importance import Importance
 from lfi.inference.samplers.maximum import modes
@@ -109,6 +110,11 @@ class TargetPosterior(Described, ABC):
                 Pareto k is above 0.7 or the effective sample size below 2 n. The others are in
                 `lfi.samplers`; each has a `time_limit`.
 
+        Warns:
+            UnreliableDraws: If Pareto k is above 0.7 and no chains replaced the weights, or R-hat
+                is above 1.05; once for all observations.
+            Misspecified: If an observation is unlike every simulation.
+
         Raises:
             ValueError: If n is not positive or the observation does not fit.
             TimeoutError: If time runs out before there are draws to return.
@@ -116,9 +122,17 @@ class TargetPosterior(Described, ABC):
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
         x, single = self.observations(x_obs)
-        self.check_observations(x)
-        drawn = (sampler or self.default_sampler)(self.target(x), n, seed=fresh(seed))
+        drawn = self._drawn(x, n, sampler, fresh(seed))
         return drawn[0] if single else drawn
+
+    def _drawn(
+        self, x: Float[Tensor, "m ..."], n: int, sampler: Sampler | None, seed: int
+    ) -> tuple[Draws, ...]:
+        """Return draws, with warnings: whatever is public draws here."""
+        self.check_observations(x)
+        drawn = (sampler or self.default_sampler)(self.target(x), n, seed=seed)
+        warn_unreliable(drawn)
+        return drawn
 
     @torch.no_grad()
     def log_ratio(self, theta: Samples, x: Samples) -> Float[Tensor, " n"]:
@@ -224,8 +238,7 @@ class TargetPosterior(Described, ABC):
         """
         seed = fresh(seed)
         x, single = self.observations(x_obs)
-        self.check_observations(x)
-        drawn = (sampler or self.default_sampler)(self.target(x), draws, seed=child(seed, 0))
+        drawn = self._drawn(x, draws, sampler, child(seed, 0))
         drawn = tuple(replace(each, seed=seed) for each in drawn)
         prior, predictive = self.prior.sample(draws, seed=numpy_rng(seed, 1)), None
         if simulator is not None:

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from lfi.inference.reliability import MAX_KHAT
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.differential_evolution import DifferentialEvolution
 from lfi.inference.samplers.importance import Importance, resampled
@@ -20,7 +21,6 @@ from lfi.inference.types import Draws
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh
 
-MAX_KHAT = 0.7  # Pareto k above which importance weights are not relied on alone
 MIN_ESS_PER_DRAW = 2.0  # effective sample size per draw below which there are many duplicates
 
 
