@@ -203,6 +203,15 @@ def test_log_likelihood_prefers_the_parameters_that_made_the_data(name):
     assert share.mean() > 5 * share.std() / 400**0.5
 
 
+@pytest.mark.parametrize("name", having("log_likelihood"))
+def test_the_score_has_mean_zero_where_the_parameters_made_the_data(name):
+    # which no likelihood of other data has; by 5 standard errors, of each parameter's share
+    _, theta, x = draws(name, 2_000)
+    share = torch.ones_like(theta).requires_grad_()
+    (score,) = torch.autograd.grad(MODULES[name].log_likelihood(share * theta, x).sum(), share)
+    assert (score.mean(dim=0).abs() < 5 * score.std(dim=0) / len(theta) ** 0.5).all()
+
+
 @pytest.mark.parametrize("name", having("log_likelihood", "posterior"))
 def test_posterior_is_prior_times_likelihood_over_a_constant(name):
     module = MODULES[name]
@@ -227,10 +236,10 @@ def test_differentiable_simulators_have_the_gradient_of_their_differences(name):
     if not module.differentiable:
         pytest.skip("not differentiable, and says so")
     _, theta, x = draws(name, 2)
-    theta = theta.clone().requires_grad_()
-    size = x.abs().clamp(min=1)  # of large numbers a difference loses digits
-    simulate = lambda t: module.simulate(t, torch.Generator().manual_seed(1)) / size
-    assert torch.autograd.gradcheck(simulate, theta, fast_mode=True)
+    share = torch.ones_like(theta).requires_grad_()  # so that units do not matter,
+    size = x.abs() + x.abs().mean()  # neither of theta nor of x
+    simulate = lambda s: module.simulate(s * theta, torch.Generator().manual_seed(1)) / size
+    assert torch.autograd.gradcheck(simulate, share, fast_mode=True)
 
 
 # Data for generators.
