@@ -39,7 +39,7 @@ class SimulatorFunction:
             x = as_x(call(), theta.dtype, graph=graph)
         else:
             x = torch.stack([as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)])
-        return self._summarised(x[None], graph)[0]
+        return x if self.summary is None else self._summarised(x[None], graph)[0]  # views take time
 
     def _summarised(self, x: Tensor, graph: bool) -> Tensor:
         """Return the summaries of a batch, x itself where there are none."""
