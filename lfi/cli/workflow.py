@@ -101,8 +101,11 @@ def run_workflow(
     with stage("surrogate against simulator"):
         agreement = fidelity(surrogate, simulator, thetas=PARAMETERS, n=SAMPLES, seed=seeds[5])
     with stage("files and report"):
-        prior_theta = prior.sample(settings.draws, seed=numpy_rng(settings.seed, 106))
-        data = inference_data(draws, prior_theta, x_obs, predictive.x)
+        rng = numpy_rng(settings.seed, 106)
+        own = simulator.prior.sample(settings.draws, seed=rng)
+        narrower = prior.fingerprint != simulator.prior.fingerprint
+        truncated = prior.sample(settings.draws, seed=rng) if narrower else None
+        data = inference_data(draws, own, x_obs, predictive.x, truncated)
         replace_file(
             out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
         )
@@ -118,6 +121,7 @@ def run_workflow(
             out / "report.html",
             title=simulator.name,
             posterior=posterior,
+            prior=simulator.prior,
             draws=draws,
             checks=checks,
             predictive=predictive,

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.types import Draws
+from lfi.simulation import Prior
 
 if TYPE_CHECKING:
     import arviz
@@ -44,8 +45,12 @@ def inference_data(
     prior: Float[Tensor, "n theta_dim"],
     x_obs: Float[Tensor, "..."],
     predictive: Float[Tensor, "..."] | None = None,
+    truncated_prior: Float[Tensor, "n theta_dim"] | None = None,
 ) -> "arviz.InferenceData":
     """Return draws and what they belong to as ArviZ's InferenceData.
+
+    `prior` are draws of the scientist's own prior, `truncated_prior` those of the one that rounds
+    have truncated, a group of that name.
 
     The draws, independent or the last states of as many chains, are one chain; their diagnostics
     are the attributes of the group `posterior`. Of many observations, a tuple of draws with x_obs
@@ -78,4 +83,15 @@ def inference_data(
         **groups,
     )
     data.extend(arviz.from_dict(prior=columns_by_name(prior, names)))
+    if truncated_prior is not None:  # a group that ArviZ's scheme does not know
+        other = arviz.from_dict(prior=columns_by_name(truncated_prior, names))
+        data.add_groups({"truncated_prior": other["prior"]}, warn_on_custom_groups=False)
     return data
+
+
+def prior_draws(
+    prior: Prior, n: int, rng: np.random.Generator
+) -> tuple[Float[Tensor, "n theta_dim"], Float[Tensor, "n theta_dim"] | None]:
+    """Return n draws of the prior before truncation, and of the truncated one if it is one."""
+    own = prior.untruncated.sample(n, seed=rng)
+    return own, prior.sample(n, seed=rng) if prior.truncated else None

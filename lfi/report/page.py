@@ -68,8 +68,8 @@ def write_report(
         predictive: The posterior predictive check, from `lfi.predictive_check`.
         surrogate: For its training curves.
         fidelity: The surrogate compared with the simulator.
-        prior: The prior to show beside the posterior, by default the posterior's own, which rounds
-            may have truncated.
+        prior: The prior to show beside the posterior, by default the posterior's, before rounds
+            truncated it. The truncated one is shown under that name.
         units: The parameters' units by name.
         command: The command line that made all this.
         settings: What was chosen, such as the seed and the budget, as text.
@@ -99,12 +99,19 @@ def write_report(
         if not isinstance(drawn, Draws):
             raise ValueError(f"x_obs: a report is of one observation, got {len(drawn)}")
         draws = drawn
-    if prior is None and posterior is not None:
-        prior = posterior.prior
+    truncated = None
+    if posterior is not None:
+        prior = posterior.prior.untruncated if prior is None else prior
+        if posterior.prior.fingerprint != prior.fingerprint:
+            truncated = posterior.prior
 
     sections: list[Section] = []
     if draws is not None:
-        sections.append(posterior_section(draws, prior=prior, units=units, seed=child(seed, 1)))
+        sections.append(
+            posterior_section(
+                draws, prior=prior, truncated=truncated, units=units, seed=child(seed, 1)
+            )
+        )
     if observation is not None:
         sections.append(observation_section(observation))
     if predictive is not None:

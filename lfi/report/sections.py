@@ -69,13 +69,25 @@ def embed(figure: Figure, alt: str, caption: str) -> Image:
 
 
 def posterior_section(
-    draws: Draws, *, prior: Prior | None, units: Mapping[str, str], seed: int
+    draws: Draws,
+    *,
+    prior: Prior | None,
+    truncated: Prior | None = None,
+    units: Mapping[str, str],
+    seed: int,
 ) -> Section:
     """Return the marginals, the pair plot and how the draws were made."""
     prior_theta = None
     if prior is not None:
         prior_theta = prior.sample(PRIOR_DRAWS, seed=numpy_rng(seed, 0))
-    figure = pair_plot(draws.theta, draws.names, prior=prior, units=units, seed=child(seed, 1))
+    figure = pair_plot(
+        draws.theta,
+        draws.names,
+        prior=prior,
+        truncated=truncated,
+        units=units,
+        seed=child(seed, 1),
+    )
     caption = "Each parameter's marginal density on the diagonal, with mean and sd above"
     if len(draws.names) > 1:
         caption += "; below it, the smallest regions that hold 50, 80 and 95% of the draws"
@@ -86,11 +98,19 @@ def posterior_section(
         )
     if len(draws.names) > MAX_PARAMETERS:
         caption += f". The first {MAX_PARAMETERS} of {len(draws.names)} parameters are shown"
-    if prior is not None and prior.truncated:
-        caption += f". The prior is truncated to {bounds_of(prior)}"
+    if truncated is not None:
+        caption += (
+            ". The dotted grey curve is the prior as rounds have truncated it, to "
+            f"{bounds_of(truncated)}"
+        )
     alt = f"Pair plot of the posterior of {', '.join(draws.names)}"
     marginals = marginal_table(
-        draws.theta, draws.names, prior_theta=prior_theta, units=units, r_hat=draws.r_hat
+        draws.theta,
+        draws.names,
+        prior_theta=prior_theta,
+        truncated=truncated,
+        units=units,
+        r_hat=draws.r_hat,
     )
     return Section(
         "posterior",

@@ -14,6 +14,7 @@ from lfi.inference import Draws
 from lfi.report.plots.densities import highest_density_interval
 from lfi.report.plots.style import number
 from lfi.report.verdicts import NEUTRAL, Verdict, c2st_verdict, checked_draws
+from lfi.simulation import Prior
 
 INTERVAL = 0.94  # mass
 MAX_ROWS = 20  # observations listed
@@ -37,14 +38,16 @@ def marginal_table(
     names: Sequence[str],
     *,
     prior_theta: Float[Tensor, "m D"] | None = None,
+    truncated: Prior | None = None,
     units: Mapping[str, str] | None = None,
     r_hat: Float[Tensor, " D"] | None = None,
 ) -> ReportTable:
-    """Return each parameter's mean, sd, 94% interval, and prior's, R-hat and units where given."""
+    """Return each parameter's mean, sd, 94% interval, and priors', R-hat and units where given."""
     draws = theta.double().numpy()
     intervals = highest_density_interval(draws, INTERVAL)
     header = ["parameter", "mean", "sd", f"{INTERVAL:.0%} interval"]
     header += ["prior mean", "prior sd", "sd / prior sd"] if prior_theta is not None else []
+    header += ["prior truncated to"] if truncated is not None else []
     header += ["R-hat"] if r_hat is not None else []
     header += ["unit"] if units else []
     rows = []
@@ -57,6 +60,8 @@ def marginal_table(
             wide = float(before.std())
             row += [number(float(before.mean()), wide), number(wide, wide)]
             row += [f"{sd / wide:.2g}" if wide > 0 else "–"]
+        if truncated is not None:
+            row += [_truncation(truncated, i)]
         row += [f"{float(r_hat[i]):.3f}"] if r_hat is not None else []
         row += [units.get(name, "")] if units else []
         rows.append(tuple(row))
@@ -65,6 +70,14 @@ def marginal_table(
         "highest-density interval: the shortest that holds this share of the draws."
     )
     return ReportTable(tuple(header), rows, caption)
+
+
+def _truncation(prior: Prior, i: int) -> str:
+    """Return the interval that a prior's parameter is truncated to, or a dash."""
+    (low, high), whole = (float(prior.lower[i]), float(prior.upper[i])), prior.untruncated
+    if (low, high) == (float(whole.lower[i]), float(whole.upper[i])):
+        return "–"
+    return f"{low:.3g} to {high:.3g}"
 
 
 def sampler_table(draws: Draws) -> ReportTable:

@@ -132,6 +132,16 @@ def test_draws_are_taken_where_none_are_given(path):
     assert f"{page_module.DRAWS:,} posterior draws" in path.read_text()
 
 
+def test_the_truncated_prior_is_shown_under_its_name_and_the_own_one_as_the_prior(path):
+    narrow = parts.prior().truncate([-2.0, -5.0, 0.0], [2.0, 5.0, 9.0])
+    posterior = PriorAsPosterior(prior=narrow)
+    for own in (None, parts.prior()):
+        write_report(path, posterior=posterior, draws=parts.draws(300), prior=own, seed=1)
+        assert "prior truncated to" in path.read_text()
+    write_report(path, posterior=posterior, draws=parts.draws(300), prior=narrow, seed=1)
+    assert "truncated" not in path.read_text()  # the scientist has truncated it
+
+
 def test_histories_of_posterior_have_titles(path):
     rounds = (parts.history(), parts.history())
     write_report(path, posterior=PriorAsPosterior(history=rounds), seed=1)

@@ -20,8 +20,8 @@ from lfi.report.sections import (
 )
 
 
-def posterior(draws, prior=None):
-    return posterior_section(draws, prior=prior, units={}, seed=1)
+def posterior(draws, prior=None, truncated=None):
+    return posterior_section(draws, prior=prior, truncated=truncated, units={}, seed=1)
 
 
 def test_figures_are_png_of_their_size():
@@ -44,10 +44,21 @@ def test_estimates_are_read_as_a_sentence():
     assert estimates(draws, {}, max_names=1) == "shift = 2.00 ± 0.82 and 2 more parameters"
 
 
-def test_the_truncated_prior_is_named():
-    prior = parts.prior().truncate([-2.0, -1.0, 0.0], [2.0, 1.0, 1.0])
-    caption = posterior(parts.draws(300), prior).blocks[1].caption
-    assert "truncated to shift in [-2, 2], drift in [-1, 1], noise in [0, 1]" in caption
+def test_the_own_prior_is_shown_and_the_truncated_one_named():
+    narrow = parts.prior().truncate([-2.0, -1.0, 0.0], [2.0, 1.0, 1.0])
+    plain = posterior(parts.draws(300), parts.prior())
+    both = posterior(parts.draws(300), parts.prior(), narrow)
+    assert "truncated" not in plain.blocks[1].caption
+    assert (
+        "The dotted grey curve is the prior as rounds have truncated it, to shift in [-2, 2], "
+        "drift in [-1, 1], noise in [0, 1]" in both.blocks[1].caption
+    )
+    table = both.blocks[0]
+    sd = [float(row[table.header.index("prior sd")]) for row in table.rows]
+    # of 50,000 draws: the normal law's sd errs by a standard error of sd / sqrt(2 n), 0.3%
+    assert sd[:2] == [pytest.approx(3.0, rel=0.02), pytest.approx(2.0, rel=0.02)]
+    shown = [row[table.header.index("prior truncated to")] for row in table.rows]
+    assert shown == ["-2 to 2", "-1 to 1", "0 to 1"]
 
 
 @pytest.mark.parametrize(

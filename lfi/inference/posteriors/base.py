@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.arviz import inference_data
+from lfi.inference.arviz import inference_data, prior_draws
 from lfi.inference.reliability import warn_unreliable
 from lfi.inference.samplers.automatic import Automatic
 from lfi.inference.samplers.importance import Importance
@@ -240,7 +240,8 @@ class TargetPosterior(Described, ABC):
         x, single = self.observations(x_obs)
         drawn = self._drawn(x, draws, sampler, child(seed, 0))
         drawn = tuple(replace(each, seed=seed) for each in drawn)
-        prior, predictive = self.prior.sample(draws, seed=numpy_rng(seed, 1)), None
+        prior, truncated = prior_draws(self.prior, draws, numpy_rng(seed, 1))
+        predictive = None
         if simulator is not None:
             theta = torch.cat([each.theta for each in drawn])
             predictive = replicate(as_simulator(simulator), theta, seed=child(seed, 2))
@@ -248,7 +249,7 @@ class TargetPosterior(Described, ABC):
         if single:
             drawn, x = drawn[0], x[0]
             predictive = None if predictive is None else predictive[0]
-        return inference_data(drawn, prior, x, predictive)
+        return inference_data(drawn, prior, x, predictive, truncated)
 
     def describe(self) -> str:
         """Return what the posterior is of, and how it was trained."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.arviz import inference_data
+from lfi.inference.arviz import inference_data, prior_draws
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
 from lfi.numerics.arrays import Samples
@@ -97,8 +97,8 @@ class DiscretePosterior(Described):
         """
         seed = fresh(seed)
         drawn = replace(self.draw(draws, x_obs, seed=child(seed, 0)), seed=seed)
-        prior = self.prior.sample(draws, seed=numpy_rng(seed, 1))
+        prior, truncated = prior_draws(self.prior, draws, numpy_rng(seed, 1))
         predictive = None
         if simulator is not None:
             predictive = replicate(as_simulator(simulator), drawn.theta, seed=child(seed, 2))
-        return inference_data(drawn, prior, self.observation(x_obs), predictive)
+        return inference_data(drawn, prior, self.observation(x_obs), predictive, truncated)

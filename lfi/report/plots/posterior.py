@@ -35,6 +35,7 @@ PRIOR_DRAWS = 50_000  # for the prior's curves: their error is below a line's wi
 MAX_PARAMETERS = 10  # of more, the first are shown: smaller panels cannot be read
 MIN_FOR_REGIONS = 200  # fewer distinct draws than this are shown as points
 DASHED = (0, (4, 2))  # lines of a reference
+DOTTED = (0, (1, 1.5))  # of a truncated prior
 
 
 def pair_plot(
@@ -42,6 +43,7 @@ def pair_plot(
     names: Sequence[str],
     *,
     prior: Prior | None = None,
+    truncated: Prior | None = None,
     units: Mapping[str, str] | None = None,
     reference: Float[Tensor, "m D"] | None = None,
     truth: Float[Tensor, " D"] | None = None,
@@ -55,6 +57,7 @@ def pair_plot(
         theta: Draws of the posterior.
         names: The parameters' names, in the order of the columns.
         prior: The prior: drawn as a grey curve beside each marginal.
+        truncated: The prior as rounds have truncated it: a dotted grey curve.
         units: The parameters' units by name; a parameter without one, or in "1", shows none.
         reference: Draws of another posterior to compare with, drawn as dashed lines.
         truth: The parameters that made the data, where they are known.
@@ -77,11 +80,12 @@ def pair_plot(
     draws = theta.double().numpy()
     dim = min(len(names), MAX_PARAMETERS)
     bounds = [(-np.inf, np.inf)] * dim
-    before = None
-    if prior is not None:
-        bounds = list(zip(prior.lower.tolist(), prior.upper.tolist(), strict=True))
-        rng = numpy_rng(fresh(seed), 0)
-        before = prior.sample(PRIOR_DRAWS, seed=rng).double().numpy()
+    seed, before = fresh(seed), []
+    for i, (given, line) in enumerate(((prior, "-"), (truncated, DOTTED))):
+        if given is not None:
+            bounds = list(zip(given.lower.tolist(), given.upper.tolist(), strict=True))
+            sample = given.sample(PRIOR_DRAWS, seed=numpy_rng(seed, i)).double().numpy()
+            before.append((sample, bounds, line))
     other = None if reference is None else reference.double().numpy()
     true = None if truth is None else truth.double().numpy()
     samples = [draws] if other is None else [draws, other]
@@ -127,7 +131,14 @@ def pair_plot(
                     else:
                         axes.tick_params(axis="y", labelleft=False)
         figure.align_labels()
-        _legend(figure, dim, before is not None, other is not None, true is not None)
+        _legend(
+            figure,
+            dim,
+            prior is not None,
+            truncated is not None,
+            other is not None,
+            true is not None,
+        )
     return figure
 
 
@@ -160,21 +171,22 @@ def _title(axes: Axes, values: ndarray, exponent: int, dim: int) -> None:
 def _marginal(
     axes: Axes,
     draws: ndarray,
-    before: ndarray | None,
+    before: list[tuple[ndarray, list[tuple[float, float]], str | tuple]],
     other: ndarray | None,
     i: int,
     bounds: tuple[float, float],
 ) -> None:
-    """Draw parameter i's density over the axes' range, the prior's and the reference's."""
+    """Draw parameter i's density over the axes' range, the priors' and the reference's."""
     low, high = axes.get_xlim()
     grid = np.linspace(low, high, 301)
-    curves = ((draws, POSTERIOR, "-", 1.5), (before, PRIOR, "-", 1.4), (other, INK, DASHED, 1.1))
-    for sample, colour, style, width in curves:
-        if sample is not None:
-            curve = density(sample[:, i], grid, lower=bounds[0], upper=bounds[1])
-            axes.plot(grid, curve, color=colour, linestyle=style, linewidth=width)
-            if sample is draws:
-                axes.fill_between(grid, curve, color=FILLS[0], linewidth=0)
+    curves = [(draws, bounds, POSTERIOR, "-", 1.5)]
+    curves += [(sample, ends[i], PRIOR, line, 1.4) for sample, ends, line in before]
+    curves += [] if other is None else [(other, bounds, INK, DASHED, 1.1)]
+    for sample, (lower, upper), colour, line, width in curves:
+        curve = density(sample[:, i], grid, lower=lower, upper=upper)
+        axes.plot(grid, curve, color=colour, linestyle=line, linewidth=width)
+        if sample is draws:
+            axes.fill_between(grid, curve, color=FILLS[0], linewidth=0)
     axes.set_ylim(bottom=0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
@@ -204,11 +216,15 @@ def _outline(axes: Axes, x: ndarray, y: ndarray) -> None:
     axes.contour(across, up, cells, levels=levels, colors=INK, linewidths=0.9, linestyles="dashed")
 
 
-def _legend(figure: Figure, dim: int, prior: bool, reference: bool, truth: bool) -> None:
+def _legend(
+    figure: Figure, dim: int, prior: bool, truncated: bool, reference: bool, truth: bool
+) -> None:
     """Say what is what in the empty upper triangle, or above a single panel."""
     handles: list[Artist] = [Line2D([], [], color=POSTERIOR, label="posterior")]
     if prior:
         handles.append(Line2D([], [], color=PRIOR, label="prior"))
+    if truncated:
+        handles.append(Line2D([], [], color=PRIOR, linestyle=DOTTED, label="truncated prior"))
     if reference:
         handles.append(Line2D([], [], color=INK, linestyle=DASHED, label="reference"))
     if truth:

@@ -48,6 +48,10 @@ class JointDistribution(ABC):
         """Return the distribution given that theta lies between narrower bounds."""
 
     @abstractmethod
+    def whole(self) -> "JointDistribution":
+        """Return the distribution as it was before bounds truncated it."""
+
+    @abstractmethod
     def _spec(self) -> dict[str, Any] | None:
         """Return plain values for JSON, None where the distribution cannot be named."""
 
@@ -82,6 +86,12 @@ class ProductDistribution(JointDistribution):
         """Return the product of the truncated marginals."""
         cuts = zip(self.marginals, lower.tolist(), upper.tolist(), strict=True)
         return ProductDistribution(tuple(truncate(marginal, a, b) for marginal, a, b in cuts))
+
+    def whole(self) -> "ProductDistribution":
+        """Return the product of the marginals before truncation."""
+        return ProductDistribution(
+            tuple(m.base if isinstance(m, TruncatedMarginal) else m for m in self.marginals)
+        )
 
     def _spec(self) -> dict[str, Any] | None:
         """Return the marginals' plain values."""
@@ -140,6 +150,11 @@ class TorchJoint(JointDistribution):
         if torch.equal(lower, self.lower) and torch.equal(upper, self.upper):
             return self
         return TorchJoint(self.distribution, lower, upper, truncated=True)
+
+    def whole(self) -> "TorchJoint":
+        """Return the distribution between its own bounds."""
+        lower, upper = torch_bounds(self.distribution)
+        return TorchJoint(self.distribution, lower.to(self.dtype), upper.to(self.dtype))
 
     def _spec(self) -> dict[str, Any] | None:
         """Return the distribution's plain values, and the bounds of a truncated one."""

@@ -79,6 +79,17 @@ class Prior:
         """Whether the prior is truncated to bounds inside its original support."""
         return self.distribution.truncated
 
+    @property
+    def untruncated(self) -> "Prior":
+        """The prior before it was truncated, such as by rounds; itself where it is not.
+
+        Example:
+            >>> prior = as_prior({"share": torch.distributions.Uniform(0.0, 1.0)})
+            >>> prior.truncate([0.2], [0.4]).untruncated
+            Prior(share in (0, 1))
+        """
+        return Prior(self.names, self.distribution.whole()) if self.truncated else self
+
     def __repr__(self) -> str:
         parts = self._intervals()
         if self.dim > MAX_SHOWN:

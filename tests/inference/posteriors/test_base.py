@@ -2,6 +2,7 @@
 
 import math
 
+import arviz
 import pytest
 import torch
 from support.conjugate import ExactCritic, model, posterior, prior
@@ -89,6 +90,20 @@ def test_many_observations_are_a_dimension_of_the_export(tmp_path):
     theta = exact().sample(100, X, seed=lfi.runtime.seeds.child(1, 0))
     torch.testing.assert_close(torch.tensor(data.posterior["b"].values[0]), theta[..., 1].T)
     data.to_netcdf(str(tmp_path / "many.nc"), engine="h5netcdf")
+
+
+def test_exports_after_truncation_have_the_own_prior_and_the_truncated_one_by_name(tmp_path):
+    narrow = as_prior(prior).truncate([0.0, -1.0], [1.0, 0.5])
+    cut = RatioPosterior(ExactCritic(), narrow, Recovers.RATIO, (2,))
+    data = cut.to_arviz(X[0], draws=4_000, seed=1)
+    own, inside = data.prior["a"].values, data.truncated_prior["a"].values
+    # a normal law of sd 1 against one cut to (0, 1): 4,000 draws know an sd to 1.1%
+    assert abs(own.std() - 1) < 5 * 0.011
+    assert inside.min() > 0 and inside.max() < 1 and own.min() < 0
+    data.to_netcdf(str(tmp_path / "cut.nc"), engine="h5netcdf")
+    again = arviz.from_netcdf(str(tmp_path / "cut.nc"), engine="h5netcdf")
+    assert (again.truncated_prior["b"].values == data.truncated_prior["b"].values).all()
+    assert not hasattr(exact().to_arviz(X[0], draws=10, seed=1), "truncated_prior")
 
 
 def test_the_sampler_is_whatever_is_asked_for():

@@ -39,6 +39,23 @@ def test_prior_curve_is_the_priors_density():
     assert (abs(y - exact) < 5 * error + 0.01 * exact).all()  # and a bias below 1%
 
 
+def test_a_truncated_prior_is_a_dotted_curve_beside_the_own_one():
+    draws = parts.draws()
+    narrow = parts.prior().truncate([-2.0, -10.0, 0.0], [2.0, 10.0, 9.0])
+    options = {"prior": parts.prior(), "truncated": narrow, "seed": 1}
+    axes = pair_plot(draws.theta.clamp(-1.9, 1.9), draws.names, **options).axes[0]
+    own, cut = (line for line in axes.lines if line.get_color() == PRIOR)
+    assert own.get_linestyle() == "-" and cut.get_linestyle() != "-"
+    law, middle = torch.distributions.Normal(0.0, 3.0), abs(own.get_xdata()) < 1
+    exact = law.log_prob(torch.from_numpy(own.get_xdata())).exp().numpy()
+    mass = float(law.cdf(torch.tensor(2.0)) - law.cdf(torch.tensor(-2.0)))
+    # 50,000 draws, bandwidths above 0.1: standard errors below 2% of either density, five times
+    assert (abs(own.get_ydata() / exact - 1)[middle] < 0.1).all()
+    assert (abs(cut.get_ydata() * mass / exact - 1)[middle] < 0.1).all()
+    legend = pair_plot(draws.theta, draws.names, **options).legends[0]
+    assert "truncated prior" in [text.get_text() for text in legend.get_texts()]
+
+
 def test_prior_curve_is_repeated_by_its_seed():
     draws = parts.draws()
     figures = [pair_plot(draws.theta, draws.names, prior=parts.prior(), seed=s) for s in (1, 1, 2)]

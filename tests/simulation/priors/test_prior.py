@@ -181,6 +181,20 @@ def test_a_box_around_the_support_changes_nothing():
     assert not prior.truncated and not one(Normal(0.0, 1.0)).truncated
 
 
+def test_what_was_truncated_can_be_had_whole_again_after_saving_too():
+    correlated = torch.tensor([[2.0, 0.6], [0.6, 1.0]])
+    for whole in (
+        as_prior({"a": Normal(0.0, 1.0), "b": scipy.stats.expon()}),
+        as_prior(torch.distributions.MultivariateNormal(torch.zeros(2), correlated)),
+    ):
+        cut = whole.truncate([0.2, 0.1], [1.0, math.inf]).truncate([-1.0, 0.2], [0.9, math.inf])
+        for prior in (cut, Prior._restore(cut._spec())):
+            assert prior.truncated and not prior.untruncated.truncated
+            assert prior.untruncated.fingerprint == whole.fingerprint
+            assert torch.equal(prior.untruncated.sample(9, seed=1), whole.sample(9, seed=1))
+        assert whole.untruncated is whole
+
+
 # Several parameters.
 
 
