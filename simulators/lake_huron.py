@@ -24,7 +24,7 @@ differentiable = True
 units = {"level": "foot", "tau": "year", "deviation": "foot"}
 prior = {
     "level": scipy.stats.norm(579.0, 2.0),
-    "tau": scipy.stats.lognorm(s=1.0, scale=5.0),
+    "tau": scipy.stats.lognorm(s=0.7, scale=5.0),
     "deviation": scipy.stats.lognorm(s=0.5, scale=1.0),
 }
 _table = np.loadtxt(Path(__file__).parent / "data" / "lake_huron.csv", delimiter=",", skiprows=2)

@@ -31,6 +31,7 @@ SMALLEST = {
     "lynx_hare": "--budget 300 300 --brief --c2st-draws 100",
     "modes": "ring --seeds 1 --steps 20",
     "neural_ratio": "--cases shift --losses KL --seeds 1 --steps 5",
+    "ordinary": "o_rings --simulations 200 --observations 1 --c2st-draws 100 --brief",
     "parallel_lines": "--moves adam --seeds 1 --steps 5",
     "posterior_losses": "--tasks gaussian_linear --losses KL --steps 5",
     "posterior_tasks": "two_moons --budget 200 --observations 1 --method brief --c2st-draws 100",
@@ -73,10 +74,13 @@ def test_every_benchmark_explains_itself():
 def test_a_smallest_run_writes_its_figures(name, tmp_path):
     if name in OF_SBIBM and importlib.util.find_spec("sbibm") is None:
         pytest.skip("needs sbibm")
+    copy = tmp_path / "benchmarks"
+    copy.mkdir()
     for path in FOLDER.glob("*.py"):
-        shutil.copy(path, tmp_path)
-    (tmp_path / "results.csv").touch()
-    command = [sys.executable, str(tmp_path / f"{name}.py"), *SMALLEST[name].split()]
+        shutil.copy(path, copy)
+    (copy / "results.csv").touch()
+    (tmp_path / "reference").symlink_to(FOLDER.parent / "reference")  # draws, where they look
+    command = [sys.executable, str(copy / f"{name}.py"), *SMALLEST[name].split()]
     paths = os.pathsep.join([str(FOLDER.parent), *sys.path])  # of `support`, and what is here
     git = ["git", "-C", str(FOLDER), "rev-parse", "--absolute-git-dir"]  # for the commit's name
     git_dir = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
@@ -86,5 +90,5 @@ def test_a_smallest_run_writes_its_figures(name, tmp_path):
     if missing:
         pytest.skip(f"needs {missing[0]}")
     assert run.returncode == 0, run.stderr
-    text = (tmp_path / "results.csv").read_text()
+    text = (copy / "results.csv").read_text()
     assert text or name == "standing"  # which appends only figures that are comparable

@@ -123,6 +123,14 @@ def fit_lfi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> 
     return lambda x, seed: posterior.sample(DRAWS, x, seed=seed), said
 
 
+def between(lower: torch.Tensor, upper: torch.Tensor) -> torch.distributions.constraints.Constraint:
+    """Return the constraint of a parameter between bounds, the upper one or both infinite."""
+    constraints = torch.distributions.constraints
+    if upper.isfinite():
+        return constraints.interval(lower.float(), upper.float())
+    return constraints.greater_than(lower.float()) if lower.isfinite() else constraints.real
+
+
 def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> tuple[object, str]:
     """Return the same of one of sbi's trainers, by name, with its defaults."""
     import sbi.inference
@@ -139,14 +147,12 @@ def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> 
 
         @property
         def support(self) -> torch.distributions.constraints.Constraint:
-            """Return the box of the prior's bounds: all tasks have both, the lower ones or none."""
+            """Return the bounds of each parameter, as sbi joins those of its own priors."""
             constraints = torch.distributions.constraints
-            lower, upper = ours.lower.float(), ours.upper.float()
-            if not lower.isfinite().any():
+            if not ours.lower.isfinite().any():
                 return constraints.real_vector
-            bounded = upper.isfinite().all()
-            box = constraints.interval(lower, upper) if bounded else constraints.greater_than(lower)
-            return constraints.independent(box, 1)
+            parts = [between(*ends) for ends in zip(ours.lower, ours.upper, strict=True)]
+            return constraints.independent(constraints.cat(parts, dim=-1), 1)
 
         def sample(self, shape: tuple[int, ...] = ()) -> torch.Tensor:
             """Draw from our prior."""
@@ -160,13 +166,13 @@ def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> 
     torch.manual_seed(seed)
     prior, _, _ = process_prior(Priors())
     trainer = getattr(sbi.inference, method)(prior=prior, show_progress_bars=False)
-    trainer.append_simulations(simulations.theta.float(), simulations.x.float())
+    trainer.append_simulations(simulations.theta.float(), simulations.x.float().flatten(1))
     trainer.train()
     posterior = trainer.build_posterior()
 
     def draw(x: torch.Tensor, seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return posterior.sample((DRAWS,), x=x.float(), show_progress_bars=False)
+        return posterior.sample((DRAWS,), x=x.float().flatten(), show_progress_bars=False)
 
     return draw, ""
 
