@@ -26,6 +26,7 @@ from lfi.comparison import (
     NonSaturating as NonSaturating,
     PearsonChiSquared as PearsonChiSquared,
     PowerDivergence as PowerDivergence,
+    Relative as Relative,
     Relativistic as Relativistic,
     RelativisticPaired as RelativisticPaired,
     ReverseKL as ReverseKL,

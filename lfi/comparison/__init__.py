@@ -75,6 +75,7 @@ from lfi.comparison.losses.divergences import (
 )
 from lfi.comparison.losses.learned_features import LearnedFeatures as LearnedFeatures
 from lfi.comparison.losses.least_squares import LeastSquares as LeastSquares
+from lfi.comparison.losses.relative import Relative as Relative, steep as steep
 from lfi.comparison.losses.relativistic import (
     DonskerVaradhan as DonskerVaradhan,
     Relativistic as Relativistic,

@@ -11,11 +11,17 @@ the ratio itself is claimed, else the softmax cross-entropy, which ignores funct
 all pairs of 128 held-out rows. The weights are chosen by the same losses among 2,048 parameters:
 what is finer than 128 can resolve would be weighted blindly.
 
+Least squares of the ratio, and other losses with an exponential in log r, have gradients that a few
+pairs decide where a posterior is much narrower than its prior. They are taken between mixtures of
+both samples (`Relative`), which keeps their optimum, and critics start from where the log-loss led.
+
 References:
     Breiman, Stacked regressions, Machine Learning 1996.
+    Yamada et al., Relative density-ratio estimation, 2013. arXiv:1106.4729
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -29,13 +35,16 @@ from lfi.comparison import (
     Contrastive,
     Critic,
     CriticLoss,
+    Divergence,
     Penalty,
     Recovers,
+    Relative,
     Values,
     joint_among,
     joint_vs_marginals,
     objective,
     recovered,
+    steep,
 )
 from lfi.inference.methods.critic_stages import CriticStage
 from lfi.networks import EmbedsPairs
@@ -43,6 +52,7 @@ from lfi.runtime import Advance, child, isolated, torch_rng
 from lfi.training import Batch, Batches, History, Step, stacking_weights, train_one
 
 VALIDATIONS = 25  # of one critic's training
+START = 0.5  # the share of steps that are taken by the log-loss, where the loss is steep
 CHUNK = 128  # held-out rows whose pairs are all compared
 OTHERS = 2_048  # parameters that each held-out x is compared with when critics are stacked
 HALVINGS = 12  # of the interval in which a temper lies
@@ -94,25 +104,36 @@ def train_critic(
     advance: Advance,
 ) -> History:
     """Train one critic in place, its standardisation fitted; the seed is of batches and dropout."""
-    contrast = contrast_for(loss, stage.contrasts)
+    steps, recovers = stage.settings.steps, recovered(loss, penalties)
+    first = max(1, round(START * steps))
 
-    def risk(batch: Batch, step: Step) -> Tensor:
-        values = contrast(critic, batch, step.rng)
-        return objective(loss, penalties, critic, values, step.rng, step.index)
+    def train(loss: CriticLoss, steps: int, number: int) -> History:
+        contrast = contrast_for(loss, stage.contrasts)
 
-    with isolated(child(seed, 0)):  # dropout draws from the global state
+        def risk(batch: Batch, step: Step) -> Tensor:
+            values = contrast(critic, batch, step.rng)
+            return objective(loss, penalties, critic, values, step.rng, step.index)
+
         return train_one(
             critic,
             risk,
             batches,
-            stage.settings,
-            validate=held_out_loss(recovered(loss, penalties), critic),
+            replace(stage.settings, steps=steps),
+            validate=held_out_loss(recovers, critic),
             validations=VALIDATIONS,
             name=stage.kind.name,
-            seed=child(seed, 1),
+            seed=child(seed, number),
             device=device,
             advance=advance,
         )
+
+    with isolated(child(seed, 0)):  # dropout draws from the global state
+        if not isinstance(loss, Divergence) or not steep(loss):
+            return train(loss, steps, 1)
+        before = train(validation_loss(recovers), first, 2)
+        after = train(Relative(loss), max(1, steps - first), 1)
+    names = "start", type(loss).__name__
+    return History.joined((before, after), names, notes=after.stopped, seed=after.seed)
 
 
 @torch.no_grad()
