@@ -7,10 +7,14 @@ round gets most of the budget; once truncation hardly removes any mass, the prel
 
 Simulations of earlier rounds inside the bounds are draws of the truncated prior like new ones, and
 are fitted along. (The bounds depend on them; this is ignored.)
+
+Where a posterior gathers at an edge, the bounds before have cut mass off: a preliminary round takes
+them back on that side, and the last warns.
 """
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,13 +22,21 @@ from numbers import Integral
 from pathlib import Path
 from typing import TypeVar
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lfi.inference.methods.neural_ratio import NeuralRatio
+from lfi.inference.methods.pool import Pool
+from lfi.inference.methods.posterior_flow import PosteriorFlow
+from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.rounds.store import RoundsStore, agreed_seed, check_restorable
-from lfi.inference.rounds.truncation import mass_kept, truncate_named, truncation_bounds
+from lfi.inference.rounds.truncation import (
+    gathered,
+    mass_kept,
+    truncate_named,
+    truncation_bounds,
+    trusted_bounds,
+)
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method
 from lfi.numerics.arrays import as_observation
@@ -37,14 +49,22 @@ ROUNDS = 3  # unless the budget or the caller says otherwise
 PRELIMINARY_SHARE = 1 / 12  # of the budget, for each round but the last
 MIN_SIMULATIONS = 200  # in a round
 MAX_ROUNDS = 7  # so that the last has at least half of the budget
+CHECKED = 1_000  # draws of the last posterior that say whether mass was cut off
 STOP_AT = 0.8  # of the prior's mass: truncation that keeps more ends the preliminary rounds
 
 Whole = TypeVar("Whole", Prior, Simulations)
 
-LAST_METHOD = NeuralRatio(settings=TrainSettings(steps=1_500), head_layers=None, noise_model=False)
-PRELIMINARY_METHOD = NeuralRatio(
-    settings=TrainSettings(steps=600), head_layers=None, noise_model=False
+LAST_METHOD = Pool()
+PRELIMINARY_METHOD = Pool(
+    (
+        PosteriorFlow(gaussian_steps=1_000, settings=TrainSettings(steps=300)),
+        SurrogateLikelihood(proposal=None, gaussian_steps=2_000, settings=TrainSettings(steps=300)),
+    )
 )
+
+
+class TruncatedMass(UserWarning):
+    """A posterior gathers at an edge that truncation made: there is mass beyond it."""
 
 
 def plan_budget(budget: int | Sequence[int], rounds: int | None = None) -> tuple[int, ...]:
@@ -113,10 +133,10 @@ def fit_rounds(
         rounds: How many at most; by default 3, or as many as the budget has entries.
         budget: Simulations in all, of which each round but the last gets a twelfth; or a sequence,
             the simulations of each round.
-        method: Fits the last round, by default a ratio: any of `lfi.NeuralRatio`,
-            `lfi.SurrogateLikelihood`, `lfi.PosteriorFlow` and `lfi.Pool`.
+        method: Fits the last round, by default what `lfi.fit_posterior` does: any of `lfi.Pool`,
+            `lfi.NeuralRatio`, `lfi.SurrogateLikelihood` and `lfi.PosteriorFlow`.
         preliminary: Fits the rounds before it, which only find the truncation bounds; any of these
-            too.
+            too. By default a pool of a flow and a likelihood, of few steps.
         parameters: The names of those to infer, in the order asked for; the others are integrated
             out, and their prior is never truncated. None infers all.
         stop_at: The stopping rule: if the truncation after a preliminary round keeps more than
@@ -134,6 +154,9 @@ def fit_rounds(
         The last round's posterior. Its `prior` is the truncated one, and it holds for observations
         close to `x_obs` only; its `history` has all rounds, and the last entry of each says from
         how many simulations, new and of earlier rounds, and whether the stopping rule held.
+
+    Warns:
+        TruncatedMass: If the last posterior gathers at an edge that truncation made.
 
     Raises:
         TypeError: If the budget is not of whole numbers, or a method fits no posterior of lfi.
@@ -181,7 +204,8 @@ def fit_rounds(
         seed = agreed_seed(Path(store), settings, seed)
     seed = fresh(seed)
     prior, history, note = simulator.prior, (), ""
-    earlier: list[Callable[[], Simulations]] = []
+    wider = prior  # of the round before
+    earlier: list[tuple[Prior, Callable[[], Simulations]]] = []
     left = list(enumerate(counts))
     while True:
         index, count = left.pop(0)
@@ -197,7 +221,8 @@ def fit_rounds(
         posterior = kept.load(index + 1, of_parameters(prior, parameters), device)
         if posterior is None:
             new = make()
-            rows = sum((again().within(prior) for again in earlier), start=new)
+            inside = (again for of, again in earlier if holds(of, prior))
+            rows = sum((again().within(prior) for again in inside), start=new)
             fitted = (preliminary if left else method).fit(
                 of_parameters(rows, parameters),
                 x_obs=x_obs,
@@ -219,16 +244,49 @@ def fit_rounds(
             kept.save(index + 1, posterior)
             if store is None:
                 make = lambda new=new: new
-        earlier.append(make)  # from the store, where there is one: memory is for one round
+        earlier.append((prior, make))  # from the store, where there is one: memory is for one round
         history = (*history, *posterior.history)
-        if not left:
+        if not left and index == 0:
             return replace(posterior, history=history)
-        theta = posterior.sample(draws, x_obs, seed=child(seed, index, 2))
-        narrow = truncate_named(prior, posterior.names, *truncation_bounds(theta))
-        share, prior = mass_kept(prior, narrow), narrow
+        theta = posterior.sample(draws if left else CHECKED, x_obs, seed=child(seed, index, 2))
+        below, above = edges_gathered(theta, prior, wider, posterior.names)
+        if not left:
+            names = [n for n, cut in zip(posterior.names, below | above, strict=True) if cut]
+            if names:
+                warnings.warn(
+                    f"the posterior gathers at an edge of the truncated prior of "
+                    f"{', '.join(names)}: earlier rounds have cut mass off; give them more "
+                    "simulations (`budget=` as a sequence), or do without them (`rounds=1`)",
+                    TruncatedMass,
+                    stacklevel=2,
+                )
+            return replace(posterior, history=history)
+        before = wider if (below | above).any() else prior
+        lower, upper = truncation_bounds(theta)
+        lower, upper = lower.masked_fill(below, -math.inf), upper.masked_fill(above, math.inf)
+        lower, upper, refused = trusted_bounds(before, posterior.names, lower, upper)
+        if refused:
+            note = f"; {', '.join(refused)} not truncated after round {index + 1}"
+        narrow = truncate_named(before, posterior.names, lower, upper)
+        share, wider, prior = mass_kept(before, narrow), before, narrow
         if share > stop_at and len(left) > 1:
-            note = f"; stopped truncating after round {index + 1}, which kept {share:.1%}"
+            note += f"; stopped truncating after round {index + 1}, which kept {share:.1%}"
             left = [(left[-1][0], sum(count for _, count in left))]
+
+
+def holds(outer: Prior, inner: Prior) -> bool:
+    """Return whether a prior is truncated no more than another one of the same parameters."""
+    return bool((outer.lower <= inner.lower).all() and (outer.upper >= inner.upper).all())
+
+
+def edges_gathered(
+    theta: Float[Tensor, "n k"], prior: Prior, wider: Prior, names: Sequence[str]
+) -> tuple[Bool[Tensor, " k"], Bool[Tensor, " k"]]:
+    """Return at which edges draws gather, of those that a prior has and a wider one has not."""
+    rows = [prior.names.index(name) for name in names]
+    lower, upper = prior.lower[rows].to(theta), prior.upper[rows].to(theta)
+    below, above = gathered(theta, lower, upper)
+    return below & (prior.lower > wider.lower)[rows], above & (prior.upper < wider.upper)[rows]
 
 
 def of_parameters(whole: Whole, parameters: Sequence[str] | None) -> Whole:

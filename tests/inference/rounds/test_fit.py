@@ -1,6 +1,7 @@
 """Rounds: budgets go as planned, bounds hold the posterior, interruptions leave no trace."""
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 import pytest
@@ -12,7 +13,7 @@ import lfi
 import lfi.inference.rounds.fit as rounds_module
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
-from lfi.inference.rounds.fit import plan_budget, simulated_shape
+from lfi.inference.rounds.fit import TruncatedMass, plan_budget, simulated_shape
 from lfi.inference.rounds.truncation import mass_kept, truncation_bounds
 from lfi.training import History
 
@@ -143,6 +144,63 @@ def test_all_rounds_are_done_where_that_is_asked_for():
     assert not any("stopped truncating" in entry.stopped for entry in fitted.history)
     with pytest.raises(ValueError, match="stop_at"):
         quick_rounds(stop_at=1.1)
+
+
+def rounds_after(wrong, x_obs, budget):
+    """Fit rounds of which the first is by a wrong likelihood and the others by the right one."""
+
+    @dataclass(frozen=True)
+    class WrongAtFirst(Exact):
+        def fit(self, simulations, **options):
+            found = super().fit(simulations, **options)
+            return replace(found, critic=ExactCritic(wrong)) if len(self.given) == 1 else found
+
+    method = WrongAtFirst(1.0)
+    fitted = lfi.fit_rounds(
+        model(1.0), x_obs, budget=budget, method=method, preliminary=method, stop_at=1.0, seed=1
+    )
+    return fitted, method.given
+
+
+def test_mass_that_the_first_round_has_cut_off_comes_back_in_the_second():
+    x_obs = torch.tensor([2.0, 0.0])
+    fitted, (first, second, last) = rounds_after(0.3, x_obs, (600, 600, 600))
+    # the exact posterior has mean 1 and sd 0.7 in `a`, the first fit's mean 1.8 and sd 0.3
+    exact = posterior(x_obs, 1.0).sample((2_000,))
+    assert second.prior.contains(exact).double().mean() < 0.7
+    assert last.prior.contains(exact).double().mean() > 0.99
+    # rows of the second round are no draws of a prior that is wider than its own
+    assert len(last) == 600 + int(last.prior.contains(first.theta).sum())
+
+
+def test_a_posterior_that_gathers_at_an_edge_made_by_truncation_warns():
+    with pytest.warns(TruncatedMass, match=r"truncated prior of a, b: .*`rounds=1`"):
+        rounds_after(0.3, torch.tensor([2.0, 2.0]), (600, 600))
+
+
+def test_an_edge_that_the_prior_itself_has_gives_no_warning():
+    uniform = torch.distributions.Uniform
+    bounded = lfi.Simulator(
+        model(1.0).simulate, prior={"a": uniform(0.0, 9.0), "b": uniform(-9.0, 9.0)}, name="edge"
+    )
+    exact = Exact(1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x_obs = torch.tensor([-1.0, 0.0])  # the posterior of `a` is highest at the prior's edge
+        lfi.fit_rounds(
+            bounded, x_obs, budget=(600, 600), method=exact, preliminary=exact, stop_at=1.0, seed=1
+        )
+    assert exact.given[1].prior.lower[0] == 0
+    assert exact.given[1].prior.upper[0] < 9
+
+
+def test_bounds_where_the_prior_has_nothing_are_not_believed(monkeypatch):
+    # a ratio that does not decay sends draws to where no prior draw has been
+    far = lambda theta: (torch.tensor([8.8, -3.0]), torch.tensor([8.8, 3.0]))
+    monkeypatch.setattr(rounds_module, "truncation_bounds", far)
+    fitted, given, _ = exact_rounds(0.5, (600, 600), stop_at=1.0)
+    assert given[1].prior.lower.tolist() == [-torch.inf, -3.0]
+    assert "; a not truncated after round 1" in fitted.history[-1].stopped
 
 
 def test_the_mass_that_truncation_keeps_is_exact():
