@@ -18,6 +18,7 @@ from lfi.training.players import Move, Player, Step, Turn, alternating
 from lfi.training.schedules import Schedule, constant
 
 Callback = Callable[[int, dict[str, float]], None]
+GiveUp = Callable[[float, float], bool]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Monitor:
         chooses: Whether the modules end with the weights of the best validation.
         watch: Called after each validation with the number of steps done, while the modules are as
             they were validated.
+        give_up: Asked after each validation, with the share of steps done and the lowest value so
+            far, whether to stop, as what is left of training cannot make up for it.
     """
 
     measure: Callable[[Batch], float]
@@ -39,6 +42,7 @@ class Monitor:
     name: str = "held-out"
     chooses: bool = True
     watch: Callable[[int], None] | None = None
+    give_up: GiveUp | None = None
 
 
 @torch.no_grad()
@@ -137,7 +141,8 @@ def fit(
                 state.latest |= state.record.close(done)
             held_out = batches.held_out
             if monitor and held_out and (done % monitor.every == 0 or done == steps):
-                _note(monitor, _validate(monitor, moves, held_out, done), state, moves)
+                value = _validate(monitor, moves, held_out, done)
+                _note(monitor, value, state, moves, done / steps)
             for callback in callbacks:
                 callback(done, state.latest)
             state.seconds = time.monotonic() - begin
@@ -155,7 +160,9 @@ def fit(
     return History(columns, state.done, state.best_step, state.seconds, stopped, seed)
 
 
-def _note(monitor: Monitor, value: float, state: State, moves: Sequence[Move]) -> None:
+def _note(
+    monitor: Monitor, value: float, state: State, moves: Sequence[Move], share: float
+) -> None:
     """Record a validation, keep the best weights, and stop where patience is at its end."""
     state.record.columns.setdefault(monitor.name, []).append((state.done, value))
     state.latest[monitor.name] = value
@@ -168,3 +175,5 @@ def _note(monitor: Monitor, value: float, state: State, moves: Sequence[Move]) -
         state.bad += 1
         if state.bad >= monitor.patience:
             state.stopped = f"no improvement in {state.bad} validations"
+    if monitor.give_up is not None and share < 1 and monitor.give_up(share, state.best):
+        state.stopped = f"given up at {share:.0%} of the steps"

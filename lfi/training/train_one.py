@@ -18,7 +18,7 @@ from lfi.numerics.checks import (
 from lfi.runtime.progress import Advance, held_out_note, silent
 from lfi.training.batches import Batch, Batches
 from lfi.training.history import History
-from lfi.training.loop import Monitor, fit
+from lfi.training.loop import GiveUp, Monitor, fit
 from lfi.training.players import Player, Step, adamw
 from lfi.training.schedules import Schedule, one_cycle
 
@@ -118,6 +118,7 @@ def train_one(
     name: str = "loss",
     optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
     schedule: Schedule | None = None,
+    give_up: GiveUp | None = None,
     seed: int | None = None,
     device: str = "cpu",
     advance: Advance = silent,
@@ -128,8 +129,9 @@ def train_one(
     `validations` times at most; None trains all steps without. Settings that are None are those of
     `CompleteSettings()`; `batch_size` and `held_out` are for whoever makes the batches. `name` is
     the risk's column of the history. By default the optimiser is AdamW, the schedule one cycle, and
-    the seed fresh entropy, which the history records. `advance` is told of every step, of those
-    that early stopping saves too. Raises `Diverged` if the risk is no longer finite.
+    the seed fresh entropy, which the history records. `give_up` is `Monitor`'s. `advance` is told
+    of every step, of those that early stopping saves too. Raises `Diverged` if the risk is no
+    longer finite.
 
     Example:
         >>> from lfi.training import Shuffled, TrainSettings, train_one
@@ -152,7 +154,10 @@ def train_one(
         clip=None if settings.clip == math.inf else settings.clip,
     )
     monitor = validate and Monitor(
-        validate, every=math.ceil(steps / validations), patience=settings.patience
+        validate,
+        every=math.ceil(steps / validations),
+        patience=settings.patience,
+        give_up=give_up,
     )
     history = fit(
         [player],

@@ -33,7 +33,6 @@ import torch
 from brief import few_steps
 
 import lfi
-from lfi.inference.rounds.fit import LAST_METHOD, PRELIMINARY_METHOD
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
@@ -63,14 +62,12 @@ METHODS = {
     "default": lambda: None,
     "brief": few_steps,
 }
-ROUNDS = {  # how the last round and those before it are fitted, anew for each observation
-    "rounds": (
-        lfi.Pool(),
-        lfi.SurrogateLikelihood(
-            proposal=None, gaussian_steps=2_000, settings=lfi.TrainSettings(steps=500)
-        ),
-    ),
-    "rounds, ratio": (LAST_METHOD, PRELIMINARY_METHOD),
+ROUNDS = {  # arguments of `fit_rounds`, which is called anew for each observation
+    "rounds": {},
+    "rounds, ratio": {
+        "method": lfi.NeuralRatio(settings=lfi.TrainSettings(steps=1_500), head_layers=None),
+        "preliminary": lfi.NeuralRatio(settings=lfi.TrainSettings(steps=600), head_layers=None),
+    },
 }
 PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")
 
@@ -97,17 +94,16 @@ def fit_in_rounds(
     task: str, method: str, simulations: lfi.Simulations, seed: int
 ) -> tuple[object, str]:
     """Return a function that simulates, as often in all, and fits in rounds, and draws."""
-    module, (last, preliminary) = importlib.import_module(f"simulators.{task}"), ROUNDS[method]
+    module = importlib.import_module(f"simulators.{task}")
 
     def draw(x: torch.Tensor, seed: int) -> torch.Tensor:
         posterior = lfi.fit_rounds(
             module,
             x,
             budget=len(simulations),
-            method=last,
-            preliminary=preliminary,
             seed=seed,
             progress=False,
+            **ROUNDS[method],
         )
         return posterior.sample(DRAWS, x, seed=seed)
 

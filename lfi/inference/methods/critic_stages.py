@@ -1,12 +1,12 @@
 """The kinds of critics that `NeuralRatio` trains, and how: one row of a table each.
 
     exponential family    natural parameters linear in x
-    bilinear              the family and inner products of networks, on all pairs of each batch
-    MLP                   the family and a network of the two embeddings' sum, on some pairs
     mixture density       a function of theta and noise of one shape, where x is few numbers
     Gaussian likelihood   features of x that are Gaussian given theta, where x is many
+    bilinear              the family and inner products of networks, on all pairs of each batch
+    MLP                   the family and a network of the two embeddings' sum, on some pairs
 
-The second and third begin with the exponential family that was fitted first.
+The last two begin with the exponential family that was fitted first.
 """
 
 import copy
@@ -99,6 +99,23 @@ KINDS = (
         steps=0.5,
     ),
     CriticKind(
+        "mixture density",
+        lambda method, bounds, x_shape, embedding: MixtureDensityCritic(
+            *bounds, x_shape, width=method.width, layers=method.layers, embedding=embedding
+        ),
+        wanted=lambda method, size: method.noise_model and size <= MAX_MIXTURE_SIZE,
+        settings=TrainSettings(learning_rate=1e-2),  # its scales have far to go
+        half_batch=True,
+    ),
+    CriticKind(
+        "Gaussian likelihood",
+        lambda method, bounds, x_shape, embedding: GaussianLikelihoodCritic(
+            *bounds, x_shape, width=method.width, layers=method.layers, embedding=embedding
+        ),
+        wanted=lambda method, size: method.noise_model and size > MAX_MIXTURE_SIZE,
+        settings=TrainSettings(learning_rate=6e-3),
+    ),
+    CriticKind(
         "bilinear",
         lambda method, bounds, x_shape, embedding: PairCritic(
             *bounds,
@@ -124,23 +141,6 @@ KINDS = (
         wanted=lambda method, size: method.head_layers is not None,
         half_batch=True,
         all_pairs=False,
-    ),
-    CriticKind(
-        "mixture density",
-        lambda method, bounds, x_shape, embedding: MixtureDensityCritic(
-            *bounds, x_shape, width=method.width, layers=method.layers, embedding=embedding
-        ),
-        wanted=lambda method, size: method.noise_model and size <= MAX_MIXTURE_SIZE,
-        settings=TrainSettings(learning_rate=1e-2),  # its scales have far to go
-        half_batch=True,
-    ),
-    CriticKind(
-        "Gaussian likelihood",
-        lambda method, bounds, x_shape, embedding: GaussianLikelihoodCritic(
-            *bounds, x_shape, width=method.width, layers=method.layers, embedding=embedding
-        ),
-        wanted=lambda method, size: method.noise_model and size > MAX_MIXTURE_SIZE,
-        settings=TrainSettings(learning_rate=6e-3),
     ),
 )
 OWN = CriticKind(

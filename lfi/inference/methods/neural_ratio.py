@@ -26,7 +26,14 @@ from lfi.inference.methods.critic_stages import (
     critic_stages,
 )
 from lfi.inference.methods.online import OnlineBatches
-from lfi.inference.methods.ratio_training import OTHERS, stack_critics, substantial, train_critic
+from lfi.inference.methods.race import Entry, Race
+from lfi.inference.methods.ratio_training import (
+    OTHERS,
+    VALIDATIONS,
+    stack_critics,
+    substantial,
+    train_critic,
+)
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
@@ -113,18 +120,21 @@ class NeuralRatio(CriticDesign):
         seed: int | None = None,
         device: str = "cpu",
         progress: bool = True,
+        race: Race | None = None,
     ) -> RatioPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
         Where simulations have failed, the ratio is fitted to the valid ones and corrected by how
-        likely they are to be valid, so that the posterior is that of the whole simulator.
+        likely they are to be valid, so that the posterior is that of the whole simulator. Critics
+        that are far behind in a `race`, against posteriors fitted to the same simulations, are not
+        trained to the end.
         """
 
         def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = min(stage.settings.batch_size, len(data[0][0]))
             return Shuffled(*data, size=size, device=device)
 
-        return self._fit(simulations, source, MAX_EPOCHS, seed, device, progress)
+        return self._fit(simulations, source, MAX_EPOCHS, seed, device, progress, race)
 
     def fit_online(
         self,
@@ -174,6 +184,7 @@ class NeuralRatio(CriticDesign):
         seed: int | None,
         device: str,
         progress: bool,
+        race: Race | None = None,
     ) -> RatioPosterior:
         """Train every member's critics, and stack them."""
         theta, x = (part.to(torch.float32) for part in usable(simulations))
@@ -188,17 +199,23 @@ class NeuralRatio(CriticDesign):
                 data, trained = fold.split((theta, x)), []
                 for i, critic in enumerate(self._critics(stages, prior, data[0], member, seed)):
                     assert isinstance(critic, EmbedsPairs)
-                    own = child(seed, 2, member, i)
+                    own, entry = child(seed, 2, member, i), None
+                    if race is not None:
+                        alone = RatioPosterior(critic, prior, self.recovers, tuple(x.shape[1:]))
+                        entry = Entry(race, alone, VALIDATIONS)
                     history = train_critic(
                         critic,
                         stages[i],
                         self.loss,
                         self.penalties,
                         source(stages[i], data, own),
+                        entry=entry,
                         seed=own,
                         device=device,
                         advance=advance,
                     )
+                    if entry is not None:
+                        entry.finish()
                     trained.append(critic)
                     histories.append(history)
                     number = f" {member + 1}" if self.members > 1 else ""

@@ -11,6 +11,9 @@ the ratio itself is claimed, else the softmax cross-entropy, which ignores funct
 all pairs of 128 held-out rows. The weights are chosen by the same losses among 2,048 parameters:
 what is finer than 128 can resolve would be weighted blindly.
 
+Training is given up where a critic lies so far behind posteriors that are there already that a pool
+would drop it (`race`).
+
 Least squares of the ratio, and other losses with an exponential in log r, have gradients that a few
 pairs decide where a posterior is much narrower than its prior. They are taken between mixtures of
 both samples (`Relative`), which keeps their optimum, and critics start from where the log-loss led.
@@ -47,6 +50,7 @@ from lfi.comparison import (
     steep,
 )
 from lfi.inference.methods.critic_stages import CriticStage
+from lfi.inference.methods.race import Entry
 from lfi.networks import EmbedsPairs
 from lfi.runtime import Advance, child, isolated, torch_rng
 from lfi.training import Batch, Batches, History, Step, stacking_weights, train_one
@@ -99,13 +103,22 @@ def train_critic(
     penalties: tuple[Penalty, ...],
     batches: Batches,
     *,
+    entry: Entry | None = None,
     seed: int,
     device: str,
     advance: Advance,
 ) -> History:
-    """Train one critic in place, its standardisation fitted; the seed is of batches and dropout."""
+    """Train one critic in place, its standardisation fitted; the seed is of batches and dropout.
+
+    It is given up where it falls far behind in the race that it has an entry in.
+    """
     steps, recovers = stage.settings.steps, recovered(loss, penalties)
-    first = max(1, round(START * steps))
+    first, loss_of = max(1, round(START * steps)), held_out_loss(recovers, critic)
+
+    def validate(held_out: Batch) -> float:
+        if entry is not None:
+            entry.measure()
+        return loss_of(held_out)
 
     def train(loss: CriticLoss, steps: int, number: int) -> History:
         contrast = contrast_for(loss, stage.contrasts)
@@ -119,9 +132,10 @@ def train_critic(
             risk,
             batches,
             replace(stage.settings, steps=steps),
-            validate=held_out_loss(recovers, critic),
+            validate=validate,
             validations=VALIDATIONS,
             name=stage.kind.name,
+            give_up=entry and entry.give_up,
             seed=child(seed, number),
             device=device,
             advance=advance,

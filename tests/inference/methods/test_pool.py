@@ -10,7 +10,8 @@ from torch.distributions import Normal
 import lfi
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
-from lfi.inference.methods.pool import StackingTable, best_weights, pooled
+from lfi.inference.methods.pool import pooled
+from lfi.inference.methods.stacking_table import StackingTable, best_weights
 from lfi.inference.posteriors.pooled import PooledPosterior
 
 X_OBS = torch.tensor([0.8, -0.5])

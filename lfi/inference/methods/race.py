@@ -1,0 +1,73 @@
+"""Giving up what is far behind: a critic in training against posteriors that are there already.
+
+A critic is measured as the pool measures methods, by the log posterior density of held-out
+parameters (`HeldOutSamples`). The contrasts that train it cannot tell: where a posterior is much
+narrower than the distance between parameters of a batch, all losses are close to zero.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from lfi.inference.methods.stacking_table import HeldOutSamples, best_weights
+from lfi.inference.posteriors.ratio import RatioPosterior
+from lfi.inference.posteriors.saved import SavedPosterior
+
+MEASURED = 128  # held-out simulations
+# nats by which a critic may be behind after a share of its steps
+BEHIND = ((0.25, 2.0), (0.4, 1.0), (0.6, 0.5))
+
+
+@dataclass
+class Race:
+    """What critics are measured against.
+
+    Attributes:
+        samples: Of simulations that nothing was fitted to.
+        target: The highest mean log posterior density so far.
+    """
+
+    samples: HeldOutSamples
+    target: float
+
+    @classmethod
+    def against(cls, samples: HeldOutSamples, rivals: list[SavedPosterior]) -> "Race":
+        """Return a race against a pool of posteriors."""
+        few = samples.first(MEASURED)
+        table = few.table([few.log_weights(rival) for rival in rivals])
+        return cls(few, float(table.densities(best_weights(table)).mean()))
+
+    def density(self, posterior: RatioPosterior) -> float:
+        """Return the mean log posterior density of a critic's posterior."""
+        table = self.samples.table([self.samples.log_weights(posterior)])
+        return float(table.densities(torch.ones(1, dtype=torch.float64)).mean())
+
+
+@dataclass
+class Entry:
+    """One critic's part in a race, measured when validations have come to certain shares."""
+
+    race: Race
+    posterior: RatioPosterior
+    validations: int
+    done: int = 0
+    density: float | None = field(default=None)
+
+    def measure(self) -> None:
+        """Count a validation, and measure the critic where it is time to."""
+        before, self.done = self.done / self.validations, self.done + 1
+        now = self.done / self.validations
+        if any(before < share <= now for share, _ in BEHIND) or now >= 1:
+            self.density = self.race.density(self.posterior)
+
+    def give_up(self, share: float, _: float) -> bool:
+        """Return whether what is left of training cannot make up for what the critic lacks."""
+        if self.density is None:
+            return False
+        allowed = min(nats for start, nats in BEHIND if share >= start - 1e-9)
+        return self.race.target - self.density > allowed
+
+    def finish(self) -> None:
+        """Let those that follow be measured against the critic too."""
+        if self.density is not None:
+            self.race.target = max(self.race.target, self.density)

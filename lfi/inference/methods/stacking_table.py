@@ -1,0 +1,113 @@
+"""Log posterior densities of held-out parameters by importance sampling, for pools of methods.
+
+Of a simulation (theta, x) that no method was fitted to, the pool's log posterior density is
+
+    log p_a(theta | x) = log p(theta) + sum_k a_k log w_k(theta, x) - log Z_a(x),
+    Z_a(x) = E_{p(theta)}[ prod_k w_k(theta, x)^{a_k} ].
+
+Ratios and likelihoods are known up to a function of x, so Z is estimated by importance sampling,
+half from a flow of theta given x and half from the prior. The true theta is among the importance
+samples: as a draw from the posterior it raises Z where the others have missed its mass, so that
+unnormalised methods are not favoured.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lfi.inference.posteriors.flow import FlowPosterior
+from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.runtime import numpy_rng, torch_rng
+from lfi.simulation import Simulations
+from lfi.training import stacking_weights
+
+IMPORTANCE_SAMPLES = 256  # over which the normalising constant of one x is summed
+MAX_WEIGHT = 2.0
+MIN_LOG_WEIGHT = -1e4  # log w of an importance sample that a member excludes
+
+
+@dataclass(frozen=True, eq=False)
+class StackingTable:
+    """Log weights of held-out simulations' importance samples, the true theta first, by methods.
+
+    With the samples' log prior over proposal density, and the true parameters' log prior.
+    """
+
+    log_weights: Float[Tensor, "k m c"]
+    base: Float[Tensor, "m c"]
+    log_prior: Float[Tensor, " m"]
+
+    def densities(self, weights: Float[Tensor, " k"]) -> Float[Tensor, " m"]:
+        """Return log p_a(theta | x) of the held-out simulations."""
+        joint = torch.einsum("k,kmc->mc", weights, self.log_weights)
+        log_z = (joint + self.base).logsumexp(1) - math.log(joint.shape[1])
+        return self.log_prior + joint[:, 0] - log_z
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutSamples:
+    """Importance samples of held-out simulations, the true theta first, and their weights.
+
+    Half of them are from the `flow`, where there is one. `base` is their log prior over proposal
+    density, `log_prior` that of the true parameters.
+    """
+
+    flow: FlowPosterior | None
+    x: Float[Tensor, "m ..."]
+    samples: Float[Tensor, "m c d"]
+    base: Float[Tensor, "m c"]
+    log_prior: Float[Tensor, " m"]
+
+    @classmethod
+    @torch.no_grad()
+    def draw(cls, flow: FlowPosterior | None, held_out: Simulations, seed: int) -> "HeldOutSamples":
+        """Draw them, half from the flow where there is one."""
+        prior, theta, x = held_out.prior, held_out.theta, held_out.x.float()
+        m = len(theta)
+        half = IMPORTANCE_SAMPLES // 2
+        count = IMPORTANCE_SAMPLES if flow is None else IMPORTANCE_SAMPLES - half
+        drawn = prior.sample(m * count, seed=numpy_rng(seed, 0)).view(m, count, -1)
+        rows = [theta[:, None], drawn]
+        if flow is not None:
+            proposal = flow.as_proposal(x)
+            rows.append(proposal.draw(half, proposal.x, torch_rng(seed, 1)).to(theta))
+        samples = torch.cat(rows, 1)
+        log_prior = prior.log_prob(samples)
+        base = torch.zeros_like(log_prior)
+        if flow is not None:
+            log_q = proposal.log_density(samples, proposal.x[:, None]).to(log_prior)
+            share = math.log(half / IMPORTANCE_SAMPLES)
+            mixed = torch.logaddexp(log_prior + math.log1p(-math.exp(share)), log_q + share)
+            base = log_prior - mixed
+        return cls(flow, x, samples, base.double(), log_prior[:, 0].double())
+
+    @torch.no_grad()
+    def log_weights(self, posterior: SavedPosterior) -> Float[Tensor, "m c"]:
+        """Return a posterior's log weights, up to a function of x."""
+        values = posterior.target(self.x).log_weight(self.samples).double()
+        return values.nan_to_num(nan=MIN_LOG_WEIGHT, neginf=MIN_LOG_WEIGHT).clamp_min(
+            MIN_LOG_WEIGHT
+        )
+
+    def table(self, rows: Sequence[Float[Tensor, "m c"]]) -> StackingTable:
+        """Return the table of several methods' log weights."""
+        return StackingTable(torch.stack(list(rows)), self.base, self.log_prior)
+
+    def first(self, m: int) -> "HeldOutSamples":
+        """Return those of the first simulations."""
+        return HeldOutSamples(
+            self.flow, self.x[:m], self.samples[:m], self.base[:m], self.log_prior[:m]
+        )
+
+
+def best_weights(table: StackingTable) -> Float[Tensor, " k"]:
+    """Return the weights of the highest mean log density."""
+    return stacking_weights(
+        lambda weights: -table.densities(weights).mean(),
+        len(table.log_weights),
+        max_weight=MAX_WEIGHT,
+    )

@@ -1,0 +1,99 @@
+"""Critics that are far behind are given up, and no others."""
+
+import math
+
+import pytest
+import torch
+from support.conjugate import ExactCritic, model
+
+import lfi
+from lfi.comparison import Recovers
+from lfi.inference import RatioPosterior
+from lfi.inference.methods.race import BEHIND, MEASURED, Entry, Race
+from lfi.inference.methods.ratio_training import VALIDATIONS
+from lfi.inference.methods.stacking_table import HeldOutSamples
+
+
+def of_critic(sd=1.0):
+    return RatioPosterior(ExactCritic(sd), model().prior, Recovers.RATIO, (2,))
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return HeldOutSamples.draw(None, lfi.simulate(model(), 400, seed=1), 1)
+
+
+def test_the_target_is_the_density_of_the_exact_posterior(samples):
+    race = Race.against(samples, [of_critic()])
+    entropy = math.log(math.pi * math.e)  # of two independent N(x / 2, 1 / 2)
+    # one standard deviation of log p is 1 for two numbers; the pool's weight is fitted: half a nat
+    assert race.target == pytest.approx(-entropy, abs=4 / math.sqrt(MEASURED))
+    assert race.density(of_critic()) <= race.target + 1e-6
+    assert race.density(of_critic(0.3)) < race.target - 1  # far too narrow
+
+
+def run(race, critic):
+    """Return the share of steps at which a critic that does not learn is given up, or 1."""
+    entry = Entry(race, critic, VALIDATIONS)
+    for validation in range(1, VALIDATIONS + 1):
+        entry.measure()
+        if entry.give_up(validation / VALIDATIONS, 0.0):
+            return validation / VALIDATIONS
+    return 1.0
+
+
+def test_the_farther_behind_the_earlier_a_critic_is_given_up(samples):
+    race = Race.against(samples, [of_critic()])
+    density = race.density(of_critic())
+    for share, nats in BEHIND:
+        race.target = density + nats + 0.01
+        given_up = run(race, of_critic())
+        assert share <= given_up <= share + 1 / VALIDATIONS
+    race.target = density + BEHIND[-1][1] - 0.01
+    assert run(race, of_critic()) == 1.0
+
+
+def test_a_finished_critic_raises_the_target_for_those_that_follow(samples):
+    race = Race(samples.first(MEASURED), -10.0)
+    entry = Entry(race, of_critic(), 1)
+    entry.measure()
+    entry.finish()
+    assert race.target == entry.density > -10.0
+    worse = Entry(race, of_critic(0.3), 1)
+    worse.measure()
+    worse.finish()
+    assert race.target == entry.density
+
+
+def test_a_pool_does_not_train_critics_to_the_end_beside_a_likelihood_that_is_exact():
+    few = lfi.TrainSettings(steps=1)
+    likelihood = lfi.SurrogateLikelihood(proposal=None, gaussian_steps=1, settings=few, width=8)
+    # a ratio that has to be learnt for far longer than this, of a posterior of a tenth's width
+    ratio = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=200, learning_rate=1e-4), width=8)
+    simulations = lfi.simulate(model(0.1), 2_000, seed=1)
+    method = lfi.Pool((likelihood, ratio))
+    with pytest.MonkeyPatch.context() as patch:
+        steps = []
+        original = lfi.NeuralRatio.fit
+
+        def fit(self, *arguments, **options):
+            found = original(self, *arguments, **options)
+            steps.append(found.history[0].steps)
+            return found
+
+        patch.setattr(lfi.NeuralRatio, "fit", fit)
+        posterior = method.fit(simulations, seed=1)
+    assert posterior.choice.weights[1] == 0.0
+    alone = ratio.fit(simulations, seed=1)
+    assert steps[0] < 0.75 * alone.history[0].steps
+
+
+def test_a_ratio_that_is_near_the_best_is_trained_to_the_end(samples):
+    simulations = lfi.simulate(model(), 1_000, seed=1)
+    ratio = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=40), width=8)
+    alone = ratio.fit(simulations, seed=1)
+    raced = ratio.fit(simulations, seed=1, race=Race.against(samples, [of_critic()]))
+    theta = torch.randn(50, 2)
+    assert torch.equal(
+        raced.log_ratio(theta, simulations.x[0]), alone.log_ratio(theta, simulations.x[0])
+    )
