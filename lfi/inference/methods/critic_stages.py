@@ -80,6 +80,7 @@ class CriticKind:
     settings: TrainSettings = TrainSettings()  # in place of the method's
     steps: float = 1.0  # the share of the method's
     half_batch: bool = False  # where each pair costs more than an inner product
+    max_rows: int | None = None  # of a batch: all pairs of 512 rows took 0.1 s a step
     all_pairs: bool = True  # of a batch, or as many as the method's `contrasts`
 
 
@@ -106,6 +107,7 @@ KINDS = (
         wanted=lambda method, size: method.noise_model and size <= MAX_MIXTURE_SIZE,
         settings=TrainSettings(learning_rate=1e-2),  # its scales have far to go
         half_batch=True,
+        max_rows=128,
     ),
     CriticKind(
         "Gaussian likelihood",
@@ -169,6 +171,7 @@ def critic_stages(
 
     def stage(kind: CriticKind) -> CriticStage:
         rows = max(min(size, 64), size // 2) if kind.half_batch else size
+        rows = min(rows, kind.max_rows or rows)
         steps = settings.steps
         if max_epochs is not None:
             steps = min(steps, max_epochs * n // rows)
