@@ -17,17 +17,12 @@ import torch
 from jaxtyping import Float
 
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
+from lfi.diagnostics.verdict import Verdict
 from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
 from lfi.inference import Draws, fit_rounds, inference_data, plan_budget
 from lfi.loading import load
 from lfi.report import write_report
-from lfi.report.verdicts import (
-    Verdict,
-    draws_verdict,
-    overall_verdict,
-    surrogate_finding,
-    surrogate_verdict,
-)
+from lfi.report.verdicts import Assessment, assess
 from lfi.runtime import Saved, child, numpy_rng, replace_file
 from lfi.simulation import Prior, Simulations, Simulator, simulate
 
@@ -109,13 +104,8 @@ def run_workflow(
         replace_file(
             out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
         )
-        verdict = overall_verdict(
-            draws_verdict(draws),
-            Verdict(predictive.ok, predictive.verdict),
-            Verdict(checks.ok, checks.verdict),
-            surrogate_verdict(agreement),
-        )
-        results = json.dumps(summary(draws, checks, predictive, agreement, verdict), indent=1)
+        said = assess(draws=draws, predictive=predictive, checks=checks, fidelity=agreement)
+        results = json.dumps(summary(draws, checks, predictive, agreement, said), indent=1)
         replace_file(out / "summary.json", lambda part: part.write_text(results))
         write_report(
             out / "report.html",
@@ -140,8 +130,7 @@ def run_workflow(
         )
     columns = zip(draws.names, draws.theta.double().T, strict=True)
     estimates = [f"{name:<16} {c.mean():10.4g} +- {c.std():.2g}" for name, c in columns]
-    first = [result.describe().partition("\n")[0] for result in (checks, predictive)]
-    for line in ("", *estimates, "", *first, surrogate_finding(agreement), "", verdict.text):
+    for line in ("", *estimates, "", *said.describe().splitlines()):
         echo(line)
     echo(f"report: {out / 'report.html'}")
 
@@ -174,15 +163,16 @@ def summary(
     checks: Checks,
     predictive: PredictiveCheck,
     agreement: Fidelity,
-    verdict: Verdict,
+    assessment: Assessment,
 ) -> dict[str, Any]:
-    """Return the results as plain values."""
+    """Return the results as plain values, each verdict as the terminal and the page have it."""
     columns = zip(draws.names, draws.theta.double().T, strict=True)
+    said = {name: stated(verdict) for name, verdict in assessment.parts.items()}
     return {
-        "verdict": verdict.text,
+        **stated(assessment.overall),
         "marginals": {name: {"mean": float(c.mean()), "sd": float(c.std())} for name, c in columns},
         "draws": {
-            "verdict": draws_verdict(draws).text,
+            **said["draws"],
             "sampler": draws.sampler,
             "n": len(draws.theta),
             "ess": draws.ess,
@@ -191,19 +181,27 @@ def summary(
             "r_hat": None if draws.r_hat is None else draws.r_hat.tolist(),
         },
         "calibration": {
-            "verdict": checks.verdict,
-            "ok": checks.ok,
+            **said["calibration"],
             "scope": checks.scope,
             "p_values": checks.p_values,
         },
         "predictive": {
-            "verdict": predictive.verdict,
-            "ok": predictive.ok,
+            **said["predictive"],
             "p_value": predictive.p_value,
         },
         "surrogate": {
-            "verdict": surrogate_verdict(agreement).text,
+            **said["surrogate"],
             "c2st": agreement.statistic.tolist(),
             "mean": agreement.mean,
         },
+    }
+
+
+def stated(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain values; `ok` is null where it is neither good nor a problem."""
+    return {
+        "verdict": verdict.text,
+        "state": None if verdict.state is None else verdict.state.value,
+        "ok": verdict.ok,
+        "advice": verdict.advice,
     }

@@ -40,13 +40,21 @@ References:
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import scipy.stats
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.diagnostics.departures import (
+    Departure,
+    coverage_departure,
+    parameter_departure,
+    what_to_do,
+)
 from lfi.diagnostics.scores import predict_left_out, scores_among
+from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.diagnostics.weighted_posterior import (
     CONSISTENT,
     MIN_ESS,
@@ -56,14 +64,16 @@ from lfi.diagnostics.weighted_posterior import (
     valid_rows,
     weighted_posteriors,
 )
-from lfi.runtime import Described, Rows, child, fresh, numpy_rng, torch_rng
+from lfi.runtime import Rows, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
 
 PRIOR_SAMPLE = 1024  # draws that fix the coordinates of distances
+MAX_TOLD = 4  # parameters whose departures stand in a verdict
+RAISE_SAMPLES = "raise `importance_samples` or `draws` of lfi.check"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Checks(Described):
+class Checks(Judged):
     """Calibration: transforms of m held-out simulations, uniform where the posterior is right.
 
     Attributes:
@@ -104,7 +114,7 @@ class Checks(Described):
     @property
     def min_ess(self) -> float:
         """The effective sample size needed: a blur no larger than the resolution, at least 10."""
-        return max(MIN_ESS, 1 / self.resolution)
+        return needed_ess(self.n, len(self.p_values), self.alpha)
 
     @property
     def enough(self) -> bool:
@@ -122,19 +132,41 @@ class Checks(Described):
         level = self.alpha / len(self.p_values)
         return tuple(name for name, p_value in self.p_values.items() if p_value < level)
 
-    @property
-    def ok(self) -> bool:
-        """Whether no test failed and the effective sample size was large enough."""
-        return self.enough and not self.failed
+    @cached_property
+    def departures(self) -> dict[str, Departure]:
+        """How the posterior differs from the true values, by each test that failed."""
+        ranks = dict(zip(self.names, self.ranks.T, strict=True))
+        joint = {"coverage": self.credibility, "TARP": self.tarp, "TARP given x": self.tarp_given_x}
+        return {
+            name: parameter_departure(ranks[name], self.ess)
+            if name in ranks
+            else coverage_departure(joint[name])
+            for name in self.failed
+        }
 
     @property
-    def verdict(self) -> str:
-        """The result in a few words."""
+    def judgement(self) -> Verdict:
+        """Which tests fail, which way and what to do; or whether there was enough to judge."""
         if self.failed:
-            return f"posterior not calibrated (fails: {', '.join(self.failed)})"
+            told = {name: d for name, d in self.departures.items() if name in self.names}
+            told = told or {f"{name}:": d for name, d in self.departures.items()}
+            words = [f"{name} {departure.words}" for name, departure in told.items()]
+            if len(words) > MAX_TOLD:
+                words[MAX_TOLD:] = [f"{len(words) - MAX_TOLD} more parameters"]
+            text = f"posterior not calibrated: {', '.join(words)} (fails: {', '.join(self.failed)})"
+            narrow = any(departure.overconfident for departure in told.values())
+            return Verdict(Grade.PROBLEM, text, what_to_do(narrow))
         if self.enough:
-            return "posterior consistent with calibration"
-        return f"calibration {TOO_FEW}"
+            return Verdict(Grade.GOOD, "posterior consistent with calibration")
+        return Verdict(Grade.NOT_ASSESSED, f"calibration {TOO_FEW}", RAISE_SAMPLES)
+
+    def result(self, name: str) -> Verdict:
+        """Return the verdict of one test."""
+        if name in self.failed:
+            return Verdict(Grade.PROBLEM, f"fails: {self.departures[name].words}")
+        if self.enough:
+            return Verdict(Grade.GOOD, CONSISTENT)
+        return Verdict(Grade.NOT_ASSESSED, TOO_FEW)
 
     @property
     def resolution(self) -> float:
@@ -142,7 +174,7 @@ class Checks(Described):
 
         At least half of the departures of this size are flagged, nearly all 1.5 times as large.
         """
-        return float(scipy.stats.kstwo.isf(self.alpha / len(self.p_values), self.n))
+        return detected_departure(self.n, len(self.p_values), self.alpha)
 
     def describe(self) -> str:
         """Return the verdict, the p-value of each test, and what could have been detected."""
@@ -151,7 +183,8 @@ class Checks(Described):
         lines = [
             f"{self.verdict}, by {self.n} simulations {self.scope}",
             *(
-                f"  {name:<{width}}  p = {p_value:.3g}" + "  fails" * (name in self.failed)
+                f"  {name:<{width}}  p = {p_value:.3g}"
+                + f"  {self.result(name).text}" * (name in self.failed)
                 for name, p_value in self.p_values.items()
             ),
             f"  a test fails below p = {level:.2g}; a right posterior passes all {tests} "
@@ -160,12 +193,14 @@ class Checks(Described):
             f"  effective sample size {self.ess:.0f} per observation",
         ]
         if not self.enough:
-            lines[-1] += f", {self.min_ess:.0f} needed: raise `importance_samples` or `draws`"
+            lines[-1] += f", {self.min_ess:.0f} needed: {RAISE_SAMPLES}"
+        if self.failed:
+            lines.append(f"  what to do: {self.judgement.advice}")
         return "\n".join(lines)
 
     def _table(self) -> Rows:
         rows = [
-            (name, f"{p_value:.3g}", "fails" if name in self.failed else CONSISTENT)
+            (name, f"{p_value:.3g}", self.result(name).text)
             for name, p_value in self.p_values.items()
         ]
         return [("test", "p-value", "result"), *rows]
@@ -190,9 +225,9 @@ def check(
             left out: the verdict is over what the simulator returns.
         seed: Of samples, reference points and the breaking of ties.
         importance_samples: Draws from the prior that represent a posterior known by its ratio.
+            Where too few of them count to judge it, draws of the posterior take their place.
         draws: Draws of each observation's posterior that represent it. By default 256 where the
-            posterior has no ratio; a number takes draws where it has one, too, as a posterior too
-            narrow for draws from the prior needs.
+            posterior has no ratio; a number takes draws where it has one, too.
         alpha: The probability at most that a right posterior fails.
 
     Raises:
@@ -232,12 +267,18 @@ def check(
     predicted = predict_left_out(x.reshape(m, -1), scores_among(theta, sample))
     u = torch.rand(m, d + 3, generator=torch_rng(seed, 2), dtype=torch.float64)
 
-    transforms, ess, done = [], [], 0
+    columns = (*prior.names, "coverage", "TARP", "TARP given x")
+    transforms, ess = torch.empty_like(u), u.new_empty(m)
     for chunk in weighted_posteriors(
-        posterior, theta, x, importance_samples=importance_samples, draws=draws, seed=child(seed, 3)
+        posterior,
+        theta,
+        x,
+        importance_samples=importance_samples,
+        draws=draws,
+        seed=child(seed, 3),
+        min_ess=needed_ess(m, len(columns), alpha),
     ):
-        rows = slice(done, done + len(chunk.weights))
-        done = rows.stop
+        rows = chunk.rows
         assert chunk.log_density is not None  # since densities are asked for
         scores = chunk.map(lambda theta: scores_among(theta, sample))
         quantities = (
@@ -247,11 +288,8 @@ def check(
             (scores - predicted[rows, None]).norm(dim=-1),
         )
         masses = [_mass_below(q, chunk.weights, u[rows, t]) for t, q in enumerate(quantities)]
-        transforms.append(torch.stack(masses, dim=1))
-        ess.append(chunk.ess)
+        transforms[rows], ess[rows] = torch.stack(masses, dim=1), chunk.ess
 
-    transforms = torch.cat(transforms)
-    columns = (*prior.names, "coverage", "TARP", "TARP given x")
     p_values = {
         name: float(scipy.stats.kstest(column.numpy(), "uniform").pvalue)
         for name, column in zip(columns, transforms.T, strict=True)
@@ -269,11 +307,21 @@ def check(
         tarp_coverage=coverage[1],
         tarp_given_x_coverage=coverage[2],
         p_values=p_values,
-        ess=float(torch.cat(ess).median()),
+        ess=float(ess.median()),
         alpha=float(alpha),
         seed=seed,
         scope=scope_of(prior),
     )
+
+
+def detected_departure(n: int, tests: int, alpha: float) -> float:
+    """Return the distance of a distribution function at which one of several tests fails."""
+    return float(scipy.stats.kstwo.isf(alpha / tests, n))
+
+
+def needed_ess(n: int, tests: int, alpha: float) -> float:
+    """Return the effective sample size that n observations need to be judged by."""
+    return max(MIN_ESS, 1 / detected_departure(n, tests, alpha))
 
 
 def _mass_below(

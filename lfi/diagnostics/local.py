@@ -43,6 +43,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.diagnostics.departures import what_to_do
 from lfi.diagnostics.local_critic import (
     LocalKernel,
     fit_critics,
@@ -50,27 +51,31 @@ from lfi.diagnostics.local_critic import (
     posterior_moments,
     x_coordinates,
 )
+from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.diagnostics.weighted_posterior import (
+    CONSISTENT,
     MIN_ESS,
     TOO_FEW,
     Checkable,
+    latest_of_each,
     scope_of,
     valid_rows,
     weighted_posteriors,
 )
 from lfi.numerics.arrays import Samples, as_observations
-from lfi.runtime import Described, Rows, child, fresh, torch_rng
+from lfi.runtime import Rows, child, fresh, torch_rng
 from lfi.simulation import Simulations
 
 HIDING = 16  # draws of the posterior among which each true parameter is hidden
 AT_OBSERVATION = 256  # draws of the posterior at which the critic is read
 SIGNAL = 1.0  # the variance that g is expected to have, for the ridge
 MIN_HELD_OUT = 20
+RAISE_LOCAL = "raise `importance_samples` of lfi.local_check, or take `draws`"
 CHUNK = 8  # observations whose refits are read at a time: this bounds the memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LocalChecks(Described):
+class LocalChecks(Judged):
     """The local two-sample tests of m observations, by n held-out simulations and B refits.
 
     Attributes:
@@ -107,20 +112,26 @@ class LocalChecks(Described):
         return bool((self.ess >= MIN_ESS).all())
 
     @property
-    def ok(self) -> bool:
-        """Whether the posterior is found wrong nowhere, and was known well enough to tell."""
-        return self.enough and not self.failed
-
-    @property
-    def verdict(self) -> str:
-        """The result in a few words."""
+    def judgement(self) -> Verdict:
+        """Where the posterior is found wrong, if anywhere, or whether it was known well enough."""
         m = len(self.statistic)
         where = f"at {m} observation{'s' * (m > 1)}"
         if self.failed:
-            return f"posterior wrong at {len(self.failed)} of {m} observations"
+            narrow = bool((self.width[list(self.failed)] > 1).any())
+            text = f"posterior wrong at {len(self.failed)} of {m} observations"
+            return Verdict(Grade.PROBLEM, text, what_to_do(narrow))
         if self.enough:
-            return f"posterior consistent with held-out simulations {where}"
-        return f"posterior {where} {TOO_FEW}"
+            text = f"posterior consistent with held-out simulations {where}"
+            return Verdict(Grade.GOOD, text)
+        return Verdict(Grade.NOT_ASSESSED, f"posterior {where} {TOO_FEW}", RAISE_LOCAL)
+
+    def result(self, i: int) -> Verdict:
+        """Return the verdict at one observation, with what differs there if it fails."""
+        if i in self.failed:
+            return Verdict(Grade.PROBLEM, self.difference(i))
+        if self.ess[i] >= MIN_ESS:
+            return Verdict(Grade.GOOD, CONSISTENT)
+        return Verdict(Grade.NOT_ASSESSED, TOO_FEW)
 
     def difference(self, i: int) -> str:
         """Return how true parameters differ from the posterior at an observation, in words."""
@@ -142,10 +153,7 @@ class LocalChecks(Described):
         )
         if not self.enough:
             few = int((self.ess < MIN_ESS).sum())
-            lines.append(
-                f"  effective sample size below {MIN_ESS} at {few}: raise `importance_samples`, or "
-                "take `draws`"
-            )
+            lines.append(f"  effective sample size below {MIN_ESS} at {few}: {RAISE_LOCAL}")
         return "\n".join(lines)
 
     def _table(self) -> Rows:
@@ -210,8 +218,15 @@ def local_check(
     x_obs = as_observations(x_obs, tuple(x.shape[1:]), dtype=x.dtype)[0]
 
     how = {"importance_samples": importance_samples, "draws": draws, "density": False}
-    at_x = list(weighted_posteriors(posterior, theta, x, seed=child(seed, 0), **how))
-    at_obs = list(weighted_posteriors(posterior, None, x_obs, seed=child(seed, 1), **how))
+    how |= {"min_ess": MIN_ESS}
+    known = weighted_posteriors(posterior, theta, x, seed=child(seed, 0), **how)
+    at_x = latest_of_each(known)
+    x = x[torch.cat([chunk.rows for chunk in at_x])]
+    how |= {"share_below": 0.0}  # each observation is judged
+    known = weighted_posteriors(posterior, None, x_obs, seed=child(seed, 1), **how)
+    at_obs = latest_of_each(known)
+    order = torch.cat([chunk.rows for chunk in at_obs])
+    x_obs, back = x_obs[order], order.argsort()
     theta_obs = torch.cat(
         [chunk.resample(AT_OBSERVATION, torch_rng(seed, 2, i)) for i, chunk in enumerate(at_obs)]
     )
@@ -236,12 +251,12 @@ def local_check(
     null = statistic[:, 1:].T
     return LocalChecks(
         names=posterior.prior.names,
-        statistic=statistic[:, 0],
-        null=null,
-        p_value=(1 + (null >= statistic[:, 0]).sum(dim=0)).double() / (1 + refits),
-        shift=shift,
-        width=variance.clamp_min(0).sqrt(),
-        ess=torch.cat([chunk.ess for chunk in at_obs]),
+        statistic=statistic[back, 0],
+        null=null[:, back],
+        p_value=((1 + (null >= statistic[:, 0]).sum(dim=0)).double() / (1 + refits))[back],
+        shift=shift[back],
+        width=variance.clamp_min(0).sqrt()[back],
+        ess=torch.cat([chunk.ess for chunk in at_obs])[back],
         n=len(theta),
         alpha=float(alpha),
         seed=seed,

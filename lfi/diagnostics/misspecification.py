@@ -30,14 +30,20 @@ from torch import Tensor
 
 from lfi.comparison.two_sample.outlier_test import OutlierTest
 from lfi.diagnostics.scores import two_sided
+from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.inference.training_reference import Misspecified
 from lfi.numerics.arrays import Samples, as_observations
-from lfi.runtime import Described, Rows, fresh, torch_rng
+from lfi.runtime import Rows, fresh, torch_rng
 from lfi.simulation import Simulations
+
+DOUBT_DATA = (
+    "compare the data's units, order and missing values with the simulator's, and widen the model "
+    "or the prior if they are right"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ObservationChecks(Described):
+class ObservationChecks(Judged):
     """How m observations lie among n simulations.
 
     Attributes:
@@ -66,22 +72,19 @@ class ObservationChecks(Described):
         """Numbers of the observations that are unlike the simulations."""
         return tuple((self.p_value < self.alpha).nonzero()[:, 0].tolist())
 
-    @property
-    def ok(self) -> bool:
-        """Whether every observation is like simulations."""
-        return not self.failed
-
     def outside(self, observation: int = 0) -> tuple[int, ...]:
         """Return the flat numbers of an observation's entries beyond all simulated values."""
         x = self.x_obs[observation]
         return tuple(((x < self.lower) | (x > self.upper)).flatten().nonzero()[:, 0].tolist())
 
     @property
-    def verdict(self) -> str:
-        """The result in a few words."""
+    def judgement(self) -> Verdict:
+        """Whether the observations are like simulations."""
         m, odd = len(self.p_value), len(self.failed)
         which = "observation" if m == 1 else f"{odd or m} of {m} observations"
-        return f"{which} {'unlike' if odd else 'consistent with'} the simulations"
+        if not odd:
+            return Verdict(Grade.GOOD, f"{which} consistent with the simulations")
+        return Verdict(Grade.PROBLEM, f"{which} unlike the simulations", DOUBT_DATA)
 
     def describe(self, max_items: int = 5) -> str:
         """Return the verdict and the entries unlike the simulations, `max_items` of each."""

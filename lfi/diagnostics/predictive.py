@@ -35,12 +35,17 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from lfi.diagnostics.scores import normal_scores, two_sided
+from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.diagnostics.weighted_posterior import HasSamples, sample_posteriors
 from lfi.inference.types import Draws
 from lfi.numerics.arrays import Samples, as_observation, as_tensor
-from lfi.runtime import Described, Rows, child, fresh, torch_rng
+from lfi.runtime import Rows, child, fresh, torch_rng
 from lfi.simulation import Simulator, as_simulator, replicate
 
+DOUBT_MODEL = (
+    "see which entries differ from their replicates: the model may lack something, or the "
+    "posterior be wrong (lfi.check)"
+)
 Statistic = Callable[[Tensor], Tensor]
 PairDiscrepancy = Callable[[Tensor, Tensor], Tensor]
 
@@ -65,7 +70,7 @@ class PredictiveQuantity:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PredictiveCheck(Described):
+class PredictiveCheck(Judged):
     """Replicates x of the data, by parameters theta, and the place of the observation x_obs.
 
     Attributes:
@@ -107,22 +112,18 @@ class PredictiveCheck(Described):
         level = self.alpha / (1 + len(self.quantities))
         return tuple(name for name, p_value in self.tests.items() if p_value < level)
 
-    @property
-    def ok(self) -> bool:
-        """Whether no test failed."""
-        return not self.misfits
-
     def bands(self, levels: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> Tensor:
         """Return the replicates' quantiles at the levels, (len(levels), *event)."""
         return self.x.quantile(self.x.new_tensor(levels), dim=0)
 
     @property
-    def verdict(self) -> str:
-        """The result in a few words."""
-        if self.ok:
-            return "observation consistent with posterior predictions"
+    def judgement(self) -> Verdict:
+        """Whether the observation is like data of the posterior, or which tests fail."""
+        if not self.misfits:
+            return Verdict(Grade.GOOD, "observation consistent with posterior predictions")
         which = f" ({', '.join(self.misfits)})" * bool(self.quantities)
-        return f"observation inconsistent with posterior predictions{which}"
+        text = f"observation inconsistent with posterior predictions{which}"
+        return Verdict(Grade.PROBLEM, text, DOUBT_MODEL)
 
     def describe(self) -> str:
         """Return the verdict, the least likely entry, and what was left out."""

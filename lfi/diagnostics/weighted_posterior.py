@@ -10,18 +10,23 @@ Add theta* as theta_0. If the posterior is right then, given x and the set {thet
 is the one that made x with probability proportional to its weight. This holds exactly, for every k,
 for independent draws; of those that repeat each other, `ess` counts the different ones.
 
+Draws from the prior are cheap, but few of them have weight in a posterior far narrower than it. So
+posteriors whose importance samples are too few to judge them are known by their draws instead,
+where they can be drawn from. Which these are depends on x and on the draws from the prior, not on
+theta*, so that the statement above holds as before.
+
 A posterior known by draws alone has no density. It is needed only to order samples, and any order
 that treats theta* like the others is exact: each sample's density is estimated by the distance to
 the sqrt(k)-th nearest of its set, in standard deviations of the coordinates.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lfi.inference.types import WeightedDraws
@@ -30,9 +35,12 @@ from lfi.runtime.seeds import child
 from lfi.simulation import Prior, Simulations
 
 PER_OBSERVATION = 128  # importance samples for each of the observations that share them
-MAX_CHUNK = 64  # observations at a time: this bounds the memory
+MAX_CHUNK = 64  # observations at a time: this bounds the memory,
+MAX_NUMBERS = 2**22  # and this that of draws, which posteriors are asked for in one call
 DRAWS = 256  # of each observation, where a posterior is known by draws
+INSTEAD = 64  # draws of each observation in place of importance samples, at least
 MIN_ESS = 10  # effective sample size, for however few observations
+MARGIN = 1.5  # times the smallest effective sample size: the truth among the samples may lower it
 
 CONSISTENT = "consistent with calibration"
 TOO_FEW = "not assessed: too few effective samples"
@@ -86,6 +94,8 @@ class WeightedPosteriors:
     weights: Float[Tensor, "m c"]  # of the truth and the others; each row adds up to one
     log_density: Float[Tensor, "m c"] | None  # each row up to a constant; None if not asked for
     ess: Float[Tensor, " m"]
+    ess_without_truth: Float[Tensor, " m"]
+    rows: Int[Tensor, " m"]  # which observations they are of
 
     def map(self, coordinates: Callable[[Tensor], Tensor]) -> Float[Tensor, "m c *e"]:
         """Return coordinates of all samples, computed once for shared ones."""
@@ -100,6 +110,19 @@ class WeightedPosteriors:
     def theta(self) -> Float[Tensor, "m c d"]:
         """The samples."""
         return self.map(lambda theta: theta)
+
+    def select(self, kept: Int[Tensor, " k"]) -> "WeightedPosteriors":
+        """Return the posteriors of some of the observations."""
+        shared = self.others.ndim == 2
+        return WeightedPosteriors(
+            truth=None if self.truth is None else self.truth[kept],
+            others=self.others if shared else self.others[kept],
+            weights=self.weights[kept],
+            log_density=None if self.log_density is None else self.log_density[kept],
+            ess=self.ess[kept],
+            ess_without_truth=self.ess_without_truth[kept],
+            rows=self.rows[kept],
+        )
 
     def resample(self, n: int, rng: torch.Generator) -> Float[Tensor, "m n d"]:
         """Return n draws from each weighted set; the truth returns in proportion to its weight."""
@@ -116,27 +139,55 @@ def weighted_posteriors(
     draws: int | None,
     seed: int,
     density: bool = True,
+    min_ess: float = 0.0,
+    share_below: float = 0.5,
 ) -> Iterator[WeightedPosteriors]:
     """Represent the posteriors of observations by weighted samples, in chunks of observations.
 
-    Without `draws` the ratio is preferred, and 256 draws are taken where there is none. ValueError
-    if ratios are not finite or shapes wrong; TypeError if it has neither ratio nor draws.
+    Without `draws` the ratio is preferred, and 256 draws are taken where there is none. Where more
+    than `share_below` of the observations have an effective sample size below `min_ess`, chunks of
+    those follow that are known by draws, and stand for the earlier ones of the same `rows`.
+    ValueError if ratios are not finite or shapes wrong; TypeError if it has neither ratio nor
+    draws.
     """
-    represent: Callable[[Tensor | None, Tensor, int], WeightedPosteriors]
+    every = torch.arange(len(x))
     if draws is None and isinstance(posterior, HasRatio):
         size = min(max(importance_samples // PER_OBSERVATION, 1), MAX_CHUNK)
-        represent = partial(_by_ratio, posterior, importance_samples)
+        few = []
+        for chunk, rows in enumerate(every.split(size)):
+            truth = None if theta is None else theta[rows].double()
+            key = child(seed, chunk)
+            part = _by_ratio(posterior, importance_samples, truth, x[rows], rows, key)
+            few.append(rows[~(part.ess_without_truth >= MARGIN * min_ess)])
+            yield part
+        rows = torch.cat(few)
+        if len(rows) <= share_below * len(x) or not isinstance(posterior, HasSamples):
+            return
+        draws, seed = max(INSTEAD, math.ceil(2 * MARGIN * min_ess)), child(seed, len(x))
     elif isinstance(posterior, HasSamples):
-        size = MAX_CHUNK
-        represent = partial(_by_draws, posterior, DRAWS if draws is None else draws, density)
+        rows, draws = every, DRAWS if draws is None else draws
     else:
         raise TypeError(
             "posterior: needs a `prior` and `sample(n, x_obs, seed=)`, or `log_ratio` and "
             f"`weighted`, got {type(posterior).__name__}"
         )
-    for chunk, rows in enumerate(torch.arange(len(x)).split(size)):
-        truth = None if theta is None else theta[rows].double()
-        yield represent(truth, x[rows], child(seed, chunk))
+    at_once = max(MAX_CHUNK, MAX_NUMBERS // (draws * posterior.prior.dim))
+    for call, several in enumerate(rows.split(at_once)):
+        drawn = sample_posteriors(posterior, draws, x[several], seed=child(seed, call))
+        for part, own in zip(several.split(MAX_CHUNK), drawn.split(MAX_CHUNK), strict=True):
+            truth = None if theta is None else theta[part].double()
+            yield _by_draws(posterior, own.double(), density, truth, x[part], part)
+
+
+def latest_of_each(chunks: Iterator[WeightedPosteriors]) -> list[WeightedPosteriors]:
+    """Return chunks in which every observation is once, as the last of the given ones knows it."""
+    kept, seen = [], torch.zeros(0, dtype=torch.long)
+    for chunk in reversed(list(chunks)):
+        new = ~torch.isin(chunk.rows, seen)
+        seen = torch.cat([seen, chunk.rows])
+        if new.any():
+            kept.append(chunk.select(new.nonzero()[:, 0]))
+    return kept[::-1]
 
 
 def sample_posteriors(
@@ -161,11 +212,12 @@ def sample_posteriors(
 
 
 def _by_ratio(
-    posterior: HasRatio, n: int, truth: Tensor | None, x: Tensor, seed: int
+    posterior: HasRatio, n: int, truth: Tensor | None, x: Tensor, rows: Tensor, seed: int
 ) -> WeightedPosteriors:
     weighted = posterior.weighted(x, n, seed=seed)
     log_weights, log_prior = weighted.log_weights.double(), posterior.prior.log_prob(weighted.theta)
     log_prior = log_prior.double().expand_as(log_weights)
+    without = _effective(log_weights)
     if truth is not None:
         theta = truth.to(weighted.theta.dtype)
         log_weight, best = log_weights.max(dim=1)  # perhaps normalised, which the ratio is not
@@ -175,15 +227,29 @@ def _by_ratio(
         log_prior = torch.cat([own[:, None], log_prior], dim=1)
     if not log_weights.max(dim=1).values.isfinite().all():  # NaN, infinite, or no weight at all
         raise ValueError("posterior gives no finite log-ratios at some of the x")
-    weights = log_weights.softmax(dim=1)
-    ess = 1 / weights.square().sum(dim=1)
-    return WeightedPosteriors(truth, weighted.theta.double(), weights, log_weights + log_prior, ess)
+    return WeightedPosteriors(
+        truth=truth,
+        others=weighted.theta.double(),
+        weights=log_weights.softmax(dim=1),
+        log_density=log_weights + log_prior,
+        ess=_effective(log_weights),
+        ess_without_truth=without,
+        rows=rows,
+    )
+
+
+def _effective(log_weights: Float[Tensor, "m c"]) -> Float[Tensor, " m"]:
+    return 1 / log_weights.softmax(dim=1).square().sum(dim=1)
 
 
 def _by_draws(
-    posterior: HasSamples, n: int, density: bool, truth: Tensor | None, x: Tensor, seed: int
+    posterior: HasSamples,
+    drawn: Float[Tensor, "m k d"],
+    density: bool,
+    truth: Tensor | None,
+    x: Tensor,
+    rows: Tensor,
 ) -> WeightedPosteriors:
-    drawn = sample_posteriors(posterior, n, x, seed=seed).double()
     theta = drawn if truth is None else torch.cat([truth[:, None], drawn], dim=1)
     log_density = None
     has_density = getattr(posterior, "normalised", False) is not None
@@ -201,9 +267,15 @@ def _by_draws(
         z = theta / torch.where(scale > 0, scale, 1.0)
         nearest = 1 + max(1, min(int(theta.shape[1] ** 0.5), theta.shape[1] - 1))  # itself is first
         log_density = -neighbour_distance(z, z, nearest)
-    weights = theta.new_full(theta.shape[:2], 1 / theta.shape[1])
-    ess = 1 / _shares(theta).square().sum(dim=1)
-    return WeightedPosteriors(truth, drawn, weights, log_density, ess)
+    return WeightedPosteriors(
+        truth=truth,
+        others=drawn,
+        weights=theta.new_full(theta.shape[:2], 1 / theta.shape[1]),
+        log_density=log_density,
+        ess=1 / _shares(theta).square().sum(dim=1),
+        ess_without_truth=1 / _shares(drawn).square().sum(dim=1),
+        rows=rows,
+    )
 
 
 def _shares(theta: Float[Tensor, "m k d"]) -> Float[Tensor, "m k"]:

@@ -24,7 +24,7 @@ from lfi.report.sections import (
     surrogate_section,
     training_section,
 )
-from lfi.report.verdicts import overall_verdict
+from lfi.report.verdicts import assess
 from lfi.runtime import child, fresh, replace_file
 from lfi.simulation import Prior
 from lfi.training import History
@@ -151,7 +151,14 @@ def write_report(
         lstrip_blocks=True,
     )
     template = environment.get_template("report.html.j2")
-    verdict = overall_verdict(*(section.verdict for section in sections))
-    page = template.render(title=title, sections=sections, verdict=verdict)
+    assessment = assess(
+        draws=draws,
+        observation=observation,
+        predictive=predictive,
+        checks=checks,
+        local=local,
+        fidelity=fidelity,
+    )
+    page = template.render(title=title, sections=sections, verdict=assessment.overall)
     replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
     return path

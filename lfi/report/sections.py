@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
+from lfi.diagnostics.verdict import Judged, Verdict
 from lfi.diagnostics.weighted_posterior import bounds_of
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
@@ -27,7 +28,7 @@ from lfi.report.tables import (
     predictive_table,
     sampler_table,
 )
-from lfi.report.verdicts import Verdict, draws_verdict, surrogate_finding, surrogate_verdict
+from lfi.report.verdicts import draws_verdict, surrogate_finding, surrogate_verdict
 from lfi.runtime import child, numpy_rng
 from lfi.simulation import Prior
 from lfi.training import History
@@ -112,11 +113,13 @@ def posterior_section(
         units=units,
         r_hat=draws.r_hat,
     )
+    verdict = draws_verdict(draws)
+    means = f"{estimates(draws, units)} (posterior mean ± sd)"
     return Section(
         "posterior",
         "Posterior",
-        finding=f"{estimates(draws, units)} (posterior mean ± sd).",
-        verdict=draws_verdict(draws),
+        finding=f"{means}. {sentence(verdict.text)}",
+        verdict=verdict,
         blocks=(marginals, embed(figure, alt, caption + "."), sampler_table(draws)),
     )
 
@@ -142,14 +145,14 @@ def sentence(text: str) -> str:
 def _checked(
     anchor: str,
     title: str,
-    result: Checks | LocalChecks | ObservationChecks | PredictiveCheck,
+    result: Judged,
     basis: str,
     *blocks: Image | ReportTable,
 ) -> Section:
     """Return the section of a result that has a verdict of its own."""
-    finding = f"{result.verdict}{basis}"
-    verdict = Verdict(result.ok, result.verdict)
-    return Section(anchor, title, finding=sentence(finding), verdict=verdict, blocks=blocks)
+    verdict = result.judgement
+    finding = sentence(f"{verdict.text}{basis}")
+    return Section(anchor, title, finding=finding, verdict=verdict, blocks=blocks)
 
 
 def calibration_section(checks: Checks) -> Section:

@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
-from lfi.diagnostics.weighted_posterior import CONSISTENT, TOO_FEW
+from lfi.diagnostics.calibration import RAISE_SAMPLES
+from lfi.diagnostics.verdict import Grade, Verdict
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.report.plots.densities import highest_density_interval
 from lfi.report.plots.style import number
-from lfi.report.verdicts import NEUTRAL, Verdict, c2st_verdict, checked_draws
+from lfi.report.verdicts import NEUTRAL, c2st_verdict, checked_draws
 from lfi.simulation import Prior
 
 INTERVAL = 0.94  # mass
@@ -103,11 +104,11 @@ def checks_table(checks: Checks) -> ReportTable:
     rows: list[Row] = []
     for test, p_value in checks.p_values.items():
         name = f"rank of {test}" if test in checks.names else test
-        verdict = _passes(test not in checks.failed, CONSISTENT)
-        rows.append((name, f"{p_value:.3g}", verdict))
-    enough = "enough" if checks.enough else f"{TOO_FEW}, raise importance_samples or draws"
-    ess = f"{checks.ess:,.0f}"
-    rows.append(("effective sample size, median", ess, Verdict(checks.enough, enough)))
+        rows.append((name, f"{p_value:.3g}", checks.result(test)))
+    enough = Verdict(Grade.GOOD, "enough")
+    if not checks.enough:
+        enough = Verdict(Grade.NOT_ASSESSED, f"{checks.min_ess:.0f} needed: {RAISE_SAMPLES}")
+    rows.append(("effective sample size, median", f"{checks.ess:,.0f}", enough))
     caption = (
         f"Kolmogorov-Smirnov tests on {checks.n:,} held-out simulations. A test fails below "
         f"p = {share:.2g} ({checks.alpha:g} shared by {len(checks.p_values)} tests), so that a "
@@ -118,7 +119,7 @@ def checks_table(checks: Checks) -> ReportTable:
 
 
 def _passes(good: bool, consistent: str = "consistent") -> Verdict:
-    return Verdict(good, consistent if good else "fails")
+    return Verdict(Grade.GOOD, consistent) if good else Verdict(Grade.PROBLEM, "fails")
 
 
 def predictive_table(predictive: PredictiveCheck) -> ReportTable:
@@ -149,9 +150,8 @@ def local_table(checks: LocalChecks) -> ReportTable:
     """Return p-values at the first observations, and how true parameters differ from draws."""
     rows: list[Row] = []
     for i in range(min(len(checks.statistic), MAX_ROWS)):
-        failed = i in checks.failed
-        meaning = Verdict(not failed, checks.difference(i) if failed else CONSISTENT)
-        rows.append((str(i), f"{checks.statistic[i]:.3g}", f"{checks.p_value[i]:.3g}", meaning))
+        numbers = f"{checks.statistic[i]:.3g}", f"{checks.p_value[i]:.3g}"
+        rows.append((str(i), *numbers, checks.result(i)))
     caption = (
         f"Local two-sample tests, each at level {checks.alpha:g}. Where one fails: how the true "
         "parameters lie in the posterior, in its standard deviations (shrunk estimates)."
@@ -166,8 +166,9 @@ def observation_table(checks: ObservationChecks) -> ReportTable:
     for i in range(min(len(checks.p_value), MAX_ROWS)):
         outside = checks.outside(i)
         where = ", ".join(map(str, outside[:10])) + ", ..." * (len(outside) > 10)
-        meaning = "unlike the simulations" if i in checks.failed else "consistent"
-        verdict = Verdict(i not in checks.failed, meaning)
+        verdict = Verdict(Grade.GOOD, "consistent")
+        if i in checks.failed:
+            verdict = Verdict(Grade.PROBLEM, "unlike the simulations")
         rows.append((str(i), f"{float(checks.p_value[i]):.3g}", where or "–", verdict))
     caption = (
         f"Rank of the observation's distance from {checks.n:,} simulations among those of others "

@@ -1,5 +1,6 @@
 """Calibration: right posteriors pass at the stated rate, each mistake is seen by its own test."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from support.exact_posterior import PRIOR, GaussianDraws, GaussianFlow, Gaussian
 from torch.distributions import Normal
 
 from lfi.diagnostics.calibration import check
+from lfi.diagnostics.verdict import Grade
 from lfi.simulation import Simulations, as_prior
 
 TESTS = ["a", "b", "coverage", "TARP", "TARP given x"]
@@ -106,9 +108,43 @@ def test_a_wrong_posterior_fails_the_tests_that_see_its_mistake(wrong, seen, uns
     for checks in every:
         assert not checks.ok
         assert set(seen) <= set(checks.failed)
-        assert checks.verdict.startswith("posterior not calibrated (fails: ")
+        assert checks.verdict.startswith("posterior not calibrated: ")
+        assert checks.verdict.endswith(f"(fails: {', '.join(checks.failed)})")
+        assert checks.judgement.state is Grade.PROBLEM and "simulations" in checks.judgement.advice
     for name in unseen:  # uniform p-values: two of three are below 0.01 once in 3,000 times
         assert sorted(checks.p_values[name] for checks in every)[1] > 0.01
+
+
+SLANTED = {"scale": torch.tensor([0.5, 1.0]), "shift": torch.tensor([0.0, 0.6])}
+
+
+@pytest.mark.parametrize("by", [GaussianPosterior, GaussianDraws, GaussianFlow])
+def test_a_wrong_posterior_is_told_by_parameter_which_way_and_how_far(by):
+    checks = checked(by(**SLANTED), n=400)
+    narrow, high = (checks.departures[name].words for name in "ab")
+    # of 400: spreads have a standard error of 1.17 * 2 / 20, medians one of 1.25 / 20
+    (spread,) = re.findall(r"^too narrow \(true values spread ([\d.]+) times as wide\)$", narrow)
+    assert abs(float(spread) - 2) < 5 * 0.117
+    (bias,) = re.findall(r"^biased high \(by ([\d.]+) sd\)$", high)
+    assert abs(float(bias) - 0.6) < 5 * 0.063
+    assert f"a {narrow}, b {high} (fails: a, b, " in checks.verdict
+    assert checks.judgement.advice.startswith("fit to more simulations (a larger budget)")
+    assert f"fails: {narrow}" in checks.describe() and "what to do: fit" in checks.describe()
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"scale": 2.0}, "a too wide (true values spread 0."),
+        ({"shift": -1.0}, "a biased low (by "),
+        ({"shift": 0.8, "scale": 0.5}, "a biased high (by 1."),  # in its own standard deviations
+        ({"correlation": 0.8}, "coverage: regions too small ("),
+        ({"informed": False}, "TARP given x: regions too large ("),
+    ],
+)
+def test_each_mistake_has_its_words(wrong, words):
+    checks = checked(replace(EXACT, **wrong), n=400)
+    assert checks.verdict.startswith(f"posterior not calibrated: {words}")
 
 
 def test_coverage_lies_below_the_diagonal_for_overconfidence_and_above_for_caution():
@@ -179,6 +215,32 @@ def test_a_number_of_draws_takes_draws_of_a_posterior_that_has_a_ratio_too():
         checked(Both(), draws=1)
 
 
+class Sampled(GaussianPosterior):
+    """Known by its ratio, and by draws."""
+
+    def sample(self, n, x_obs, *, seed=None):
+        return GaussianDraws(self.shift, self.scale).sample(n, x_obs, seed=seed)
+
+
+def test_draws_stand_in_for_importance_samples_too_few_to_judge():
+    assert not checked(EXACT, samples=16).enough  # it cannot be drawn from
+    right, wrong = checked(Sampled(), samples=16), checked(Sampled(scale=0.5), samples=16)
+    assert right.ok and right.ess == pytest.approx(65)  # 64 draws and the truth
+    assert {"a", "b", "coverage"} <= set(wrong.failed)
+    assert "too narrow" in wrong.verdict
+    assert checked(Sampled(), samples=1024).ess > 100
+
+
+@pytest.mark.slow
+def test_a_right_posterior_that_falls_back_to_draws_fails_each_test_at_its_rate():
+    repetitions, level = 200, 0.2
+    every = [checked(Sampled(), n=20, seed=s, samples=32) for s in range(repetitions)]
+    p_values = torch.tensor([list(checks.p_values.values()) for checks in every])
+    low, high = binomial_interval(repetitions, level)
+    failures = (p_values < level).sum(dim=0)
+    assert ((low < failures) & (failures < high)).all(), failures
+
+
 def test_few_draws_are_no_pass():
     checks = checked(GaussianDraws(), draws=5)
     assert not checks.enough and not checks.ok
@@ -192,6 +254,8 @@ def test_a_small_effective_sample_size_is_no_pass():
     assert checks.ess < 5 and not checks.failed
     assert not checks.enough and not checks.ok
     assert checks.verdict == "calibration not assessed: too few effective samples"
+    assert checks.judgement.state is Grade.NOT_ASSESSED and checks.judgement.ok is None
+    assert {checks.result(name).state for name in TESTS} == {Grade.NOT_ASSESSED}
     assert "10 needed: raise `importance_samples`" in checks.describe().splitlines()[-1]
     assert checked(EXACT, samples=1024).ok
 

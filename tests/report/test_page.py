@@ -1,7 +1,7 @@
 """The page: whole or not at all, self-contained, with what was given and nothing else."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -155,7 +155,16 @@ def test_a_bad_check_stands_at_the_top(path):
     bad = parts.checks(ranks=torch.rand(500, 3) ** 3)
     write_report(path, draws=parts.draws(500), checks=bad, seed=1)
     top = path.read_text().split('<p class="verdict doubt">')[1].split("</p>")[0]
-    assert top.startswith("Needs attention: posterior not calibrated (fails: ")
+    assert top == f"Needs attention: {bad.verdict}."
+    assert f"What to do: {bad.judgement.advice}." in path.read_text()
+
+
+def test_what_is_not_assessed_is_green_nowhere(path):
+    few = replace(parts.checks(), ess=3.0)
+    write_report(path, checks=few, seed=1)
+    text = path.read_text()
+    assert '<p class="verdict unknown">Not assessed in full: calibration not assessed' in text
+    assert 'class="good"' not in text
 
 
 def test_the_same_seed_writes_the_same_page(path):

@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from support import report_parts as parts
 
+from lfi.diagnostics.verdict import Grade
 from lfi.report.sections import (
     calibration_section,
     embed,
@@ -18,6 +19,8 @@ from lfi.report.sections import (
     predictive_section,
     surrogate_section,
 )
+
+GOOD, PROBLEM, NOT_ASSESSED = Grade
 
 
 def posterior(draws, prior=None, truncated=None):
@@ -62,28 +65,28 @@ def test_the_own_prior_is_shown_and_the_truncated_one_named():
 
 
 @pytest.mark.parametrize(
-    "section, good",
+    "section, state",
     [
-        (lambda: posterior(parts.draws(500)), True),
-        (lambda: posterior(parts.draws(500, khat=0.9)), False),
-        (lambda: posterior(parts.draws(500, ess=30.0)), False),
-        (lambda: calibration_section(parts.checks()), True),
-        (lambda: calibration_section(parts.checks(ranks=torch.rand(500, 3) ** 3)), False),
-        (lambda: calibration_section(replace(parts.checks(), ess=2.0)), False),
-        (lambda: local_section(parts.local()), True),
-        (lambda: local_section(parts.local(failed=[1])), False),
-        (lambda: local_section(parts.local(ess=3.0)), False),
-        (lambda: observation_section(parts.observation()), True),
-        (lambda: observation_section(parts.observation(failed=[0])), False),
-        (lambda: predictive_section(parts.predictive()), True),
-        (lambda: predictive_section(parts.predictive(p_value=0.001)), False),
-        (lambda: surrogate_section(parts.fidelity(2, statistic=0.55)), True),
+        (lambda: posterior(parts.draws(500)), GOOD),
+        (lambda: posterior(parts.draws(500, khat=0.9)), PROBLEM),
+        (lambda: posterior(parts.draws(500, ess=30.0)), PROBLEM),
+        (lambda: calibration_section(parts.checks()), GOOD),
+        (lambda: calibration_section(parts.checks(ranks=torch.rand(500, 3) ** 3)), PROBLEM),
+        (lambda: calibration_section(replace(parts.checks(), ess=2.0)), NOT_ASSESSED),
+        (lambda: local_section(parts.local()), GOOD),
+        (lambda: local_section(parts.local(failed=[1])), PROBLEM),
+        (lambda: local_section(parts.local(ess=3.0)), NOT_ASSESSED),
+        (lambda: observation_section(parts.observation()), GOOD),
+        (lambda: observation_section(parts.observation(failed=[0])), PROBLEM),
+        (lambda: predictive_section(parts.predictive()), GOOD),
+        (lambda: predictive_section(parts.predictive(p_value=0.001)), PROBLEM),
+        (lambda: surrogate_section(parts.fidelity(2, statistic=0.55)), GOOD),
         (lambda: surrogate_section(parts.fidelity(2, statistic=0.7)), None),
-        (lambda: surrogate_section(parts.fidelity(2, statistic=0.9)), False),
+        (lambda: surrogate_section(parts.fidelity(2, statistic=0.9)), PROBLEM),
     ],
 )
-def test_verdicts(section, good):
-    assert section().verdict.good is good
+def test_verdicts(section, state):
+    assert section().verdict.state is state
 
 
 def test_calibration_names_the_parameters_it_is_about():
@@ -96,7 +99,7 @@ def test_calibration_names_the_parameters_it_is_about():
 def test_observations_that_fail_are_counted_and_named():
     section = local_section(parts.local(m=5, failed=[1, 4]))
     assert section.finding.startswith("Posterior wrong at 2 of 5 observations, by 500")
-    assert [row[0] for row in section.blocks[1].rows if row[-1].good is False] == ["1", "4"]
+    assert [row[0] for row in section.blocks[1].rows if row[-1].state is PROBLEM] == ["1", "4"]
     section = observation_section(parts.observation(m=3, failed=[2]))
     assert section.finding == "1 of 3 observations unlike the simulations (smallest p = 0.001)."
     assert section.blocks[1].rows[2][2] == "3, 4"

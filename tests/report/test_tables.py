@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from support import report_parts as parts
 
+from lfi.diagnostics.verdict import Grade
 from lfi.report.tables import (
     checks_table,
     fidelity_table,
@@ -13,13 +14,15 @@ from lfi.report.tables import (
     sampler_table,
 )
 
+GOOD, PROBLEM, NOT_ASSESSED = Grade
+
 
 def column(table, name):
     return [row[table.header.index(name)] for row in table.rows]
 
 
 def verdicts(table):
-    return [row[-1].good for row in table.rows]
+    return [row[-1].state for row in table.rows]
 
 
 def test_marginals_are_those_of_the_draws():
@@ -79,20 +82,24 @@ def test_checks_fail_in_the_table_where_they_fail():
     checks = parts.checks(ranks=torch.rand(500, 3) ** torch.tensor([1.0, 2.0, 1.0]))
     table = checks_table(checks)
     failed = [
-        name for name, good in zip(checks.p_values, verdicts(table), strict=False) if not good
+        name
+        for name, good in zip(checks.p_values, verdicts(table), strict=False)
+        if good is PROBLEM
     ]
     assert tuple(failed) == checks.failed
     assert "drift" in failed
     assert "0.01 shared by 6 tests" in table.caption
 
 
-def test_too_few_effective_samples_are_not_a_pass():
-    assert verdicts(checks_table(replace(parts.checks(), ess=3.0)))[-1] is False
+def test_with_too_few_effective_samples_no_test_is_called_good():
+    table = checks_table(replace(parts.checks(), ess=3.0))
+    assert set(verdicts(table)) == {NOT_ASSESSED}
+    assert "raise `importance_samples`" in table.rows[-1][-1].text
 
 
 def test_predictive_table_repeats_the_verdict():
-    assert verdicts(predictive_table(parts.predictive(p_value=0.4)))[0] is True
-    assert verdicts(predictive_table(parts.predictive(p_value=0.001)))[0] is False
+    assert verdicts(predictive_table(parts.predictive(p_value=0.4)))[0] is GOOD
+    assert verdicts(predictive_table(parts.predictive(p_value=0.001)))[0] is PROBLEM
     assert "3 simulations failed" in predictive_table(parts.predictive()).caption
 
 

@@ -1,0 +1,103 @@
+"""The workflow: one verdict, in the same words on terminal and page and in the summary."""
+
+import html
+import json
+from dataclasses import dataclass, replace
+
+import arviz
+import pytest
+import torch
+from support import report_parts as parts
+from support.conjugate import ExactCritic, model, prior
+from torch import Tensor
+
+from lfi.cli import workflow
+from lfi.cli.workflow import WorkflowSettings, run_workflow
+from lfi.comparison import Recovers
+from lfi.inference import RatioPosterior
+from lfi.simulation import as_prior
+
+SD = 0.4  # of the noise
+TRUNCATED = as_prior(prior).truncate([-1.0, -1.0], [1.5, 1.5])
+X_OBS = torch.tensor([0.3, 0.2])
+
+
+class Narrow(ExactCritic):
+    """The exact ratio in `b`, and in `a` that of half the noise: too narrow there alone."""
+
+    def pair(self, theta: Tensor, x: Tensor) -> Tensor:
+        z = (x - theta) / (self.sd * torch.tensor([0.5, 1.0]))
+        return -z.square().sum(-1) / 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Kept(RatioPosterior):
+    """A posterior whose file is of no interest."""
+
+    def save(self, path):
+        path.write_text("")
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Run the workflow with a given critic, without training; return all that it has said."""
+
+    def call(critic, **patches):
+        fitted = Kept(critic, TRUNCATED, Recovers.UP_TO_X, (2,))
+        agreement = replace(parts.fidelity(2), names=("a", "b"), theta=torch.zeros(2, 2))
+        monkeypatch.setattr(workflow, "fit_rounds", lambda *_, **__: fitted)
+        monkeypatch.setattr(workflow, "train_surrogate", lambda *_: None)
+        monkeypatch.setattr(workflow, "fidelity", lambda *_, **__: agreement)
+        for name, value in patches.items():
+            monkeypatch.setattr(workflow, name, value)
+        lines = []
+        settings = WorkflowSettings(
+            model(SD), X_OBS.numpy(), tmp_path, 2_400, 3, 1_000, 1, "cpu", "lfi run"
+        )
+        run_workflow(settings, echo=lines.append, progress=False)
+        page = html.unescape((tmp_path / "report.html").read_text())
+        return "\n".join(lines), json.loads((tmp_path / "summary.json").read_text()), page
+
+    return call
+
+
+def few_samples(*arguments, **options):
+    return replace(CHECK(*arguments, **options), ess=3.0)
+
+
+CHECK = workflow.check
+
+
+@pytest.mark.parametrize(
+    ("critic", "patches", "state", "kind", "words"),
+    [
+        (ExactCritic(SD), {}, "good", "good", "posterior consistent with calibration"),
+        (Narrow(SD), {}, "problem", "doubt", "posterior not calibrated: a too narrow (true "),
+        (ExactCritic(SD), {"check": few_samples}, "not assessed", "unknown", "not assessed: too"),
+    ],
+    ids=["right", "too narrow", "too few samples"],
+)
+def test_the_verdict_is_one_in_all_places(critic, patches, state, kind, words, run, tmp_path):
+    terminal, summary, page = run(critic, **patches)
+    verdict = summary["verdict"]
+    assert words in verdict and summary["state"] == state
+    assert verdict in terminal.splitlines()
+    assert f'<p class="verdict {kind}">{verdict}</p>' in page
+    assert summary["ok"] is {"good": True, "problem": False, "not assessed": None}[state]
+    own = summary["calibration"]
+    assert own["state"] == state and own["verdict"] in verdict
+    assert f"calibration  {state:<12}  {own['verdict']}" in terminal.splitlines()
+    if state != "good":
+        assert f"What to do: {summary['advice']}." in terminal.splitlines()
+        assert f"What to do: {summary['advice']}." in page
+    if state == "problem":
+        assert "; b " not in verdict and ", b " not in own["verdict"].partition(" (fails")[0]
+
+
+def test_the_own_prior_is_exported_and_the_truncated_one_by_its_name(run, tmp_path):
+    _, _, page = run(ExactCritic(SD))
+    data = arviz.from_netcdf(str(tmp_path / "posterior.nc"), engine="h5netcdf")
+    # the standard normal's sd by 1,000 draws errs by a standard error of 2.2%
+    assert abs(data.prior["a"].values.std() - 1) < 5 * 0.022
+    assert data.truncated_prior["a"].values.max() < 1.5
+    assert "prior truncated to" in page and "-1 to 1.5" in page
