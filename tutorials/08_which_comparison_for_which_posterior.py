@@ -57,7 +57,8 @@ def divergence(posterior) -> float:
 #
 # Only the loss changes. `NREB` asks which of all the batch's parameters made x, and leaves a
 # function of x open, which a posterior does not miss. The others recover the ratio itself. `LSIF`
-# weighs each pair by its ratio, so a few pairs decide.
+# weighs each pair by its ratio, so that a few pairs would decide: between mixtures of both samples
+# (`lfi.losses.Relative`), where losses like it are taken, ratios are bounded.
 
 # %%
 losses = {

@@ -57,7 +57,11 @@ from lfi.inference.posteriors.pooled import (
 from lfi.inference.posteriors.ratio import RatioPosterior as RatioPosterior
 from lfi.inference.posteriors.sbi import from_sbi as from_sbi, to_sbi as to_sbi
 from lfi.inference.reliability import UnreliableDraws as UnreliableDraws
-from lfi.inference.rounds.fit import fit_rounds as fit_rounds, plan_budget as plan_budget
+from lfi.inference.rounds.fit import (
+    TruncatedMass as TruncatedMass,
+    fit_rounds as fit_rounds,
+    plan_budget as plan_budget,
+)
 from lfi.inference.samplers.automatic import Automatic as Automatic
 from lfi.inference.samplers.differential_evolution import (
     DifferentialEvolution as DifferentialEvolution,
