@@ -11,10 +11,12 @@ from torch import nn
 
 from lfi.generation import Generator, Surrogate
 from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
 
 
+@checked
 def load(
     path: str | Path,
     *,

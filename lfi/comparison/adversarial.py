@@ -25,6 +25,7 @@ from lfi.comparison.types import (
     Recovers,
     Values,
 )
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 
 
@@ -36,6 +37,7 @@ def recovered(
     return loss.recovers if kept else Recovers.NOTHING
 
 
+@checked
 @dataclass(frozen=True)
 class Adversarial:
     """A comparison by critic.
@@ -77,6 +79,7 @@ class Adversarial:
         return recovered(self.critic_loss, self.penalties, self.constraint)
 
 
+@checked
 @dataclass(frozen=True)
 class DirectGenerator:
     """The source's generator loss, E_q[f(r)] through a frozen critic, for a decreasing f.

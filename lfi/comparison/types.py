@@ -10,12 +10,14 @@ two samples without a critic. All are protocols: whatever has the methods is one
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import wraps
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.numerics.arguments import shown
 from lfi.numerics.arrays import ArrayLike, Batch
 
 Critic = Callable[..., Tensor]
@@ -42,6 +44,11 @@ class Recovers(IntEnum):
     UP_TO_CONSTANT = 3
     RATIO = 4
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        names = ", ".join(f"Recovers.{member.name}" for member in cls)
+        raise ValueError(f"value must be that of one of {names}, got {value!r}")
+
 
 @runtime_checkable
 class CriticLoss(Protocol):
@@ -58,9 +65,32 @@ class CriticLoss(Protocol):
 
 
 class RecoveringLoss:
-    """A loss whose class says what it recovers."""
+    """A loss whose class says what it recovers, and whose methods check a critic's values."""
 
     recovers: Recovers
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("__call__", "generator", "value"):
+            if name in vars(cls):
+                setattr(cls, name, _of_values(vars(cls)[name]))
+
+
+def _of_values(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a method of `h_p` and `h_q` that refuses what are no values of a critic."""
+
+    @wraps(method)
+    def of_values(self: object, h_p: object, h_q: object) -> Tensor:
+        for name, h in (("h_p", h_p), ("h_q", h_q)):
+            if not isinstance(h, Tensor) or not h.is_floating_point():
+                raise TypeError(
+                    f"{name} must be a torch tensor of floating-point numbers, got {shown(h)}"
+                )
+            if h.numel() == 0:
+                raise ValueError(f"{name} must hold a value, got shape {tuple(h.shape)}")
+        return method(self, h_p, h_q)
+
+    return of_values
 
 
 @runtime_checkable

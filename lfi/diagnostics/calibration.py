@@ -64,6 +64,8 @@ from lfi.diagnostics.weighted_posterior import (
     valid_rows,
     weighted_posteriors,
 )
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts, check_share, check_whole
 from lfi.runtime import Rows, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
 
@@ -206,6 +208,7 @@ class Checks(Judged):
         return [("test", "p-value", "result"), *rows]
 
 
+@checked
 def check(
     posterior: Checkable,
     held_out: Simulations,
@@ -254,8 +257,9 @@ def check(
     """
     if importance_samples < 2:
         raise ValueError(f"importance_samples must be at least 2, got {importance_samples}")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    check_share("alpha", alpha)
+    check_counts(importance_samples=importance_samples)
+    check_whole("draws", draws, optional=True)
     if draws is not None and draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}")
     seed = fresh(seed)

@@ -62,7 +62,9 @@ from lfi.diagnostics.weighted_posterior import (
     valid_rows,
     weighted_posteriors,
 )
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observations
+from lfi.numerics.checks import check_counts, check_share, check_whole
 from lfi.runtime import Rows, child, fresh, torch_rng
 from lfi.simulation import Simulations
 
@@ -164,6 +166,7 @@ class LocalChecks(Judged):
         return [("observation", "divergence", "p-value", "truth less posterior"), *rows]
 
 
+@checked
 def local_check(
     posterior: Checkable,
     held_out: Simulations,
@@ -207,8 +210,9 @@ def local_check(
     """
     if refits < 1:
         raise ValueError(f"refits must be at least 1, got {refits}")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    check_share("alpha", alpha)
+    check_counts(importance_samples=importance_samples, refits=refits)
+    check_whole("draws", draws, optional=True)
     seed = fresh(seed)
     theta, x = valid_rows(posterior, held_out)
     if len(theta) < MIN_HELD_OUT:

@@ -32,6 +32,7 @@ from lfi.comparison.two_sample.outlier_test import OutlierTest
 from lfi.diagnostics.scores import two_sided
 from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.inference.training_reference import Misspecified
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observations
 from lfi.runtime import Rows, fresh, torch_rng
 from lfi.simulation import Simulations
@@ -146,6 +147,7 @@ _BY = {
 WORDS = {kind + where: by + words for kind, by in _BY.items() for where, words in _IN.items()}
 
 
+@checked
 def check_observation(
     x_obs: Samples,
     simulations: Simulations,

@@ -38,7 +38,9 @@ from lfi.diagnostics.scores import normal_scores, two_sided
 from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.diagnostics.weighted_posterior import HasSamples, sample_posteriors
 from lfi.inference.types import Draws
-from lfi.numerics.arrays import Samples, as_observation, as_tensor
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples, as_observation, as_sample, as_tensor
+from lfi.numerics.checks import check_share, check_whole
 from lfi.runtime import Rows, child, fresh, torch_rng
 from lfi.simulation import Simulator, as_simulator, replicate
 
@@ -151,6 +153,7 @@ class PredictiveCheck(Judged):
         return [("test", "p-value", "result", "observed", "90% of replicates"), *rows]
 
 
+@checked
 def predictive_check(
     posterior: HasSamples | Draws | Samples,
     simulator: object,
@@ -209,6 +212,7 @@ def predictive_check(
     return check
 
 
+@checked
 def predictive_checks(
     posterior: HasSamples | Draws | Samples,
     simulator: object,
@@ -234,10 +238,10 @@ def predictive_checks(
         >>> [check.ok for check in predictive_checks(theta, simulator, x_obs, seed=1)]
         [True, False]
     """
-    x_obs = as_observation(x_obs, dtype=None)
+    x_obs = as_sample("x_obs", x_obs, min_rows=1)
     simulator, seed = as_simulator(simulator), fresh(seed)
-    if n < 2:
-        raise ValueError(f"n must be at least 2, got {n}")
+    check_whole("n", n, minimum=2)
+    check_share("alpha", alpha)
     if isinstance(posterior, HasSamples):
         theta = sample_posteriors(posterior, n, x_obs, seed=child(seed, 2))
     else:

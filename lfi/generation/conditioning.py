@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from lfi.networks import Standardise
 
+MAX_CLASSES = 10_000
+
 
 class Condition(nn.Module):
     """The map from conditions to vectors of order one; numbers where `classes` is 0.
@@ -40,7 +42,13 @@ class Condition(nn.Module):
                 "condition: classes are whole numbers from 0, (n,), got shape "
                 f"{tuple(condition.shape)} and a smallest value of {condition.min().item()}"
             )
-        return cls((), int(condition.max()) + 1)
+        classes = int(condition.max()) + 1
+        if classes > MAX_CLASSES:
+            raise ValueError(
+                f"condition: at most {MAX_CLASSES:,} classes are one-hot, got {classes:,}: give "
+                "floating-point numbers if they are no classes"
+            )
+        return cls((), classes)
 
     def forward(self, condition: Tensor) -> Float[Tensor, "n size"]:
         """Return the vectors of (n, *shape)."""
@@ -52,6 +60,8 @@ class Condition(nn.Module):
         if not self.classes:
             flat = condition.reshape(len(condition), -1).to(self.standardise.location)
             return self.standardise(flat)
+        if condition.is_floating_point():
+            raise TypeError(f"condition: classes are whole numbers, got {condition.dtype}")
         if condition.min() < 0 or condition.max() >= self.classes:
             raise ValueError(
                 f"condition: classes are 0 to {self.classes - 1}, got {condition.unique()}"

@@ -20,6 +20,7 @@ from lfi.generation.generator import Generator
 from lfi.generation.objectives import Packed, adversarial_players, discrepancy_players
 from lfi.generation.settings import AdversarialSettings
 from lfi.networks import Standardise, is_image, noise_of, stack_modules, unstack_modules
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample
 from lfi.runtime import bar, child, fresh, held_out_note, isolated, torch_rng
 from lfi.training import (
@@ -38,6 +39,7 @@ MAX_HELD_OUT = 1_000  # rows, of which the energy distance is taken
 VALIDATIONS = 20
 
 
+@checked
 def fit_generator(
     data: Samples | tuple[Samples, Samples],
     *,
@@ -121,6 +123,7 @@ def fit_generator(
     return one
 
 
+@checked
 def fit_generators(
     data: Samples | tuple[Samples, Samples],
     members: int = 5,

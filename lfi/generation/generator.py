@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from lfi.generation.conditioning import Condition
 from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator, noise_of
+from lfi.numerics.arguments import checked, shown
 from lfi.numerics.arrays import Samples, as_tensor
+from lfi.numerics.checks import check_counts
 from lfi.runtime import Contents, Described, Saved, fresh, load_prefixed, prefixed, torch_rng
 from lfi.training import History
 
@@ -63,7 +65,7 @@ class Generator(Described, Saved, nn.Module):
         encode = self.condition
         if (condition is None) != (encode is None):
             takes = "takes no condition" if encode is None else "needs a condition"
-            raise ValueError(f"condition: the generator {takes}")
+            raise ValueError(f"condition: the generator {takes}, got {shown(condition)}")
         inputs = (z,) if encode is None else (z, encode(condition))
         x = self.network(*inputs).reshape(len(z), *self.shape)
         return x if self.scaled else self.standardise.inverse(x)
@@ -87,6 +89,7 @@ class Generator(Described, Saved, nn.Module):
         return critic(*inputs).cpu().to(self.dtype)
 
     @torch.no_grad()
+    @checked
     def sample(
         self,
         n: int,
@@ -106,13 +109,19 @@ class Generator(Described, Saved, nn.Module):
         Raises:
             ValueError: If n is negative, or the condition has another number of rows.
         """
-        if n < 0:
-            raise ValueError(f"n must not be negative, got {n}")
+        check_counts(minimum=0, n=n)
+        check_counts(chunk_size=chunk_size)
         z = self.noise(n, torch_rng(fresh(seed)))
         given = None if condition is None else as_tensor("condition", condition)
+        if given is not None and not given.isfinite().all():
+            raise ValueError(f"condition holds {int((~given.isfinite()).sum())} values not finite")
+        if given is not None and self.condition is None:
+            raise ValueError(f"condition: the generator takes no condition, got {shown(condition)}")
         if given is not None and self.condition is not None:
             if tuple(given.shape) == self.condition.shape:
                 given = given.expand(n, *given.shape)
+            if given.ndim == 0:
+                raise ValueError(f"condition has shape (), expected one for each of {n} samples")
             if len(given) != n:
                 raise ValueError(f"condition has {len(given)} rows for {n} samples")
         device = self.standardise.location.device

@@ -44,11 +44,14 @@ from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.penalties.annealed import Annealed
 from lfi.generation.settings import CompleteAdversarialSettings
 from lfi.networks import unstack_modules
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts, check_instance
 from lfi.training import Batch, Player, Step, adamw
 
 Draw = Callable[..., Tensor]  # called as draw(*condition, rng)
 
 
+@checked
 @dataclass(frozen=True)
 class Packed:
     """An adversarial comparison whose critic sees several samples at once.
@@ -73,8 +76,8 @@ class Packed:
     samples: int = 2
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise ValueError(f"samples must be at least 1, got {self.samples}")
+        check_instance("comparison", self.comparison, Adversarial)
+        check_counts(samples=self.samples)
 
     @property
     def recovers(self) -> Recovers:

@@ -29,6 +29,8 @@ from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.losses.least_squares import LeastSquares
 from lfi.comparison.losses.relativistic import RelativisticPaired
 from lfi.generation.objectives import Packed
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_number
 
 
 def GAN() -> Adversarial:
@@ -36,11 +38,13 @@ def GAN() -> Adversarial:
     return Adversarial(Bernoulli(), Bernoulli())
 
 
+@checked
 def NonSaturatingGAN(r1: float = 0.0) -> Adversarial:
     """Return the GAN that is trained in practice, with the R1 penalty if it has a weight.
 
     Goodfellow et al., 2014. arXiv:1406.2661; Mescheder et al., 2018. arXiv:1801.04406.
     """
+    check_number("r1", r1, minimum=0)
     return Adversarial(Bernoulli(), NonSaturating(), R1(r1) if r1 else ())
 
 
@@ -49,11 +53,13 @@ def LSGAN() -> Adversarial:
     return Adversarial(LeastSquares(), LeastSquares())
 
 
+@checked
 def fGAN(f: Divergence) -> Adversarial:
     """Return the minimax game of an f-divergence. Nowozin et al., 2016. arXiv:1606.00709."""
     return Adversarial(f, f)
 
 
+@checked
 def bGAN(f: Divergence) -> Adversarial:
     """Return a ratio matched by a Bregman divergence, and a generator of its own.
 
@@ -67,26 +73,31 @@ def HingeGAN() -> Adversarial:
     return Adversarial(Hinge(), Hinge())
 
 
+@checked
 def WGAN(limit: float = 0.1) -> Adversarial:
     """Return the Wasserstein GAN with clipped weights. Arjovsky et al., 2017. arXiv:1701.07875."""
     return Adversarial(Wasserstein(), Wasserstein(), constraint=WeightClipping(limit))
 
 
+@checked
 def WGANGP(weight: float = 10.0) -> Adversarial:
     """Return WGAN with a gradient penalty. Gulrajani et al., 2017. arXiv:1704.00028."""
     return Adversarial(Wasserstein(), Wasserstein(), GradientPenalty(weight))
 
 
+@checked
 def GANGP(weight: float = 10.0) -> Adversarial:
     """Return NS-GAN with WGAN-GP's penalty. Fedus et al., 2018. arXiv:1710.08446."""
     return Adversarial(Bernoulli(), NonSaturating(), GradientPenalty(weight))
 
 
+@checked
 def DRAGANNS(weight: float = 10.0) -> Adversarial:
     """Return NS-GAN with DRAGAN's penalty. Kodali et al., 2017. arXiv:1705.07215."""
     return Adversarial(Bernoulli(), NonSaturating(), DRAGAN(weight))
 
 
+@checked
 def R3GAN(weight: float = 0.1) -> Adversarial:
     """Return the relativistic GAN with R1 and R2. Huang et al., 2025. arXiv:2501.05441."""
     return Adversarial(RelativisticPaired(), RelativisticPaired(), (R1(weight), R2(weight)))
@@ -97,12 +108,14 @@ def GMMN() -> MMD:
     return MMD(Sum(tuple(Gaussian(Quantile(scale=scale)) for scale in (0.02, 0.1, 0.5, 2.0))))
 
 
+@checked
 def CramerGAN(weight: float = 10.0, features: int = 16) -> Adversarial:
     """Return the energy distance of learned features. Bellemare et al., 2017. arXiv:1705.10743."""
     loss = LearnedFeatures(Energy(), features)
     return Adversarial(loss, loss, GradientPenalty(weight))
 
 
+@checked
 def MMDGAN(weight: float = 1.0, features: int = 16) -> Adversarial:
     """Return the MMD of learned features. Binkowski et al., 2018. arXiv:1801.01401."""
     quadratics = tuple(RationalQuadratic(1.0, alpha) for alpha in (0.2, 0.5, 1.0, 2.0, 5.0))
@@ -110,11 +123,13 @@ def MMDGAN(weight: float = 1.0, features: int = 16) -> Adversarial:
     return Adversarial(loss, loss, GradientPenalty(weight))
 
 
+@checked
 def SinkhornGAN(relative: float = 0.05) -> Sinkhorn:
     """Return a Sinkhorn divergence. Genevay et al., 2018. arXiv:1706.00292."""
     return Sinkhorn(relative=relative)
 
 
+@checked
 def PacGAN(samples: int = 2) -> Packed:
     """Return the non-saturating GAN whose critic sees packs. Lin et al., 2018. arXiv:1712.04086."""
     return Packed(NonSaturatingGAN(), samples)

@@ -3,11 +3,13 @@
 import math
 from dataclasses import dataclass, field
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive, check_whole
 from lfi.training import TrainSettings, Turn, alternating, linear_decay
 from lfi.training.schedules import Schedule
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class AdversarialSettings(TrainSettings):
     """How a generator is trained, against a critic or a discrepancy.

@@ -8,9 +8,11 @@ from lfi.inference.methods.pool import Pool
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method, Posterior
+from lfi.numerics.arguments import checked
 from lfi.simulation import Simulations
 
 
+@checked
 def fit_posterior(
     simulations: Simulations,
     *,

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.simulation import Prior, Simulations
 
 MIN_SIMULATIONS = 100  # valid simulations that a method needs
@@ -54,6 +55,7 @@ class Draws:
         """How many different draws there are."""
         return len(torch.unique(self.theta, dim=0))
 
+    @checked
     def marginal(self, names: Sequence[str]) -> "Draws":
         """Return the draws of some of the parameters, in the order asked for.
 

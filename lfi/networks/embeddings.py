@@ -25,12 +25,15 @@ from torch import Tensor, nn
 
 from lfi.networks.residual import Tower, linear
 from lfi.networks.standardise import Features
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts
 
 conv1d: partial[nn.Conv1d] = partial(nn.Conv1d, dtype=torch.float32)
 conv2d: partial[nn.Conv2d] = partial(nn.Conv2d, dtype=torch.float32)
 SMALL = 4  # convolutions halve an axis until it is no longer than this
 
 
+@checked
 class SetEmbedding(nn.Module):
     """A set of vectors, (n, members, d) or (n, members), in any order.
 
@@ -47,6 +50,7 @@ class SetEmbedding(nn.Module):
     def __init__(self, x_shape: Sequence[int], *, size: int = 32, width: int = 64) -> None:
         if len(x_shape) not in (1, 2):
             raise ValueError(f"x_shape must be (members,) or (members, d), got {tuple(x_shape)}")
+        check_counts(size=size, width=width)
         super().__init__()
         self.size: int = size
         self.plain: bool = len(x_shape) == 1
@@ -117,6 +121,7 @@ class _Convolved(nn.Module):
         return x.movedim(-self.rank - 1, -1)
 
 
+@checked
 class SeriesEmbedding(nn.Module):
     """A series, (n, length) or (n, channels, length).
 
@@ -131,6 +136,7 @@ class SeriesEmbedding(nn.Module):
     def __init__(self, x_shape: Sequence[int], *, size: int = 32, width: int = 32) -> None:
         if len(x_shape) not in (1, 2):
             raise ValueError(f"x_shape must be (length,) or (channels, length), got {x_shape}")
+        check_counts(size=size, width=width)
         super().__init__()
         self.size: int = size
         self.plain: bool = len(x_shape) == 1
@@ -148,6 +154,7 @@ class SeriesEmbedding(nn.Module):
         return self.net(x.unsqueeze(-2) if self.plain else x)
 
 
+@checked
 class ImageEmbedding(nn.Module):
     """An image, (n, height, width) or (n, channels, height, width).
 
@@ -164,6 +171,7 @@ class ImageEmbedding(nn.Module):
             raise ValueError(
                 f"x_shape must be (height, width) or (channels, height, width), got {x_shape}"
             )
+        check_counts(size=size, width=width)
         super().__init__()
         self.size: int = size
         self.plain: bool = len(x_shape) == 2

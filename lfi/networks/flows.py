@@ -24,6 +24,8 @@ from zuko.transforms import MonotonicRQSTransform
 
 from lfi.networks.conditional_gaussian import ConditionalGaussian, zero
 from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts
 
 BOUND = 6.0  # standard deviations: beyond them splines are the identity
 
@@ -66,6 +68,7 @@ class SplineCoupling(nn.Module):
         return v.index_copy(1, self.mobile, moved)
 
 
+@checked
 class ConditionalFlow(nn.Module):
     """q(y | condition), both of order one; Gaussian unless `splines_active`.
 
@@ -90,6 +93,8 @@ class ConditionalFlow(nn.Module):
         couplings: int = 4,
         bins: int = 8,
     ) -> None:
+        check_counts(size=size, width=width, layers=layers, couplings=couplings, bins=bins)
+        check_counts(minimum=0, condition=condition)
         super().__init__()
         sizes = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
         self.spec: dict[str, int] = {"size": size, "condition": condition, **sizes}

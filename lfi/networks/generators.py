@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.networks.residual import last_linear, linear, trunk
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts, check_number
 
 
 @runtime_checkable
@@ -27,6 +29,7 @@ def noise_of(network: nn.Module) -> Callable[[int, torch.Generator], Tensor]:
     return network.noise
 
 
+@checked
 class VectorGenerator(nn.Module):
     """y = net(z, condition) + exp(s(condition)) z: a conditional Gaussian plus a network.
 
@@ -49,6 +52,9 @@ class VectorGenerator(nn.Module):
         layers: int = 3,
         initial_log_scale: float = -1.0,
     ) -> None:
+        check_counts(size=size, width=width, layers=layers)
+        check_counts(minimum=0, condition=condition)
+        check_number("initial_log_scale", initial_log_scale)
         super().__init__()
         sizes = {"size": size, "condition": condition, "width": width, "layers": layers}
         self.spec: dict[str, int | float] = {**sizes, "initial_log_scale": initial_log_scale}
@@ -82,6 +88,7 @@ class VectorGenerator(nn.Module):
         return shift + z * log_scale.exp()
 
 
+@checked
 class MixtureGenerator(nn.Module):
     """y = net(z, e_k, condition) + m_k + exp(s) z: a mixture of Gaussians plus a network.
 
@@ -103,9 +110,9 @@ class MixtureGenerator(nn.Module):
     def __init__(
         self, size: int, condition: int = 0, *, codes: int = 256, width: int = 64, layers: int = 3
     ) -> None:
+        check_counts(size=size, codes=codes, width=width, layers=layers)
+        check_counts(minimum=0, condition=condition)
         super().__init__()
-        if codes < 1:
-            raise ValueError(f"codes must be at least 1, got {codes}")
         sizes = {"width": width, "layers": layers}
         self.spec: dict[str, int] = {"size": size, "condition": condition, "codes": codes, **sizes}
         self.size: int = size

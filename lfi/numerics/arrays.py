@@ -68,6 +68,8 @@ def as_sample(
     if x.ndim == 0 or (shape is not None and tuple(x.shape[1:]) != shape):
         expected = ", ".join(["n", *map(str, ("*event",) if shape is None else shape)])
         raise ValueError(f"{name} has shape {tuple(x.shape)}, expected ({expected})")
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: its events have no entries")
     if x.dtype == torch.bool:
         raise TypeError(f"{name} must hold real numbers, got {x.dtype}")
     if len(x) < min_rows:
@@ -118,16 +120,17 @@ def as_observation(
     shape: tuple[int, ...] | None = None,
     *,
     dtype: torch.dtype | None = torch.float32,
+    name: str = "x_obs",
 ) -> Float[Tensor, "..."]:
     """Return one observation of a shape, None for any, on the CPU and without gradients.
 
     ValueError if it has another shape, or a value is not finite; a dtype of None leaves its own.
     """
-    x = as_tensor("x_obs", x_obs).detach().to("cpu", dtype)
+    x = as_tensor(name, x_obs).detach().to("cpu", dtype)
     if not x.isfinite().all():
-        raise ValueError(f"x_obs holds {int((~x.isfinite()).sum())} values that are not finite")
+        raise ValueError(f"{name} holds {int((~x.isfinite()).sum())} values that are not finite")
     if shape is not None and tuple(x.shape) != shape:
-        raise ValueError(f"x_obs has shape {tuple(x.shape)}, but one simulation's x has {shape}")
+        raise ValueError(f"{name} has shape {tuple(x.shape)}, but one simulation's x has {shape}")
     return x
 
 

@@ -65,6 +65,12 @@ def check_whole(
         raise ValueError(f"{name} must be at most {maximum}, got {value}")
 
 
+def check_counts(minimum: int = 1, **counts: object) -> None:
+    """Check that settings, by name, are whole numbers of at least `minimum`."""
+    for name, value in counts.items():
+        check_whole(name, value, minimum=minimum)
+
+
 def check_positive(name: str, value: object, *, optional: bool = False) -> None:
     """Check that a setting is a positive, finite number."""
     check_number(name, value, above=0, optional=optional)

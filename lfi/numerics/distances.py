@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import shown
 from lfi.numerics.autograd import FunctionContext
 
 ROWS = 250  # points of either sample whose distances make a quantile: 124,750 pairs
@@ -85,7 +86,7 @@ def euclidean_distances(
         x, y = _aligned(x, y)
         return _direct(x, y) if x.shape[-1] <= DIRECT else _by_product(x, y).sqrt_()
     squared = squared_distances(x, y)
-    apart = squared > 0
+    apart = squared != 0  # NaN stays NaN
     return torch.where(apart, torch.where(apart, squared, 1.0).sqrt(), 0.0)
 
 
@@ -101,8 +102,26 @@ def manhattan_distances(
     return torch.cdist(*_aligned(x, y), p=1.0)
 
 
+def check_points(x: object, y: object) -> None:
+    """Check that x and y are points of one dimension, (*batch, n, d), in floating point."""
+    for name, points in (("x", x), ("y", y)):
+        if not isinstance(points, Tensor) or not points.is_floating_point():
+            raise TypeError(
+                f"{name} must be a torch tensor of floating-point numbers, got {shown(points)}"
+            )
+        if points.ndim < 2:
+            raise ValueError(f"{name} has shape {tuple(points.shape)}, expected (*batch, n, d)")
+    assert isinstance(x, Tensor) and isinstance(y, Tensor)
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(
+            f"x and y must be points of one dimension, got shapes {tuple(x.shape)} and "
+            f"{tuple(y.shape)}"
+        )
+
+
 def _aligned(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return both with the leading dimensions that they broadcast to."""
+    check_points(x, y)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     return x.expand(*lead, *x.shape[-2:]), y.expand(*lead, *y.shape[-2:])
 
@@ -130,6 +149,10 @@ def quantile_distances(
         >>> quantile_distances(x, y, (0.0, 0.5, 1.0))
         tensor([1., 3., 7.])
     """
+    check_points(x, y)
+    for name, points in (("x", x), ("y", y)):
+        if 0 in points.shape:
+            raise ValueError(f"{name} has shape {tuple(points.shape)}: there is no point")
     sides = [_bounded(x, weight_p), _bounded(y, weight_q)]
     lead = torch.broadcast_shapes(*(part.shape[:-1] for _, part in sides))
     lead = torch.broadcast_shapes(lead, *(rows.shape[:-2] for rows, _ in sides))
@@ -179,4 +202,6 @@ def median_distance(x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]) -> F
         >>> median_distance(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [7.0]]))
         tensor(3.)
     """
-    return quantile_distances(x, y, (0.5,))[0]
+    chosen = quantile_distances(x, y, (0.5,))[0]
+    missing = x.detach().isnan().any(-1).any(-1) | y.detach().isnan().any(-1).any(-1)
+    return torch.where(missing, torch.nan, chosen)

@@ -16,7 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 
+
+@checked
 def effective_sample_size(log_weights: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
     """Return how many equal weights have the variance of these, between 1 and n.
 
@@ -28,6 +31,7 @@ def effective_sample_size(log_weights: Float[Tensor, "*batch n"]) -> Float[Tenso
 
 
 @torch.no_grad()
+@checked
 def pareto_smooth(
     log_weights: Float[Tensor, "*batch n"],
 ) -> tuple[Float[Tensor, "*batch n"], Float[Tensor, "*batch"]]:

@@ -11,37 +11,44 @@ from torch import Tensor
 from lfi.numerics.arrays import Samples, as_tensor, floating_dtype
 
 
-def as_batches(p: Samples, q: Samples) -> tuple[Float[Tensor, "*b n d"], Float[Tensor, "*c m d"]]:
+def as_batches(
+    p: Samples, q: Samples, *, names: tuple[str, str] = ("p", "q"), finite: bool = False
+) -> tuple[Float[Tensor, "*b n d"], Float[Tensor, "*c m d"]]:
     """Return two samples, or batches of them, as tensors of one floating dtype.
 
     Arrays beside a tensor take its dtype and device; tensors are returned as they are. TypeError if
-    tensors are not of one floating dtype, ValueError if shapes do not fit.
+    tensors are not of one floating dtype, ValueError if shapes do not fit, or if a value is not
+    finite where they are to be `finite`.
     """
+    both = " and ".join(names)
     if not (isinstance(p, Tensor) and isinstance(q, Tensor)):
-        p, q = _alike(p, q)
-    for name, sample in (("p", p), ("q", q)):
+        p, q = _alike(p, q, names)
+    for name, sample in zip(names, (p, q), strict=True):
         if not sample.is_floating_point():
             raise TypeError(f"{name} must hold floating-point numbers, got {sample.dtype}")
         if sample.ndim < 2 or 0 in sample.shape[-2:]:
             raise ValueError(
                 f"{name} must have shape (*batch, n, d) with n, d > 0, got {tuple(sample.shape)}"
             )
+        if finite and not sample.isfinite().all():
+            count = int((~sample.isfinite()).sum())
+            raise ValueError(f"{name} must be finite, got {count} values that are not")
     if p.dtype != q.dtype:
-        raise TypeError(f"p and q must be of one dtype, got {p.dtype} and {q.dtype}")
+        raise TypeError(f"{both} must be of one dtype, got {p.dtype} and {q.dtype}")
     shapes = f"got shapes {tuple(p.shape)} and {tuple(q.shape)}"
     if p.shape[-1] != q.shape[-1]:
-        raise ValueError(f"p and q must be vectors of one length, {shapes}")
+        raise ValueError(f"{both} must be vectors of one length, {shapes}")
     try:
         torch.broadcast_shapes(p.shape[:-2], q.shape[:-2])
     except RuntimeError:
-        raise ValueError(f"leading dimensions of p and q must broadcast, {shapes}") from None
+        raise ValueError(f"leading dimensions of {both} must broadcast, {shapes}") from None
     return p, q
 
 
-def _alike(p: Samples, q: Samples) -> tuple[Tensor, Tensor]:
+def _alike(p: Samples, q: Samples, names: tuple[str, str]) -> tuple[Tensor, Tensor]:
     """Return both as tensors, arrays in the dtype and on the device of a tensor beside them."""
     given = next((x for x in (p, q) if isinstance(x, Tensor)), None)
-    p, q = as_tensor("p", p), as_tensor("q", q)
+    p, q = (as_tensor(name, x) for name, x in zip(names, (p, q), strict=True))
     if given is not None and given.is_floating_point():
         return p.to(given), q.to(given)
     dtype = floating_dtype(torch.promote_types(p.dtype, q.dtype))

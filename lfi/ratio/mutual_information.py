@@ -15,7 +15,9 @@ import copy
 
 import torch
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, stacked_pairs
+from lfi.numerics.checks import check_share
 from lfi.ratio.telescoping.telescoping import MIN_ROWS, TelescopingRatio
 from lfi.ratio.types import Estimate
 from lfi.runtime import child, fresh, torch_rng
@@ -24,6 +26,7 @@ from lfi.training import hold_out
 MAX_HELD_OUT = 20_000  # pairs
 
 
+@checked
 def mutual_information(
     x: Samples,
     y: Samples,
@@ -63,13 +66,14 @@ def mutual_information(
         >>> abs(found.value - 0.3466) < 0.1
         True
     """
+    check_share("held_out", held_out)
+    seed = fresh(seed)
     pairs, of_x = stacked_pairs(x, y)
     if len(pairs) * (1 - held_out) < MIN_ROWS:
         raise ValueError(
             f"x, y: of {len(pairs)} pairs, a share of {1 - held_out:g} is left to fit to, and at "
             f"least {MIN_ROWS} pairs are needed"
         )
-    seed = fresh(seed)
     (train,), (test,) = hold_out((pairs,), held_out, torch_rng(seed, 0), max_held_out=MAX_HELD_OUT)
     ratio = copy.copy(TelescopingRatio() if method is None else method)
     ratio.fit_pairs(

@@ -29,7 +29,8 @@ from torch import Tensor
 
 from lfi.comparison import Divergence
 from lfi.numerics import effective_sample_size, pareto_smooth
-from lfi.numerics.arrays import Samples
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples, as_sample
 from lfi.runtime import Described
 
 if TYPE_CHECKING:  # scikit-learn says nothing of its types
@@ -122,6 +123,7 @@ class Ratio(ABC):
             ValueError: If the events have another shape than those fitted to, or are not finite.
         """
 
+    @checked
     def importance_weights(self, x_q: Samples) -> ImportanceWeights:
         """Return the weights of samples of q that make them stand for p.
 
@@ -131,10 +133,11 @@ class Ratio(ABC):
         Raises:
             ValueError: If the ratio is zero at every sample.
         """
-        log_weights, khat = pareto_smooth(self.log_ratio(x_q))
+        log_weights, khat = pareto_smooth(self._values("x_q", x_q))
         return ImportanceWeights(log_weights, float(khat))
 
     @torch.no_grad()
+    @checked
     def divergence(self, divergence: Divergence, x_p: Samples, x_q: Samples) -> Estimate:
         """Return an f-divergence of p from q: on samples not fitted to, a lower bound on average.
 
@@ -145,17 +148,23 @@ class Ratio(ABC):
             x_p: Samples of p, (n, *event).
             x_q: Samples of q, (m, *event).
         """
-        slope = divergence.slope(self.log_ratio(x_p).clamp(min=ZERO))
-        conjugate = divergence.conjugate(self.log_ratio(x_q).clamp(min=ZERO))
+        slope = divergence.slope(self._values("x_p", x_p).clamp(min=ZERO))
+        conjugate = divergence.conjugate(self._values("x_q", x_q).clamp(min=ZERO))
         value = slope.mean() - conjugate.mean() - divergence.f(slope.new_zeros(()))
         return Estimate(float(value), standard_error(slope, conjugate))
 
     @torch.no_grad()
+    @checked
     def kl(self, x_p: Samples) -> Estimate:
         """Return KL(p || q) as the mean of log r over samples of p, in nats.
 
         Where p is a joint distribution and q the product of its marginals, it is their mutual
         information.
         """
-        h = self.log_ratio(x_p)
+        h = self._values("x_p", x_p)
         return Estimate(float(h.mean()), standard_error(h))
+
+    def _values(self, name: str, x: Samples) -> Float[Tensor, " n"]:
+        """Return log ratios at an argument, by its name, of at least one row."""
+        fitted = getattr(self, "shape", getattr(self, "event_shape_", None))
+        return self.log_ratio(as_sample(name, x, fitted, min_rows=1))

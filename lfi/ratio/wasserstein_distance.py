@@ -24,6 +24,7 @@ from torch import Tensor
 from lfi.comparison import Wasserstein
 from lfi.networks.critics.lipschitz import LipschitzCritic
 from lfi.networks.standardise import column_scale
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.ratio.types import standard_error
 from lfi.runtime import Described, bar, child, fresh, isolated, torch_rng
@@ -83,6 +84,7 @@ class Potential:
         return self.critic(z.float()).double() * self.scale
 
 
+@checked
 def wasserstein_distance(
     p_samples: Samples,
     q_samples: Samples,

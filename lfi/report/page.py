@@ -13,6 +13,7 @@ from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCh
 from lfi.generation import Surrogate
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws, Posterior, TargetPosterior
+from lfi.numerics.arguments import checked
 from lfi.report.provenance import provenance_section
 from lfi.report.sections import (
     Section,
@@ -32,6 +33,7 @@ from lfi.training import History
 DRAWS = 10_000  # posterior draws that the report takes itself where it is given none
 
 
+@checked
 def write_report(
     path: str | os.PathLike[str],
     *,

@@ -128,13 +128,26 @@ def write(
         >>> read(path).spec
         {'slope': 2.0}
     """
-    path = Path(path)
+    path = _place(path)
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     metadata = {"lfi": str(FORMAT), "kind": kind, "spec": json.dumps(spec)}
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     content = save(whole, metadata)
-    replace_file(path, lambda part: part.write_bytes(content))
+    try:
+        replace_file(path, lambda part: part.write_bytes(content))
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot write it: {error.strerror}", str(path)) from error
+
+
+def _place(path: object) -> Path:
+    """Return where a file is or shall be; TypeError or ValueError if that is no place."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or a path, got {path!r}")
+    place = Path(path)
+    if not place.name:
+        raise ValueError(f"path must name a file, got {str(path)!r}")
+    return place
 
 
 def read(path: str | Path) -> Contents:
@@ -142,7 +155,7 @@ def read(path: str | Path) -> Contents:
 
     ValueError if the file is not one of ours, is damaged, or comes from a newer lfi.
     """
-    path = Path(path)
+    path = _place(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:

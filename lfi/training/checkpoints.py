@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts
 from lfi.runtime import fresh, load_prefixed, prefixed, read, stripped, write
 from lfi.training.batches import Batches, resumable
 from lfi.training.history import Recorder
@@ -21,6 +23,7 @@ from lfi.training.players import Move
 KIND = "Checkpoint"
 
 
+@checked
 @dataclass(frozen=True)
 class Checkpoint:
     """Where training is kept, in a file that stays when it has ended, and every how many steps."""
@@ -29,8 +32,7 @@ class Checkpoint:
     every: int = 1_000
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"every must be at least 1 step, got {self.every}")
+        check_counts(every=self.every)
 
     @property
     def exists(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import (
     check_instance,
     check_number,
@@ -28,6 +29,7 @@ Risk = Callable[[Batch, Step], Tensor]
 Settings = TypeVar("Settings", bound="TrainSettings")
 
 
+@checked
 @dataclass(frozen=True)
 class TrainSettings:
     """How a network is trained. What is None is left to the method.

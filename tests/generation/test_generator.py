@@ -93,7 +93,7 @@ def test_a_condition_has_to_fit():
         of_class.sample(2, torch.tensor([0, 1, 2]))
     with pytest.raises(ValueError, match="classes are 0 to 2"):
         of_class.sample(1, torch.tensor(3))
-    with pytest.raises(ValueError, match="n must not be negative"):
+    with pytest.raises(ValueError, match="n must be at least 0, got -1"):
         plain.sample(-1)
 
 

@@ -133,5 +133,5 @@ def test_batches_that_cannot_say_where_they_stand_are_refused(tmp_path):
 
 
 def test_every_counts_steps():
-    with pytest.raises(ValueError, match="every must be at least 1 step, got 0"):
+    with pytest.raises(ValueError, match="every must be at least 1, got 0"):
         Checkpoint("training.lfi", every=0)

@@ -31,11 +31,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_whole
 from lfi.numerics.classifiers import seeded_copy, without_convergence_warnings
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
+@checked
 @dataclass(frozen=True)
 class ClassifierDiscrepancy:
     """2 accuracy - 1 of a classifier on held-out points; it has no gradient.

@@ -29,11 +29,13 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     mean_difference,
 )
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.numerics.distances import euclidean_distances
 from lfi.numerics.weighted_samples import as_batches, given_weights, probabilities
 
 
+@checked
 @dataclass(frozen=True)
 class Energy:
     """The energy distance of two samples: not its square root.

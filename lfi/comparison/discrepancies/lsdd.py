@@ -31,6 +31,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positives, check_whole
 from lfi.numerics.distances import quantile_distances, squared_distances
 from lfi.numerics.weighted_samples import as_batches, probabilities
@@ -39,6 +40,7 @@ WIDTHS = tuple(2.0 ** (k / 2) for k in range(-6, 3))  # of the median distance: 
 RIDGES = tuple(10.0 ** (k / 2) for k in range(-10, 1))  # 1e-5 to 1
 
 
+@checked
 @dataclass(frozen=True)
 class LSDD:
     """The squared L2 distance of two densities, int (p - q)^2, from samples of them.

@@ -26,10 +26,12 @@ from lfi.comparison.discrepancies.mmd_estimators import Estimator, Unbiased, mea
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.numerics.weighted_samples import as_batches, given_weights
 
 
+@checked
 @dataclass(frozen=True)
 class MMD:
     """The squared maximum mean discrepancy of two samples.

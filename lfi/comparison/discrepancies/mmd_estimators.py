@@ -29,6 +29,7 @@ from torch import Tensor
 
 from lfi.comparison.discrepancies.chunked_sums import summed
 from lfi.comparison.kernels.stationary import Kernel, Weight
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
@@ -89,6 +90,7 @@ class AllPairs(ABC):
         return list(zip(sample.split(side, dim=-2), weight.split(side, dim=-1), strict=True))
 
 
+@checked
 @dataclass(frozen=True)
 class Biased(AllPairs):
     """The V-statistic: all pairs, a point with itself too. Never negative."""
@@ -98,6 +100,7 @@ class Biased(AllPairs):
         return total
 
 
+@checked
 @dataclass(frozen=True)
 class Unbiased(AllPairs):
     """The U-statistic: all pairs of different points. On average right, and negative at times.
@@ -113,6 +116,7 @@ class Unbiased(AllPairs):
         return (total - diagonal) / (1 - squares)
 
 
+@checked
 @dataclass(frozen=True)
 class Block:
     """The mean of the U-statistics of disjoint blocks.

@@ -23,10 +23,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_callable
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
+@checked
 @dataclass(frozen=True)
 class Moments:
     """Squared distance of the means of features and, if asked for, of their covariances.

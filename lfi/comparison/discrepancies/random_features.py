@@ -27,6 +27,7 @@ from lfi.comparison.discrepancies.mmd_estimators import AllPairs, Unbiased
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
@@ -45,6 +46,7 @@ class Spectral(Kernel, Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class RandomFeatureMMD:
     """The squared maximum mean discrepancy, approximated by random features.

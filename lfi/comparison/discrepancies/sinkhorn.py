@@ -37,11 +37,13 @@ from torch import Tensor
 
 from lfi.comparison.discrepancies.sinkhorn_solver import KEPT, Potentials, Problem, solve_potentials
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.autograd import FunctionContext
 from lfi.numerics.checks import check_number, check_positive, check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
+@checked
 @dataclass(frozen=True)
 class Sinkhorn:
     """The Sinkhorn divergence of two samples, a debiased entropic cost of transport.
@@ -90,6 +92,7 @@ class Sinkhorn:
         """Return the divergence, or the entropic cost where it is not debiased."""
         x, y = as_batches(p, q)
         a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+        x, y = _with_mass(x, a), _with_mass(y, b)
         epsilon = self._epsilon(x, y, a, b)
         cost = self._transport(x, y, a, b, epsilon)
         if not self.debiased:
@@ -114,6 +117,7 @@ class Sinkhorn:
         x, y = as_batches(p, q)
         lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
         a, b = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+        x, y = _with_mass(x, a), _with_mass(y, b)
         flat = _flat(x, y, a, b, self._epsilon(x, y, a, b))
         parts = []
         for group in _groups(flat):
@@ -149,6 +153,15 @@ class Sinkhorn:
 
 
 Flat = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def _with_mass(x: Float[Tensor, "*b n d"], weight: Float[Tensor, "*b n"]) -> Tensor:
+    """Return points of which those without mass lie where the heaviest does: they cost nothing."""
+    massless = weight == 0
+    if not massless.any():
+        return x
+    heaviest = weight.argmax(dim=-1)[..., None, None].expand(*x.shape[:-2], 1, x.shape[-1])
+    return torch.where(massless[..., None], x.detach().gather(-2, heaviest), x)
 
 
 def _flat(x: Tensor, y: Tensor, a: Tensor, b: Tensor, epsilon: Tensor) -> Flat:

@@ -32,10 +32,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_number, check_whole
 from lfi.numerics.weighted_samples import as_batches, probabilities
 
 
+@checked
 @dataclass(frozen=True)
 class Wasserstein1D:
     """W_k^k of samples of numbers, exact; the root is not taken.
@@ -72,6 +74,7 @@ class Wasserstein1D:
         ]
 
 
+@checked
 @dataclass(frozen=True)
 class SlicedWasserstein:
     """Mean of W_k^k over projections onto random directions; the root is not taken.

@@ -11,10 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.comparison.kernels.stationary import Kernel, Scaled, fixed
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_callable, check_instance
 from lfi.numerics.distances import quantile_distances
 
 
+@checked
 @dataclass(frozen=True)
 class Sum:
     """A sum of kernels, such as several bandwidths.
@@ -80,6 +82,7 @@ class Sum:
         return total
 
 
+@checked
 @dataclass(frozen=True)
 class Learned:
     """A kernel of features by a network, whose weights receive gradients.

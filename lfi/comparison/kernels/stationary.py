@@ -22,8 +22,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive, check_positives, check_share
 from lfi.numerics.distances import (
+    check_points,
     euclidean_distances,
     manhattan_distances,
     quantile_distances,
@@ -59,6 +61,7 @@ class Adaptive(Kernel, Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class Quantile:
     """A bandwidth chosen from data: `scale` times a quantile of the distances between points.
@@ -141,6 +144,7 @@ class Scaled(ABC):
         return self.fixed(x, y).of(self.apart(x, y))
 
 
+@checked
 @dataclass(frozen=True)
 class Gaussian(Scaled):
     """exp(-|x - y|^2 / (2 bandwidth^2)).
@@ -162,6 +166,7 @@ class Gaussian(Scaled):
         return torch.randn(count, dim, dtype=torch.float64, generator=rng)
 
 
+@checked
 @dataclass(frozen=True)
 class Laplace(Scaled):
     """exp(-|x - y|_1 / bandwidth), of the sum of absolute differences; once differentiable.
@@ -186,6 +191,7 @@ class Laplace(Scaled):
         return torch.empty(count, dim, dtype=torch.float64).cauchy_(generator=rng)
 
 
+@checked
 @dataclass(frozen=True)
 class RationalQuadratic(Scaled):
     """(1 + |x - y|^2 / (2 alpha bandwidth^2))^(-alpha): Gaussians of many bandwidths at once.
@@ -220,6 +226,7 @@ class RationalQuadratic(Scaled):
         return variance.sqrt() * Gaussian(1.0).frequencies(count, dim, rng)
 
 
+@checked
 @dataclass(frozen=True)
 class InverseMultiquadric(Scaled):
     """(1 + |x - y|^2 / bandwidth^2)^(-1/2): `RationalQuadratic` of alpha = 1/2.
@@ -249,6 +256,7 @@ class Linear:
 
     def __call__(self, x: Tensor, y: Tensor) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
+        check_points(x, y)
         return x @ y.mT
 
 

@@ -32,6 +32,7 @@ from torch import Tensor
 from lfi.comparison.losses.divergence import WithPrior
 from lfi.comparison.losses.divergences import Bernoulli
 from lfi.comparison.types import RecoveringLoss, Recovers
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive
 
 
@@ -74,6 +75,7 @@ class NREB(Contrastive):
         return math.log(h_p.shape[-1]) - self(h_p, h_q)
 
 
+@checked
 @dataclass(frozen=True)
 class NREC(Contrastive):
     """Which of K pairs is the joint one, or is none: log r itself.

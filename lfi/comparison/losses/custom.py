@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.losses.divergence import LIMIT, Divergence, expm1, limit
+from lfi.numerics.arguments import checked
 
 EXACT = 18.0  # |h| to which the formula is used
 CHECKED = 12.0  # |h| to which it is checked
@@ -69,6 +70,7 @@ class _Edge:
         return expm1(t, rate, max(0.0, line)) / rate
 
 
+@checked
 @dataclass(frozen=True, repr=False)
 class FDivergence(Divergence):
     """The divergence of any strictly convex f, given as a function of u = p/q.

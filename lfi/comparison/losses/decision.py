@@ -15,12 +15,11 @@ References:
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.losses.divergence import Divergence, exp
+from lfi.comparison.losses.divergence import Divergence, exp, sign
 from lfi.comparison.types import Recovers
 
 
@@ -42,10 +41,10 @@ class Misclassification(Divergence):
     recovers = Recovers.SIGN
 
     def _slope(self, h: Tensor) -> Tensor:
-        return (torch.sign(h.detach()) - 1) / 2
+        return (sign(h) - 1) / 2
 
     def _conjugate(self, h: Tensor) -> Tensor:
-        return (torch.sign(h.detach()) + 1) / 2
+        return (sign(h) + 1) / 2
 
     def accuracy(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return the share of right decisions where both classes are as likely."""

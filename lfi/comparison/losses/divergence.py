@@ -30,6 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import RecoveringLoss, Recovers
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_share
 
 LIMIT = 30.0
@@ -55,6 +56,12 @@ def expm1(h: Float[Tensor, "*n"], rate: float = 1.0, start: float = LIMIT) -> Fl
     """Return the exponential of rate * h, less 1, continued linearly beyond |h| = start."""
     inside = _inside(h, rate, start)
     return torch.expm1(rate * inside) + torch.exp(rate * inside) * rate * (h - inside)
+
+
+def sign(h: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Return the sign of h, detached, and NaN where h is."""
+    h = h.detach()
+    return torch.where(h.isnan(), h, torch.sign(h))
 
 
 @dataclass(frozen=True)
@@ -116,6 +123,7 @@ class Divergence(RecoveringLoss, ABC):
         return -self(h_p, h_q) - self.f(h_p.new_zeros(()))
 
 
+@checked
 @dataclass(frozen=True)
 class WithPrior(Divergence):
     """A divergence where a sample comes from p with probability pi.

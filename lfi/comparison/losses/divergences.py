@@ -33,8 +33,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lfi.comparison.losses.divergence import Divergence, exp, expm1, limit
+from lfi.comparison.losses.divergence import Divergence, exp, expm1, limit, sign
 from lfi.comparison.types import Recovers
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_number, check_positive
 
 LOG_2 = math.log(2)
@@ -172,6 +173,7 @@ class Triangular(Divergence):
         return 4 * Brier().conjugate(h) - 1
 
 
+@checked
 @dataclass(frozen=True)
 class AlphaDivergence(Divergence):
     """From reverse KL (a to 0) over Hellinger (1/2) and KL (a to 1) to Pearson (2).
@@ -199,6 +201,7 @@ class AlphaDivergence(Divergence):
         return expm1(h, self.a, limit(self.a, self.a - 1)) / self.a
 
 
+@checked
 @dataclass(frozen=True)
 class PowerDivergence(Divergence):
     """Basu's robust family, from KL (b to 0) to Pearson (1): f(u) = (u^(1+b) - (1+b)u + b)/b.
@@ -245,10 +248,10 @@ class TotalVariation(Divergence):
     recovers = Recovers.SIGN
 
     def _slope(self, h: Tensor) -> Tensor:
-        return torch.sign(h.detach()) / 2
+        return sign(h) / 2
 
     def _conjugate(self, h: Tensor) -> Tensor:
-        return torch.sign(h.detach()) / 2
+        return sign(h) / 2
 
 
 LSIF = PearsonChiSquared

@@ -16,9 +16,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import Critic, Discrepancy, OfMeans, RecoveringLoss, Recovers, Values
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 
 
+@checked
 @dataclass(frozen=True)
 class LearnedFeatures(RecoveringLoss):
     """A critic's loss and a generator's: a discrepancy of the critic's features.

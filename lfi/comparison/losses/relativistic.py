@@ -38,6 +38,7 @@ from torch import Tensor
 from lfi.comparison.losses.divergence import Divergence
 from lfi.comparison.losses.divergences import Bernoulli
 from lfi.comparison.types import RecoveringLoss, Recovers
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 
 
@@ -66,6 +67,7 @@ class DonskerVaradhan(RecoveringLoss):
         return -self(h_p, h_q)
 
 
+@checked
 @dataclass(frozen=True)
 class Relativistic(RecoveringLoss):
     """Which of two samples is from p? A divergence's loss of pairs: log r up to a constant.
@@ -111,6 +113,7 @@ class Relativistic(RecoveringLoss):
         return h_p.flatten()[:, None] - h_q.flatten()
 
 
+@checked
 @dataclass(frozen=True)
 class RelativisticPaired(Relativistic):
     """The relativistic loss of each row of p with the row of q beside it, in O(n).

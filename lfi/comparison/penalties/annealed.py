@@ -11,9 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import Critic, Penalty, Values
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_positive
 
 
+@checked
 @dataclass(frozen=True)
 class Annealed:
     """A penalty whose weight falls, or rises, geometrically.

@@ -31,9 +31,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive
 
 
+@checked
 @dataclass(frozen=True)
 class WeightClipping:
     """Every parameter of the critic is clipped to [-limit, limit] after every step.
@@ -66,6 +68,7 @@ class WeightClipping:
             parameter.clamp_(-self.limit, self.limit)
 
 
+@checked
 @dataclass(frozen=True)
 class SpectralNorm:
     """No layer of the critic stretches a difference by more than `limit`.

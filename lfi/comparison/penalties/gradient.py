@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.types import Critic, Values
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_number, check_whole
 
 
@@ -42,6 +43,7 @@ class _ChargedPenalty:
         check_whole("every", self.every)
 
 
+@checked
 @dataclass(frozen=True)
 class R1(_ChargedPenalty):
     """Half the mean squared norm of the critic's gradient at samples of p.
@@ -70,6 +72,7 @@ class R1(_ChargedPenalty):
         return _half_mean_square(critic, values, values.p, values.h_p)
 
 
+@checked
 @dataclass(frozen=True)
 class R2(_ChargedPenalty):
     """Half the mean squared norm of the critic's gradient at samples of q.
@@ -87,6 +90,7 @@ class R2(_ChargedPenalty):
         return _half_mean_square(critic, values, values.q, values.h_q)
 
 
+@checked
 @dataclass(frozen=True)
 class GradientPenalty(_ChargedPenalty):
     """Mean squared distance from 1 of the norm of the critic's gradient between p and q.
@@ -122,6 +126,7 @@ class GradientPenalty(_ChargedPenalty):
         return (torch.relu(excess) if self.one_sided else excess).square().mean()
 
 
+@checked
 @dataclass(frozen=True)
 class DRAGAN(_ChargedPenalty):
     """Mean squared distance from 1 of the norm of the critic's gradient around samples of p.
@@ -162,6 +167,7 @@ class DRAGAN(_ChargedPenalty):
         return (_norms(critic, around, values.given) - 1).square().mean()
 
 
+@checked
 @dataclass(frozen=True)
 class Balance(_ChargedPenalty):
     """Squared excess over 1 of the two samples' mean class probabilities.

@@ -18,6 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import as_sample
+from lfi.numerics.checks import check_counts
 from lfi.runtime import Described
 
 
@@ -42,6 +45,7 @@ class ClassifierScore(Described):
 
 
 @torch.no_grad()
+@checked
 def classifier_score(
     x: Float[Tensor, " n *event"],
     classifier: Callable[[Tensor], Tensor],
@@ -68,8 +72,10 @@ def classifier_score(
         >>> round(score.statistic, 6)
         3.0
     """
-    size = len(x) // max(splits, 1)
-    if splits < 1 or size < 1:
+    check_counts(splits=splits, batch_size=batch_size)
+    x = as_sample("x", x, min_rows=1)
+    size = len(x) // splits
+    if size < 1:
         raise ValueError(f"splits must lie between 1 and the {len(x)} points, got {splits}")
     logits = torch.cat([classifier(part) for part in x.split(batch_size)])
     if logits.ndim != 2 or len(logits) != len(x) or not logits.isfinite().all():

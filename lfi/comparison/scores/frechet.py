@@ -19,10 +19,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.weighted_samples import as_batches
 
 
+@checked
 def frechet_distance(
     p: Float[Tensor, "*b n d"] | ArrayLike, q: Float[Tensor, "*c m e"] | ArrayLike
 ) -> Float[Tensor, "*bc"]:
@@ -41,7 +43,7 @@ def frechet_distance(
         >>> frechet_distance(x, 2 * x.mean(0) - x + torch.tensor([3.0, 4.0, 0.0])).round()
         tensor(25.)
     """
-    x, y = as_batches(p, q)
+    x, y = as_batches(p, q, finite=True)
     for name, sample in (("p", x), ("q", y)):
         if sample.shape[-2] < 2:
             raise ValueError(f"{name} must have at least two points, got one")

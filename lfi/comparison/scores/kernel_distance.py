@@ -14,11 +14,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.mmd import MMD
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
+from lfi.numerics.checks import check_number, check_whole
+from lfi.numerics.distances import check_points
 from lfi.numerics.weighted_samples import as_batches
 from lfi.runtime import Described
 
 
+@checked
 @dataclass(frozen=True)
 class Polynomial:
     """(x . y / d + c)^k: moments up to the k-th.
@@ -35,8 +39,13 @@ class Polynomial:
     degree: int = 3
     constant: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_whole("degree", self.degree)
+        check_number("constant", self.constant, minimum=0)
+
     def __call__(self, x: Tensor, y: Tensor) -> Float[Tensor, "*bc n m"]:
         """Return the matrix of k(x_i, y_j)."""
+        check_points(x, y)
         return (x @ y.mT / x.shape[-1] + self.constant) ** self.degree
 
 
@@ -56,6 +65,7 @@ class KernelDistance(Described):
 
 
 @torch.no_grad()
+@checked
 def kernel_distance(
     p: Float[Tensor, "*b n d"] | ArrayLike,
     q: Float[Tensor, "*b m e"] | ArrayLike,
@@ -81,7 +91,7 @@ def kernel_distance(
         >>> bool(found.statistic > 5 * found.standard_error)
         True
     """
-    x, y = as_batches(p, q)
+    x, y = as_batches(p, q, finite=True)
     rows = [sample.shape[-2] // max(blocks, 1) for sample in (x, y)]
     if blocks < 1 or min(rows) < 2:
         raise ValueError(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.neighbours import nearest_neighbours
 from lfi.numerics.ranks import mid_ranks
@@ -48,6 +49,7 @@ class Memorisation(Described):
         )
 
 
+@checked
 def memorisation(
     generated: Float[Tensor, "m d"] | ArrayLike,
     training: Float[Tensor, "n e"] | ArrayLike,
@@ -73,8 +75,10 @@ def memorisation(
         >>> memorisation(copies, training, held_out).z > 10
         True
     """
-    generated, training = as_batches(generated, training)
-    held_out, training = as_batches(held_out, training)
+    generated, training = as_batches(
+        generated, training, names=("generated", "training"), finite=True
+    )
+    held_out, training = as_batches(held_out, training, names=("held_out", "training"), finite=True)
     distance, index = nearest_neighbours(generated, training, k)
     other, _ = nearest_neighbours(held_out, training)
     m, h = len(generated), len(held_out)

@@ -25,6 +25,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import as_sample
+from lfi.numerics.checks import check_positive, check_whole
 from lfi.numerics.distances import euclidean_distances
 from lfi.runtime import Described
 
@@ -68,6 +71,7 @@ class ModeScores(Described):
 
 
 @torch.no_grad()
+@checked
 def mode_scores(
     x: Float[Tensor, "*b n e"],
     centres: Float[Tensor, "k d"],
@@ -96,6 +100,9 @@ def mode_scores(
         >>> mode_scores(x, ring.centres, ring.scale).covered
         tensor(8)
     """
+    centres = as_sample("centres", centres, min_rows=1)
+    if not x.isfinite().all():
+        raise ValueError(f"x must be finite, got {int((~x.isfinite()).sum())} values that are not")
     k, d = centres.shape
     scale = torch.as_tensor(scale, dtype=x.dtype, device=x.device).expand(k)
     shares = x.new_full((k,), 1 / k) if shares is None else shares.to(x)
@@ -103,10 +110,8 @@ def mode_scores(
         raise ValueError(f"x has shape {tuple(x.shape)}, expected (..., n, {d}) as centres have")
     if not (scale > 0).all():
         raise ValueError(f"scale must be positive, got {scale.min().item()}")
-    if not radius > 0:
-        raise ValueError(f"radius must be positive, got {radius}")
-    if at_least < 1:
-        raise ValueError(f"at_least must be at least 1, got {at_least}")
+    check_positive("radius", radius)
+    check_whole("at_least", at_least)
     if shares.shape != (k,) or not (shares > 0).all():
         raise ValueError(f"shares must be {k} positive numbers, one a mode, got {shares.tolist()}")
     n = x.shape[-2]

@@ -24,6 +24,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import as_sample
+from lfi.numerics.checks import check_counts, check_positive
 from lfi.runtime import Described, fresh, torch_rng
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -47,6 +50,7 @@ class Diversity(Described):
         )
 
 
+@checked
 def ms_ssim(
     x: Float[Tensor, "n channels height width"],
     y: Float[Tensor, "n channels height width"],
@@ -68,8 +72,8 @@ def ms_ssim(
     """
     if x.shape != y.shape:
         raise ValueError(f"x and y must be of one shape, got {tuple(x.shape)} and {tuple(y.shape)}")
-    if not span > 0:
-        raise ValueError(f"span must be positive, got {span}")
+    x, y = as_sample("x", x), as_sample("y", y)
+    check_positive("span", span)
     side = min(x.shape[-2:])
     if window is None:
         window = min(WINDOW, side - 1 + side % 2)
@@ -92,6 +96,7 @@ def ms_ssim(
 
 
 @torch.no_grad()
+@checked
 def diversity(
     images: Float[Tensor, "n channels height width"],
     *,
@@ -122,13 +127,13 @@ def diversity(
         >>> diversity(noise, span=1.0).statistic < 0.1, diversity(flat, span=1.0).statistic
         (True, 1.0)
     """
+    images, seed = as_sample("images", images, min_rows=2), fresh(seed)
+    check_counts(pairs=pairs, max_pixels=max_pixels)
     n = len(images)
-    if n < 2 or pairs < 1:
-        raise ValueError(f"images must be at least two and pairs one, got {n} and {pairs}")
     if n * (n - 1) // 2 <= pairs:
         i, j = torch.triu_indices(n, n, offset=1)
     else:
-        rng = torch_rng(fresh(seed))
+        rng = torch_rng(seed)
         i = torch.randint(n, (pairs,), generator=rng)
         j = (i + 1 + torch.randint(n - 1, (pairs,), generator=rng)) % n
     size = max(1, max_pixels // images[0].numel())

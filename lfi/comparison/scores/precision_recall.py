@@ -26,7 +26,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
+from lfi.numerics.checks import check_counts
 from lfi.numerics.neighbours import MAX_ENTRIES, distance_chunks, neighbour_distance
 from lfi.numerics.weighted_samples import as_batches
 from lfi.runtime import Described
@@ -54,6 +56,7 @@ class SupportScores(Described):
 
 
 @torch.no_grad()
+@checked
 def support_scores(
     p: Float[Tensor, "*b n d"] | ArrayLike,
     q: Float[Tensor, "*b m e"] | ArrayLike,
@@ -79,7 +82,8 @@ def support_scores(
         >>> bool(scores.precision > 0.95), bool(scores.recall < 0.6), bool(scores.coverage < 0.6)
         (True, True, True)
     """
-    data, generated = as_batches(p, q)
+    check_counts(max_entries=max_entries)
+    data, generated = as_batches(p, q, finite=True)
     n, m = data.shape[-2], generated.shape[-2]
     if not 1 <= k < min(n, m):
         raise ValueError(f"k must be at least 1 and below both sizes, {n} and {m}, got {k}")

@@ -26,7 +26,13 @@ import numpy as np
 import torch
 
 from lfi.comparison.two_sample.c2st_networks import predictions
-from lfi.comparison.two_sample.permutation import TwoSampleTest, flat_samples, permutation_p_value
+from lfi.comparison.two_sample.permutation import (
+    TwoSampleTest,
+    flat_samples,
+    permutation_p_value,
+    sizes,
+)
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_whole
 from lfi.numerics.classifiers import SklearnClassifier, seeded_copy, without_convergence_warnings
@@ -49,6 +55,7 @@ class C2ST(TwoSampleTest):
         return max(self.n_p, self.n_q) / (self.n_p + self.n_q)
 
 
+@checked
 def c2st(
     p: Samples,
     q: Samples,
@@ -90,6 +97,8 @@ def c2st(
     seed = fresh(seed)
     state, start = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
 
+    size = sizes(torch.cat([p, q]))
+    p, q = p / size, q / size
     scale = p.std(dim=0)
     x = ((torch.cat([p, q]) - p.mean(dim=0)) / torch.where(scale > 0, scale, 1)).numpy()
     label = np.arange(len(x)) >= len(p)

@@ -38,8 +38,9 @@ from torch import Tensor
 from lfi.comparison.discrepancies.energy import energy_kernel
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, Laplace, fixed
 from lfi.comparison.two_sample.permutation import TwoSampleTest, pool
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples
-from lfi.numerics.checks import check_whole
+from lfi.numerics.checks import check_counts
 from lfi.numerics.distances import euclidean_distances, manhattan_distances, quantile_distances
 
 BANDWIDTHS = 6  # of each kernel, geometrically spaced
@@ -49,6 +50,7 @@ MAX_ENTRIES = 2**21  # kernel values held at once, 16 MB
 ROUNDING = 1e-9  # of a deviation: relabellings that give equal statistics must count as equal
 
 
+@checked
 def mmd_test(
     p: Samples,
     q: Samples,
@@ -86,7 +88,7 @@ def mmd_test(
         >>> lfi.mmd_test(p, q, permutations=199, seed=1).p_value
         0.005
     """
-    check_whole("permutations", permutations)
+    check_counts(permutations=permutations, max_entries=max_entries)
     pooled = pool(p, q, standardise=standardise, seed=seed)
     # Bandwidths take a subsample: one that is drawn regardless of the labels.
     halves = pooled.rows[pooled.rng.permutation(len(pooled.rows))].tensor_split(2)
@@ -108,6 +110,7 @@ def mmd_test(
     return pooled.result(soft, _words(compared, standardise), ROUNDING)
 
 
+@checked
 def energy_test(
     p: Samples,
     q: Samples,
@@ -142,7 +145,7 @@ def energy_test(
         >>> lfi.energy_test(p, q, permutations=199, seed=1).p_value
         0.005
     """
-    check_whole("permutations", permutations)
+    check_counts(permutations=permutations, max_entries=max_entries)
     pooled = pool(p, q, standardise=standardise, seed=seed)
     labels = pooled.relabellings(permutations)
     if pooled.rows.shape[1] == 1:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from lfi.comparison.discrepancies.lsdd import LSDD, RIDGES, WIDTHS, gaussian, spectrum
 from lfi.comparison.two_sample.permutation import TwoSampleTest, pool
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.numerics.distances import median_distance
@@ -29,6 +30,7 @@ ROUNDING = 1e-9  # of a deviation: relabellings that give equal statistics must 
 NOTHING = 1e-20  # a deviation of rounding: all points are equal, and distances are squares of it
 
 
+@checked
 def lsdd_test(
     p: Samples,
     q: Samples,

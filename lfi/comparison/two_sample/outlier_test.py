@@ -120,7 +120,14 @@ class OutlierTest:
         if embed is not None:
             embeddings.append(lambda x: flatten(embed(x)))
             names.append(" in the embedding")
-        measures = tuple((f, _Distances(f(reference))) for f in embeddings)
+        features = [f(reference) for f in embeddings]
+        for rows in features:
+            if len(rows) != len(reference) or not rows.isfinite().all():
+                raise ValueError(
+                    "embed must return one finite row for each point, got shape "
+                    f"{tuple(rows.shape)} with {int((~rows.isfinite()).sum())} values that are not"
+                )
+        measures = tuple(map(lambda f, rows: (f, _Distances(rows)), embeddings, features))
         distances = torch.cat([measure(f(held_out)) for f, measure in measures])
         kinds = tuple(
             kind + name for name in names for kind in ("nearest", "mahalanobis", "farthest")

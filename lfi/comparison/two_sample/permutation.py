@@ -85,10 +85,21 @@ def permutation_p_value(observed: float, permuted: Float[Tensor, " b"]) -> float
     return (1 + int((permuted >= observed).sum())) / (1 + len(permuted))
 
 
+def sizes(rows: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """Return a power of two of each column's order: divided by it, none overflows when squared.
+
+    It takes no rounding, so that columns of ordinary size are compared as they would be without.
+    """
+    _, exponent = np.frexp(rows.abs().amax(dim=0).numpy())
+    return torch.from_numpy(np.ldexp(1.0, exponent - 1))
+
+
 def pool(p: Samples, q: Samples, *, standardise: bool, seed: int | None) -> Pooled:
     """Return two samples of any events in one, flattened, centred and, if asked, standardised."""
     p, q = flat_samples(p, q, min_rows=2)
     rows = torch.cat([p, q])
+    if standardise:
+        rows = rows / sizes(rows)
     rows = rows - rows.mean(dim=0)
     if standardise:
         scale = rows.std(dim=0, correction=0)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.two_sample.c2st import C2ST, c2st
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_tensor
 from lfi.runtime import Described, Rows
 from lfi.runtime.seeds import child, fresh, numpy_rng
@@ -87,6 +88,7 @@ class Fidelity(Described):
         ]
 
 
+@checked
 def fidelity(
     surrogate: object,
     simulator: object,
@@ -119,7 +121,11 @@ def fidelity(
         >>> fidelity(wide, simulator, thetas=2, n=100, seed=1).mean > 0.7
         True
     """
-    surrogate, simulator, seed = as_simulator(surrogate), as_simulator(simulator), fresh(seed)
+    surrogate, simulator, seed = (
+        as_simulator(surrogate, name="surrogate"),
+        as_simulator(simulator),
+        fresh(seed),
+    )
     if surrogate.names != simulator.names:
         raise ValueError(
             f"surrogate has the parameters {surrogate.names}, the simulator {simulator.names}"

@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lfi.generation.surrogates.fidelity import compare
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts, check_share
 from lfi.runtime import Described, Rows
 from lfi.runtime.seeds import child, fresh, torch_rng
 from lfi.simulation import Simulations, as_simulator, replicate
@@ -79,6 +81,7 @@ class RegionalFidelity(Described):
         return rows
 
 
+@checked
 def fidelity_by_region(
     surrogate: object,
     held_out: Simulations,
@@ -113,13 +116,13 @@ def fidelity_by_region(
         >>> regions.trusted.tolist()
         [[True, False]]
     """
-    simulator, seed = as_simulator(surrogate), fresh(seed)
+    simulator, seed = as_simulator(surrogate, name="surrogate"), fresh(seed)
+    check_counts(parts=parts)
+    check_share("max_accuracy", max_accuracy, ends=True)
     if simulator.names != held_out.names:
         raise ValueError(
             f"surrogate has the parameters {simulator.names}, the simulations {held_out.names}"
         )
-    if parts < 1:
-        raise ValueError(f"parts must be at least 1, got {parts}")
     theta, x = held_out.ok()
     order = torch.randperm(len(theta), generator=torch_rng(seed, 0))
     theta, x = theta[order], x[order]

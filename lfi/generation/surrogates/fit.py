@@ -22,6 +22,8 @@ from lfi.generation.surrogates.gaussian_start import fit_start
 from lfi.generation.surrogates.surrogate import Surrogate
 from lfi.networks import VectorCritic, noise_of
 from lfi.networks.data_transforms import Bounds
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts, check_whole
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import Batch, Shuffled, TrainSettings, fit, hold_out
@@ -60,6 +62,7 @@ class RegeneratedRows:
         return self.shuffled.draw(rng)
 
 
+@checked
 def fit_surrogate(
     simulations: Simulations,
     *,
@@ -111,6 +114,8 @@ def fit_surrogate(
         >>> surrogate(simulations.theta[:3], seed=2).shape
         torch.Size([3, 14])
     """
+    check_counts(width=width)
+    check_whole("start_steps", start_steps, minimum=0, optional=True)
     theta, x = (part.to(torch.float32) for part in simulations.ok())
     if len(theta) < MIN_SIMULATIONS:
         raise ValueError(

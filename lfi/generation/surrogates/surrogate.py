@@ -13,7 +13,6 @@ Outside the prior's support, or beyond the range of the training simulations by 
 it extrapolates, and warns; `fidelity` and `fidelity_by_region` measure how good it is inside.
 """
 
-import warnings
 from typing import Any
 
 import torch
@@ -23,6 +22,8 @@ from torch import Tensor, nn
 from lfi.generation.surrogates.gaussian_start import GaussianStart
 from lfi.networks import Coordinates, VectorGenerator, noise_of
 from lfi.networks.data_transforms import BoundedTransform, Bounds
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples
 from lfi.runtime import (
     Contents,
     Described,
@@ -33,6 +34,7 @@ from lfi.runtime import (
     prefixed,
     torch_rng,
 )
+from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior
 from lfi.training import History
 
@@ -124,17 +126,17 @@ class Surrogate(Described, Saved, nn.Module):
         """The parameters' names."""
         return self.prior.names
 
-    def forward(
-        self, theta: Float[Tensor, "n theta_dim"], *, seed: int | None = None
-    ) -> Float[Tensor, "n ..."]:
+    @checked
+    def forward(self, theta: Samples, *, seed: int | None = None) -> Float[Tensor, "n ..."]:
         """Return one x for each theta, (n, *event), differentiable in theta.
 
         Args:
             theta: Parameters, (n, theta_dim).
             seed: Names the noise: equal seeds give equal noise; None takes fresh entropy.
         """
-        return self.simulate(theta, torch_rng(fresh(seed)))
+        return self.simulate(self.prior.as_theta(theta), torch_rng(fresh(seed)))
 
+    @checked
     def simulate(
         self, theta: Float[Tensor, "n theta_dim"], rng: torch.Generator
     ) -> Float[Tensor, "n ..."]:
@@ -144,20 +146,16 @@ class Surrogate(Described, Saved, nn.Module):
             OutsideTraining: If a theta is outside the range of the training simulations.
 
         Raises:
-            ValueError: If theta has another number of columns than the prior.
+            TypeError: If theta holds no real numbers.
+            ValueError: If theta has another number of columns than the prior, or is not finite.
         """
-        if theta.ndim != 2 or theta.shape[1] != self.prior.dim:
-            raise ValueError(
-                f"theta has shape {tuple(theta.shape)}, expected (n, {self.prior.dim}): "
-                f"{', '.join(self.names)}"
-            )
+        theta = self.prior.as_theta(theta)
         outside = int((~self.trusts(theta)).sum())
         if outside:
-            warnings.warn(
+            warn_caller(
                 f"{outside} of {len(theta)} parameter vectors are outside the prior's support or "
                 "the range of the training simulations: the surrogate extrapolates there",
                 OutsideTraining,
-                stacklevel=2,
             )
         device = self.columns.device
         z = noise_of(self.generator)(len(theta), rng).to(device)
@@ -168,14 +166,18 @@ class Surrogate(Described, Saved, nn.Module):
         self, theta: Float[Tensor, "n theta_dim"], z: Float[Tensor, "n ..."]
     ) -> Float[Tensor, "n ..."]:
         """Return x as a function of noise, in float32: what `export` exports."""
+        size = getattr(self.generator, "size", z.shape[-1])
+        if z.ndim != 2 or z.shape[1] != size:
+            raise ValueError(f"z has shape {tuple(z.shape)}, expected (n, {size})")
         condition = self.coordinates(theta)
         e = self.generator(z, condition)
         y = e if self.start is None else self.start.colour(e, condition)
         return self.columns.decode(y).reshape(-1, *self.x_shape)
 
-    def trusts(self, theta: Float[Tensor, "n theta_dim"]) -> Bool[Tensor, " n"]:
+    @checked
+    def trusts(self, theta: Samples) -> Bool[Tensor, " n"]:
         """Return which theta lie in the prior's support and the training simulations' range."""
-        theta = theta.detach()
+        theta = self.prior.as_theta(theta).detach()
         condition = self.coordinates(theta.to(self.lowest.device, torch.float32))
         room = MARGIN * (self.highest - self.lowest)
         within = ((condition >= self.lowest - room) & (condition <= self.highest + room)).all(dim=1)

@@ -16,6 +16,7 @@ from lfi.inference.abc.distances import Data, Observed, Parameters
 from lfi.inference.posteriors.discrete import DiscretePosterior
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_tensor
 from lfi.simulation import Prior
 
@@ -129,6 +130,7 @@ class ABCPosterior(DiscretePosterior):
         self.observation(x_obs)
         return self.theta, self.weights
 
+    @checked
     def draw(self, n: int, x_obs: Samples | None = None, *, seed: int | None = None) -> Draws:
         """Return n draws by weight; None is the observation that parameters were accepted for.
 
@@ -160,6 +162,7 @@ class ABCPosterior(DiscretePosterior):
         rows = [(name, f"{mean:.4g}", f"{sd:.2g}") for name, mean, sd in moments]
         return [("parameter", "mean", "standard deviation"), *rows]
 
+    @checked
     def adjust(self, adjustment: Adjustment) -> "ABCPosterior":
         """Return them adjusted by a regression of theta on the data, which corrects the tolerance.
 

@@ -24,12 +24,14 @@ from torch import Tensor
 
 from lfi.inference.abc.distances import Data, Observed, Parameters
 from lfi.inference.abc.summaries import Summary, summarised
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_number
 from lfi.numerics.ridge import fit_ridge
 
 FLOOR = 1e-12  # of squared residuals, as a share of their mean: their logarithm is finite
 
 
+@checked
 @dataclass(frozen=True)
 class LocalLinear:
     """Adjustment by a weighted linear regression on summaries.
@@ -71,6 +73,7 @@ class LocalLinear:
         return u - s @ fit_ridge(s, u, self.ridge, weights).slope
 
 
+@checked
 @dataclass(frozen=True)
 class Heteroscedastic(LocalLinear):
     """Adjustment by a regression, with residuals rescaled to their standard deviation at x_obs.

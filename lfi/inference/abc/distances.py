@@ -31,6 +31,7 @@ from torch import Tensor
 
 from lfi.comparison import Discrepancy
 from lfi.inference.types import WeightedDraws
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 
 ROWS = 4096  # data sets that go through a summary or a ratio in one call
@@ -55,6 +56,7 @@ class Distance(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class SampleDistance:
     """A discrepancy of two samples, for data whose first axis counts independent draws.
@@ -116,6 +118,7 @@ class HasWeightedDraws(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class FittedRatio:
     """Jeffreys' divergence of the posteriors of two data sets by a fitted ratio.
@@ -133,6 +136,7 @@ class FittedRatio:
     def __post_init__(self) -> None:
         check_instance("posterior", self.posterior, HasWeightedDraws)
         check_whole("prior_draws", self.prior_draws, minimum=2)
+        check_whole("seed", self.seed, minimum=0)
 
     @property
     def adaptive(self) -> bool:

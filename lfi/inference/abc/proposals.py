@@ -37,6 +37,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive
 
 JITTER = 1e-9  # of the variances: covariances of few particles have an inverse
@@ -129,6 +130,7 @@ class PerturbationKernel(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class GlobalCovariance:
     """Normal perturbations with a multiple of the particles' covariance.
@@ -154,6 +156,7 @@ class GlobalCovariance:
         return GaussianMixture(u, weights, _root(covariance))
 
 
+@checked
 @dataclass(frozen=True)
 class DefensiveMixture:
     """Narrow perturbations of every other particle, and wide ones of the rest.

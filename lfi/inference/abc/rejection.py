@@ -14,12 +14,15 @@ from lfi.comparison import Discrepancy
 from lfi.inference.abc.accepted import ABCPosterior
 from lfi.inference.abc.distances import Distance, as_distance, finite_distances
 from lfi.inference.abc.summaries import Summaries
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
+from lfi.numerics.checks import check_number
 from lfi.simulation import Simulations
 
 DEFAULT_DISTANCE = Summaries()
 
 
+@checked
 def abc_rejection(
     simulations: Simulations,
     x_obs: Samples,
@@ -61,6 +64,7 @@ def abc_rejection(
     given = {"quantile": quantile, "tolerance": tolerance, "number": number}
     if sum(value is not None for value in given.values()) != 1:
         raise ValueError(f"give exactly one of quantile, tolerance and number, got {given}")
+    check_number("quantile", quantile, above=0, maximum=1, optional=True)
     theta, x = simulations.ok()
     if len(theta) == 0:
         raise ValueError(f"simulations: none of {len(simulations)} succeeded")

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
 
 
@@ -22,6 +23,7 @@ class ToleranceSchedule(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class DistanceQuantile:
     """A weighted quantile of the population's distances.
@@ -47,6 +49,7 @@ class DistanceQuantile:
         return float(distances[int(reached.int().argmax())])
 
 
+@checked
 @dataclass(frozen=True)
 class ESSFraction:
     """Del Moral's rule: the effective sample size falls by a factor.

@@ -45,7 +45,9 @@ from lfi.inference.abc.proposals import (
 from lfi.inference.abc.rejection import DEFAULT_DISTANCE
 from lfi.inference.abc.schedules import DistanceQuantile, ToleranceSchedule
 from lfi.numerics import effective_sample_size
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
+from lfi.numerics.checks import check_share
 from lfi.runtime import bar, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK, RowResults
@@ -92,6 +94,7 @@ class _Run:
         )
 
 
+@checked
 def abc_smc(
     simulator: object,
     x_obs: Samples,
@@ -152,6 +155,9 @@ def abc_smc(
         (200, 3000, True)
     """
     simulator = as_simulator(simulator)
+    check_share("min_acceptance", min_acceptance, ends=True)
+    if tolerance == math.inf:
+        raise ValueError(f"tolerance must be a finite distance or -inf, got {tolerance}")
     if particles <= simulator.prior.dim or budget < particles:
         raise ValueError(
             f"particles must be more than the {simulator.prior.dim} parameters and no more than "

@@ -38,6 +38,7 @@ from lfi.inference.abc.distances import (
     Parameters,
     check_same_shape,
 )
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_number
 from lfi.numerics.ridge import fit_ridge
 
@@ -80,6 +81,7 @@ def pcmad(s: Float[Tensor, "n k"], s_obs: Float[Tensor, " k"]) -> Float[Tensor, 
     return plain if outliers > 1 / 3 else combined
 
 
+@checked
 @dataclass(frozen=True)
 class Summaries:
     """The Euclidean distance of summary statistics, each divided by its scale.
@@ -122,6 +124,7 @@ class Regressor(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class SemiAutomatic:
     """The distance of semi-automatic summaries: estimates of the parameters by regression on x.

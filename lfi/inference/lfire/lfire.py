@@ -30,7 +30,9 @@ from torch import Tensor
 from lfi.inference.abc.summaries import Summary, summarised
 from lfi.inference.lfire.sparse_logistic import Problems, fit_sparse
 from lfi.inference.posteriors.discrete import DiscretePosterior
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
+from lfi.numerics.checks import check_counts
 from lfi.runtime import Advance, bar, child, fresh, numpy_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK
@@ -109,6 +111,7 @@ def parameter_grid(*axes: Float[Tensor, " _"]) -> Float[Tensor, "m dim"]:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, len(axes))
 
 
+@checked
 def fit_lfire(
     simulator: object,
     theta: Float[Tensor, "J dim"] | int = 500,
@@ -150,6 +153,7 @@ def fit_lfire(
         (10200, torch.Size([9, 1]))
     """
     began, simulator, seed = time.monotonic(), as_simulator(simulator), fresh(seed)
+    check_counts(penalties=penalties, workers=workers, max_entries=max_entries)
     prior = simulator.prior
     if isinstance(theta, int):
         theta = prior.sample(theta, seed=numpy_rng(seed, 0))
@@ -158,7 +162,10 @@ def fit_lfire(
         theta = theta.to(prior.dtype)
         log_prior = prior.log_prob(theta).double()
     if not (len(theta) and log_prior.isfinite().all()):
-        raise ValueError(f"theta must lie in the support of {prior}, at least one row of it")
+        raise ValueError(
+            f"theta must lie in the support of {prior}, at least one row of it, got shape "
+            f"{tuple(theta.shape)} with {int((~log_prior.isfinite()).sum())} rows outside"
+        )
     if simulations < MIN_SIMULATIONS or folds < 2:
         raise ValueError(
             f"simulations must be at least {MIN_SIMULATIONS} and folds at least 2, got "

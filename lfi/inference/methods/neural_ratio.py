@@ -38,6 +38,7 @@ from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
 from lfi.networks import EmbedsPairs, EnsembleCritic, PairCritic, ValidCritic, embedding_sizes
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
@@ -46,6 +47,7 @@ from lfi.training import Batch, Batches, History, Shuffled, folds
 MAX_HELD_OUT = 2_048  # simulations
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class NeuralRatio(CriticDesign):
     """A posterior by neural ratio estimation.

@@ -25,6 +25,7 @@ from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.types import Method, usable
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, torch_rng
 from lfi.simulation import Simulations
@@ -34,6 +35,7 @@ MIN_HELD_OUT, MAX_HELD_OUT = 50, 500  # simulations
 NEGLIGIBLE_WEIGHT = 0.05  # methods with less are left out
 
 
+@checked
 @dataclass(frozen=True)
 class Pool:
     """A log-linear pool of methods, with stacking weights of highest held-out posterior density.

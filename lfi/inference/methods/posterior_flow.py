@@ -17,11 +17,13 @@ from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
 from lfi.inference.posteriors.flow import FlowPosterior, to_flow_coordinates
 from lfi.inference.types import usable
 from lfi.networks import PosteriorEstimator
+from lfi.numerics.arguments import checked
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import Batch, hold_out
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class PosteriorFlow(FlowMethod):
     """A posterior by a conditional flow of the parameters; the fields are those of `FlowMethod`."""

@@ -19,12 +19,14 @@ from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
 from lfi.networks import LikelihoodEstimator
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import Batch, hold_out
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SurrogateLikelihood(FlowMethod):
     """A posterior by a conditional flow of the data; see `FlowMethod` for the other fields.

@@ -22,7 +22,9 @@ from lfi.inference.samplers.target import Sampler, Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Draws, WeightedDraws
-from lfi.numerics.arrays import Samples, as_observations, as_tensor
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples, as_observation, as_observations, as_tensor
+from lfi.numerics.checks import check_counts
 from lfi.runtime import Described, child, fresh, numpy_rng
 from lfi.simulation import Prior, as_simulator, replicate
 from lfi.training import History
@@ -63,10 +65,12 @@ class TargetPosterior(Described, ABC):
         """The parameters' names."""
         return self.prior.names
 
+    @checked
     def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m ..."], bool]:
         """Return x_obs in float32, (m, *event), and whether it was one; ValueError if unfit."""
         return as_observations(x_obs, self.x_shape)
 
+    @checked
     def sample(
         self, n: int, x_obs: Samples, *, seed: int | None = None, sampler: Sampler | None = None
     ) -> Float[Tensor, "*m n theta_dim"]:
@@ -96,6 +100,7 @@ class TargetPosterior(Described, ABC):
             return drawn.theta
         return torch.stack([draws.theta for draws in drawn])
 
+    @checked
     def draw(
         self, n: int, x_obs: Samples, *, seed: int | None = None, sampler: Sampler | None = None
     ) -> Draws | tuple[Draws, ...]:
@@ -119,8 +124,7 @@ class TargetPosterior(Described, ABC):
             ValueError: If n is not positive or the observation does not fit.
             TimeoutError: If time runs out before there are draws to return.
         """
-        if n < 1:
-            raise ValueError(f"n must be positive, got {n}")
+        check_counts(n=n)
         x, single = self.observations(x_obs)
         drawn = self._drawn(x, n, sampler, fresh(seed))
         return drawn[0] if single else drawn
@@ -135,13 +139,14 @@ class TargetPosterior(Described, ABC):
         return drawn
 
     @torch.no_grad()
+    @checked
     def log_ratio(self, theta: Samples, x: Samples) -> Float[Tensor, " n"]:
         """Return the log of posterior over prior, up to a function of x: log p(x | theta) + c(x).
 
         Theta is (n, theta_dim); x is one observation, (*event), or one for each parameter,
         (n, *event). Other shapes raise a ValueError.
         """
-        theta, x = self.as_parameters(theta), as_tensor("x", x)
+        theta, x = self.as_parameters(theta), as_observation(x, name="x", dtype=None)
         if tuple(x.shape) == self.x_shape:
             return self.target(x[None]).log_weight(theta[None])[0]
         if tuple(x.shape) != (len(theta), *self.x_shape):
@@ -152,15 +157,19 @@ class TargetPosterior(Described, ABC):
         return self.target(x).log_weight(theta[:, None])[:, 0]
 
     @torch.no_grad()
+    @checked
     def weighted(
         self, x: Float[Tensor, "m ..."], n: int = 4096, *, seed: int | None = None
     ) -> WeightedDraws:
         """Weight the same n prior draws for all observations x at once, as calibration needs."""
+        check_counts(n=n)
+        x, _ = self.observations(as_observation(x, name="x"))
         theta = self.prior.sample(n, seed=numpy_rng(fresh(seed)))
         parts = x.split(max(1, PAIRS // n))
         values = [self.target(part).log_weight(theta[None]) for part in parts]
         return WeightedDraws(theta, torch.cat(values).double().log_softmax(-1))
 
+    @checked
     def log_prob(
         self, theta: Samples, x_obs: Samples, *, normalise: bool = False
     ) -> Float[Tensor, "*m n"]:
@@ -186,6 +195,7 @@ class TargetPosterior(Described, ABC):
             value = value - value.new_tensor([each.log_evidence for each in found])[:, None]
         return value[0] if single else value
 
+    @checked
     def mode(
         self, x_obs: Samples, *, starts: int = 8, seed: int | None = None
     ) -> Float[Tensor, "*m theta_dim"]:
@@ -198,6 +208,7 @@ class TargetPosterior(Described, ABC):
         best = modes(self.target(x), starts=starts, seed=fresh(seed))
         return best[0] if single else best
 
+    @checked
     def predictive(
         self,
         n: int,
@@ -217,6 +228,7 @@ class TargetPosterior(Described, ABC):
         x = replicate(simulator, theta.reshape(-1, self.prior.dim), seed=child(seed, 1))
         return x.reshape(*theta.shape[:-1], *x.shape[1:])
 
+    @checked
     def to_arviz(
         self,
         x_obs: Samples,
@@ -237,6 +249,7 @@ class TargetPosterior(Described, ABC):
             seed: None takes fresh entropy, which the group `posterior` records.
         """
         seed = fresh(seed)
+        check_counts(draws=draws)
         x, single = self.observations(x_obs)
         drawn = self._drawn(x, draws, sampler, child(seed, 0))
         drawn = tuple(replace(each, seed=seed) for each in drawn)
@@ -260,12 +273,19 @@ class TargetPosterior(Described, ABC):
         return "\n".join(lines)
 
     def as_parameters(self, theta: Samples) -> Float[Tensor, "n theta_dim"]:
-        """Return theta as a tensor, keeping a tensor's dtype; ValueError unless (n, theta_dim)."""
-        if not isinstance(theta, Tensor):
-            theta = as_tensor("theta", theta).to(self.prior.dtype)
+        """Return theta in its floating dtype; ValueError unless (n, theta_dim) and no NaN."""
+        given, theta = theta, as_tensor("theta", theta)
+        if not (isinstance(given, Tensor) and theta.is_floating_point()):
+            theta = theta.to(self.prior.dtype)
         if theta.ndim != 2 or theta.shape[1] != self.prior.dim:
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)}, expected (n, {self.prior.dim}): "
                 f"{', '.join(self.names)}"
+            )
+        missing = theta.isnan().any(1)
+        if missing.any():
+            raise ValueError(
+                f"theta: {int(missing.sum())} of {len(theta)} rows hold NaN, the first is row "
+                f"{int(missing.nonzero()[0])}"
             )
         return theta

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lfi.inference.posteriors.base import TargetPosterior
 from lfi.inference.samplers.target import Target
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.simulation import Prior
 from lfi.simulation.priors.joint import ProductDistribution
@@ -17,6 +18,7 @@ from lfi.simulation.priors.joint import ProductDistribution
 class AmortisedPosterior(TargetPosterior):
     """A posterior of any observation, from which those of other conditions follow."""
 
+    @checked
     def condition(self, values: Mapping[str, float]) -> "ConditionalPosterior":
         """Return the posterior of the other parameters, conditional on the values of some.
 

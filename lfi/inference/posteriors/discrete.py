@@ -12,7 +12,9 @@ from torch import Tensor
 from lfi.inference.arviz import inference_data, prior_draws
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples
+from lfi.numerics.checks import check_counts
 from lfi.runtime import Described, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, as_simulator, replicate
 
@@ -42,14 +44,14 @@ class DiscretePosterior(Described):
         """The parameters' names."""
         return self.prior.names
 
+    @checked
     def draw(self, n: int, x_obs: Samples | None = None, *, seed: int | None = None) -> Draws:
         """Return n draws by weight, with replacement, and diagnostics of how they were made.
 
         Raises:
             ValueError: If n is not positive, or the posterior is not defined for the observation.
         """
-        if n < 1:
-            raise ValueError(f"n must be positive, got {n}")
+        check_counts(n=n)
         seed, begin = fresh(seed), time.monotonic()
         theta, weights = self.weighted_parameters(x_obs)
         rows = torch.multinomial(weights, n, replacement=True, generator=torch_rng(seed))
@@ -63,6 +65,7 @@ class DiscretePosterior(Described):
             seed=seed,
         )
 
+    @checked
     def sample(
         self, n: int, x_obs: Samples | None = None, *, seed: int | None = None
     ) -> Float[Tensor, "n dim"]:
@@ -82,6 +85,7 @@ class DiscretePosterior(Described):
             "lfi.fit_posterior returns posteriors that have one"
         )
 
+    @checked
     def to_arviz(
         self,
         x_obs: Samples | None = None,
@@ -96,6 +100,7 @@ class DiscretePosterior(Described):
         entropy is taken, which the group `posterior` records.
         """
         seed = fresh(seed)
+        check_counts(draws=draws)
         drawn = replace(self.draw(draws, x_obs, seed=child(seed, 0)), seed=seed)
         prior, truncated = prior_draws(self.prior, draws, numpy_rng(seed, 1))
         predictive = None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lfi.inference.posteriors.conditional import AmortisedPosterior
 from lfi.inference.training_reference import TrainingReference
+from lfi.numerics.arguments import checked
 from lfi.runtime import Contents, Saved
 
 NAMES = ("training_reference.reference", "training_reference.held_out")
@@ -23,6 +24,7 @@ class SavedPosterior(AmortisedPosterior, Saved):
         """Where the networks are."""
         return next(self._networks()[0].parameters()).device
 
+    @checked
     def to(self, device: str) -> "SavedPosterior":
         """Move the networks, in place."""
         for network in self._networks():

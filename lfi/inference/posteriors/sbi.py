@@ -20,6 +20,7 @@ from torch.distributions import Distribution, constraints
 
 from lfi.inference.posteriors.conditional import AmortisedPosterior
 from lfi.inference.samplers.target import Proposal, Target
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_tensor
 from lfi.runtime import numpy_rng
 from lfi.runtime.seeds import isolated
@@ -89,6 +90,7 @@ class PriorDistribution(Distribution):
         return self.prior.log_prob(value).to(torch.float32)
 
 
+@checked
 def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> NeuralPosterior:
     """Return a posterior as sbi's own kind, a `NeuralPosterior`, for its samplers and diagnostics.
 
@@ -170,6 +172,7 @@ def to_sbi(posterior: AmortisedPosterior, x_obs: Samples | None = None) -> Neura
     return WrappedPosterior()
 
 
+@checked
 def from_sbi(
     posterior: object, *, prior: object = None, x_shape: Sequence[int] | None = None
 ) -> "SbiPosterior":

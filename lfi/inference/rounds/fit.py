@@ -39,7 +39,8 @@ from lfi.inference.rounds.truncation import (
 )
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method
-from lfi.numerics.arrays import as_observation
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_share, check_whole
 from lfi.runtime import child, fresh, numpy_rng
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
@@ -67,6 +68,7 @@ class TruncatedMass(UserWarning):
     """A posterior gathers at an edge that truncation made: there is mass beyond it."""
 
 
+@checked
 def plan_budget(budget: int | Sequence[int], rounds: int | None = None) -> tuple[int, ...]:
     """Return how many simulations each round gets; a ValueError where budget and rounds do not fit.
 
@@ -109,9 +111,10 @@ def plan_budget(budget: int | Sequence[int], rounds: int | None = None) -> tuple
     return (*preliminary, int(budget) - sum(preliminary))
 
 
+@checked
 def fit_rounds(
     simulator: object,
-    x_obs: Float[Tensor, "..."],
+    x_obs: Samples,
     *,
     rounds: int | None = None,
     budget: int | Sequence[int] = 100_000,

@@ -18,6 +18,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh
 
@@ -35,6 +36,7 @@ class ContinuesFromSamples(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True)
 class Automatic:
     """Importance resampling, followed by chains for the observations that need them.

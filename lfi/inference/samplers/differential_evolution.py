@@ -28,6 +28,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.arguments import checked
 from lfi.numerics.resampling import take_rows
 from lfi.runtime import torch_rng
 
@@ -55,6 +56,7 @@ class ChainStates:
         return (1 - self.r_hat**-2).amax(1)
 
 
+@checked
 @dataclass(frozen=True)
 class DifferentialEvolution(StartsFromSamples):
     """Differential evolution MCMC, one chain for each draw, without gradients.

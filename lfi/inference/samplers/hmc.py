@@ -30,6 +30,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
 from lfi.runtime import torch_rng
 
@@ -37,6 +38,7 @@ MIN_CHAINS, ENOUGH_CHAINS = 64, 256  # nested R-hat compares groups; it is known
 JITTER = 0.1  # of the step, on either side
 
 
+@checked
 @dataclass(frozen=True)
 class HMC(StartsFromSamples):
     """Batched Hamiltonian Monte Carlo: for posteriors of many parameters, with gradients.

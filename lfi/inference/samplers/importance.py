@@ -16,12 +16,14 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.arguments import checked
 from lfi.runtime import child, fresh, torch_rng
 
 MIN_INITIAL, MAX_INITIAL = 2**12, 2**14  # samples of the prior: four for each draw between these
 MAX_HELD = 2**21  # samples of all observations held at a time
 
 
+@checked
 @dataclass(frozen=True)
 class Importance:
     """Importance resampling, the fastest sampler and the only one whose draws are independent.

@@ -23,6 +23,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive
 from lfi.runtime import child, torch_rng
 from lfi.runtime.seeds import isolated
@@ -36,6 +37,7 @@ class TimeOver(Exception):
     """Ends a chain of Pyro once time has run out."""
 
 
+@checked
 @dataclass(frozen=True)
 class NUTS(StartsFromSamples):
     """Pyro's No-U-Turn sampler, or its HMC where a trajectory is given.

@@ -33,6 +33,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
 from lfi.numerics.resampling import systematic_resampling, take_rows
 from lfi.runtime import fresh, numpy_rng, torch_rng
@@ -41,6 +42,7 @@ MIN_PARTICLES = 1024
 MIN_ANCESTORS = 30  # fewer of them are the effective sample size themselves
 
 
+@checked
 @dataclass(frozen=True)
 class SMC:
     """Annealed sequential Monte Carlo: for posteriors of several modes, and for the evidence.

@@ -25,6 +25,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
+from lfi.numerics.arguments import checked
 from lfi.runtime import child, torch_rng
 from lfi.runtime.seeds import isolated
 
@@ -32,6 +33,7 @@ MAXIMUM_LIKELIHOOD = 0.4  # share of the steps that fit the flow to weighted sam
 DRAWN = 2**13  # draws of the flow that are weighted at a time
 
 
+@checked
 @dataclass(frozen=True)
 class Variational(StartsFromSamples):
     """A neural spline flow fitted by reverse KL, with an importance correction.

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
 
 from lfi.networks.residual import linear
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts
 
 
+@checked
 class LipschitzCritic(nn.Module):
     """A critic whose slope is at most one everywhere, (n, size) to (n,).
 
@@ -27,12 +30,10 @@ class LipschitzCritic(nn.Module):
     """
 
     def __init__(self, size: int, *, width: int = 64, layers: int = 3) -> None:
+        check_counts(size=size, width=width, layers=layers)
         super().__init__()
-        if width < 2 or width % 2 or layers < 1:
-            raise ValueError(
-                f"width must be even, for pairs to be sorted, and layers positive; got {width} and "
-                f"{layers}"
-            )
+        if width % 2:
+            raise ValueError(f"width must be even, for pairs to be sorted, got {width}")
         self.spec: dict[str, int] = {"size": size, "width": width, "layers": layers}
         sizes = [size, *[width] * layers, 1]
         self.layers: nn.ModuleList = nn.ModuleList(

@@ -35,6 +35,8 @@ from torch import Tensor, nn
 
 from lfi.networks.residual import Tower, linear, trunk
 from lfi.networks.standardise import Coordinates, Features
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_counts, check_number, check_whole
 
 FAMILY_WIDTH = 32  # of the networks a(theta) and b(x) of the exponential family
 START = 0.1  # of the last layer: begin close to log r = 0
@@ -135,6 +137,7 @@ class FitsScales(PairCriticBase):
             fit(x)
 
 
+@checked
 class PairCritic(FitsScales):
     """log p(theta, x) / p(theta) p(x), standardisation included.
 
@@ -169,6 +172,10 @@ class PairCritic(FitsScales):
         of series, sets or images takes x, (n, *event) to (n, k), in place of standardised entries;
         its method `fit_from_data(x)`, if it has one, is called first.
         """
+        check_counts(width=width)
+        check_counts(minimum=0, layers=layers, rank=rank)
+        check_whole("head_layers", head_layers, minimum=0, optional=True)
+        check_number("dropout", dropout, minimum=0, below=1)
         super().__init__()
         shape = dict(
             width=width, rank=rank, head_layers=head_layers, layers=layers, dropout=dropout

@@ -26,7 +26,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lfi.comparison import Bernoulli, CriticLoss
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample
+from lfi.numerics.checks import check_counts
 from lfi.ratio.density.importance_resampling import ReferenceSamples, sample_reference
 from lfi.ratio.density.reference import WideT
 from lfi.ratio.neural.calibration import Calibration
@@ -63,6 +65,7 @@ class RatioDensity(Described, Saved):
             f"  {self.ratio.describe()}"
         )
 
+    @checked
     def log_prob(self, x: Samples) -> Float[Tensor, " n"]:
         """Return the log density.
 
@@ -76,11 +79,13 @@ class RatioDensity(Described, Saved):
         known = self.reference.log_prob(as_sample("x", x).to(h)).to(h)
         return known + h - self.log_normaliser
 
+    @checked
     def log_likelihood(self, x: Samples) -> Estimate:
         """Return the mean log density of data, in nats: a fair score on data not fitted to."""
-        h = self.log_prob(x).detach()
+        h = self.log_prob(as_sample("x", x, min_rows=1)).detach()
         return Estimate(float(h.mean()), standard_error(h))
 
+    @checked
     def weighted_samples(self, n: int, *, seed: int | None = None) -> ReferenceSamples:
         """Return weighted draws of the reference, enough for n samples, with k-hat and their ESS.
 
@@ -91,8 +96,7 @@ class RatioDensity(Described, Saved):
         Raises:
             ValueError: If n is not positive.
         """
-        if n < 1:
-            raise ValueError(f"n must be positive, got {n}")
+        check_counts(n=n)
         seed = fresh(seed)
         return sample_reference(
             self.ratio.log_ratio,
@@ -100,6 +104,7 @@ class RatioDensity(Described, Saved):
             n,
         )
 
+    @checked
     def sample(self, n: int, *, seed: int | None = None) -> Float[Tensor, "n ..."]:
         """Return n samples, resampled from draws of the reference by their weights.
 
@@ -141,6 +146,7 @@ def draw(distribution: Distribution, n: int, seed: int) -> Tensor:
         return distribution.sample((n,))
 
 
+@checked
 def fit_density(
     x: Samples,
     *,

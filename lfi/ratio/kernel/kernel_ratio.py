@@ -35,7 +35,9 @@ from torch import Tensor
 
 from lfi.comparison import KLIEP, LSIF, MMD, CriticLoss, Discrepancy
 from lfi.comparison.kernels.stationary import Kernel
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample, as_two_samples, floating_dtype
+from lfi.numerics.checks import check_number, check_positive, check_whole
 from lfi.numerics.distances import median_distance
 from lfi.ratio.kernel.kliep import FOLDS, KliepRatio, fit_kliep
 from lfi.ratio.kernel.kmm import KmmRatio, fit_kmm
@@ -48,6 +50,7 @@ OCTAVES = (-3.0, 2.0)  # of the median distance, between which widths are tried
 RIDGES = 10  # between 1/min(n, m), which theory asks for, and 1
 
 
+@checked
 class KernelRatio(BaseEstimator, Ratio):
     """A density ratio by kernels: uLSIF, RuLSIF, KLIEP or kernel mean matching.
 
@@ -126,6 +129,7 @@ class KernelRatio(BaseEstimator, Ratio):
         self.widths = widths
         self.ridges = ridges
         self.bound = bound
+        self._check()
 
     def describe(self) -> str:
         """Return what was fitted and chosen."""
@@ -141,6 +145,7 @@ class KernelRatio(BaseEstimator, Ratio):
         return "\n".join([*lines, f"  seed {self.seed_}"])
 
     @torch.no_grad()
+    @checked
     def fit(
         self, p_samples: Samples, q_samples: Samples, *, seed: int | None = None
     ) -> "KernelRatio":
@@ -188,6 +193,7 @@ class KernelRatio(BaseEstimator, Ratio):
         r = self.model_.ratio(rows).clamp(min=0)
         return (r.clamp(max=1 / self.alpha_) if self.alpha_ else r).to(like)
 
+    @checked
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), -inf where the fitted ratio is not positive.
 
@@ -264,10 +270,9 @@ class KernelRatio(BaseEstimator, Ratio):
                 f"loss must be LSIF(), KLIEP() or MMD(kernel), got {self.loss!r}; others are "
                 "fitted by lfi.fit_ratio"
             )
-        if not isinstance(self.centres, int) or self.centres < 1:
-            raise ValueError(f"centres must be a whole number above 0, got {self.centres!r}")
-        if not 0 <= self.alpha < 1:
-            raise ValueError(f"alpha must lie in [0, 1), got {self.alpha}")
+        check_whole("centres", self.centres)
+        check_number("alpha", self.alpha, minimum=0, below=1)
+        check_positive("bound", self.bound)
         if self.alpha and not isinstance(self.loss, LSIF):
             raise ValueError(
                 f"alpha is for LSIF only: {type(self.loss).__name__} takes 0, got {self.alpha}"

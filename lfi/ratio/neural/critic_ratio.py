@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.networks import CriticCopies, NestedCritics, SampleCritics
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.ratio.neural.calibration import Calibrated, restore_calibrated
 from lfi.ratio.types import Ratio
@@ -71,6 +72,7 @@ class CriticRatio(Described, Ratio, Saved):
             h = torch.stack([calibrated(row) for calibrated, row in pairs])
         return h
 
+    @checked
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), the mean of the members'; see `Ratio.log_ratio`."""
         return self.members(x).mean(0)

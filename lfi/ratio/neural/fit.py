@@ -31,6 +31,7 @@ from torch import nn
 
 from lfi.comparison import Bernoulli, CriticLoss, Penalty
 from lfi.networks import CriticCopies, NestedCritics, SampleCritics
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_two_samples
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.ratio.neural.calibration import Calibrated, Calibration
@@ -48,6 +49,7 @@ MIN_ROWS = 50  # of either sample
 DEFAULTS = CompleteSettings(steps=400, learning_rate=1e-2, held_out=0.2)
 
 
+@checked
 def fit_ratio(
     p_samples: Samples,
     q_samples: Samples,

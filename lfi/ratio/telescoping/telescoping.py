@@ -29,8 +29,9 @@ from torch import Tensor
 
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.networks import Bridges, Whiten
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample, as_two_samples, floating_dtype, stacked_pairs
-from lfi.numerics.checks import check_whole
+from lfi.numerics.checks import check_counts, check_whole
 from lfi.ratio.neural.nested_levels import check_loss
 from lfi.ratio.telescoping.bridge_training import Trained, train_bridges
 from lfi.ratio.telescoping.endpoint_samples import (
@@ -58,6 +59,7 @@ MAX_FORM = 512  # entries of an event up to which bridges have a quadratic form
 ROWS = 2_048  # samples that the network sees at a time: keeps memory flat
 
 
+@checked
 class TelescopingRatio(BaseEstimator, Ratio):
     """A density ratio as a sum of bridges between waymarks.
 
@@ -124,7 +126,11 @@ class TelescopingRatio(BaseEstimator, Ratio):
         self.layers = layers
         self.quadratic = quadratic
         self.settings = settings
+        check_whole("bridges", bridges, optional=True)
+        check_counts(width=width)
+        check_counts(minimum=0, layers=layers)
 
+    @checked
     def fit(
         self,
         p_samples: Samples,
@@ -155,6 +161,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         endpoints = endpoints_of_samples(p, q, settings, seed=seed, device=device)
         return self._fit(endpoints, shape, settings, seed, device, progress)
 
+    @checked
     def fit_pairs(
         self,
         x: Samples,
@@ -204,6 +211,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
             ]
         )
 
+    @checked
     def log_ratio(self, x: Samples) -> Float[Tensor, " n"]:
         """Return log p(x)/q(x), the sum of the bridges'; see `Ratio.log_ratio`."""
         return self.bridge_log_ratios(x).sum(0)

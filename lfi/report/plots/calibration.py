@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from lfi.diagnostics import Checks
+from lfi.numerics.arguments import checked
 from lfi.report.plots.style import PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain
 
 BAND_ALPHA = 0.01  # the bands hold 99% of the curves of right posteriors
@@ -25,6 +26,7 @@ def uniform_band(n: int, alpha: float = BAND_ALPHA) -> float:
     return float(scipy.stats.kstwo.ppf(1 - alpha, n))
 
 
+@checked
 def rank_plot(checks: Checks) -> Figure:
     """Draw, per parameter, how far the ranks' distribution function is from the uniform one.
 
@@ -78,6 +80,7 @@ def _excess(values: ndarray) -> tuple[Float[ndarray, " k"], Float[ndarray, " k"]
     return u, np.concatenate([[0.0], jumps, [1.0]]) - u
 
 
+@checked
 def coverage_plot(checks: Checks) -> Figure:
     """Draw the coverage found against the level promised, for densest regions and both TARPs."""
     levels = checks.levels.double().numpy()

@@ -34,6 +34,7 @@ from lfi.comparison import (
     ReverseKL,
     SquaredHellinger,
 )
+from lfi.numerics.arguments import checked
 from lfi.report.plots.style import (
     DATA,
     INK,
@@ -69,6 +70,7 @@ DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))  # lines that coincide show through
 Curve = tuple[Tensor, str, str]  # values, name, colour
 
 
+@checked
 def losses_plot(losses: Mapping[str, GeneratorLoss] | None = None) -> Figure:
     """Draw what a sample at r costs its generator, and how strongly it is moved.
 

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lfi.diagnostics import LocalChecks, ObservationChecks
+from lfi.numerics.arguments import checked
 from lfi.report.plots.style import (
     DATA,
     PAGE,
@@ -20,6 +21,7 @@ MAX_ENTRIES = 200
 LINEAR = 10  # half-widths from which the axis is logarithmic
 
 
+@checked
 def local_plot(checks: LocalChecks) -> Figure:
     """Draw each observation's statistic over the central part of its refits'.
 
@@ -59,6 +61,7 @@ def local_plot(checks: LocalChecks) -> Figure:
     return figure
 
 
+@checked
 def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
     """Draw an observation's entries over the simulations' ranges and central 90%.
 

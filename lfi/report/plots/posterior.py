@@ -12,6 +12,8 @@ from matplotlib.patches import Patch
 from numpy import ndarray
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import as_sample
 from lfi.report.plots.densities import density, joint_density, region_levels, window
 from lfi.report.plots.style import (
     DATA,
@@ -38,6 +40,7 @@ DASHED = (0, (4, 2))  # lines of a reference
 DOTTED = (0, (1, 1.5))  # of a truncated prior
 
 
+@checked
 def pair_plot(
     theta: Float[Tensor, "n D"],
     names: Sequence[str],
@@ -77,7 +80,7 @@ def pair_plot(
             f"names must name the columns of theta, and there must be draws: got "
             f"{len(names)} names and theta of shape {tuple(theta.shape)}"
         )
-    draws = theta.double().numpy()
+    draws = as_sample("theta", theta).double().numpy()
     dim = min(len(names), MAX_PARAMETERS)
     bounds = [(-np.inf, np.inf)] * dim
     seed, before = fresh(seed), []

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lfi.diagnostics import PredictiveCheck
 from lfi.generation.surrogates.fidelity import Fidelity
+from lfi.numerics.arguments import checked
 from lfi.report.plots.style import (
     DATA,
     FILLS,
@@ -37,6 +38,7 @@ MAX_THETAS = 12
 MAX_NAMES = 4  # parameters whose values fit above a panel
 
 
+@checked
 def predictive_plot(predictive: PredictiveCheck) -> Figure:
     """Draw the bands that hold 50 and 90% of the replicated data, and the data as points.
 
@@ -81,6 +83,7 @@ def predictive_plot(predictive: PredictiveCheck) -> Figure:
     return figure
 
 
+@checked
 def surrogate_plot(fidelity: Fidelity) -> Figure:
     """Draw, per parameter vector, mean and central 90% of the simulator's and the surrogate's x.
 

@@ -9,6 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import as_sample
+from lfi.numerics.checks import check_counts, check_positive
 from lfi.report.plots.style import DATA, PAGE, POSTERIOR, legend_above, new_figure
 
 MAX_POINTS = 5_000  # of a sample: more would be a blot
@@ -17,6 +20,7 @@ CELLS = 80  # of the critic's landscape, in each direction
 MARGIN = 0.1  # of the data's range around them
 
 
+@checked
 def samples_plot(data: Float[Tensor, "n 2"], samples: Mapping[str, Float[Tensor, "_ 2"]]) -> Figure:
     """Draw samples in the plane, each beside the data: as training goes, or of several generators.
 
@@ -51,6 +55,7 @@ def samples_plot(data: Float[Tensor, "n 2"], samples: Mapping[str, Float[Tensor,
     return figure
 
 
+@checked
 def critic_plot(
     critic: Callable[[Tensor], Tensor],
     data: Float[Tensor, "n 2"],
@@ -97,6 +102,7 @@ def critic_plot(
     return figure
 
 
+@checked
 def image_grid(
     images: Float[Tensor, "n channels height width"],
     *,
@@ -120,8 +126,9 @@ def image_grid(
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
         raise ValueError(f"images must be (n, 1 or 3, height, width), got {tuple(images.shape)}")
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1, got {columns}")
+    images = as_sample("images", images)
+    check_counts(columns=columns)
+    check_positive("span", span, optional=True)
     n, _, height, width = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -140,8 +147,7 @@ def image_grid(
 
 def _some(name: str, points: Tensor) -> np.ndarray:
     """Return at most `MAX_POINTS` evenly spaced rows, once they are points of the plane."""
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"{name}: points must be (n, 2), got {tuple(points.shape)}")
+    points = as_sample(name, points, (2,), min_rows=1)
     step = -(-len(points) // MAX_POINTS)
     return points[::step].double().numpy(force=True)
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from lfi.numerics.arguments import checked
 from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain
 from lfi.training import History
 
@@ -23,6 +24,7 @@ MAX_RATIO = 20.0  # of a shared panel's range to that of the flattest curve in i
 Column = tuple[str, ndarray, ndarray]  # name, steps, values
 
 
+@checked
 def training_plot(histories: Sequence[History], titles: Sequence[str] | None = None) -> Figure:
     """Draw a panel per history, a curve per column, and a line at the step that was kept.
 

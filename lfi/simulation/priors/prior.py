@@ -26,7 +26,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
 
-from lfi.numerics.arrays import ArrayLike, as_tensor
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import ArrayLike, as_sample, as_tensor
+from lfi.numerics.checks import check_counts
 from lfi.runtime import Contents
 from lfi.runtime.seeds import fresh, numpy_rng
 from lfi.simulation.priors.cdf import FrozenDistribution
@@ -35,6 +37,7 @@ from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMargin
 from lfi.simulation.priors.serialisation import named_dtype, scipy_from_spec, torch_from_spec
 from lfi.simulation.priors.truncation import truncate
 
+TRIAL = 8  # draws that show whether a prior has any spread
 MAX_SHOWN = 6  # parameters in a repr
 
 
@@ -106,6 +109,7 @@ class Prior:
         bounds = zip(self.names, self.lower.tolist(), self.upper.tolist(), strict=True)
         return [f"{name} in ({low:.4g}, {high:.4g})" for name, low, high in bounds]
 
+    @checked
     def sample(
         self, n: int, *, seed: int | np.random.Generator | None = None
     ) -> Float[Tensor, "n dim"]:
@@ -113,9 +117,11 @@ class Prior:
 
         `seed` None takes fresh entropy; a generator is drawn from as it stands.
         """
+        check_counts(minimum=0, n=n)
         rng = seed if isinstance(seed, np.random.Generator) else numpy_rng(fresh(seed))
         return self._inside(self.distribution.sample(n, rng))
 
+    @checked
     def as_theta(self, theta: Float[Tensor, "n dim"] | ArrayLike) -> Float[Tensor, "n dim"]:
         """Return parameter vectors as a tensor; columns of a data frame are taken by name.
 
@@ -136,8 +142,10 @@ class Prior:
                 f"theta must have shape (n, {self.dim}), a column for each of "
                 f"{', '.join(self.names)}; got {tuple(theta.shape)}"
             )
+        theta = as_sample("theta", theta)
         return theta if theta.is_floating_point() else theta.to(self.dtype)
 
+    @checked
     def log_prob(self, theta: Float[Tensor, "*batch dim"] | ArrayLike) -> Float[Tensor, "*batch"]:
         """Return the log density, minus infinity outside the support."""
         theta = as_tensor("theta", theta)
@@ -147,6 +155,7 @@ class Prior:
         values = self.distribution.log_prob(rows).reshape(theta.shape[:-1]).to(theta.device)
         return torch.where(inside, values, -math.inf)
 
+    @checked
     def contains(self, theta: Float[Tensor, "*batch dim"] | ArrayLike) -> Bool[Tensor, "*batch"]:
         """Return which vectors lie in the support."""
         theta = as_tensor("theta", theta)
@@ -177,6 +186,7 @@ class Prior:
         slope = torch.where(below & above, width.log() + logsigmoid(u) + logsigmoid(-u), slope)
         return self._inside(theta), slope.sum(-1)
 
+    @checked
     def truncate(self, lower: Tensor | ArrayLike, upper: Tensor | ArrayLike) -> "Prior":
         """Return the prior given that theta lies between `lower` and `upper`.
 
@@ -197,6 +207,7 @@ class Prior:
                 raise ValueError(f"truncate needs lower < upper; for {name} got {low:g}, {high:g}")
         return Prior(self.names, self.distribution.restrict(*bounds))
 
+    @checked
     def marginal(self, names: Sequence[str]) -> "Prior":
         """Return the prior of some of the parameters, in the order asked for.
 
@@ -290,11 +301,12 @@ class Prior:
         return torch.minimum(torch.maximum(theta, first), last)
 
 
-def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
+@checked
+def as_prior(prior: object, names: Sequence[str] | None = None) -> Prior:
     """Return a prior from a distribution, or from a dictionary of names and distributions.
 
     Args:
-        obj: A dictionary from parameter names to continuous scalar distributions (of torch, of
+        prior: A dictionary from parameter names to continuous scalar distributions (of torch, of
             Pyro, or frozen ones of `scipy.stats`); a torch distribution of a vector, with
             event_shape (D,); or a Prior.
         names: The parameters' names of a distribution of a vector; theta_0, theta_1, ... if None.
@@ -302,36 +314,62 @@ def as_prior(obj: object, names: Sequence[str] | None = None) -> Prior:
 
     TypeError for what is no continuous distribution; ValueError for shapes or names that are wrong.
     """
-    named = tuple(obj.names if isinstance(obj, Prior) else obj if isinstance(obj, Mapping) else ())
+    if names is not None and len(set(names)) < len(names):
+        raise ValueError(f"names must be different, got {tuple(names)}")
+    named = tuple(
+        prior.names if isinstance(prior, Prior) else prior if isinstance(prior, Mapping) else ()
+    )
     if named and names is not None and tuple(names) != named:
         raise ValueError(f"prior: names {tuple(names)} were given, and the prior names {named}")
-    if isinstance(obj, Prior):
-        return obj
-    if isinstance(obj, Mapping):
-        if not obj:
+    if isinstance(prior, Prior):
+        return prior
+    if isinstance(prior, Mapping):
+        if not prior:
             raise ValueError("prior is an empty dictionary: name at least one parameter")
-        for name in obj:
+        for name in prior:
             if not isinstance(name, str) or not name:
                 raise TypeError(f"prior: parameter names must be non-empty strings, got {name!r}")
-        marginals = tuple(_marginal(*item) for item in obj.items())
-        return Prior(tuple(obj), ProductDistribution(marginals))
-    if not isinstance(obj, Distribution):
+        marginals = tuple(_marginal(*item) for item in prior.items())
+        return _spread(Prior(tuple(prior), ProductDistribution(marginals)))
+    if not isinstance(prior, Distribution):
         raise TypeError(
             "prior must be a dictionary of names and distributions, a torch distribution of a "
-            f"vector, or a Prior; got {_kind(obj)}"
+            f"vector, or a Prior; got {_kind(prior)}"
         )
-    if obj.batch_shape or len(obj.event_shape) != 1:
+    if prior.batch_shape or len(prior.event_shape) != 1:
         raise ValueError(
             "prior: one distribution must be of a vector, with batch_shape () and event_shape "
-            f"(D,); got batch_shape {tuple(obj.batch_shape)} and event_shape "
-            f"{tuple(obj.event_shape)}. torch.distributions.Independent(d, 1) makes a batch a "
+            f"(D,); got batch_shape {tuple(prior.batch_shape)} and event_shape "
+            f"{tuple(prior.event_shape)}. torch.distributions.Independent(d, 1) makes a batch a "
             "vector; a dictionary names scalar distributions"
         )
-    numbered = [f"theta_{i}" for i in range(obj.event_shape[0])]
+    numbered = [f"theta_{i}" for i in range(prior.event_shape[0])]
     names = tuple(numbered if names is None else names)
-    if len(names) != obj.event_shape[0]:
-        raise ValueError(f"prior: {len(names)} names for event_shape {tuple(obj.event_shape)}")
-    return Prior(names, joint_distribution(obj))
+    if len(names) != prior.event_shape[0]:
+        raise ValueError(f"prior: {len(names)} names for event_shape {tuple(prior.event_shape)}")
+    return _spread(Prior(names, joint_distribution(prior)))
+
+
+def _spread(prior: Prior) -> Prior:
+    """Return the prior; ValueError if a parameter is a constant, infinite or without a support."""
+    for name, low, high in zip(
+        prior.names, prior.lower.tolist(), prior.upper.tolist(), strict=True
+    ):
+        if not low < high:
+            raise ValueError(
+                f"prior: {name} lies between {low:g} and {high:g} in {prior.dtype}, which is empty"
+            )
+    try:
+        draws = prior.distribution.sample(TRIAL, numpy_rng(0))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"prior: no parameters can be drawn from it: {error}") from error
+    for name, column in zip(prior.names, draws.unbind(1), strict=True):
+        if not column.isfinite().all() or bool((column == column[0]).all()):
+            raise ValueError(
+                f"prior: {name} must vary and be finite, and of {TRIAL} draws the first are "
+                f"{column[:3].tolist()}"
+            )
+    return prior
 
 
 def _marginal(name: str, obj: object) -> Marginal:
@@ -343,7 +381,10 @@ def _marginal(name: str, obj: object) -> Marginal:
                 "Give its parameters as plain numbers"
             )
         torch_bounds(obj, name)  # raises where there are none
-        return TorchMarginal(obj)
+        try:
+            return TorchMarginal(obj)
+        except RuntimeError as error:
+            raise ValueError(f"prior: {name} cannot be drawn from: {error}") from error
     if isinstance(getattr(obj, "dist", None), scipy.stats.rv_discrete):
         raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
     if not isinstance(obj, FrozenDistribution):

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from lfi.numerics.arguments import checked
 from lfi.simulation.priors.prior import Prior, as_prior
 
 
@@ -47,6 +48,7 @@ class SampledDistribution(Distribution):
         return self.density(rows).reshape(value.shape[:-1])
 
 
+@checked
 def sampled_prior(
     sample: Callable[[int], Tensor],
     log_prob: Callable[[Tensor], Tensor],

@@ -10,13 +10,16 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from lfi.numerics.arrays import Samples
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples, as_sample
+from lfi.numerics.checks import check_whole
 from lfi.runtime.display import Described
 from lfi.simulation.priors.prior import Prior, as_prior
 from lfi.simulation.records.exports import to_arviz, to_xarray
 from lfi.simulation.records.results import OK, STATUS, as_data, results_of_batch
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False)
 class Simulations(Described):
     """Simulated parameters and data; rows that failed are kept, with their status.
@@ -47,6 +50,19 @@ class Simulations(Described):
     source: str = ""
 
     def __post_init__(self) -> None:
+        check_whole("seed", self.seed, minimum=0)
+        for name, rows in (("x", self.x), ("codes", self.codes)):
+            if len(rows) != len(self.theta):
+                raise ValueError(
+                    f"{name} has {len(rows)} rows, and theta has {len(self.theta)}: there must be "
+                    "one for each theta"
+                )
+        if self.codes.ndim != 1 or (self.codes >= len(STATUS)).any():
+            raise ValueError(
+                f"codes must be one for each row and below {len(STATUS)}, got shape "
+                f"{tuple(self.codes.shape)}, the largest {self.codes.max().item()}"
+            )
+        as_sample("theta", self.theta)
         if self.theta.shape[1:] != (self.prior.dim,):
             raise ValueError(
                 f"theta must have {self.prior.dim} columns ({', '.join(self.names)}), "
@@ -54,6 +70,7 @@ class Simulations(Described):
             )
 
     @staticmethod
+    @checked
     def from_arrays(theta: Samples, x: Samples, *, prior: object) -> "Simulations":
         """Return simulations made elsewhere.
 
@@ -68,8 +85,10 @@ class Simulations(Described):
             ValueError: If the shapes do not belong together.
         """
         prior = as_prior(prior)
-        theta = prior.as_theta(theta).detach().to("cpu", prior.dtype, copy=True)
+        theta = _inside("theta", prior.as_theta(theta).detach().to("cpu", prior.dtype), prior)
         x = as_data("x", x, prior.dtype)
+        if 0 in x.shape[1:]:
+            raise ValueError(f"x has shape {tuple(x.shape)}: its events have no entries")
         if x.shape[:1] != theta.shape[:1]:
             raise ValueError(
                 f"theta and x must have as many rows as each other; got shapes "
@@ -78,6 +97,7 @@ class Simulations(Described):
         return Simulations(theta, x, results_of_batch(x).codes, prior, source="arrays")
 
     @staticmethod
+    @checked
     def open(path: str | Path, *, prior: object = None) -> "Simulations":
         """Return what a store holds, read into memory.
 
@@ -90,7 +110,8 @@ class Simulations(Described):
         """
         from lfi.simulation.records.store import Store  # zarr is imported where it is used
 
-        return Simulations(*Store.open(path).read(prior=prior))
+        known = None if prior is None else as_prior(prior)
+        return Simulations(*Store.open(path).read(prior=known))
 
     @property
     def status(self) -> np.ndarray:
@@ -114,13 +135,15 @@ class Simulations(Described):
     def __len__(self) -> int:
         return len(self.theta)
 
+    @checked
     def __getitem__(self, rows: slice) -> "Simulations":
         """Return some of the rows; TypeError if `rows` is not a slice."""
-        if not isinstance(rows, slice):
-            raise TypeError(f"simulations[...] takes a slice, got {type(rows).__name__}")
+        if rows.step == 0:
+            raise ValueError(f"rows must be a slice of steps that are not zero, got {rows}")
         index = torch.tensor(range(len(self))[rows], dtype=torch.long)
         return self._rows(index, self.prior)
 
+    @checked
     def __add__(self, other: "Simulations") -> "Simulations":
         """Return these rows, then the others; ValueError if priors or shapes of x differ."""
         if self.prior.fingerprint != other.prior.fingerprint:
@@ -138,6 +161,7 @@ class Simulations(Described):
         theta, x, codes = (torch.cat(pair) for pair in pairs)
         return Simulations(theta, x, codes, self.prior, self.seed, errors, self.source)
 
+    @checked
     def within(self, prior: Prior) -> "Simulations":
         """Return the rows inside a narrower prior: this one, truncated.
 
@@ -154,6 +178,7 @@ class Simulations(Described):
         """
         return self._rows(torch.where(prior.contains(self.theta))[0], prior)
 
+    @checked
     def marginal(self, names: Sequence[str]) -> "Simulations":
         """Return the simulations of some of the parameters, in the order asked for.
 
@@ -243,3 +268,20 @@ class Simulations(Described):
             ("parameter", "mean", "sd", "min", "max"),
             *((name, *(f"{value:.4g}" for value in column)) for name, column in rows),
         ]
+
+
+def _inside(name: str, theta: Float[Tensor, "n dim"], prior: Prior) -> Float[Tensor, "n dim"]:
+    """Return a copy of theta, moved off the bounds of the prior's support.
+
+    Draws are never on them, but data made elsewhere may be. ValueError if a row is outside.
+    """
+    moved = torch.maximum(theta, torch.nextafter(prior.lower, prior.upper))
+    moved = torch.minimum(moved, torch.nextafter(prior.upper, prior.lower))
+    outside = ((theta < prior.lower) | (theta > prior.upper)).any(1) | ~prior.contains(moved)
+    if outside.any():
+        first = int(outside.nonzero()[0])
+        raise ValueError(
+            f"{name}: {int(outside.sum())} of {len(theta)} rows are outside the prior's support, "
+            f"the first is row {first}, {theta[first].tolist()}"
+        )
+    return moved

@@ -107,7 +107,10 @@ def _in_order(
     waiting: deque[tuple[Task, Future]] = deque()
     try:
         for task in tasks:
-            waiting.append((task, executor.submit(work, task)))
+            try:
+                waiting.append((task, executor.submit(work, task)))
+            except RuntimeError as error:
+                raise ValueError(f"executor takes no tasks, got: {error}") from error
             if len(waiting) >= in_flight:
                 done, future = waiting.popleft()
                 yield done, future.result()

@@ -5,6 +5,7 @@ from contextlib import closing
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_positive, check_whole
 from lfi.runtime.seeds import fresh
@@ -14,6 +15,7 @@ from lfi.simulation.running.tasks import Task
 from lfi.simulation.simulators.simulator import Simulator
 
 
+@checked
 def replicate(
     simulator: Simulator, theta: Float[Tensor, "n dim"] | ArrayLike, *, seed: int | None = None
 ) -> Float[Tensor, " n *event"]:
@@ -34,6 +36,7 @@ def replicate(
     return results.x
 
 
+@checked
 def simulate_at(
     simulator: Simulator,
     theta: Float[Tensor, "n dim"] | ArrayLike,

@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive, check_whole
 from lfi.runtime.progress import bar
 from lfi.runtime.seeds import fresh
@@ -33,6 +34,7 @@ from lfi.simulation.simulators.wrap import as_simulator
 NUMPY_HINT = ". A function that computes with NumPy says so: def simulate(theta: np.ndarray)"
 
 
+@checked
 def simulate(
     simulator: object,
     n: int,

@@ -43,6 +43,10 @@ class SimulatorFunction:
 
     def _summarised(self, x: Tensor, graph: bool) -> Tensor:
         """Return the summaries of a batch, x itself where there are none."""
+        if 0 in x.shape[1:]:
+            raise InvalidOutput(
+                f"{self.name} returned x of shape {tuple(x.shape[1:])} a row: it has no entries"
+            )
         if self.summary is None:
             return x
         summaries = as_x(self.summary(x), x.dtype, graph=graph)

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime.seeds import fresh, isolated
@@ -36,6 +37,7 @@ from lfi.simulation.simulators.signature import Signature, signature_of, source_
 from lfi.simulation.simulators.simulator_check import SimulatorCheck, inspect_simulator
 
 
+@checked
 class Simulator:
     """A stochastic simulator and the prior of its parameters.
 
@@ -113,6 +115,7 @@ class Simulator:
         return self.prior.names
 
     @staticmethod
+    @checked
     def from_command(
         command: str | Sequence[str],
         *,
@@ -216,6 +219,7 @@ class Simulator:
             x_obs=x_obs,
         )
 
+    @checked
     def check(self, *, seed: int | None = None, max_seconds: float = 20.0) -> SimulatorCheck:
         """Run it a few times and report its problems in words.
 
@@ -230,6 +234,7 @@ class Simulator:
         """
         return inspect_simulator(self, seed=seed, max_seconds=max_seconds)
 
+    @checked
     def with_summary(
         self, summary: Callable[[Tensor], Tensor], *, name: str | None = None
     ) -> "Simulator":
@@ -261,6 +266,7 @@ class Simulator:
             differentiable=self.differentiable,
         )
 
+    @checked
     def __call__(
         self, theta: Float[Tensor, "n dim"] | ArrayLike, seed: int | None = None
     ) -> Shaped[Tensor, " n *event"]:

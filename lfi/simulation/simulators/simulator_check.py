@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from lfi.numerics.checks import check_positive
 from lfi.runtime.display import Described
 from lfi.runtime.seeds import fresh, numpy_rng
 from lfi.simulation.priors.prior import Prior
@@ -68,6 +69,7 @@ def inspect_simulator(
     max_seconds: float = 20.0,
 ) -> SimulatorCheck:
     """Run a simulator at n parameter vectors, or fewer in `max_seconds`; report its problems."""
+    check_positive("max_seconds", max_seconds)
     seed = fresh(seed)
     theta = simulator.prior.sample(n, seed=numpy_rng(seed, 0))
     began = time.monotonic()

@@ -5,10 +5,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lfi.numerics.arguments import checked, shown
+from lfi.numerics.checks import check_whole
 from lfi.simulation.priors.prior import as_prior
+from lfi.simulation.records.results import as_data
 from lfi.simulation.simulators.simulator import Simulator
 
 
+@checked
 def simulator(
     *,
     prior: object,
@@ -29,38 +33,46 @@ def simulator(
         >>> epidemic
         Simulator(epidemic, Prior(beta in (0, inf), gamma in (0, inf)))
     """
+    check_whole("trials", trials, optional=True)
+    known = as_prior(prior)
+    observed = None if x_obs is None else as_data("x_obs", x_obs, known.dtype)
     return lambda simulate: Simulator(
         simulate,
-        prior=prior,
+        prior=known,
         batched=batched,
         name=name,
         units=units,
-        x_obs=x_obs,
+        x_obs=observed,
         trials=trials,
         differentiable=differentiable,
     )
 
 
-def as_simulator(obj: object) -> Simulator:
+@checked
+def as_simulator(simulator: object, *, name: str = "simulator") -> Simulator:
     """Return a simulator, or make one of a module or object with `prior` and `simulate`.
 
     Its attributes `batched`, `units`, `x_obs`, `trials`, `summary` and `differentiable` are used
-    where it has them, `names` where its prior is one distribution of a vector. TypeError if it is
-    neither; ValueError if `names` do not fit the parameters.
+    where it has them, `names` where its prior is one distribution of a vector. TypeError, about
+    the argument `name`, if it is neither; ValueError if `names` do not fit the parameters.
     """
-    if isinstance(obj, Simulator):
-        return obj
-    prior, simulate = (getattr(obj, name, None) for name in ("prior", "simulate"))
+    if isinstance(simulator, Simulator):
+        return simulator
+    prior, simulate = (getattr(simulator, name, None) for name in ("prior", "simulate"))
     if prior is None or simulate is None:
         raise TypeError(
-            "simulator must be an lfi.Simulator, or a module or object with `prior` and "
-            f"`simulate`; got a {type(obj).__name__}"
+            f"{name} must be an lfi.Simulator, or a module or object with `prior` and "
+            f"`simulate`; got {shown(simulator)}"
         )
-    if isinstance(obj, ModuleType):
-        name = Path(obj.__file__ or "").stem if obj.__name__ == "__main__" else obj.__name__
+    if isinstance(simulator, ModuleType):
+        own = (
+            Path(simulator.__file__ or "").stem
+            if simulator.__name__ == "__main__"
+            else simulator.__name__
+        )
     else:
-        name = getattr(obj, "name", type(obj).__name__)
-    prior = as_prior(prior, getattr(obj, "names", None))
+        own = getattr(simulator, "name", type(simulator).__name__)
+    prior = as_prior(prior, getattr(simulator, "names", None))
     optional = ("batched", "units", "x_obs", "trials", "summary", "differentiable")
-    settings = {key: getattr(obj, key) for key in optional if hasattr(obj, key)}
-    return Simulator(simulate, prior=prior, name=name.rpartition(".")[2], **settings)
+    settings = {key: getattr(simulator, key) for key in optional if hasattr(simulator, key)}
+    return Simulator(simulate, prior=prior, name=own.rpartition(".")[2], **settings)

@@ -207,3 +207,12 @@ def test_those_without_weights_say_so(case):
     x, y = samples(case)
     with pytest.raises(ValueError, match="takes no weights"):
         case.discrepancy(x, y, weight_p=torch.ones(17))
+
+
+@pytest.mark.parametrize("case", DISCREPANCIES, ids=lambda case: case.name)
+def test_a_row_that_is_no_number_leaves_no_number(case):
+    x, y = samples(case)
+    x[3, 0] = torch.nan
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            assert not case.discrepancy(x, y).isfinite()

@@ -277,3 +277,16 @@ def test_a_peers_divergence_at_the_same_epsilon(epsilon):
         x.numpy(), y.numpy(), epsilon, numIterMax=100_000, stopThr=1e-11
     )
     assert ours.item() == pytest.approx(float(theirs), rel=1e-7)
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0])
+def test_points_without_mass_take_no_part(order):
+    x, y = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[0.0], [1.0]])
+    weight = torch.tensor([0.5, 0.5, 0.0])
+    distance = Sinkhorn(order=order)
+    assert distance(x, y, weight_p=weight).abs() < 1e-6  # the same two points on either side
+    far = torch.tensor([[0.0], [1.0], [3e5]])
+    torch.testing.assert_close(
+        distance(far, y + 1, weight_p=weight), distance(x[:2], y + 1), atol=1e-6, rtol=1e-6
+    )
+    assert (distance.plan(x, y, weight_p=weight)[2] == 0).all()

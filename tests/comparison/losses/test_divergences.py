@@ -14,21 +14,26 @@ from lfi.comparison import (
     KL,
     KLIEP,
     LSIF,
+    NREB,
     AlphaDivergence,
     Bernoulli,
     Brier,
     Exponential,
+    Hinge,
     Jeffreys,
     JensenShannon,
+    Misclassification,
     NeymanChiSquared,
     NonSaturating,
     PearsonChiSquared,
     PowerDivergence,
     Recovers,
+    Relativistic,
     ReverseKL,
     SquaredHellinger,
     TotalVariation,
     Triangular,
+    Wasserstein,
 )
 
 each = pytest.mark.parametrize("divergence, textbook", TEXTBOOK, ids=lambda value: repr(value)[:24])
@@ -223,3 +228,19 @@ def test_alpha_divergences_name_the_row_of_their_limits(a):
 def test_power_divergences_need_a_positive_power(b):
     with pytest.raises(ValueError, match="b must be positive and finite"):
         PowerDivergence(b)
+
+
+@pytest.mark.parametrize("loss", [TotalVariation(), Misclassification(), Hinge(), KL()])
+def test_a_value_that_is_no_number_leaves_no_number(loss):
+    h = torch.tensor([0.5, torch.nan])
+    assert loss(h, h[:1]).isnan() and loss(h[:1], h).isnan()
+
+
+@pytest.mark.parametrize("loss", [KL(), NREB(), Relativistic(), Wasserstein()])
+def test_what_are_no_values_of_a_critic_is_refused(loss):
+    h = torch.zeros(4, 3)
+    for wrong in (None, 3.0, h.long(), h.numpy()):
+        with pytest.raises(TypeError, match="h_p must be a torch tensor of floating-point"):
+            loss(wrong, h)
+    with pytest.raises(ValueError, match=r"h_q must hold a value, got shape \(0,\)"):
+        loss(h, torch.zeros(0))

@@ -230,7 +230,7 @@ def test_counts_and_columns_that_never_vary_are_taken():
         (np.zeros((10, 2)), np.zeros((10, 3)), "events of one shape"),
         (np.zeros((10, 2)), np.zeros((3, 2)), "q: 3 rows are too few, need at least 5"),
         (np.zeros((0, 2)), np.zeros((3, 2)), "p: 0 rows are too few"),
-        (np.zeros((9, 0)), np.zeros((9, 0)), r"events with entries, got shape \(9, 0\)"),
+        (np.zeros((9, 0)), np.zeros((9, 0)), r"p has shape \(9, 0\): its events have no entries"),
         (np.full((10, 2), np.nan), np.zeros((9, 2)), "p: 10 of 10 rows are not finite"),
     ],
 )
@@ -251,3 +251,8 @@ def test_seeds_are_whole_and_not_negative():
     a = normal(10)
     with pytest.raises(ValueError, match="seed must not be negative"):
         c2st(a, a, seed=-1)
+
+
+def test_huge_values_are_told_apart():
+    a, b = 1e201 * normal(60), normal(60)
+    assert c2st(a, b, permutations=99, seed=1).p_value < 0.05

@@ -213,6 +213,13 @@ def test_samples_that_cannot_be_compared_are_refused(test):
         test(a, a, permutations=0)
 
 
+@both
+def test_huge_values_are_told_apart(test):
+    a, b = 1e200 * torch.randn(40, 2).double(), 1e201 * torch.randn(40, 2).double()
+    assert test(a, b, permutations=19, seed=1).p_value == 0.05
+    assert test(a, torch.randn(40, 2).double(), permutations=19, seed=1).p_value == 0.05
+
+
 def test_no_kernels_are_refused():
     with pytest.raises(ValueError, match="kernels must have at least one, got none"):
         mmd_test(torch.randn(5, 2), torch.randn(5, 2), kernels=())

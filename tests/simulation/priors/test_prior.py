@@ -457,6 +457,10 @@ def test_damaged_descriptions_are_refused(distribution):
         (Dirichlet(torch.ones(3)), TypeError, "product of intervals"),
         (scipy.stats.norm(), TypeError, "dictionary"),
         ("normal", TypeError, "dictionary"),
+        ({"a": Normal(0.0, 0.0, validate_args=False)}, ValueError, "a must vary"),
+        ({"a": Normal(0.0, -1.0, validate_args=False)}, ValueError, "a cannot be drawn from"),
+        ({"a": Normal(0.0, math.inf)}, ValueError, "a must vary and be finite"),
+        ({"a": Uniform(5.0, 5.0, validate_args=False)}, ValueError, "a lies between 5 and 5"),
     ],
 )
 def test_what_is_no_prior_is_refused(wrong, error, says):

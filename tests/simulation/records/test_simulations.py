@@ -90,7 +90,7 @@ def test_marginals_of_truncated_priors_stay_truncated():
         (["a", "d"], ValueError, "no parameter 'd' among a, b, c"),
         (["a", "a"], ValueError, "different"),
         ([], ValueError, "at least one"),
-        ("b", TypeError, r"\['b'\]"),
+        ("b", TypeError, "a list of strings, got 'b'"),
     ],
     ids=str,
 )

@@ -178,18 +178,29 @@ def test_simulations_made_elsewhere_are_welcome():
         Simulations.from_arrays(np.zeros((4, 2)), x, prior=prior())
 
 
+def test_parameters_made_elsewhere_must_lie_in_the_prior():
+    x = np.zeros((4, 1))
+    theta = [[0.0, 0.0], [1.0, 0.0], [0.5, 0.0], [0.5, 9.0]]
+    edges = Simulations.from_arrays(theta, x, prior=prior())
+    assert edges.prior.contains(edges.theta).all()  # edges are inside
+    with pytest.raises(ValueError, match="2 of 4 rows are outside .* the first is row 1"):
+        Simulations.from_arrays([[0.5, 0.0], [1.5, 0.0], [0.5, 0.0], [-1, 0.0]], x, prior=prior())
+    with pytest.raises(ValueError, match="theta: 1 of 4 rows are not finite, the first is row 3"):
+        Simulations.from_arrays(np.array([[0.5, 0.0]] * 3 + [[np.nan, 0.0]]), x, prior=prior())
+
+
 def test_arrays_lists_and_data_frames_are_taken():
     pandas = pytest.importorskip("pandas")
-    theta, x = [[1.0, 2.0], [3.0, 4.0]], [[1], [2]]
-    frame = pandas.DataFrame({"other": [0, 0], "b": [2.0, 4.0], "a": [1.0, 3.0]})
+    theta, x = [[0.25, 2.0], [0.75, 4.0]], [[1], [2]]
+    frame = pandas.DataFrame({"other": [0, 0], "b": [2.0, 4.0], "a": [0.25, 0.75]})
     for given in (theta, np.array(theta), torch.tensor(theta), frame):  # columns by name
         simulations = Simulations.from_arrays(given, x, prior=prior())
         assert simulations.theta.tolist() == theta and simulations.x.tolist() == [[1.0], [2.0]]
         wrapped = Simulator(lambda theta: 2 * theta, prior=prior(), x_obs=frame["b"])
         assert wrapped.x_obs.tolist() == [2.0, 4.0]
-        assert wrapped(given, seed=1).tolist() == [[2.0, 4.0], [6.0, 8.0]]
-        assert replicate(wrapped, given, seed=1).tolist() == [[2.0, 4.0], [6.0, 8.0]]
-    assert wrapped.prior.contains(theta).tolist() == [False, False]
+        assert wrapped(given, seed=1).tolist() == [[0.5, 4.0], [1.5, 8.0]]
+        assert replicate(wrapped, given, seed=1).tolist() == [[0.5, 4.0], [1.5, 8.0]]
+    assert wrapped.prior.contains(theta).tolist() == [True, True]
     assert wrapped.prior.log_prob([0.5, 0.0]).isfinite()
 
 

@@ -248,7 +248,7 @@ def test_what_is_no_simulator_is_refused(function, says):
 
 
 def test_objects_without_prior_are_refused():
-    with pytest.raises(TypeError, match="`prior` and `simulate`; got a function"):
+    with pytest.raises(TypeError, match="`prior` and `simulate`; got <function"):
         as_simulator(lambda theta: theta)
 
 

@@ -1,0 +1,245 @@
+"""Right calls of what simulates, fits, draws, checks and shows: see `good_calls`."""
+
+import torch
+from support.bad_calls import Call
+from support.fitted_parts import (
+    ADVERSARIAL,
+    PRIOR,
+    QUICK,
+    QUIET,
+    fitted,
+    quick_method,
+    three_numbers,
+)
+
+import lfi
+from lfi import abc, diagnostics, generation, inference, losses, plots, ratio, simulation
+
+OPTIONAL = ("None",)  # of an argument that is `object`
+PATH = {"path": ("string",)}
+LAYERS = {"layers": ("0",)}
+WIDE = ("another width",)
+
+
+def ratios():
+    """Density ratios, densities and what is estimated with them."""
+    parts = fitted()
+    p, q = parts["p"], parts["q"]
+    short = {"settings": QUICK, **QUIET}
+    two = {"p_samples": p, "q_samples": q}
+    yield Call("fit_ratio", lfi.fit_ratio, {**two, "members": 1, **short}, LAYERS)
+    few = {"x": p, "members": 1, "reference_samples": 200}
+    yield Call("fit_density", lfi.fit_density, few | short, {"x": WIDE})
+    yield Call("KernelRatio.fit", lfi.KernelRatio(centres=10).fit, two)
+    telescoping = lfi.TelescopingRatio(bridges=1, width=8, settings=QUICK)
+    yield Call("TelescopingRatio.fit", telescoping.fit, two | QUIET)
+    pairs = {"x": p, "y": p.flip(0)}
+    wide = {name: WIDE for name in pairs}
+    yield Call("TelescopingRatio.fit_pairs", telescoping.fit_pairs, pairs | QUIET, wide)
+    method = {**pairs, "method": telescoping, **QUIET}
+    yield Call("mutual_information", lfi.mutual_information, method, wide)
+    yield Call("wasserstein_distance", ratio.wasserstein_distance, two | short)
+    for name in ("ratio", "kernel_ratio", "telescoping"):
+        fit = parts[name]
+        sides = {"divergence": losses.KL(), "x_p": p, "x_q": q}
+        yield Call(f"{name}.divergence", fit.divergence, sides)
+        yield Call(f"{name}.importance_weights", fit.importance_weights, {"x_q": q})
+        yield Call(f"{name}.kl", fit.kl, {"x_p": p})
+        yield Call(f"{name}.log_ratio", fit.log_ratio, {"x": p}, {"x": ("empty",)})
+    yield Call("ratio.save", parts["ratio"].save, {"path": "x"}, PATH)
+    density = parts["density"]
+    yield Call("density.log_prob", density.log_prob, {"x": p}, {"x": ("empty",)})
+    yield Call("density.log_likelihood", density.log_likelihood, {"x": p})
+    yield Call("density.sample", density.sample, {"n": 5})
+    yield Call("density.weighted_samples", density.weighted_samples, {"n": 5})
+
+
+def simulators():
+    """Simulators, and what runs them."""
+    parts = fitted()
+    simulator, theta = parts["simulator"], parts["theta"]
+    data = {"x_obs": ("None", "number")}  # x may be a number
+    yield Call("Simulator", lfi.Simulator, {"simulate": three_numbers, "prior": PRIOR}, data)
+    yield Call("simulator", lfi.simulator, {"prior": PRIOR}, data)
+    yield Call("Simulator()", simulator.__call__, {"theta": theta}, {"theta": ("empty",)})
+    yield Call("Simulator.check", simulator.check)
+    first = {"summary": lambda x: x[:, :1]}
+    yield Call("Simulator.with_summary", simulator.with_summary, first)
+    command = {"command": "echo {a} {b}", "prior": PRIOR}
+    yield Call("Simulator.from_command", lfi.Simulator.from_command, command, data)
+    ten = {"simulator": simulator, "n": 10, "progress": False}
+    yield Call("simulate", lfi.simulate, ten, {"prior": OPTIONAL})
+    at = {"simulator": simulator, "theta": theta}
+    yield Call("replicate", simulation.replicate, at)
+    yield Call("simulate_at", simulation.simulate_at, at)
+    yield Call("as_simulator", simulation.as_simulator, {"simulator": simulator})
+
+
+def records():
+    """Simulations."""
+    simulations = fitted()["simulations"]
+    arrays = {"theta": simulations.theta, "x": simulations.x}
+    failed = {"x": ("NaN", "inf", *WIDE)}  # rows that have failed
+    yield Call(
+        "Simulations.from_arrays",
+        lfi.Simulations.from_arrays,
+        {**arrays, "prior": PRIOR},
+        {"x": ("NaN", "inf", *WIDE)},
+    )
+    codes = {"codes": torch.zeros(400, dtype=torch.uint8), "prior": simulations.prior}
+    whole = failed | {"codes": ("NaN", "inf", *WIDE)}
+    yield Call("Simulations", lfi.Simulations, arrays | codes, whole, skip=("errors",))
+    optional = PATH | {"prior": OPTIONAL}
+    yield Call("Simulations.open", lfi.Simulations.open, {"path": "x"}, optional)
+    yield Call("Simulations.marginal", simulations.marginal, {"names": ["a"]})
+    yield Call("Simulations.within", simulations.within, {"prior": simulations.prior})
+    yield Call("Simulations.__getitem__", simulations.__getitem__, {"rows": slice(1)})
+    yield Call("Simulations.__add__", simulations.__add__, {"other": simulations})
+
+
+def priors():
+    """Priors."""
+    prior, theta = fitted()["simulations"].prior, {"theta": fitted()["theta"]}
+    yield Call("as_prior", simulation.as_prior, {"prior": PRIOR})
+    yield Call("Prior.sample", prior.sample, {"n": 5}, {"n": ("0",)})
+    outside = {"theta": ("NaN", "inf", "empty")}  # they lie outside the support
+    yield Call("Prior.log_prob", prior.log_prob, theta, outside)
+    yield Call("Prior.contains", prior.contains, theta, outside)
+    yield Call("Prior.as_theta", prior.as_theta, theta, {"theta": ("empty",)})
+    yield Call("Prior.marginal", prior.marginal, {"names": ["a"]})
+    edges = {"lower": torch.tensor([-1.0, 0.1]), "upper": torch.tensor([1.0, 1.0])}
+    yield Call("Prior.truncate", prior.truncate, edges, {"upper": ("inf",)})
+    uniform = {
+        "sample": lambda n: torch.rand(n, 2),
+        "log_prob": lambda theta: torch.zeros(len(theta)),
+        "names": ["a", "b"],
+    }
+    yield Call("sampled_prior", simulation.sampled_prior, uniform)
+
+
+def generators():
+    """Generators and surrogates."""
+    parts = fitted()
+    short = {"settings": ADVERSARIAL, **QUIET}
+    data = {"data": parts["p"]}
+    yield Call("fit_generator", lfi.fit_generator, data | short, {"data": WIDE})
+    yield Call("fit_generators", lfi.fit_generators, data | short | {"members": 1}, {"data": WIDE})
+    begin = {"simulations": parts["simulations"], "start_steps": 5, "width": 8}
+    bounds = {"start_steps": ("0",), "lower": ("-1",)}
+    yield Call("fit_surrogate", lfi.fit_surrogate, begin | short, bounds)
+    generator, conditional = parts["generator"], parts["conditional"]
+    none = {"n": ("0",), "condition": OPTIONAL}
+    yield Call("Generator.sample", generator.sample, {"n": 5}, none)
+    labels = {"n": 3, "condition": torch.tensor([0, 1, 2])}
+    yield Call("Generator.sample of classes", conditional.sample, labels, {"n": ("0",)})
+    yield Call("Generator.save", generator.save, {"path": "x"}, PATH)
+    surrogate, theta = parts["surrogate"], {"theta": parts["theta"]}
+    yield Call("Surrogate.forward", surrogate.forward, theta, {"theta": ("empty",)})
+    yield Call("Surrogate.trusts", surrogate.trusts, theta, {"theta": ("empty",)})
+    both = {"surrogate": surrogate, "simulator": parts["simulator"]}
+    yield Call("fidelity", lfi.fidelity, both | {"thetas": 2, "n": 20})
+    held_out = {"surrogate": surrogate, "held_out": parts["simulations"]}
+    yield Call("fidelity_by_region", generation.fidelity_by_region, held_out)
+
+
+def inferences():
+    """Methods of inference."""
+    parts = fitted()
+    simulator, simulations = parts["simulator"], parts["simulations"]
+    observed = {"x_obs": parts["x_obs"]}
+    quick = {"method": quick_method(), **QUIET}
+    yield Call("fit_posterior", lfi.fit_posterior, {"simulations": simulations, **quick})
+    rounds = {"simulator": simulator, **observed, "budget": 600, "rounds": 1}
+    yield Call("fit_rounds", lfi.fit_rounds, rounds | quick)
+    share = {"simulations": simulations, **observed, "quantile": 0.2}
+    yield Call("abc_rejection", lfi.abc_rejection, share)
+    few = {"simulator": simulator, **observed, "particles": 50, "budget": 200}
+    yield Call("abc_smc", lfi.abc_smc, few | QUIET, {"tolerance": ("-1",)})
+    small = {"simulator": simulator, "theta": 5, "simulations": 40}
+    yield Call("fit_lfire", lfi.fit_lfire, small | QUIET)
+    yield Call("plan_budget", inference.plan_budget, {"budget": 100})
+    saved = {"path": parts["folder"] / "posterior.lfi"}
+    yield Call("load", lfi.load, saved, PATH | {"prior": OPTIONAL})
+    yield Call("to_sbi", inference.to_sbi, {"posterior": parts["ratio_posterior"]}, skip=("x_obs",))
+
+
+def posteriors():
+    """Posteriors and their draws."""
+    parts = fitted()
+    simulator, x = parts["simulator"], parts["simulations"].x
+    observed, theta = {"x_obs": parts["x_obs"]}, {"theta": parts["theta"]}
+    drawn = {"n": 5, **observed}
+    optional = {"simulator": OPTIONAL}
+    outside = {"theta": ("inf", "empty")}
+    for name in ("ratio_posterior", "flow_posterior", "likelihood_posterior"):
+        posterior = parts[name]
+        yield Call(f"{name}.sample", posterior.sample, drawn)
+        yield Call(f"{name}.draw", posterior.draw, drawn)
+        yield Call(f"{name}.log_prob", posterior.log_prob, theta | observed, outside)
+        yield Call(f"{name}.log_ratio", posterior.log_ratio, {**theta, "x": x[:5]}, outside)
+        yield Call(f"{name}.mode", posterior.mode, observed)
+        yield Call(f"{name}.predictive", posterior.predictive, {**drawn, "simulator": simulator})
+        yield Call(f"{name}.weighted", posterior.weighted, {"x": x[:2], "n": 5})
+        yield Call(f"{name}.condition", posterior.condition, {"values": {"a": 0.1}})
+        yield Call(f"{name}.save", posterior.save, {"path": "x"}, PATH)
+        yield Call(f"{name}.to", posterior.to, {"device": "cpu"})
+        yield Call(f"{name}.to_arviz", posterior.to_arviz, {**observed, "draws": 5}, optional)
+        yield Call(f"{name}.observations", posterior.observations, observed)
+    trials = parts["ratio_posterior"].trials()
+    yield Call("trials.sample", trials.sample, {"n": 5, "x_obs": x[:3]})
+    for name in ("abc", "lfire"):
+        posterior = parts[name]
+        yield Call(f"{name}.sample", posterior.sample, drawn)
+        yield Call(f"{name}.draw", posterior.draw, drawn)
+        yield Call(f"{name}.to_arviz", posterior.to_arviz, {**observed, "draws": 5}, optional)
+    yield Call("abc.adjust", parts["abc"].adjust, {"adjustment": abc.LocalLinear()})
+    yield Call("Draws.marginal", parts["draws"].marginal, {"names": ["a"]})
+
+
+def checks():
+    """Checks of posteriors."""
+    parts = fitted()
+    observed = {"x_obs": parts["x_obs"]}
+    both = {"posterior": parts["ratio_posterior"], "held_out": parts["simulations"][:100]}
+    yield Call("check", lfi.check, both)
+    yield Call("local_check", lfi.local_check, both | observed)
+    known = {"simulations": parts["simulations"]}
+    yield Call("check_observation", lfi.check_observation, observed | known)
+    drawn = {"simulator": parts["simulator"], "n": 20}
+    one = {"posterior": parts["draws"], **observed}
+    yield Call("predictive_check", lfi.predictive_check, drawn | one)
+    many = {"posterior": parts["ratio_posterior"], "x_obs": parts["simulations"].x[:2]}
+    yield Call("predictive_checks", diagnostics.predictive_checks, drawn | many)
+
+
+def figures():
+    """Figures and the report."""
+    parts = fitted()
+    file = {"path": parts["folder"] / "report.html"}
+    yield Call("write_report", lfi.write_report, file, PATH | {"command": (), "seed": ()})
+    for name in ("coverage_plot", "rank_plot", "local_plot", "observation_plot"):
+        zero = {"observation": ("0",)}
+        yield Call(name, getattr(plots, name), {"checks": parts["checks"]}, zero)
+    yield Call("predictive_plot", plots.predictive_plot)
+    yield Call("surrogate_plot", plots.surrogate_plot)
+    yield Call("training_plot", plots.training_plot, {"histories": []})
+    yield Call("losses_plot", plots.losses_plot, {"losses": {"KL": losses.KL()}})
+    p = parts["p"]
+    yield Call("critic_plot", plots.critic_plot, {"critic": lambda x: x.sum(1), "data": p})
+    yield Call("samples_plot", plots.samples_plot, {"data": p, "samples": {"q": p}})
+    yield Call("pair_plot", plots.pair_plot, {"theta": p, "names": ["a", "b"]})
+    images = torch.rand(4, 1, 8, 8)
+    yield Call("image_grid", plots.image_grid, {"images": images}, {"images": WIDE})
+
+
+ROOMS = (
+    ratios,
+    simulators,
+    records,
+    priors,
+    generators,
+    inferences,
+    posteriors,
+    checks,
+    figures,
+)
