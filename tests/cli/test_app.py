@@ -22,7 +22,7 @@ from lfi.cli.sources import (
     read_observation,
 )
 from lfi.inference import plan_budget
-from lfi.inference.methods import ratio_training
+from lfi.inference.methods import flow_training
 from lfi.runtime import read
 
 USER_FILE = '''
@@ -178,7 +178,7 @@ def interrupted(call, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ratio_training, "train_one", interrupt)
+        patch.setattr(flow_training, "train_one", interrupt)
         code, _, err = call("run", "influenza", "--out", tmp_path / "out", "--budget", 2_400)
     assert code == 130
     assert "goes on" in err

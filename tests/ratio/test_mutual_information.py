@@ -48,5 +48,5 @@ def test_pairs_must_match_and_be_enough():
         lfi.mutual_information(torch.randn(200), torch.randn(201), method=TINY)
     with pytest.raises(ValueError, match="at least 100 pairs"):
         lfi.mutual_information(torch.randn(110), torch.randn(110), method=TINY)
-    with pytest.raises(ValueError, match="share must lie"):
+    with pytest.raises(ValueError, match="held_out must lie"):
         lfi.mutual_information(torch.randn(400), torch.randn(400), held_out=0.0, method=TINY)

@@ -57,6 +57,7 @@ def fitted():
         "abc": lfi.abc_rejection(simulations, x_obs, quantile=0.2),
         "lfire": lfi.fit_lfire(simulator, 5, simulations=40, **QUIET),
         "checks": lfi.check(posterior, simulations[:100], seed=1),
+        "local_checks": lfi.local_check(posterior, simulations[:100], x_obs, seed=1),
         "folder": folder,
         "p": p,
         "q": q,

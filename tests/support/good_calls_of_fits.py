@@ -217,9 +217,12 @@ def figures():
     parts = fitted()
     file = {"path": parts["folder"] / "report.html"}
     yield Call("write_report", lfi.write_report, file, PATH | {"command": (), "seed": ()})
-    for name in ("coverage_plot", "rank_plot", "local_plot", "observation_plot"):
-        zero = {"observation": ("0",)}
-        yield Call(name, getattr(plots, name), {"checks": parts["checks"]}, zero)
+    zero = {"observation": ("0",)}
+    for name in ("coverage_plot", "rank_plot"):
+        yield Call(name, getattr(plots, name), {"checks": parts["checks"]})
+    yield Call("local_plot", plots.local_plot, {"checks": parts["local_checks"]}, zero)
+    alike = lfi.check_observation(parts["x_obs"], parts["simulations"], seed=1)
+    yield Call("observation_plot", plots.observation_plot, {"checks": alike}, zero)
     yield Call("predictive_plot", plots.predictive_plot)
     yield Call("surrogate_plot", plots.surrogate_plot)
     yield Call("training_plot", plots.training_plot, {"histories": []})

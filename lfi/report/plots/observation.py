@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from lfi.diagnostics import LocalChecks, ObservationChecks
 from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_whole
 from lfi.report.plots.style import (
     DATA,
     PAGE,
@@ -77,6 +78,11 @@ def observation_plot(checks: ObservationChecks, observation: int = 0) -> Figure:
         >>> observation_plot(checks).axes[0].get_xlabel()
         'index of x'
     """
+    check_whole("observation", observation, minimum=0)
+    if observation >= len(checks.x_obs):
+        raise ValueError(
+            f"observation must be below {len(checks.x_obs)}, how many there are, got {observation}"
+        )
     low, high, lowest, highest, x = (
         t.double().flatten()[:MAX_ENTRIES].numpy()
         for t in (*checks.central, checks.lower, checks.upper, checks.x_obs[observation])

@@ -44,7 +44,7 @@ def test_draws_follow_the_weights_and_the_seed():
         assert abs((draws == value).double().mean().item() - share) < 5 * error
     assert torch.equal(draws, accepted.sample(10_000, seed=1))
     assert not torch.equal(draws, accepted.sample(10_000, seed=2))
-    with pytest.raises(ValueError, match="n must be positive"):
+    with pytest.raises(ValueError, match="n must be at least 1"):
         accepted.sample(0)
 
 

@@ -136,7 +136,7 @@ def test_equal_seeds_draw_equally_and_the_account_is_kept():
 
 def test_what_does_not_fit_is_refused():
     posterior = some_posterior(MIXED)
-    with pytest.raises(ValueError, match="n must be positive"):
+    with pytest.raises(ValueError, match="n must be at least 1"):
         posterior.sample(0, X)
     with pytest.raises(ValueError, match=r"x_obs has shape \(3,\)"):
         posterior.sample(5, torch.zeros(3))

@@ -103,7 +103,7 @@ def test_critics_that_tell_no_ratio_give_no_posterior(recovers):
     [
         (lambda p: p.sample(10, torch.zeros(3)), r"\(3,\).*\(2,\)"),
         (lambda p: p.sample(10, torch.tensor([0.0, torch.nan])), "1 values that are not finite"),
-        (lambda p: p.sample(0, X_OBS), "n must be positive"),
+        (lambda p: p.sample(0, X_OBS), "n must be at least 1"),
         (lambda p: p.log_ratio(torch.zeros(5, 3), X_OBS), r"theta .*\(5, 3\)"),
         (lambda p: p.log_ratio(torch.zeros(5, 2), torch.zeros(4, 2)), r"\(4, 2\)"),
     ],
