@@ -69,8 +69,10 @@ def test_a_pool_does_not_train_critics_to_the_end_beside_a_likelihood_that_is_ex
     few = lfi.TrainSettings(steps=1)
     likelihood = lfi.SurrogateLikelihood(proposal=None, gaussian_steps=1, settings=few, width=8)
     # a ratio that has to be learnt for far longer than this, of a posterior of a tenth's width
-    ratio = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=200, learning_rate=1e-4), width=8)
-    simulations = lfi.simulate(model(0.1), 2_000, seed=1)
+    ratio = lfi.NeuralRatio(
+        settings=lfi.TrainSettings(steps=100, learning_rate=1e-4), width=8, head_layers=None
+    )
+    simulations = lfi.simulate(model(0.1), 1_000, seed=1)
     method = lfi.Pool((likelihood, ratio))
     with pytest.MonkeyPatch.context() as patch:
         steps = []
@@ -89,8 +91,8 @@ def test_a_pool_does_not_train_critics_to_the_end_beside_a_likelihood_that_is_ex
 
 
 def test_a_ratio_that_is_near_the_best_is_trained_to_the_end(samples):
-    simulations = lfi.simulate(model(), 1_000, seed=1)
-    ratio = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=40), width=8)
+    simulations = lfi.simulate(model(), 400, seed=1)
+    ratio = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=25), width=8, head_layers=None)
     alone = ratio.fit(simulations, seed=1)
     raced = ratio.fit(simulations, seed=1, race=Race.against(samples, [of_critic()]))
     theta = torch.randn(50, 2)
