@@ -122,7 +122,7 @@ def fit_rounds(
     preliminary: Method = PRELIMINARY_METHOD,
     parameters: Sequence[str] | None = None,
     stop_at: float = STOP_AT,
-    draws: int = 10_000,
+    draws: int = 4_000,
     store: str | Path | None = None,
     seed: int | None = None,
     device: str = "cpu",

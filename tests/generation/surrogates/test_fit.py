@@ -87,7 +87,7 @@ def test_a_posterior_through_an_adversarial_surrogate_is_nearly_exact():
     """Two other seeds, three observations: root mean square errors of 0.10 sd and 7%; here four."""
     training = lfi.simulate(model(0.5), 10_000, seed=1)
     surrogate = lfi.fit_surrogate(
-        training, settings=steps(200), start_steps=1_500, width=64, seed=1
+        training, settings=steps(400), start_steps=1_500, width=64, seed=1
     )
     made = lfi.simulate(surrogate, 20_000, seed=1)  # the simulator is not called again
     method = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=800), head_layers=None)
