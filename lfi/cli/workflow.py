@@ -26,7 +26,7 @@ from lfi.report.verdicts import Assessment, assess
 from lfi.runtime import Saved, child, numpy_rng, replace_file
 from lfi.simulation import Prior, Simulations, Simulator, simulate
 
-HELD_OUT, IMPORTANCE_SAMPLES = 400, 4_096  # of `lfi.check`
+HELD_OUT, IMPORTANCE_SAMPLES = 400, 2_048  # of `lfi.check`
 PARAMETERS, SAMPLES = 8, 1_000  # of `lfi.fidelity`
 
 

@@ -31,7 +31,7 @@ from lfi.runtime import child, fresh, torch_rng
 from lfi.simulation import Simulations
 
 HELD_OUT = 0.05  # the share of the simulations on which methods are stacked
-MIN_HELD_OUT, MAX_HELD_OUT = 50, 500  # simulations
+MIN_HELD_OUT, MAX_HELD_OUT = 50, 300  # simulations
 NEGLIGIBLE_WEIGHT = 0.05  # methods with less are left out
 
 
