@@ -20,7 +20,6 @@ References:
     simulation-based inference, 2022. arXiv:2209.01845
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,6 +34,7 @@ from lfi.inference.training_reference import Misspecified
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observations
 from lfi.runtime import Rows, fresh, torch_rng
+from lfi.runtime.calls import warn_caller
 from lfi.simulation import Simulations
 
 DOUBT_DATA = (
@@ -131,10 +131,9 @@ class ObservationChecks(Judged):
     def warn(self) -> None:
         """Warn with `Misspecified` where an observation is unlike the simulations."""
         if self.failed:
-            warnings.warn(
+            warn_caller(
                 f"{self.describe()}\nThe posterior of such an observation is an extrapolation.",
                 Misspecified,
-                stacklevel=2,
             )
 
 

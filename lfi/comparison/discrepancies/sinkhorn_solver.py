@@ -11,7 +11,6 @@ Reference: Walker & Ni, Anderson Acceleration for Fixed-Point Iterations. doi:10
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.numerics.distances import euclidean_distances, squared_distances
+from lfi.runtime.calls import warn_caller
 
 KEPT = 2**24  # pairs whose costs are kept; beyond, they are computed anew
 TILE = 2**20  # pairs computed at once there
@@ -156,12 +156,11 @@ def solve_potentials(problem: Problem, tolerance: float, steps: int) -> Potentia
     rescale = (before / problem.epsilon)[:, None]
     found, wrong = _iterate(problem, problem.epsilon, u * rescale, v * rescale, tolerances, steps)
     if (wrong > tolerances).any():
-        warnings.warn(
+        warn_caller(
             f"Sinkhorn: a share {wrong.max().item():.1e} of the mass is in the wrong place after "
             f"{steps} steps, above the tolerance {tolerances.min().item():.1e}: raise epsilon or "
             "steps",
             RuntimeWarning,
-            stacklevel=2,
         )
     return found
 

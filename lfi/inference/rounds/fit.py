@@ -14,7 +14,6 @@ them back on that side, and the last warns.
 
 import hashlib
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -43,6 +42,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_share, check_whole
 from lfi.runtime import child, fresh, numpy_rng
+from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
 from lfi.training import TrainSettings
 
@@ -256,20 +256,18 @@ def fit_rounds(
         if not left:
             names = [n for n, cut in zip(posterior.names, below | above, strict=True) if cut]
             if names:
-                warnings.warn(
+                warn_caller(
                     f"the posterior gathers at an edge of the truncated prior of "
                     f"{', '.join(names)}: earlier rounds have cut mass off; give them more "
                     "simulations (`budget=` as a sequence), or do without them (`rounds=1`)",
                     TruncatedMass,
-                    stacklevel=2,
                 )
             return replace(posterior, history=history)
         before = wider if (below | above).any() else prior
         lower, upper = truncation_bounds(theta)
         lower, upper = lower.masked_fill(below, -math.inf), upper.masked_fill(above, math.inf)
         lower, upper, refused = trusted_bounds(before, posterior.names, lower, upper)
-        if refused:
-            note = f"; {', '.join(refused)} not truncated after round {index + 1}"
+        note = f"; {', '.join(refused)} not truncated after round {index + 1}" if refused else ""
         narrow = truncate_named(before, posterior.names, lower, upper)
         share, wider, prior = mass_kept(before, narrow), before, narrow
         if share > stop_at and len(left) > 1:
