@@ -153,7 +153,7 @@ def shown(value: object) -> str:
 @cache
 def _kinds(annotation: object) -> tuple[Kind, ...]:
     """Return the kinds an annotation allows, None last; none where one of them is not checked."""
-    leaves = list(_leaves(annotation))
+    leaves = list(members_of_union(annotation))
     found: dict[str, Kind] = {}
     array = any(leaf is np.ndarray or leaf is DataFrame for leaf in leaves)
     for leaf in leaves:
@@ -164,10 +164,11 @@ def _kinds(annotation: object) -> tuple[Kind, ...]:
     return tuple(sorted(found.values(), key=lambda kind: kind.words == "None"))
 
 
-def _leaves(annotation: object) -> Iterator[Any]:
+def members_of_union(annotation: object) -> Iterator[Any]:
+    """Return the members of unions, without the parameters of generic types."""
     if isinstance(annotation, UnionType) or typing.get_origin(annotation) is typing.Union:
         for member in typing.get_args(annotation):
-            yield from _leaves(member)
+            yield from members_of_union(member)
     else:
         yield annotation
 

@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from lfi.numerics.arguments import members_of_union
 
 SECONDS = 5  # a bad call fails before anything is computed
 INTERNAL = re.compile(
@@ -62,19 +63,10 @@ class BadCall:
         return f"{self.call.name}({self.argument}={self.label})"
 
 
-def leaves(annotation: object) -> Iterator[object]:
-    """Return the members of unions, without the parameters of generic types."""
-    if isinstance(annotation, UnionType) or typing.get_origin(annotation) is typing.Union:
-        for member in typing.get_args(annotation):
-            yield from leaves(member)
-    else:
-        yield annotation
-
-
 def kinds(annotation: object) -> set[str]:
     """Return which kinds of values an annotation allows."""
     found = set()
-    for leaf in leaves(annotation):
+    for leaf in members_of_union(annotation):
         origin = typing.get_origin(leaf) or leaf
         text = str(leaf)
         if leaf is type(None) or leaf is None:

@@ -12,6 +12,7 @@ References:
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -108,11 +109,11 @@ class Pool:
         samples: HeldOutSamples | None = None
         for index, method in enumerate(self.methods):
             begin, own = time.monotonic(), child(seed, 1, index)
-            race = {}
+            train = method.fit
             if isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
-                race["race"] = Race.against(samples, fitted)
-            posterior = method.fit(fitted_to, seed=own, device=device, progress=progress, **race)
+                train = partial(method.fit, race=Race.against(samples, fitted))
+            posterior = train(fitted_to, seed=own, device=device, progress=progress)
             if not isinstance(posterior, SavedPosterior):
                 raise TypeError(
                     f"methods: {method} fits a {type(posterior).__name__}, which cannot be pooled"
