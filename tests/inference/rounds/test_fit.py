@@ -477,6 +477,8 @@ def test_finished_rounds_are_not_done_again(tmp_path, monkeypatch):
     assert len(quick_rounds(tmp_path).history) == 3
 
 
+# its seed is another in each run, and bounds of a hasty critic may cut mass off in some
+@pytest.mark.filterwarnings("ignore::lfi.inference.TruncatedMass")
 def test_a_call_without_a_seed_goes_on_with_the_one_on_record(tmp_path):
     first = quick_rounds(tmp_path, seed=None)
     again = quick_rounds(tmp_path, seed=None)
