@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from lfi.inference.abc.proposals import GaussianMixture, PopulationProposal
 from lfi.runtime import read, write
 
 KIND = "abc_smc"
-KEPT = ("u", "x", "distances", "weights")
+KEPT = ("u", "x", "distances", "weights", "keys", "shares")
 MIXTURE = ("centres", "weights", "roots", "scales")
 
 History = list[PopulationSummary]
@@ -30,7 +31,9 @@ History = list[PopulationSummary]
 class Population:
     """Particles sorted by distance: of all simulations so far, those within the tolerance.
 
-    Their parameters `u` are unconstrained, and their weights sum to 1. `earlier` holds the distance
+    Their parameters `u` are unconstrained, and their weights sum to 1. Of simulations equally far,
+    where not all can be kept, those of the lowest `keys` are, which are random; `shares` says which
+    share of such simulations a particle stands for. `earlier` holds the distance
     functions of earlier populations and their tolerances, `proposals` what each population but the
     first was drawn from, `fitted_to` theta and x of the simulations that each distance was fitted
     to, the earlier ones first; of an adaptive distance also those of the next fit.
@@ -40,6 +43,8 @@ class Population:
     x: Float[Tensor, " n *event"]
     distances: Float[Tensor, " n"]
     weights: Float[Tensor, " n"]
+    keys: Float[Tensor, " n"]
+    shares: Float[Tensor, " n"]
     distance: DistanceFunction
     earlier: tuple[tuple[DistanceFunction, float], ...]
     proposals: tuple[PopulationProposal, ...]
@@ -56,6 +61,22 @@ class Population:
             rejected = rows[finite_distances(distance, x[rows]) > tolerance]
             distances[rejected] = math.inf
         return distances
+
+
+def closest(rows: dict[str, Tensor], n: int) -> dict[str, Tensor]:
+    """Return the n closest rows, sorted; of ties at the farthest those of the lowest keys.
+
+    The keys are uniform between 0 and 1. So each of the ties is kept with the same chance, the
+    lowest key that is not kept (bottom-k sampling), which becomes its share.
+    """
+    order = rows["keys"].argsort()
+    order = order[rows["distances"][order].argsort(stable=True)]
+    found = {name: part[order[:n]] for name, part in rows.items()}
+    last = found["distances"][-1]
+    if len(order) > n and rows["distances"][order[n]] == last:
+        share = torch.where(found["distances"] == last, rows["keys"][order[n]], 1.0)
+        found["shares"] = torch.minimum(found["shares"], share)
+    return found
 
 
 def settings_hash(identity: str, x_obs: Tensor, *plain: object) -> str:

@@ -68,7 +68,10 @@ class GaussianMixture:
     def log_prob(
         self, u: Float[Tensor, "n d"], *, others: bool = False, max_entries: int = 2**22
     ) -> Float[Tensor, " n"]:
-        """Return the log density; of `others`, that without the component centred at u itself."""
+        """Return the log density; of `others`, that without the component centred at u itself.
+
+        Where there is no other component it is -inf.
+        """
         k, d = self.centres.shape
         log_det = self.roots.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
         scales = torch.ones_like(self.weights) if self.scales is None else self.scales
@@ -91,9 +94,10 @@ class GaussianMixture:
         for part in u.split(max(1, max_entries // (k * d))):
             terms = constant - distance(part) * precisions / 2
             if others:
-                own = part[:, :1] == self.centres[:, 0]
-                terms = terms.masked_fill(own, -math.inf)
-                terms = terms - torch.log1p(-(own.to(terms) @ self.weights))[:, None]
+                own = (part[:, None] == self.centres).all(dim=-1)
+                rest = 1 - own.to(terms) @ self.weights
+                terms = terms.masked_fill(own, -math.inf) - rest.log()[:, None]
+                terms = terms.masked_fill(own.all(dim=1)[:, None], -math.inf)
             found.append(terms.logsumexp(dim=1))
         return torch.cat(found)
 

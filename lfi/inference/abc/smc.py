@@ -10,6 +10,11 @@ where population s simulated n_s proposals of the density q_s, q_0 being the pri
 is a sample of the posterior at its own tolerance, whatever was proposed. When what is left of the
 budget is less than the population took, it is spent on the same population, the last.
 
+Of simulations that are equally far and at the tolerance, as counts and yes or no are, a random
+share is kept and weighs as much as all of them. If they still make up most of the last population,
+and the closer particles alone have the larger effective sample size, those are returned. Where few
+particles are within the next tolerance, proposals are made around all.
+
 References:
     Beaumont et al., Adaptive approximate Bayesian computation, 2009. arXiv:0805.2256
     Lenormand, Jabot & Deffuant, 2013. arXiv:1111.1308 (keeping the closest of all)
@@ -30,6 +35,7 @@ from lfi.inference.abc.accepted import ABCPosterior, PopulationSummary
 from lfi.inference.abc.distances import Distance, DistanceFunction, as_distance, finite_distances
 from lfi.inference.abc.population import (
     Population,
+    closest,
     load_population,
     save_population,
     settings_hash,
@@ -56,6 +62,9 @@ MAX_BATCH = 2**14  # proposals simulated at a time
 MAX_FIT = 20_000  # simulations of a population that an adaptive distance is fitted to
 SAFETY = 1.1  # proposals per proposal expected to be needed
 MAX_TRIES = 1_000  # batches of proposals without one inside the prior's support
+MAX_RAISED = 1_000  # simulations of the prior without a success, before it is given up
+FEW = 10  # particles for each parameter: fewer do not tell a covariance with its tails
+PARTICLES = ("u", "x", "weights", "keys", "shares")  # what particles have besides distances
 DEFAULT_SCHEDULE, DEFAULT_KERNEL = DistanceQuantile(0.5), DefensiveMixture()
 
 
@@ -115,8 +124,8 @@ def abc_smc(
     """Sample the posterior by sequential ABC, in populations of decreasing tolerance.
 
     It ends when a population is within `tolerance`, when fewer than `min_acceptance` of a
-    population's simulations are accepted, when the distances cannot shrink, or else
-    when the budget is spent, to the last simulation.
+    population's simulations are accepted, when all distances are zero, or else when the budget is
+    spent, to the last simulation.
 
     Args:
         simulator: A simulator, or a module with `prior` and `simulate`; it may fail at times.
@@ -139,12 +148,13 @@ def abc_smc(
         progress: Show a bar on a terminal.
 
     Returns:
-        The last population; its `history` summarises each.
+        The last population; its `history` summarises each. It holds fewer than `particles` where
+        the budget ended before as many were closer than a large group at equal distances.
 
     Raises:
         ValueError: If particles or budget are too few, the observation does not fit, or the store
             belongs to another call.
-        RuntimeError: If too few of the budget's simulations succeed.
+        RuntimeError: If too few of the budget's simulations succeed, from the first error.
 
     Example:
         >>> prior = {"mean": torch.distributions.Normal(0.0, 3.0)}
@@ -183,6 +193,7 @@ def abc_smc(
             population, latest = _next_population(run, history, *following)
             history, spent = [*history, latest], spent + latest.simulations
             advance(latest.simulations, f"tolerance {latest.tolerance:.4g}")
+    population, history[-1] = _without_ties(population, history[-1])
     return ABCPosterior(
         theta=run.prior.from_unconstrained(population.u)[0],
         weights=population.weights,
@@ -200,14 +211,17 @@ def abc_smc(
 def _first_population(run: _Run) -> tuple[Population, list[PopulationSummary]]:
     """Return the closest of simulations from the prior, and their summary."""
     began, us, xs, simulated, count = time.monotonic(), [], [], 0, 0
+    cause: Exception | None = None
     while True:
         left = run.budget - simulated
         if left == 0 or (count >= run.particles and left >= simulated):
             break
+        if count == 0 and simulated >= MAX_RAISED:
+            break
         size = left if count >= run.particles else min(run.particles - count, left, MAX_BATCH)
         theta = run.prior.sample(size, seed=numpy_rng(run.seed, 0, len(us)))
         block = _simulated(run, theta, 0, len(us))
-        simulated, valid = simulated + size, block.codes == OK
+        simulated, valid, cause = simulated + size, block.codes == OK, cause or block.cause
         count += int(valid.sum())
         us.append(run.prior.to_unconstrained(theta[valid]).double())
         xs += [] if block.x is None else [block.x[valid]]
@@ -215,18 +229,20 @@ def _first_population(run: _Run) -> tuple[Population, list[PopulationSummary]]:
         raise RuntimeError(
             f"{count} of {simulated} simulations of {run.simulator.name} succeeded: "
             f"{run.particles} particles need as many"
-        )
+            + (f"; it raised {cause!r}" if cause else "")
+        ) from cause
     u, x = torch.cat(us), torch.cat(xs)
     data = run.prior.from_unconstrained(u[:MAX_FIT])[0], x[:MAX_FIT]
     distance = run.distance_from(*data)
     distances = finite_distances(distance, x)
     if int(distances.isfinite().sum()) < run.particles:
         raise RuntimeError("fewer simulations of the prior than particles have a distance")
-    kept = distances.argsort(stable=True)[: run.particles]
-    weights = torch.full((run.particles,), 1 / run.particles, dtype=torch.float64)
-    population = Population(
-        u[kept], x[kept], distances[kept], weights, distance, (), (), fitted_to=(data,)
-    )
+    keys = torch.rand(len(u), dtype=torch.float64, generator=torch_rng(run.seed, 0, len(us), 2))
+    rows = {"u": u, "x": x, "distances": distances, "keys": keys, "shares": torch.ones_like(keys)}
+    kept = closest(rows, run.particles)
+    weights = 1 / kept["shares"]
+    fits = {"distance": distance, "earlier": (), "proposals": (), "fitted_to": (data,)}
+    population = Population(**kept, weights=weights / weights.sum(), **fits)
     return population, [_summary(population, run.particles, simulated, simulated - count, began)]
 
 
@@ -239,17 +255,19 @@ def _next_tolerance(run: _Run, before: Population) -> tuple[Population, float] |
         order = distances.argsort(stable=True)
         before = replace(
             before,
-            u=before.u[order],
-            x=before.x[order],
+            **{name: getattr(before, name)[order] for name in PARTICLES},
             distances=distances[order],
-            weights=before.weights[order],
             distance=distance,
             earlier=(*before.earlier, latest),
         )
-    closer = before.distances[before.distances < before.distances.max()]
-    if len(closer) == 0 or before.distances.max() <= run.tolerance:
+    farthest = before.distances.max()
+    closer = before.distances[before.distances < farthest]
+    if farthest <= run.tolerance or (len(closer) == 0 and farthest <= 0):
         return None
-    wanted = min(run.schedule(before.distances, before.weights), float(closer.max()))
+    if len(closer) == 0:  # ties: any that is closer will do
+        wanted = math.nextafter(float(farthest), -math.inf)
+    else:
+        wanted = min(run.schedule(before.distances, before.weights), float(closer.max()))
     return before, max(wanted, run.tolerance)
 
 
@@ -259,10 +277,12 @@ def _next_population(
     """Return the closest of all, with simulations around those within, and their summary."""
     began, inside = time.monotonic(), before.distances <= within
     index, spent = len(history), sum(each.simulations for each in history)
-    weights = before.weights[inside] / before.weights[inside].sum()
-    mixture = run.kernel.around(before.u[inside], weights)
-    is_new = torch.zeros(run.particles, dtype=torch.bool)
-    closest = before.u, before.x, before.distances, is_new
+    enough = int(inside.sum()) >= min(FEW * run.prior.dim, run.particles // 4)
+    centres = inside if enough else torch.ones_like(inside)
+    weights = before.weights[centres] / before.weights[centres].sum()
+    mixture = run.kernel.around(before.u[centres], weights)
+    rows = {name: getattr(before, name) for name in ("distances", *PARTICLES) if name != "weights"}
+    rows["is_new"] = torch.zeros(run.particles, dtype=torch.bool)
     data: list[tuple[Tensor, Tensor]] = []
     batch = simulated = drawn = failed = arrived = 0
     lacking = run.particles - int(inside.sum())
@@ -271,7 +291,7 @@ def _next_population(
         if left == 0 or simulated * run.min_acceptance > lacking:
             break
         if arrived >= lacking:
-            done = closest[2][-1] <= run.tolerance
+            done = rows["distances"][-1] <= run.tolerance
             if done or left >= simulated:  # or another population can follow
                 break
             size = left
@@ -293,22 +313,40 @@ def _next_population(
         arrived += int((distances <= within).sum())
         if run.distance.adaptive and sum(len(part[0]) for part in data) < MAX_FIT:
             data.append((theta, x))
-        new = u[valid], x, distances, torch.ones(len(x), dtype=torch.bool)
-        joined = [torch.cat(pair) for pair in zip(closest, new, strict=True)]
-        kept = joined[2].argsort(stable=True)[: run.particles]
-        closest = tuple(part[kept] for part in joined)
-    u, x, distances, is_new = closest
+        new = {"u": u[valid], "x": x, "distances": distances}
+        rng = torch_rng(run.seed, index, batch, 2)
+        new["keys"] = torch.rand(len(x), dtype=torch.float64, generator=rng)
+        new |= {"shares": torch.ones(len(x)), "is_new": torch.ones(len(x), dtype=torch.bool)}
+        rows = closest({name: torch.cat([rows[name], new[name]]) for name in rows}, run.particles)
+    is_new, u = rows.pop("is_new"), rows["u"]
     proposals = (*before.proposals, PopulationProposal(mixture, simulated, simulated / drawn))
     theta, log_jacobian = run.prior.from_unconstrained(u)
     log_prior = run.prior.log_prob(theta).double() + log_jacobian
-    weights = population_log_weights(log_prior, u, history[0].simulations, proposals).softmax(dim=0)
+    log_weights = population_log_weights(log_prior, u, history[0].simulations, proposals)
+    weights = (log_weights - rows["shares"].log()).softmax(dim=0)
     fitted_to = before.fitted_to
     if data:
         joined = tuple(torch.cat(parts)[:MAX_FIT] for parts in zip(*data, strict=True))
         fitted_to = (*fitted_to, joined)
-    particles = {"u": u, "x": x, "distances": distances, "weights": weights}
-    population = replace(before, **particles, proposals=proposals, fitted_to=fitted_to)
+    changed = {"weights": weights, "proposals": proposals, "fitted_to": fitted_to}
+    population = replace(before, **rows, **changed)
     return population, _summary(population, int(is_new.sum()), simulated, failed, began)
+
+
+def _without_ties(
+    population: Population, latest: PopulationSummary
+) -> tuple[Population, PopulationSummary]:
+    """Return the particles closer than ties of which only a share was kept, if they tell more."""
+    closer = population.distances < population.distances[-1]
+    if population.shares[-1] == 1 or not closer.any():
+        return population, latest
+    kept = {name: getattr(population, name)[closer] for name in ("distances", *PARTICLES)}
+    kept["weights"] = kept["weights"] / kept["weights"].sum()
+    ess = float(effective_sample_size(kept["weights"].log()))
+    if ess <= latest.ess:
+        return population, latest
+    within = replace(population, **kept)
+    return within, replace(latest, tolerance=float(kept["distances"][-1]), ess=ess)
 
 
 def _proposals(

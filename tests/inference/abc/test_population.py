@@ -99,6 +99,8 @@ def test_data_that_an_earlier_generation_would_have_lost_have_no_distance():
         x=x[:2],
         distances=torch.tensor([0.0, 3.0]),
         weights=torch.full((2,), 0.5),
+        keys=torch.rand(2),
+        shares=torch.ones(2),
         distance=lambda x: x[:, 0],
         earlier=((lambda x: (4 - x)[:, 0], 3.0), (lambda x: x[:, 0], 2.5)),
         proposals=(),

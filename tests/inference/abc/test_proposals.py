@@ -88,6 +88,21 @@ def test_a_draw_does_not_count_the_component_around_itself():
     torch.testing.assert_close(mixture.log_prob(at, others=True), mixture.log_prob(at))
 
 
+def test_a_draw_counts_others_of_the_same_first_coordinate():
+    u = torch.tensor([[0.0, 0.0], [0.0, 1.0], [2.0, 3.0]])
+    mixture = GaussianMixture(u, torch.full((3,), 1 / 3), torch.eye(2))
+    without = GaussianMixture(u[1:], torch.full((2,), 1 / 2), torch.eye(2))
+    torch.testing.assert_close(mixture.log_prob(u, others=True)[0], without.log_prob(u[:1])[0])
+
+
+def test_without_other_components_the_density_is_zero():
+    u = torch.tensor([[0.0], [1.0]])
+    alone = GaussianMixture(u[:1], torch.ones(1), torch.eye(1))
+    found = alone.log_prob(u, others=True)
+    assert found[0] == -torch.inf
+    torch.testing.assert_close(found[1], alone.log_prob(u)[1])
+
+
 def test_simulations_of_all_generations_are_one_weighted_sample():
     """From N(0, 9) and two proposals of other widths: weighted, all of them follow N(0, 9)."""
     prior, counts, rng = Normal(0.0, 3.0), (400, 2_000, 3_000), torch.Generator().manual_seed(1)

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from support.abc_models import EXPONENTIAL, MODELS, NORMAL, counted, fails
-from torch.distributions import Normal, Uniform
+from torch.distributions import Beta, Normal, Uniform
 
 import lfi
 from lfi.inference import (
@@ -15,6 +16,7 @@ from lfi.inference import (
     GlobalCovariance,
     LocalCovariance,
 )
+from lfi.inference.abc.population import closest
 
 MEAN = lfi.abc.Summaries(
     lambda x: x.mean(dim=1), scale=lambda s, s_obs: torch.ones_like(s_obs), adaptive=False
@@ -105,9 +107,72 @@ def test_it_ends_where_too_few_are_accepted():
 
 def test_it_ends_where_distances_cannot_shrink():
     same = lfi.Simulator(lambda theta: torch.ones(len(theta), 1), prior={"a": Normal(0.0, 1.0)})
-    accepted = lfi.abc_smc(same, torch.zeros(1), particles=50, budget=1_000, seed=1)
+    accepted = lfi.abc_smc(same, torch.ones(1), particles=50, budget=1_000, seed=1)
     assert len(accepted.history) == 1
     assert accepted.simulations == 50
+
+
+def test_ties_go_on_while_there_is_budget():
+    same = lfi.Simulator(lambda theta: torch.ones(len(theta), 1), prior={"a": Normal(0.0, 1.0)})
+    accepted = lfi.abc_smc(same, torch.zeros(1), particles=50, budget=1_000, seed=1)
+    assert accepted.simulations == 1_000
+    assert len(accepted) == 50
+
+
+def rare(theta: np.ndarray, rng):
+    return (rng.random((len(theta), 1)) < theta).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("particles", "budget"), [(50, 2_000), (100, 20_000), (500, 5_000), (500, 20_000)]
+)
+def test_a_rare_event_has_the_posterior_of_its_tolerance(particles, budget):
+    """Beta(1, 99) and one success: Beta(2, 99) at tolerance 0, the prior at tolerance 1."""
+    simulator = lfi.Simulator(rare, prior={"p": Beta(1.0, 99.0)})
+    exact = {0.0: Beta(2.0, 99.0), 1.0: Beta(1.0, 99.0)}
+    arguments = {"particles": particles, "budget": budget}
+    runs = [lfi.abc_smc(simulator, torch.ones(1), seed=s, **arguments) for s in range(10)]
+    assert all(run.weights.isfinite().all() for run in runs)
+    for tolerance, law in exact.items():
+        found = [run for run in runs if run.tolerance == tolerance]
+        if found:
+            # survivors are few and of large weight: their effective size is half of what it seems
+            error = law.stddev / math.sqrt(sum(run.ess for run in found) / 2)
+            assert abs(sum(run.mean.item() for run in found) / len(found) - law.mean) < 5 * error
+    if budget == 20_000:  # 200 successes of the prior alone
+        assert all(run.tolerance == 0 for run in runs)
+
+
+def test_ties_that_are_kept_weigh_as_much_as_all():
+    """At a tolerance of 1, half of the prior is 0 away and half 1, whatever was kept of it."""
+
+    def sides(theta, rng: torch.Generator):
+        return (theta > 0).to(theta)
+
+    simulator = lfi.Simulator(sides, prior={"a": Normal(0.0, 1.0)})
+    rows = {"u": torch.zeros(400, 1), "distances": (torch.arange(400) % 2).double()}
+    rows |= {"keys": torch.rand(400, dtype=torch.float64), "shares": torch.ones(400).double()}
+    kept = closest(rows, 250)
+    weights = 1 / kept["shares"]
+    # 50 of 200 ties stand for all of them; the 51st of their keys has a relative error of 1/7
+    assert weights[:200].sum() == 200
+    assert abs(weights[200:].sum() - 200) < 5 * 200 / math.sqrt(51)
+    accepted = lfi.abc_smc(simulator, torch.ones(1), particles=50, budget=50, seed=1)
+    assert accepted.weights.sum().item() == pytest.approx(1)
+
+
+def test_a_simulator_that_always_raises_ends_early_with_its_error():
+    calls = []
+
+    def broken(theta):
+        calls.append(len(theta))
+        raise FileNotFoundError("no such table")
+
+    simulator = lfi.Simulator(broken, prior={"a": Normal(0.0, 1.0)}, batched=False)
+    with pytest.raises(RuntimeError, match="it raised FileNotFoundError") as caught:
+        lfi.abc_smc(simulator, torch.zeros(1), particles=100, budget=100_000, seed=1)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    assert len(calls) <= 1_100
 
 
 def test_equal_seeds_give_equal_numbers():
