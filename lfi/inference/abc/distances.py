@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -68,6 +69,8 @@ class SampleDistance:
     Attributes:
         discrepancy: Any of `lfi.discrepancies`.
         max_entries: Pairs of points in one call of the discrepancy, which bounds the memory.
+        standardise: Whether each entry of the events is divided by its interquartile range over
+            the simulations, as entries of other units need; the points are then of float64.
 
     Example:
         >>> x_obs, x = torch.zeros(30, 2), torch.stack([torch.zeros(20, 2), torch.ones(20, 2)])
@@ -78,6 +81,7 @@ class SampleDistance:
 
     discrepancy: Discrepancy
     max_entries: int = 2**22
+    standardise: bool = False
 
     def __post_init__(self) -> None:
         check_instance("discrepancy", self.discrepancy, Discrepancy)
@@ -96,10 +100,12 @@ class SampleDistance:
                 f"*event) and x_obs (m, *event), got shapes {tuple(x.shape)} and "
                 f"{tuple(x_obs.shape)}"
             )
-        observed = _points(x_obs[None])[0].to(x)
+        scale = _spread(_points(x)) if self.standardise else None
+        scaled = lambda x: _points(x) if scale is None else _points(x).double() / scale
+        observed = scaled(x_obs[None].to(x))[0]
 
         def distances(x: Tensor) -> Tensor:
-            points = _points(x)
+            points = scaled(x)
             rows = max(1, self.max_entries // (points.shape[1] + len(observed)) ** 2)
             with torch.no_grad():
                 return torch.cat([self.discrepancy(part, observed) for part in points.split(rows)])
@@ -190,3 +196,10 @@ def finite_distances(distance: DistanceFunction, x: Data) -> Float[Tensor, " n"]
 
 def _points(x: Data) -> Float[Tensor, "n trials d"]:
     return x.reshape(*x.shape[:2], -1)
+
+
+def _spread(points: Float[Tensor, "n trials d"]) -> Float[Tensor, " d"]:
+    """Return the interquartile range of each entry, 1 where it is zero."""
+    ends = np.nanquantile(points.flatten(0, 1).double().numpy(force=True), (0.25, 0.75), axis=0)
+    spread = torch.from_numpy(ends[1] - ends[0])
+    return torch.where((spread > 0) & spread.isfinite(), spread, 1.0)

@@ -10,9 +10,9 @@ import math
 
 import torch
 
-from lfi.comparison import Discrepancy
+from lfi.comparison import Discrepancy, SlicedWasserstein
 from lfi.inference.abc.accepted import ABCPosterior
-from lfi.inference.abc.distances import Distance, as_distance, finite_distances
+from lfi.inference.abc.distances import Distance, SampleDistance, as_distance, finite_distances
 from lfi.inference.abc.summaries import Summaries
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
@@ -20,6 +20,14 @@ from lfi.numerics.checks import check_number
 from lfi.simulation import Simulations
 
 DEFAULT_DISTANCE = Summaries()
+DEFAULT_OF_TRIALS = SampleDistance(SlicedWasserstein(), standardise=True)
+
+
+def distance_for(discrepancy: Discrepancy | Distance | None, trials: int | None) -> Distance:
+    """Return the distance asked for, or that for data of so many independent trials, if any."""
+    if discrepancy is not None:
+        return as_distance(discrepancy)
+    return DEFAULT_DISTANCE if trials is None else DEFAULT_OF_TRIALS
 
 
 @checked
@@ -27,7 +35,7 @@ def abc_rejection(
     simulations: Simulations,
     x_obs: Samples,
     *,
-    discrepancy: Discrepancy | Distance = DEFAULT_DISTANCE,
+    discrepancy: Discrepancy | Distance | None = None,
     quantile: float | None = None,
     tolerance: float | None = None,
     number: int | None = None,
@@ -42,7 +50,9 @@ def abc_rejection(
         x_obs: The observation, (*event); for a discrepancy of samples (m, *event), any m.
         discrepancy: A discrepancy of samples, for data (n, trials, *event), such as
             `lfi.discrepancies.MMD()`; or a distance: `lfi.abc.Summaries()`,
-            `lfi.abc.SemiAutomatic()`, `lfi.abc.FittedRatio(posterior)`.
+            `lfi.abc.SemiAutomatic()`, `lfi.abc.FittedRatio(posterior)`. None takes the sliced
+            Wasserstein distance of standardised data for simulations of independent `trials`, whose
+            order tells nothing, and `lfi.abc.Summaries()` else.
         quantile: The share of all simulations to accept, rounded to a whole number of at least 1.
         tolerance: The largest distance to accept.
         number: How many to accept. Of equal distances, earlier simulations come first.
@@ -69,7 +79,8 @@ def abc_rejection(
     if len(theta) == 0:
         raise ValueError(f"simulations: none of {len(simulations)} succeeded")
     observed = as_observation(x_obs, dtype=x.dtype)
-    distance = as_distance(discrepancy).from_observation(observed, theta, x)
+    distance = distance_for(discrepancy, simulations.trials)
+    distance = distance.from_observation(observed, theta, x)
     distances = finite_distances(distance, x)
     order = distances.argsort(stable=True)
     finite = int(distances.isfinite().sum())

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from lfi.comparison import Discrepancy
 from lfi.inference.abc.accepted import ABCPosterior, PopulationSummary
-from lfi.inference.abc.distances import Distance, DistanceFunction, as_distance, finite_distances
+from lfi.inference.abc.distances import Distance, DistanceFunction, finite_distances
 from lfi.inference.abc.population import (
     Population,
     closest,
@@ -48,7 +48,7 @@ from lfi.inference.abc.proposals import (
     PopulationProposal,
     population_log_weights,
 )
-from lfi.inference.abc.rejection import DEFAULT_DISTANCE
+from lfi.inference.abc.rejection import distance_for
 from lfi.inference.abc.schedules import DistanceQuantile, ToleranceSchedule
 from lfi.numerics import effective_sample_size
 from lfi.numerics.arguments import checked
@@ -108,7 +108,7 @@ def abc_smc(
     simulator: object,
     x_obs: Samples,
     *,
-    discrepancy: Discrepancy | Distance = DEFAULT_DISTANCE,
+    discrepancy: Discrepancy | Distance | None = None,
     particles: int = 1_000,
     budget: int = 100_000,
     schedule: ToleranceSchedule = DEFAULT_SCHEDULE,
@@ -132,7 +132,9 @@ def abc_smc(
         x_obs: The observation, (*event); for a discrepancy of samples (m, *event), any m.
         discrepancy: A discrepancy of samples, for data (n, trials, *event), such as
             `lfi.discrepancies.MMD()`; or a distance: `lfi.abc.Summaries()`,
-            `lfi.abc.SemiAutomatic()`, `lfi.abc.FittedRatio(posterior)`.
+            `lfi.abc.SemiAutomatic()`, `lfi.abc.FittedRatio(posterior)`. None takes the sliced
+            Wasserstein distance of standardised data for a simulator of independent `trials`, whose
+            order tells nothing, and `lfi.abc.Summaries()` else.
         particles: How many parameters each population holds.
         budget: The number of simulations in all, failed ones included.
         schedule: Chooses the next tolerance from a population.
@@ -173,7 +175,8 @@ def abc_smc(
             f"particles must be more than the {simulator.prior.dim} parameters and no more than "
             f"the budget of {budget}, got {particles}"
         )
-    x_obs, distance = as_observation(x_obs, dtype=None), as_distance(discrepancy)
+    x_obs = as_observation(x_obs, dtype=None)
+    distance = distance_for(discrepancy, simulator.independent_draws)
     plain = (distance, particles, budget, schedule, kernel, tolerance, min_acceptance)
     shared = settings_hash(simulator.identity, x_obs, *plain)
     seed = fresh(seed if store is None else stored_seed(store, shared, seed))
@@ -228,8 +231,7 @@ def _first_population(run: _Run) -> tuple[Population, list[PopulationSummary]]:
     if count < run.particles:
         raise RuntimeError(
             f"{count} of {simulated} simulations of {run.simulator.name} succeeded: "
-            f"{run.particles} particles need as many"
-            + (f"; it raised {cause!r}" if cause else "")
+            f"{run.particles} particles need as many" + (f"; it raised {cause!r}" if cause else "")
         ) from cause
     u, x = torch.cat(us), torch.cat(xs)
     data = run.prior.from_unconstrained(u[:MAX_FIT])[0], x[:MAX_FIT]

@@ -32,6 +32,8 @@ class Simulations(Described):
         seed: The run's seed.
         errors: The messages of rows that raised, by row.
         source: The simulator's name.
+        trials: How many independent draws x holds for each theta, along its second axis; None where
+            x is one draw.
 
     Example:
         >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
@@ -48,9 +50,11 @@ class Simulations(Described):
     seed: int = 0
     errors: dict[int, str] = field(default_factory=dict)
     source: str = ""
+    trials: int | None = None
 
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, minimum=0)
+        check_whole("trials", self.trials, optional=True)
         for name, rows in (("x", self.x), ("codes", self.codes)):
             if len(rows) != len(self.theta):
                 raise ValueError(
@@ -159,7 +163,8 @@ class Simulations(Described):
         pairs = (self.theta, other.theta), (self.x, other.x), (self.codes, other.codes)
         errors = self.errors | {len(self) + row: text for row, text in other.errors.items()}
         theta, x, codes = (torch.cat(pair) for pair in pairs)
-        return Simulations(theta, x, codes, self.prior, self.seed, errors, self.source)
+        trials = self.trials if self.trials == other.trials else None
+        return Simulations(theta, x, codes, self.prior, self.seed, errors, self.source, trials)
 
     @checked
     def within(self, prior: Prior) -> "Simulations":
@@ -207,7 +212,7 @@ class Simulations(Described):
         rows = enumerate(index.tolist())
         errors = {new: self.errors[old] for new, old in rows if old in self.errors}
         parts = self.theta[index], self.x[index], self.codes[index]
-        return Simulations(*parts, prior, self.seed, errors, self.source)
+        return Simulations(*parts, prior, self.seed, errors, self.source, self.trials)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Return theta (n, D), x (n, *event), status (n,) and names (D,), failed rows included.

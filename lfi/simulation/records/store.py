@@ -70,7 +70,7 @@ class Store:
 
     def read(
         self, n: int | None = None, *, prior: object = None
-    ) -> tuple[Tensor, Tensor, Tensor, Prior, int, dict[int, str], str]:
+    ) -> tuple[Tensor, Tensor, Tensor, Prior, int, dict[int, str], str, int | None]:
         """Return the first n rows, all if None: the fields of a `Simulations`.
 
         A store that could not name its prior needs it. StoreError for another one, or damaged rows.
@@ -82,7 +82,7 @@ class Store:
         theta, x, codes = (self._read(name, n) for name in ("theta", "x", "status"))
         errors = {row: text for row, text in self._errors() if row < n}
         name, seed = self.attributes["name"], self.attributes["seed"]
-        return theta, x, codes, prior, seed, errors, name
+        return theta, x, codes, prior, seed, errors, name, self.attributes.get("trials")
 
     def rows(self) -> ResultsBuffer:
         """Return an empty container for rows like those that are there already."""

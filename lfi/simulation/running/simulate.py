@@ -137,7 +137,8 @@ class _Memory:
         """Return the first n rows."""
         theta, x, codes = (part[:n] for part in self.rows.concatenate())
         errors = {i: text for i, text in self.rows.errors.items() if i < n}
-        return Simulations(theta, x, codes, self.prior, self.seed, errors, self.simulator.name)
+        name, trials = self.simulator.name, self.simulator.independent_draws
+        return Simulations(theta, x, codes, self.prior, self.seed, errors, name, trials)
 
 
 @runtime_checkable

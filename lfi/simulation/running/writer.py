@@ -147,6 +147,7 @@ class Writer:
             "prior": self.prior._spec(),
             "prior_fingerprint": self.prior.fingerprint,
             "simulator": simulator.identity,
+            "trials": simulator.independent_draws,
             "block": BLOCK,
             "versions": {module.__name__: module.__version__ for module in (lfi, torch, np, zarr)},
         }

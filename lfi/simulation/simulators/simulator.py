@@ -114,6 +114,11 @@ class Simulator:
         """The parameters' names."""
         return self.prior.names
 
+    @property
+    def independent_draws(self) -> int | None:
+        """How many independent draws x holds for each theta: none where summaries join them."""
+        return self.trials if self.summary is None else None
+
     @staticmethod
     @checked
     def from_command(

@@ -1,6 +1,7 @@
 """Rejection: exactly as many as asked for, the closest; failures are rejected and counted."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.stats import kstest
 from support import conjugate
 from support.abc_models import MODELS, NORMAL, fails
 from support.conjugate import ExactCritic
-from torch.distributions import Uniform
+from torch.distributions import Normal, Uniform
 
 import lfi
 from lfi.comparison import Recovers
@@ -57,6 +58,42 @@ class Plain:
 
 @each_model
 @each_discrepancy
+def noisy(theta, rng: torch.Generator):
+    return theta + torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
+
+
+def test_trials_are_compared_whatever_their_order(tmp_path):
+    simulator = lfi.Simulator(noisy, prior={"mean": Normal(0.0, 2.0)}, trials=20)
+    x_obs = Normal(1.0, 1.0).icdf((torch.arange(20) + 0.5) / 20)[:, None]
+    simulations = lfi.simulate(simulator, 20_000, seed=1)
+    accepted = lfi.abc_rejection(simulations, x_obs, quantile=0.01)
+    turned = replace(simulations, x=simulations.x.flip(1))
+    again = lfi.abc_rejection(turned, x_obs.flip(0), quantile=0.01)
+    assert torch.equal(accepted.theta, again.theta)
+    # The posterior is N(20 / 20.25, 1 / 20.25), of sd .222. What is accepted adds the tolerance:
+    # here a tenth, and the error of 200 draws' sd is a twentieth.
+    assert 0.222 * 0.75 < accepted.sd.item() < 0.222 * 1.35
+    assert abs(accepted.mean.item() - 20 / 20.25) < 5 * accepted.sd.item() / 200**0.5
+    stored = lfi.simulate(simulator, 300, seed=1, store=tmp_path / "store")
+    assert stored.trials == lfi.Simulations.open(tmp_path / "store").trials == 20
+    assert stored[:100].trials == (stored + stored).trials == 20
+    few = simulator.with_summary(lambda x: x.mean(1))
+    assert lfi.simulate(few, 100, seed=1).trials is None
+
+
+def test_trials_of_other_units_count_alike():
+    units = torch.tensor([1.0, 1e6])
+    scaled = lambda theta, rng: noisy(theta, rng) * units
+    x_obs = noisy(torch.zeros(20, 2), torch.Generator().manual_seed(1))
+    found = []
+    for simulate, observed in ((noisy, x_obs), (scaled, x_obs * units)):
+        simulate.__annotations__["rng"] = torch.Generator
+        prior = {"a": Normal(0.0, 1.0), "b": Normal(0.0, 1.0)}
+        simulations = lfi.simulate(lfi.Simulator(simulate, prior=prior, trials=20), 1_000, seed=1)
+        found.append(lfi.abc_rejection(simulations, observed, number=50).theta)
+    assert torch.equal(*found)
+
+
 def test_theta_is_exact_given_the_accepted_data(model, discrepancy, simulations):
     record = simulations[model.name]
     accepted = lfi.abc_rejection(record, model.x_obs, discrepancy=discrepancy, number=200)
