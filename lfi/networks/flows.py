@@ -20,10 +20,10 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from zuko.transforms import MonotonicRQSTransform
 
 from lfi.networks.conditional_gaussian import ConditionalGaussian, zero
 from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk
+from lfi.networks.splines import inverse_spline, spline
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts
 
@@ -46,25 +46,22 @@ class SplineCoupling(nn.Module):
         self.blocks: nn.Sequential = nn.Sequential(ResidualBlock(width), layer_norm(width))
         self.last: nn.Linear = zero(linear(width, len(self.mobile) * (3 * bins - 1)))
 
-    def _spline(
+    def _spline_parameters(
         self, v: Float[Tensor, "n size"], context: Float[Tensor, "n width"]
-    ) -> MonotonicRQSTransform:
+    ) -> Float[Tensor, "n mobile parameters"]:
         h = context if self.first is None else context + self.first(v[:, self.fixed])
-        shape = len(v), len(self.mobile), 3 * self.bins - 1
-        parts = self.last(self.blocks(h)).view(shape)
-        sizes = [self.bins, self.bins, self.bins - 1]
-        return MonotonicRQSTransform(*parts.split(sizes, dim=-1), bound=BOUND)
+        return self.last(self.blocks(h)).view(len(v), len(self.mobile), 3 * self.bins - 1)
 
     def forward(
         self, v: Float[Tensor, "n size"], context: Tensor
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
         """Return v with entries moved towards noise, and log |det|."""
-        moved, log_slope = self._spline(v, context).call_and_ladj(v[:, self.mobile])
+        moved, log_slope = spline(v[:, self.mobile], self._spline_parameters(v, context), BOUND)
         return v.index_copy(1, self.mobile, moved), log_slope.sum(1)
 
     def inverse(self, v: Float[Tensor, "n size"], context: Tensor) -> Float[Tensor, "n size"]:
         """Return v with entries moved back."""
-        moved: Tensor = self._spline(v, context)._inverse(v[:, self.mobile])
+        moved = inverse_spline(v[:, self.mobile], self._spline_parameters(v, context), BOUND)
         return v.index_copy(1, self.mobile, moved)
 
 
