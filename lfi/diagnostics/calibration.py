@@ -228,7 +228,8 @@ def check(
             left out: the verdict is over what the simulator returns.
         seed: Of samples, reference points and the breaking of ties.
         importance_samples: Draws from the prior that represent a posterior known by its ratio.
-            Where too few of them count to judge it, draws of the posterior take their place.
+            Where a flow proposes, as in `Pool`, a sixteenth as many of each observation. Where too
+            few of them count to judge it, draws of the posterior take their place.
         draws: Draws of each observation's posterior that represent it. By default 256 where the
             posterior has no ratio; a number takes draws where it has one, too.
         alpha: The probability at most that a right posterior fails.

@@ -4,6 +4,7 @@ A simulation is (theta*, x). The posterior of x is known by samples theta_1..k w
 
     known by    samples                                        weights
     its ratio   draws from the prior, shared by observations   p(x | theta_i) / p(x)
+    and a flow  draws from (flow given x + prior) / 2          the same, over their density
     its draws   draws from the posterior of x                  all equal
 
 Add theta* as theta_0. If the posterior is right then, given x and the set {theta_0..k}, each member
@@ -11,9 +12,9 @@ is the one that made x with probability proportional to its weight. This holds e
 for independent draws; of those that repeat each other, `ess` counts the different ones.
 
 Draws from the prior are cheap, but few of them have weight in a posterior far narrower than it. So
-posteriors whose importance samples are too few to judge them are known by their draws instead,
-where they can be drawn from. Which these are depends on x and on the draws from the prior, not on
-theta*, so that the statement above holds as before.
+a flow proposes, where the posterior has one, and posteriors whose importance samples are too few to
+judge them are known by their draws instead, where they can be drawn from. Which these are depends
+on x and on the importance samples, not on theta*, so that the statement above holds as before.
 
 A posterior known by draws alone has no density. It is needed only to order samples, and any order
 that treats theta* like the others is exact: each sample's density is estimated by the distance to
@@ -23,17 +24,21 @@ the sqrt(k)-th nearest of its set, in standard deviations of the coordinates.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.inference.samplers.defensive import defensive_samples
+from lfi.inference.samplers.target import Target
 from lfi.inference.types import WeightedDraws
 from lfi.numerics.neighbours import neighbour_distance
 from lfi.runtime.seeds import child
 from lfi.simulation import Prior, Simulations
 
+FOR_ONE = 16  # shared importance samples for each one from a flow
 PER_OBSERVATION = 128  # importance samples for each of the observations that share them
 MAX_CHUNK = 64  # observations at a time: this bounds the memory,
 MAX_NUMBERS = 2**22  # and this that of draws, which posteriors are asked for in one call
@@ -79,6 +84,17 @@ class HasRatio(Protocol):
 
     def weighted(self, x: Tensor, n: int, *, seed: int) -> WeightedDraws:
         """Return n shared draws from the prior with their log-ratios, up to a function of x."""
+        ...
+
+
+@runtime_checkable
+class HasTarget(Protocol):
+    """A posterior with a target density for samplers, which may have a proposal."""
+
+    prior: Prior
+
+    def target(self, x: Tensor) -> Target:
+        """Return the posteriors of m observations."""
         ...
 
 
@@ -152,12 +168,15 @@ def weighted_posteriors(
     """
     every = torch.arange(len(x))
     if draws is None and isinstance(posterior, HasRatio):
-        size = min(max(importance_samples // PER_OBSERVATION, 1), MAX_CHUNK)
-        few = []
+        size, few = min(max(importance_samples // PER_OBSERVATION, 1), MAX_CHUNK), []
+        weigh = partial(_by_ratio, posterior, importance_samples)
+        if isinstance(posterior, HasTarget) and posterior.target(x[:1]).proposal is not None:
+            size = MAX_CHUNK
+            weigh = partial(_by_proposal, posterior, max(2, importance_samples // FOR_ONE))
         for chunk, rows in enumerate(every.split(size)):
             truth = None if theta is None else theta[rows].double()
             key = child(seed, chunk)
-            part = _by_ratio(posterior, importance_samples, truth, x[rows], rows, key)
+            part = weigh(truth, x[rows], rows, key)
             few.append(rows[~(part.ess_without_truth >= MARGIN * min_ess)])
             yield part
         rows = torch.cat(few)
@@ -225,13 +244,38 @@ def _by_ratio(
         log_weights = torch.cat([(log_weight + gain.double())[:, None], log_weights], dim=1)
         own = posterior.prior.log_prob(theta).double()
         log_prior = torch.cat([own[:, None], log_prior], dim=1)
+    others = weighted.theta.double()
+    return _normalised(truth, others, log_weights, log_weights + log_prior, without, rows)
+
+
+@torch.no_grad()
+def _by_proposal(
+    posterior: HasTarget, n: int, truth: Tensor | None, x: Tensor, rows: Tensor, seed: int
+) -> WeightedPosteriors:
+    target = posterior.target(x)
+    drawn = defensive_samples(posterior.prior, target.proposal, len(x), n, truth=truth, seed=seed)
+    log_weights = drawn.log_weights(target)
+    log_density = log_weights - drawn.base + drawn.log_prior
+    known = 0 if truth is None else 1
+    without, others = _effective(log_weights[:, known:]), drawn.theta[:, known:].double()
+    return _normalised(truth, others, log_weights, log_density, without, rows)
+
+
+def _normalised(
+    truth: Tensor | None,
+    others: Tensor,
+    log_weights: Tensor,
+    log_density: Tensor,
+    without: Tensor,
+    rows: Tensor,
+) -> WeightedPosteriors:
     if not log_weights.max(dim=1).values.isfinite().all():  # NaN, infinite, or no weight at all
         raise ValueError("posterior gives no finite log-ratios at some of the x")
     return WeightedPosteriors(
         truth=truth,
-        others=weighted.theta.double(),
+        others=others,
         weights=log_weights.softmax(dim=1),
-        log_density=log_weights + log_prior,
+        log_density=log_density,
         ess=_effective(log_weights),
         ess_without_truth=without,
         rows=rows,

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.runtime import numpy_rng, torch_rng
+from lfi.inference.samplers.defensive import DefensiveSamples, defensive_samples
 from lfi.simulation import Simulations
 from lfi.training import stacking_weights
 
@@ -50,58 +50,46 @@ class StackingTable:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutSamples:
-    """Importance samples of held-out simulations, the true theta first, and their weights.
+    """Importance samples of held-out simulations, the true theta first.
 
-    Half of them are from the `flow`, where there is one. `base` is their log prior over proposal
-    density, `log_prior` that of the true parameters.
+    Half of them are from the `flow`, where there is one.
     """
 
     flow: FlowPosterior | None
     x: Float[Tensor, "m ..."]
-    samples: Float[Tensor, "m c d"]
-    base: Float[Tensor, "m c"]
-    log_prior: Float[Tensor, " m"]
+    samples: DefensiveSamples
 
     @classmethod
-    @torch.no_grad()
     def draw(cls, flow: FlowPosterior | None, held_out: Simulations, seed: int) -> "HeldOutSamples":
         """Draw them, half from the flow where there is one."""
-        prior, theta, x = held_out.prior, held_out.theta, held_out.x.float()
-        m = len(theta)
-        half = IMPORTANCE_SAMPLES // 2
-        count = IMPORTANCE_SAMPLES if flow is None else IMPORTANCE_SAMPLES - half
-        drawn = prior.sample(m * count, seed=numpy_rng(seed, 0)).view(m, count, -1)
-        rows = [theta[:, None], drawn]
-        if flow is not None:
-            proposal = flow.as_proposal(x)
-            rows.append(proposal.draw(half, proposal.x, torch_rng(seed, 1)).to(theta))
-        samples = torch.cat(rows, 1)
-        log_prior = prior.log_prob(samples)
-        base = torch.zeros_like(log_prior)
-        if flow is not None:
-            log_q = proposal.log_density(samples, proposal.x[:, None]).to(log_prior)
-            share = math.log(half / IMPORTANCE_SAMPLES)
-            mixed = torch.logaddexp(log_prior + math.log1p(-math.exp(share)), log_q + share)
-            base = log_prior - mixed
-        return cls(flow, x, samples, base.double(), log_prior[:, 0].double())
+        x = held_out.x.float()
+        samples = defensive_samples(
+            held_out.prior,
+            None if flow is None else flow.as_proposal(x),
+            len(x),
+            IMPORTANCE_SAMPLES,
+            truth=held_out.theta,
+            seed=seed,
+        )
+        return cls(flow, x, samples)
 
     @torch.no_grad()
     def log_weights(self, posterior: SavedPosterior) -> Float[Tensor, "m c"]:
         """Return a posterior's log weights, up to a function of x."""
-        values = posterior.target(self.x).log_weight(self.samples).double()
+        values = posterior.target(self.x).log_weight(self.samples.theta).double()
         return values.nan_to_num(nan=MIN_LOG_WEIGHT, neginf=MIN_LOG_WEIGHT).clamp_min(
             MIN_LOG_WEIGHT
         )
 
     def table(self, rows: Sequence[Float[Tensor, "m c"]]) -> StackingTable:
         """Return the table of several methods' log weights."""
-        return StackingTable(torch.stack(list(rows)), self.base, self.log_prior)
+        return StackingTable(
+            torch.stack(list(rows)), self.samples.base, self.samples.log_prior[:, 0]
+        )
 
     def first(self, m: int) -> "HeldOutSamples":
         """Return those of the first simulations."""
-        return HeldOutSamples(
-            self.flow, self.x[:m], self.samples[:m], self.base[:m], self.log_prior[:m]
-        )
+        return HeldOutSamples(self.flow, self.x[:m], self.samples.first(m))
 
 
 def best_weights(table: StackingTable) -> Float[Tensor, " k"]:
