@@ -56,11 +56,12 @@ class ScipyMarginal(Marginal):
     def log_prob(self, t: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the log density, computed in float64; its gradient is a central difference."""
         points = t.detach().double().numpy()
-        values = torch.as_tensor(self.frozen.logpdf(points), dtype=self.dtype)
+        with np.errstate(over="ignore"):  # of samplers that try very far
+            values = torch.as_tensor(self.frozen.logpdf(points), dtype=self.dtype)
         if not (t.requires_grad and torch.is_grad_enabled()):
             return values
         step = 1e-6 * self.frozen.std() if np.isfinite(self.frozen.std()) else 1e-6
-        with np.errstate(invalid="ignore"):  # beyond the edges
+        with np.errstate(invalid="ignore", over="ignore"):  # beyond the edges
             ends = self.frozen.logpdf(points + step) - self.frozen.logpdf(points - step)
         slope = torch.as_tensor(ends / (2 * step), dtype=t.dtype)
         slope = slope.nan_to_num(0.0, 0.0, 0.0)
