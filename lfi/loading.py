@@ -38,8 +38,8 @@ def load(
     Example:
         >>> import lfi, tempfile
         >>> from simulators import influenza
-        >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-        >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
+        >>> simulations = lfi.simulate(influenza, 400, seed=1)
+        >>> quick = lfi.PosteriorFlow(gaussian_steps=10, settings=lfi.TrainSettings(steps=2))
         >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
         >>> path = Path(tempfile.mkdtemp()) / "posterior.lfi"
         >>> posterior.save(path)

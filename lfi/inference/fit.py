@@ -44,8 +44,8 @@ def fit_posterior(
     Example:
         >>> import lfi
         >>> from simulators import influenza
-        >>> simulations = lfi.simulate(influenza, 2_000, seed=1)
-        >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=50))
+        >>> simulations = lfi.simulate(influenza, 400, seed=1)
+        >>> quick = lfi.PosteriorFlow(gaussian_steps=10, settings=lfi.TrainSettings(steps=2))
         >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
         >>> posterior.names
         ('beta', 'gamma', 'phi_inv')

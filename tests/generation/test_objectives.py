@@ -63,7 +63,7 @@ def data(n=4_000):
     "comparison",
     [
         Adversarial(Bernoulli(), NonSaturating(), R1(0.1)),
-        Adversarial(Bernoulli(), Bernoulli(), R1(0.1)),
+        pytest.param(Adversarial(Bernoulli(), Bernoulli(), R1(0.1)), marks=pytest.mark.slow),
     ],
     ids=["non-saturating", "minimax"],
 )

@@ -83,11 +83,16 @@ def correlated():
         lfi.SurrogateLikelihood(
             proposal=None, gaussian_steps=50, settings=lfi.TrainSettings(steps=1), width=16
         ),
-        lfi.Pool(
-            (
-                lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
-                lfi.NeuralRatio(settings=lfi.TrainSettings(steps=40), width=8),
-            )
+        pytest.param(
+            lfi.Pool(
+                (
+                    lfi.PosteriorFlow(
+                        gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8
+                    ),
+                    lfi.NeuralRatio(settings=lfi.TrainSettings(steps=40), width=8),
+                )
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=lambda method: type(method).__name__,

@@ -65,7 +65,9 @@ class SurrogateLikelihood(FlowMethod):
             >>> import lfi
             >>> from simulators import influenza
             >>> simulations = lfi.simulate(influenza, 500, seed=1)
-            >>> method = lfi.SurrogateLikelihood(proposal=None, gaussian_steps=20, width=16)
+            >>> few = lfi.TrainSettings(steps=2)
+            >>> method = lfi.SurrogateLikelihood(
+            ...     proposal=None, gaussian_steps=20, settings=few, width=16)
             >>> posterior = lfi.fit_posterior(simulations, method=method, seed=1)
             >>> posterior.log_likelihood(simulations.theta[:4], influenza.x_obs).shape
             torch.Size([4])

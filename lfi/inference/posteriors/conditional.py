@@ -24,8 +24,8 @@ class AmortisedPosterior(TargetPosterior):
 
         Example:
             >>> from simulators import influenza
-            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
-            >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
+            >>> simulations = lfi.simulate(influenza, 400, seed=1)
+            >>> quick = lfi.PosteriorFlow(gaussian_steps=10, settings=lfi.TrainSettings(steps=2))
             >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
             >>> posterior.condition({"beta": 1.8}).names
             ('gamma', 'phi_inv')
@@ -37,7 +37,7 @@ class AmortisedPosterior(TargetPosterior):
 
         Example:
             >>> from simulators import influenza
-            >>> simulations = lfi.simulate(influenza, 1_000, seed=1)
+            >>> simulations = lfi.simulate(influenza, 400, seed=1)
             >>> quick = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=20))
             >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
             >>> posterior.trials().sample(10, simulations.x[:4], seed=1).shape  # four outbreaks

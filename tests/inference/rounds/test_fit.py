@@ -27,8 +27,6 @@ LIKELIHOOD = lfi.SurrogateLikelihood(
 )
 EACH = (QUICK, FLOW, LIKELIHOOD, lfi.Pool((FLOW, LIKELIHOOD, QUICK)))
 
-each_kind = pytest.mark.parametrize("method", EACH, ids=lambda method: type(method).__name__)
-
 
 def quick_rounds(store=None, **changes):
     arguments = {"rounds": 3, "budget": 3_000, "seed": 1, "method": QUICK, "preliminary": QUICK}
@@ -272,13 +270,16 @@ def kl(fitted, x, exact_log_density, grid):
             proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
         ),
         lfi.NeuralRatio(settings=lfi.TrainSettings(steps=300), width=32, rank=16, head_layers=None),
-        lfi.Pool(
-            (
-                lfi.PosteriorFlow(
-                    gaussian_steps=300, settings=lfi.TrainSettings(steps=150), width=32
-                ),
-                QUICK,
-            )
+        pytest.param(
+            lfi.Pool(
+                (
+                    lfi.PosteriorFlow(
+                        gaussian_steps=300, settings=lfi.TrainSettings(steps=150), width=32
+                    ),
+                    QUICK,
+                )
+            ),
+            marks=pytest.mark.slow,
         ),
     ],
     ids=lambda method: type(method).__name__,
@@ -377,7 +378,11 @@ def test_an_interrupted_call_goes_on_and_ends_with_the_same_numbers(
     assert [h.columns for h in resumed.history] == [h.columns for h in whole.history]
 
 
-@each_kind
+@pytest.mark.parametrize(
+    "method",
+    [*(pytest.param(method, marks=pytest.mark.slow) for method in EACH[:-1]), EACH[-1]],
+    ids=lambda method: type(method).__name__,
+)
 def test_rounds_of_any_kind_go_on_and_end_with_the_same_numbers(method, tmp_path, monkeypatch):
     changes = {"budget": (600, 300, 900), "rounds": None, "method": method, "preliminary": method}
     whole = quick_rounds(**changes)
