@@ -18,12 +18,15 @@ References:
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.inference.reliability import MAX_KHAT
 from lfi.inference.samplers.student_mixture import StudentMixture, fit_mixture
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
@@ -32,9 +35,15 @@ from lfi.numerics import effective_sample_size, pareto_smooth
 from lfi.numerics.resampling import systematic_resampling
 from lfi.runtime import child, numpy_rng, torch_rng
 
+MIN_MORE = 2**8  # samples drawn at a time from an initial proposal that is good enough
 MIN_STAGE = 2**13  # samples drawn from each mixture while it is still being fitted
-MAX_GROWTH = 1 / 3  # of all samples, those drawn from one more mixture at most
-GOOD_ESS = 0.1  # relative effective sample size of a proposal that need not be improved
+MAX_MORE = 4.0  # of all samples, those drawn at a time from an initial proposal at most,
+MAX_GROWTH = 1 / 3  # and from one more mixture
+MIN_UNRELIABLE = 2**13  # samples: of fewer, a Pareto k above the limit is a matter of chance, too
+MAX_HELD = 2**21  # samples of all observations held at a time
+# relative effective sample size of a proposal that need not be improved; less where the samples of
+# one stage suffice
+GOOD_ESS = 0.1
 FIT_ESS = 20  # effective points for each dimension, and as many more, that a mixture is fitted to
 MAX_STAGES = 20  # from them, a few million samples
 MIN_LOG_PRIOR = -1e6  # log prior density below which no weight matters, and a network may overflow
@@ -146,12 +155,16 @@ class StageProposal:
 
 @dataclass(frozen=True, eq=False)
 class StagedSamples:
-    """Samples u of all stages for m observations, and the log density of every stage's proposal."""
+    """Samples u of all stages for m observations, and the log density of every stage's proposal.
+
+    `stage_of` says which stage each sample was drawn in.
+    """
 
     u: Float[Tensor, "m c d"]
     log_prior: Float[Tensor, "m c"]
     log_weight: Float[Tensor, "m c"]
     stages: tuple[StageProposal, ...]
+    stage_of: Int[Tensor, " c"]
     log_proposals: Float[Tensor, "t m c"]
 
     @property
@@ -163,8 +176,7 @@ class StagedSamples:
 
     def relative_ess(self, stage: int) -> Float[Tensor, " m"]:
         """Return the effective share of one stage's samples, weighted by themselves."""
-        first = sum(each.count for each in self.stages[:stage])
-        own = slice(first, first + self.stages[stage].count)
+        own = self.stage_of == stage
         log_target = self.log_prior[:, own] + self.log_weight[:, own]
         ess = effective_sample_size(log_target - self.log_proposals[stage][:, own])
         return (ess / self.stages[stage].count).nan_to_num(nan=0.0)  # no weight anywhere
@@ -173,23 +185,42 @@ class StagedSamples:
         """Return the samples of some of the observations."""
         stages = tuple(stage.select(rows) for stage in self.stages)
         parts = self.u[rows], self.log_prior[rows], self.log_weight[rows]
-        return StagedSamples(*parts, stages, self.log_proposals[:, rows])
+        return StagedSamples(*parts, stages, self.stage_of, self.log_proposals[:, rows])
 
     def extended(self, target: Target, stage: StageProposal, seed: int) -> "StagedSamples":
         """Return these samples and those of another stage."""
-        u, inside = stage.draw(target, seed)
+        at_old = [*self.log_proposals, stage.log_density(target, self.u, self.log_prior)]
+        stages, place = (*self.stages, stage), len(self.stages)
+        return self._with_samples(target, stage, stages, place, torch.stack(at_old), seed)
+
+    def continued(self, target: Target, place: int, count: int, seed: int) -> "StagedSamples":
+        """Return these samples and more of an earlier stage."""
+        more = replace(self.stages[place], count=count)
+        stages = list(self.stages)
+        stages[place] = replace(more, count=stages[place].count + count)
+        return self._with_samples(target, more, tuple(stages), place, self.log_proposals, seed)
+
+    def _with_samples(
+        self,
+        target: Target,
+        drawn: StageProposal,
+        stages: tuple[StageProposal, ...],
+        place: int,
+        at_old: Float[Tensor, "t m c"],
+        seed: int,
+    ) -> "StagedSamples":
+        u, inside = drawn.draw(target, seed)
         log_prior, log_weight = target.unconstrained(u)
         inside &= log_prior > MIN_LOG_PRIOR
         log_weight = torch.where(inside, log_weight, -math.inf)
-        stages = (*self.stages, stage)
-        at_old = [*self.log_proposals, stage.log_density(target, self.u, self.log_prior)]
-        at_new = [each.log_density(target, u, log_prior) for each in stages]
+        at_new = torch.stack([each.log_density(target, u, log_prior) for each in stages])
         return StagedSamples(
             torch.cat([self.u, u], 1),
             torch.cat([self.log_prior, log_prior], 1),
             torch.cat([self.log_weight, log_weight], 1),
             stages,
-            torch.cat([torch.stack(at_old), torch.stack(at_new)], 2),
+            torch.cat([self.stage_of, torch.full((drawn.count,), place)]),
+            torch.cat([at_old, at_new], 2),
         )
 
 
@@ -203,65 +234,94 @@ def adaptive_importance(
     seed: int,
     limit: TimeLimit,
 ) -> list[ImportanceSamples]:
-    """Draw weighted samples for a few observations, each until its `target_ess` is reached.
+    """Draw weighted samples for observations, each until its `target_ess` is reached.
 
     There are `max_samples` at most, and more than `initial` only within the time limit. A
     ValueError says that w is NaN or infinite, or zero at all samples of an observation.
     """
     finished: dict[int, ImportanceSamples] = {}
-    active, samples = torch.arange(len(target)), _initial_samples(target, initial, seed)
-    while True:
-        log_weights = samples.log_weights
-        _check_weights(log_weights, active)
-        ess = effective_sample_size(log_weights)
-        room = max_samples - samples.u.shape[1]
-        stop = room <= 0 or len(samples.stages) >= MAX_STAGES or limit.over
-        done = (ess >= target_ess) | stop
-        for j in torch.where(done)[0].tolist():
-            late = limit.over and bool(ess[j] < target_ess)
-            finished[int(active[j])] = smoothed_samples(samples.u[j], log_weights[j], late=late)
-        if done.all():
-            return [finished[j] for j in sorted(finished)]
-        keep = torch.where(~done)[0]
-        active, target, samples = active[keep], target.select(keep), samples.select(keep)
-        index = len(samples.stages)
-        stage = _next_stage(samples, log_weights[keep], target_ess, room, child(seed, 2, index))
-        samples = samples.extended(target, stage, child(seed, 3, index))
+    every, keys = torch.arange(len(target)), count()
+    for rows in every.split(max(1, MAX_HELD // initial)):
+        part = target.select(rows)
+        waiting = [(rows, _initial_samples(part, initial, child(seed, next(keys))))]
+        while waiting:
+            rows, samples = waiting.pop()
+            log_weights = samples.log_weights
+            _check_weights(log_weights, rows)
+            ess = effective_sample_size(log_weights)
+            room = max_samples - samples.u.shape[1]
+            stop = room <= 0 or len(samples.stages) >= MAX_STAGES or limit.over
+            done = (ess >= target_ess) | stop
+            for j in torch.where(done)[0].tolist():
+                late = limit.over and bool(ess[j] < target_ess)
+                found = smoothed_samples(samples.u[j], log_weights[j], late=late)
+                few = samples.u.shape[1] < MIN_UNRELIABLE and not stop
+                done[j] = not (few and found.khat > MAX_KHAT)
+                finished[int(rows[j])] = found
+            keep = torch.where(~done)[0]
+            if len(keep):
+                rest = samples.select(keep)
+                missing = torch.where(ess[keep] < target_ess, target_ess - ess[keep], ess[keep])
+                for some, more in _extended(
+                    rest, target.select(rows[keep]), missing, room, child(seed, next(keys))
+                ):
+                    waiting.append((rows[keep][some], more))
+    return [finished[j] for j in every.tolist()]
 
 
-def _initial_samples(target: Target, count: int, seed: int) -> StagedSamples:
+def _initial_samples(target: Target, number: int, seed: int) -> StagedSamples:
     """Return samples of the prior, and of the proposal where there is one."""
     m, d = len(target), target.prior.dim
     empty = torch.zeros(m, 0, d, dtype=target.prior.dtype)
     none = empty[..., 0]
-    samples = StagedSamples(empty, none, none, (), none[None][:0])
+    first = torch.zeros(0, dtype=torch.long)
+    samples = StagedSamples(empty, none, none, (), first, none[None][:0])
     kinds = [PRIOR] if target.proposal is None else [PRIOR, PROPOSAL]
     for index, kind in enumerate(kinds):
-        stage = StageProposal(torch.full((m,), kind), None, count // len(kinds))
-        samples = samples.extended(target, stage, child(seed, 0, index))
+        stage = StageProposal(torch.full((m,), kind), None, number // len(kinds))
+        samples = samples.extended(target, stage, child(seed, index))
     return samples
 
 
-def _next_stage(
-    samples: StagedSamples, log_weights: Tensor, target_ess: float, room: int, seed: int
-) -> StageProposal:
-    """Return the next proposal: an initial one that was good enough, or a newly fitted mixture."""
+def _extended(
+    samples: StagedSamples, target: Target, missing: Float[Tensor, " m"], room: int, seed: int
+) -> Iterator[tuple[Int[Tensor, " k"], StagedSamples]]:
+    """Yield observations by where their next samples are from, with these samples.
+
+    Those are an initial proposal that was good enough, or a newly fitted mixture.
+    """
     bases = 1 + any(PROPOSAL in stage.kind.tolist() for stage in samples.stages[:2])
     shares = torch.stack([samples.relative_ess(stage) for stage in range(len(samples.stages))])
     (best, base), last = shares[:bases].max(0), shares[-1]
-    stay = (best >= GOOD_ESS) & (best >= last)
-    mixture = None
-    if not stay.all():
-        power = tempering_power(log_weights, FIT_ESS * (samples.u.shape[2] + 1))
-        tempered = (power[:, None] * log_weights).log_softmax(1)
-        mixture = fit_mixture(samples.u, tempered, torch_rng(seed))
-    share = torch.where(stay, best, last)
-    missing = target_ess - effective_sample_size(log_weights)
-    needed = torch.where(share >= GOOD_ESS / 4, missing / share, 0.0).max()
-    # a mixture fitted later is better, so few samples of this one
-    few = samples.u.shape[1] * (1.0 if stay.all() else MAX_GROWTH)
-    count = min(room, max(MIN_STAGE, math.ceil(min(float(needed), few))))
-    return StageProposal(torch.where(stay, base, MIXTURE), mixture, count)
+    good = (best >= GOOD_ESS) | (missing <= best * MIN_STAGE)
+    chosen = torch.where(good & (best >= last), base, -1)
+    share = torch.where(chosen >= 0, best, last)
+    needed = torch.where(share >= GOOD_ESS / 4, missing / share, 0.0)
+    held = samples.u.shape[1]
+    for place in chosen.unique().tolist():
+        least, most = max(MIN_MORE, held // 8), MAX_MORE
+        if place < 0:
+            least, most = MIN_STAGE, MAX_GROWTH
+        those = torch.where(chosen == place)[0]
+        for part, some in enumerate(those.split(max(1, MAX_HELD // held))):
+            key = child(seed, place + 1, part)
+            own, group = samples.select(some), target.select(some)
+            # a mixture fitted later is better, so few samples of this one
+            wanted = math.ceil(min(1.05 * float(needed[some].max()), most * held))
+            number = min(room, max(least, wanted))
+            if place >= 0:
+                yield some, own.continued(group, place, number, key)
+            else:
+                stage = StageProposal(torch.full((len(some),), MIXTURE), _mixture(own, key), number)
+                yield some, own.extended(group, stage, child(key, 1))
+
+
+def _mixture(samples: StagedSamples, seed: int) -> StudentMixture:
+    """Return a mixture fitted to the samples so far, for each observation."""
+    log_weights = samples.log_weights
+    power = tempering_power(log_weights, FIT_ESS * (samples.u.shape[2] + 1))
+    tempered = (power[:, None] * log_weights).log_softmax(1)
+    return fit_mixture(samples.u, tempered, torch_rng(seed))
 
 
 def tempering_power(

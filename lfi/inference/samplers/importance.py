@@ -9,8 +9,6 @@ References:
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import torch
-
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, adaptive_importance
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
@@ -19,8 +17,9 @@ from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.runtime import child, fresh, torch_rng
 
-MIN_INITIAL, MAX_INITIAL = 2**12, 2**14  # samples of the prior: four for each draw between these
-MAX_HELD = 2**21  # samples of all observations held at a time
+# initial samples: four for each draw between these
+MIN_INITIAL, MAX_INITIAL = 2**12, 2**14
+MIN_PROPOSED = 2**10  # where half of them are from a proposal
 
 
 @checked
@@ -66,19 +65,15 @@ class Importance:
         """
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
-        initial = min(max(4 * n, MIN_INITIAL), MAX_INITIAL, self.max_samples)
-        at_once = max(1, MAX_HELD // self.max_samples)
-        found = []
-        for part, rows in enumerate(torch.arange(len(target)).split(at_once)):
-            found += adaptive_importance(
-                target.select(rows),
-                self.target_ess * n,
-                initial=initial,
-                max_samples=self.max_samples,
-                seed=child(seed, part),
-                limit=limit,
-            )
-        return found
+        least = MIN_INITIAL if target.proposal is None else MIN_PROPOSED
+        return adaptive_importance(
+            target,
+            self.target_ess * n,
+            initial=min(max(4 * n, least), MAX_INITIAL, self.max_samples),
+            max_samples=self.max_samples,
+            seed=seed,
+            limit=limit,
+        )
 
 
 class StartsFromSamples(ABC):

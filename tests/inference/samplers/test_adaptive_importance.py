@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from support.known_targets import conjugate, two_modes
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, Normal, StudentT
 
 from lfi.inference.samplers.adaptive_importance import adaptive_importance, tempering_power
 from lfi.inference.samplers.target import Proposal, Target
@@ -127,6 +127,47 @@ def test_observations_that_are_done_at_different_stages_keep_their_places():
     for place, one in zip(x, parts, strict=True):
         mean, _ = moments(one)
         assert ((mean - place).abs() / place).max() < 5 / math.sqrt(one.ess)
+
+
+def near(mean, sd, m=1):
+    """A proposal of N(mean, sd^2 I) for m observations."""
+
+    def draw(n, x, rng):
+        return mean + sd * torch.randn(len(x), n, 2, generator=rng, dtype=torch.float64)
+
+    law = Independent(Normal(torch.full((2,), mean, dtype=torch.float64), sd), 1)
+    return Proposal(torch.zeros(m, 1), draw, lambda theta, x: law.log_prob(theta))
+
+
+def test_more_samples_of_a_proposal_are_weighted_with_those_before():
+    """As many as are missing, and no second evaluation of what was evaluated."""
+    sizes = []
+
+    def pair(theta, x):
+        sizes.append(theta.shape[1])
+        return posterior.log_prob(theta) - PRIOR.log_prob(theta)
+
+    posterior = Independent(Normal(torch.zeros(2, dtype=torch.float64), 0.1), 1)
+    target = Target(PRIOR, (torch.zeros(1, 1),), pair, near(0.0, 0.2))
+    (one,) = found(target, 20_000, initial=2**10)
+    assert sum(sizes) == len(one.u)
+    # E[w]^2 / E[w^2] of N(0, s^2) from N(0, 4 s^2) is 7 / 16 in two columns
+    assert 20_000 < one.ess < 1.3 * 20_000
+    assert len(one.u) < 1.3 * 20_000 * 16 / 7
+    mean, variance = moments(one)
+    assert (mean.abs() / 0.1).max() < 5 / math.sqrt(one.ess)
+    assert (variance / 0.01 - 1).abs().max() < 5 * math.sqrt(2 / one.ess)
+
+
+def test_a_pareto_k_of_few_samples_is_looked_at_again():
+    """Student's t of 3 degrees by a normal proposal: of few samples k is above .7 now and then."""
+    heavy = Independent(StudentT(torch.full((2,), 3.0, dtype=torch.float64), 0.0, 0.1), 1)
+    pair = lambda theta, x: heavy.log_prob(theta) - PRIOR.log_prob(theta)
+    target = Target(PRIOR, (torch.zeros(100, 1),), pair, near(0.0, 0.1, 100))
+    limit = TimeLimit.start(60.0)
+    ends = adaptive_importance(target, 100, initial=2**9, max_samples=2**18, seed=1, limit=limit)
+    assert all(one.khat <= 0.7 or len(one.u) >= 2**13 for one in ends)
+    assert len({len(one.u) for one in ends}) > 1
 
 
 def test_an_impossible_observation_is_refused_by_its_number():
