@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.diagnostics.verdict import Verdict
@@ -24,7 +25,7 @@ from lfi.loading import load
 from lfi.report import write_report
 from lfi.report.verdicts import Assessment, assess
 from lfi.runtime import Saved, child, numpy_rng, replace_file
-from lfi.simulation import Prior, Simulations, Simulator, simulate
+from lfi.simulation import Prior, Simulations, Simulator, simulate, simulate_at
 
 HELD_OUT, IMPORTANCE_SAMPLES = 400, 2_048  # of `lfi.check`
 PARAMETERS, SAMPLES = 8, 1_000  # of `lfi.fidelity`
@@ -56,7 +57,9 @@ def run_workflow(
         reason = str(error).partition("\n")[0]
         raise ValueError(f"--device: {settings.device} is not available: {reason}") from error
     simulator, out = settings.simulator, settings.out
-    x_obs = simulator.x_obs if settings.x_obs is None else torch.from_numpy(settings.x_obs)
+    x_obs = simulator.x_obs
+    if settings.x_obs is not None:
+        x_obs = as_simulated(torch.from_numpy(settings.x_obs), simulator, settings.seed)
     if x_obs is None:
         raise ValueError(f"{simulator.name} has no x_obs: give --observation FILE")
     seconds: dict[str, float] = {}
@@ -133,6 +136,23 @@ def run_workflow(
     for line in ("", *estimates, "", *said.describe().splitlines()):
         echo(line)
     echo(f"report: {out / 'report.html'}")
+
+
+def as_simulated(
+    x_obs: Float[Tensor, "..."], simulator: Simulator, seed: int
+) -> Float[Tensor, "..."]:
+    """Return an observation in the shape of one simulation, if it lacks axes of one entry alone.
+
+    A text file has no more than two axes, and a series of vectors of one number is one column.
+    """
+    if simulator.x_obs is not None:
+        shape = simulator.x_obs.shape
+    else:
+        theta = simulator.prior.sample(1, seed=numpy_rng(seed, 108))
+        x = simulate_at(simulator, theta, seed=child(seed, 108)).x
+        shape = x_obs.shape if x is None else x.shape[1:]
+    long = [[n for n in sizes if n != 1] for sizes in (shape, x_obs.shape)]
+    return x_obs.reshape(shape) if long[0] == long[1] else x_obs
 
 
 def train_surrogate(

@@ -33,8 +33,10 @@ class Condition(nn.Module):
         """
         if condition.is_floating_point():
             new = cls(tuple(condition.shape[1:]))
-            scale = Standardise(new.shape)
-            scale.fit_from_data(condition.to(torch.float32), shared_axes=shared_axes)
+            shape = new.shape or (1,)
+            scale = Standardise(shape)
+            rows = condition.to(torch.float32).reshape(-1, *shape)
+            scale.fit_from_data(rows, shared_axes=shared_axes)
             new.standardise.load_state_dict({k: v.flatten() for k, v in scale.state_dict().items()})
             return new
         if condition.ndim != 1 or condition.min() < 0:

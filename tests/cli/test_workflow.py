@@ -12,10 +12,10 @@ from support.conjugate import ExactCritic, model, prior
 from torch import Tensor
 
 from lfi.cli import workflow
-from lfi.cli.workflow import WorkflowSettings, run_workflow
+from lfi.cli.workflow import WorkflowSettings, as_simulated, run_workflow
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
-from lfi.simulation import as_prior
+from lfi.simulation import Simulator, as_prior
 
 SD = 0.4  # of the noise
 TRUNCATED = as_prior(prior).truncate([-1.0, -1.0], [1.5, 1.5])
@@ -101,3 +101,15 @@ def test_the_own_prior_is_exported_and_the_truncated_one_by_its_name(run, tmp_pa
     assert abs(data.prior["a"].values.std() - 1) < 5 * 0.022
     assert data.truncated_prior["a"].values.max() < 1.5
     assert "prior truncated to" in page and "-1 to 1.5" in page
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "expected"),
+    [((5, 1), (5,), (5, 1)), ((), (1,), ()), ((5,), (5,), (5,)), ((5, 1), (4,), (4,))],
+    ids=str,
+)
+def test_an_observation_takes_the_shape_of_a_simulation(shape, given, expected):
+    simulator = Simulator(lambda theta: torch.zeros(len(theta), *shape), prior=prior)
+    assert as_simulated(torch.zeros(given), simulator, 1).shape == expected
+    known = Simulator(lambda theta: 1 / 0, prior=prior, x_obs=torch.zeros(shape))
+    assert as_simulated(torch.zeros(given), known, 1).shape == expected

@@ -113,3 +113,16 @@ def test_a_generator_says_what_it_is_on_one_screen():
     fitted = generator(Condition.fit_from_data(torch.tensor([0, 1, 2])))
     assert "MixtureGenerator" in repr(fitted) and "3 classes" in fitted.describe()
     assert len(repr(fitted).splitlines()) < 10
+
+
+def test_a_number_alone_is_a_condition():
+    condition = 100 + 7 * torch.randn(500)
+    encode = Condition.fit_from_data(condition)
+    encoded = encode(condition)
+    assert encode.shape == () and encoded.shape == (500, 1)
+    assert 0.9 < encoded.std().item() < 1.1
+    fitted = lfi.fit_generator(
+        (condition[:, None], condition), settings=lfi.AdversarialSettings(steps=2), seed=1
+    )
+    assert fitted.sample(3, condition[:3], seed=1).shape == (3, 1)
+    assert fitted.sample(3, condition[0], seed=1).shape == (3, 1)

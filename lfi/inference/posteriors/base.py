@@ -55,6 +55,11 @@ class TargetPosterior(Described, ABC):
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event), for samplers."""
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether log w is known with its constant, and so the evidence that samplers estimate."""
+        return True
+
     def check_observations(self, x: Float[Tensor, "m ..."]) -> None:
         """Warn with `Misspecified` of observations that are unlike every simulation."""
         if self.training_reference is not None:
@@ -136,6 +141,8 @@ class TargetPosterior(Described, ABC):
         self.check_observations(x)
         drawn = (sampler or self.default_sampler)(self.target(x), n, seed=seed)
         warn_unreliable(drawn)
+        if not self.has_evidence:
+            drawn = tuple(replace(each, log_evidence=None) for each in drawn)
         return drawn
 
     @torch.no_grad()

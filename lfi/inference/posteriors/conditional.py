@@ -70,6 +70,11 @@ class TrialsPosterior(AmortisedPosterior):
         return self.base.prior
 
     @property
+    def has_evidence(self) -> bool:
+        """Whether the base's is known."""
+        return self.base.has_evidence
+
+    @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of one trial."""
         return self.base.x_shape
@@ -144,6 +149,11 @@ class ConditionalPosterior(AmortisedPosterior):
                     f"({float(prior.lower[i]):g}, {float(prior.upper[i]):g})"
                 )
         return cls(base, values, prior.marginal([prior.names[i] for i in free]))
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the base's is known."""
+        return self.base.has_evidence
 
     @property
     def x_shape(self) -> tuple[int, ...]:

@@ -90,6 +90,11 @@ class PooledPosterior(SavedPosterior):
         return self.members[0].prior
 
     @property
+    def has_evidence(self) -> bool:
+        """False: members known up to different constants are pooled."""
+        return False
+
+    @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of one observation."""
         return self.members[0].x_shape

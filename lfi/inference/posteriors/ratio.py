@@ -49,6 +49,11 @@ class RatioPosterior(SavedPosterior):
                 "train it with a loss that recovers the ratio and no penalty that moves its optimum"
             )
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the ratio is known, and not only up to a constant or a function of x."""
+        return self.recovers == Recovers.RATIO
+
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event), each embedded once."""
         critic = self._embedder

@@ -6,15 +6,17 @@ weighted samples by maximum likelihood, and then minimises the reverse Kullback-
     KL(q | p) = E_q[log q(u) - log p(u) w(u) |dT/du|] + constant
 
 through its own draws. They are resampled by p / q, and Pareto k says whether these weights are
-reliable. The reverse divergence may lose a mode, and the weights of q's own draws cannot show it:
-where there may be several modes, take `SMC`.
+reliable. The reverse divergence may lose a mode, and the weights of q's own draws cannot show it.
+The samples that q started from can: their mean weight and that of q's draws both estimate the
+evidence, and where q's is smaller by more than chance, q lacks mass, and k is infinite.
 
 References:
     Rezende & Mohamed, Variational inference with normalizing flows, 2015. arXiv:1505.05770
     Yao, Vehtari, Simpson & Gelman, Yes, but did it work?, 2018. arXiv:1802.02538
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +33,7 @@ from lfi.runtime.seeds import isolated
 
 MAXIMUM_LIKELIHOOD = 0.4  # share of the steps that fit the flow to weighted samples
 DRAWN = 2**13  # draws of the flow that are weighted at a time
+MISSING = 4  # standard errors by which two estimates of the log evidence may differ
 
 
 @checked
@@ -85,6 +88,8 @@ class Variational(StartsFromSamples):
             one = target.select(torch.tensor([j]))
             with isolated(child(seed, 1, j)):
                 weighted = self._weighted(one, samples, n, limit, torch_rng(seed, 2, j))
+            if lacks_mass(weighted, samples):
+                weighted = replace(weighted, khat=math.inf)
             resampled = weighted.resample(n, torch_rng(seed, 3, j))
             draws.append(
                 weighted.to_draws(
@@ -157,3 +162,12 @@ class Variational(StartsFromSamples):
             optimiser.step()
             schedule.step()
         return flow.eval()
+
+
+def lacks_mass(samples: ImportanceSamples, others: ImportanceSamples) -> bool:
+    """Return whether the evidence by others is larger than by these samples, beyond chance.
+
+    A mean of weights of effective size n has a relative standard error of n^(-1/2).
+    """
+    error = math.sqrt(1 / samples.ess + 1 / others.ess)
+    return others.log_evidence - samples.log_evidence > MISSING * error

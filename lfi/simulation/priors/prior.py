@@ -39,6 +39,7 @@ from lfi.simulation.priors.truncation import truncate
 
 TRIAL = 8  # draws that show whether a prior has any spread
 MAX_SHOWN = 6  # parameters in a repr
+DIMENSIONS = frozenset(["chain", "draw", "observation"])  # of ArviZ, where names vanish
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,11 +315,10 @@ def as_prior(prior: object, names: Sequence[str] | None = None) -> Prior:
 
     TypeError for what is no continuous distribution; ValueError for shapes or names that are wrong.
     """
-    if names is not None and len(set(names)) < len(names):
-        raise ValueError(f"names must be different, got {tuple(names)}")
     named = tuple(
         prior.names if isinstance(prior, Prior) else prior if isinstance(prior, Mapping) else ()
     )
+    _check_names("prior" if names is None else "names", named if names is None else tuple(names))
     if named and names is not None and tuple(names) != named:
         raise ValueError(f"prior: names {tuple(names)} were given, and the prior names {named}")
     if isinstance(prior, Prior):
@@ -326,9 +326,6 @@ def as_prior(prior: object, names: Sequence[str] | None = None) -> Prior:
     if isinstance(prior, Mapping):
         if not prior:
             raise ValueError("prior is an empty dictionary: name at least one parameter")
-        for name in prior:
-            if not isinstance(name, str) or not name:
-                raise TypeError(f"prior: parameter names must be non-empty strings, got {name!r}")
         marginals = tuple(_marginal(*item) for item in prior.items())
         return _spread(Prior(tuple(prior), ProductDistribution(marginals)))
     if not isinstance(prior, Distribution):
@@ -348,6 +345,20 @@ def as_prior(prior: object, names: Sequence[str] | None = None) -> Prior:
     if len(names) != prior.event_shape[0]:
         raise ValueError(f"prior: {len(names)} names for event_shape {tuple(prior.event_shape)}")
     return _spread(Prior(names, joint_distribution(prior)))
+
+
+def _check_names(argument: str, names: tuple[object, ...]) -> None:
+    """Check parameters' names, which files and data sets of ArviZ take for names of variables."""
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"{argument}: parameter names must be non-empty strings, got {name!r}")
+        if name in DIMENSIONS or name == "." or "/" in name or not name.isprintable():
+            raise ValueError(
+                f"{argument}: a parameter cannot be called {name!r}: files keep no variable of a "
+                f"name with '/' or control characters, or called {', '.join(sorted(DIMENSIONS))}"
+            )
+    if len(set(names)) < len(names):
+        raise ValueError(f"{argument}: names must be different, got {names}")
 
 
 def _spread(prior: Prior) -> Prior:

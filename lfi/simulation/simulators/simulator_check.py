@@ -167,7 +167,7 @@ def _shapes(few: RowResults, x: Tensor) -> list[str]:
 def _constants(x: Tensor) -> list[str]:
     if len(x) < 4:
         return []
-    found, flat = [], x.flatten(1).double()
+    found, flat = [], x.reshape(len(x), -1).double()
     constant = (flat == flat[0]).all(0)
     if constant.all():
         found.append("x is the same for all parameters")

@@ -135,3 +135,15 @@ def test_lists_and_arrays_are_taken_for_observations_and_parameters():
     ratio = posterior.log_ratio(draws, x)
     torch.testing.assert_close(posterior.log_ratio(draws.numpy(), x.numpy()), ratio)
     assert posterior.describe().startswith("RatioPosterior of a, b, given x of 2")
+
+
+@pytest.mark.parametrize("recovers", [Recovers.UP_TO_CONSTANT, Recovers.UP_TO_X])
+def test_evidence_of_a_ratio_that_is_not_known_is_left_out(recovers):
+    known = exact()
+    partly = RatioPosterior(ExactCritic(1.0), as_prior(prior), recovers, (2,))
+    for left, of in ((False, known), (True, partly)):
+        draws = of.draw(200, X[0], seed=1)
+        assert (draws.log_evidence is None) == left
+        assert ("log_evidence" in of.to_arviz(X[0], draws=50, seed=1).posterior.attrs) != left
+        assert (of.trials().draw(50, X, seed=1).log_evidence is None) == left
+        assert (of.condition({"a": 0.0}).draw(50, X[0], seed=1).log_evidence is None) == left

@@ -509,3 +509,15 @@ def test_priors_are_shown_on_one_screen():
     large = as_prior({f"p{i}": Normal(0.0, 1.0) for i in range(100)})
     assert repr(large).endswith("p4 in (-inf, inf), 94 more, p99 in (-inf, inf))")
     assert as_prior(correlated()).describe().startswith("joint prior of 2 parameters\n")
+
+
+@pytest.mark.parametrize("name", ["chain", "draw", "observation", "a/b", "a\nb", "."])
+def test_names_that_files_would_lose_are_refused(name):
+    for made in (
+        lambda: as_prior({name: Normal(0.0, 1.0), "b": Normal(0.0, 1.0)}),
+        lambda: as_prior(correlated(), names=(name, "b")),
+    ):
+        with pytest.raises(ValueError, match="a parameter cannot be called"):
+            made()
+    with pytest.raises(ValueError, match="names must be different"):
+        as_prior(correlated(), names=("a", "a"))
