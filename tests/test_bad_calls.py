@@ -34,6 +34,10 @@ def test_every_bad_call_is_refused_clearly(answers):
     assert not unclear, "\n".join(f"{one['call']}: {one['complaint']}" for one in unclear)
 
 
+def test_every_public_name_is_called(answers):
+    assert not answers[-1]["missing"], "give them right calls in tests/support/good_calls.py"
+
+
 @pytest.mark.parametrize(
     "annotation, given, labels",
     [

@@ -138,11 +138,14 @@ def main() -> None:
             code = app(standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except (*USAGE_ERRORS, ValueError, TypeError, OSError, RuntimeError) as error:
+    except Exception as error:  # of a simulator's too, which may be of any kind
         if os.environ.get("LFI_DEBUG") and not isinstance(error, USAGE_ERRORS):
             raise
-        code, how = (1, "failed") if isinstance(error, RuntimeError) else (2, "error")
+        refused = isinstance(error, (*USAGE_ERRORS, ValueError, TypeError, OSError))
+        code, how = (2, "error") if refused else (1, "failed")
         message = getattr(error, "format_message", error.__str__)()  # a usage error has more to say
+        if not refused and not isinstance(error, RuntimeError):
+            message = f"{type(error).__name__}: {message} (LFI_DEBUG=1 shows where)"
         sys.stderr.write(f"lfi: {how}: {' '.join(message.split())}\n")
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code itself
         sys.stderr.write("lfi: interrupted; the same call goes on from here\n")

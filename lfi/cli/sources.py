@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -64,7 +65,7 @@ def import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
@@ -80,8 +81,8 @@ def read_observation(path: Path) -> Float[np.ndarray, "..."]:
     if not path.is_file():
         raise ValueError(f"--observation: there is no file {path}")
     try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False).astype(np.float32)
+        if path.suffix == ".npy":  # mapped, so that a header is compared with the file's size
+            return np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float32)
         lines = [line for line in path.read_text().splitlines() if line.strip()]
         rows = [line.replace(",", " ").split() for line in lines if line[0] != "#"]
         rows = rows[1:] if rows and not _numbers(rows[0]) else rows
@@ -95,14 +96,19 @@ def read_observation(path: Path) -> Float[np.ndarray, "..."]:
 
 def _first_lines(required: set[str]) -> dict[str, str]:
     """Return the first lines of the modules of `simulators` that define all of these names."""
+    return {name: line for name, (line, defined) in _modules().items() if required <= defined}
+
+
+@cache
+def _modules() -> dict[str, tuple[str, set[str]]]:
+    """Return the first line of each module of `simulators`, and the names that it defines."""
     found = {}
     for path in sorted(Path(simulators.__path__[0]).glob("*.py")):
         tree = ast.parse(path.read_text())
         defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         targets = [t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets]
         defined |= {target.id for target in targets if isinstance(target, ast.Name)}
-        if required <= defined:
-            found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
+        found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0], defined
     return found
 
 

@@ -90,7 +90,8 @@ class ConditionalFlow(nn.Module):
         couplings: int = 4,
         bins: int = 8,
     ) -> None:
-        check_counts(size=size, width=width, layers=layers, couplings=couplings, bins=bins)
+        check_counts(size=size, width=width, layers=layers, couplings=couplings)
+        check_counts(minimum=2, bins=bins)
         check_counts(minimum=0, condition=condition)
         super().__init__()
         sizes = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}

@@ -1,16 +1,18 @@
 """The command line: what it lists, runs and refuses, and how it ends."""
 
-import json
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from support.command_lines import command_lines, write_files
 
 import lfi
 from lfi.cli import main
@@ -225,6 +227,58 @@ def test_a_simulator_that_always_fails_ends_with_its_own_words(call, tmp_path):
     assert "no disk" in err
 
 
+STOPS = {  # what may come of a job, and how the command line then ends
+    RuntimeError("no memory"): 1,
+    LookupError("a bug"): 1,
+    MemoryError(): 1,
+    KeyboardInterrupt(): 130,
+    OSError(28, "No space left on device"): 2,
+    ValueError("x_obs is wrong"): 2,
+}
+
+
+def assert_command_lines_end_as_documented(n, seed, call, folder, monkeypatch):
+    """Each ends with 0, 1, 2 or 130, and says in one line why; jobs stop where they begin."""
+    from lfi.cli import workflow
+
+    monkeypatch.chdir(folder)
+    ends, rng = list(STOPS), random.Random(seed)
+    stopped = []
+
+    def stop(*arguments, **options):
+        stopped.append(rng.choice(ends))
+        raise stopped[-1]
+
+    monkeypatch.setattr(workflow, "fit_rounds", stop)
+    codes = Counter()
+    for line in command_lines(n, seed, write_files(folder)):
+        stopped.clear()
+        code, _, err = call(*line)
+        codes[code] += 1
+        assert code in (0, 1, 2, 130), line
+        assert len(err.splitlines()) == (code != 0) and "Traceback" not in err, (line, err)
+        if stopped:
+            assert code == STOPS[stopped[0]], line
+    assert {0, 1, 2, 130} <= set(codes)
+    assert max(codes.values()) < 0.9 * n  # not all refused for one word
+
+
+def test_fuzzed_command_lines_end_as_documented(call, tmp_path, monkeypatch):
+    assert_command_lines_end_as_documented(300, 1, call, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_ten_thousand_fuzzed_command_lines_end_as_documented(call, tmp_path, monkeypatch):
+    assert_command_lines_end_as_documented(10_000, 2, call, tmp_path, monkeypatch)
+
+
+def test_a_record_of_rounds_that_is_none_is_refused(call, tmp_path):
+    (tmp_path / "rounds").mkdir()
+    (tmp_path / "rounds" / "rounds.json").write_text("[]")
+    code, _, err = call("run", "influenza", "--out", tmp_path, "--budget", 2_400)
+    assert code == 2 and "rounds.json is damaged (it holds a list)" in err
+
+
 # What it takes.
 
 
@@ -241,6 +295,9 @@ def test_a_users_file_that_does_not_run_is_named(tmp_path):
     (tmp_path / "broken.py").write_text("import nothing_of_this_name")
     with pytest.raises(ValueError, match=r"broken\.py cannot be imported: ModuleNotFoundError"):
         load_simulator(str(tmp_path / "broken.py"))
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)")
+    with pytest.raises(ValueError, match=r"leaves\.py cannot be imported: SystemExit: 3"):
+        load_simulator(str(tmp_path / "leaves.py"))
 
 
 @pytest.mark.parametrize(
@@ -276,28 +333,28 @@ def job(out, *arguments):
     return subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=listen)
 
 
-def results(out):
-    return json.loads((out / "summary.json").read_text())
-
-
 @pytest.mark.slow
-def test_a_job_killed_again_and_again_ends_with_the_same_numbers(tmp_path):
-    """Killed at moments spread over the whole job, by both signals, and called again each time."""
+def test_a_job_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
+    """Killed at 20 random moments, of several jobs where one ends before, and once by Ctrl-C."""
     begin = time.monotonic()
     assert job(tmp_path / "whole").wait() == 0
     seconds = time.monotonic() - begin
-    out, interruptions = tmp_path / "killed", 0
-    for i, share in enumerate((0.15, 0.25, 0.4, 0.6)):
+    whole = (tmp_path / "whole" / "summary.json").read_bytes()
+    rng, kills, jobs = random.Random(1), 0, 0
+    while kills < 20:
+        out = tmp_path / f"killed_{jobs}"
         process = job(out)
         try:
-            process.wait(timeout=share * seconds)
+            process.wait(timeout=rng.uniform(0.02, 0.7) * seconds)
         except subprocess.TimeoutExpired:
-            interruptions += 1
-            process.send_signal(signal.SIGKILL if i % 2 else signal.SIGINT)
+            process.send_signal(signal.SIGINT if kills == 3 else signal.SIGKILL)
             assert process.wait(timeout=60) in (130, -signal.SIGKILL, -signal.SIGINT)
+            kills += 1
+        else:
+            assert (out / "summary.json").read_bytes() == whole
+            jobs += 1
     assert job(out).wait() == 0
-    assert interruptions >= 3
-    assert results(out) == results(tmp_path / "whole")
+    assert (out / "summary.json").read_bytes() == whole
     for name in ("posterior.lfi", "surrogate.lfi"):
         ours, theirs = (read(folder / name).tensors for folder in (out, tmp_path / "whole"))
         assert ours.keys() == theirs.keys()

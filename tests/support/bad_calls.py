@@ -8,6 +8,7 @@ what came. Run as a program, away from the checks of shapes that tests make, it 
 JSON for each call that is not refused clearly.
 """
 
+import importlib
 import json
 import math
 import re
@@ -26,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import lfi
 from lfi.numerics.arguments import members_of_union
 
 SECONDS = 5  # a bad call fails before anything is computed
@@ -148,6 +150,36 @@ def bad_calls(calls: list[Call]) -> Iterator[BadCall]:
                     yield BadCall(call, name, label, value)
 
 
+def missing_names(calls: list[Call]) -> list[str]:
+    """Return the public names of lfi that take arguments, and that no call reaches.
+
+    A method stands for its class and for those that it inherits from. Protocols and exceptions are
+    never called by users.
+    """
+    reached: set[object] = set()
+    for call in calls:
+        owner = getattr(call.function, "__self__", call.function)
+        reached |= {call.function, *(owner if isinstance(owner, type) else type(owner)).__mro__}
+    package = Path(lfi.__file__).parent
+    modules = {path.stem for path in package.glob("*.py")}
+    namespaces = sorted(modules - {"__init__", "loading"})  # `load` is at the top
+    places = [lfi, *(importlib.import_module(f"lfi.{name}") for name in namespaces)]
+    missing = []
+    for place in places:
+        for name in getattr(place, "__all__", vars(place)):
+            public = getattr(place, name)
+            if name.startswith("_") or not callable(public) or public in reached:
+                continue
+            if not getattr(public, "__module__", "").startswith("lfi"):
+                continue
+            error = isinstance(public, type) and issubclass(public, Exception)
+            if error or getattr(public, "_is_protocol", False):
+                continue
+            if annotations(public):
+                missing.append(f"{place.__name__}.{name}")
+    return missing
+
+
 class TooSlow(BaseException):
     """A call that is not refused in time."""
 
@@ -190,13 +222,13 @@ def main(only: str = "") -> None:
     signal.signal(signal.SIGALRM, stop)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    total = 0
-    for bad in bad_calls([call for call in good_calls() if only in call.name]):
+    total, calls = 0, good_calls()
+    for bad in bad_calls([call for call in calls if only in call.name]):
         total += 1
         found = complaint(bad)
         if found:
             print(json.dumps({"call": str(bad), "complaint": found}), flush=True)
-    print(json.dumps({"total": total}))
+    print(json.dumps({"total": total, "missing": missing_names(calls)}))
 
 
 if __name__ == "__main__":

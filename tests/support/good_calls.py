@@ -32,8 +32,8 @@ DISCREPANCIES = (
 )
 LOSSES = (
     "KL KLIEP LSIF Bernoulli Brier DonskerVaradhan Exponential Hinge Jeffreys JensenShannon "
-    "LeastSquares Misclassification NeymanChiSquared PearsonChiSquared ReverseKL Spherical "
-    "SquaredHellinger TotalVariation Triangular Wasserstein Relativistic"
+    "LeastSquares Misclassification NeymanChiSquared NonSaturating PearsonChiSquared ReverseKL "
+    "Spherical SquaredHellinger TotalVariation Triangular Wasserstein Relativistic"
 )
 LIMITS = {"clip": ("inf",)}
 
@@ -48,17 +48,18 @@ def settings_of_training():
     yield Call("TrainSettings", lfi.TrainSettings, fine=LIMITS)
     yield Call("AdversarialSettings", lfi.AdversarialSettings, fine=LIMITS)
     # no residual blocks, no inner product: what is left is linear
-    zero = {"head_layers": ("0",), "rank": ("0",), "layers": ("0",)}
+    zero = {"head_layers": ("0",), "rank": ("0",)}
     yield Call("NeuralRatio", lfi.NeuralRatio, fine=zero)
-    yield Call("TelescopingRatio", lfi.TelescopingRatio, fine=zero)
+    yield Call("TelescopingRatio", lfi.TelescopingRatio, fine={"layers": ("0",)})
     yield from of(lfi, "PosteriorFlow SurrogateLikelihood Pool KernelRatio")
     both = {"critic_loss": losses.KL(), "generator_loss": losses.KL()}
     yield Call("Adversarial", lfi.Adversarial, both)
     yield Call("Checkpoint", training.Checkpoint, {"path": "x"})
+    unlimited = {"time_limit": ("inf",)}
+    names = "HMC NUTS Automatic DifferentialEvolution Importance Variational"
+    yield from of(samplers, names, fine=unlimited)
     # none of the steps before the last ones that count
-    idle = {"time_limit": ("inf",), "warmup": ("0",)}
-    yield from of(samplers, "HMC NUTS Automatic DifferentialEvolution Importance", fine=idle)
-    yield from of(samplers, "SMC Variational", fine=idle | {"steps": ("0",)})
+    yield Call("SMC", samplers.SMC, fine=unlimited | {"steps": ("0",)})
 
 
 def settings_of_abc():
@@ -86,6 +87,7 @@ def settings_of_comparisons():
     yield Call("AlphaDivergence", losses.AlphaDivergence, {"a": 0.5}, {"a": ("-1",)})
     yield Call("PowerDivergence", losses.PowerDivergence, {"b": 0.5})
     yield from of(losses, "NREC Relativistic RelativisticPaired")
+    yield Call("Relative", losses.Relative, {"divergence": losses.KL()})
     yield Call("DirectGenerator", losses.DirectGenerator, {"divergence": losses.ReverseKL()})
     yield Call("FDivergence", losses.FDivergence, {"function": lambda r: r * r.log()})
     yield Call("LearnedFeatures", losses.LearnedFeatures, {"discrepancy": discrepancies.MMD()})
@@ -119,6 +121,8 @@ def comparisons():
     missing = {name: ("NaN", "inf") for name in points}
     for name in ["Gaussian", "InverseMultiquadric", "Laplace", "RationalQuadratic"]:
         yield Call(f"{name}()", getattr(kernels, name)().__call__, points, missing)
+    kernel = {"kernel": kernels.Gaussian()}
+    yield Call("fixed", kernels.fixed, kernel | points, missing)
     for name in ("Polynomial", "Linear"):
         yield Call(f"{name}()", getattr(kernels, name)().__call__, points, passed)
     yield from of(

@@ -260,6 +260,7 @@ class Linear:
         return x @ y.mT
 
 
+@checked
 def fixed(
     kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight = None, weight_q: Weight = None
 ) -> Kernel:

@@ -52,7 +52,7 @@ class CriticDesign:
     critic: nn.Module | None = None
 
     def __post_init__(self) -> None:
-        for name, minimum in (("contrasts", 1), ("width", 2), ("layers", 0)):
+        for name, minimum in (("contrasts", 1), ("width", 2), ("layers", 1)):
             check_whole(name, getattr(self, name), minimum=minimum)
         for name in ("rank", "head_layers"):
             check_whole(name, getattr(self, name), minimum=0, optional=True)

@@ -63,8 +63,9 @@ class FlowMethod:
     settings: TrainSettings | None = None
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "couplings", "bins", "gaussian_steps"):
+        for name in ("width", "layers", "couplings", "gaussian_steps"):
             check_whole(name, getattr(self, name))
+        check_whole("bins", self.bins, minimum=2)
         check_instance("settings", self.settings, TrainSettings, optional=True)
 
     @property

@@ -68,6 +68,8 @@ def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> i
         return seed
     try:
         known = json.loads(record.read_text())
+        if not isinstance(known, dict):
+            raise TypeError(f"it holds a {type(known).__name__}")
         seed = fresh(known["seed"] if seed is None else seed)
         wanted = {**settings, "seed": seed}
     except (ValueError, KeyError, TypeError) as error:

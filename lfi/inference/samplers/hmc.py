@@ -74,8 +74,7 @@ class HMC(StartsFromSamples):
     time_limit: float = 600.0
 
     def __post_init__(self) -> None:
-        whole = ("chains", "max_leapfrog_steps")
-        check_settings(self, whole=whole, whole_or_zero=("warmup",), steps=True)
+        check_settings(self, whole=("chains", "warmup", "max_leapfrog_steps"), steps=True)
         check_share("target_acceptance", self.target_acceptance)
 
     @torch.no_grad()

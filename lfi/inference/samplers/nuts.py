@@ -67,7 +67,7 @@ class NUTS(StartsFromSamples):
     time_limit: float = 600.0
 
     def __post_init__(self) -> None:
-        check_settings(self, whole=("chains",), whole_or_zero=("warmup",))
+        check_settings(self, whole=("chains", "warmup"))
         check_positive("trajectory", self.trajectory, optional=True)
 
     def continue_from(

@@ -75,9 +75,8 @@ class Variational(StartsFromSamples):
     time_limit: float = 600.0
 
     def __post_init__(self) -> None:
-        whole = ("batch", "transforms", "width", "max_samples")
-        positive = ("learning_rate", "target_ess")
-        check_settings(self, whole=whole, whole_or_zero=("steps",), positive=positive)
+        whole = ("steps", "batch", "transforms", "width", "max_samples")
+        check_settings(self, whole=whole, positive=("learning_rate", "target_ess"))
 
     def continue_from(
         self, target: Target, found: list[ImportanceSamples], n: int, *, seed: int, limit: TimeLimit

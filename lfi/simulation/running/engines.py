@@ -1,5 +1,6 @@
 """Engines compute a run's tasks, all with the same numbers in order: here, workers, executors."""
 
+import os
 import pickle
 import sys
 import threading
@@ -15,10 +16,13 @@ from types import ModuleType
 import cloudpickle
 import torch
 
+from lfi.runtime.calls import warn_caller
 from lfi.simulation.records.results import RowResults
 from lfi.simulation.running.tasks import Heartbeat, Task, run_with_retries
 from lfi.simulation.running.workers.fork_server import WorkerSetup
 from lfi.simulation.running.workers.worker import Worker, start_workers
+
+PATIENCE = 60.0  # seconds without a result, after which it is said what an executor is waited for
 
 TaskFunction = Callable[[Task, Heartbeat], RowResults]
 TaskResults = Generator[tuple[Task, RowResults], None, None]
@@ -92,16 +96,21 @@ def in_executor(
 ) -> TaskResults:
     """Yield each task and its results, computed by whatever the executor submits to.
 
-    It stays open, must have lfi, and gets `in_flight` tasks at a time. With a `timeout` for each
-    call, its processes start worker processes, which can be killed. `origin` is that of
-    `in_workers`.
+    It stays open, must have lfi, and gets `in_flight` tasks at a time. Its processes start worker
+    processes, which a crash or a `timeout` for each call ends without harm; its threads do where
+    there is a timeout. `origin` is that of `in_workers`.
     """
-    work = _ExecutorTask(WorkerSetup.here(to_bytes(function, origin), timeout))
-    yield from _in_order(executor, work, tasks, in_flight)
+    work = _ExecutorTask(WorkerSetup.here(to_bytes(function, origin), timeout), os.getpid())
+    yield from _in_order(executor, work, tasks, in_flight, patience=PATIENCE)
 
 
 def _in_order(
-    executor: Executor, work: Callable[[Task], RowResults], tasks: Iterable[Task], in_flight: int
+    executor: Executor,
+    work: Callable[[Task], RowResults],
+    tasks: Iterable[Task],
+    in_flight: int,
+    *,
+    patience: float | None = None,
 ) -> TaskResults:
     """Yield results in order, with a bounded number of tasks submitted."""
     waiting: deque[tuple[Task, Future]] = deque()
@@ -113,27 +122,44 @@ def _in_order(
                 raise ValueError(f"executor takes no tasks, got: {error}") from error
             if len(waiting) >= in_flight:
                 done, future = waiting.popleft()
-                yield done, future.result()
+                yield done, _result(future, done, patience)
         while waiting:
             done, future = waiting.popleft()
-            yield done, future.result()
+            yield done, _result(future, done, patience)
     finally:
         for _, future in waiting:
             future.cancel()
 
 
+def _result(future: Future, task: Task, patience: float | None) -> RowResults:
+    """Return what comes of a task; warn once of a wait that is longer than usual."""
+    try:
+        return future.result(timeout=patience)
+    except TimeoutError:
+        if not future.done():  # else it is the task's own error, or has come just now
+            warn_caller(
+                f"executor has returned nothing of simulations {task.first} to "
+                f"{task.first + len(task) - 1} for {patience:g} s: still waiting. If it has lost "
+                "its processes, interrupt; with store= the finished simulations are kept",
+                UserWarning,
+            )
+        return future.result()
+
+
 @dataclass(frozen=True)
 class _ExecutorTask:
-    """The work on a task in another process, which loads the simulator once."""
+    """The work on a task in another thread or process, which loads the simulator once."""
 
     setup: WorkerSetup
+    home: int  # the process that submits; a crash of any other must cost no more than a row
 
     def __call__(self, task: Task) -> RowResults:
         kept = _local.__dict__
         if kept.get("setup") != self.setup:  # each thread loads a simulator once
             if "worker" in kept:
                 kept.pop("worker").end()
-            if self.setup.limit is None:
+            kept.pop("function", None)
+            if self.setup.limit is None and os.getpid() == self.home:
                 kept["function"] = pickle.loads(self.setup.payload)
             else:
                 kept["worker"] = Worker(self.setup)

@@ -58,9 +58,9 @@ def simulate(
         n: How many simulations.
         seed: None takes fresh entropy, or the seed of the store to resume.
         workers: How many processes compute. A simulator that ends its process (a segmentation
-            fault) is recorded as an error where there are workers, and ends yours where there
-            are none. To start them takes seconds; they stay for a minute, and the next run takes
-            them.
+            fault) is recorded as an error where there are workers, or an executor of other
+            processes, and ends yours where there are none. To start them takes seconds; they stay
+            for a minute, and the next run takes them.
         timeout: How many seconds one call of the simulator may take before it is killed and its row
             recorded as timeout; a batched function is then tried row by row. It runs in a worker
             process, also where `workers` is 1.

@@ -40,7 +40,7 @@ def test_chains_repeat_themselves_and_leave_the_global_state_alone():
 
 def test_the_time_limit_returns_what_there_is_or_says_that_there_is_nothing():
     target = conjugate().target
-    quick = lfi.samplers.NUTS(chains=1, warmup=0, time_limit=0.5)
+    quick = lfi.samplers.NUTS(chains=1, warmup=1, time_limit=0.5)
     (draws,) = quick(target, 100_000, seed=1)
     assert draws.timed_out
     assert draws.seconds < 10  # one trajectory more than allowed, on a busy machine

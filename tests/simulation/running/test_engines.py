@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from multiprocessing import get_context
@@ -19,9 +19,11 @@ import torch
 from support.records import assert_same, batched, of_one, prior
 
 from lfi.simulation.records.results import BLOCK
+from lfi.simulation.running import engines
 from lfi.simulation.running.engines import in_executor, in_workers
 from lfi.simulation.running.simulate import _RunTask, simulate
 from lfi.simulation.running.tasks import WHOLE_BATCH, LostProcess, Task, run_with_retries
+from lfi.simulation.running.workers import worker as workers_side
 from lfi.simulation.running.workers.fork_server import SLOW, WorkerSetup
 from lfi.simulation.running.workers.worker import Worker, released
 from lfi.simulation.simulators.simulator import Simulator
@@ -213,6 +215,58 @@ def test_results_come_in_order_and_tasks_are_taken_as_needed():
         results.close()
 
 
+class Losing(ThreadPoolExecutor):
+    """An executor that loses what it is computing, as one whose process has crashed."""
+
+    def submit(self, *arguments):
+        self.lost = Future()
+        self.working = super().submit(*arguments)
+        return self.lost
+
+
+def test_it_is_said_what_a_lost_executor_is_waited_for(monkeypatch):
+    monkeypatch.setattr(engines, "PATIENCE", 0.05)
+    with Losing(1) as executor:
+        late = threading.Timer(0.3, lambda: executor.lost.set_result(executor.working.result()))
+        late.start()
+        with pytest.warns(UserWarning, match="nothing of simulations 0 to 1 for 0.05 s") as told:
+            simulate(of_one(), 2, seed=1, executor=executor)
+    assert len(told) == 1
+    failed = Future()
+    failed.set_exception(TimeoutError("of the task"))
+    with pytest.raises(TimeoutError, match="of the task"):
+        engines._result(failed, Task(0, 0, np.zeros((1, 2)), seed=1), 0.05)
+
+
+def leaves(theta, rng):
+    sys.exit("enough")
+
+
+def test_a_simulator_that_exits_costs_its_row():
+    wrapped = Simulator(
+        lambda theta, rng: leaves(theta, rng) if theta[0] > 0.5 else theta,
+        prior=prior(),
+        batched=False,
+    )
+    simulations = simulate(wrapped, 40, seed=1)
+    assert ((simulations.status == "error") == (simulations.theta[:, 0] > 0.5).numpy()).all()
+    assert "sys.exit(enough)" in next(iter(simulations.errors.values()))
+
+
+@pytest.mark.slow
+def test_a_crash_in_a_process_of_an_executor_costs_its_row():
+    wrapped = Simulator(crashing, prior=prior(), batched=False)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        simulations = simulate(wrapped, 12, seed=1, executor=executor)
+    assert ((simulations.status == "error") == (simulations.theta[:, 0] > 0.8).numpy()).all()
+
+
+def crashing(theta, rng):
+    if theta[0] > 0.8:
+        ctypes.string_at(0)
+    return rng.normal(size=2)
+
+
 @pytest.mark.slow
 def test_a_dask_cluster_that_loses_a_worker_computes_the_same_bits():
     distributed = pytest.importorskip("distributed")
@@ -349,6 +403,41 @@ def test_a_run_that_is_given_up_takes_its_workers_with_it():
     results.close()
     with pytest.raises(ProcessLookupError):
         os.kill(server, 0)
+
+
+ECHO = """
+import sys
+while head := sys.stdin.buffer.read(8):
+    frame = sys.stdin.buffer.read(int.from_bytes(head, "little"))
+    sys.stdout.buffer.write(head + frame)
+    sys.stdout.buffer.flush()
+"""
+
+
+def test_a_worker_that_was_stopped_is_woken(monkeypatch):
+    monkeypatch.setattr(workers_side, "POLL_SECONDS", 0.05)
+    worker = Worker.__new__(Worker)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-S", "-c", ECHO], **pipes) as process:
+        worker.process = process
+        assert worker._answer(b"at work") == b"at work"
+        os.kill(process.pid, signal.SIGSTOP)
+        assert worker._answer(b"stopped before") == b"stopped before"
+        stopping = threading.Thread(target=lambda: os.kill(process.pid, signal.SIGSTOP))
+        stopping.start()
+        assert worker._answer(b"stopped at work") == b"stopped at work"
+        stopping.join()
+
+
+@pytest.mark.slow
+def test_a_fork_that_was_stopped_is_woken():
+    def stops(theta, rng):
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return theta.numpy() + rng.normal(size=2)
+
+    wrapped = Simulator(stops, prior=prior(), batched=False)
+    simulations = simulate(wrapped, 2, seed=1, workers=2)
+    assert simulations.valid.all()
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ LENGTH = struct.Struct("<Q")
 HEARTBEAT = struct.Struct("<dq")  # when the call began, and of which row
 LOADING = -2  # no call has begun
 DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
-POLL_SECONDS = 3600.0
+POLL_SECONDS = 5.0  # after which a process that was stopped (SIGSTOP) is woken
 DONE = b""  # the end of a run, and the answer to a setup or an end
 SLOW = ("pyro", "scipy.integrate", "scipy.stats")  # imports that a fork should find done
 
@@ -69,6 +69,12 @@ def receive(file: IO[bytes]) -> bytes | None:
         return None
     frame = file.read(LENGTH.unpack(head)[0])
     return frame if len(frame) == LENGTH.unpack(head)[0] else None
+
+
+def wake(pid: int) -> None:
+    """Let a process go on that was stopped (SIGSTOP): no other notices."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGCONT)
 
 
 def portable_error(error: Exception) -> Exception:
@@ -113,12 +119,14 @@ class ForkedProcess:
             began, row = HEARTBEAT.unpack_from(self.page)
             left = POLL_SECONDS
             if limit is not None and row != LOADING:
-                left = began + limit - time.monotonic()
+                left = min(left, began + limit - time.monotonic())
             elif limit is not None:
-                left = limit / 2
+                left = min(left, limit / 2)
             if left <= 0:
                 return self.end(limit=limit)
             ready = dict(waiting.poll(1000 * left))
+            if not ready:
+                wake(self.pid)
             if parent in ready:
                 self.end()
                 os._exit(0)

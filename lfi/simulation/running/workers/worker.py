@@ -7,6 +7,7 @@ finished run serve the next one, if directory, environment and import path are t
 
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,14 @@ from typing import IO
 
 from lfi.simulation.records.results import RowResults
 from lfi.simulation.running.tasks import LostProcess, Task
-from lfi.simulation.running.workers.fork_server import DONE, WorkerSetup, receive, send
+from lfi.simulation.running.workers.fork_server import (
+    DONE,
+    POLL_SECONDS,
+    WorkerSetup,
+    receive,
+    send,
+    wake,
+)
 
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 MAIN = "from lfi.simulation.running.workers.fork_server import main; main()"
@@ -71,10 +79,18 @@ class Worker:
         return self._answer(frame) == DONE
 
     def _answer(self, frame: bytes) -> bytes | None:
-        """Return the answer to a frame, None where the process is lost."""
+        """Return the answer to a frame, None where the process is lost.
+
+        A process that was stopped would never answer: it is woken, before and while one waits.
+        """
         try:
             stdin, stdout = _pipes(self.process)
+            wake(self.process.pid)
             send(stdin, frame)
+            waiting = select.poll()
+            waiting.register(stdout, select.POLLIN)
+            while not waiting.poll(1000 * POLL_SECONDS):
+                wake(self.process.pid)
             return receive(stdout)
         except (BrokenPipeError, ValueError):  # it has ended, or its files are closed
             return None
