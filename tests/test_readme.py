@@ -1,4 +1,4 @@
-"""README: its snippets run, its links lead somewhere."""
+"""README: its snippets run, its links lead somewhere; promises name the tests that hold them."""
 
 import ast
 import os
@@ -67,3 +67,16 @@ def test_every_link_leads_to_a_file(link):
 def test_every_tutorial_is_listed():
     listed = {Path(link).name for link in LINKS if link.startswith("tutorials/")}
     assert listed == {path.name for path in (ROOT / "tutorials").glob("*.py")}
+
+
+def test_each_promise_names_tests_that_there_are():
+    page = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[^`]+\.py)::(\w+)`( \(slow\))?", page)
+    assert len(named) == page.count("`tests/") > 30
+    for path, name, slow in named:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\).*\n)*)*)^def {name}\(", text, re.MULTILINE)
+        assert found, f"{path}::{name}"
+        assert bool(slow) == ("mark.slow" in found[1]), f"{path}::{name}"
+    for promise in re.findall(r"^- \*\*.*?(?=^- \*\*|^## |\Z)", page, re.MULTILINE | re.DOTALL):
+        assert "`tests/" in promise, promise

@@ -305,6 +305,8 @@ class _Stack:
 
 def _checked(data: Samples | tuple[Samples, Samples]) -> tuple[Tensor, Tensor | None, torch.dtype]:
     """Return data in float32, their conditions, and the data's own dtype."""
+    if isinstance(data, tuple) and len(data) != 2:
+        raise ValueError(f"data must be a sample, or (data, condition); got {len(data)} of them")
     data, condition = data if isinstance(data, tuple) else (data, None)
     x = as_sample("data", data)
     if not x.is_floating_point() or x.ndim < 2 or len(x) < MIN_ROWS:

@@ -77,7 +77,10 @@ def classifier_score(
     size = len(x) // splits
     if size < 1:
         raise ValueError(f"splits must lie between 1 and the {len(x)} points, got {splits}")
-    logits = torch.cat([classifier(part) for part in x.split(batch_size)])
+    try:
+        logits = torch.cat([classifier(part) for part in x.split(batch_size)])
+    except RuntimeError as error:
+        raise ValueError(f"classifier takes no x, which is {tuple(x.shape)}: {error}") from error
     if logits.ndim != 2 or len(logits) != len(x) or not logits.isfinite().all():
         raise ValueError(
             f"classifier must return finite logits of shape ({len(x)}, classes), got "

@@ -1,0 +1,273 @@
+"""Bad calls that users have made, in today's names: what signatures alone do not generate.
+
+Each line is an expression over the parts of `fitted_parts`, under the short names of `parts`.
+"""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from support.fitted_parts import ADVERSARIAL, PRIOR, QUIET, fitted, quick_method, three_numbers
+from torch import distributions as td
+
+import lfi
+
+LISTED = """
+lfi.Simulator(model, prior={'a': td.Normal(0.0, -1.0, validate_args=False)})
+lfi.Simulator(model, prior={'a': td.Normal(0.0, 0.0, validate_args=False)})
+lfi.simulation.as_prior(td.MultivariateNormal(torch.zeros(2), torch.eye(2)), names=['a', 'a'])
+lfi.Simulator(model, prior=prior, trials='3')
+lfi.Simulator(model, prior=prior, units={'a': 3})
+lfi.Simulator(model, prior=prior, x_obs=[1j, 2j])
+lfi.Simulator(model, prior=prior, summary=3)
+sim(torch.zeros(3, 2, dtype=torch.complex64))
+lfi.Simulator.from_command(3, prior=prior)
+lfi.simulate(sim, 10, timeout=inf, seed=1)
+lfi.simulate(sim, 10, executor=closed)
+lfi.simulate(sim, 10, store=3)
+lfi.simulate(lfi.Simulator(lambda theta: theta[:, :0], prior=prior), 10, seed=1)
+arrays('x', p)
+arrays(np.array([['a', 'b']]), torch.zeros(1, 3))
+arrays(torch.tensor([[inf, 1.0]]), torch.zeros(1, 3))
+arrays(torch.full((400, 2), 9.0), S.x)
+arrays(S.theta, torch.zeros(400, 0))
+lfi.Simulations(S.theta, S.x, torch.full((400,), 99, dtype=torch.uint8), S.prior)
+lfi.Simulations(S.theta, S.x, None, S.prior)
+lfi.Simulations(None, None, None, S.prior)
+S[::0]
+S + 3
+S.marginal(None)
+S.prior.sample(-1, seed=1)
+lfi.fit_posterior(S, method='NPE')
+lfi.fit_posterior(S, method=lfi.losses.LSIF())
+lfi.fit_posterior(S, loss=3)
+lfi.fit_posterior(S, loss=lfi.discrepancies.MMD())
+lfi.fit_posterior(S, loss=lfi.losses.LSIF)
+lfi.fit_posterior(S, method=quick, device='zzz')
+lfi.NeuralRatio(width=0)
+lfi.NeuralRatio(layers=0)
+lfi.NeuralRatio(contrasts=-1)
+lfi.NeuralRatio(dropout=1.0)
+lfi.NeuralRatio(dropout='a')
+lfi.NeuralRatio(penalties=3)
+lfi.NeuralRatio(embedding=3)
+lfi.TrainSettings(steps='a')
+lfi.TrainSettings(batch_size=-1)
+lfi.TrainSettings(learning_rate=0)
+lfi.TrainSettings(learning_rate=inf)
+lfi.TrainSettings(learning_rate='a')
+lfi.TrainSettings(learning_rate=nan)
+lfi.PosteriorFlow(layers=-1)
+lfi.PosteriorFlow(couplings=0)
+lfi.PosteriorFlow(bins=1)
+lfi.PosteriorFlow(bins=-1)
+lfi.PosteriorFlow(gaussian_steps=0)
+lfi.SurrogateLikelihood(proposal=3)
+lfi.SurrogateLikelihood(bins=0)
+lfi.Pool(methods=())
+lfi.Pool(methods=quick)
+post.sample(2.5, x)
+post.sample(5, None)
+post.sample(5, 'x')
+post.sample(5, torch.zeros(3, dtype=torch.complex64))
+post.sample(5, np.array(['a', 'b', 'c']))
+post.sample(5, x, sampler='hmc')
+post.log_prob(None, x)
+post.log_ratio(torch.ones(3, 2), None)
+post.mode(x, starts=1.5)
+post.weighted(x[None], -1)
+post.weighted(x[None], 1.5)
+post.to('zzz')
+post.to_arviz(x, draws=1.5)
+flow.sample(True, x)
+flow.sample(5, x, sampler=3)
+flow.to_arviz(x, draws=-1)
+lik.sample('3', x)
+lik.log_ratio(torch.ones(3, 2), torch.full((3,), nan))
+lfi.samplers.Importance(target_ess='a')
+lfi.samplers.Importance(max_samples=-1)
+lfi.samplers.HMC(chains=-1)
+lfi.samplers.HMC(warmup=-1)
+lfi.samplers.HMC(min_steps=-1)
+lfi.samplers.HMC(max_leapfrog_steps=-1)
+lfi.samplers.HMC(target_acceptance=0)
+lfi.samplers.HMC(target_acceptance=2)
+lfi.samplers.SMC(min_ess=0)
+lfi.samplers.SMC(min_ess=1)
+lfi.samplers.NUTS(warmup=0)
+lfi.samplers.NUTS(trajectory=0)
+lfi.samplers.NUTS(trajectory=-1)
+lfi.samplers.Variational(steps=0)
+lfi.samplers.Variational(batch=-1)
+lfi.fit_rounds(sim, x, budget=600, rounds=1, method=3, **quiet)
+lfi.fit_rounds(sim, x, budget=600, rounds=1, method=quick, stop_at='a', **quiet)
+lfi.fit_rounds(sim, x, budget=(300, 300), preliminary=3, method=quick, **quiet)
+lfi.fit_rounds(sim, x, budget=600, rounds=1, method=lfi.NeuralRatio, **quiet)
+lfi.abc_rejection(S, None, quantile=0.1)
+lfi.abc_rejection(S, torch.zeros(3, dtype=torch.complex64), quantile=0.1)
+lfi.abc.FittedRatio(3)
+lfi.abc.SemiAutomatic(ridge=-1.0)
+lfi.abc_smc(sim, x, particles='a', budget=300, **quiet)
+lfi.abc_smc(sim, x, particles=50, budget=300, tolerance='a', **quiet)
+lfi.abc_smc(sim, x, particles=50, budget=300, min_acceptance=-1, **quiet)
+lfi.abc_smc(sim, x, particles=50, budget=300, min_acceptance=nan, **quiet)
+lfi.abc_smc(sim, x, particles=50, budget=300, workers=0, **quiet)
+lfi.abc_smc(sim, x, particles=50, budget=300, schedule=3, **quiet)
+lfi.abc_smc(sim, x, particles=50, budget=300, seed=-1)
+lfi.abc_smc(sim, None, particles=50, budget=300, **quiet)
+acc.adjust(3)
+lfi.abc.LocalLinear(summary=3)
+lfi.fit_lfire(sim, 5, simulations=40, workers=0, **quiet)
+lfi.fit_lfire(sim, 5, simulations=40, summary=3, **quiet)
+lfi.fit_lfire(sim, 5, simulations=40, seed=-1)
+lfire.sample(-1, x)
+lfire.sample(5, None)
+lfire.sample(1.5, x)
+lfi.load(folder / 'posterior.lfi', modules={'critic': 3})
+lfi.fit_ratio(p, q, loss=3, **quiet)
+lfi.fit_ratio(p, q, loss=None, **quiet)
+lfi.fit_ratio(p, q, penalties=lfi.penalties.R1(1.0), **quiet)
+lfi.fit_ratio(p, q, calibration=3, **quiet)
+lfi.fit_ratio(p, q, device=3, **quiet)
+lfi.fit_ratio(p, q, seed=-1)
+lfi.fit_ratio(torch.zeros(100, 0), torch.zeros(120, 0), **quiet)
+ratio.importance_weights(p[:0])
+ratio.divergence(lfi.losses.KL, p, q)
+ratio.divergence(lfi.losses.KL(), p[:0], q)
+lfi.KernelRatio(alpha='a')
+lfi.KernelRatio().fit(p[:0], q)
+lfi.TelescopingRatio(coefficients=[0.0, nan, 1.0])
+lfi.TelescopingRatio(layers=-1)
+lfi.fit_density(p, loss=3, **quiet)
+lfi.fit_density(p, calibration=3, **quiet)
+lfi.fit_generator(p, comparison=3, **quiet)
+lfi.fit_generator(p, comparison=lfi.gans.GAN, **quiet)
+lfi.fit_generator(p, scaled='a', **quiet)
+lfi.fit_generator(p, settings=3, **quiet)
+lfi.fit_generator(p, settings=lfi.AdversarialSettings, **quiet)
+lfi.fit_generator(p, checkpoint=3, **quiet)
+lfi.fit_generator(p, device=3, **quiet)
+lfi.fit_generator('x', **quiet)
+lfi.fit_generator((p,), **quiet)
+lfi.fit_generator((p, labels + 10**9), **quiet)
+lfi.fit_generator(torch.zeros(100, 0), **quiet)
+lfi.AdversarialSettings(average=1.0)
+lfi.AdversarialSettings(average=nan)
+gen.sample(1.5)
+gen.sample(None)
+conditional.sample(3, torch.tensor([0.0, 1.0, 2.0]))
+lfi.gans.Packed(comparison=3)
+lfi.losses.LearnedFeatures(discrepancy=lfi.discrepancies.MMD(), features=-1)
+lfi.losses.RelativisticPaired(divergence=3)
+lfi.gans.WGANGP(weight=-1)
+lfi.gans.CramerGAN(weight=-1)
+lfi.gans.fGAN(f=3)
+lfi.gans.fGAN(f=lfi.losses.KL)
+lfi.gans.NonSaturatingGAN(r1=nan)
+lfi.gans.GANGP(weight=-1)
+lfi.fit_surrogate(S, comparison=3, **quiet)
+lfi.fit_surrogate(S, comparison=lfi.losses.KL(), **quiet)
+lfi.fit_surrogate(S, generator=3, **quiet)
+lfi.fit_surrogate(S, upper=nan, **quiet)
+lfi.AdversarialSettings(batch_size=0)
+lfi.AdversarialSettings(batch_size=1.5)
+lfi.generation.fidelity_by_region(sur, 3)
+lfi.check(3, S)
+lfi.check(post, 3)
+lfi.check_observation(None, S)
+lfi.check_observation(x, S, embed=3)
+lfi.check_observation(x, S, embed=lambda x: x * nan)
+lfi.check_observation(torch.zeros(3, dtype=torch.complex64), S)
+lfi.predictive_check(draws, sim, x, n=50, seed=1, alpha=0)
+lfi.predictive_check(draws, sim, x, n=50, seed=1, alpha=2)
+lfi.predictive_check(draws, sim, x, n=50, seed=1, statistics={'m': 3})
+lfi.predictive_check(None, sim, x)
+lfi.mmd_test(p, q, permutations=19, seed=-1)
+lfi.mmd_test(p, q, kernels=3, permutations=19)
+lfi.mmd_test(p, q, kernels=[3], permutations=19)
+lfi.energy_test('x', q, permutations=19, seed=1)
+lfi.energy_test(p, q, permutations=None, seed=1)
+lfi.comparison.lsdd_test(p, q, permutations=1.5, seed=1)
+lfi.comparison.lsdd_test(p, q, permutations=19, seed=1.5)
+lfi.comparison.lsdd_test(p, q, discrepancy=3, permutations=19)
+lfi.c2st('x', q, permutations=19, seed=1)
+lfi.c2st(p, q, permutations=nan, seed=1)
+lfi.c2st(p, q, permutations=19, seed=1.5)
+lfi.discrepancies.Energy()(None, q)
+lfi.discrepancies.Moments()(None, q)
+lfi.discrepancies.Wasserstein1D()(None, q[:, :1])
+lfi.discrepancies.MMD(kernel=3)
+lfi.discrepancies.Energy(estimator=3)
+lfi.scores.support_scores(None, p)
+lfi.scores.support_scores(p, None)
+lfi.scores.mode_scores(p, None, 1.0)
+lfi.scores.mode_scores(p, p[:3] * nan, 1.0)
+lfi.scores.memorisation(None, p, q)
+lfi.scores.frechet_distance(None, p)
+lfi.scores.kernel_distance(p, q, blocks=1.5)
+lfi.scores.kernel_distance(p * nan, q)
+lfi.scores.classifier_score(None, torch.nn.Linear(2, 3))
+lfi.scores.classifier_score(p, torch.nn.Linear(5, 3))
+lfi.scores.diversity(None, span=1.0)
+lfi.losses.Bernoulli()(3.0, 2.0)
+lfi.losses.KL()(None, torch.randn(10))
+lfi.losses.Hinge()(torch.zeros(0), torch.zeros(0))
+lfi.losses.NREB()(None, torch.randn(10))
+lfi.losses.DonskerVaradhan()(torch.zeros(0), torch.zeros(0))
+lfi.losses.KLIEP()(3.0, 2.0)
+lfi.losses.NREC('x')
+lfi.losses.DirectGenerator(3)
+lfi.penalties.R1(-1)
+lfi.penalties.GradientPenalty(-1)
+lfi.penalties.SpectralNorm('a')
+lfi.Adversarial(lfi.losses.KL, lfi.losses.KL)
+lfi.plots.losses_plot({'m': lfi.discrepancies.MMD()})
+lfi.write_report(folder / 'r.html', predictive=3)
+lfi.write_report(folder / 'r.html', draws=draws, units=3)
+lfi.write_report(folder / 'r.html', draws=draws, settings=3)
+lfi.plots.coverage_plot(3)
+lfi.plots.rank_plot(None)
+lfi.plots.training_plot(3)
+lfi.inference.to_sbi(3)
+draws.marginal('a')
+lfi.simulation.replicate(sim, None, seed=1)
+"""
+
+
+def parts() -> dict[str, Any]:
+    """Return what the expressions name."""
+    found = fitted()
+    closed = ThreadPoolExecutor(1)
+    closed.shutdown()
+    names = {
+        "S": "simulations",
+        "sim": "simulator",
+        "x": "x_obs",
+        "post": "ratio_posterior",
+        "flow": "flow_posterior",
+        "lik": "likelihood_posterior",
+        "acc": "abc",
+        "gen": "generator",
+        "sur": "surrogate",
+    }
+    names |= {name: name for name in ("p", "q", "ratio", "conditional", "draws", "lfire", "folder")}
+    short = {name: found[long] for name, long in names.items()}
+    modules = {"lfi": lfi, "torch": torch, "np": np, "td": td, "Path": Path}
+    constants = {"nan": math.nan, "inf": math.inf, "quiet": QUIET, "settings": ADVERSARIAL}
+    made = {
+        "model": three_numbers,
+        "prior": PRIOR,
+        "quick": quick_method(),
+        "closed": closed,
+        "labels": torch.randint(0, 3, (120,)),
+        "arrays": lambda theta, x: lfi.Simulations.from_arrays(theta, x, prior=PRIOR),
+    }
+    return short | modules | constants | made
+
+
+def listed_calls() -> list[str]:
+    """Return the expressions."""
+    return LISTED.strip().splitlines()
