@@ -77,6 +77,6 @@ def test_each_promise_names_tests_that_there_are():
         text = (ROOT / path).read_text(encoding="utf-8")
         found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\).*\n)*)*)^def {name}\(", text, re.MULTILINE)
         assert found, f"{path}::{name}"
-        assert bool(slow) == ("mark.slow" in found[1]), f"{path}::{name}"
+        assert bool(slow) == ("@pytest.mark.slow" in found[1]), f"{path}::{name}"
     for promise in re.findall(r"^- \*\*.*?(?=^- \*\*|^## |\Z)", page, re.MULTILINE | re.DOTALL):
         assert "`tests/" in promise, promise
