@@ -56,8 +56,6 @@ class Plain:
     from_observation = staticmethod(plain)
 
 
-@each_model
-@each_discrepancy
 def noisy(theta, rng: torch.Generator):
     return theta + torch.randn(theta.shape, generator=rng, dtype=theta.dtype)
 
@@ -83,17 +81,21 @@ def test_trials_are_compared_whatever_their_order(tmp_path):
 
 def test_trials_of_other_units_count_alike():
     units = torch.tensor([1.0, 1e6])
-    scaled = lambda theta, rng: noisy(theta, rng) * units
+
+    def scaled(theta, rng: torch.Generator):
+        return noisy(theta, rng) * units
+
     x_obs = noisy(torch.zeros(20, 2), torch.Generator().manual_seed(1))
     found = []
     for simulate, observed in ((noisy, x_obs), (scaled, x_obs * units)):
-        simulate.__annotations__["rng"] = torch.Generator
         prior = {"a": Normal(0.0, 1.0), "b": Normal(0.0, 1.0)}
         simulations = lfi.simulate(lfi.Simulator(simulate, prior=prior, trials=20), 1_000, seed=1)
         found.append(lfi.abc_rejection(simulations, observed, number=50).theta)
     assert torch.equal(*found)
 
 
+@each_model
+@each_discrepancy
 def test_theta_is_exact_given_the_accepted_data(model, discrepancy, simulations):
     record = simulations[model.name]
     accepted = lfi.abc_rejection(record, model.x_obs, discrepancy=discrepancy, number=200)
