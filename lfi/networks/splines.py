@@ -35,6 +35,7 @@ class Bin(NamedTuple):
 
     index: Tensor  # (r, 2, 1), which bin
     inside: Tensor  # (r,), whether the number is within the bounds
+    clip: Tensor  # (r, 2, K), what widths and heights are divided by
     exps: Tensor  # (r, 2, K), of clipped widths and heights, not normalised
     start: Tensor  # (r, 2, 1), their sum below the bin
     size: Tensor  # (r, 2, 1), the bin's own
@@ -47,6 +48,19 @@ class Bin(NamedTuple):
         x0, y0 = (self.start * scale - bound).squeeze(2).unbind(1)
         width, height = (self.size * scale).squeeze(2).unbind(1)
         return x0, y0, width, height
+
+
+class Ratio(NamedTuple):
+    """The quotient N / D at r numbers, and what its gradient needs."""
+
+    z: Tensor
+    q: Tensor  # z (1 - z)
+    square: Tensor  # z^2
+    s: Tensor
+    bend: Tensor  # d0 + d1 - 2 s
+    share: Tensor  # N / D
+    d: Tensor
+    m: Tensor
 
 
 def spline(
@@ -87,17 +101,19 @@ class _Spline(Function):
     @staticmethod
     def forward(ctx: _Saved, x: Tensor, parameters: Tensor, bound: float) -> tuple[Tensor, Tensor]:
         found = _find(x, parameters, bound, axis=0)
-        ctx.save_for_backward(x, parameters, *found)
+        ratio = _ratio(x, found, bound)
+        ctx.save_for_backward(x, parameters, *found, *ratio)
         ctx.bound = bound
-        return _value(x, found, bound)
+        return _value(x, found, ratio, bound)
 
     @staticmethod
     def backward(ctx: _Saved, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        (x, parameters, *found), bound = ctx.saved_tensors, ctx.bound
-        # a gradient of the gradient has to see all that depends on the parameters
-        again = torch.is_grad_enabled()
-        where = _find(x, parameters, bound, axis=0) if again else Bin(*found)
-        return *_gradient(x, parameters, where, bound, *grads), None
+        (x, parameters, *saved), bound = ctx.saved_tensors, ctx.bound
+        found, ratio = Bin(*saved[: len(Bin._fields)]), Ratio(*saved[len(Bin._fields) :])
+        if torch.is_grad_enabled():  # its gradient has to see all that depends on the parameters
+            found = _find(x, parameters, bound, axis=0)
+            ratio = _ratio(x, found, bound)
+        return *_gradient(parameters, found, ratio, bound, *grads), None
 
 
 class _InverseSpline(Function):
@@ -117,8 +133,10 @@ class _InverseSpline(Function):
             where = _find(y, parameters, bound, axis=1)
             x = _inverse_value(y, where, bound)
         # x of y and p has dx/dy = 1 / (dy/dx) and dx/dp = -(dy/dp) / (dy/dx), both at that x
-        grad_y = grads[0] * (-_value(x, where, bound)[1]).exp()
-        of_parameters = _gradient(x, parameters, where, bound, -grad_y, torch.zeros_like(grad_y))[1]
+        ratio = _ratio(x, where, bound)
+        grad_y = grads[0] * (-_log_slope(where, ratio)).exp()
+        none = torch.zeros_like(grad_y)
+        of_parameters = _gradient(parameters, where, ratio, bound, -grad_y, none)[1]
         return grad_y, of_parameters, None
 
 
@@ -126,7 +144,8 @@ def _find(values: Tensor, parameters: Tensor, bound: float, axis: int) -> Bin:
     """Return the bins of r numbers, as values of x (axis 0) or of y (axis 1)."""
     rows, bins = len(values), (parameters.shape[1] + 1) // 3
     raw = parameters[:, : 2 * bins].view(rows, 2, bins)
-    exps = (raw / (1 + raw.abs() * (2 / CLIP))).exp()  # bounded by the clip: no overflow
+    clip = torch.add(torch.ones_like(raw), raw.abs(), alpha=2 / CLIP)
+    exps = (raw / clip).exp()  # bounded by the clip: no overflow
     sums = exps.cumsum(2)
     total = sums[..., -1:]
     inside = values.abs() < bound
@@ -138,25 +157,36 @@ def _find(values: Tensor, parameters: Tensor, bound: float, axis: int) -> Bin:
     inner = torch.nn.functional.pad(parameters[:, 2 * bins :], (1, 1))
     at = index[:, None] + torch.arange(2, device=index.device)
     slopes = _clip(inner.gather(1, at)).exp()
-    return Bin(both, inside, exps, start, size, total, slopes)
+    return Bin(both, inside, clip, exps, start, size, total, slopes)
 
 
 def _clip(raw: Tensor) -> Tensor:
     return raw / (1 + raw.abs() / CLIP)
 
 
-def _value(x: Tensor, found: Bin, bound: float) -> tuple[Tensor, Tensor]:
-    """Return y of x and log dy/dx."""
-    x0, y0, width, height = found.corner(bound)
+def _ratio(x: Tensor, found: Bin, bound: float) -> Ratio:
+    x0, _, width, height = found.corner(bound)
     d0, d1 = found.slopes.unbind(1)
     s, z = height / width, (x - x0) / width
     z = z.clamp(0, 1)  # against rounding, and for values outside
-    q = z * (1 - z)
-    n, d = s * z.square() + d0 * q, s + (d0 + d1 - 2 * s) * q
-    m = 2 * s * q + d0 * (1 - z).square() + d1 * z.square()
-    log_slope = (m * (s / d).square()).log()
-    inside = found.inside
-    return torch.where(inside, y0 + height * (n / d), x), torch.where(inside, log_slope, 0.0)
+    rest = 1 - z
+    q, square = z * rest, z * z
+    bend = d0 + d1 - 2 * s
+    n, d = torch.addcmul(s * square, d0, q), torch.addcmul(s, bend, q)
+    m = d0 * rest * rest + d1 * square + 2 * s * q
+    return Ratio(z, q, square, s, bend, n / d, d, m)
+
+
+def _value(x: Tensor, found: Bin, ratio: Ratio, bound: float) -> tuple[Tensor, Tensor]:
+    """Return y of x and log dy/dx."""
+    _, y0, _, height = found.corner(bound)
+    y, log_slope = torch.addcmul(y0, height, ratio.share), _log_slope(found, ratio)
+    return torch.where(found.inside, y, x), log_slope
+
+
+def _log_slope(found: Bin, ratio: Ratio) -> Tensor:
+    log_slope = (ratio.m * (ratio.s / ratio.d).square()).log()
+    return torch.where(found.inside, log_slope, 0.0)
 
 
 def _inverse_value(y: Tensor, found: Bin, bound: float) -> Tensor:
@@ -172,42 +202,37 @@ def _inverse_value(y: Tensor, found: Bin, bound: float) -> Tensor:
 
 
 def _gradient(
-    x: Tensor, parameters: Tensor, found: Bin, bound: float, of_y: Tensor, of_log: Tensor
+    parameters: Tensor, found: Bin, ratio: Ratio, bound: float, of_y: Tensor, of_log: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return gradients in x and the parameters from those in y and in log dy/dx."""
-    x0, _, width, height = found.corner(bound)
+    _, _, width, height = found.corner(bound)
+    z, q, square, s, bend, share, d, m = ratio
     d0, d1 = found.slopes.unbind(1)
-    s, z = height / width, ((x - x0) / width).clamp(0, 1)
-    q, rest = z * (1 - z), 1 - z
-    bend, turn = d0 + d1 - 2 * s, 1 - 2 * z
-    n, d = s * z.square() + d0 * q, s + bend * q
-    m = 2 * s * q + d0 * rest.square() + d1 * z.square()
-    passed, share = of_y, n / d
-    of_y = torch.where(found.inside, of_y, 0.0)
-    of_log = torch.where(found.inside, of_log, 0.0)
+    rest = 1 - z
+    turn = rest - z
+    passed = of_y
+    of_y, of_log = (torch.where(found.inside, each, 0.0) for each in (of_y, of_log))
     of_n = of_y * height / d
-    of_d = -of_n * share - 2 * of_log / d
+    of_d = -torch.addcmul(2 * of_log / d, of_n, share)
     of_m = of_log / m
     of_z = (
         of_n * (2 * s * z + d0 * turn)
         + of_d * bend * turn
         + 2 * of_m * (s * turn - d0 * rest + d1 * z)
     )
-    of_s = of_n * z.square() + of_d * (1 - 2 * q) + 2 * of_m * q + 2 * of_log / s
-    of_d0 = (of_n + of_d) * q + of_m * rest.square()
-    of_d1 = of_d * q + of_m * z.square()
+    of_s = of_n * square + of_d * (1 - 2 * q) + 2 * of_m * q + 2 * of_log / s
+    of_d0 = (of_n + of_d) * q + of_m * rest * rest
+    of_d1 = torch.addcmul(of_d * q, of_m, square)
     of_x = of_z / width
     corner = torch.stack([-of_x, of_y], 1)[..., None]  # gradients in x0, y0
     size = torch.stack([-(of_s * s + of_z * z) / width, of_y * share + of_s / width], 1)[..., None]
     scale = 2 * bound / found.total
-    bins = torch.arange(found.exps.shape[2], device=x.device)
-    of_exps = torch.where(bins < found.index, corner, 0.0) + torch.where(
-        bins == found.index, size, 0.0
-    )
+    bins = torch.arange(found.exps.shape[2], device=z.device)
     mean = (corner * found.start + size * found.size) / found.total
-    of_raw = (of_exps - mean) * scale * found.exps
-    raw = parameters[:, : of_raw.shape[2] * 2].view(of_raw.shape)
-    of_raw = of_raw / (1 + raw.abs() * (2 / CLIP)).square()
+    of_exps = torch.where(
+        bins < found.index, corner - mean, torch.where(bins == found.index, size - mean, -mean)
+    )
+    of_raw = of_exps * scale * found.exps / found.clip.square()
     return torch.where(found.inside, of_x, passed), torch.cat(
         [of_raw.flatten(1), _slope_gradient(parameters, found, of_d0, of_d1)], 1
     )
