@@ -1,8 +1,8 @@
 """Automatic choice of a sampler: importance resampling, or chains where it does not suffice.
 
 Importance weights are unreliable where Pareto k is above 0.7; where their effective sample size is
-below twice the draws asked for, resampled draws would repeat each other. In either case Markov
-chains start from the weighted samples.
+below twice the draws asked for (less, of more than 100,000), resampled draws would repeat each
+other. In either case Markov chains start from the weighted samples.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ import torch
 from lfi.inference.reliability import MAX_KHAT
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.differential_evolution import DifferentialEvolution
-from lfi.inference.samplers.importance import Importance, resampled
+from lfi.inference.samplers.importance import Importance, ess_of_draws, resampled
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
@@ -22,7 +22,10 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh
 
-MIN_ESS_PER_DRAW = 2.0  # effective sample size per draw below which there are many duplicates
+MIN_SHARE = (
+    0.8  # of the effective sample size of 2.5 draws each; below it there are many duplicates
+)
+ESS_PER_DRAW = 2.5
 
 
 @runtime_checkable
@@ -70,7 +73,7 @@ class Automatic:
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""
         seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
-        min_ess = MIN_ESS_PER_DRAW * n
+        min_ess = MIN_SHARE * ess_of_draws(ESS_PER_DRAW, n)
         found = self.importance.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
         weak = [j for j, each in enumerate(found) if each.khat > MAX_KHAT or each.ess < min_ess]
         draws = resampled(found, target, n, seed, limit)

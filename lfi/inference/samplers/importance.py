@@ -20,6 +20,8 @@ from lfi.runtime import child, fresh, torch_rng
 # initial samples: four for each draw between these
 MIN_INITIAL, MAX_INITIAL = 2**12, 2**14
 MIN_PROPOSED = 2**10  # where half of them are from a proposal
+MANY = 100_000  # draws: of those beyond, some may repeat each other
+SEVERAL, SAMPLES_PER_DRAW = 10_000, 8  # at most, for each of those beyond
 
 
 @checked
@@ -28,8 +30,10 @@ class Importance:
     """Importance resampling, the fastest sampler and the only one whose draws are independent.
 
     Attributes:
-        target_ess: The effective sample size to reach, as a multiple of the draws asked for.
-        max_samples: How many samples are weighted at most for each observation.
+        target_ess: The effective sample size to reach, as a multiple of the draws asked for, and
+            one more for each draw beyond 100,000.
+        max_samples: How many samples are weighted at most for each observation, and eight more for
+            each draw beyond 10,000.
         time_limit: Seconds after which the samples so far are resampled.
 
     Example:
@@ -61,19 +65,31 @@ class Importance:
     ) -> list[ImportanceSamples]:
         """Return weighted samples for each observation, of effective size `target_ess` times n.
 
-        A ValueError says that n is not positive, or w is NaN, infinite, or zero at all samples.
+        It is one more for each draw beyond 100,000. A ValueError says that n is not positive, or w
+        is NaN, infinite, or zero at all samples.
         """
         if n < 1:
             raise ValueError(f"n must be positive, got {n}")
         least = MIN_INITIAL if target.proposal is None else MIN_PROPOSED
+        max_samples = self.max_samples + SAMPLES_PER_DRAW * max(0, n - SEVERAL)
         return adaptive_importance(
             target,
-            self.target_ess * n,
+            ess_of_draws(self.target_ess, n),
             initial=min(max(4 * n, least), MAX_INITIAL, self.max_samples),
-            max_samples=self.max_samples,
+            max_samples=max_samples,
             seed=seed,
             limit=limit,
         )
+
+
+def ess_of_draws(per_draw: float, n: int) -> float:
+    """Return the effective sample size that n draws take, at most one for each beyond 100,000.
+
+    Example:
+        >>> ess_of_draws(2.0, 1_000), ess_of_draws(2.0, 1_000_000)
+        (2000.0, 1100000.0)
+    """
+    return per_draw * min(n, MANY) + min(1.0, per_draw) * max(0, n - MANY)
 
 
 class StartsFromSamples(ABC):

@@ -75,3 +75,12 @@ def test_chains_get_the_time_that_weighing_has_left():
         conjugate(1, sd=0.02).target, 3_000, seed=1
     )
     assert draws.timed_out
+
+
+def test_many_draws_are_importance_samples_too():
+    """The bound of samples grows with the draws, and some of very many may repeat each other."""
+    known = conjugate(1)
+    (draws,) = lfi.samplers.Automatic()(known.target, 150_000, seed=1)
+    assert draws.sampler == "importance"
+    sd = known.covariance[0].diagonal().sqrt()
+    assert ((draws.theta.mean(0) - known.mean[0]).abs() / sd).max() < 5 / 150_000**0.5
