@@ -146,7 +146,8 @@ def main() -> None:
         message = getattr(error, "format_message", error.__str__)()  # a usage error has more to say
         if not refused and not isinstance(error, RuntimeError):
             message = f"{type(error).__name__}: {message} (LFI_DEBUG=1 shows where)"
-        sys.stderr.write(f"lfi: {how}: {' '.join(message.split())}\n")
+        line = f"lfi: {how}: {' '.join(message.split())}\n"
+        sys.stderr.write(line.encode(errors="backslashreplace").decode())
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code itself
         sys.stderr.write("lfi: interrupted; the same call goes on from here\n")
     sys.exit(code)

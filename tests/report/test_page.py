@@ -186,6 +186,19 @@ def test_a_missing_folder_is_an_error(tmp_path):
         write_report(tmp_path / "nowhere" / "report.html", draws=parts.draws(300))
 
 
+def test_a_place_without_room_is_told_before_anything_is_computed(path, monkeypatch):
+    def full(**options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(page_module, "posterior_section", None)  # which would compute
+    with pytest.raises(OSError, match="the report cannot be written.*/proc/report.html"):
+        write_report("/proc/report.html", draws=parts.draws(300))
+    monkeypatch.setattr(page_module.tempfile, "TemporaryFile", full)
+    with pytest.raises(OSError, match="the report cannot be written: No space left"):
+        write_report(path, draws=parts.draws(300))
+    assert not path.exists()
+
+
 def test_a_failed_write_leaves_the_old_page_and_nothing_else(path, monkeypatch):
     path.write_text("old")
 

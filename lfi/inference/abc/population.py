@@ -118,6 +118,8 @@ def stored_seed(path: str | Path, shared: str, seed: int | None) -> int | None:
     contents = read(path)
     if contents.kind != KIND:
         raise ValueError(f"store: {path} holds a {contents.kind}, not populations of abc_smc")
+    if not set(KEPT) <= set(contents.tensors):
+        raise ValueError(f"store: {path} is of an earlier version of lfi: take another file")
     if contents.spec["settings"] != shared or seed not in (None, contents.spec["seed"]):
         raise ValueError(
             f"store: {path} belongs to a run with another simulator, observation, seed or other "

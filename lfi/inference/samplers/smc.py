@@ -135,7 +135,7 @@ class SMC:
                 raise TimeoutError(
                     f"time_limit: {limit.seconds:g} seconds were over at power "
                     f"{float(power[rows].min()):.2g} of the weight, before the posterior (1) was "
-                    "reached: raise it, or ask for fewer draws"
+                    "reached: raise it, lower min_ess, or ask for fewer draws"
                 )
             some = target.select(rows)
             now, weight = power[rows], log_weight[rows]

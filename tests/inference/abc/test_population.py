@@ -108,3 +108,13 @@ def test_data_that_an_earlier_generation_would_have_lost_have_no_distance():
     )
     # 0 is beyond the first gate, 3 beyond the second; 4 is farther than every particle anyway
     assert population.distances_of(x).tolist() == [math.inf, 1.0, 2.0, math.inf, 4.0]
+
+
+def test_a_store_of_an_earlier_version_is_refused(tmp_path):
+    store = tmp_path / "abc.lfi"
+    run(Interrupting(), store, budget=100)
+    contents = lfi.runtime.read(store)
+    kept = {name: part for name, part in contents.tensors.items() if name != "keys"}
+    lfi.runtime.write(store, contents.kind, contents.spec, kept)
+    with pytest.raises(ValueError, match="of an earlier version of lfi"):
+        run(Interrupting(), store, budget=100)
