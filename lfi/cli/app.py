@@ -83,6 +83,10 @@ def run_job(
     budget: Annotated[int, typer.Option(help="Simulations in all.")] = BUDGET,
     rounds: Annotated[int, typer.Option(help="Rounds of truncation around the observation.")] = 3,
     draws: Annotated[int, typer.Option(help="Posterior draws.")] = 10_000,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Minutes for fitting the posterior, beside simulating and all else."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal results.")] = 1,
     observation: Annotated[
         Path | None,
@@ -101,6 +105,8 @@ def run_job(
     _check("budget", budget, MIN_BUDGET if rounds > 1 else MIN_ROUND)
     _check("draws", draws, MIN_DRAWS)
     _check("seed", seed, 0)
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise ValueError(f"--minutes: got {minutes:g}, expected a positive number")
     if device.partition(":")[0] not in DEVICES:
         raise ValueError(f"--device: {device} is not one of {', '.join(DEVICES)}")
     file = next(path for path in (out, *out.absolute().parents) if path.exists())
@@ -120,6 +126,7 @@ def run_job(
         seed=seed,
         device=device,
         command=shlex.join(["lfi", *sys.argv[1:]]),
+        minutes=minutes,
     )
     run_workflow(settings, echo=(lambda line: None) if quiet else typer.echo, progress=not quiet)
 

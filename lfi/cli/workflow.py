@@ -44,6 +44,7 @@ class WorkflowSettings:
     seed: int
     device: str
     command: str  # for the report
+    minutes: float | None = None  # for the fits; None for as long as they need
 
 
 def run_workflow(
@@ -78,6 +79,7 @@ def run_workflow(
             x_obs,
             rounds=settings.rounds,
             budget=settings.budget,
+            minutes=settings.minutes,
             store=out / "rounds",
             seed=settings.seed,
             device=settings.device,
@@ -85,7 +87,7 @@ def run_workflow(
         )
         assert isinstance(posterior, Saved)  # as those of lfi's own methods are
         posterior.save(out / "posterior.lfi")
-    prior = posterior.prior
+    prior, short = posterior.prior, [part.describe() for part in posterior.stages if part.short]
     with stage(f"{settings.draws:,} posterior draws"):
         draws = posterior.draw(settings.draws, x_obs, seed=seeds[0])
         assert isinstance(draws, Draws)  # of one observation
@@ -108,8 +110,18 @@ def run_workflow(
             out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
         )
         said = assess(draws=draws, predictive=predictive, checks=checks, fidelity=agreement)
-        results = json.dumps(summary(draws, checks, predictive, agreement, said), indent=1)
-        replace_file(out / "summary.json", lambda part: part.write_text(results))
+        results = summary(draws, checks, predictive, agreement, said) | {"short_of_time": short}
+        text = json.dumps(results, indent=1)
+        replace_file(out / "summary.json", lambda part: part.write_text(text))
+        chosen = {
+            "simulations": f"{settings.budget:,}",
+            "rounds": str(settings.rounds),
+            "seed": str(settings.seed),
+            "device": settings.device,
+        }
+        if settings.minutes is not None:
+            chosen["minutes for the fits"] = f"{settings.minutes:g}"
+            chosen["short of time"] = "; ".join(short) or "nothing"
         write_report(
             out / "report.html",
             title=simulator.name,
@@ -122,18 +134,14 @@ def run_workflow(
             fidelity=agreement,
             units=simulator.units,
             command=settings.command,
-            settings={
-                "simulations": f"{settings.budget:,}",
-                "rounds": str(settings.rounds),
-                "seed": str(settings.seed),
-                "device": settings.device,
-            },
+            settings=chosen,
             seconds=seconds,
             seed=seeds[7],
         )
     columns = zip(draws.names, draws.theta.double().T, strict=True)
     estimates = [f"{name:<16} {c.mean():10.4g} +- {c.std():.2g}" for name, c in columns]
-    for line in ("", *estimates, "", *said.describe().splitlines()):
+    late = [f"short of time: {what}" for what in short]
+    for line in ("", *estimates, "", *said.describe().splitlines(), *late):
         echo(line)
     echo(f"report: {out / 'report.html'}")
 

@@ -1,5 +1,6 @@
 """`fit_posterior`: the posterior of a simulator's parameters, by a method or the default."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lfi.comparison import CriticLoss
@@ -7,9 +8,10 @@ from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.pool import Pool
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.training_reference import TrainingReference
-from lfi.inference.types import Method, Posterior
+from lfi.inference.types import Method, Posterior, limited_fit
 from lfi.numerics.arguments import checked
 from lfi.simulation import Simulations
+from lfi.training import StageSteps, StepLimit
 
 
 @checked
@@ -18,6 +20,8 @@ def fit_posterior(
     *,
     method: Method | None = None,
     loss: CriticLoss | None = None,
+    minutes: float | None = None,
+    stages: Sequence[StageSteps] | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -34,12 +38,20 @@ def fit_posterior(
             out the highest posterior density; `posterior.choice` says what was picked and why. By
             name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`, `lfi.SurrogateLikelihood()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
+        minutes: How long the fit may take; None as long as it needs. Methods, and their stages,
+            have their steps cut to what is left of the time, or are left out; training overruns it
+            by a few hundred steps at most. `posterior.choice` of a pool, and `posterior.history`,
+            say what there was no time for.
+        stages: What such a fit has done, its `posterior.stages`: with the same arguments and seed,
+            but without a clock, the posterior is the same.
         seed: None takes fresh entropy, which the posterior's history records.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.
 
     Raises:
-        ValueError: If both a method and a loss are given, or the method refuses the simulations.
+        ValueError: If both a method and a loss are given, or minutes and stages; minutes are not
+            positive and finite; the method's time cannot be limited; or the method refuses the
+            simulations.
 
     Example:
         >>> import lfi
@@ -49,12 +61,22 @@ def fit_posterior(
         >>> posterior = lfi.fit_posterior(simulations, method=quick, seed=1)
         >>> posterior.names
         ('beta', 'gamma', 'phi_inv')
+        >>> posterior = lfi.fit_posterior(simulations, method=quick, minutes=1e-9, seed=1)
+        >>> for stage in posterior.stages:
+        ...     print(stage.describe())
+        Gaussian: not trained
+        splines: not trained
     """
     if method is not None and loss is not None:
         raise ValueError("give a method or a loss, not both: a method has a loss of its own")
     if method is None:
         method = Pool() if loss is None else NeuralRatio(loss=loss)
-    posterior = method.fit(simulations, seed=seed, device=device, progress=progress)
-    if isinstance(posterior, SavedPosterior):
-        return replace(posterior, training_reference=TrainingReference.of(simulations, seed=0))
-    return posterior
+    limit = StepLimit.of(minutes, stages)
+    fit = limited_fit("method", method, limit)
+    posterior = fit(simulations, seed=seed, device=device, progress=progress)
+    if not isinstance(posterior, SavedPosterior):
+        return posterior
+    if limit.exists:
+        *before, latest = posterior.history
+        posterior = replace(posterior, history=(*before, replace(latest, stages=limit.stages)))
+    return replace(posterior, training_reference=TrainingReference.of(simulations, seed=0))

@@ -1,8 +1,8 @@
 """Posteriors, methods of inference, and draws."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lfi.numerics.arguments import checked
 from lfi.simulation import Prior, Simulations
+from lfi.training import StepLimit
 
 MIN_SIMULATIONS = 100  # valid simulations that a method needs
 
@@ -123,7 +124,8 @@ class Method(Protocol):
     """A method of inference from simulations.
 
     A true attribute `restorable` says that `lfi.load` rebuilds its posteriors from their file
-    alone; `lfi.fit_rounds` keeps only those in a store.
+    alone; `lfi.fit_rounds` keeps only those in a store. A true attribute `limitable` says that
+    `fit` takes a `limit` too, a `lfi.training.StepLimit`, so that its time can be limited.
     """
 
     def fit(
@@ -149,6 +151,19 @@ class Method(Protocol):
             ValueError: If there are too few simulations.
         """
         ...
+
+
+def limited_fit(name: str, method: Method, limit: StepLimit) -> Callable[..., Posterior]:
+    """Return a method's `fit` within a limit; ValueError names the argument if it takes none."""
+    fit: Callable[..., Posterior] = method.fit
+    if not limit.exists:
+        return fit
+    if not getattr(method, "limitable", False):
+        raise ValueError(
+            f"{name}: the time of this {type(method).__name__} cannot be limited: call without "
+            "minutes and stages"
+        )
+    return partial(fit, limit=limit)
 
 
 def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,11 @@ from lfi.training.stacking import (
     stack as stack,
     stacking_weights as stacking_weights,
 )
+from lfi.training.step_limits import (
+    UNLIMITED as UNLIMITED,
+    StageSteps as StageSteps,
+    StepLimit as StepLimit,
+)
 from lfi.training.train_one import (
     CompleteSettings as CompleteSettings,
     TrainSettings as TrainSettings,

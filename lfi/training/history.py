@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from lfi.runtime.display import Described
+from lfi.training.step_limits import StageSteps
 
 POINTS = 200  # the history keeps this many points of each column, each a mean over its steps
 
@@ -23,6 +24,8 @@ class History(Described):
         seconds: How long it took.
         stopped: Why it ended.
         seed: The seed that repeats it.
+        stages: Of a fit with limited time, and only in the last of its histories: the steps of all
+            its stages, which repeat it without a clock.
 
     Example:
         >>> History({"held-out": ((50, 0.7), (100, 0.6))}, 100, 100, 2.5, "all steps done", 1)
@@ -37,6 +40,7 @@ class History(Described):
     seconds: float
     stopped: str
     seed: int
+    stages: tuple[StageSteps, ...] = ()
 
     def describe(self) -> str:
         """Return how long training took, why it ended, and where each column ended."""
@@ -53,7 +57,8 @@ class History(Described):
     def _spec(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
         columns = {name: [list(pair) for pair in pairs] for name, pairs in self.columns.items()}
-        return {**self.__dict__, "columns": columns}
+        stages = [asdict(stage) for stage in self.stages]
+        return {**self.__dict__, "columns": columns, "stages": stages}
 
     @classmethod
     def _restore(cls, spec: Mapping[str, Any]) -> "History":
@@ -62,7 +67,8 @@ class History(Described):
             name: tuple((int(step), float(value)) for step, value in pairs)
             for name, pairs in spec["columns"].items()
         }
-        return cls(**{**spec, "columns": columns})
+        stages = tuple(StageSteps(**stage) for stage in spec.get("stages", ()))
+        return cls(**{**spec, "columns": columns, "stages": stages})
 
     @classmethod
     def joined(

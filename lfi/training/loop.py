@@ -16,6 +16,7 @@ from lfi.training.checkpoints import Checkpoint, State, load_checkpoint, save_ch
 from lfi.training.history import POINTS, History, Recorder
 from lfi.training.players import Move, Player, Step, Turn, alternating
 from lfi.training.schedules import Schedule, constant
+from lfi.training.step_limits import UNLIMITED, StepLimit
 
 Callback = Callable[[int, dict[str, float]], None]
 GiveUp = Callable[[float, float], bool]
@@ -34,6 +35,7 @@ class Monitor:
             they were validated.
         give_up: Asked after each validation, with the share of steps done and the lowest value so
             far, whether to stop, as what is left of training cannot make up for it.
+        limit: Asked after each validation how many steps there are in all.
     """
 
     measure: Callable[[Batch], float]
@@ -43,6 +45,7 @@ class Monitor:
     chooses: bool = True
     watch: Callable[[int], None] | None = None
     give_up: GiveUp | None = None
+    limit: StepLimit = UNLIMITED
 
 
 @torch.no_grad()
@@ -99,7 +102,7 @@ def fit(
 
     Raises:
         ValueError: If `steps` is not positive, nobody plays, a monitor has no held-out data, or a
-            checkpoint is of another training.
+            checkpoint is of another training or of one with a limit.
         Diverged: If an objective is no longer finite.
 
     Example:
@@ -118,6 +121,8 @@ def fit(
         raise ValueError("players: nobody plays")
     if monitor is not None and batches.held_out is None:
         raise ValueError("monitor: the batches hold nothing out to validate on")
+    if monitor is not None and monitor.limit.exists and checkpoint is not None:
+        raise ValueError("checkpoint: training with a limit of its steps keeps none")
     resumed = checkpoint if checkpoint is not None and checkpoint.exists else None
     seed = fresh(seed) if resumed is None else resumed.seed(seed)
     rng = torch_rng(seed)
@@ -143,6 +148,10 @@ def fit(
             if monitor and held_out and (done % monitor.every == 0 or done == steps):
                 value = _validate(monitor, moves, held_out, done)
                 _note(monitor, value, state, moves, done / steps)
+                if not state.stopped:
+                    planned, steps = steps, monitor.limit(done, steps)
+                    if done == steps < planned:
+                        state.stopped = "time was up"
             for callback in callbacks:
                 callback(done, state.latest)
             state.seconds = time.monotonic() - begin

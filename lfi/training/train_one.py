@@ -22,6 +22,7 @@ from lfi.training.history import History
 from lfi.training.loop import GiveUp, Monitor, fit
 from lfi.training.players import Player, Step, adamw
 from lfi.training.schedules import Schedule, one_cycle
+from lfi.training.step_limits import UNLIMITED, StepLimit
 
 VALIDATIONS = 20  # of one training, spread evenly over its steps
 
@@ -121,6 +122,7 @@ def train_one(
     optimiser: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
     schedule: Schedule | None = None,
     give_up: GiveUp | None = None,
+    limit: StepLimit = UNLIMITED,
     seed: int | None = None,
     device: str = "cpu",
     advance: Advance = silent,
@@ -131,9 +133,9 @@ def train_one(
     `validations` times at most; None trains all steps without. Settings that are None are those of
     `CompleteSettings()`; `batch_size` and `held_out` are for whoever makes the batches. `name` is
     the risk's column of the history. By default the optimiser is AdamW, the schedule one cycle, and
-    the seed fresh entropy, which the history records. `give_up` is `Monitor`'s. `advance` is told
-    of every step, of those that early stopping saves too. Raises `Diverged` if the risk is no
-    longer finite.
+    the seed fresh entropy, which the history records. `give_up` and `limit` are `Monitor`'s.
+    `advance` is told of every step, of those that early stopping saves too. Raises `Diverged` if
+    the risk is no longer finite.
 
     Example:
         >>> from lfi.training import Shuffled, TrainSettings, train_one
@@ -160,6 +162,7 @@ def train_one(
         every=math.ceil(steps / validations),
         patience=settings.patience,
         give_up=give_up,
+        limit=limit,
     )
     history = fit(
         [player],

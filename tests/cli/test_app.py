@@ -84,6 +84,7 @@ def test_help_names_every_option(call):
         "--out",
         "--budget",
         "--rounds",
+        "--minutes",
         "--draws",
         "--seed",
         "--observation",
@@ -110,6 +111,8 @@ WRONG_CALLS = [
         "--rounds: got 0, expected from 1 to 7",
     ),
     (["run", "influenza", "--out", "OUT", "--draws", "5"], "--draws: got 5, expected at least 100"),
+    (["run", "influenza", "--out", "OUT", "--minutes", "-1"], "--minutes: got -1, expected a posi"),
+    (["run", "influenza", "--out", "OUT", "--minutes", "nan"], "--minutes: got nan, expected a po"),
     (["run", "influenza"], "--out"),
     (["run", "influenza", "--out", "OUT", "--observation", "absent.csv"], "no file absent.csv"),
     (["run", "influenza", "--out", f"{__file__}/out"], "--out: .*test_app.py is a file"),
@@ -199,7 +202,9 @@ def test_a_damaged_store_is_refused_and_left_alone(call, interrupted):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--budget", 4_800), ("--seed", 2), ("--rounds", 2)], ids=str
+    ("option", "value"),
+    [("--budget", 4_800), ("--seed", 2), ("--rounds", 2), ("--minutes", 5)],
+    ids=str,
 )
 def test_a_folder_of_another_job_is_refused_and_left_alone(option, value, call, interrupted):
     before = entries(interrupted)

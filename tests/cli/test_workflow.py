@@ -16,6 +16,7 @@ from lfi.cli.workflow import WorkflowSettings, as_simulated, run_workflow
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
 from lfi.simulation import Simulator, as_prior
+from lfi.training import History, StageSteps
 
 SD = 0.4  # of the noise
 TRUNCATED = as_prior(prior).truncate([-1.0, -1.0], [1.5, 1.5])
@@ -42,8 +43,8 @@ class Kept(RatioPosterior):
 def run(monkeypatch, tmp_path):
     """Run the workflow with a given critic, without training; return all that it has said."""
 
-    def call(critic, **patches):
-        fitted = Kept(critic, TRUNCATED, Recovers.UP_TO_X, (2,))
+    def call(critic, history=(), **patches):
+        fitted = Kept(critic, TRUNCATED, Recovers.UP_TO_X, (2,), history)
         agreement = replace(parts.fidelity(2), names=("a", "b"), theta=torch.zeros(2, 2))
         monkeypatch.setattr(workflow, "fit_rounds", lambda *_, **__: fitted)
         monkeypatch.setattr(workflow, "train_surrogate", lambda *_: None)
@@ -52,7 +53,7 @@ def run(monkeypatch, tmp_path):
             monkeypatch.setattr(workflow, name, value)
         lines = []
         settings = WorkflowSettings(
-            model(SD), X_OBS.numpy(), tmp_path, 2_400, 3, 1_000, 1, "cpu", "lfi run"
+            model(SD), X_OBS.numpy(), tmp_path, 2_400, 3, 1_000, 1, "cpu", "lfi run", minutes=5
         )
         run_workflow(settings, echo=lines.append, progress=False)
         page = html.unescape((tmp_path / "report.html").read_text())
@@ -92,6 +93,15 @@ def test_the_verdict_is_one_in_all_places(critic, patches, state, kind, words, r
         assert f"What to do: {summary['advice']}." in page
     if state == "problem":
         assert "; b " not in verdict and ", b " not in own["verdict"].partition(" (fails")[0]
+
+
+def test_what_there_was_no_time_for_is_said_in_all_places(run):
+    stages = (StageSteps("round 1, Gaussian", 9, 9), StageSteps("round 3, NeuralRatio", 0, 0, 0))
+    history = (History({}, 0, None, 0.0, "time was up", 1, stages),)
+    terminal, summary, page = run(ExactCritic(SD), history)
+    assert "short of time: round 3, NeuralRatio: not trained" in terminal.splitlines()
+    assert summary["short_of_time"] == ["round 3, NeuralRatio: not trained"]
+    assert "minutes for the fits" in page and "round 3, NeuralRatio: not trained" in page
 
 
 def test_the_own_prior_is_exported_and_the_truncated_one_by_its_name(run, tmp_path):

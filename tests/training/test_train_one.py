@@ -4,8 +4,20 @@ import math
 
 import pytest
 import torch
+from support.step_clock import StepClock
 
-from lfi.training import Monitor, Player, Shuffled, TrainSettings, adamw, fit, one_cycle, train_one
+from lfi.training import (
+    Checkpoint,
+    Monitor,
+    Player,
+    Shuffled,
+    StepLimit,
+    TrainSettings,
+    adamw,
+    fit,
+    one_cycle,
+    train_one,
+)
 
 
 def line():
@@ -62,6 +74,55 @@ def test_every_step_is_told_also_those_that_early_stopping_saves():
     )
     assert history.steps == 10
     assert sum(told) == 100
+
+
+def test_what_fits_into_the_time_is_trained_with_a_schedule_of_its_own(monkeypatch):
+    clock, asked, rows = StepClock(monkeypatch), [], data()
+
+    def train(limit):
+        network = line()
+
+        def schedule(done):
+            asked.append(done)
+            return 1 - done
+
+        settings = TrainSettings(steps=100, average=0.0)
+        batches = Shuffled(rows, rows, size=16)
+        validate = lambda batch: float(risk_of(network)(batch, None))
+        history = train_one(
+            network,
+            risk_of(network),
+            batches,
+            settings,
+            validate=validate,
+            schedule=schedule,
+            limit=limit,
+            seed=1,
+        )
+        return network.weight, history
+
+    limit = StepLimit(seconds=60).part("line", share=1)
+    weight, history = train(limit)
+    assert (history.steps, history.stopped) == (54, "all steps done")  # in nine tenths of the time
+    assert clock.seconds == 54 and asked[-1] == 53 / 54
+    late = StepLimit(seconds=2).part("line", share=1)
+    assert (train(late)[1].steps, train(late)[1].stopped) == (5, "time was up")
+    again, repeated = train(StepLimit.of(None, limit.stages).part("line"))
+    assert torch.equal(again, weight) and repeated.columns == history.columns
+
+
+def test_a_limit_and_a_checkpoint_together_are_refused(tmp_path):
+    network, rows = line(), data()
+    player = Player("loss", network, risk_of(network), adamw(0.05))
+    monitor = Monitor(lambda batch: 1.0, every=1, limit=StepLimit(seconds=1))
+    with pytest.raises(ValueError, match="checkpoint: training with a limit"):
+        fit(
+            [player],
+            Shuffled(rows, rows, size=16),
+            steps=2,
+            monitor=monitor,
+            checkpoint=Checkpoint(tmp_path / "training.lfi"),
+        )
 
 
 def test_without_validation_the_weights_are_the_last_ones():

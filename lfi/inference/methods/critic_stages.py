@@ -66,6 +66,11 @@ class CriticDesign:
         """The settings, defaults filled in, save that batches depend on the simulations."""
         return DEFAULTS.updated(self.settings)
 
+    @property
+    def limitable(self) -> bool:
+        """Whether `fit` takes a `limit`."""
+        return True
+
 
 Build = Callable[[CriticDesign, Bounds, Sequence[int], nn.Module | None], nn.Module]
 

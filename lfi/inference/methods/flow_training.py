@@ -4,9 +4,9 @@
     2. Gaussian whose mean and covariance are networks: many cheap steps
     3. splines on top of it: fewer and dearer steps
 
-A stage that is not better once in two fifths of its steps is given up. A simple problem stops where
-it is solved. Without this, the splines of a flow learn the noise of a
-Gaussian problem, at the price of a tenth of a nat.
+A stage that is not better once in two fifths of its steps is given up, and one that no time is left
+for is not begun. A simple problem stops where it is solved. Without this, the splines of a flow
+learn the noise of a Gaussian problem, at the price of a tenth of a nat.
 """
 
 import copy
@@ -19,12 +19,23 @@ from torch import Tensor, nn
 from lfi.networks import ConditionalFlow
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, torch_rng
-from lfi.training import Batch, CompleteSettings, History, Shuffled, Step, TrainSettings, train_one
+from lfi.training import (
+    UNLIMITED,
+    Batch,
+    CompleteSettings,
+    History,
+    Shuffled,
+    Step,
+    StepLimit,
+    TrainSettings,
+    train_one,
+)
 
 DEFAULTS = CompleteSettings(steps=1_500, learning_rate=3e-3, average=0.995, patience=8)
 MAX_EPOCHS = 100  # passes over the simulations in one stage
 MAX_HELD_OUT = 5_120  # simulations
-LEFT_OUT = "left out: not better"
+LEFT_OUT = "left out: "
+NOT_BETTER, NO_TIME = f"{LEFT_OUT}not better", f"{LEFT_OUT}time was up"
 PROMISING = 0.4  # the share of a stage's steps in which it has to be better once
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
@@ -74,6 +85,11 @@ class FlowMethod:
         return True
 
     @property
+    def limitable(self) -> bool:
+        """Whether `fit` takes a `limit`."""
+        return True
+
+    @property
     def stages(self) -> tuple[FlowStage, ...]:
         """The Gaussian stage, of half batches and three times the rate, and that of splines."""
         splines = self.filled
@@ -107,6 +123,7 @@ class FlowMethod:
         stream: int,
         device: str,
         progress: bool,
+        limit: StepLimit,
         note: str,
     ) -> History:
         """Train a network around a flow in a stream of the seed; the history names what is kept."""
@@ -121,12 +138,14 @@ class FlowMethod:
             seed=child(seed, stream),
             device=device,
             progress=progress,
+            limit=limit,
             note=note,
         )
         names = ("linear", *(stage.name for stage in stages))
         pairs = zip(names, histories, strict=True)
-        kept = [name for name, history in pairs if not history.stopped.endswith(LEFT_OUT)]
-        return History.joined(histories, names, notes=f"kept: {', '.join(kept)}", seed=seed)
+        kept = [name for name, history in pairs if LEFT_OUT not in history.stopped]
+        notes = "; ".join([f"kept: {', '.join(kept)}", *limit.left_out])
+        return History.joined(histories, names, notes=notes, seed=seed)
 
 
 def maximise_likelihood(
@@ -141,6 +160,7 @@ def maximise_likelihood(
     seed: int,
     device: str,
     progress: bool,
+    limit: StepLimit = UNLIMITED,
     note: str,
 ) -> tuple[History, ...]:
     """Train a network around a flow in place; return the histories of the linear start and stages.
@@ -163,6 +183,10 @@ def maximise_likelihood(
     best = validate(held_out)
     histories = [History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)]
     for index, stage in enumerate(stages):
+        own = limit.part(stage.name, share=1 / (len(stages) - index))
+        if own is None:
+            histories.append(History({}, 0, None, 0.0, NO_TIME, seed))
+            continue
         before = copy.deepcopy(network.state_dict())
         flow.splines_active.fill_(stage.splines_active)
         size = min(stage.settings.batch_size, n)
@@ -175,6 +199,7 @@ def maximise_likelihood(
                 replace(stage.settings, steps=steps),
                 validate=validate,
                 give_up=lambda share, value, best=best: share >= PROMISING and value >= best,
+                limit=own,
                 name=stage.name,
                 seed=child(seed, 1, index),
                 device=device,
@@ -185,7 +210,7 @@ def maximise_likelihood(
             best = reached
         else:
             network.load_state_dict(before)
-            history = replace(history, stopped=f"{history.stopped}; {LEFT_OUT}")
+            history = replace(history, stopped=f"{history.stopped}; {NOT_BETTER}")
         histories.append(replace(history, seed=seed))
     network.eval().requires_grad_(False)
     return tuple(histories)

@@ -42,7 +42,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
-from lfi.training import Batch, Batches, History, Shuffled, folds
+from lfi.training import UNLIMITED, Batch, Batches, History, Shuffled, StepLimit, folds
 
 MAX_HELD_OUT = 2_048  # simulations
 
@@ -123,20 +123,21 @@ class NeuralRatio(CriticDesign):
         device: str = "cpu",
         progress: bool = True,
         race: Race | None = None,
+        limit: StepLimit = UNLIMITED,
     ) -> RatioPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
         Where simulations have failed, the ratio is fitted to the valid ones and corrected by how
         likely they are to be valid, so that the posterior is that of the whole simulator. Critics
         that are far behind in a `race`, against posteriors fitted to the same simulations, are not
-        trained to the end.
+        trained to the end. A `limit` leaves the first validation of the first critic at least.
         """
 
         def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = min(stage.settings.batch_size, len(data[0][0]))
             return Shuffled(*data, size=size, device=device)
 
-        return self._fit(simulations, source, MAX_EPOCHS, seed, device, progress, race)
+        return self._fit(simulations, source, MAX_EPOCHS, seed, device, progress, race, limit)
 
     def fit_online(
         self,
@@ -187,6 +188,7 @@ class NeuralRatio(CriticDesign):
         device: str,
         progress: bool,
         race: Race | None = None,
+        limit: StepLimit = UNLIMITED,
     ) -> RatioPosterior:
         """Train every member's critics, and stack them."""
         theta, x = (part.to(torch.float32) for part in usable(simulations))
@@ -194,6 +196,7 @@ class NeuralRatio(CriticDesign):
         seed, prior = fresh(seed), simulations.prior
         critics, weights, kinds, histories, names = [], [], [], [], []
         total = self.members * sum(stage.settings.steps for stage in stages)
+        members, untrained = 0, self.members * len(stages)
         n, share, rng = len(theta), self.filled.held_out, torch_rng(seed, 0)
         splits = folds(n, share, rng, number=self.members, max_held_out=MAX_HELD_OUT)
         with bar("fitting the ratio", total, progress) as advance:
@@ -201,6 +204,12 @@ class NeuralRatio(CriticDesign):
                 data, trained = fold.split((theta, x)), []
                 for i, critic in enumerate(self._critics(stages, prior, data[0], member, seed)):
                     assert isinstance(critic, EmbedsPairs)
+                    number = f" {member + 1}" if self.members > 1 else ""
+                    name = stages[i].kind.name + number
+                    part = limit.part(name, share=1 / untrained, needed=not histories)
+                    untrained -= 1
+                    if part is None:
+                        continue
                     own, entry = child(seed, 2, member, i), None
                     if race is not None:
                         alone = RatioPosterior(critic, prior, self.recovers, tuple(x.shape[1:]))
@@ -212,6 +221,7 @@ class NeuralRatio(CriticDesign):
                         self.penalties,
                         source(stages[i], data, own),
                         entry=entry,
+                        limit=part,
                         seed=own,
                         device=device,
                         advance=advance,
@@ -220,8 +230,9 @@ class NeuralRatio(CriticDesign):
                         entry.finish()
                     trained.append(critic)
                     histories.append(history)
-                    number = f" {member + 1}" if self.members > 1 else ""
-                    names.append(stages[i].kind.name + number)
+                    names.append(name)
+                if not trained:
+                    break
                 held = tuple(part.to(device) for part in data[1])
                 others = data[0][0][:OTHERS].to(device)
                 if n == len(simulations):  # or else they are not p(theta)
@@ -230,7 +241,9 @@ class NeuralRatio(CriticDesign):
                 for i in substantial(stacked):
                     critics.append(trained[i])
                     kinds.append(stages[i].kind.name)
-                    weights.append(float(stacked[i]) / self.members)
+                    weights.append(float(stacked[i]))
+                members = member + 1
+        weights = [weight / members for weight in weights]
         rows = theta[:1].to(device), x[:1].to(device)
         sizes = [embedding_sizes(critic, *rows) for critic in critics]
         critic = EnsembleCritic(critics, weights, sizes).to(device).eval()
@@ -239,8 +252,9 @@ class NeuralRatio(CriticDesign):
                 simulations.theta, simulations.valid, prior, seed=child(seed, 3), device=device
             )
             critic = ValidCritic(critic, validity).eval()
-        notes = [f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)]
-        history = History.joined(histories, names, notes="weights " + ", ".join(notes), seed=seed)
+        told = [f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)]
+        notes = "; ".join([f"weights {', '.join(told)}", *limit.left_out])
+        history = History.joined(histories, names, notes=notes, seed=seed)
         return RatioPosterior(critic, prior, self.recovers, tuple(x.shape[1:]), (history,))
 
     def _critics(

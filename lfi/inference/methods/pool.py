@@ -2,7 +2,8 @@
 
 The pool's log posterior density is concave in the weights, which maximise its mean over simulations
 that no method was fitted to (`stacking_table`); a method of negligible weight is left out. Cheap
-methods come first: a ratio's critics that are far behind them are not trained to the end.
+methods come first: a ratio's critics that are far behind them are not trained to the end. Where
+time is limited each has half of what is left, and the last the rest.
 
 References:
     Yao et al., Using stacking to average Bayesian predictive distributions, 2018. arXiv:1704.02030
@@ -11,7 +12,7 @@ References:
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -25,15 +26,17 @@ from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.inference.types import Method, usable
+from lfi.inference.types import Method, limited_fit, usable
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, torch_rng
 from lfi.simulation import Simulations
+from lfi.training import UNLIMITED, StepLimit
 
 HELD_OUT = 0.05  # the share of the simulations on which methods are stacked
 MIN_HELD_OUT, MAX_HELD_OUT = 50, 300  # simulations
 NEGLIGIBLE_WEIGHT = 0.05  # methods with less are left out
+FIRST_SHARE, LAST_SHARE = 0.5, 0.85  # of the time left, for a method; the rest weights them
 
 
 @checked
@@ -72,6 +75,11 @@ class Pool:
         """Whether `lfi.load` rebuilds the posterior from its file alone: with every method."""
         return all(getattr(method, "restorable", False) for method in self.methods)
 
+    @property
+    def limitable(self) -> bool:
+        """Whether `fit` takes a `limit`: where every method's does."""
+        return all(getattr(method, "limitable", False) for method in self.methods)
+
     def fit(
         self,
         simulations: Simulations,
@@ -80,8 +88,11 @@ class Pool:
         seed: int | None = None,
         device: str = "cpu",
         progress: bool = True,
+        limit: StepLimit = UNLIMITED,
     ) -> PooledPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
+
+        A `limit` leaves the first method at least.
 
         Raises:
             TypeError: If a method fits what cannot be pooled.
@@ -105,27 +116,40 @@ class Pool:
         fitted_to = _rows(simulations, torch.cat([order[held:], failed]))
         held_out = _rows(simulations, order[:held])
         fitted: list[SavedPosterior] = []
+        names: list[str] = []
         seconds: list[float] = []
         samples: HeldOutSamples | None = None
         for index, method in enumerate(self.methods):
             begin, own = time.monotonic(), child(seed, 1, index)
-            train = method.fit
+            name = self._name(index)
+            share = FIRST_SHARE if index < len(self.methods) - 1 else LAST_SHARE
+            part = limit.part(name, share=share, needed=not fitted)
+            if part is None:
+                continue
+            train = limited_fit("methods", method, part)
             if isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
-                train = partial(method.fit, race=Race.against(samples, fitted))
+                train = partial(train, race=Race.against(samples, fitted))
             posterior = train(fitted_to, seed=own, device=device, progress=progress)
             if not isinstance(posterior, SavedPosterior):
                 raise TypeError(
                     f"methods: {method} fits a {type(posterior).__name__}, which cannot be pooled"
                 )
             fitted.append(posterior)
+            names.append(type(method).__name__)
             seconds.append(time.monotonic() - begin)
         flow = flow_of(fitted)
         if samples is None or flow is not samples.flow:
             samples = HeldOutSamples.draw(flow, held_out, child(seed, 2))
         table = samples.table([samples.log_weights(member) for member in fitted])
-        names = tuple(type(method).__name__ for method in self.methods)
-        return pooled(fitted, names, table, flow, tuple(seconds), self.combine)
+        posterior = pooled(fitted, tuple(names), table, flow, tuple(seconds), self.combine)
+        return replace(posterior, choice=replace(posterior.choice, left_out=limit.left_out))
+
+    def _name(self, index: int) -> str:
+        """Return a method's name, numbered where there are several of its kind."""
+        kinds = [type(method).__name__ for method in self.methods]
+        number = kinds[: index + 1].count(kinds[index])
+        return f"{kinds[index]} {number}" if kinds.count(kinds[index]) > 1 else kinds[index]
 
 
 def flow_of(fitted: list[SavedPosterior]) -> FlowPosterior | None:

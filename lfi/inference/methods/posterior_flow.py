@@ -20,7 +20,7 @@ from lfi.networks import PosteriorEstimator
 from lfi.numerics.arguments import checked
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import Batch, hold_out
+from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
 
 
 @checked
@@ -36,8 +36,11 @@ class PosteriorFlow(FlowMethod):
         seed: int | None = None,
         device: str = "cpu",
         progress: bool = True,
+        limit: StepLimit = UNLIMITED,
     ) -> FlowPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
+
+        A `limit` leaves the regression in closed form at least.
 
         Simulations that failed are left out and need no correction: an observation is a valid x,
         and among those that gave valid x, theta given x is distributed as among all.
@@ -75,6 +78,7 @@ class PosteriorFlow(FlowMethod):
             stream=2,
             device=device,
             progress=progress,
+            limit=limit,
             note="fitting the flow",
         )
         return FlowPosterior(network, prior, tuple(x.shape[1:]), (history,))

@@ -53,7 +53,16 @@ from lfi.inference.methods.critic_stages import CriticStage
 from lfi.inference.methods.race import Entry
 from lfi.networks import EmbedsPairs
 from lfi.runtime import Advance, child, isolated, torch_rng
-from lfi.training import Batch, Batches, History, Step, stacking_weights, train_one
+from lfi.training import (
+    UNLIMITED,
+    Batch,
+    Batches,
+    History,
+    Step,
+    StepLimit,
+    stacking_weights,
+    train_one,
+)
 
 VALIDATIONS = 25  # of one critic's training
 START = 0.5  # the share of steps that are taken by the log-loss, where the loss is steep
@@ -104,13 +113,15 @@ def train_critic(
     batches: Batches,
     *,
     entry: Entry | None = None,
+    limit: StepLimit = UNLIMITED,
     seed: int,
     device: str,
     advance: Advance,
 ) -> History:
     """Train one critic in place, its standardisation fitted; the seed is of batches and dropout.
 
-    It is given up where it falls far behind in the race that it has an entry in.
+    It is given up where it falls far behind in the race that it has an entry in. The loss that
+    follows its start by the log-loss is left out where a limit has no time for it.
     """
     steps, recovers = stage.settings.steps, recovered(loss, penalties)
     first, loss_of = max(1, round(START * steps)), held_out_loss(recovers, critic)
@@ -120,7 +131,7 @@ def train_critic(
             entry.measure()
         return loss_of(held_out)
 
-    def train(loss: CriticLoss, steps: int, number: int) -> History:
+    def train(loss: CriticLoss, steps: int, number: int, limit: StepLimit) -> History:
         contrast = contrast_for(loss, stage.contrasts)
 
         def risk(batch: Batch, step: Step) -> Tensor:
@@ -136,6 +147,7 @@ def train_critic(
             validations=VALIDATIONS,
             name=stage.kind.name,
             give_up=entry and entry.give_up,
+            limit=limit,
             seed=child(seed, number),
             device=device,
             advance=advance,
@@ -143,10 +155,14 @@ def train_critic(
 
     with isolated(child(seed, 0)):  # dropout draws from the global state
         if not isinstance(loss, Divergence) or not steep(loss):
-            return train(loss, steps, 1)
-        before = train(validation_loss(recovers), first, 2)
-        after = train(Relative(loss), max(1, steps - first), 1)
-    names = "start", type(loss).__name__
+            return train(loss, steps, 1, limit)
+        names = "start", type(loss).__name__
+        begin = limit.part(names[0], needed=True) or limit
+        before = train(validation_loss(recovers), first, 2, begin)
+        rest = limit.part(names[1], share=1)
+        if rest is None:
+            return before
+        after = train(Relative(loss), max(1, steps - first), 1, rest)
     return History.joined((before, after), names, notes=after.stopped, seed=after.seed)
 
 

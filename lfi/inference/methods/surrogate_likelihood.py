@@ -23,7 +23,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import Batch, hold_out
+from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
 
 
 @checked
@@ -54,8 +54,11 @@ class SurrogateLikelihood(FlowMethod):
         seed: int | None = None,
         device: str = "cpu",
         progress: bool = True,
+        limit: StepLimit = UNLIMITED,
     ) -> LikelihoodPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
+
+        A `limit` leaves the regression in closed form at least.
 
         Where simulations have failed, the flow is fitted to the valid ones, and the likelihood of
         a valid x is its density times how likely a simulation is to be valid, which a classifier
@@ -75,7 +78,11 @@ class SurrogateLikelihood(FlowMethod):
         theta, x = usable(simulations)
         seed, prior = fresh(seed), simulations.prior
         proposal = self.proposal and self.proposal.fit(
-            simulations, seed=child(seed, 0), device=device, progress=progress
+            simulations,
+            seed=child(seed, 0),
+            device=device,
+            progress=progress,
+            limit=limit.part("proposal", needed=True) or limit,
         )
         with isolated(child(seed, 1)):
             bounds = prior.lower.tolist(), prior.upper.tolist()
@@ -101,6 +108,7 @@ class SurrogateLikelihood(FlowMethod):
             stream=4,
             device=device,
             progress=progress,
+            limit=limit,
             note="fitting the likelihood",
         )
         validity = None

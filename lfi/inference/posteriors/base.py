@@ -27,7 +27,7 @@ from lfi.numerics.arrays import Samples, as_observation, as_observations, as_ten
 from lfi.numerics.checks import check_counts
 from lfi.runtime import Described, child, fresh, numpy_rng
 from lfi.simulation import Prior, as_simulator, replicate
-from lfi.training import History
+from lfi.training import History, StageSteps
 
 if TYPE_CHECKING:
     import arviz
@@ -64,6 +64,11 @@ class TargetPosterior(Described, ABC):
         """Warn with `Misspecified` of observations that are unlike every simulation."""
         if self.training_reference is not None:
             self.training_reference.warn(x)
+
+    @property
+    def stages(self) -> tuple[StageSteps, ...]:
+        """What was done in each stage of a fit with limited time, to repeat it by `stages=`."""
+        return tuple(stage for entry in self.history for stage in entry.stages)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class PoolChoice(Described):
     bounds where they have to be normalised, and `score` is the pool's; `errors` are the standard
     errors of the differences to it. `weights` are 0 where a method was left out. `held_out` counts
     the simulations that validate the pool, and `seconds` are those of fitting each method.
+    `left_out` tells what there was no time for: steps, stages or methods.
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class PoolChoice(Described):
     score: float
     held_out: int
     seconds: tuple[float, ...]
+    left_out: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return the methods chosen, and the score of each.
@@ -59,7 +61,8 @@ class PoolChoice(Described):
             for name, weight, score, error, seconds in rows
         ]
         first = f"{' with '.join(kept)}, by {self.held_out} held-out simulations"
-        return "\n".join([first, *lines])
+        late = [f"  short of time: {what}" for what in self.left_out]
+        return "\n".join([first, *lines, *late])
 
     def _table(self) -> list[tuple[object, ...]]:
         columns = self.names, self.weights, self.scores, self.errors, self.seconds

@@ -15,7 +15,7 @@ them back on that side, and the last warns.
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -37,17 +37,18 @@ from lfi.inference.rounds.truncation import (
     trusted_bounds,
 )
 from lfi.inference.training_reference import TrainingReference
-from lfi.inference.types import Method
+from lfi.inference.types import Method, limited_fit
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_share, check_whole
 from lfi.runtime import child, fresh, numpy_rng
 from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
-from lfi.training import TrainSettings
+from lfi.training import StageSteps, StepLimit, TrainSettings
 
 ROUNDS = 3  # unless the budget or the caller says otherwise
 PRELIMINARY_SHARE = 1 / 12  # of the budget, for each round but the last
+PRELIMINARY_TIME = 1 / 6  # of what is left of the minutes, for each round but the last
 MIN_SIMULATIONS = 200  # in a round
 MAX_ROUNDS = 7  # so that the last has at least half of the budget
 CHECKED = 1_000  # draws of the last posterior that say whether mass was cut off
@@ -123,6 +124,8 @@ def fit_rounds(
     parameters: Sequence[str] | None = None,
     stop_at: float = STOP_AT,
     draws: int = 4_000,
+    minutes: float | None = None,
+    stages: Sequence[StageSteps] | None = None,
     store: str | Path | None = None,
     seed: int | None = None,
     device: str = "cpu",
@@ -147,6 +150,9 @@ def fit_rounds(
             that is left of the budget. That is so too where a preliminary fit has learnt nothing;
             1 always does all rounds.
         draws: How many posterior draws the truncation bounds are taken from.
+        minutes: How long the fits of all rounds may take together, as in `lfi.fit_posterior`;
+            simulating is not counted.
+        stages: What such a call has done, its `posterior.stages`, to repeat it without a clock.
         store: A folder that keeps every round, so that a second call goes on where the first was
             interrupted and ends with the same numbers; None keeps nothing.
         seed: None takes fresh entropy, or the seed that the store has on record.
@@ -164,8 +170,9 @@ def fit_rounds(
     Raises:
         TypeError: If the budget is not of whole numbers, or a method fits no posterior of lfi.
         ValueError: If the budget is too small or does not fit `rounds`, a name is unknown, the
-            observation does not fit the simulator, the store belongs to another call, or a file
-            could not bring back what the method fits.
+            observation does not fit the simulator, the store belongs to another call, a file
+            could not bring back what the method fits, minutes are not positive and finite, minutes
+            and stages are both given, or a method's time cannot be limited.
 
     References:
         Miller, Cole, Forre, Louppe & Weniger, Truncated marginal neural ratio estimation, 2021.
@@ -188,6 +195,11 @@ def fit_rounds(
     of_parameters(simulator.prior, parameters)  # before anything is simulated
     shape = simulated_shape(simulator)
     x_obs = as_observation(x_obs, shape)
+    limit = StepLimit.of(minutes, stages)
+    seconds = limit.seconds  # left for fits
+    limited_fit("method", method, limit)
+    if len(counts) > 1:
+        limited_fit("preliminary", preliminary, limit)
     kept = RoundsStore(None if store is None else Path(store))
     if store is not None:
         check_restorable("method", method)
@@ -203,6 +215,8 @@ def fit_rounds(
             "parameters": None if parameters is None else list(parameters),
             "stop_at": stop_at,
             "draws": draws,
+            "minutes": minutes,
+            "stages": None if stages is None else [list(astuple(stage)) for stage in stages],
         }
         seed = agreed_seed(Path(store), settings, seed)
     seed = fresh(seed)
@@ -226,13 +240,17 @@ def fit_rounds(
             new = make()
             inside = (again for of, again in earlier if holds(of, prior))
             rows = sum((again().within(prior) for again in inside), start=new)
-            fitted = (preliminary if left else method).fit(
+            limit = limit.with_seconds(seconds)
+            share = PRELIMINARY_TIME if left else 1
+            part = limit.part(f"round {index + 1}", share=share, needed=True) or limit
+            fitted = limited_fit("method", preliminary if left else method, part)(
                 of_parameters(rows, parameters),
                 x_obs=x_obs,
                 seed=child(seed, index, 1),
                 device=device,
                 progress=progress,
             )
+            seconds = limit.left
             if not isinstance(fitted, SavedPosterior):
                 raise TypeError(
                     f"round {index + 1}: the method fitted a {type(fitted).__name__}, expected a "
@@ -242,7 +260,8 @@ def fit_rounds(
             if not left:
                 fitted = replace(fitted, training_reference=TrainingReference.of(rows, seed=0))
             *before, latest = fitted.history
-            latest = replace(latest, stopped=f"{latest.stopped}; {count:,} simulations{more}{note}")
+            told = f"{latest.stopped}; {count:,} simulations{more}{note}"
+            latest = replace(latest, stopped=told, stages=limit.stages)
             posterior = replace(fitted, history=(*before, latest))
             kept.save(index + 1, posterior)
             if store is None:
