@@ -29,7 +29,7 @@ from lfi.simulation.simulators.simulator import Simulator
 
 FLUSH_SECONDS = 1.0  # the most work, besides a task, that a killed run loses
 FLUSH_ROWS = 64 * BLOCK
-WRITE_ALL = {"array.write_empty_chunks": True}  # so that a chunk that is missing is damage
+WRITE_ALL = {"write_empty_chunks": True}  # so that a chunk that is missing is damage
 
 
 class Writer:
@@ -101,11 +101,11 @@ class Writer:
         try:
             if self.finished == 0:
                 self._create_array("x", self.rows.event, parts["x"].dtype)
-            with zarr.config.set(WRITE_ALL):
-                for name, part in parts.items():
-                    array = zarr.open_array(self.path / name, mode="r+", zarr_format=3)
-                    array.resize((total, *part.shape[1:]))
-                    array[self.finished : total] = part.numpy()
+            for name, part in parts.items():
+                array = zarr.open_array(self.path / name, mode="r+", zarr_format=3)
+                array = array.with_config(WRITE_ALL)  # Zarr's own settings are all threads'
+                array.resize((total, *part.shape[1:]))
+                array[self.finished : total] = part.numpy()
             if lines:
                 with open(self.path / "errors.jsonl", "r+b") as file:
                     file.truncate(self.errors_size)  # lines of rows that were never counted
