@@ -14,6 +14,7 @@ from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
+from lfi.simulation import as_prior
 
 
 @checked
@@ -28,12 +29,13 @@ def load(
     Args:
         path: A file that `save` has written.
         prior: The prior, where the file cannot name it (a distribution of your own).
-        modules: Networks of your own by the name of their place, such as {"critic": network};
-            their weights come from the file.
+        modules: Networks of your own by the name of their place: "embedding", "critic" or
+            "generator"; their weights come from the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a file of lfi, is damaged, or lacks what the arguments must give.
+        ValueError: If it is not a file of lfi, is damaged, lacks what the arguments must give, or
+            was made with another prior.
 
     Example:
         >>> import lfi, tempfile
@@ -48,10 +50,12 @@ def load(
         >>> bool((again.log_ratio(theta, x) == posterior.log_ratio(theta, x)).all())
         True
     """
-    contents = replace(read(path), prior=prior, modules=modules or {})
+    given = None if prior is None else as_prior(prior)
+    contents = replace(read(path), prior=given, modules=modules or {})
     try:
         saved = restore_saved(contents)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    assert isinstance(saved, (SavedPosterior, Generator, Surrogate, CriticRatio, RatioDensity))
+    if not isinstance(saved, SavedPosterior | Generator | Surrogate | CriticRatio | RatioDensity):
+        raise ValueError(f"{path} holds a {contents.kind}, which `load` does not return")
     return saved

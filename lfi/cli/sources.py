@@ -65,7 +65,9 @@ def import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a simulator's file is no program
         raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
@@ -90,8 +92,9 @@ def read_observation(path: Path) -> Float[np.ndarray, "..."]:
         if values.size == 0:
             raise ValueError("it is empty")
         return values.ravel() if 1 in values.shape else values
-    except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"--observation: {path} is no table of numbers: {error}") from error
+    except Exception as error:  # of NumPy's headers, of many kinds
+        text = str(error) or type(error).__name__
+        raise ValueError(f"--observation: {path} is no table of numbers: {text}") from error
 
 
 def _first_lines(required: set[str]) -> dict[str, str]:

@@ -24,10 +24,11 @@ from lfi.inference import Draws, fit_rounds, inference_data, plan_budget
 from lfi.loading import load
 from lfi.report import write_report
 from lfi.report.verdicts import Assessment, assess
-from lfi.runtime import Saved, child, numpy_rng, replace_file
+from lfi.runtime import Saved, check_writable, child, numpy_rng, replace_file
 from lfi.simulation import Prior, Simulations, Simulator, simulate, simulate_at
 
 HELD_OUT, IMPORTANCE_SAMPLES = 400, 2_048  # of `lfi.check`
+FILES = ("report.html", "summary.json", "posterior.nc", "posterior.lfi", "surrogate.lfi")
 PARAMETERS, SAMPLES = 8, 1_000  # of `lfi.fidelity`
 
 
@@ -63,6 +64,10 @@ def run_workflow(
         x_obs = as_simulated(torch.from_numpy(settings.x_obs), simulator, settings.seed)
     if x_obs is None:
         raise ValueError(f"{simulator.name} has no x_obs: give --observation FILE")
+    whole = out.absolute()
+    folder = next(path for path in (whole, *whole.parents) if path.exists())
+    for name in FILES if folder == whole else whole.relative_to(folder).parts[:1]:
+        check_writable(folder / name)
     seconds: dict[str, float] = {}
 
     @contextmanager

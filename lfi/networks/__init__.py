@@ -9,6 +9,7 @@ from lfi.networks.critics.ensemble import (
     ValidCritic as ValidCritic,
     Validity as Validity,
     build_critic as build_critic,
+    critic_spec as critic_spec,
     embedding_sizes as embedding_sizes,
 )
 from lfi.networks.critics.fourier_features import FourierFeatureCritic as FourierFeatureCritic

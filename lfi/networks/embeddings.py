@@ -16,8 +16,10 @@ References:
     exchangeable neural networks, 2018. arXiv:1802.06153
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -52,6 +54,7 @@ class SetEmbedding(nn.Module):
             raise ValueError(f"x_shape must be (members,) or (members, d), got {tuple(x_shape)}")
         check_counts(size=size, width=width)
         super().__init__()
+        self.spec: dict[str, Any] = {"x_shape": list(x_shape), "size": size, "width": width}
         self.size: int = size
         self.plain: bool = len(x_shape) == 1
         self.d: int = 1 if self.plain else x_shape[1]
@@ -138,6 +141,7 @@ class SeriesEmbedding(nn.Module):
             raise ValueError(f"x_shape must be (length,) or (channels, length), got {x_shape}")
         check_counts(size=size, width=width)
         super().__init__()
+        self.spec: dict[str, Any] = {"x_shape": list(x_shape), "size": size, "width": width}
         self.size: int = size
         self.plain: bool = len(x_shape) == 1
         channels = 1 if self.plain else x_shape[0]
@@ -173,6 +177,7 @@ class ImageEmbedding(nn.Module):
             )
         check_counts(size=size, width=width)
         super().__init__()
+        self.spec: dict[str, Any] = {"x_shape": list(x_shape), "size": size, "width": width}
         self.size: int = size
         self.plain: bool = len(x_shape) == 2
         channels = 1 if self.plain else x_shape[0]
@@ -187,3 +192,37 @@ class ImageEmbedding(nn.Module):
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the embedding, (..., size)."""
         return self.net(x.unsqueeze(-3) if self.plain else x)
+
+
+EMBEDDINGS: dict[str, type[nn.Module]] = {
+    kind.__name__: kind for kind in (SetEmbedding, SeriesEmbedding, ImageEmbedding)
+}
+OWN = "own"  # of an embedding that a file cannot name
+
+
+def embedding_spec(embedding: nn.Module | None) -> dict[str, Any] | str | None:
+    """Return an embedding's name and arguments, `OWN` if it is none of these."""
+    if embedding is None:
+        return None
+    kind = type(embedding).__name__
+    if type(embedding) is not EMBEDDINGS.get(kind):
+        return OWN
+    return {"kind": kind} | cast("dict[str, Any]", embedding.spec)
+
+
+def build_embedding(
+    spec: dict[str, Any] | str | None, own: Callable[[str], nn.Module]
+) -> nn.Module | None:
+    """Return the embedding that `embedding_spec` has described, a copy of `own`'s if of the user.
+
+    Example:
+        >>> spec = embedding_spec(SetEmbedding((20, 3), size=8))
+        >>> embedding_spec(build_embedding(spec, lambda name: nn.Identity())) == spec
+        True
+    """
+    if spec is None:
+        return None
+    if not isinstance(spec, dict):
+        return copy.deepcopy(own("embedding"))
+    arguments = dict(spec)
+    return EMBEDDINGS[arguments.pop("kind")](**arguments)

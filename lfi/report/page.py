@@ -1,7 +1,6 @@
 """The report: one HTML file with all inside (PNG figures, no script); every part is optional."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -27,12 +26,11 @@ from lfi.report.sections import (
     training_section,
 )
 from lfi.report.verdicts import assess
-from lfi.runtime import child, fresh, replace_file
+from lfi.runtime import check_writable, child, fresh, replace_file
 from lfi.simulation import Prior
 from lfi.training import History
 
 DRAWS = 10_000  # posterior draws that the report takes itself where it is given none
-PAGE_BYTES = 2**21  # about as large as a page is
 
 
 @checked
@@ -82,8 +80,7 @@ def write_report(
 
     Raises:
         ValueError: If there is nothing to report.
-        FileNotFoundError: If the folder does not exist.
-        OSError: If nothing can be written there; it is tried before anything is computed.
+        OSError: If the file cannot be written, before anything is computed.
 
     Example:
         >>> import tempfile
@@ -97,9 +94,7 @@ def write_report(
         True
     """
     path, seed, units = Path(path), fresh(seed), units or {}
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the report's folder {str(path.parent)!r} does not exist: make it")
-    _check_room(path)
+    check_writable(path)
     if draws is None and posterior is not None and x_obs is not None:
         drawn = posterior.draw(DRAWS, x_obs, seed=child(seed, 0))
         if not isinstance(drawn, Draws):
@@ -168,15 +163,3 @@ def write_report(
     page = template.render(title=title, sections=sections, verdict=assessment.overall)
     replace_file(path, lambda part: part.write_text(page, encoding="utf-8"))
     return path
-
-
-def _check_room(path: Path) -> None:
-    """Check, by a file of the size of a page, that one can be written."""
-    try:
-        with tempfile.TemporaryFile(dir=path.parent) as probe:
-            probe.write(bytes(PAGE_BYTES))
-            probe.flush()
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the report cannot be written: {error.strerror or error}", str(path)
-        ) from error

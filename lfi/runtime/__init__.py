@@ -3,11 +3,15 @@
 from lfi.runtime.display import Described as Described, Rows as Rows
 from lfi.runtime.files import (
     Contents as Contents,
+    Refusal as Refusal,
     Saved as Saved,
+    check_regular as check_regular,
+    check_writable as check_writable,
     load_prefixed as load_prefixed,
     prefixed as prefixed,
     read as read,
     replace_file as replace_file,
+    restore_part as restore_part,
     restore_saved as restore_saved,
     stripped as stripped,
     write as write,

@@ -1,22 +1,44 @@
 """Files of fitted objects: tensors in safetensors, everything else as JSON in its metadata.
 
 Loading runs no code of the file: it yields tensors and plain values, from which the library builds
-objects of classes that it knows by name, those that inherit from `Saved`.
+objects of classes that it knows by name, those that inherit from `Saved`. Every part of a file has
+a checksum, and what is built may take little more than its tensors do (`lfi.runtime.limits`).
 """
 
+import errno
+import hashlib
 import json
 import os
+import secrets
+import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import torch
+from safetensors.torch import load as from_bytes, save as to_bytes
 from torch import Tensor, nn
 
-FORMAT = 1
+from lfi.runtime.limits import Limits, check_description
+from lfi.runtime.seeds import isolated
+
+FORMAT = 2  # 1 had no checksums
+MAX_HEADER = 12 * 2**20  # bytes, which may take twenty times as many as Python's objects
+REPORT_ROOM = 2**21  # bytes that a place must have room for, about those of a report
+ADVICE = "restore it from a copy, or save it anew"
+KIND_OF_ENTRY = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+class Refusal(ValueError):
+    """What is wrong with a file that is whole: something is not given, or does not belong to it."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +56,9 @@ class Contents:
     modules: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def module(self, name: str) -> nn.Module:
-        """Return the caller's network of that name; ValueError if it is not given."""
+        """Return the caller's network of that name; Refusal if it is not given."""
         if name not in self.modules:
-            raise ValueError(
+            raise Refusal(
                 f"the file holds the weights of a network of your own: give one of the same shape "
                 f'with load(path, modules={{"{name}": network}})'
             )
@@ -68,8 +90,11 @@ class Saved(ABC):
         Raises:
             OSError: If the place cannot be written.
             TypeError: If the file cannot name a part of it.
+            ValueError: If weights are not numbers (NaN), which no file is loaded with.
         """
-        write(path, type(self).__name__, *self._whole_spec())
+        spec, tensors = self._whole_spec()
+        check_weights(tensors)
+        write(path, type(self).__name__, spec, tensors)
 
     def _whole_spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return what `save` writes."""
@@ -95,25 +120,84 @@ def restore_saved(contents: Contents) -> Saved:
 
     ValueError if the kind is not known, the file is damaged, or a prior or network is not given.
     """
-    if contents.kind not in KINDS:
-        raise ValueError(f"it holds a {contents.kind}, which this lfi does not know: upgrade lfi")
     try:
-        return KINDS[contents.kind]._restore_whole(contents)
-    except KeyError as error:
-        raise ValueError(f"it is damaged: it lacks {error}") from error
+        check_weights(contents.tensors)
+        check_description(contents.spec, contents.tensors)
+        with isolated(0), Limits(contents.tensors):
+            return restore_part(contents)
+    except Refusal:
+        raise
+    except Exception as error:  # of whatever kind: a spec is a stranger's
+        if contents.modules and isinstance(error, ValueError):
+            raise  # the caller's network does not fit, as it says
+        raise ValueError(f"it is damaged, or was changed ({_said(error)}): {ADVICE}") from error
+
+
+def restore_part(contents: Contents) -> Saved:
+    """Return an object inside another one, whose file `restore_saved` has found to be sound."""
+    if contents.kind not in KINDS:
+        raise Refusal(f"it holds a {contents.kind}, which this lfi does not know: upgrade lfi")
+    return KINDS[contents.kind]._restore_whole(contents)
+
+
+def check_weights(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where a tensor has NaN."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and (count := int(tensor.isnan().sum())):
+            raise ValueError(f"{count} of {tensor.numel()} numbers of the tensor {name} are NaN")
+
+
+def check_regular(path: Path, *, links: bool = False) -> int:
+    """Return the size of a regular file, reached by a link only where `links` may be.
+
+    ValueError for anything else, such as a pipe, from which reading might never end.
+    """
+    found = os.stat(path, follow_symlinks=links)
+    if not stat.S_ISREG(found.st_mode):
+        what = KIND_OF_ENTRY.get(stat.S_IFMT(found.st_mode), "a device")
+        raise ValueError(f"{path.name} is {what}, expected a regular file")
+    return found.st_size
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Yield a new file beside a place, and remove it; OSError, which names the place, if none."""
+    part = path.with_name(f".{secrets.token_hex(8)}.part")  # which nobody can have planted
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        yield part
+    except OSError as error:
+        folder, said = path.parent, error.strerror or str(error)
+        reason = f"cannot write it: {said if folder.is_dir() else f'there is no folder {folder}'}"
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` write a file beside its place, and rename it there once it is whole.
 
-    A reader finds the old file or the new one, and what fails leaves nothing behind.
+    A reader finds the old file or the new one, and what fails leaves nothing behind; an OSError
+    names the place.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with _beside(path) as part:
         write(part)
         os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError where a file could not be written: to be found before work, not after it.
+
+    Example:
+        >>> check_writable(Path("/no/page.html"))
+        Traceback (most recent call last):
+        FileNotFoundError: [Errno 2] cannot write it: there is no folder /no: '/no/page.html'
+    """
+    with _beside(path := _place(path)) as part:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part.write_bytes(bytes(REPORT_ROOM))
 
 
 def write(
@@ -130,14 +214,25 @@ def write(
     """
     path = _place(path)
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    metadata = {"lfi": str(FORMAT), "kind": kind, "spec": json.dumps(spec)}
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    content = save(whole, metadata)
-    try:
-        replace_file(path, lambda part: part.write_bytes(content))
-    except OSError as error:
-        raise type(error)(error.errno, f"cannot write it: {error.strerror}", str(path)) from error
+    text = json.dumps(spec)
+    sums = json.dumps(_checksums(kind, text, whole))
+    metadata = {"lfi": str(FORMAT), "kind": kind, "spec": text, "checksums": sums}
+    content = to_bytes(whole, metadata)
+    if (size := int.from_bytes(content[:8], "little")) > MAX_HEADER:
+        raise ValueError(
+            f"{path}: a file may describe its tensors in {MAX_HEADER:,} bytes, got {size:,}"
+        )
+    replace_file(path, lambda part: part.write_bytes(content))
+
+
+def _checksums(kind: str, spec: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return a checksum of the description, by the name "", and of each tensor."""
+    sums = {"": hashlib.blake2b(f"{kind}\n{spec}".encode(), digest_size=8).hexdigest()}
+    for name, tensor in tensors.items():
+        found = hashlib.blake2b(f"{tensor.dtype}{tuple(tensor.shape)}".encode(), digest_size=8)
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        sums[name] = found.hexdigest()
+    return sums
 
 
 def _place(path: object) -> Path:
@@ -156,19 +251,48 @@ def read(path: str | Path) -> Contents:
     ValueError if the file is not one of ours, is damaged, or comes from a newer lfi.
     """
     path = _place(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        version, kind = int(metadata["lfi"]), metadata["kind"]
-        spec = json.loads(metadata["spec"])
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not a file of lfi, or is damaged: {error}") from error
-    if version > FORMAT:
-        raise ValueError(f"{path} has format {version}; this lfi reads up to {FORMAT}: upgrade lfi")
+        check_regular(path, links=True)
+        return _parsed(path.read_bytes())
+    except Refusal as error:
+        raise ValueError(f"{path}: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # of JSON, safetensors and torch, of many kinds
+        raise ValueError(
+            f"{path} is not a file of lfi, or is damaged ({_said(error)}): {ADVICE}"
+        ) from error
+
+
+def _parsed(content: bytes) -> Contents:
+    """Return what a file's bytes hold."""
+    size = int.from_bytes(content[:8], "little")
+    if not 0 < size <= min(MAX_HEADER, len(content) - 8):
+        raise ValueError(f"{len(content):,} bytes with a header of {size:,}")
+    metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+    if (version := int(metadata["lfi"])) > FORMAT:
+        raise Refusal(f"it has format {version}; this lfi reads up to {FORMAT}: upgrade lfi")
+    tensors = from_bytes(content)
+    kind, text = metadata["kind"], metadata["spec"]
+    if version > 1:
+        known, found = json.loads(metadata["checksums"]), _checksums(kind, text, tensors)
+        for name in sorted(known.keys() | found.keys()):
+            if known.get(name) != found.get(name):
+                part = f"tensor {name}" if name else "description"
+                raise ValueError(f"its {part} is not what was saved")
+    spec = json.loads(text)
+    if not isinstance(spec, dict):
+        raise ValueError("its description is no dictionary")
     return Contents(kind, spec, tensors)
+
+
+def _said(error: Exception) -> str:
+    """Return what an exception says, in one short line."""
+    text = " ".join(str(error).split())[:200]
+    named = {KeyError: f"it lacks {text}", RecursionError: "it is nested too deeply"}
+    return named.get(type(error)) or text or type(error).__name__
 
 
 def stripped(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts
-from lfi.runtime import fresh, load_prefixed, prefixed, read, stripped, write
+from lfi.runtime import Contents, fresh, load_prefixed, prefixed, read, stripped, write
 from lfi.training.batches import Batches, resumable
 from lfi.training.history import Recorder
 from lfi.training.players import Move
@@ -41,7 +41,7 @@ class Checkpoint:
 
     def seed(self, given: int | None) -> int:
         """Return the seed of the training in the file; ValueError if another one is given."""
-        kept = read(self.path).spec["seed"]
+        kept = fresh(read(self.path).spec.get("seed", -1))
         if given is not None and fresh(given) != kept:
             raise ValueError(f"seed is {given}, but {self.path} was written with seed {kept}")
         return kept
@@ -113,12 +113,28 @@ def load_checkpoint(
     rng: torch.Generator,
     steps: int,
 ) -> None:
-    """Restore state, players, batches and random generator from a checkpoint of this training."""
-    contents = read(checkpoint.path)
+    """Restore state, players, batches and random generator from a checkpoint of this training.
+
+    ValueError if it is of another one, or damaged.
+    """
+    contents, players = read(checkpoint.path), [move.player.name for move in moves]
+    found = [contents.spec.get(name) for name in ("players", "steps")]
+    if contents.kind != KIND or found != [players, steps]:
+        raise ValueError(f"{checkpoint.path} is of another training: {found[0]}")
+    try:
+        _restore(contents, state, moves, batches, rng)
+    except Exception as error:  # of torch, of many kinds
+        raise ValueError(f"{checkpoint.path} is damaged ({error}): delete it") from error
+
+
+def _restore(
+    contents: Contents,
+    state: State,
+    moves: Sequence[Move],
+    batches: Batches,
+    rng: torch.Generator,
+) -> None:
     spec, tensors = contents.spec, contents.tensors
-    players = [move.player.name for move in moves]
-    if contents.kind != KIND or (spec["players"], spec["steps"]) != (players, steps):
-        raise ValueError(f"{checkpoint.path} is of another training: {spec.get('players')}")
     for name in PLAIN:
         setattr(state, name, spec[name])
     state.record.columns = {

@@ -296,6 +296,32 @@ def test_a_users_file_and_an_object_in_it_are_simulators(tmp_path):
         load_simulator(f"{path}:absent")
 
 
+@pytest.mark.parametrize("ending", ["raise SystemExit(5)", "class E(BaseException): pass\nraise E"])
+def test_a_users_file_that_ends_python_is_a_wrong_call(ending, call, tmp_path):
+    (tmp_path / "ending.py").write_text(ending)
+    code, _, err = call("run", tmp_path / "ending.py", "--out", tmp_path / "out")
+    assert (code, len(err.splitlines())) == (2, 1) and "ending.py cannot be imported" in err
+
+
+def test_a_header_that_declares_more_than_its_file_is_refused(tmp_path):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}"
+    header += b" " * (117 - len(header)) + b"\n"
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(ValueError, match=r"--observation: .*x\.npy is no table of numbers"):
+        read_observation(path)
+
+
+def test_a_place_that_cannot_be_written_is_found_before_anything_is_simulated(call, tmp_path):
+    (tmp_path / "mine.py").write_text(USER_FILE + "raise_on_call = simulate.__code__\n")
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    code, _, err = call("run", tmp_path / "mine.py", "--out", tmp_path / "out")
+    assert code == 2 and re.search(r"cannot write it: Is a directory: '.*report.html'", err)
+    code, _, err = call("run", tmp_path / "mine.py", "--out", "/proc/out")
+    assert code == 2 and "cannot write it" in err
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
 def test_a_users_file_that_does_not_run_is_named(tmp_path):
     (tmp_path / "broken.py").write_text("import nothing_of_this_name")
     with pytest.raises(ValueError, match=r"broken\.py cannot be imported: ModuleNotFoundError"):

@@ -221,7 +221,7 @@ class Surrogate(Described, Saved, nn.Module):
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec = {
-            "prior": self.prior._spec(),
+            "prior": self.prior.to_contents(),
             "x_shape": list(self.x_shape),
             **self.spec,
             "history": self.history and self.history._spec(),

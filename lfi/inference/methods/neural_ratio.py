@@ -37,7 +37,16 @@ from lfi.inference.methods.ratio_training import (
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.types import usable
-from lfi.networks import EmbedsPairs, EnsembleCritic, PairCritic, ValidCritic, embedding_sizes
+from lfi.networks import (
+    EmbedsPairs,
+    EnsembleCritic,
+    PairCritic,
+    ValidCritic,
+    critic_spec,
+    embedding_sizes,
+)
+from lfi.networks.critics.ensemble import names_all
+from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
@@ -110,9 +119,8 @@ class NeuralRatio(CriticDesign):
     def restorable(self) -> bool:
         """Whether `lfi.load` rebuilds the posterior from its file alone."""
         if self.critic is None:
-            return self.embedding is None
-        spec = getattr(self.critic, "spec", None)
-        return isinstance(spec, dict) and "kind" in spec
+            return embedding_spec(self.embedding) != OWN
+        return names_all(critic_spec(self.critic))
 
     def fit(
         self,

@@ -87,7 +87,7 @@ class FlowPosterior(SavedPosterior):
 
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         spec = {
-            "prior": self.prior._spec(),
+            "prior": self.prior.to_contents(),
             "network": self.network.spec,
             "history": [history._spec() for history in self.history],
         }

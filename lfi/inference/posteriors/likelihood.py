@@ -80,7 +80,7 @@ class LikelihoodPosterior(SavedPosterior):
     def _spec(self) -> tuple[dict[str, object], dict[str, Tensor]]:
         proposal, tensors = (None, {}) if self.proposal is None else self.proposal._spec()
         spec = {
-            "prior": self.prior._spec(),
+            "prior": self.prior.to_contents(),
             "network": self.network.spec,
             "proposal": proposal,
             "validity": self.validity and self.validity.spec,

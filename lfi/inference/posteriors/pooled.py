@@ -17,7 +17,7 @@ from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import Target
 from lfi.inference.training_reference import TrainingReference
-from lfi.runtime import Contents, Described, restore_saved
+from lfi.runtime import Contents, Described, restore_part
 from lfi.simulation import Prior
 from lfi.training import History
 
@@ -151,7 +151,7 @@ class PooledPosterior(SavedPosterior):
         parts = []
         for index, entry in enumerate(spec["members"]):
             inner = contents.part(entry["kind"], entry["spec"], f"{index}.")
-            parts.append(restore_saved(inner))
+            parts.append(restore_part(inner))
         chosen: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in spec["choice"].items()

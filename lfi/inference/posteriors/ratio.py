@@ -15,7 +15,7 @@ from lfi.comparison import Recovers
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import ROWS, Target
 from lfi.inference.training_reference import TrainingReference
-from lfi.networks import EmbedsPairs, build_critic
+from lfi.networks import EmbedsPairs, build_critic, critic_spec
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
@@ -84,9 +84,8 @@ class RatioPosterior(SavedPosterior):
 
     def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         spec = {
-            "prior": self.prior._spec(),
-            "names": list(self.names),
-            "critic": getattr(self.critic, "spec", None),
+            "prior": self.prior.to_contents(),
+            "critic": critic_spec(self.critic),
             "recovers": self.recovers.name,
             "x_shape": list(self.x_shape),
             "history": [history._spec() for history in self.history],
@@ -96,8 +95,8 @@ class RatioPosterior(SavedPosterior):
     @classmethod
     def _restore(cls, contents: Contents) -> "RatioPosterior":
         spec: dict[str, Any] = contents.spec
-        known = None if "critic" in contents.modules else spec["critic"]
-        critic = contents.module("critic") if known is None else build_critic(known)
+        known, own = spec["critic"], contents.module
+        critic = own("critic") if known is None else build_critic(known, own)
         load_prefixed("critic", critic, contents.tensors)
         return cls(
             critic.eval(),

@@ -50,7 +50,12 @@ class SavedPosterior(AmortisedPosterior, Saved):
     @classmethod
     def _restore_whole(cls, contents: Contents) -> "SavedPosterior":
         posterior = cls._restore(contents)
+        shape = posterior.x_shape
+        if not all(type(size) is int and size > 0 for size in shape):
+            raise ValueError(f"x of shape {shape}")
         if NAMES[0] not in contents.tensors:
             return posterior
         reference = TrainingReference(*(contents.tensors[name] for name in NAMES))
+        if not reference.reference.shape[1:] == reference.held_out.shape[1:] == shape:
+            raise ValueError(f"its training reference is not of x of shape {shape}")
         return replace(posterior, training_reference=reference)

@@ -8,11 +8,12 @@ The last round bears the number that was planned for it, also where rounds befor
 """
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.runtime import fresh, read, replace_file, restore_saved
+from lfi.runtime import check_regular, fresh, read, replace_file, restore_saved
 from lfi.simulation import Prior
 
 
@@ -57,7 +58,7 @@ def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> i
     """Return the seed, recorded or checked with the settings; ValueError if they differ."""
     store.mkdir(parents=True, exist_ok=True)
     record = store / "rounds.json"
-    if not record.exists():
+    if not os.path.lexists(record):
         if any(store.glob("round_*")):
             raise ValueError(
                 f"store: {store} holds rounds without their record: use another folder"
@@ -67,12 +68,13 @@ def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> i
         replace_file(record, lambda part: part.write_text(text))
         return seed
     try:
+        check_regular(record)
         known = json.loads(record.read_text())
         if not isinstance(known, dict):
             raise TypeError(f"it holds a {type(known).__name__}")
         seed = fresh(known["seed"] if seed is None else seed)
         wanted = {**settings, "seed": seed}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"store: {record} is damaged ({error}): use another folder") from error
     differ = sorted(name for name in wanted if known.get(name) != wanted[name])
     if differ:

@@ -13,7 +13,8 @@ p(x | theta, valid) / p(x | valid), and an observation is a valid outcome, so th
 Without p(valid | theta) the posterior would have too much mass where the simulator mostly fails.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from lfi.networks.critics.gaussian_likelihood import GaussianLikelihoodCritic, MixtureDensityCritic
 from lfi.networks.critics.pair import EmbedsPairs, PairCritic, PairCriticBase
+from lfi.networks.embeddings import OWN, build_embedding
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates
 
@@ -74,11 +76,9 @@ class EnsembleCritic(PairCriticBase):
         return cast("list[EmbedsPairs]", list(self.members))  # `ModuleList` forgets the type
 
     @property
-    def spec(self) -> dict[str, Any] | None:
-        """The members' specs, to build the same network again; None where one has none."""
-        specs = [getattr(member, "spec", None) for member in self.members]
-        if None in specs:
-            return None
+    def spec(self) -> dict[str, Any]:
+        """The members' specs, to build the same network again."""
+        specs = [critic_spec(member) for member in self.members]
         return {"members": specs, "weights": self.weights.tolist(), "sizes": self.sizes}
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
@@ -131,10 +131,9 @@ class ValidCritic(PairCriticBase):
         self.validity: Validity = validity
 
     @property
-    def spec(self) -> dict[str, Any] | None:
-        """The critic's spec, to build the same network again; None where it has none."""
-        inside = getattr(self.critic, "spec", None)
-        return inside and {"critic": inside, "validity": self.validity.spec}
+    def spec(self) -> dict[str, Any]:
+        """The critic's spec, to build the same network again."""
+        return {"critic": critic_spec(self.critic), "validity": self.validity.spec}
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the critic's embedding and, in the last column, log p(valid | theta)."""
@@ -156,19 +155,51 @@ KINDS = {
 }
 
 
-def build_critic(spec: dict[str, Any]) -> PairCriticBase:
-    """Build the critic whose `spec` this is, untrained.
+def critic_spec(critic: nn.Module) -> dict[str, Any] | None:
+    """Return by which plain values `build_critic` builds a critic; None for one of the user's."""
+    if isinstance(critic, EnsembleCritic | ValidCritic):
+        return critic.spec
+    kind = KINDS.get(type(critic).__name__)
+    if kind is None or not isinstance(critic, kind) or type(critic) is not kind:
+        return None
+    return critic.spec
+
+
+def _nothing(name: str) -> nn.Module:
+    raise ValueError(f"{name} is a network of your own, which a spec cannot name")
+
+
+def build_critic(
+    spec: dict[str, Any] | None, own: Callable[[str], nn.Module] = _nothing
+) -> nn.Module:
+    """Build the critic of a spec, untrained.
+
+    Args:
+        spec: What `critic_spec` has returned.
+        own: Gives what a spec cannot name, "embedding" or "critic", of which copies are taken.
 
     Example:
         >>> critic = PairCritic([0.0], [1.0], (2,), rank=4)
         >>> build_critic(critic.spec).spec == critic.spec
         True
     """
+    if spec is None:
+        return copy.deepcopy(own("critic"))
     if "members" in spec:
-        members = [build_critic(member) for member in spec["members"]]
+        members = [build_critic(member, own) for member in spec["members"]]
         return EnsembleCritic(members, spec["weights"], spec["sizes"])
     if "validity" in spec:
-        return ValidCritic(build_critic(spec["critic"]), Validity(**spec["validity"]))
+        inside = cast("PairCriticBase", build_critic(spec["critic"], own))
+        return ValidCritic(inside, Validity(**spec["validity"]))
     arguments = dict(spec)
     places = [arguments.pop(name) for name in ("lower", "upper", "x_shape")]
-    return KINDS[arguments.pop("kind")](*places, **arguments)
+    embedding = build_embedding(arguments.pop("embedding", None), own)
+    return KINDS[arguments.pop("kind")](*places, **arguments, embedding=embedding)
+
+
+def names_all(spec: object) -> bool:
+    """Return whether a spec names all of a critic, so that a file needs no network beside it."""
+    if not isinstance(spec, dict) or spec.get("embedding") == OWN:
+        return False
+    inner = [*spec.get("members", ()), *([spec["critic"]] if "critic" in spec else [])]
+    return all(names_all(part) for part in inner)

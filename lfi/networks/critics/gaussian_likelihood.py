@@ -73,10 +73,7 @@ class ColumnFeatures(nn.Module):
 
 
 class NoiseModelCritic(FitsScales):
-    """Base of critics that are a likelihood of known form, its parameters networks of theta.
-
-    `spec` is None with an embedding of the user's own, which a file cannot name.
-    """
+    """Base of critics that are a likelihood of known form, its parameters networks of theta."""
 
     default_features: ClassVar[type[nn.Module]] = Features
 
@@ -97,7 +94,7 @@ class NoiseModelCritic(FitsScales):
         """
         super().__init__()
         shape = {"width": width, "layers": layers}
-        self.spec: dict[str, Any] | None = spec_of(self, lower, upper, x_shape, embedding, shape)
+        self.spec: dict[str, Any] = spec_of(self, lower, upper, x_shape, embedding, shape)
         self.coordinates: Coordinates = Coordinates(lower, upper)
         self.features: nn.Module = (
             self.default_features(x_shape) if embedding is None else embedding
@@ -177,8 +174,7 @@ class MixtureDensityCritic(NoiseModelCritic):
     ) -> None:
         """Build the critic, as `NoiseModelCritic`, with components of the mixture of Gaussians."""
         super().__init__(lower, upper, x_shape, width=width, layers=layers, embedding=embedding)
-        if self.spec is not None:
-            self.spec["components"] = components
+        self.spec["components"] = components
         self.components: int = components
         d = self.count
         rows, columns = torch.tril_indices(d, d, -1)

@@ -33,10 +33,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.networks.embeddings import embedding_spec
 from lfi.networks.residual import Tower, linear, trunk
 from lfi.networks.standardise import Coordinates, Features
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_number, check_whole
+from lfi.runtime.limits import unlimited
 
 FAMILY_WIDTH = 32  # of the networks a(theta) and b(x) of the exponential family
 START = 0.1  # of the last layer: begin close to log r = 0
@@ -141,8 +143,6 @@ class FitsScales(PairCriticBase):
 class PairCritic(FitsScales):
     """log p(theta, x) / p(theta) p(x), standardisation included.
 
-    `spec` is None with an embedding of the user's own, which a file cannot name.
-
     Example:
         >>> critic = PairCritic([0.0, 0.0], [1.0, float("inf")], (5,), rank=8, width=16)
         >>> critic(torch.rand(3, 2).float(), torch.rand(3, 5).float()).shape
@@ -180,7 +180,7 @@ class PairCritic(FitsScales):
         shape = dict(
             width=width, rank=rank, head_layers=head_layers, layers=layers, dropout=dropout
         )
-        self.spec: dict[str, Any] | None = spec_of(self, lower, upper, x_shape, embedding, shape)
+        self.spec: dict[str, Any] = spec_of(self, lower, upper, x_shape, embedding, shape)
         self.coordinates: Coordinates = Coordinates(lower, upper)
         self.features: nn.Module = Features(x_shape) if embedding is None else embedding
         theta_dim, x_dim = self.coordinates.size, size_of(self.features, x_shape)
@@ -255,20 +255,23 @@ def spec_of(
     x_shape: Sequence[int],
     embedding: nn.Module | None,
     shape: Mapping[str, object],
-) -> dict[str, Any] | None:
-    """Return the arguments of a critic as plain values, or None with an embedding of your own."""
-    if embedding is not None:
-        return None
+) -> dict[str, Any]:
+    """Return the arguments of a critic as plain values."""
     places = {"lower": list(lower), "upper": list(upper), "x_shape": list(x_shape)}
-    return {"kind": type(critic).__name__} | places | dict(shape)
+    named = {"embedding": embedding_spec(embedding)}
+    return {"kind": type(critic).__name__} | places | dict(shape) | named
 
 
 def size_of(features: nn.Module, x_shape: Sequence[int]) -> int:
     """Return how many numbers an embedding of x gives; refuse one that does not give (n, k)."""
     if isinstance(features, Features):
         return features.size
-    with torch.no_grad():
-        out = features(torch.zeros(2, *x_shape, dtype=torch.float32))
+    known = embedding_spec(features)
+    if isinstance(known, dict) and known["x_shape"] == list(x_shape):
+        return known["size"]
+    x = torch.zeros(2, *x_shape, dtype=torch.float32)
+    with torch.no_grad(), unlimited():
+        out = features(x)
     if out.ndim != 2 or len(out) != 2:
         raise ValueError(
             f"embedding: x of shape (2, {', '.join(map(str, x_shape))}) became "

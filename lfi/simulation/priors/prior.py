@@ -29,7 +29,7 @@ from torch.nn.functional import logsigmoid
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike, as_sample, as_tensor
 from lfi.numerics.checks import check_counts
-from lfi.runtime import Contents
+from lfi.runtime import Contents, Refusal
 from lfi.runtime.seeds import fresh, numpy_rng
 from lfi.simulation.priors.cdf import FrozenDistribution
 from lfi.simulation.priors.joint import JointDistribution, ProductDistribution, joint_distribution
@@ -249,22 +249,40 @@ class Prior:
             names = tuple(spec["names"])
             if "product" in spec:
                 marginals = tuple(_marginal_from_spec(part) for part in spec["product"])
-                return Prior(names, ProductDistribution(marginals))
-            prior = Prior(names, joint_distribution(torch_from_spec(spec["joint"])))
+                prior = Prior(names, ProductDistribution(marginals))
+            else:
+                prior = Prior(names, joint_distribution(torch_from_spec(spec["joint"])))
+            if len(set(map(str, names))) != len(prior.lower):
+                raise TypeError(f"names {names} for {len(prior.lower)} parameters")
             if "lower" in spec:
                 return prior.truncate(spec["lower"], spec["upper"])
             return prior
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"description of a prior is damaged: {error!r}") from error
 
+    def to_contents(self) -> dict[str, Any]:
+        """Return what a file keeps: all of it, or its fingerprint where that cannot be named."""
+        return self._spec() or {"names": list(self.names), "fingerprint": self.fingerprint}
+
     @staticmethod
     def from_contents(contents: Contents) -> "Prior":
-        """Return the prior given with a file, else the one it names; ValueError if neither."""
-        if contents.prior is not None:
-            return as_prior(contents.prior)
-        if contents.spec["prior"] is None:
-            raise ValueError("the file cannot name its prior: give it with load(path, prior=...)")
-        return Prior._restore(contents.spec["prior"])
+        """Return the prior that a file names, or the same given with it; Refusal if neither."""
+        kept, given = contents.spec["prior"], contents.prior
+        if kept is None or "fingerprint" in kept:
+            if given is None:
+                raise Refusal("the file cannot name its prior: give it with load(path, prior=...)")
+            known = kept and kept["fingerprint"]  # format 1 had none
+        else:
+            own = Prior._restore(kept)
+            known = own.fingerprint
+            given = own if given is None else given
+        prior = as_prior(given)
+        if kept is not None and known != prior.fingerprint:
+            raise Refusal(
+                f"prior: it was made with another prior than {prior!r}, of "
+                f"{', '.join(map(str, kept['names']))}: give the same one, or none"
+            )
+        return prior
 
     @property
     def fingerprint(self) -> str:

@@ -139,7 +139,13 @@ class ResultsBuffer:
         return sum(len(block) for _, block in self.parts)
 
     def add(self, theta: Float[Tensor, "n dim"], block: RowResults) -> None:
-        """Append rows; an x of another shape than before is an error."""
+        """Append rows; an x of another shape than before, or not one a theta, is an error."""
+        rows = (len(theta), len(block), len(block) if block.x is None else len(block.x))
+        if len(set(rows)) > 1:
+            raise RuntimeError(
+                f"simulate was given {rows[0]} vectors of parameters, and {rows[1]} results with "
+                f"{rows[2]} rows of x came back: there must be one for each"
+            )
         if block.x is not None:
             event = block.x.shape[1:]
             if self.event is None:

@@ -2,7 +2,7 @@
 
     theta, x, status    arrays in chunks of 1,024 rows, each chunk with a checksum
     attributes          their provenance: format, seed, names, prior, simulator, versions
-    finished.json       how many rows are complete, and how long errors.jsonl is
+    finished.json       how many rows are complete, and how many bytes of errors.jsonl are theirs
     errors.jsonl        the messages of rows that raised, a line each
     lock                held by the process that writes
 
@@ -10,6 +10,7 @@ Only complete rows are read, and every chunk of them must be there and intact.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ import torch
 import zarr
 from torch import Tensor
 
+from lfi.runtime import check_regular
+from lfi.runtime.limits import Limits, check_description
 from lfi.simulation.priors.prior import Prior, as_prior
-from lfi.simulation.records.results import BLOCK, ResultsBuffer
+from lfi.simulation.records.layout import ARRAYS, ArrayLayout, check_entries, read_json
+from lfi.simulation.records.results import STATUS, ResultsBuffer
 
 FORMAT = 1
 
@@ -42,26 +46,31 @@ class Store:
     def open(path: str | Path) -> "Store":
         """Return the store in a folder; StoreError if there is none, or it is damaged."""
         path = Path(path)
-        if not (path / "finished.json").is_file():
+        if not os.path.lexists(path / "finished.json"):
             raise StoreError(f"{path} is not a store of simulations: give the folder of one")
         try:
-            attributes = dict(zarr.open_group(path, mode="r", zarr_format=3).attrs)["lfi"]
-            if not isinstance(attributes, dict):
-                raise TypeError("attributes of lfi are not a dictionary")
-            count = json.loads((path / "finished.json").read_text())
-            store = Store(path, attributes, int(count["finished"]), int(count["errors_size"]))
+            check_entries(path)
+            attributes = read_json(path / "zarr.json")["attributes"]["lfi"]
+            count = read_json(path / "finished.json")
+            store = Store(path, attributes, count["finished"], count["errors_size"])
             version = attributes["format"]
-            _ = attributes["seed"], attributes["simulator"], attributes["prior_fingerprint"]
-            for name in ("theta", "x", "status") if store.finished else ():
-                rows = zarr.open_array(path / name, mode="r", zarr_format=3).shape[0]
+            _ = attributes["simulator"], attributes["prior"]
+            for value, kind in (
+                *((attributes[name], str) for name in ("name", "prior_fingerprint")),
+                *((number, int) for number in (attributes["seed"], *count.values())),
+            ):
+                if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
+                    raise TypeError(f"{value!r} is no {kind.__name__} from 0")
+            for name in ARRAYS if store.finished else ():
+                rows = ArrayLayout.of(path / name).shape[0]
                 if rows < store.finished:
                     raise ValueError(f"{rows} rows of {name}, {store.finished} counted")
         except PermissionError as error:
             raise StoreError(f"store {path} cannot be read: {error}") from error
-        except Exception as error:  # Zarr has many kinds
-            raise _damaged(path, f"has damaged metadata ({error!r})") from error
+        except Exception as error:  # of many kinds
+            raise _damaged(path, f"has damaged metadata ({_one_line(error)})") from error
         if version != FORMAT:
-            writer = store.attributes.get("versions", {}).get("lfi")
+            writer = store.attributes.get("versions")
             raise StoreError(
                 f"store {path} has format {version}, this version of lfi reads {FORMAT}: use the "
                 f"lfi that wrote it ({writer})"
@@ -79,7 +88,11 @@ class Store:
         if n == 0:
             raise StoreError(f"store {self.path} is empty: simulate into it first")
         prior = self._prior(prior)
-        theta, x, codes = (self._read(name, n) for name in ("theta", "x", "status"))
+        theta, x, codes = (self._read(name, n) for name in ARRAYS)
+        if theta.ndim != 2 or theta.shape[1] != prior.dim or not theta.isfinite().all():
+            raise _damaged(self.path, f"is damaged (theta is not {prior.dim} finite numbers a row)")
+        if codes.ndim != 1 or (codes >= len(STATUS)).any():
+            raise _damaged(self.path, f"is damaged (status is not a number below {len(STATUS)})")
         errors = {row: text for row, text in self._errors() if row < n}
         name, seed = self.attributes["name"], self.attributes["seed"]
         return theta, x, codes, prior, seed, errors, name, self.attributes.get("trials")
@@ -102,9 +115,12 @@ class Store:
             )
         else:
             try:
-                prior = Prior._restore(spec)
-            except ValueError as error:
-                raise StoreError(f"store {self.path}: {error}; pass prior=...") from error
+                check_description(spec, {})
+                with Limits({}):
+                    prior = Prior._restore(spec)
+            except Exception as error:  # of distributions, of many kinds
+                text = _one_line(error)
+                raise StoreError(f"store {self.path}: {text}; pass prior=...") from error
         if prior.fingerprint != self.attributes["prior_fingerprint"]:
             raise StoreError(
                 f"store {self.path} was drawn from another prior than {prior!r}: pass the one that "
@@ -117,29 +133,35 @@ class Store:
         if not 0 <= begin <= end <= self.finished:
             rows = f"rows {begin} to {end}: {self.finished} count"
             raise StoreError(f"store {self.path} has no {rows}")
-        theta, x, codes = (self._read(name, end, begin) for name in ("theta", "x", "status"))
+        theta, x, codes = (self._read(name, end, begin) for name in ARRAYS)
         return theta, x, codes
 
     def _read(self, name: str, n: int, begin: int = 0) -> Tensor:
         """Return rows up to n; Zarr alone would take a missing chunk for an empty one."""
         try:
+            layout = ArrayLayout.of(self.path / name)
+            if layout.shape[0] < n:
+                raise ValueError(f"{layout.shape[0]} rows, {n} counted")
+            layout.check_chunks(begin, n)
             array = zarr.open_array(self.path / name, mode="r", zarr_format=3)
-            if array.shape[0] < n or array.chunks != (BLOCK, *array.shape[1:]):
-                raise ValueError(f"shape {array.shape} in chunks of {array.chunks}")
-            rest = "/0" * (array.ndim - 1)
-            for i in range(begin // BLOCK, -(-n // BLOCK)):
-                if not (self.path / name / f"c/{i}{rest}").is_file():
-                    raise FileNotFoundError(f"chunk {i} is missing")
             return torch.from_numpy(np.asarray(array[begin:n]))
         except Exception as error:  # Zarr and its codecs have many kinds
-            raise _damaged(self.path, f"is damaged ({name}: {error})") from error
+            raise _damaged(self.path, f"is damaged ({name}: {_one_line(error)})") from error
 
     def _errors(self) -> list[tuple[int, str]]:
         try:
-            lines = (self.path / "errors.jsonl").read_bytes()[: self.errors_size].splitlines()
+            if check_regular(self.path / "errors.jsonl") < self.errors_size:
+                raise ValueError("it is cut short")
+            with (self.path / "errors.jsonl").open("rb") as file:
+                lines = file.read(self.errors_size).splitlines()
             return [(int(row), str(text)) for row, text in map(json.loads, lines)]
-        except (OSError, ValueError, TypeError) as error:
-            raise _damaged(self.path, f"has a damaged errors.jsonl ({error})") from error
+        except Exception as error:  # of JSON, of many kinds
+            how = f"has a damaged errors.jsonl ({_one_line(error)})"
+            raise _damaged(self.path, how) from error
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _damaged(path: Path, how: str) -> StoreError:

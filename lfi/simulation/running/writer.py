@@ -19,9 +19,10 @@ import zarr.codecs
 from torch import Tensor
 
 import lfi
-from lfi.runtime.seeds import fresh
+from lfi.runtime import fresh, replace_file
 from lfi.simulation.priors.prior import Prior
 from lfi.simulation.priors.serialisation import dtype_name
+from lfi.simulation.records.layout import check_entries
 from lfi.simulation.records.results import BLOCK, ResultsBuffer, RowResults
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.records.store import FORMAT, Store, StoreError
@@ -29,7 +30,6 @@ from lfi.simulation.simulators.simulator import Simulator
 
 FLUSH_SECONDS = 1.0  # the most work, besides a task, that a killed run loses
 FLUSH_ROWS = 64 * BLOCK
-WRITE_ALL = {"write_empty_chunks": True}  # so that a chunk that is missing is damage
 
 
 class Writer:
@@ -46,6 +46,7 @@ class Writer:
         self.lock: filelock.BaseFileLock = filelock.FileLock(self.path / "lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            check_entries(self.path)  # nothing is written through a link
             new = not (self.path / "finished.json").exists()
             if new and not self._is_blank():
                 raise StoreError(f"{path} exists and is not a store of simulations: choose another")
@@ -57,12 +58,20 @@ class Writer:
             ) from error
         except OSError as error:
             raise self._unwritable(error) from error
+        except StoreError:
+            raise
+        except ValueError as error:
+            raise StoreError(f"store {path}: {error}: remove it, or choose another") from error
         try:
             if not (self.path / "finished.json").exists():  # another may have made it meanwhile
                 self._create(simulator, fresh(seed))
             store = Store.open(path)
             self._check(store, simulator, seed)
             self.rows: ResultsBuffer = store.rows()
+            messages = self.path / "errors.jsonl"
+            if messages.stat().st_nlink > 1:  # written in place, it would change under both names
+                content = messages.read_bytes()
+                replace_file(messages, lambda part: part.write_bytes(content))
         except BaseException:
             self.lock.release()
             raise
@@ -103,7 +112,8 @@ class Writer:
                 self._create_array("x", self.rows.event, parts["x"].dtype)
             for name, part in parts.items():
                 array = zarr.open_array(self.path / name, mode="r+", zarr_format=3)
-                array = array.with_config(WRITE_ALL)  # Zarr's own settings are all threads'
+                # so that a missing chunk is damage; in Zarr's settings it would be for all threads
+                array = array.with_config({"write_empty_chunks": True})
                 array.resize((total, *part.shape[1:]))
                 array[self.finished : total] = part.numpy()
             if lines:
@@ -121,19 +131,20 @@ class Writer:
 
     def _count(self, finished: int) -> None:
         """Write how many rows are complete, in one step."""
-        fresh_file = self.path / "finished.json.partial"
-        fresh_file.write_text(json.dumps({"finished": finished, "errors_size": self.errors_size}))
-        os.replace(fresh_file, self.path / "finished.json")
+        text = json.dumps({"finished": finished, "errors_size": self.errors_size})
+        replace_file(self.path / "finished.json", lambda part: part.write_text(text))
 
     def _is_blank(self) -> bool:
         """Return whether the folder holds nothing but what a killed creation may have left."""
-        left = {entry.name for entry in self.path.iterdir() if entry.suffix != ".partial"}
+        parts = {".partial", ".part"}
+        left = {entry.name for entry in self.path.iterdir() if entry.suffix not in parts}
         ours = {"lock", "zarr.json", "theta", "status", "errors.jsonl"}
         return left <= ours and not (self.path / "theta" / "c").exists()
 
     def _unwritable(self, error: OSError) -> StoreError:
+        reason = os.strerror(error.errno) if error.errno else error
         return StoreError(
-            f"store {self.path} cannot be written ({error.strerror or error}): make room or choose "
+            f"store {self.path} cannot be written ({reason}): make room or choose "
             f"another folder, and run again; {self.finished:,} finished simulations are safe"
         )
 
@@ -152,10 +163,11 @@ class Writer:
             "versions": {module.__name__: module.__version__ for module in (lfi, torch, np, zarr)},
         }
         try:
+            (self.path / "zarr.json").unlink(missing_ok=True)  # of a creation that was killed
             zarr.open_group(self.path, mode="a", zarr_format=3).attrs.put({"lfi": attributes})
             self._create_array("theta", (self.prior.dim,), self.prior.dtype)
             self._create_array("status", (), torch.uint8)
-            (self.path / "errors.jsonl").write_bytes(b"")
+            replace_file(self.path / "errors.jsonl", lambda part: part.write_bytes(b""))
             self._count(0)
         except OSError as error:
             raise self._unwritable(error) from error

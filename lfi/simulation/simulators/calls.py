@@ -1,5 +1,6 @@
 """Calls of a user's function for rows of data: seeded, repeated for trials, checked, summarised."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -49,7 +50,7 @@ class SimulatorFunction:
             )
         if self.summary is None:
             return x
-        summaries = as_x(self.summary(x), x.dtype, graph=graph)
+        summaries = as_x(_once(partial(self.summary, x)), x.dtype, graph=graph)
         if summaries.shape[:1] != x.shape[:1]:
             raise InvalidOutput(
                 f"summary returned shape {tuple(summaries.shape)} for x of shape "
@@ -74,11 +75,31 @@ class SimulatorFunction:
         argument = theta.detach().numpy() if self.signature.numpy_theta else theta
         if not self.signature.rng:
             reseed(child(seed, *key))
-            return partial(self.simulate, argument)
+            return partial(_once, partial(self.simulate, argument))
         rng = (torch_rng if self.signature.torch_rng else numpy_rng)(seed, *key)
         if self.signature.keyword is None:
-            return partial(self.simulate, argument, rng)
-        return partial(self.simulate, argument, **{self.signature.keyword: rng})
+            return partial(_once, partial(self.simulate, argument, rng))
+        return partial(_once, partial(self.simulate, argument, **{self.signature.keyword: rng}))
+
+
+def _once(call: Callable[[], object]) -> object:
+    """Return what a user's function returns, to the process that called it and to no other.
+
+    A function that forks may return in the new process too, where it would go on with this run; and
+    one that ends Python, by SystemExit or another exception that is no error, ends its row only.
+    """
+    process = os.getpid()
+    try:
+        return call()
+    except (Exception, KeyboardInterrupt, GeneratorExit):
+        raise
+    except SystemExit as error:
+        raise RuntimeError(f"simulate called sys.exit({error})") from error
+    except BaseException as error:
+        raise RuntimeError(f"simulate raised {error!r}") from error
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,7 @@ class Simulator:
                     return results_of_batch(self._calls.batch(theta, False, seed, 1, block))
                 except InvalidOutput:
                     raise
-                except (Exception, SystemExit):  # of whatever kind: rows are tried one by one
+                except Exception:  # of whatever kind: rows are tried one by one
                     pass
             rows: list[Tensor | Exception] = []
             for i, t in enumerate(theta.clone().unbind()):  # the function may write to it
@@ -326,6 +326,4 @@ class Simulator:
                     raise
                 except Exception as error:  # of whatever kind: it goes into the record
                     rows.append(error)
-                except SystemExit as error:  # no reason to end the run
-                    rows.append(RuntimeError(f"simulate called sys.exit({error})"))
         return results_of_rows(rows, first)

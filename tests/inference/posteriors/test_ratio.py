@@ -1,14 +1,20 @@
 """Ratio posteriors: an exact critic gives the exact posterior, by every sampler."""
 
+import copy
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
 from support.conjugate import ExactCritic, model, posterior, prior
+from torch import nn
+from torch.distributions import Normal
 
 import lfi
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
+from lfi.networks import PairCritic
 from lfi.simulation import as_prior
 
 X_OBS = torch.tensor([0.8, -0.5], dtype=torch.float64)
@@ -137,8 +143,57 @@ def test_a_prior_that_cannot_be_named_is_asked_for(tmp_path):
     RatioPosterior(ExactCritic(), own, Recovers.RATIO, (2,)).save(tmp_path / "p.lfi")
     with pytest.raises(ValueError, match="prior="):
         lfi.load(tmp_path / "p.lfi", modules={"critic": ExactCritic()})
-    loaded = lfi.load(tmp_path / "p.lfi", prior=prior, modules={"critic": ExactCritic()})
+    loaded = lfi.load(tmp_path / "p.lfi", prior=own, modules={"critic": ExactCritic()})
     assert loaded.names == ("a", "b")
+    other = {"a": Mine(0.0, 1.0), "b": Mine(0.0, 2.0)}
+    with pytest.raises(ValueError, match="another prior than Prior"):
+        lfi.load(tmp_path / "p.lfi", prior=other, modules={"critic": ExactCritic()})
+
+
+OTHERS = {
+    "law": {"a": Normal(0.0, 1.0), "b": Normal(0.5, 1.0)},
+    "names": {"a": Normal(0.0, 1.0), "c": Normal(0.0, 1.0)},
+    "dimension": {"a": Normal(0.0, 1.0)},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_another_prior_than_the_files_is_refused(other, tmp_path):
+    own = {"a": Normal(0.0, 1.0), "b": Normal(0.0, 1.0)}
+    critic = PairCritic([-math.inf] * 2, [math.inf] * 2, (2,), width=4)
+    RatioPosterior(critic, as_prior(own), Recovers.RATIO, (2,)).save(tmp_path / "p.lfi")
+    assert lfi.load(tmp_path / "p.lfi", prior=own).names == ("a", "b")
+    with pytest.raises(ValueError, match=r"p\.lfi: prior: it was made with another prior than"):
+        lfi.load(tmp_path / "p.lfi", prior=other)
+
+
+def test_embeddings_come_back_by_name_and_ones_own_are_asked_for(tmp_path):
+    quick = {"settings": lfi.TrainSettings(steps=2), "width": 4}
+    simulations = lfi.simulate(model(), 300, seed=1)
+    own = nn.Sequential(nn.Linear(2, 3, dtype=torch.float32), nn.Tanh())
+    for embedding, modules in (
+        (lfi.embeddings.SeriesEmbedding((2,), size=3, width=4), None),
+        (own, {"embedding": copy.deepcopy(own)}),
+    ):
+        fitted = lfi.NeuralRatio(embedding=embedding, **quick).fit(simulations, seed=1)
+        fitted.save(tmp_path / "p.lfi")
+        again = lfi.load(tmp_path / "p.lfi", modules=modules)
+        assert torch.equal(
+            again.log_ratio(simulations.theta, X_OBS), fitted.log_ratio(simulations.theta, X_OBS)
+        )
+    with pytest.raises(ValueError, match=r'modules=\{"embedding": network\}'):
+        lfi.load(tmp_path / "p.lfi")
+    with pytest.raises(ValueError, match="tensors do not fit"):
+        lfi.load(tmp_path / "p.lfi", modules={"embedding": nn.Linear(2, 2, dtype=torch.float32)})
+
+
+def test_loading_leaves_the_global_random_state_alone(tmp_path):
+    critic = PairCritic([-math.inf] * 2, [math.inf] * 2, (2,), width=4, rank=2)
+    RatioPosterior(critic, as_prior(prior), Recovers.RATIO, (2,)).save(tmp_path / "p.lfi")
+    states = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].tolist()
+    lfi.load(tmp_path / "p.lfi")
+    assert random.getstate() == states[0] and torch.equal(torch.get_rng_state(), states[1])
+    assert np.random.get_state()[1].tolist() == states[2]
 
 
 def test_export_to_arviz_holds_draws_prior_data_and_predictions(tmp_path):

@@ -24,9 +24,11 @@ def test_rounds_without_their_record_are_refused(tmp_path):
 
 def test_a_damaged_record_is_said_to_be(tmp_path):
     agreed_seed(tmp_path, {"budget": 1}, 1)
-    (tmp_path / "rounds.json").write_text(json.dumps([1])[:-1])
-    with pytest.raises(ValueError, match="damaged"):
-        agreed_seed(tmp_path, {"budget": 1}, 1)
+    for text in (json.dumps([1])[:-1], "[]", "7", "[" * 10**5):
+        (tmp_path / "rounds.json").write_text(text)
+        for seed in (1, None):
+            with pytest.raises(ValueError, match="damaged"):
+                agreed_seed(tmp_path, {"budget": 1}, seed)
 
 
 def own_critic():
@@ -38,6 +40,7 @@ def own_critic():
     [
         lfi.NeuralRatio(),
         lfi.NeuralRatio(critic=own_critic()),
+        lfi.NeuralRatio(embedding=lfi.embeddings.SeriesEmbedding((8,))),
         lfi.PosteriorFlow(),
         lfi.SurrogateLikelihood(),
         lfi.Pool(),

@@ -1,11 +1,14 @@
 """Ensembles of critics, and the correction for failed simulations, against their formulas."""
 
+import json
+
 import pytest
 import torch
 
 from lfi.networks import (
     EnsembleCritic,
     PairCritic,
+    SetEmbedding,
     ValidCritic,
     Validity,
     build_critic,
@@ -60,8 +63,23 @@ def test_a_corrected_ensemble_is_rebuilt_from_its_spec():
     assert torch.equal(again(theta, x), critic(theta, x))
 
 
-def test_a_member_that_cannot_be_named_makes_an_ensemble_that_cannot():
-    assert EnsembleCritic([torch.nn.Linear(1, 1)], [1.0], [(1, 1)]).spec is None
+def test_members_that_cannot_be_named_are_asked_for():
+    own = torch.nn.Linear(1, 1)
+    spec = EnsembleCritic([own, own], [1.0, 2.0], [(1, 1), (1, 1)]).spec
+    assert spec["members"] == [None, None]
+    with pytest.raises(ValueError, match="critic is a network of your own"):
+        build_critic(spec)
+    first, second = build_critic(spec, lambda name: own).members
+    assert first is not own and first is not second and torch.equal(first.weight, own.weight)
+
+
+@pytest.mark.parametrize("embedding", [SetEmbedding((4, 3), size=2), torch.nn.Flatten()])
+def test_critics_are_rebuilt_with_their_embedding(embedding):
+    critic = PairCritic([0.0], [1.0], (4, 3), width=8, rank=2, embedding=embedding).eval()
+    again = build_critic(json.loads(json.dumps(critic.spec)), lambda name: embedding).eval()
+    again.load_state_dict(critic.state_dict())
+    theta, x = torch.rand(6, 1).float(), torch.rand(6, 4, 3).float()
+    assert torch.equal(again(theta, x), critic(theta, x))
 
 
 def test_members_without_weights_are_refused():

@@ -61,11 +61,11 @@ def test_a_gaussian_likelihood_standardises_what_it_is_given():
     assert critic.features(5 + 2 * x)[:, :3].mean().abs() < 1e-5
 
 
-def test_a_gaussian_likelihood_of_your_own_embedding_has_no_spec():
+def test_a_gaussian_likelihood_says_that_an_embedding_is_your_own():
     own = GaussianLikelihoodCritic(
         [0.0], [1.0], (3,), embedding=torch.nn.Linear(3, 4, dtype=torch.float32)
     )
-    assert own.spec is None and own.count == 4
+    assert own.spec["embedding"] == "own" and own.count == 4
 
 
 @pytest.mark.parametrize("x_shape", [(3,), (1,), (2, 2), ()])
@@ -140,7 +140,7 @@ def test_an_embedding_of_your_own_takes_the_place_of_columns():
     embedding = torch.nn.Linear(3, 4, dtype=torch.float32)
     own = MixtureDensityCritic([0.0, 0.0], [1.0, 1.0], (3,), width=8, embedding=embedding)
     theta, x = pairs()
-    assert own.spec is None and own.count == 4
+    assert own.spec["embedding"] == "own" and own.count == 4
     assert own(theta, x).shape == (6,)
     own(theta, x).sum().backward()
     assert embedding.weight.grad.abs().sum() > 0

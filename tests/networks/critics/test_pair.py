@@ -112,7 +112,7 @@ def test_an_embedding_of_ones_own_stands_for_x():
             return x.mean(dim=(-2, -1))[..., None]
 
     critic = PairCritic([0.0], [1.0], (4, 4), rank=3, width=8, embedding=Mean())
-    assert critic.spec is None
+    assert critic.spec["embedding"] == "own"
     assert critic(torch.rand(6, 1, dtype=torch.float32), single(6, 4, 4)).shape == (6,)
 
 

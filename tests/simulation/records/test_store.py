@@ -11,14 +11,17 @@ import time
 from itertools import count
 from types import SimpleNamespace
 
+import google_crc32c
 import numpy as np
 import pytest
 import torch
 import zarr
 from hypothesis import given, settings, strategies as st
+from numcodecs import Zstd
 from support.records import assert_same
 from torch.distributions import AffineTransform, Normal, TransformedDistribution, Uniform
 
+from lfi.simulation.records import layout
 from lfi.simulation.records.results import BLOCK
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.records.store import Store, StoreError
@@ -550,3 +553,104 @@ def test_an_error_in_the_simulator_releases_the_lock_and_keeps_the_work(path, fl
         simulate(wrapped, 3 * BLOCK, seed=1, store=path)
     assert len(Simulations.open(path)) == 2 * BLOCK
     writer.Writer(path, wrapped, wrapped.prior, 1).lock.release()
+
+
+# Hostile folders: see also tests/test_hostile_files.py.
+
+
+def plant(path, name, what):
+    """Put something else in the place of a store's file."""
+    place = path / name
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(what)
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "pipe", "mine"])
+@pytest.mark.parametrize(
+    "name", ["zarr.json", "finished.json", "errors.jsonl", "lock", "x", "x/zarr.json", "x/c/0/0/0"]
+)
+def test_links_and_pipes_are_neither_read_nor_written(name, what, path, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    simulate(batched(), 10, seed=1, store=path)
+    plant(path, name, tmp_path / "mine" if what == "mine" else what)
+    says = "expected a regular file"
+    with pytest.raises(StoreError, match=says):
+        Simulations.open(path)
+    with pytest.raises(StoreError, match=says):
+        simulate(batched(), 2_000, seed=1, store=path)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["errors.jsonl", "zarr.json", "theta", "lock"])
+def test_a_link_in_an_empty_folder_is_not_written_through(name, path, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    path.mkdir()
+    (path / name).symlink_to(tmp_path / "mine")
+    with pytest.raises(StoreError, match="is a link, expected a regular file: remove it"):
+        simulate(batched(), 10, seed=1, store=path)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_names_of_ones_own_are_not_written_through(path, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    simulate(of_one(), 20, seed=1, store=path)
+    for name in ("finished.json.partial", "finished.json.part"):
+        (path / name).symlink_to(tmp_path / "mine")
+    os.link(path / "errors.jsonl", tmp_path / "copy")
+    before = (tmp_path / "copy").read_bytes()
+    assert_same(simulate(of_one(), 90, seed=1, store=path), simulate(of_one(), 90, seed=1))
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / "copy").read_bytes() == before
+
+
+def edit(path, name, **changes):
+    spec = json.loads((path / name).read_text())
+    (path / name).write_text(json.dumps({**spec, **changes}))
+
+
+def bomb(path, size):
+    """A chunk that is sound to Zarr and holds so many bytes of zeros."""
+    content = Zstd(level=1).encode(bytes(size))
+    sum_of = google_crc32c.value(bytes(content)).to_bytes(4, "little")
+    (path / "x" / "c" / "0" / "0" / "0").write_bytes(bytes(content) + sum_of)
+
+
+def test_a_chunk_that_would_become_gigabytes_is_refused(path):
+    size = simulate(batched(), 10, seed=1, store=path).x.element_size()
+    bomb(path, 10**8)
+    with pytest.raises(StoreError, match=r"chunk 0 of .* holds 100000000, expected \d\d,\d+"):
+        Simulations.open(path)
+    event = [2_000, 1]  # and where the metadata agree
+    grid = {"name": "regular", "configuration": {"chunk_shape": [BLOCK, *event]}}
+    edit(path, "x/zarr.json", shape=[BLOCK, *event], chunk_grid=grid)
+    bomb(path, BLOCK * event[0] * size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "FREE", 2**20)
+        with pytest.raises(StoreError, match="bytes of chunks would become .* in memory"):
+            Simulations.open(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("x/zarr.json", {"codecs": [{"name": "bytes"}, {"name": "gzip"}]}),
+        ("x/zarr.json", {"shape": [10**12, 10**6, 10**6]}),
+        ("x/zarr.json", {"shape": "long"}),
+        ("x/zarr.json", {"data_type": "object"}),
+        ("finished.json", {"finished": 10**12}),
+        ("finished.json", {"finished": -1}),
+        ("finished.json", {"errors_size": 10**15}),
+        ("zarr.json", {"attributes": {"lfi": [1]}}),
+    ],
+)
+def test_metadata_that_claim_the_impossible_are_refused(name, changes, path):
+    simulate(batched(), 10, seed=1, store=path)
+    edit(path, name, **changes)
+    with pytest.raises(StoreError, match="delete the folder and simulate again") as caught:
+        Simulations.open(path)
+    assert "\n" not in str(caught.value)

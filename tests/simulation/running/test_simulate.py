@@ -1,5 +1,7 @@
 """Runs: the same numbers however they were computed, and errors that say what happened."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -218,3 +220,14 @@ def test_progress_tells_rate_and_failures(monkeypatch):
 def test_runs_are_silent_where_nobody_watches(capfd):
     simulate(batched(), 2_000, seed=1)
     assert capfd.readouterr() == ("", "")
+
+
+def test_every_hand_over_gives_one_row_for_each_theta():
+    class Losing(ThreadPoolExecutor):
+        """What comes back lacks a row."""
+
+        def submit(self, work, task):
+            return super().submit(lambda: work(task[: len(task) - 1]))
+
+    with Losing(1) as executor, pytest.raises(RuntimeError, match=r"given 4 vectors .* 3 results"):
+        simulate(of_one(), 20, seed=1, executor=executor)

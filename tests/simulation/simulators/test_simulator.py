@@ -1,5 +1,6 @@
 """Simulators: how functions are called, what they may return, what their failures leave."""
 
+import os
 import random
 from functools import partial
 from types import SimpleNamespace
@@ -382,3 +383,32 @@ def test_a_summary_that_loses_rows_is_refused_and_one_that_raises_is_recorded():
 
     block = wrap(noisy).with_summary(picky).run_block(THETA, seed=1)
     assert block.errors and all("too large" in text for text in block.errors.values())
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_function_that_forks_and_returns_twice_gives_one_row_a_theta(batched):
+    def twice(theta: torch.Tensor) -> torch.Tensor:
+        os.fork()
+        return theta
+
+    made = lfi.simulate(Simulator(twice, prior=PRIOR, batched=batched), 40, seed=1)
+    assert len(made.x) == len(made.theta) == 40 and torch.equal(made.x, made.theta)
+
+
+class Deeper(BaseException):
+    """Of no kind that programs expect."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [(SystemExit, "called sys.exit(3)"), (Deeper, "Deeper(3)")]
+)
+def test_a_function_that_ends_python_ends_its_row_only(kind, says):
+    def ending(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if theta[0] < 0:
+            raise kind(3)
+        return theta
+
+    made = lfi.simulate(Simulator(ending, prior=PRIOR, batched=False), 40, seed=1)
+    lost = made.theta[:, 0] < 0
+    assert (made.status[lost.numpy()] == "error").all() and made.valid.sum() == (~lost).sum()
+    assert says in made.errors[int(lost.nonzero()[0])]
