@@ -2,8 +2,9 @@
 
 The pool's log posterior density is concave in the weights, which maximise its mean over simulations
 that no method was fitted to (`stacking_table`); a method of negligible weight is left out. Cheap
-methods come first: a ratio's critics that are far behind them are not trained to the end. Where
-time is limited each has half of what is left, and the last the rest.
+methods come first: a ratio's critics that are far behind them are not trained to the end, and none
+is where a posterior flow and a surrogate likelihood agree. Where time is limited each has half of
+what is left, and the last the rest.
 
 References:
     Yao et al., Using stacking to average Bayesian predictive distributions, 2018. arXiv:1704.02030
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.posterior_flow import PosteriorFlow
-from lfi.inference.methods.race import Race
+from lfi.inference.methods.race import Race, agree
 from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.flow import FlowPosterior
@@ -119,6 +120,7 @@ class Pool:
         names: list[str] = []
         seconds: list[float] = []
         samples: HeldOutSamples | None = None
+        settled: list[str] = []
         for index, method in enumerate(self.methods):
             begin, own = time.monotonic(), child(seed, 1, index)
             name = self._name(index)
@@ -129,7 +131,11 @@ class Pool:
             train = limited_fit("methods", method, part)
             if isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
-                train = partial(train, race=Race.against(samples, fitted))
+                table = samples.table([samples.log_weights(member) for member in fitted])
+                if agree(fitted, table):
+                    settled.append(name)
+                    continue
+                train = partial(train, race=Race.against(samples, table))
             posterior = train(fitted_to, seed=own, device=device, progress=progress)
             if not isinstance(posterior, SavedPosterior):
                 raise TypeError(
@@ -143,7 +149,10 @@ class Pool:
             samples = HeldOutSamples.draw(flow, held_out, child(seed, 2))
         table = samples.table([samples.log_weights(member) for member in fitted])
         posterior = pooled(fitted, tuple(names), table, flow, tuple(seconds), self.combine)
-        return replace(posterior, choice=replace(posterior.choice, left_out=limit.left_out))
+        return replace(
+            posterior,
+            choice=replace(posterior.choice, settled=tuple(settled), left_out=limit.left_out),
+        )
 
     def _name(self, index: int) -> str:
         """Return a method's name, numbered where there are several of its kind."""

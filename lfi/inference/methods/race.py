@@ -1,19 +1,24 @@
-"""Giving up what is far behind: a critic in training against posteriors that are there already.
+"""Giving up what cannot gain: a critic in training against posteriors that are there already.
 
 A critic is measured as the pool measures methods, by the log posterior density of held-out
 parameters (`HeldOutSamples`). The contrasts that train it cannot tell: where a posterior is much
 narrower than the distance between parameters of a batch, all losses are close to zero.
+
+No critic is trained where a posterior flow and a surrogate likelihood, which err in different ways,
+have the same density of held-out parameters and their pool has no more: what all three could gain
+is less than that.
 """
 
 from dataclasses import dataclass, field
 
 import torch
 
-from lfi.inference.methods.stacking_table import HeldOutSamples, best_weights
+from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 
 MEASURED = 128  # held-out simulations
+SAME, NO_GAIN = 0.05, 0.02  # nats between posteriors that agree, and that their pool gains
 # nats by which a critic may be behind after a share of its steps
 BEHIND = ((0.25, 2.0), (0.4, 1.0), (0.6, 0.5))
 
@@ -31,11 +36,10 @@ class Race:
     target: float
 
     @classmethod
-    def against(cls, samples: HeldOutSamples, rivals: list[SavedPosterior]) -> "Race":
-        """Return a race against a pool of posteriors."""
-        few = samples.first(MEASURED)
-        table = few.table([few.log_weights(rival) for rival in rivals])
-        return cls(few, float(table.densities(best_weights(table)).mean()))
+    def against(cls, samples: HeldOutSamples, table: StackingTable) -> "Race":
+        """Return a race against the posteriors of a table of held-out samples."""
+        few = table.first(MEASURED)
+        return cls(samples.first(MEASURED), float(few.densities(best_weights(few)).mean()))
 
     def density(self, posterior: RatioPosterior) -> float:
         """Return the mean log posterior density of a critic's posterior."""
@@ -71,3 +75,13 @@ class Entry:
         """Let those that follow be measured against the critic too."""
         if self.density is not None:
             self.race.target = max(self.race.target, self.density)
+
+
+def agree(posteriors: list[SavedPosterior], table: StackingTable) -> bool:
+    """Return whether posteriors of different kinds are as good as each other and as their pool."""
+    if len({type(each) for each in posteriors}) < 2:
+        return False
+    single = torch.stack([table.densities(one) for one in torch.eye(len(posteriors)).double()])
+    means = single.mean(1).sort(descending=True).values
+    pool = float(table.densities(best_weights(table)).mean())
+    return bool(means[0] - means[1] < SAME) and pool - float(means[0]) < NO_GAIN

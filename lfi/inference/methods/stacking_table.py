@@ -41,6 +41,10 @@ class StackingTable:
     base: Float[Tensor, "m c"]
     log_prior: Float[Tensor, " m"]
 
+    def first(self, m: int) -> "StackingTable":
+        """Return that of the first simulations."""
+        return StackingTable(self.log_weights[:, :m], self.base[:m], self.log_prior[:m])
+
     def densities(self, weights: Float[Tensor, " k"]) -> Float[Tensor, " m"]:
         """Return log p_a(theta | x) of the held-out simulations."""
         joint = torch.einsum("k,kmc->mc", weights, self.log_weights)

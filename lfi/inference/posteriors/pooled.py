@@ -30,7 +30,8 @@ class PoolChoice(Described):
     bounds where they have to be normalised, and `score` is the pool's; `errors` are the standard
     errors of the differences to it. `weights` are 0 where a method was left out. `held_out` counts
     the simulations that validate the pool, and `seconds` are those of fitting each method.
-    `left_out` tells what there was no time for: steps, stages or methods.
+    `settled` are methods that were not fitted since the others agree, and `left_out` tells what
+    there was no time for: steps, stages or methods.
     """
 
     names: tuple[str, ...]
@@ -40,6 +41,7 @@ class PoolChoice(Described):
     score: float
     held_out: int
     seconds: tuple[float, ...]
+    settled: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -62,7 +64,8 @@ class PoolChoice(Described):
         ]
         first = f"{' with '.join(kept)}, by {self.held_out} held-out simulations"
         late = [f"  short of time: {what}" for what in self.left_out]
-        return "\n".join([first, *lines, *late])
+        done = [f"  {name} not fitted: the others agree" for name in self.settled]
+        return "\n".join([first, *lines, *done, *late])
 
     def _table(self) -> list[tuple[object, ...]]:
         columns = self.names, self.weights, self.scores, self.errors, self.seconds

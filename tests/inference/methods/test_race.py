@@ -9,7 +9,7 @@ from support.conjugate import ExactCritic, model
 import lfi
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
-from lfi.inference.methods.race import BEHIND, MEASURED, Entry, Race
+from lfi.inference.methods.race import BEHIND, MEASURED, Entry, Race, agree
 from lfi.inference.methods.ratio_training import VALIDATIONS
 from lfi.inference.methods.stacking_table import HeldOutSamples
 
@@ -18,18 +18,56 @@ def of_critic(sd=1.0):
     return RatioPosterior(ExactCritic(sd), model().prior, Recovers.RATIO, (2,))
 
 
+def table_of(samples, *posteriors):
+    return samples.table([samples.log_weights(each) for each in posteriors])
+
+
 @pytest.fixture(scope="module")
 def samples():
     return HeldOutSamples.draw(None, lfi.simulate(model(), 400, seed=1), 1)
 
 
 def test_the_target_is_the_density_of_the_exact_posterior(samples):
-    race = Race.against(samples, [of_critic()])
+    race = Race.against(samples, table_of(samples, of_critic()))
     entropy = math.log(math.pi * math.e)  # of two independent N(x / 2, 1 / 2)
     # one standard deviation of log p is 1 for two numbers; the pool's weight is fitted: half a nat
     assert race.target == pytest.approx(-entropy, abs=4 / math.sqrt(MEASURED))
     assert race.density(of_critic()) <= race.target + 1e-6
     assert race.density(of_critic(0.3)) < race.target - 1  # far too narrow
+
+
+class OtherKind(RatioPosterior):
+    """A posterior of another method."""
+
+
+def test_posteriors_of_different_kinds_agree_where_both_are_right(samples):
+    other = OtherKind(ExactCritic(1.0), model().prior, Recovers.RATIO, (2,))
+    same = table_of(samples, of_critic(), of_critic())
+    assert agree([of_critic(), other], same)
+    assert not agree([of_critic(), of_critic()], same)  # they would err in the same way
+    assert not agree([other], table_of(samples, other))
+    assert not agree([of_critic(0.7), other], table_of(samples, of_critic(0.7), other))
+
+
+def test_posteriors_whose_pool_is_better_do_not_agree(samples):
+    """Theirs err in different parameters, by as much."""
+    exact = samples.log_weights(of_critic())
+    noise = torch.randn(exact.shape, generator=torch.Generator().manual_seed(1)) / 2
+    table = samples.table([exact + noise, exact - noise])
+    other = OtherKind(ExactCritic(1.0), model().prior, Recovers.RATIO, (2,))
+    assert not agree([of_critic(), other], table)
+
+
+def test_a_pool_fits_no_ratio_where_a_flow_and_a_likelihood_agree():
+    few = lfi.TrainSettings(steps=1)
+    size = {"gaussian_steps": 1, "settings": few, "width": 8}
+    flow, likelihood = lfi.PosteriorFlow(**size), lfi.SurrogateLikelihood(proposal=None, **size)
+    simulations = lfi.simulate(model(), 1_000, seed=1)  # the start, a regression, is right
+    method = lfi.Pool((flow, likelihood, lfi.NeuralRatio()))
+    choice = lfi.fit_posterior(simulations, method=method, seed=1).choice
+    assert choice.names == ("PosteriorFlow", "SurrogateLikelihood")
+    assert choice.settled == ("NeuralRatio",)
+    assert choice.describe().endswith("NeuralRatio not fitted: the others agree")
 
 
 def run(race, critic):
@@ -43,7 +81,7 @@ def run(race, critic):
 
 
 def test_the_farther_behind_the_earlier_a_critic_is_given_up(samples):
-    race = Race.against(samples, [of_critic()])
+    race = Race.against(samples, table_of(samples, of_critic()))
     density = race.density(of_critic())
     for share, nats in BEHIND:
         race.target = density + nats + 0.01
@@ -94,7 +132,9 @@ def test_a_ratio_that_is_near_the_best_is_trained_to_the_end(samples):
     simulations = lfi.simulate(model(), 400, seed=1)
     ratio = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=25), width=8, head_layers=None)
     alone = ratio.fit(simulations, seed=1)
-    raced = ratio.fit(simulations, seed=1, race=Race.against(samples, [of_critic()]))
+    raced = ratio.fit(
+        simulations, seed=1, race=Race.against(samples, table_of(samples, of_critic()))
+    )
     theta = torch.randn(50, 2)
     assert torch.equal(
         raced.log_ratio(theta, simulations.x[0]), alone.log_ratio(theta, simulations.x[0])
