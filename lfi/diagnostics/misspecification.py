@@ -186,13 +186,14 @@ def check_observation(
     embedded = None
     if embed is not None:
         embedded = torch.no_grad()(lambda rows: embed(rows.to(torch.float32)))
+    rows = (t.double().reshape(len(t), -1) for t in (x, x_obs))
     novelty = OutlierTest.fit_from_data(x, embed=embedded, rng=torch_rng(seed, 0))
     return ObservationChecks(
         x_obs=x_obs,
         p_value=novelty.p_values(x_obs),
         ranks=novelty.ranks(x_obs),
         kinds=novelty.kinds,
-        entry_p_values=two_sided(*(t.double().flatten(1) for t in (x, x_obs))).view_as(x_obs),
+        entry_p_values=two_sided(*rows).view_as(x_obs),
         lower=x.amin(dim=0),
         upper=x.amax(dim=0),
         central=x.sort(dim=0).values[[int(0.05 * len(x)), int(0.95 * len(x))]],

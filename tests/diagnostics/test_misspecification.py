@@ -143,3 +143,10 @@ def test_the_same_seed_gives_the_same_checks_and_none_a_recorded_one():
 def test_arguments_that_cannot_be_used_are_errors(x_obs, options, message):
     with pytest.raises(ValueError, match=message):
         check_observation(x_obs, SIMULATIONS, **options)
+
+
+def test_observations_of_one_number_are_checked():
+    one = Simulator(lambda theta: theta.sum(1) + torch.randn(len(theta)), prior=PRIOR)
+    simulations = simulate(one, 200, seed=1)
+    assert check_observation(simulations.x[0], simulations, seed=1).ok
+    assert not check_observation(torch.tensor(40.0), simulations, seed=1).ok

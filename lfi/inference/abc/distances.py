@@ -191,7 +191,9 @@ def finite_distances(distance: DistanceFunction, x: Data) -> Float[Tensor, " n"]
     """Return distances in float64, infinite where they are NaN: such data are rejected."""
     if len(x) == 0:
         return torch.empty(0, dtype=torch.float64)
-    return distance(x).detach().to("cpu", torch.float64).nan_to_num(nan=torch.inf)
+    return (
+        distance(x).detach().to("cpu", torch.float64).nan_to_num(torch.inf, torch.inf, -torch.inf)
+    )
 
 
 def _points(x: Data) -> Float[Tensor, "n trials d"]:

@@ -93,12 +93,13 @@ class GaussianMixture:
         found = []
         for part in u.split(max(1, max_entries // (k * d))):
             terms = constant - distance(part) * precisions / 2
-            if others:
-                own = (part[:, None] == self.centres).all(dim=-1)
-                rest = 1 - own.to(terms) @ self.weights
-                terms = terms.masked_fill(own, -math.inf) - rest.log()[:, None]
-                terms = terms.masked_fill(own.all(dim=1)[:, None], -math.inf)
-            found.append(terms.logsumexp(dim=1))
+            if not others:
+                found.append(terms.logsumexp(dim=1))
+                continue
+            own = (part[:, None] == self.centres).all(dim=-1)
+            rest = (~own).to(terms) @ self.weights
+            value = terms.masked_fill(own, -math.inf).logsumexp(dim=1) - rest.log()
+            found.append(torch.where(rest > 0, value, -math.inf))
         return torch.cat(found)
 
 

@@ -67,7 +67,7 @@ class OnlineBatches:
         theta = self.simulator.prior.sample(n, seed=numpy_rng(self.seed, self.chunks))
         x = replicate(self.simulator, theta, seed=child(self.seed, 0, self.chunks))
         self.chunks, self.made = self.chunks + 1, self.made + n
-        valid = x.flatten(1).isfinite().all(1)
+        valid = x.reshape(len(x), -1).isfinite().all(1)
         if valid.double().mean() < MIN_VALID:
             raise RuntimeError(
                 f"{self.simulator.name}: {int(valid.sum())} of {n} simulations were valid, too few "

@@ -225,6 +225,11 @@ class SbiPosterior(AmortisedPosterior):
     flow: Any = None
     normalised: bool = field(default=False, init=False)
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether it is no ratio: some of sbi's losses leave a function of x open."""
+        return not hasattr(self.potential, "ratio_estimator")
+
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event)."""
         x = x.to(torch.float32)

@@ -206,7 +206,7 @@ def _gradient(simulator: CheckableSimulator, theta: Tensor, seed: int) -> list[s
             move = torch.zeros_like(wide)
             move[:, column] = size
             ends = [
-                simulator(wide + sign * move, seed=seed).double().flatten(1).sum(1)
+                simulator(wide + sign * move, seed=seed).double().reshape(len(wide), -1).sum(1)
                 for sign in (1, -1)
             ]
             slopes.append((ends[0] - ends[1]) / (2 * size))

@@ -109,3 +109,8 @@ def test_a_ratio_of_other_data_is_refused():
         FittedRatio(GaussianPosterior()).from_observation(torch.zeros(3), THETA, torch.zeros(6, 3))
     with pytest.raises(ValueError, match="x_obs has shape"):
         FittedRatio(GaussianPosterior()).from_observation(torch.zeros(2), THETA, torch.zeros(6, 3))
+
+
+def test_infinite_distances_stay_infinite():
+    found = finite_distances(lambda x: x[:, 0], torch.tensor([[1.0], [torch.inf], [torch.nan]]))
+    assert found.tolist() == [1.0, torch.inf, torch.inf]

@@ -101,6 +101,8 @@ def test_without_other_components_the_density_is_zero():
     found = alone.log_prob(u, others=True)
     assert found[0] == -torch.inf
     torch.testing.assert_close(found[1], alone.log_prob(u)[1])
+    nearly = GaussianMixture(u, torch.tensor([1.0, 0.0]), torch.eye(1))
+    assert nearly.log_prob(u, others=True)[0] == -torch.inf
 
 
 def test_simulations_of_all_generations_are_one_weighted_sample():

@@ -24,7 +24,7 @@ from lfi.simulation.running.engines import in_executor, in_workers
 from lfi.simulation.running.simulate import _RunTask, simulate
 from lfi.simulation.running.tasks import WHOLE_BATCH, LostProcess, Task, run_with_retries
 from lfi.simulation.running.workers import worker as workers_side
-from lfi.simulation.running.workers.fork_server import SLOW, WorkerSetup
+from lfi.simulation.running.workers.fork_server import SLOW, WorkerSetup, wake
 from lfi.simulation.running.workers.worker import Worker, released
 from lfi.simulation.simulators.simulator import Simulator
 
@@ -427,6 +427,11 @@ def test_a_worker_that_was_stopped_is_woken(monkeypatch):
         stopping.start()
         assert worker._answer(b"stopped at work") == b"stopped at work"
         stopping.join()
+        waking = iter([lambda pid: None, lambda pid: None, wake])
+        monkeypatch.setattr(workers_side, "wake", lambda pid: next(waking, wake)(pid))
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.warns(UserWarning, match=f"worker process {process.pid} does not answer"):
+            assert worker._answer(b"told", 0.01) == b"told"
 
 
 @pytest.mark.slow

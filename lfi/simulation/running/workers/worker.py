@@ -5,17 +5,20 @@ reaches the parent only, which then ends the workers. Since starting takes secon
 finished run serve the next one, if directory, environment and import path are the same.
 """
 
+import math
 import os
 import pickle
 import select
 import signal
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
+from lfi.runtime.calls import warn_caller
 from lfi.simulation.records.results import RowResults
 from lfi.simulation.running.tasks import LostProcess, Task
 from lfi.simulation.running.workers.fork_server import (
@@ -27,6 +30,7 @@ from lfi.simulation.running.workers.fork_server import (
     wake,
 )
 
+START_SECONDS = 300.0  # within which a worker process has started and imported what it needs
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 MAIN = "from lfi.simulation.running.workers.fork_server import main; main()"
 
@@ -76,13 +80,15 @@ class Worker:
         return self.environment == _environment() and self._acknowledged(pickle.dumps(setup))
 
     def _acknowledged(self, frame: bytes) -> bool:
-        return self._answer(frame) == DONE
+        return self._answer(frame, START_SECONDS) == DONE
 
-    def _answer(self, frame: bytes) -> bytes | None:
+    def _answer(self, frame: bytes, usual: float = math.inf) -> bytes | None:
         """Return the answer to a frame, None where the process is lost.
 
-        A process that was stopped would never answer: it is woken, before and while one waits.
+        A process that was stopped would never answer: it is woken, before and while one waits. A
+        wait longer than is usual, in seconds, is told.
         """
+        began = time.monotonic()
         try:
             stdin, stdout = _pipes(self.process)
             wake(self.process.pid)
@@ -91,6 +97,10 @@ class Worker:
             waiting.register(stdout, select.POLLIN)
             while not waiting.poll(1000 * POLL_SECONDS):
                 wake(self.process.pid)
+                if time.monotonic() - began > usual:
+                    usual = math.inf
+                    message = f"worker process {self.process.pid} does not answer: still waiting"
+                    warn_caller(message, UserWarning)
             return receive(stdout)
         except (BrokenPipeError, ValueError):  # it has ended, or its files are closed
             return None
