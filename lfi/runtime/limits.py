@@ -5,6 +5,7 @@ operations of torch, which together may take a few times what the tensors do. On
 too much is first asked how much, on tensors without memory.
 """
 
+import json
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +17,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-ROOM, COPIES = 2**26, 4  # bytes that may be taken besides, and how often those of the tensors
-CALLS, CALLS_PER_TENSOR = 5_000, 30  # operations, of the parts without tensors and of the rest
+ROOM, COPIES = 2**24, 4  # bytes that may be taken besides, and how often those of the tensors
+CALLS, CALLS_PER_TENSOR = 2_000, 25  # operations that may be made, twice as many as are
+CHARACTERS_PER_CALL, MAX_CALLS = 2, 400_000  # for a prior of many parameters
 MAX_COUNT = 10**6  # of anything in a description, where there are fewer numbers in the tensors
 ELSEWHERE = ("history", "choice", "seed")  # parts that count what has been, and build nothing
 
@@ -28,16 +30,17 @@ class Limits(TorchFunctionMode):
     """Inside, more than what tensors explain is refused by a ValueError, before it is taken.
 
     Example:
-        >>> with Limits({"weight": torch.zeros(3)}):
+        >>> with Limits({"weight": torch.zeros(3)}, {"layers": 3}):
         ...     torch.zeros(10**5, 10**5)
         Traceback (most recent call last):
         ValueError: it describes more than its tensors hold
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], spec: object) -> None:
         super().__init__()
+        said = min(len(json.dumps(spec)) // CHARACTERS_PER_CALL, MAX_CALLS)
         self.bytes_left: int = ROOM + COPIES * sum(tensor.nbytes for tensor in tensors.values())
-        self.calls_left: int = CALLS + CALLS_PER_TENSOR * len(tensors)
+        self.calls_left: int = said + CALLS + CALLS_PER_TENSOR * len(tensors)
 
     def __torch_function__(
         self,
@@ -65,12 +68,13 @@ class Limits(TorchFunctionMode):
 
 @contextmanager
 def unlimited() -> Iterator[None]:
-    """Suspend limits inside: for networks of the caller's own, which no file describes."""
+    """Suspend limits inside: for what no file describes, such as networks of the caller's own."""
+    before = getattr(_own, "paused", False)
     _own.paused = True
     try:
         yield
     finally:
-        _own.paused = False
+        _own.paused = before
 
 
 def check_description(spec: object, tensors: Mapping[str, Tensor]) -> None:

@@ -223,6 +223,7 @@ def test_sizes_that_tensors_do_not_explain_are_not_believed():
         {"width": 5_000, "layers": 1},
         {"width": 1, "layers": 10**9},
         {"width": 1, "layers": 10**6},
+        {"width": 1, "layers": 5_000},
     ):
         with pytest.raises(ValueError, match="it describes .*more than its tensors hold"):
             restore_saved(Contents("Bulk", spec, weights))

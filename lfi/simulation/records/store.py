@@ -116,7 +116,7 @@ class Store:
         else:
             try:
                 check_description(spec, {})
-                with Limits({}):
+                with Limits({}, spec):
                     prior = Prior._restore(spec)
             except Exception as error:  # of distributions, of many kinds
                 text = _one_line(error)

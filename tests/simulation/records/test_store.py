@@ -608,6 +608,12 @@ def test_names_of_ones_own_are_not_written_through(path, tmp_path):
     assert (tmp_path / "copy").read_bytes() == before
 
 
+def test_a_prior_of_many_parameters_is_not_taken_for_a_hostile_one(path):
+    many = {f"parameter_{i}": Uniform(0.0, 1.0) for i in range(150)}
+    simulate(Simulator(lambda theta: theta, prior=many, name="many"), 10, seed=1, store=path)
+    assert Simulations.open(path).names == tuple(many)
+
+
 def edit(path, name, **changes):
     spec = json.loads((path / name).read_text())
     (path / name).write_text(json.dumps({**spec, **changes}))
