@@ -40,7 +40,8 @@ FILES = {
     "blank.csv": "\n\n  \n",
     "cut.npy": "\x93NUMPY\x01\x00v\x00{'descr'",
 }
-OPTIONS = ("out", "budget", "rounds", "draws", "seed", "observation", "device", "quiet", "help")
+OPTIONS = ("out", "budget", "rounds", "minutes", "draws", "seed", "observation", "device")
+OPTIONS += ("quiet", "help")
 NUMBERS = ("0", "1", "2", "-1", "200", "2400", "99999999999999999999", "1e3", "2.5", "nan", "")
 WORDS = ("", " ", "-", "--", "run", "list", "influenza", "two_moons", "ring", "measles", "é\u202e")
 ODD = ("--version", "--help", "--colour", "-x", "--out", "--seed=", "a" * 5_000, "\udcff", "*", "~")

@@ -25,6 +25,7 @@ from lfi.inference.methods.race import Race, agree
 from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.flow import FlowPosterior
+from lfi.inference.posteriors.kept import NOTHING_KEPT, KeptFits
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.types import Method, limited_fit, usable
@@ -90,10 +91,11 @@ class Pool:
         device: str = "cpu",
         progress: bool = True,
         limit: StepLimit = UNLIMITED,
+        kept: KeptFits = NOTHING_KEPT,
     ) -> PooledPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
-        A `limit` leaves the first method at least.
+        A `limit` leaves the first method at least. Methods that are `kept` are not fitted again.
 
         Raises:
             TypeError: If a method fits what cannot be pooled.
@@ -128,19 +130,21 @@ class Pool:
             part = limit.part(name, share=share, needed=not fitted)
             if part is None:
                 continue
-            train = limited_fit("methods", method, part)
-            if isinstance(method, NeuralRatio) and fitted:
+            train, file = limited_fit("methods", method, part), f"{index + 1}_{name}"
+            posterior = kept.load(file, simulations.prior, device)
+            if posterior is None and isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
                 table = samples.table([samples.log_weights(member) for member in fitted])
                 if agree(fitted, table):
                     settled.append(name)
                     continue
                 train = partial(train, race=Race.against(samples, table))
-            posterior = train(fitted_to, seed=own, device=device, progress=progress)
-            if not isinstance(posterior, SavedPosterior):
-                raise TypeError(
-                    f"methods: {method} fits a {type(posterior).__name__}, which cannot be pooled"
-                )
+            if posterior is None:
+                posterior = train(fitted_to, seed=own, device=device, progress=progress)
+                if not isinstance(posterior, SavedPosterior):
+                    kind = type(posterior).__name__
+                    raise TypeError(f"methods: {method} fits a {kind}, which cannot be pooled")
+                kept.save(file, posterior)
             fitted.append(posterior)
             names.append(type(method).__name__)
             seconds.append(time.monotonic() - begin)

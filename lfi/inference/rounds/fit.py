@@ -153,8 +153,9 @@ def fit_rounds(
         minutes: How long the fits of all rounds may take together, as in `lfi.fit_posterior`;
             simulating is not counted.
         stages: What such a call has done, its `posterior.stages`, to repeat it without a clock.
-        store: A folder that keeps every round, so that a second call goes on where the first was
-            interrupted and ends with the same numbers; None keeps nothing.
+        store: A folder that keeps every round, and the methods of a pool that are fitted without
+            a limit, so that a second call goes on where the first was interrupted and ends with the
+            same numbers; None keeps nothing.
         seed: None takes fresh entropy, or the seed that the store has on record.
         device: Where to train.
         progress: Show bars on a terminal.
@@ -243,7 +244,11 @@ def fit_rounds(
             limit = limit.with_seconds(seconds)
             share = PRELIMINARY_TIME if left else 1
             part = limit.part(f"round {index + 1}", share=share, needed=True) or limit
-            fitted = limited_fit("method", preliminary if left else method, part)(
+            chosen = preliminary if left else method
+            fit = limited_fit("method", chosen, part)
+            if isinstance(chosen, Pool) and not limit.exists:  # the clock cannot go on
+                fit = partial(fit, kept=kept.methods(index + 1))
+            fitted = fit(
                 of_parameters(rows, parameters),
                 x_obs=x_obs,
                 seed=child(seed, index, 1),

@@ -2,6 +2,7 @@
 
     rounds.json         the call's settings and its seed
     round_1.zarr        the simulations of a round
+    round_1_methods/    the fits of its pool, until all of them are there
     round_1.lfi         its posterior, once fitted
 
 The last round bears the number that was planned for it, also where rounds before it were left out.
@@ -9,11 +10,13 @@ The last round bears the number that was planned for it, also where rounds befor
 
 import json
 import os
-from dataclasses import dataclass, replace
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
+from lfi.inference.posteriors.kept import KeptFits
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.runtime import check_regular, fresh, read, replace_file, restore_saved
+from lfi.runtime import check_regular, fresh, replace_file
 from lfi.simulation import Prior
 
 
@@ -29,20 +32,17 @@ class RoundsStore:
 
     def load(self, number: int, prior: Prior, device: str) -> SavedPosterior | None:
         """Return a round's posterior, None where there is none yet; ValueError if it is damaged."""
-        if self.folder is None or not (path := self.folder / f"round_{number}.lfi").is_file():
-            return None
-        try:
-            found = restore_saved(replace(read(path), prior=prior))
-            if not isinstance(found, SavedPosterior):
-                raise ValueError(f"it holds a {type(found).__name__}, which is no posterior")
-            return found.to(device)
-        except ValueError as error:
-            raise ValueError(f"store: {error}: delete it and call again to fit it anew") from error
+        return KeptFits(self.folder).load(f"round_{number}", prior, device)
 
     def save(self, number: int, posterior: SavedPosterior) -> None:
-        """Keep a round's posterior."""
-        if self.folder is not None:
-            posterior.save(self.folder / f"round_{number}.lfi")
+        """Keep a round's posterior, and its methods no longer."""
+        KeptFits(self.folder).save(f"round_{number}", posterior)
+        if (methods := self.methods(number).folder) is not None:
+            shutil.rmtree(methods, ignore_errors=True)
+
+    def methods(self, number: int) -> KeptFits:
+        """Return where the methods of a round's pool are kept until all of them are fitted."""
+        return KeptFits(None if self.folder is None else self.folder / f"round_{number}_methods")
 
 
 def check_restorable(name: str, method: object) -> None:

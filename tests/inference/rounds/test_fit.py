@@ -402,6 +402,22 @@ def test_rounds_of_any_kind_go_on_and_end_with_the_same_numbers(method, tmp_path
     assert finished.prior.contains(draws).all()
 
 
+def test_an_interrupted_pool_keeps_the_methods_that_are_fitted(tmp_path, monkeypatch):
+    changes = {"rounds": 1, "budget": 300, "method": lfi.Pool((FLOW, QUICK))}
+    whole = quick_rounds(**changes)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupted_fit(patch, 3)  # after the flow's two stages
+        quick_rounds(tmp_path, **changes)
+    assert (tmp_path / "round_1_methods").is_dir()
+    with monkeypatch.context() as patch:
+        interrupted_fit(patch, 3)  # there are only the ratio's two critics left
+        resumed = quick_rounds(tmp_path, **changes)
+    assert not (tmp_path / "round_1_methods").exists()
+    theta = torch.rand(20, 2)
+    assert torch.equal(resumed.log_ratio(theta, X_OBS), whole.log_ratio(theta, X_OBS))
+    assert resumed.weights == whole.weights and resumed.choice.scores == whole.choice.scores
+
+
 @pytest.mark.parametrize(("what", "at"), [("simulate", 2), ("simulate", 3), ("fit", 3)])
 def test_rounds_that_were_stopped_early_go_on_too(what, at, tmp_path, monkeypatch):
     changes = {"budget": (400, 300, 300, 500), "rounds": None, "stop_at": 0.0}
