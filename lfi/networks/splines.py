@@ -50,7 +50,7 @@ class Bin(NamedTuple):
         return x0, y0, width, height
 
 
-class Ratio(NamedTuple):
+class Quotient(NamedTuple):
     """The quotient N / D at r numbers, and what its gradient needs."""
 
     z: Tensor
@@ -101,19 +101,19 @@ class _Spline(Function):
     @staticmethod
     def forward(ctx: _Saved, x: Tensor, parameters: Tensor, bound: float) -> tuple[Tensor, Tensor]:
         found = _find(x, parameters, bound, axis=0)
-        ratio = _ratio(x, found, bound)
-        ctx.save_for_backward(x, parameters, *found, *ratio)
+        quotient = _quotient(x, found, bound)
+        ctx.save_for_backward(x, parameters, *found, *quotient)
         ctx.bound = bound
-        return _value(x, found, ratio, bound)
+        return _value(x, found, quotient, bound)
 
     @staticmethod
     def backward(ctx: _Saved, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         (x, parameters, *saved), bound = ctx.saved_tensors, ctx.bound
-        found, ratio = Bin(*saved[: len(Bin._fields)]), Ratio(*saved[len(Bin._fields) :])
+        found, quotient = Bin(*saved[: len(Bin._fields)]), Quotient(*saved[len(Bin._fields) :])
         if torch.is_grad_enabled():  # its gradient has to see all that depends on the parameters
             found = _find(x, parameters, bound, axis=0)
-            ratio = _ratio(x, found, bound)
-        return *_gradient(parameters, found, ratio, bound, *grads), None
+            quotient = _quotient(x, found, bound)
+        return *_gradient(parameters, found, quotient, bound, *grads), None
 
 
 class _InverseSpline(Function):
@@ -133,10 +133,10 @@ class _InverseSpline(Function):
             where = _find(y, parameters, bound, axis=1)
             x = _inverse_value(y, where, bound)
         # x of y and p has dx/dy = 1 / (dy/dx) and dx/dp = -(dy/dp) / (dy/dx), both at that x
-        ratio = _ratio(x, where, bound)
-        grad_y = grads[0] * (-_log_slope(where, ratio)).exp()
+        quotient = _quotient(x, where, bound)
+        grad_y = grads[0] * (-_log_slope(where, quotient)).exp()
         none = torch.zeros_like(grad_y)
-        of_parameters = _gradient(parameters, where, ratio, bound, -grad_y, none)[1]
+        of_parameters = _gradient(parameters, where, quotient, bound, -grad_y, none)[1]
         return grad_y, of_parameters, None
 
 
@@ -164,7 +164,7 @@ def _clip(raw: Tensor) -> Tensor:
     return raw / (1 + raw.abs() / CLIP)
 
 
-def _ratio(x: Tensor, found: Bin, bound: float) -> Ratio:
+def _quotient(x: Tensor, found: Bin, bound: float) -> Quotient:
     x0, _, width, height = found.corner(bound)
     d0, d1 = found.slopes.unbind(1)
     s, z = height / width, (x - x0) / width
@@ -174,18 +174,18 @@ def _ratio(x: Tensor, found: Bin, bound: float) -> Ratio:
     bend = d0 + d1 - 2 * s
     n, d = torch.addcmul(s * square, d0, q), torch.addcmul(s, bend, q)
     m = d0 * rest * rest + d1 * square + 2 * s * q
-    return Ratio(z, q, square, s, bend, n / d, d, m)
+    return Quotient(z, q, square, s, bend, n / d, d, m)
 
 
-def _value(x: Tensor, found: Bin, ratio: Ratio, bound: float) -> tuple[Tensor, Tensor]:
+def _value(x: Tensor, found: Bin, quotient: Quotient, bound: float) -> tuple[Tensor, Tensor]:
     """Return y of x and log dy/dx."""
     _, y0, _, height = found.corner(bound)
-    y, log_slope = torch.addcmul(y0, height, ratio.share), _log_slope(found, ratio)
+    y, log_slope = torch.addcmul(y0, height, quotient.share), _log_slope(found, quotient)
     return torch.where(found.inside, y, x), log_slope
 
 
-def _log_slope(found: Bin, ratio: Ratio) -> Tensor:
-    log_slope = (ratio.m * (ratio.s / ratio.d).square()).log()
+def _log_slope(found: Bin, quotient: Quotient) -> Tensor:
+    log_slope = (quotient.m * (quotient.s / quotient.d).square()).log()
     return torch.where(found.inside, log_slope, 0.0)
 
 
@@ -202,11 +202,11 @@ def _inverse_value(y: Tensor, found: Bin, bound: float) -> Tensor:
 
 
 def _gradient(
-    parameters: Tensor, found: Bin, ratio: Ratio, bound: float, of_y: Tensor, of_log: Tensor
+    parameters: Tensor, found: Bin, quotient: Quotient, bound: float, of_y: Tensor, of_log: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return gradients in x and the parameters from those in y and in log dy/dx."""
     _, _, width, height = found.corner(bound)
-    z, q, square, s, bend, share, d, m = ratio
+    z, q, square, s, bend, share, d, m = quotient
     d0, d1 = found.slopes.unbind(1)
     rest = 1 - z
     turn = rest - z
