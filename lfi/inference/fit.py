@@ -39,9 +39,10 @@ def fit_posterior(
             name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`, `lfi.SurrogateLikelihood()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
         minutes: How long the fit may take; None as long as it needs. Methods, and their stages,
-            have their steps cut to what is left of the time, or are left out; training overruns it
-            by a few hundred steps at most. `posterior.choice` of a pool, and `posterior.history`,
-            say what there was no time for.
+            have their steps cut to what is left of the time, or are left out. The steps to a
+            validation, the weights of a pool and a classifier of failed simulations may come on
+            top: some seconds. `posterior.choice` of a pool, and `posterior.history`, say what there
+            was no time for.
         stages: What such a fit has done, its `posterior.stages`: with the same arguments and seed,
             but without a clock, the posterior is the same.
         seed: None takes fresh entropy, which the posterior's history records.
