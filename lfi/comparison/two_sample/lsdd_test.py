@@ -28,6 +28,7 @@ from lfi.numerics.distances import median_distance
 
 ROUNDING = 1e-9  # of a deviation: relabellings that give equal statistics must count as equal
 NOTHING = 1e-20  # a deviation of rounding: all points are equal, and distances are squares of it
+EQUAL = 1e-12  # of the distances, a deviation of rounding: every relabelling gives the same one
 
 
 @checked
@@ -71,7 +72,8 @@ def lsdd_test(
     )
     centred = values - values.mean(dim=1, keepdim=True)
     deviation = centred.std(dim=1, keepdim=True)
-    z = centred / torch.where(deviation < NOTHING, 1.0, deviation)
+    least = NOTHING + EQUAL * values.amax(dim=1, keepdim=True)
+    z = torch.where(deviation < least, 0.0, centred / deviation.clamp(min=NOTHING))
     compared = f"density difference, {len(widths)} widths and {ridges.numel()} ridges"
     compared += ", coordinates over their deviations" if standardise else ""
     return pooled.result(z.amax(dim=0), compared, ROUNDING)

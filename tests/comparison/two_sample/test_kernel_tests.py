@@ -60,6 +60,24 @@ def test_rows_at_a_time_make_no_difference():
         torch.testing.assert_close(rows, whole, rtol=1e-9, atol=1e-14)
 
 
+def test_many_points_are_compared_in_float32(monkeypatch):
+    a, b = torch.randn(600, 2), torch.randn(500, 2) + 0.1
+    exact = mmd_test(a, b, permutations=20, seed=1)
+    monkeypatch.setattr(kernel_tests, "MANY", 30)
+    many = mmd_test(a, b, permutations=20, seed=1)
+    assert many.statistic == pytest.approx(exact.statistic, rel=1e-3)
+    assert many.p_value == exact.p_value
+
+
+@pytest.mark.parametrize("many", [10_000, 10])
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("test", [mmd_test, energy_test])
+def test_rounding_does_not_decide_among_ties(test, d, many, monkeypatch):
+    monkeypatch.setattr(kernel_tests, "MANY", many)  # in float32 too
+    odd = (torch.arange(20) == 0).double()[:, None].expand(-1, d)  # one, in either sample
+    assert test(odd, torch.zeros(20, d), permutations=50, seed=1).p_value == 1.0
+
+
 def test_of_one_kernel_the_statistic_is_its_mmd_in_deviations():
     a, b = torch.randn(30, 2), torch.randn(20, 2) + 1
     kernel = Gaussian(0.8)

@@ -102,3 +102,8 @@ def test_what_cannot_be_compared_is_named():
         lsdd_test(a, normal(10, 3))
     with pytest.raises(ValueError, match="p: 10 of 10 rows are not finite"):
         lsdd_test(a * np.nan, a)
+
+
+def test_relabellings_that_differ_by_rounding_count_as_equal():
+    a, b = np.zeros((4, 1)), np.array([[0.0], [0.0], [0.0], [1.0]])  # one is odd, in either sample
+    assert lsdd_test(a, b, permutations=199, seed=1).p_value == 1.0
