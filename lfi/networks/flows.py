@@ -121,7 +121,7 @@ class ConditionalFlow(nn.Module):
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n standard normal vectors, on the CPU."""
-        return torch.randn(n, self.size, generator=rng, dtype=torch.float32)
+        return torch.randn(n, self.size, generator=rng, dtype=torch.float32, device="cpu")
 
     def embed(self, condition: Float[Tensor, "n condition"]) -> Float[Tensor, "n embedded"]:
         """Return all that the flow needs of the condition, to be used for many y."""

@@ -75,7 +75,7 @@ class VectorGenerator(nn.Module):
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n standard normal vectors, on the CPU."""
-        return torch.randn(n, self.size, generator=rng, dtype=torch.float32)
+        return torch.randn(n, self.size, generator=rng, dtype=torch.float32, device="cpu")
 
     def forward(
         self, z: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"] | None = None
@@ -129,8 +129,8 @@ class MixtureGenerator(nn.Module):
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n noise"]:
         """Draw n standard normal vectors and codes, on the CPU."""
-        z = torch.randn(n, self.size, generator=rng, dtype=torch.float32)
-        code = torch.randint(self.codes, (n, 1), generator=rng)
+        z = torch.randn(n, self.size, generator=rng, dtype=torch.float32, device="cpu")
+        code = torch.randint(self.codes, (n, 1), generator=rng, device="cpu")
         return torch.cat([z, code.to(z.dtype)], dim=1)
 
     def forward(

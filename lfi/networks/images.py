@@ -126,7 +126,7 @@ class ImageGenerator(_ImageNetwork):
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n noise"]:
         """Draw n standard normal vectors, on the CPU."""
-        return torch.randn(n, self.size, generator=rng, dtype=torch.float32)
+        return torch.randn(n, self.size, generator=rng, dtype=torch.float32, device="cpu")
 
     def forward(
         self, z: Float[Tensor, "n noise"], condition: Float[Tensor, "n condition"] | None = None

@@ -3,7 +3,7 @@
 `checked` refuses, before anything is computed, what the annotations do not allow: a string for a
 number, a class in place of its instance, a NaN, a tensor of another number of axes. What range a
 number lies in, and what an array holds, is up to the function (`lfi.numerics.checks` and
-`lfi.numerics.arrays`).
+`lfi.numerics.arrays`). What it calls computes in modes of torch of its own (`lfi.runtime.modes`).
 """
 
 import math
@@ -25,11 +25,13 @@ import torch
 from torch import Tensor
 
 from lfi.numerics.arrays import DataFrame
+from lfi.runtime.modes import own_modes
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 60
+DIFFERENTIABLE = ("__call__", "forward")  # functions of theta, with gradients if they are wanted
 DTYPES = frozenset(
     name
     for name, dtype in vars(torch).items()
@@ -42,7 +44,9 @@ def checked(target: Decorated) -> Decorated:
     """Return a function, or a class with its constructor, that refuses arguments of wrong kinds.
 
     TypeError says which argument is of a wrong kind, ValueError that a number is NaN, a tensor has
-    another number of axes, a `seed` is negative, or a `device` is not there.
+    another number of axes, a `seed` is negative, or a `device` is not there. The caller's default
+    device and gradient mode do not matter: what takes a `seed` fits or draws, and may need
+    gradients.
 
     Example:
         >>> @checked
@@ -72,6 +76,7 @@ def _checked_function(function: Callable[..., Any], settings: bool = False) -> C
         for name, parameter in parameters.items()
         if parameter.annotation is not Parameter.empty
     }
+    trains = "seed" in parameters and function.__name__ not in DIFFERENTIABLE
 
     @wraps(function)
     def call(*args: object, **given: object) -> object:
@@ -83,7 +88,8 @@ def _checked_function(function: Callable[..., Any], settings: bool = False) -> C
                 check_kind(name, value, allowed, nan=settings)
                 if name in EVERYWHERE and value is not None:
                     EVERYWHERE[name](value)
-        result = function(*args, **given)
+        with own_modes(gradients=trains):
+            result = function(*args, **given)
         for name, value in (*zip(positional, args, strict=False), *given.items()):
             if settings and isinstance(value, Real) and math.isnan(value):
                 raise ValueError(f"{name} must be a number, got nan")

@@ -30,8 +30,8 @@ def effective_sample_size(log_weights: Float[Tensor, "*batch n"]) -> Float[Tenso
     return torch.exp(2 * log_weights.logsumexp(-1) - (2 * log_weights).logsumexp(-1))
 
 
-@torch.no_grad()
 @checked
+@torch.no_grad()
 def pareto_smooth(
     log_weights: Float[Tensor, "*batch n"],
 ) -> tuple[Float[Tensor, "*batch n"], Float[Tensor, "*batch"]]:
@@ -54,7 +54,7 @@ def pareto_smooth(
     smoothed, khat = zip(*(_smooth(row) for row in rows), strict=True)
     return (
         torch.stack(smoothed).reshape(log_weights.shape).to(log_weights),
-        torch.tensor(khat).reshape(log_weights.shape[:-1]).to(log_weights),
+        torch.tensor(khat, dtype=torch.float64).reshape(log_weights.shape[:-1]).to(log_weights),
     )
 
 

@@ -136,8 +136,8 @@ class Ratio(ABC):
         log_weights, khat = pareto_smooth(self._values("x_q", x_q))
         return ImportanceWeights(log_weights, float(khat))
 
-    @torch.no_grad()
     @checked
+    @torch.no_grad()
     def divergence(self, divergence: Divergence, x_p: Samples, x_q: Samples) -> Estimate:
         """Return an f-divergence of p from q: on samples not fitted to, a lower bound on average.
 
@@ -153,8 +153,8 @@ class Ratio(ABC):
         value = slope.mean() - conjugate.mean() - divergence.f(slope.new_zeros(()))
         return Estimate(float(value), standard_error(slope, conjugate))
 
-    @torch.no_grad()
     @checked
+    @torch.no_grad()
     def kl(self, x_p: Samples) -> Estimate:
         """Return KL(p || q) as the mean of log r over samples of p, in nats.
 

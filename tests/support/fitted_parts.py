@@ -17,7 +17,7 @@ QUIET = {"seed": 1, "progress": False}
 def three_numbers(theta):
     """Three noisy numbers of two parameters."""
     total = torch.cat([theta, theta.sum(1, keepdim=True)], dim=1)
-    return total + 0.1 * torch.randn(len(theta), 3)
+    return total + 0.1 * torch.randn_like(total)
 
 
 def quick_method():

@@ -33,7 +33,7 @@ def ratios():
     yield Call("KernelRatio.fit", lfi.KernelRatio(centres=10).fit, two)
     telescoping = lfi.TelescopingRatio(bridges=1, width=8, settings=QUICK)
     yield Call("TelescopingRatio.fit", telescoping.fit, two | QUIET)
-    pairs = {"x": p, "y": p.flip(0)}
+    pairs = {"x": torch.cat([p, q]), "y": torch.cat([q, p])}
     wide = {name: WIDE for name in pairs}
     yield Call("TelescopingRatio.fit_pairs", telescoping.fit_pairs, pairs | QUIET, wide)
     method = {**pairs, "method": telescoping, **QUIET}
@@ -157,7 +157,7 @@ def inferences():
     yield Call("abc_smc", lfi.abc_smc, few | QUIET, {"tolerance": ("-1",)})
     small = {"simulator": simulator, "theta": 5, "simulations": 40}
     yield Call("fit_lfire", lfi.fit_lfire, small | QUIET)
-    yield Call("plan_budget", inference.plan_budget, {"budget": 100})
+    yield Call("plan_budget", inference.plan_budget, {"budget": 3_000})
     saved = {"path": parts["folder"] / "posterior.lfi"}
     yield Call("load", lfi.load, saved, PATH | {"prior": OPTIONAL})
     yield Call("to_sbi", inference.to_sbi, {"posterior": parts["ratio_posterior"]}, skip=("x_obs",))

@@ -152,7 +152,7 @@ class LSDD:
             max_centres = max(half, self.centres - other)
             if z.shape[-2] > max_centres:
                 rng = torch.Generator().manual_seed(self.seed)
-                order = torch.randperm(z.shape[-2], generator=rng).to(z.device)
+                order = torch.randperm(z.shape[-2], generator=rng, device="cpu").to(z.device)
                 first = (weight[..., order] == 0).byte().argsort(dim=-1, stable=True)
                 index = order[first[..., :max_centres]]
                 z = z.gather(-2, index[..., None].expand(*index.shape, z.shape[-1]))

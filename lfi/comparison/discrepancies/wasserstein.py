@@ -108,9 +108,10 @@ class SlicedWasserstein:
     def directions(self, dim: int) -> Float[Tensor, "dim k"]:
         """Return unit vectors, uniform on the sphere, as columns: one of one dimension."""
         if dim == 1:
-            return torch.ones(1, 1, dtype=torch.float64)
+            return torch.ones(1, 1, dtype=torch.float64, device="cpu")
         rng = torch.Generator().manual_seed(self.seed)
-        normal = torch.randn(dim, self.projections, generator=rng, dtype=torch.float64)
+        shape = dim, self.projections
+        normal = torch.randn(shape, generator=rng, dtype=torch.float64, device="cpu")
         return normal / normal.norm(dim=0)
 
     def __call__(

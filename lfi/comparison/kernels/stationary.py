@@ -163,7 +163,7 @@ class Gaussian(Scaled):
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies."""
-        return torch.randn(count, dim, dtype=torch.float64, generator=rng)
+        return torch.randn(count, dim, dtype=torch.float64, generator=rng, device="cpu")
 
 
 @checked
@@ -188,7 +188,8 @@ class Laplace(Scaled):
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw Cauchy frequencies, independent in every coordinate."""
-        return torch.empty(count, dim, dtype=torch.float64).cauchy_(generator=rng)
+        empty = torch.empty(count, dim, dtype=torch.float64, device="cpu")
+        return empty.cauchy_(generator=rng)
 
 
 @checked
@@ -221,7 +222,7 @@ class RationalQuadratic(Scaled):
 
     def frequencies(self, count: int, dim: int, rng: torch.Generator) -> Float[Tensor, "count d"]:
         """Draw normal frequencies with a gamma variance."""
-        shape = torch.full((count, 1), self.alpha, dtype=torch.float64)
+        shape = torch.full((count, 1), self.alpha, dtype=torch.float64, device="cpu")
         variance = torch.ops.aten._standard_gamma(shape, generator=rng) / self.alpha
         return variance.sqrt() * Gaussian(1.0).frequencies(count, dim, rng)
 

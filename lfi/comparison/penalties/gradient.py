@@ -117,7 +117,7 @@ class GradientPenalty(_ChargedPenalty):
                 f"a gradient penalty joins samples of p and q, which must have equal shapes: "
                 f"got {shapes[0]} and {shapes[1]}"
             )
-        share = torch.rand(len(values.p[0]), generator=rng)
+        share = torch.rand(len(values.p[0]), generator=rng, dtype=torch.float32)
         between = tuple(
             torch.lerp(x_p, x_q, share.to(x_p).reshape(-1, *[1] * (x_p.ndim - 1)))
             for x_p, x_q in zip(values.p, values.q, strict=True)
@@ -161,7 +161,10 @@ class DRAGAN(_ChargedPenalty):
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
         """Return the unweighted penalty at the data with noise."""
         around = tuple(
-            x + self.scale * x.std(0, correction=0) * torch.randn(x.shape, generator=rng).to(x)
+            x
+            + self.scale
+            * x.std(0, correction=0)
+            * torch.randn(x.shape, generator=rng, dtype=x.dtype).to(x.device)
             for x in values.p
         )
         return (_norms(critic, around, values.given) - 1).square().mean()
@@ -222,3 +225,8 @@ def _gradients(
 
 def _rows(gradients: tuple[Tensor, ...]) -> Float[Tensor, "n d"]:
     return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
+
+
+def _normal_like(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Return standard normal numbers, drawn on the CPU."""
+    return torch.randn(x.shape, generator=rng, dtype=x.dtype).to(x.device)

@@ -44,8 +44,8 @@ class ClassifierScore(Described):
         )
 
 
-@torch.no_grad()
 @checked
+@torch.no_grad()
 def classifier_score(
     x: Float[Tensor, " n *event"],
     classifier: Callable[[Tensor], Tensor],

@@ -64,8 +64,8 @@ class KernelDistance(Described):
         )
 
 
-@torch.no_grad()
 @checked
+@torch.no_grad()
 def kernel_distance(
     p: Float[Tensor, "*b n d"] | ArrayLike,
     q: Float[Tensor, "*b m e"] | ArrayLike,

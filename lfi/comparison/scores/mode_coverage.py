@@ -70,8 +70,8 @@ class ModeScores(Described):
         )
 
 
-@torch.no_grad()
 @checked
+@torch.no_grad()
 def mode_scores(
     x: Float[Tensor, "*b n e"],
     centres: Float[Tensor, "k d"],

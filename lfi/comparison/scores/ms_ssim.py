@@ -95,8 +95,8 @@ def ms_ssim(
     return result
 
 
-@torch.no_grad()
 @checked
+@torch.no_grad()
 def diversity(
     images: Float[Tensor, "n channels height width"],
     *,

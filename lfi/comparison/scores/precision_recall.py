@@ -55,8 +55,8 @@ class SupportScores(Described):
         )
 
 
-@torch.no_grad()
 @checked
+@torch.no_grad()
 def support_scores(
     p: Float[Tensor, "*b n d"] | ArrayLike,
     q: Float[Tensor, "*b m e"] | ArrayLike,

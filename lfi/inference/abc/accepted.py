@@ -189,7 +189,7 @@ class ABCPosterior(DiscretePosterior):
             raise ValueError("these parameters are adjusted already: adjust the accepted ones")
         lowest = min(0.0, float(self.distances.min()))
         radius = self.tolerance - lowest
-        scaled = (self.distances - lowest) / radius if radius > 0 else torch.zeros(())
+        scaled = (self.distances - lowest) / radius if radius > 0 else self.distances.new_zeros(())
         weights = self.weights * (1 - scaled.square())
         weights = weights / weights.sum() if weights.sum() > 0 else self.weights
         kept = weights > 0

@@ -191,7 +191,7 @@ class DefensiveMixture:
         d, n = u.shape[1], float(1 / weights.square().sum())
         narrow = (4 / ((d + 2) * n)) ** (2 / (d + 4))
         wide = torch.arange(len(u)) % 2 == 1
-        scales = torch.where(wide, self.scale, narrow).sqrt().to(u)
+        scales = torch.where(wide, u.new_tensor(self.scale), narrow).sqrt()
         return replace(GlobalCovariance(1.0).around(u, weights), scales=scales)
 
 

@@ -175,7 +175,7 @@ def abc_smc(
             f"particles must be more than the {simulator.prior.dim} parameters and no more than "
             f"the budget of {budget}, got {particles}"
         )
-    x_obs = as_observation(x_obs, dtype=None)
+    x_obs = as_observation(x_obs)
     distance = distance_for(discrepancy, simulator.independent_draws)
     plain = (distance, particles, budget, schedule, kernel, tolerance, min_acceptance)
     shared = settings_hash(simulator.identity, x_obs, *plain)
@@ -318,7 +318,10 @@ def _next_population(
         new = {"u": u[valid], "x": x, "distances": distances}
         rng = torch_rng(run.seed, index, batch, 2)
         new["keys"] = torch.rand(len(x), dtype=torch.float64, generator=rng)
-        new |= {"shares": torch.ones(len(x)), "is_new": torch.ones(len(x), dtype=torch.bool)}
+        new |= {
+            "shares": torch.ones_like(new["keys"]),
+            "is_new": torch.ones(len(x), dtype=torch.bool),
+        }
         rows = closest({name: torch.cat([rows[name], new[name]]) for name in rows}, run.particles)
     is_new, u = rows.pop("is_new"), rows["u"]
     proposals = (*before.proposals, PopulationProposal(mixture, simulated, simulated / drawn))

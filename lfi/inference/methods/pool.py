@@ -82,6 +82,7 @@ class Pool:
         """Whether `fit` takes a `limit`: where every method's does."""
         return all(getattr(method, "limitable", False) for method in self.methods)
 
+    @checked
     def fit(
         self,
         simulations: Simulations,

@@ -144,8 +144,8 @@ class KernelRatio(BaseEstimator, Ratio):
             lines.append(f"  {self.pearson_.describe()}")
         return "\n".join([*lines, f"  seed {self.seed_}"])
 
-    @torch.no_grad()
     @checked
+    @torch.no_grad()
     def fit(
         self, p_samples: Samples, q_samples: Samples, *, seed: int | None = None
     ) -> "KernelRatio":

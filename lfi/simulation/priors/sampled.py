@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from lfi.numerics.arguments import checked
+from lfi.runtime import isolated
 from lfi.simulation.priors.prior import Prior, as_prior
 
 
@@ -76,7 +77,8 @@ def sampled_prior(
         Prior(a in (-1, 1), b in (-1, 1))
     """
     names = tuple(names)
-    trial = sample(4)
+    with isolated(0):
+        trial = sample(4)
     if trial.shape != (4, len(names)):
         raise ValueError(
             f"sample must return (n, {len(names)}), a column for each of {', '.join(names)}; "
