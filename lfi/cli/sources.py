@@ -84,11 +84,11 @@ def read_observation(path: Path) -> Float[np.ndarray, "..."]:
         raise ValueError(f"--observation: there is no file {path}")
     try:
         if path.suffix == ".npy":  # mapped, so that a header is compared with the file's size
-            return np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float32)
+            return np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float64)
         lines = [line for line in path.read_text().splitlines() if line.strip()]
         rows = [line.replace(",", " ").split() for line in lines if line[0] != "#"]
         rows = rows[1:] if rows and not _numbers(rows[0]) else rows
-        values = np.array(rows, dtype=np.float32)
+        values = np.array(rows, dtype=np.float64)
         if values.size == 0:
             raise ValueError("it is empty")
         return values.ravel() if 1 in values.shape else values

@@ -202,7 +202,7 @@ def predictive_check(
     (check,) = predictive_checks(
         posterior,
         simulator,
-        as_observation(x_obs, dtype=None)[None],
+        as_observation(x_obs)[None],
         statistics=statistics,
         discrepancies=discrepancies,
         n=n,

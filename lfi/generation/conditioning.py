@@ -35,8 +35,7 @@ class Condition(nn.Module):
             new = cls(tuple(condition.shape[1:]))
             shape = new.shape or (1,)
             scale = Standardise(shape)
-            rows = condition.to(torch.float32).reshape(-1, *shape)
-            scale.fit_from_data(rows, shared_axes=shared_axes)
+            scale.fit_from_data(condition.reshape(-1, *shape), shared_axes=shared_axes)
             new.standardise.load_state_dict({k: v.flatten() for k, v in scale.state_dict().items()})
             return new
         if condition.ndim != 1 or condition.min() < 0:
@@ -60,7 +59,7 @@ class Condition(nn.Module):
                 f"{', '.join(map(str, self.shape))})"
             )
         if not self.classes:
-            flat = condition.reshape(len(condition), -1).to(self.standardise.location)
+            flat = condition.reshape(len(condition), -1).to(self.standardise.location.device)
             return self.standardise(flat)
         if condition.is_floating_point():
             raise TypeError(f"condition: classes are whole numbers, got {condition.dtype}")
@@ -69,4 +68,4 @@ class Condition(nn.Module):
                 f"condition: classes are 0 to {self.classes - 1}, got {condition.unique()}"
             )
         hot = nn.functional.one_hot(condition.long(), self.classes)
-        return hot.to(self.standardise.location)
+        return hot.to(self.standardise.location.device, torch.float32)

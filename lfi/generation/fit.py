@@ -304,7 +304,7 @@ class _Stack:
 
 
 def _checked(data: Samples | tuple[Samples, Samples]) -> tuple[Tensor, Tensor | None, torch.dtype]:
-    """Return data in float32, their conditions, and the data's own dtype."""
+    """Return data, their conditions, and the data's own dtype."""
     if isinstance(data, tuple) and len(data) != 2:
         raise ValueError(f"data must be a sample, or (data, condition); got {len(data)} of them")
     data, condition = data if isinstance(data, tuple) else (data, None)
@@ -318,7 +318,7 @@ def _checked(data: Samples | tuple[Samples, Samples]) -> tuple[Tensor, Tensor | 
         condition = as_sample("condition", condition)
         if len(condition) != len(x):
             raise ValueError(f"condition has {len(condition)} rows, the data {len(x)}")
-    return x.to(torch.float32), condition, x.dtype
+    return x, condition, x.dtype
 
 
 def _own(name: str, modules: Sequence[nn.Module] | None, members: int) -> list[nn.Module] | None:

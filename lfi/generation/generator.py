@@ -57,7 +57,7 @@ class Generator(Described, Saved, nn.Module):
         return noise_of(self.network)(n, rng)
 
     def forward(self, z: Float[Tensor, "n ..."], condition: Tensor | None = None) -> Tensor:
-        """Return G(z, condition), (n, *shape), in the units of the data, with gradients of both.
+        """Return G(z, condition), (n, *shape), in the data's units and dtype, with gradients.
 
         Raises:
             ValueError: If there is a condition and the generator takes none, or the reverse.
@@ -68,7 +68,7 @@ class Generator(Described, Saved, nn.Module):
             raise ValueError(f"condition: the generator {takes}, got {shown(condition)}")
         inputs = (z,) if encode is None else (z, encode(condition))
         x = self.network(*inputs).reshape(len(z), *self.shape)
-        return x if self.scaled else self.standardise.inverse(x)
+        return (x if self.scaled else self.standardise.inverse(x)).to(self.dtype)
 
     @torch.no_grad()
     def criticise(self, x: Samples, condition: object = None) -> Tensor:
@@ -83,13 +83,13 @@ class Generator(Described, Saved, nn.Module):
         if critic is None:
             raise ValueError("the generator has no critic: it was loaded, or trained without one")
         location = self.standardise.location
-        inputs = (self.standardise(as_tensor("x", x).to(location)),)
+        inputs = (self.standardise(as_tensor("x", x).to(location.device)),)
         if condition is not None and self.condition is not None:
             inputs += (self.condition(as_tensor("condition", condition).to(location.device)),)
         return critic(*inputs).cpu().to(self.dtype)
 
-    @torch.no_grad()
     @checked
+    @torch.no_grad()
     def sample(
         self,
         n: int,

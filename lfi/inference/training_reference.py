@@ -53,7 +53,7 @@ class TrainingReference:
         if 2 * n < max(MIN_POINTS, 1 / MAX_RATE) or entries > MAX_ENTRIES:
             return None
         rows = torch.randperm(len(x), generator=torch_rng(seed))[: 2 * n]
-        x = x[rows].to(torch.float32)
+        x = x[rows]
         return TrainingReference(x[:n], x[n:])
 
     @cached_property
@@ -65,7 +65,7 @@ class TrainingReference:
         """Warn with `Misspecified` if observations are unlike the simulations."""
         n = len(self.held_out)
         smallest = 1 / (1 + n)  # p-value there is
-        count = int((self.novelty.p_values(x.to(torch.float32)) < 1.5 * smallest).sum())
+        count = int((self.novelty.p_values(x) < 1.5 * smallest).sum())
         if not count or scipy.stats.binom.sf(count - 1, len(x), smallest) > MAX_RATE:
             return
         which = "the observation lies" if len(x) == 1 else f"{count} of {len(x)} observations lie"

@@ -173,4 +173,4 @@ def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
         raise ValueError(
             f"simulations: {len(theta)} valid ones are too few, need at least {MIN_SIMULATIONS}"
         )
-    return theta, x.to(torch.float32)
+    return theta, x

@@ -14,6 +14,7 @@ References:
         (dequantisation). arXiv:1306.0186
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -61,13 +62,13 @@ class PosteriorEstimator(nn.Module):
     ) -> Float[Tensor, " n"]:
         """Return log q(v | x)."""
         y = self.standardise(v)
-        return self.flow.log_density(y, embedded) - self.standardise.scale.log().sum()
+        return self.flow.log_density(y, embedded) - self.standardise.divisor.log().sum().to(y)
 
     def generate(
         self, z: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]
     ) -> Float[Tensor, "n dim"]:
         """Return v of noise."""
-        return self.standardise.inverse(self.flow.generate(z, embedded))
+        return self.standardise.inverse(self.flow.generate(z, embedded))  # in float64
 
 
 class LikelihoodEstimator(nn.Module):
@@ -126,7 +127,7 @@ class LikelihoodEstimator(nn.Module):
     def encode(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_1"]:
         """Return observations in the flow's coordinates at each point u, their log slopes last."""
         flat, u = x.reshape(len(x), 1, -1), self.quadrature_points().to(x.device)
-        rows = (flat + torch.zeros_like(u)).flatten(0, 1)
+        rows = flat.expand(-1, len(u), -1).flatten(0, 1)
         y, log_slope = self.columns(rows, u.repeat(len(x), 1))
         return torch.cat([y, log_slope[:, None]], dim=1).view(len(x), len(u), -1)
 
@@ -138,12 +139,13 @@ class LikelihoodEstimator(nn.Module):
         y, log_slope = encoded[..., :-1].flatten(0, 1), encoded[..., -1]
         context = embedded[:, None].expand(-1, k, -1).flatten(0, 1)
         value = self.flow.log_density(y, context).view(-1, k) + log_slope
-        return value.logsumexp(1) - torch.log(torch.tensor(float(k)))
+        return value.logsumexp(1) - math.log(k)
 
     def simulate(
         self, theta: Float[Tensor, "n dim"], rng: torch.Generator
     ) -> Float[Tensor, "n ..."]:
-        """Return one x for each theta, differentiable in theta."""
+        """Return one x for each theta in float64, differentiable in theta."""
         z = self.flow.noise(len(theta), rng).to(self.columns.device)
-        y = self.flow.generate(z, self.embed(theta.to(z)))
-        return self.columns.decode(y).reshape(-1, *self.event).to(theta)
+        y = self.flow.generate(z, self.embed(theta.to(z.device)))
+        x = self.columns.decode(y, dtype=torch.float64).reshape(-1, *self.event)
+        return x.to(theta.device)

@@ -14,6 +14,9 @@ A `ColumnBijection` has a known slope, for conditional densities: log p(x) = log
 The probability of whole numbers is the mean of its exponential over u. A `BoundedTransform` is for
 generators: samples respect the support, and asinh, linear for small values and logarithmic for
 large ones, brings numbers over several orders of magnitude to one scale.
+
+Both compute in float64, and cast afterwards: what networks take to float32, data to a dtype asked
+for.
 """
 
 import torch
@@ -43,7 +46,7 @@ class _ColumnTransform(nn.Module):
         self.standardise: Standardise = Standardise((size,))
         self.register_buffer("whole", torch.zeros(size, dtype=torch.bool))
         for name, value in (("asinh_scale", 1.0), ("lowest", -torch.inf), ("highest", torch.inf)):
-            self.register_buffer(name, torch.full((size,), value, dtype=torch.float32))
+            self.register_buffer(name, torch.full((size,), value, dtype=torch.float64))
 
     @property
     def device(self) -> torch.device:
@@ -80,9 +83,10 @@ class ColumnBijection(_ColumnTransform):
 
     def fit_from_data(self, x: Float[Tensor, "n size"]) -> None:
         """Take kinds and scales of columns from data."""
+        x = x.double()
         self.whole.copy_((x == x.floor()).all(0))
         self.positive.copy_(torch.where(self.whole, (x >= 0).all(0), (x > 0).all(0)))
-        z = (x - x.mean(0)) / x.std(0).clamp_min(1e-30)
+        z = (x - x.mean(0)) / x.std(0).clamp_min(torch.finfo(x.dtype).tiny)
         self.tailed.copy_(~self.positive & (z.abs().amax(0) > MAX_DEVIATION))
         self.asinh_scale.copy_(torch.where(self.tailed, asinh_scale_of(x), 1.0))
         y = self._transform(x + 0.5 * self.whole)[0]
@@ -106,18 +110,21 @@ class ColumnBijection(_ColumnTransform):
         self, x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
         """Return y and log |dy/dx| of flat x; u in [0, 1) is added to whole numbers only."""
-        y, slope = self._transform(x + u * self.whole)
-        return self.standardise(y), (slope - self.standardise.scale.log()).sum(1)
+        y, slope = self._transform(x.double() + u * self.whole)
+        log_slope = (slope - self.standardise.divisor.log()).sum(1)
+        return self.standardise(y), log_slope.to(self.standardise.like.dtype)
 
-    def decode(self, y: Float[Tensor, "n size"]) -> Float[Tensor, "n size"]:
-        """Return x; the rounding of whole numbers lets gradients pass."""
+    def decode(
+        self, y: Float[Tensor, "n size"], *, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n size"]:
+        """Return x in a dtype; the rounding of whole numbers lets gradients pass."""
         y = self.standardise.inverse(y)
         y = torch.minimum(torch.maximum(y, self.lowest), self.highest)
         real = torch.where(
             self.tailed, torch.sinh(torch.where(self.tailed, y, 0.0)) * self.asinh_scale, y
         )
         x = torch.where(self.positive, torch.where(self.positive, y, 0.0).exp(), real)
-        return torch.where(self.whole, x + (x.floor() - x).detach(), x)
+        return torch.where(self.whole, x + (x.floor() - x).detach(), x).to(dtype)
 
 
 class BoundedTransform(_ColumnTransform):
@@ -146,7 +153,7 @@ class BoundedTransform(_ColumnTransform):
     def __init__(self, size: int) -> None:
         super().__init__(size)
         for name, value in (("shift", 0.0), ("lower", -torch.inf), ("upper", torch.inf)):
-            self.register_buffer(name, torch.full((size,), value, dtype=torch.float32))
+            self.register_buffer(name, torch.full((size,), value, dtype=torch.float64))
         self.register_buffer("inside", torch.zeros(size, dtype=torch.bool))
 
     def fit_from_data(
@@ -158,8 +165,10 @@ class BoundedTransform(_ColumnTransform):
         is a lower bound of 0 where no x is negative, and no upper one.
         """
         low, high = x.amin(0), x.amax(0)
-        self.lower.copy_(_bound("lower", lower, torch.where(low >= 0, 0.0, -torch.inf)))
+        below = torch.where(low >= 0, torch.zeros_like(low), -torch.inf)
+        self.lower.copy_(_bound("lower", lower, below))
         self.upper.copy_(_bound("upper", upper, torch.full_like(high, torch.inf)))
+        x = x.double()
         outside = (low < self.lower) | (high > self.upper)
         if outside.any():
             i = int(outside.nonzero()[0])
@@ -181,10 +190,12 @@ class BoundedTransform(_ColumnTransform):
     def encode(self, x: Float[Tensor, "n d"], rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Return y, with whole numbers spread over their cells."""
         u = torch.rand(x.shape, generator=rng, dtype=x.dtype).to(x.device)
-        return self.standardise(self._transform(x + torch.where(self.whole, u, 0.0)))
+        return self.standardise(self._transform(x.double() + torch.where(self.whole, u, 0.0)))
 
-    def decode(self, y: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Return x, inside its bounds, differentiable in y."""
+    def decode(
+        self, y: Float[Tensor, "n d"], *, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n d"]:
+        """Return x in a dtype, inside its bounds there, differentiable in y."""
         y = self.standardise.inverse(torch.minimum(torch.maximum(y, self.lowest), self.highest))
         x = torch.sinh(y) * self.asinh_scale + self.shift
         below, above = self.lower.isfinite(), self.upper.isfinite()
@@ -193,9 +204,10 @@ class BoundedTransform(_ColumnTransform):
         free = torch.where(below & above, low + (high - low) * torch.sigmoid(y), free)
         x = torch.where(self.inside, free, x)
         x = x + torch.where(self.whole, x.floor() - x, 0.0).detach()
-        first = torch.where(self.inside, torch.nextafter(self.lower, self.upper), self.lower)
-        last = torch.where(self.inside, torch.nextafter(self.upper, self.lower), self.upper)
-        return torch.minimum(torch.maximum(x, first), last)
+        ends = self.lower.to(dtype), self.upper.to(dtype)
+        first = torch.where(self.inside, torch.nextafter(*ends), ends[0])
+        last = torch.where(self.inside, torch.nextafter(*ends[::-1]), ends[1])
+        return torch.minimum(torch.maximum(x.to(dtype), first), last)
 
     def _transform(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Return y before standardisation."""
@@ -210,7 +222,7 @@ class BoundedTransform(_ColumnTransform):
 def _bound(name: str, bound: Bounds, found: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
     if bound is None:
         return found
-    flat = torch.as_tensor(bound, dtype=torch.float32).flatten()
+    flat = torch.as_tensor(bound).to(found).flatten()  # as the data are rounded
     if len(flat) not in (1, len(found)):
         raise ValueError(
             f"{name} must be a number or one for each of {len(found)} entries of x, got {len(flat)}"

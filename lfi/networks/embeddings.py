@@ -49,6 +49,8 @@ class SetEmbedding(nn.Module):
         True
     """
 
+    standardises = True
+
     def __init__(self, x_shape: Sequence[int], *, size: int = 32, width: int = 64) -> None:
         if len(x_shape) not in (1, 2):
             raise ValueError(f"x_shape must be (members,) or (members, d), got {tuple(x_shape)}")
@@ -136,6 +138,8 @@ class SeriesEmbedding(nn.Module):
         torch.Size([5, 8])
     """
 
+    standardises = True
+
     def __init__(self, x_shape: Sequence[int], *, size: int = 32, width: int = 32) -> None:
         if len(x_shape) not in (1, 2):
             raise ValueError(f"x_shape must be (length,) or (channels, length), got {x_shape}")
@@ -169,6 +173,8 @@ class ImageEmbedding(nn.Module):
         >>> ImageEmbedding((8, 8), size=4)(torch.randn(5, 8, 8).float()).shape
         torch.Size([5, 4])
     """
+
+    standardises = True
 
     def __init__(self, x_shape: Sequence[int], *, size: int = 32, width: int = 32) -> None:
         if len(x_shape) not in (2, 3):

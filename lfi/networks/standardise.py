@@ -2,6 +2,9 @@
 
 Under heavy tails (counts, populations) one outlier sets the scale of a z-score. So data enter
 twice, linearly and through asinh(x / s), which is linear below s and logarithmic above.
+
+Data are standardised in float64 and cast to the network's dtype, float32, afterwards: of Julian
+dates such as 2459000.3 float32 keeps quarters of a day, and it ends at 3e38.
 """
 
 from collections.abc import Sequence
@@ -13,19 +16,31 @@ from torch import Tensor, nn
 LIMIT = 10.0  # standard deviations; beyond it only the logarithmic column differs
 
 
-def column_scale(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """Return each column's standard deviation, or 1 where a column does not vary."""
-    scale = data.std(0, correction=0)
-    return torch.where(scale > 1e-7 * data.abs().amax(0), scale, torch.ones_like(scale))
+def column_scale(data: Float[Tensor, "n d"], *, constant: float = 1.0) -> Float[Tensor, " d"]:
+    """Return each column's standard deviation in float64, `constant` where it does not vary.
+
+    What is no more than the rounding of the data's dtype is no variation.
+    """
+    rows = data.double()
+    scale = rows.std(0, correction=0)
+    varies = (rows.amax(0) > rows.amin(0)) & (
+        scale > torch.finfo(data.dtype).eps * rows.abs().amax(0)
+    )
+    return torch.where(varies, scale, constant)
+
+
+def input_for(network: nn.Module, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Return x as a network takes it: lfi's standardise it themselves, others get float32."""
+    return x if getattr(network, "standardises", False) else x.to(torch.float32)
 
 
 def asinh_scale_of(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """Return each column's scale s of asinh(x / s), from its magnitudes other than zero.
+    """Return each column's scale s of asinh(x / s), in float64, from its magnitudes but zero.
 
     Their median where the column has both signs, so that the bulk stays linear; their 5% quantile
     where it has one, so that all orders of magnitude count; 1 for a column of zeros.
     """
-    some = data[: 2**20 // max(1, data.shape[1]) + 1]  # a quantile needs no more rows
+    some = data[: 2**20 // max(1, data.shape[1]) + 1].double()  # a quantile needs no more rows
     magnitude = torch.where(some != 0, some.abs(), torch.full_like(some, float("nan")))
     low, middle = magnitude.nanquantile(magnitude.new_tensor([0.05, 0.5]), dim=0)
     both = (some.amin(0) < 0) & (some.amax(0) > 0)
@@ -33,22 +48,26 @@ def asinh_scale_of(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 
 
 class Standardise(nn.Module):
-    """(x - location) / scale, entry by entry.
+    """(x - location) / scale, entry by entry, in the network's dtype; the inverse is in float64.
+
+    The scale of an entry that does not vary is 0: it becomes 0, and its inverse is constant.
 
     Example:
         >>> layer = Standardise((2,))
         >>> layer.fit_from_data(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
         >>> layer(torch.tensor([[1.0, 5.0]]))
-        tensor([[0., 1.]])
+        tensor([[0., 1.]], dtype=torch.float32)
     """
 
     location: Tensor
     scale: Tensor
+    like: Tensor  # has the network's dtype
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.register_buffer("location", torch.zeros(*shape, dtype=torch.float32))
-        self.register_buffer("scale", torch.ones(*shape, dtype=torch.float32))
+        self.register_buffer("like", torch.zeros((), dtype=torch.float32), persistent=False)
+        self.register_buffer("location", torch.zeros(*shape, dtype=torch.float64))
+        self.register_buffer("scale", torch.ones(*shape, dtype=torch.float64))
 
     def fit_from_data(self, data: Float[Tensor, "n ..."], *, shared_axes: int = 0) -> None:
         """Take location and scale from data, (n, *event).
@@ -59,12 +78,19 @@ class Standardise(nn.Module):
         own = data.shape[1 : data.ndim - shared_axes]
         rows = data.reshape(len(data), *own, -1).movedim(-1, 1).flatten(0, 1)
         shape = (*own, *[1] * shared_axes)
-        self.location.copy_(rows.mean(0).reshape(shape))
-        self.scale.copy_(column_scale(rows.reshape(len(rows), -1)).reshape(shape))
+        scale = column_scale(rows.reshape(len(rows), -1), constant=0.0).reshape(shape)
+        mean = torch.where(scale > 0, rows.double().mean(0).reshape(shape), rows[0].reshape(shape))
+        self.location.copy_(mean)
+        self.scale.copy_(scale)
+
+    @property
+    def divisor(self) -> Tensor:
+        """The scale, and 1 where an entry does not vary."""
+        return torch.where(self.scale > 0, self.scale, 1.0)
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return standardised x."""
-        return (x - self.location) / self.scale
+        return ((x - self.location) / self.divisor).to(self.like.dtype)
 
     def inverse(self, y: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the x that standardises to y."""
@@ -74,6 +100,7 @@ class Standardise(nn.Module):
 class Features(nn.Module):
     """An event, flattened, as 2 d numbers of order one: z-scores of x and of asinh(x / s)."""
 
+    standardises = True
     asinh_scale: Tensor
 
     def __init__(self, shape: Sequence[int]) -> None:
@@ -81,7 +108,7 @@ class Features(nn.Module):
         self.rank: int = len(shape)
         entries = int(torch.Size(shape).numel())
         self.size: int = 2 * entries
-        self.register_buffer("asinh_scale", torch.ones(entries, dtype=torch.float32))
+        self.register_buffer("asinh_scale", torch.ones(entries, dtype=torch.float64))
         self.linear: Standardise = Standardise((entries,))
         self.logarithmic: Standardise = Standardise((entries,))
 
@@ -118,10 +145,8 @@ class Coordinates(nn.Module):
         low, high = (torch.tensor(side, dtype=torch.float64) for side in (lower, upper))
         above, below = low.isfinite() & ~high.isfinite(), ~low.isfinite() & high.isfinite()
         self.register_buffer("one_sided", above | below)
-        self.register_buffer("sign", torch.where(below, -1.0, 1.0).float())
-        self.register_buffer(
-            "bound", torch.where(above, low, torch.where(below, high, 0.0)).float()
-        )
+        self.register_buffer("sign", torch.where(below, -1.0, 1.0).double())
+        self.register_buffer("bound", torch.where(above, low, torch.where(below, high, 0.0)))
         self.standardise: Standardise = Standardise((len(lower),))
         self.size: int = len(lower)
 
@@ -130,8 +155,8 @@ class Coordinates(nn.Module):
         self.standardise.fit_from_data(self.transform(theta))
 
     def transform(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-        """Return the unstandardised coordinates."""
-        distance = (self.sign * (theta - self.bound)).clamp_min(torch.finfo(torch.float32).tiny)
+        """Return the unstandardised coordinates, in float64."""
+        distance = (self.sign * (theta - self.bound)).clamp_min(torch.finfo(theta.dtype).tiny)
         return torch.where(self.one_sided, distance.log(), theta)
 
     def forward(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

@@ -39,22 +39,25 @@ class Whiten(nn.Module):
     """z = (x - mean) @ root, root = diag(1/sd) P, with P the inverse root of the correlations.
 
     Coordinates are brought to one scale first, so that whether one has no spread is decided for
-    each by itself, whatever the units of the others.
+    each by itself, whatever the units of the others. It computes in float64, and
+    returns the network's dtype.
 
     Example:
         >>> layer = Whiten(2)
         >>> layer.fit_from_moments(*moments(torch.randn(100, 2) * 3 + 1))
-        >>> layer(torch.ones(1, 2).float()).shape
+        >>> layer(torch.ones(1, 2)).shape
         torch.Size([1, 2])
     """
 
     mean: Tensor
     root: Tensor
+    like: Tensor  # has the network's dtype
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size, dtype=torch.float32))
-        self.register_buffer("root", torch.eye(size, dtype=torch.float32))
+        self.register_buffer("like", torch.zeros((), dtype=torch.float32), persistent=False)
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("root", torch.eye(size, dtype=torch.float64))
 
     def fit_from_moments(self, mean: Float[Tensor, " d"], covariance: Float[Tensor, "d d"]) -> None:
         """Take the coordinates from moments."""
@@ -65,4 +68,4 @@ class Whiten(nn.Module):
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Return x in the new coordinates."""
-        return (x - self.mean) @ self.root
+        return ((x - self.mean) @ self.root).to(self.like.dtype)

@@ -26,13 +26,15 @@ Batch = tuple[Tensor, ...]
 def as_tensor(name: str, values: object) -> Tensor:
     """Return real numbers as a tensor: a tensor as it is, arrays and data frames in their dtype.
 
-    Numbers in lists take the default dtype where they are not whole. What holds no real numbers
-    raises TypeError, rows of unequal lengths ValueError.
+    Numbers in lists are float64 where they are not whole. What holds no real numbers raises
+    TypeError, rows of unequal lengths ValueError.
     """
     if not isinstance(values, Tensor):
         values = _from_array(name, values)
     if values.is_complex():
         raise TypeError(f"{name} must hold real numbers, got {values.dtype}")
+    if values.is_inference() and not torch.is_inference_mode_enabled():
+        return values.clone()  # an ordinary tensor, which gradients may be computed with
     return values
 
 
@@ -48,8 +50,6 @@ def _from_array(name: str, values: object) -> Tensor:
             f"{name} must be a torch tensor, a NumPy array, a list of numbers or a data frame, got "
             f"{type(values).__name__} of {array.dtype}"
         )
-    if not isinstance(values, np.ndarray | DataFrame) and array.dtype == np.float64:
-        return torch.tensor(array, dtype=torch.get_default_dtype())
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if not (array.flags.writeable and array.dtype.isnative and min(array.strides, default=0) >= 0):
@@ -119,14 +119,16 @@ def as_observation(
     x_obs: object,
     shape: tuple[int, ...] | None = None,
     *,
-    dtype: torch.dtype | None = torch.float32,
+    dtype: torch.dtype | None = None,
     name: str = "x_obs",
 ) -> Float[Tensor, "..."]:
     """Return one observation of a shape, None for any, on the CPU and without gradients.
 
-    ValueError if it has another shape, or a value is not finite; a dtype of None leaves its own.
+    It has its own dtype, and float64 for whole numbers, unless another is asked for. ValueError if
+    it has another shape, or a value is not finite.
     """
-    x = as_tensor(name, x_obs).detach().to("cpu", dtype)
+    x = as_tensor(name, x_obs).detach()
+    x = x.to("cpu", dtype or floating_dtype(x.dtype))
     if not x.isfinite().all():
         raise ValueError(f"{name} holds {int((~x.isfinite()).sum())} values that are not finite")
     if shape is not None and tuple(x.shape) != shape:
@@ -135,7 +137,7 @@ def as_observation(
 
 
 def as_observations(
-    x_obs: object, shape: tuple[int, ...], *, dtype: torch.dtype | None = torch.float32
+    x_obs: object, shape: tuple[int, ...], *, dtype: torch.dtype | None = None
 ) -> tuple[Float[Tensor, "m ..."], bool]:
     """Return observations, (m, *event), of events of a shape, and whether it was a single one."""
     x = as_observation(x_obs, dtype=dtype)
@@ -150,5 +152,5 @@ def as_observations(
 
 
 def floating_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Return the dtype of answers about a sample: its own, or the default for whole numbers."""
-    return dtype if dtype.is_floating_point else torch.get_default_dtype()
+    """Return the dtype of answers about a sample: its own, or float64 for whole numbers."""
+    return dtype if dtype.is_floating_point else torch.float64

@@ -131,7 +131,8 @@ def wasserstein_distance(
     )
     pooled = torch.cat([train_p, train_q])
     centre = pooled.mean(0)
-    scale = float(column_scale(pooled).square().mean().sqrt())  # one, for all directions
+    # one for all directions, to which those that do not vary add nothing
+    scale = float(column_scale(pooled, constant=0.0).square().mean().sqrt()) or 1.0
     sides = [((x - centre) / scale).float() for x in (train_p, train_q)]
     with isolated(child(seed, 1)):
         critic = LipschitzCritic(p.shape[1], width=width, layers=layers)

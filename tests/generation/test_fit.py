@@ -221,3 +221,11 @@ def test_numpy_arrays_and_their_classes_are_data_too():
     arrays = lfi.fit_generator((DATA.numpy(), condition.numpy()), settings=QUICK, seed=1)
     tensors = lfi.fit_generator((DATA, condition), settings=QUICK, seed=1)
     assert torch.equal(arrays.sample(5, 1, seed=2), tensors.sample(5, torch.tensor(1), seed=2))
+
+
+def test_a_column_that_does_not_vary_is_generated_constant():
+    data = torch.stack([torch.full((100,), 3e-6), 1e-6 * torch.randn(100)], dim=1)
+    fitted = lfi.fit_generator(data, settings=lfi.AdversarialSettings(steps=5), seed=1)
+    x = fitted.sample(50, seed=2)
+    assert (x[:, 0] == 3e-6).all()
+    assert x[:, 1].std() < 1e-5  # a few of the data's deviations

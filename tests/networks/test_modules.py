@@ -32,7 +32,7 @@ def test_standardised_data_have_mean_zero_and_unit_spread():
     torch.testing.assert_close(
         y.std(0, correction=0), torch.ones(2, 3, dtype=torch.float32), atol=1e-5, rtol=0
     )
-    torch.testing.assert_close(layer.inverse(y), data)
+    torch.testing.assert_close(layer.inverse(y).float(), data)
 
 
 def test_columns_that_do_not_vary_stay_finite():
@@ -40,6 +40,17 @@ def test_columns_that_do_not_vary_stay_finite():
     layer = Standardise((2,))
     layer.fit_from_data(data)
     assert layer(data).abs().max() == 0
+    # and what a network makes of them is constant, in whatever units
+    assert torch.equal(layer.inverse(torch.randn(10, 2)), data.double())
+
+
+def test_dates_are_standardised_before_they_are_cast():
+    z = torch.randn(500, 1)
+    layer = Standardise((1,))
+    layer.fit_from_data(2_459_000 + 0.05 * z)
+    expected = (z - z.mean()) / z.std(correction=0)
+    # float64 keeps 5e-10 days of such dates, 1e-8 of a spread
+    torch.testing.assert_close(layer(2_459_000 + 0.05 * z), expected.float(), atol=1e-6, rtol=0)
 
 
 def test_axes_that_are_alike_share_a_location_and_a_scale():

@@ -94,7 +94,7 @@ def test_what_holds_no_numbers_is_refused():
 def test_tensors_keep_their_gradients_and_dtype():
     x = torch.ones(3, 2, dtype=torch.float32, requires_grad=True)
     assert as_sample("x", x) is x
-    observed = as_observation(x, dtype=None)
+    observed = as_observation(x)
     assert observed.dtype == torch.float32
     assert not observed.requires_grad
 
@@ -113,7 +113,7 @@ def test_tensors_keep_their_gradients_and_dtype():
 def test_one_observation_or_many(x, shape, batch, single):
     rows, alone = as_observations(x, shape)
     assert rows.shape == batch
-    assert rows.dtype == torch.float32
+    assert rows.dtype == (x.dtype if isinstance(x, torch.Tensor) else torch.float64)
     assert alone is single
 
 

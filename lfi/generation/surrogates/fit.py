@@ -116,7 +116,7 @@ def fit_surrogate(
     """
     check_counts(width=width)
     check_whole("start_steps", start_steps, minimum=0, optional=True)
-    theta, x = (part.to(torch.float32) for part in simulations.ok())
+    theta, x = simulations.ok()
     if len(theta) < MIN_SIMULATIONS:
         raise ValueError(
             f"simulations: {len(theta)} valid ones are too few, need at least {MIN_SIMULATIONS}"
@@ -135,6 +135,7 @@ def fit_surrogate(
             generator=generator,
             width=width,
             start=start_steps > 0,
+            dtype=x.dtype,
         )
         size, condition = x.shape[1], surrogate.coordinates.size
         if critic is None and adversarial:

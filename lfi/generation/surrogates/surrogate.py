@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from lfi.generation.generator import DTYPES
 from lfi.generation.surrogates.gaussian_start import GaussianStart
 from lfi.networks import Coordinates, VectorGenerator, noise_of
 from lfi.networks.data_transforms import BoundedTransform, Bounds
@@ -51,6 +52,7 @@ class Surrogate(Described, Saved, nn.Module):
     Attributes:
         prior: The prior of the simulations it was trained on: where it may be used.
         x_shape: The shape of one x.
+        dtype: The dtype of x, which is that of the simulations.
         history: How it was trained.
         generator: The network that turns noise and theta into e.
         differentiable: True: gradients flow from x to theta.
@@ -68,12 +70,14 @@ class Surrogate(Described, Saved, nn.Module):
         generator: nn.Module | None = None,
         width: int = 128,
         start: bool = True,
+        dtype: torch.dtype = torch.float32,
         history: History | None = None,
     ) -> None:
         super().__init__()
         size = int(torch.Size(x_shape).numel())
         self.prior: Prior = prior
         self.x_shape: tuple[int, ...] = tuple(x_shape)
+        self.dtype: torch.dtype = dtype
         self.history: History | None = history
         own = generator is not None
         self.spec: dict[str, int | bool] = {"width": width, "start": start, "own": own}
@@ -159,26 +163,25 @@ class Surrogate(Described, Saved, nn.Module):
             )
         device = self.columns.device
         z = noise_of(self.generator)(len(theta), rng).to(device)
-        x = self.transform(theta.to(device, torch.float32), z)
-        return x.to(theta)
+        return self.transform(theta.to(device), z).to(theta.device)
 
     def transform(
         self, theta: Float[Tensor, "n theta_dim"], z: Float[Tensor, "n ..."]
     ) -> Float[Tensor, "n ..."]:
-        """Return x as a function of noise, in float32: what `export` exports."""
+        """Return x as a function of noise: what `export` exports."""
         size = getattr(self.generator, "size", z.shape[-1])
         if z.ndim != 2 or z.shape[1] != size:
             raise ValueError(f"z has shape {tuple(z.shape)}, expected (n, {size})")
         condition = self.coordinates(theta)
         e = self.generator(z, condition)
         y = e if self.start is None else self.start.colour(e, condition)
-        return self.columns.decode(y).reshape(-1, *self.x_shape)
+        return self.columns.decode(y, dtype=self.dtype).reshape(-1, *self.x_shape)
 
     @checked
     def trusts(self, theta: Samples) -> Bool[Tensor, " n"]:
         """Return which theta lie in the prior's support and the training simulations' range."""
         theta = self.prior.as_theta(theta).detach()
-        condition = self.coordinates(theta.to(self.lowest.device, torch.float32))
+        condition = self.coordinates(theta.to(self.lowest.device))
         room = MARGIN * (self.highest - self.lowest)
         within = ((condition >= self.lowest - room) & (condition <= self.highest + room)).all(dim=1)
         return within.to(theta.device) & self.prior.contains(theta)
@@ -224,6 +227,7 @@ class Surrogate(Described, Saved, nn.Module):
             "prior": self.prior.to_contents(),
             "x_shape": list(self.x_shape),
             **self.spec,
+            "dtype": str(self.dtype).removeprefix("torch."),
             "history": self.history and self.history._spec(),
         }
         return spec, prefixed("surrogate", self)
@@ -237,6 +241,7 @@ class Surrogate(Described, Saved, nn.Module):
             generator=contents.module("generator") if spec["own"] else None,
             width=spec["width"],
             start=spec["start"],
+            dtype=DTYPES[spec.get("dtype", "float32")],
             history=spec["history"] and History._restore(spec["history"]),
         )
         load_prefixed("surrogate", surrogate, contents.tensors)

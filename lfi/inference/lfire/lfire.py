@@ -74,7 +74,7 @@ class LFIREPosterior(DiscretePosterior):
         """Return the observation as a tensor; ValueError if it does not fit or is not finite."""
         if x_obs is None:
             raise ValueError("x_obs: give the observation")
-        return as_observation(x_obs, self.x_shape, dtype=None)
+        return as_observation(x_obs, self.x_shape)
 
     def weights(self, x_obs: Samples) -> Float[Tensor, " J"]:
         """Return the parameters' posterior weights, which sum to 1; errors as of `observation`."""
@@ -220,7 +220,7 @@ class _Fit:
             raise RuntimeError(f"all of {len(theta)} simulations failed") from block.cause
         valid = block.codes == OK
         x = torch.where(valid.reshape(-1, *[1] * (block.x.ndim - 1)), block.x, 0.0)
-        s = summarised(self.summary, x)
+        s = summarised(self.summary, x).double()
         valid = valid & s.isfinite().all(dim=1)
         return torch.where(valid[:, None], s, 0.0), valid, tuple(block.x.shape[1:])
 
@@ -245,6 +245,6 @@ class _Fit:
         fold = torch.cat([torch.arange(n), torch.arange(m)]) % self.folds
         b, beta, penalty = fit_sparse(Problems(z, y, a), fold, points=self.penalties)
         slopes = beta / sd
-        intercepts = b - (slopes * mean).sum(dim=1) + (count / n).log().to(b)
+        intercepts = b - (slopes * mean).sum(dim=1) + (count.to(b) / n).log()
         intercepts = torch.where(enough, intercepts, -math.inf)
         return intercepts, torch.where(enough[:, None], slopes, 0.0), penalty, int((~valid).sum())

@@ -15,7 +15,6 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from lfi.comparison import NREB, CriticLoss, Penalty, Recovers, recovered
@@ -47,6 +46,7 @@ from lfi.networks import (
 )
 from lfi.networks.critics.ensemble import names_all
 from lfi.networks.embeddings import OWN, embedding_spec
+from lfi.networks.standardise import input_for
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
@@ -122,6 +122,7 @@ class NeuralRatio(CriticDesign):
             return embedding_spec(self.embedding) != OWN
         return names_all(critic_spec(self.critic))
 
+    @checked
     def fit(
         self,
         simulations: Simulations,
@@ -147,6 +148,7 @@ class NeuralRatio(CriticDesign):
 
         return self._fit(simulations, source, MAX_EPOCHS, seed, device, progress, race, limit)
 
+    @checked
     def fit_online(
         self,
         simulator: object,
@@ -199,7 +201,9 @@ class NeuralRatio(CriticDesign):
         limit: StepLimit = UNLIMITED,
     ) -> RatioPosterior:
         """Train every member's critics, and stack them."""
-        theta, x = (part.to(torch.float32) for part in usable(simulations))
+        theta, x = usable(simulations)
+        if self.critic is not None:
+            theta, x = (input_for(self.critic, part) for part in (theta, x))
         stages = critic_stages(self, len(theta), x.shape[1:], max_epochs=max_epochs)
         seed, prior = fresh(seed), simulations.prior
         critics, weights, kinds, histories, names = [], [], [], [], []

@@ -46,7 +46,7 @@ class OnlineBatches:
         self.chunks: int = 0
 
     def draw(self, rng: torch.Generator) -> Batch:
-        """Return the next `size` valid ones in float32; RuntimeError if under 1 in 100 is valid."""
+        """Return the next `size` valid ones; RuntimeError if under 1 in 100 is valid."""
         while self.position + self.size > len(self.rows[0]):
             left = tuple(tensor[self.position :] for tensor in self.rows)
             theta, x = self._chunk()
@@ -73,4 +73,4 @@ class OnlineBatches:
                 f"{self.simulator.name}: {int(valid.sum())} of {n} simulations were valid, too few "
                 "to train on line: simulate first, and narrow the prior to where it runs"
             )
-        return theta[valid].to(torch.float32), x[valid].to(torch.float32)
+        return theta[valid], x[valid]

@@ -28,6 +28,7 @@ from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
 class PosteriorFlow(FlowMethod):
     """A posterior by a conditional flow of the parameters; the fields are those of `FlowMethod`."""
 
+    @checked
     def fit(
         self,
         simulations: Simulations,
@@ -58,7 +59,7 @@ class PosteriorFlow(FlowMethod):
         seed, prior = fresh(seed), simulations.prior
         with isolated(child(seed, 0)):
             network = PosteriorEstimator(prior.dim, x.shape[1:], **self.shape)
-        v = to_flow_coordinates(prior, theta)[0].to(torch.float32)
+        v = to_flow_coordinates(prior, theta)[0]
         train, held = hold_out(
             (v, x), self.filled.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT
         )

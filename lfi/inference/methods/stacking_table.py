@@ -66,7 +66,7 @@ class HeldOutSamples:
     @classmethod
     def draw(cls, flow: FlowPosterior | None, held_out: Simulations, seed: int) -> "HeldOutSamples":
         """Draw them, half from the flow where there is one."""
-        x = held_out.x.float()
+        x = held_out.x
         samples = defensive_samples(
             held_out.prior,
             None if flow is None else flow.as_proposal(x),

@@ -46,6 +46,7 @@ class SurrogateLikelihood(FlowMethod):
         super().__post_init__()
         check_instance("proposal", self.proposal, PosteriorFlow, optional=True)
 
+    @checked
     def fit(
         self,
         simulations: Simulations,
@@ -87,7 +88,7 @@ class SurrogateLikelihood(FlowMethod):
         with isolated(child(seed, 1)):
             bounds = prior.lower.tolist(), prior.upper.tolist()
             network = LikelihoodEstimator(*bounds, x.shape[1:], **self.shape)
-        rows = theta.to(torch.float32), x.reshape(len(x), -1)
+        rows = theta, x.reshape(len(x), -1)
         train, held = hold_out(
             rows, self.filled.held_out, torch_rng(seed, 2), max_held_out=MAX_HELD_OUT
         )

@@ -26,7 +26,7 @@ def fit_validity(
     device: str = "cpu",
 ) -> Validity:
     """Return log p(valid | theta), a network in coordinates that the prior's bounds give."""
-    data = theta.to(torch.float32), valid.to(torch.float32)
+    data = theta, valid.to(torch.float32)
     train, held = hold_out(data, SETTINGS.held_out, torch_rng(seed, 0))
     with isolated(child(seed, 1)):
         validity = Validity(prior.lower.tolist(), prior.upper.tolist())

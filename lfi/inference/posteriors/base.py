@@ -77,7 +77,7 @@ class TargetPosterior(Described, ABC):
 
     @checked
     def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m ..."], bool]:
-        """Return x_obs in float32, (m, *event), and whether it was one; ValueError if unfit."""
+        """Return x_obs in its dtype, (m, *event), and whether it was one; ValueError if unfit."""
         return as_observations(x_obs, self.x_shape)
 
     @checked
@@ -150,15 +150,15 @@ class TargetPosterior(Described, ABC):
             drawn = tuple(replace(each, log_evidence=None) for each in drawn)
         return drawn
 
-    @torch.no_grad()
     @checked
+    @torch.no_grad()
     def log_ratio(self, theta: Samples, x: Samples) -> Float[Tensor, " n"]:
         """Return the log of posterior over prior, up to a function of x: log p(x | theta) + c(x).
 
         Theta is (n, theta_dim); x is one observation, (*event), or one for each parameter,
         (n, *event). Other shapes raise a ValueError.
         """
-        theta, x = self.as_parameters(theta), as_observation(x, name="x", dtype=None)
+        theta, x = self.as_parameters(theta), as_observation(x, name="x")
         if tuple(x.shape) == self.x_shape:
             return self.target(x[None]).log_weight(theta[None])[0]
         if tuple(x.shape) != (len(theta), *self.x_shape):
@@ -168,8 +168,8 @@ class TargetPosterior(Described, ABC):
             )
         return self.target(x).log_weight(theta[:, None])[:, 0]
 
-    @torch.no_grad()
     @checked
+    @torch.no_grad()
     def weighted(
         self, x: Float[Tensor, "m ..."], n: int = 4096, *, seed: int | None = None
     ) -> WeightedDraws:

@@ -80,7 +80,7 @@ class TrialsPosterior(AmortisedPosterior):
         return self.base.x_shape
 
     def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m k ..."], bool]:
-        """Return observations in float32, (m, k, *event), and whether it was a single one."""
+        """Return observations in their dtype, (m, k, *event), and whether it was a single one."""
         x, event = as_observation(x_obs), self.x_shape
         single = x.ndim == 1 + len(event)
         if (

@@ -70,7 +70,7 @@ class FlowPosterior(SavedPosterior):
     def as_proposal(self, x: Float[Tensor, "m ..."]) -> Proposal:
         """Return the flow as a proposal distribution of m observations."""
         with torch.no_grad():
-            embedded = self.network.embed(x.to(self.device, torch.float32))
+            embedded = self.network.embed(x.to(self.device))
         return Proposal(embedded, self._draw, self._density)
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
@@ -115,7 +115,7 @@ class FlowPosterior(SavedPosterior):
         """Return log q of theta, (k, n, D), and m embedded observations, (m, 1, ...)."""
         v, log_slope = to_flow_coordinates(self.prior, theta)
         m, n = len(embedded), theta.shape[1]
-        v = v.to(self.device, torch.float32).expand(m, n, -1).reshape(m * n, -1)
+        v = v.to(self.device).expand(m, n, -1).reshape(m * n, -1)
         given = embedded.expand(m, n, -1).reshape(m * n, -1)
         return self.network.log_density(v, given).view(m, n).to(log_slope) - log_slope
 

@@ -61,7 +61,7 @@ class LikelihoodPosterior(SavedPosterior):
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
         proposal = None if self.proposal is None else self.proposal.as_proposal(x)
-        x = x.to(self.device, torch.float32)
+        x = x.to(self.device)
         with torch.no_grad():
             encoded = self.network.encode(x)
         rows = ROWS // encoded.shape[1]
@@ -111,7 +111,7 @@ class LikelihoodPosterior(SavedPosterior):
     def _pairs(self, theta: Tensor, encoded: Tensor) -> Tensor:
         """Return log q of theta, (k, n, D), and m observations as encoded, (m, 1, points, ...)."""
         (k, n), m = theta.shape[:2], len(encoded)
-        theta = theta.to(self.device, torch.float32)
+        theta = theta.to(self.device)
         embedded = self.network.embed(theta.flatten(0, 1)).view(k, n, -1)
         embedded = embedded.expand(m, n, -1).flatten(0, 1)
         encoded = encoded.expand(m, n, *encoded.shape[2:]).flatten(0, 1)

@@ -16,6 +16,7 @@ from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import ROWS, Target
 from lfi.inference.training_reference import TrainingReference
 from lfi.networks import EmbedsPairs, build_critic, critic_spec
+from lfi.networks.standardise import input_for
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
@@ -59,7 +60,7 @@ class RatioPosterior(SavedPosterior):
         critic = self._embedder
 
         def pair(theta: Tensor, embedded: Tensor) -> Tensor:
-            theta = theta.to(self.device, torch.float32)
+            theta = input_for(self.critic, theta.to(self.device))
             return critic.pair(critic.embed_theta(theta), embedded)
 
         rows = ROWS if self.device.type == "cpu" else ROWS_ELSEWHERE
@@ -67,7 +68,7 @@ class RatioPosterior(SavedPosterior):
 
     @torch.no_grad()
     def _embedded(self, x: Tensor) -> Tensor:
-        x = x.to(self.device, torch.float32)
+        x = input_for(self.critic, x.to(self.device))
         return torch.cat([self._embedder.embed_x(part) for part in x.split(ROWS)])
 
     def _networks(self) -> list[nn.Module]:

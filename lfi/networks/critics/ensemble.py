@@ -27,7 +27,7 @@ from lfi.networks.critics.gaussian_likelihood import GaussianLikelihoodCritic, M
 from lfi.networks.critics.pair import EmbedsPairs, PairCritic, PairCriticBase
 from lfi.networks.embeddings import OWN, build_embedding
 from lfi.networks.residual import Tower
-from lfi.networks.standardise import Coordinates
+from lfi.networks.standardise import Coordinates, input_for
 
 
 def embedding_sizes(
@@ -83,11 +83,13 @@ class EnsembleCritic(PairCriticBase):
 
     def embed_theta(self, theta: Float[Tensor, "*n"]) -> Float[Tensor, "*n_size"]:
         """Return the members' embeddings of (..., theta_dim), concatenated."""
-        return torch.cat([critic.embed_theta(theta) for critic in self._critics], dim=-1)
+        parts = zip(self._critics, self.members, strict=True)
+        return torch.cat([c.embed_theta(input_for(own, theta)) for c, own in parts], dim=-1)
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
         """Return the members' embeddings of (..., *event), concatenated."""
-        return torch.cat([critic.embed_x(x) for critic in self._critics], dim=-1)
+        parts = zip(self._critics, self.members, strict=True)
+        return torch.cat([c.embed_x(input_for(own, x)) for c, own in parts], dim=-1)
 
     def pair(
         self, theta: Float[Tensor, "*n_size"], x: Float[Tensor, "*m_size"]

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from lfi.networks.critics.pair import FitsScales, inner, size_of, spec_of, start_small
 from lfi.networks.data_transforms import ColumnBijection
 from lfi.networks.residual import Tower
-from lfi.networks.standardise import LIMIT, Coordinates, Features
+from lfi.networks.standardise import LIMIT, Coordinates, Features, input_for
 
 MAX_LOG_SCALE = 5.0  # the largest |log s|
 NORMALISER_WIDTH = 32  # of the network b(x)
@@ -53,6 +53,8 @@ class ColumnFeatures(nn.Module):
     Values beyond ten standard deviations are clamped, and so are values that a column never takes,
     such as negative ones of a positive column.
     """
+
+    standardises = True
 
     def __init__(self, x_shape: Sequence[int]) -> None:
         super().__init__()
@@ -136,7 +138,7 @@ class GaussianLikelihoodCritic(NoiseModelCritic):
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
         """Return the sufficient statistics of (..., *event), (..., size)."""
-        f = self.features(x)
+        f = self.features(input_for(self.features, x))
         return torch.cat([f, f.square(), torch.ones_like(f[..., :1]), self.of_x(f)], dim=-1)
 
     def pair(
@@ -248,7 +250,7 @@ class MixtureDensityCritic(NoiseModelCritic):
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
         """Return the sufficient statistics of (..., *event), and then b(x)."""
-        f, (i, j) = self.features(x), self.products
+        f, (i, j) = self.features(input_for(self.features, x)), self.products
         one, square = torch.ones_like(f[..., :1]), f.square().sum(-1, keepdim=True)
         products = self.counts * f[..., i] * f[..., j]
         return torch.cat([products, f, one, self.of_x(f) + 0.5 * square], dim=-1)

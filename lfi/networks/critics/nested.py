@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.standardise import Standardise, asinh_scale_of
+from lfi.networks.standardise import Standardise, asinh_scale_of, input_for
 
 PRODUCTS = 10  # entries of an event up to which all their products are terms; beyond, squares
 BULK = 4.0  # standard deviations beyond which z is logarithmic
@@ -100,12 +100,12 @@ class CriticCopies(NestedCritics):
         for critic, rows in zip(self.copies, x.unbind(1), strict=True):
             fit = getattr(critic, "fit_from_data", None)
             if fit is not None:
-                fit(rows)
+                fit(input_for(critic, rows))
 
     def at(self, level: int, x: Float[Tensor, "n members ..."]) -> Float[Tensor, "n members"]:
         """Return each copy's value, one number for each row."""
         pairs = zip(self.copies, x.unbind(1), strict=True)
-        values = [critic(rows) for critic, rows in pairs]
+        values = [critic(input_for(critic, rows)) for critic, rows in pairs]
         if values[0].shape != x.shape[:1]:
             raise ValueError(
                 f"critic: maps {tuple(x[:, 0].shape)} to {tuple(values[0].shape)}, expected one "
@@ -194,7 +194,7 @@ class SampleCritics(NestedCritics):
         )
         self.spec = {"shape": list(shape), "members": members, "width": width, "layers": layers}
         self.register_buffer("pairs", pairs, persistent=False)
-        self.register_buffer("asinh_scale", torch.ones(members, entries, dtype=torch.float32))
+        self.register_buffer("asinh_scale", torch.ones(members, entries, dtype=torch.float64))
         self.linear: Standardise = Standardise((members, entries))
         self.logarithmic: Standardise = Standardise((members, entries))
         self.products: Standardise = Standardise((members, products))

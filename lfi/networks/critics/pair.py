@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from lfi.networks.embeddings import embedding_spec
 from lfi.networks.residual import Tower, linear, trunk
-from lfi.networks.standardise import Coordinates, Features
+from lfi.networks.standardise import Coordinates, Features, input_for
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_number, check_whole
 from lfi.runtime.limits import unlimited
@@ -112,6 +112,8 @@ class EmbedsPairs(Protocol):
 class PairCriticBase(nn.Module, EmbedsPairs):
     """Base of critics of pairs with `embed_theta`, `embed_x` and `pair`."""
 
+    standardises = True
+
     def embed(
         self, theta: Float[Tensor, "*n"], x: Float[Tensor, "*m"]
     ) -> tuple[Float[Tensor, "*n_size"], Float[Tensor, "*m_size"]]:
@@ -136,7 +138,7 @@ class FitsScales(PairCriticBase):
         self.coordinates.fit_from_data(theta)
         fit = getattr(self.features, "fit_from_data", None)
         if fit is not None:
-            fit(x)
+            fit(input_for(self.features, x))
 
 
 @checked
@@ -214,7 +216,7 @@ class PairCritic(FitsScales):
 
     def embed_x(self, x: Float[Tensor, "*m"]) -> Float[Tensor, "*m_size"]:
         """Return psi of (..., *event), and the input of the MLP, (..., size)."""
-        f = self.features(x)
+        f = self.features(input_for(self.features, x))
         return self._joined(self.family.psi(f), self.x_net, f, 1)
 
     def pair(

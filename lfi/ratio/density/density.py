@@ -27,7 +27,7 @@ from torch.distributions import Distribution
 
 from lfi.comparison import Bernoulli, CriticLoss
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_sample
+from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.numerics.checks import check_counts
 from lfi.ratio.density.importance_resampling import ReferenceSamples, sample_reference
 from lfi.ratio.density.reference import WideT
@@ -192,8 +192,7 @@ def fit_density(
     data = as_sample("x", x).detach().cpu()
     if len(data) < MIN_ROWS:
         raise ValueError(f"x: {len(data)} rows are too few, need at least {MIN_ROWS}")
-    if not data.dtype.is_floating_point:
-        data = data.to(torch.get_default_dtype())
+    data = data.to(floating_dtype(data.dtype))
     if reference is None:
         reference = WideT.of(data)
     _check_reference(reference, data)

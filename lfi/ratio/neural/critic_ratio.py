@@ -63,7 +63,7 @@ class CriticRatio(Described, Ratio, Saved):
         device, members = self.critics.weights.device, self.critics.members
         values = []
         for part in x.split(ROWS):
-            rows = part.to(device, torch.float32)
+            rows = part.to(device, floating_dtype(x.dtype))
             rows = rows.unsqueeze(1).expand(-1, members, *self.shape)
             values.append(self.critics(rows).to(x.device, floating_dtype(x.dtype)))
         h = torch.cat(values).T

@@ -26,13 +26,12 @@ References:
 
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from lfi.comparison import Bernoulli, CriticLoss, Penalty
 from lfi.networks import CriticCopies, NestedCritics, SampleCritics
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_two_samples
+from lfi.numerics.arrays import Samples, as_two_samples, floating_dtype
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.ratio.neural.calibration import Calibrated, Calibration
 from lfi.ratio.neural.critic_ratio import CriticRatio
@@ -118,7 +117,10 @@ def fit_ratio(
     shape, seed = tuple(samples[0].shape[1:]), fresh(seed)
     p, q = (
         FoldedSample.of(
-            x.detach().to(device, torch.float32), members, complete.held_out, torch_rng(seed, 0, i)
+            x.detach().to(device, floating_dtype(x.dtype)),
+            members,
+            complete.held_out,
+            torch_rng(seed, 0, i),
         )
         for i, x in enumerate(samples)
     )

@@ -157,7 +157,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         settings = self._check()
         p, q = as_two_samples(p_samples, q_samples, min_rows=MIN_ROWS)
         seed, shape = fresh(seed), tuple(p.shape[1:])
-        p, q = (x.detach().reshape(len(x), -1).to("cpu", torch.float32) for x in (p, q))
+        p, q = (x.detach().reshape(len(x), -1).cpu() for x in (p, q))
         endpoints = endpoints_of_samples(p, q, settings, seed=seed, device=device)
         return self._fit(endpoints, shape, settings, seed, device, progress)
 
@@ -193,7 +193,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         if len(pairs) < MIN_ROWS:
             raise ValueError(f"x, y: {len(pairs)} pairs are too few, need at least {MIN_ROWS}")
         seed, shape = fresh(seed), tuple(pairs.shape[1:])
-        pairs = pairs.detach().to("cpu", torch.float32)
+        pairs = pairs.detach().cpu()
         endpoints = endpoints_of_pairs(pairs, of_x, settings, seed=seed, device=device)
         return self._fit(endpoints, shape, settings, seed, device, progress)
 
@@ -222,7 +222,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         x = as_sample("x", x, self.event_shape_)
         device = self.whiten_.mean.device
         rows = x.reshape(len(x), -1).split(ROWS)
-        h = [self.network_(self.whiten_(part.to(device, torch.float32))) for part in rows]
+        h = [self.network_(self.whiten_(part.to(device))) for part in rows]
         return torch.cat(h, dim=1).to(x.device, floating_dtype(x.dtype))
 
     def _fit(
@@ -269,7 +269,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
             trained = train(coefficients, settings, 2)
         self.coefficients_, self.network_ = coefficients, trained.network
         self.whiten_ = endpoints.whiten.to(device)
-        self.separation_ = torch.tensor(trained.divergences) / math.log(2)
+        self.separation_ = torch.tensor(trained.divergences, dtype=torch.float64) / math.log(2)
         self.history_ = replace(trained.history, seed=seed)  # the one that repeats the whole fit
         self.event_shape_, self.n_features_in_ = shape, math.prod(shape)
         return self

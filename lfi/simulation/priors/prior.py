@@ -327,7 +327,8 @@ def as_prior(prior: object, names: Sequence[str] | None = None) -> Prior:
     Args:
         prior: A dictionary from parameter names to continuous scalar distributions (of torch, of
             Pyro, or frozen ones of `scipy.stats`); a torch distribution of a vector, with
-            event_shape (D,); or a Prior.
+            event_shape (D,); or a Prior. Theta has the dtype of its torch distributions, and is of
+            float64 where one is of SciPy.
         names: The parameters' names of a distribution of a vector; theta_0, theta_1, ... if None.
             What has names already must have these.
 
@@ -425,7 +426,7 @@ def _marginal(name: str, obj: object) -> Marginal:
         raise ValueError(f"prior: {name} must be a scalar distribution; its parameters are arrays")
     if math.isnan(obj.support()[0]):
         raise ValueError(f"prior: {name} has impossible parameters {obj.args} {obj.kwds}")
-    return ScipyMarginal(obj, torch.get_default_dtype())
+    return ScipyMarginal(obj, torch.float64)  # in which SciPy computes
 
 
 def _marginal_from_spec(spec: Mapping[str, Any]) -> Marginal:

@@ -41,10 +41,10 @@ class InvalidOutput(ValueError):
     """An output that can never be a row of data: a mistake in the simulator, not a failure."""
 
 
-def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Tensor, "*event"]:
+def as_x(value: object, *, graph: bool = False) -> Shaped[Tensor, "*event"]:
     """Return output as a tensor of its own on the CPU; InvalidOutput if not real numbers.
 
-    Float32 and float64 stay what they are, numbers of other kinds become `dtype`; `graph` keeps a
+    Float32 and float64 stay what they are, numbers of other kinds become float64; `graph` keeps a
     tensor's device and computation graph.
     """
     if type(value) is np.ndarray and value.dtype in FLOATING:
@@ -53,9 +53,9 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
         x = value if graph else value.detach().to("cpu", copy=True)
         if x.is_complex():
             raise InvalidOutput("simulate returned x of dtype complex: real numbers are needed")
-        return x.contiguous() if x.dtype in (torch.float32, torch.float64) else x.to(dtype)
+        return x.contiguous() if x.dtype in (torch.float32, torch.float64) else x.double()
     if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
-        return torch.stack([as_x(part, dtype, graph=graph) for part in value])
+        return torch.stack([as_x(part, graph=graph) for part in value])
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of different lengths
@@ -66,15 +66,13 @@ def as_x(value: object, dtype: torch.dtype, *, graph: bool = False) -> Shaped[Te
             f"simulate returned a {type(value).__name__} of dtype {array.dtype}: "
             "x must be an array of real numbers"
         )
-    keeps = isinstance(value, np.ndarray | np.generic) and array.dtype in FLOATING
-    kept = array if keeps else array.astype(np.float64)
-    x = torch.from_numpy(np.array(kept, order="C", copy=True))
-    return x if keeps else x.to(dtype)
+    kept = array if array.dtype in FLOATING else array.astype(np.float64)
+    return torch.from_numpy(np.array(kept, order="C", copy=True))
 
 
-def as_data(name: str, values: object, dtype: torch.dtype) -> Shaped[Tensor, "*event"]:
+def as_data(name: str, values: object) -> Shaped[Tensor, "*event"]:
     """Return a user's data, the argument `name`, as `as_tensor` takes them, in a dtype of x."""
-    return as_x(as_tensor(name, values), dtype)
+    return as_x(as_tensor(name, values))
 
 
 def results_of_batch(x: Shaped[Tensor, " n *event"]) -> RowResults:

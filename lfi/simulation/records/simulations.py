@@ -90,7 +90,7 @@ class Simulations(Described):
         """
         prior = as_prior(prior)
         theta = _inside("theta", prior.as_theta(theta).detach().to("cpu", prior.dtype), prior)
-        x = as_data("x", x, prior.dtype)
+        x = as_data("x", x)
         if 0 in x.shape[1:]:
             raise ValueError(f"x has shape {tuple(x.shape)}: its events have no entries")
         if x.shape[:1] != theta.shape[:1]:

@@ -29,7 +29,7 @@ class SimulatorFunction:
         """Return x of a batch, (n, D) to (n, *event), by one call of a batched function."""
         called = theta if self.trials is None else theta.repeat_interleave(self.trials, 0)
         call = self._bound(called.clone(), seed, *key)  # the function may write to theta
-        return self._summarised(self._checked(theta, as_x(call(), theta.dtype, graph=graph)), graph)
+        return self._summarised(self._checked(theta, as_x(call(), graph=graph)), graph)
 
     def row(self, theta: Tensor, graph: bool, seed: int, *key: int) -> Tensor:
         """Return x of one vector, (D,) to (*event); the function may write to theta."""
@@ -37,9 +37,9 @@ class SimulatorFunction:
             return self.batch(theta[None], graph, seed, *key)[0]
         call = self._bound(theta, seed, *key)
         if self.trials is None:
-            x = as_x(call(), theta.dtype, graph=graph)
+            x = as_x(call(), graph=graph)
         else:
-            x = torch.stack([as_x(call(), theta.dtype, graph=graph) for _ in range(self.trials)])
+            x = torch.stack([as_x(call(), graph=graph) for _ in range(self.trials)])
         return x if self.summary is None else self._summarised(x[None], graph)[0]  # views take time
 
     def _summarised(self, x: Tensor, graph: bool) -> Tensor:
@@ -50,7 +50,7 @@ class SimulatorFunction:
             )
         if self.summary is None:
             return x
-        summaries = as_x(_once(partial(self.summary, x)), x.dtype, graph=graph)
+        summaries = as_x(_once(partial(self.summary, x)), graph=graph)
         if summaries.shape[:1] != x.shape[:1]:
             raise InvalidOutput(
                 f"summary returned shape {tuple(summaries.shape)} for x of shape "

@@ -100,7 +100,7 @@ class Simulator:
             raise ValueError(f"units of {sorted(unknown)}: the prior names {self.prior.names}")
         self.x_obs: Tensor | None = None
         if x_obs is not None:
-            self.x_obs = as_data("x_obs", x_obs, self.prior.dtype)
+            self.x_obs = as_data("x_obs", x_obs)
         parts = [self.name, f"{batched} {trials}", source_text(simulate), self.prior.fingerprint]
         parts += [] if summary is None else [source_text(summary)]
         self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -35,7 +35,7 @@ def simulator(
     """
     check_whole("trials", trials, optional=True)
     known = as_prior(prior)
-    observed = None if x_obs is None else as_data("x_obs", x_obs, known.dtype)
+    observed = None if x_obs is None else as_data("x_obs", x_obs)
     return lambda simulate: Simulator(
         simulate,
         prior=known,

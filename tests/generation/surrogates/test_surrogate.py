@@ -41,11 +41,12 @@ def test_its_gradient_is_its_derivative_at_fixed_noise(surrogate):
     torch.testing.assert_close((above - below) / 2e-2, slope[0], rtol=1e-2, atol=1e-3)
 
 
-def test_equal_seeds_draw_equal_noise_and_the_dtype_is_that_of_theta(surrogate):
+def test_equal_seeds_draw_equal_noise_in_the_dtype_of_the_simulations(surrogate):
     theta = torch.zeros(4, 2)
     assert torch.equal(surrogate(theta, seed=1), surrogate(theta, seed=1))
     assert not torch.equal(surrogate(theta, seed=1), surrogate(theta, seed=2))
-    assert surrogate(theta, seed=1).dtype == theta.dtype
+    for given in (theta, theta.float(), theta.int().tolist()):
+        assert surrogate(given, seed=1).dtype == surrogate.dtype == torch.float64
 
 
 def test_theta_of_another_width_is_refused(surrogate):

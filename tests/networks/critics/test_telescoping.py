@@ -100,7 +100,7 @@ def test_bridges_begin_undecided():
 def test_networks_are_float32_whatever_the_default():
     network = Bridges(4, 2)  # the default is float64 here
     assert {t.dtype for t in network.state_dict().values()} == {torch.float32}
-    assert Whiten(3).root.dtype == torch.float32
+    assert Whiten(3)(torch.zeros(1, 3)).dtype == torch.float32
 
 
 def test_a_bridge_is_whitened_for_what_it_compares():
