@@ -55,6 +55,11 @@ class Simulations(Described):
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, minimum=0)
         check_whole("trials", self.trials, optional=True)
+        if self.trials is not None and self.x.shape[1:2] != (self.trials,):
+            raise ValueError(
+                f"trials is {self.trials}, so that x must be (n, {self.trials}, *event), got shape "
+                f"{tuple(self.x.shape)}"
+            )
         for name, rows in (("x", self.x), ("codes", self.codes)):
             if len(rows) != len(self.theta):
                 raise ValueError(
@@ -75,7 +80,9 @@ class Simulations(Described):
 
     @staticmethod
     @checked
-    def from_arrays(theta: Samples, x: Samples, *, prior: object) -> "Simulations":
+    def from_arrays(
+        theta: Samples, x: Samples, *, prior: object, trials: int | None = None
+    ) -> "Simulations":
         """Return simulations made elsewhere.
 
         Args:
@@ -83,6 +90,8 @@ class Simulations(Described):
                 columns are taken by the parameters' names where it has them.
             x: Data, (n, *event); rows that are not finite count as failed.
             prior: What theta was drawn from, as `as_prior` takes it.
+            trials: How many independent draws x holds for each theta, (n, trials, *event); None
+                where x is one draw, such as a series.
 
         Raises:
             TypeError: If theta or x are not real numbers.
@@ -98,7 +107,8 @@ class Simulations(Described):
                 f"theta and x must have as many rows as each other; got shapes "
                 f"{tuple(theta.shape)} and {tuple(x.shape)}"
             )
-        return Simulations(theta, x, results_of_batch(x).codes, prior, source="arrays")
+        codes = results_of_batch(x).codes
+        return Simulations(theta, x, codes, prior, source="arrays", trials=trials)
 
     @staticmethod
     @checked

@@ -75,6 +75,12 @@ def test_trials_are_compared_whatever_their_order(tmp_path):
     stored = lfi.simulate(simulator, 300, seed=1, store=tmp_path / "store")
     assert stored.trials == lfi.Simulations.open(tmp_path / "store").trials == 20
     assert stored[:100].trials == (stored + stored).trials == 20
+    arrays = simulations.theta, simulations.x
+    made = lfi.Simulations.from_arrays(*arrays, prior=simulations.prior, trials=20)
+    elsewhere = lfi.abc_rejection(made, x_obs, quantile=0.01)
+    assert torch.equal(elsewhere.theta, accepted.theta)
+    with pytest.raises(ValueError, match=r"trials is 10, so that x must be \(n, 10, \*event\)"):
+        lfi.Simulations.from_arrays(*arrays, prior=simulations.prior, trials=10)
     few = simulator.with_summary(lambda x: x.mean(1))
     assert lfi.simulate(few, 100, seed=1).trials is None
 
