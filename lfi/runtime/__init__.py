@@ -7,6 +7,7 @@ from lfi.runtime.files import (
     Saved as Saved,
     check_regular as check_regular,
     check_writable as check_writable,
+    faults_of as faults_of,
     load_prefixed as load_prefixed,
     prefixed as prefixed,
     read as read,

@@ -266,13 +266,32 @@ def read(path: str | Path) -> Contents:
         ) from error
 
 
+@contextmanager
+def faults_of(path: str | Path) -> Iterator[None]:
+    """Raise one ValueError for whatever is wrong inside with what a file has said.
+
+    Example:
+        >>> with faults_of("fit.lfi"):  # doctest: +ELLIPSIS
+        ...     {}["steps"]
+        Traceback (most recent call last):
+        ValueError: fit.lfi is damaged, or was changed (it lacks 'steps'): restore it ...
+    """
+    try:
+        yield
+    except Exception as error:  # of whatever kind: a description is a stranger's
+        text = f"{path} is damaged, or was changed ({_said(error)}): {ADVICE}"
+        raise ValueError(text) from error
+
+
 def _parsed(content: bytes) -> Contents:
     """Return what a file's bytes hold."""
     size = int.from_bytes(content[:8], "little")
     if not 0 < size <= min(MAX_HEADER, len(content) - 8):
         raise ValueError(f"{len(content):,} bytes with a header of {size:,}")
     metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-    if (version := int(metadata["lfi"])) > FORMAT:
+    if (version := int(metadata["lfi"])) < 1:
+        raise ValueError(f"it has format {version}")
+    if version > FORMAT:
         raise Refusal(f"it has format {version}; this lfi reads up to {FORMAT}: upgrade lfi")
     tensors = from_bytes(content)
     kind, text = metadata["kind"], metadata["spec"]

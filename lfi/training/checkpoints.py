@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts
-from lfi.runtime import Contents, fresh, load_prefixed, prefixed, read, stripped, write
+from lfi.runtime import Contents, faults_of, fresh, load_prefixed, prefixed, read, stripped, write
 from lfi.training.batches import Batches, resumable
 from lfi.training.history import Recorder
 from lfi.training.players import Move
@@ -41,7 +41,9 @@ class Checkpoint:
 
     def seed(self, given: int | None) -> int:
         """Return the seed of the training in the file; ValueError if another one is given."""
-        kept = fresh(read(self.path).spec.get("seed", -1))
+        spec = read(self.path).spec
+        with faults_of(self.path):
+            kept = fresh(spec["seed"])
         if given is not None and fresh(given) != kept:
             raise ValueError(f"seed is {given}, but {self.path} was written with seed {kept}")
         return kept
@@ -121,10 +123,8 @@ def load_checkpoint(
     found = [contents.spec.get(name) for name in ("players", "steps")]
     if contents.kind != KIND or found != [players, steps]:
         raise ValueError(f"{checkpoint.path} is of another training: {found[0]}")
-    try:
+    with faults_of(checkpoint.path):
         _restore(contents, state, moves, batches, rng)
-    except Exception as error:  # of torch, of many kinds
-        raise ValueError(f"{checkpoint.path} is damaged ({error}): delete it") from error
 
 
 def _restore(

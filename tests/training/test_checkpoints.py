@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from lfi.runtime import read, write
 from lfi.training import (
     Checkpoint,
     JoinedBatches,
@@ -119,6 +120,18 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         train(shuffled(), checkpoint=checkpoint, stop=6)
     with pytest.raises(ValueError, match="of another training"):
         train(shuffled(), checkpoint=checkpoint, steps=STEPS + 1)
+
+
+@pytest.mark.parametrize("name", ["seed", "columns", "moves", "optimisers", "best"])
+def test_a_checkpoint_that_was_changed_is_refused(name, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "training.lfi", every=5)
+    with pytest.raises(Interrupted):
+        train(shuffled(), checkpoint=checkpoint, stop=6)
+    kept = read(checkpoint.path)
+    spec = {key: value for key, value in kept.spec.items() if key != name}
+    write(checkpoint.path, kept.kind, spec, kept.tensors)
+    with pytest.raises(ValueError, match=f"training.lfi is damaged, or was changed .*'{name}'"):
+        train(shuffled(), checkpoint=checkpoint)
 
 
 def test_batches_that_cannot_say_where_they_stand_are_refused(tmp_path):

@@ -18,7 +18,7 @@ from torch import Tensor
 from lfi.inference.abc.accepted import PopulationSummary
 from lfi.inference.abc.distances import DistanceFunction, finite_distances
 from lfi.inference.abc.proposals import GaussianMixture, PopulationProposal
-from lfi.runtime import read, write
+from lfi.runtime import faults_of, read, write
 
 KIND = "abc_smc"
 KEPT = ("u", "x", "distances", "weights", "keys", "shares")
@@ -120,12 +120,14 @@ def stored_seed(path: str | Path, shared: str, seed: int | None) -> int | None:
         raise ValueError(f"store: {path} holds a {contents.kind}, not populations of abc_smc")
     if not set(KEPT) <= set(contents.tensors):
         raise ValueError(f"store: {path} is of an earlier version of lfi: take another file")
-    if contents.spec["settings"] != shared or seed not in (None, contents.spec["seed"]):
+    with faults_of(path):
+        settings, known = contents.spec["settings"], contents.spec["seed"]
+    if settings != shared or seed not in (None, known):
         raise ValueError(
             f"store: {path} belongs to a run with another simulator, observation, seed or other "
             "arguments: take another file, or the same arguments"
         )
-    return contents.spec["seed"]
+    return known
 
 
 def load_population(
