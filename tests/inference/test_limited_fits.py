@@ -21,7 +21,7 @@ LIKELIHOOD = lfi.SurrogateLikelihood(
 RATIO = lfi.NeuralRatio(
     settings=lfi.TrainSettings(steps=20), rank=None, head_layers=None, **SMALL
 )  # a critic of 10 steps and one of 20
-POOL = lfi.Pool((FLOW, LIKELIHOOD, RATIO))
+POOL, PAIR = lfi.Pool((FLOW, LIKELIHOOD, RATIO)), lfi.Pool((FLOW, RATIO))
 NO_TIME = 1e-9
 MARGIN = 1.1  # seconds: one step to the first validation, and the ticks
 
@@ -93,7 +93,7 @@ def test_with_no_time_at_all_the_first_method_is_a_regression(clock, simulations
 
 
 def test_with_much_time_a_fit_is_that_without_a_limit(clock, simulations):
-    posterior, free = fitted(simulations, minutes=1e6), fitted(simulations)
+    posterior, free = fitted(simulations, PAIR, minutes=1e6), fitted(simulations, PAIR)
     assert same(posterior, free) and posterior.weights == free.weights
     assert not any(stage.short for stage in posterior.stages)
     assert posterior.choice.left_out == () and free.stages == ()
@@ -146,7 +146,7 @@ def test_a_record_of_another_method_is_refused(clock, simulations):
 
 def rounds(**options):
     return lfi.fit_rounds(
-        model(), X_OBS, budget=(300, 300), method=POOL, preliminary=FLOW, stop_at=1.0, seed=1,
+        model(), X_OBS, budget=(300, 300), method=PAIR, preliminary=FLOW, stop_at=1.0, seed=1,
         draws=200, **options,
     )  # fmt: skip
 
