@@ -49,7 +49,7 @@ BANDWIDTHS = 6  # of each kernel, geometrically spaced
 NARROWEST, WIDEST = 0.1, 2.0  # of the 5% and of the 95% quantile of the distances
 SHARPNESS = 4.0  # of the soft maximum: one deviation more counts e^4 times
 MAX_ENTRIES = 2**21  # kernel values held at once, 16 MB
-TILE = 512  # rows and columns of a tile, at most
+TILE = 256  # rows and columns of a tile, at most: those of six kernels stay in the cache
 MANY = 10_000  # points, beyond which tiles are of float32
 # of a deviation: relabellings that give equal statistics must count as equal
 ROUNDING, ROUNDING_OF_MANY = 1e-9, 1e-4
@@ -202,7 +202,8 @@ def _squared_mmd(
             diagonal = there == here
             if diagonal:
                 tile.diagonal(dim1=-2, dim2=-1).zero_()
-            squares += (1 if diagonal else 2) * tile.flatten(1).square().sum(1, dtype=sums.dtype)
+            norm = torch.linalg.vector_norm(tile, dim=(1, 2)).to(squares)
+            squares += (1 if diagonal else 2) * norm.square()
             if diagonal:
                 tile /= 2
             sums[:, here] += tile.sum(dim=-1)
