@@ -3,7 +3,7 @@
 Whatever a file says, nothing hangs, no more than 256 MB are taken, no other file is touched, and
 what is refused is refused by a ValueError of one line that names the file. Bits are flipped and
 files cut; descriptions, sizes and shapes are edited and the checksums made to agree; stores get
-links, pipes, bombs and metadata that claim the impossible. The quick tests make twenty of each.
+links, pipes, bombs and metadata that claim the impossible. The quick tests make a few of each.
 """
 
 import json
@@ -12,7 +12,10 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +29,7 @@ from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.ratio import RatioPosterior
+from lfi.inference.rounds.store import agreed_seed
 from lfi.networks import (
     LikelihoodEstimator,
     PairCritic,
@@ -202,12 +206,7 @@ def bounded(path):
     assert more < MEGABYTES, f"{path} takes {more:.0f} MB"
 
 
-COUNTS = [20, pytest.param(1_000, marks=pytest.mark.slow)]
-
-
-@pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_changed_files_are_refused_by_one_kind_of_error(kind, count, tmp_path):
+def change_files(kind, count, tmp_path):
     folder, path = tmp_path / "files", tmp_path / "files" / "fitted.lfi"
     folder.mkdir()
     KINDS[kind]().save(path)
@@ -266,8 +265,7 @@ def mutate_store(path, rng):
             place.write_text(text if rng.randrange(9) else "[" * 10**5)
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_changed_stores_are_refused_by_one_kind_of_error(count, tmp_path):
+def change_stores(count, tmp_path):
     path, whole, rng = tmp_path / "run.zarr", tmp_path / "whole.zarr", random.Random(0)
     one, refused = simulated(whole), 0
     (tmp_path / "mine").write_text("mine")
@@ -287,10 +285,7 @@ def test_changed_stores_are_refused_by_one_kind_of_error(count, tmp_path):
     assert issubclass(StoreError, ValueError)
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_changed_records_of_rounds_are_refused_by_one_kind_of_error(count, tmp_path):
-    from lfi.inference.rounds.store import agreed_seed
-
+def change_records_of_rounds(count, tmp_path):
     rng, record = random.Random(0), tmp_path / "rounds.json"
     (tmp_path / "mine").write_text("mine")
     agreed_seed(tmp_path, {"budget": [1, 2], "x_obs": "a"}, 1)
@@ -306,3 +301,35 @@ def test_changed_records_of_rounds_are_refused_by_one_kind_of_error(count, tmp_p
         with bounded(tmp_path):
             agreed_seed(tmp_path, {"budget": [1, 2], "x_obs": "a"}, rng.choice([1, None]))
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_changed_files_are_refused_by_one_kind_of_error(kind, tmp_path):
+    change_files(kind, 20, tmp_path)
+
+
+def test_changed_stores_are_refused_by_one_kind_of_error(tmp_path):
+    change_stores(20, tmp_path)
+
+
+def test_changed_records_of_rounds_are_refused_by_one_kind_of_error(tmp_path):
+    change_records_of_rounds(100, tmp_path)
+
+
+CHECKS = [f"change_files({kind!r}, " for kind in KINDS]
+CHECKS += ["change_stores(", "change_records_of_rounds("]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_thousand_changes_are_refused_by_one_kind_of_error(check, tmp_path):
+    """In a process of its own, whose memory is that of the files, and without checks of shapes."""
+    code = "import sys, torch; from pathlib import Path; import test_hostile_files as here; "
+    code += "torch.set_default_dtype(torch.float64); torch.set_num_threads(1); "
+    code += f"here.{check}1_000, Path(sys.argv[1]))"
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    run = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(
+        run, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr

@@ -252,7 +252,8 @@ class Prior:
                 prior = Prior(names, ProductDistribution(marginals))
             else:
                 prior = Prior(names, joint_distribution(torch_from_spec(spec["joint"])))
-            if len(set(map(str, names))) != len(prior.lower):
+            own = {name for name in names if isinstance(name, str)}
+            if not len(own) == len(names) == len(prior.lower):
                 raise TypeError(f"names {names} for {len(prior.lower)} parameters")
             if "lower" in spec:
                 return prior.truncate(spec["lower"], spec["upper"])
