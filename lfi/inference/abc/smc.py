@@ -279,7 +279,7 @@ def _next_population(
     """Return the closest of all, with simulations around those within, and their summary."""
     began, inside = time.monotonic(), before.distances <= within
     index, spent = len(history), sum(each.simulations for each in history)
-    enough = int(inside.sum()) >= min(FEW * run.prior.dim, run.particles // 4)
+    enough = int(inside.sum()) >= min(FEW * run.prior.dim, max(1, run.particles // 4))
     centres = inside if enough else torch.ones_like(inside)
     weights = before.weights[centres] / before.weights[centres].sum()
     mixture = run.kernel.around(before.u[centres], weights)

@@ -117,6 +117,8 @@ def test_ties_go_on_while_there_is_budget():
     accepted = lfi.abc_smc(same, torch.zeros(1), particles=50, budget=1_000, seed=1)
     assert accepted.simulations == 1_000
     assert len(accepted) == 50
+    few = lfi.abc_smc(same, torch.zeros(1), particles=2, budget=40, seed=1)
+    assert few.simulations == 40 and len(few) == 2
 
 
 def rare(theta: np.ndarray, rng):
