@@ -64,7 +64,7 @@ class ColumnBijection(_ColumnTransform):
 
     Example:
         >>> columns = ColumnBijection(2)
-        >>> x = torch.tensor([[1.0, 0.0], [2.0, 3.0], [0.5, 7.0]])
+        >>> x = torch.tensor([[1.0, 0.0], [2.0, 3.0], [0.5, 7.0]]).float()
         >>> columns.fit_from_data(x)
         >>> columns.positive.tolist(), columns.whole.tolist()
         ([True, True], [False, True])

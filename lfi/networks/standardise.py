@@ -30,8 +30,10 @@ def column_scale(data: Float[Tensor, "n d"], *, constant: float = 1.0) -> Float[
 
 
 def input_for(network: nn.Module, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Return x as a network takes it: lfi's standardise it themselves, others get float32."""
-    return x if getattr(network, "standardises", False) else x.to(torch.float32)
+    """Return x as a network takes it: lfi's standardise it themselves, others get their dtype."""
+    if getattr(network, "standardises", False):
+        return x
+    return x.to(next((weight.dtype for weight in network.parameters()), torch.float32))
 
 
 def asinh_scale_of(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
