@@ -156,6 +156,7 @@ def test_reference_draws_satisfy_steins_identity(reference):
         assert (terms.mean(dim=0).abs() < 5 * error).all()
 
 
+@pytest.mark.slow
 def test_metropolis_leaves_reference_draws_where_they_are(reference):
     rng = torch.Generator().manual_seed(1)
     u = torch.from_numpy(np.log(reference))

@@ -269,7 +269,12 @@ def kl(fitted, x, exact_log_density, grid):
         lfi.SurrogateLikelihood(
             proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
         ),
-        lfi.NeuralRatio(settings=lfi.TrainSettings(steps=300), width=32, rank=16, head_layers=None),
+        pytest.param(
+            lfi.NeuralRatio(
+                settings=lfi.TrainSettings(steps=300), width=32, rank=16, head_layers=None
+            ),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             lfi.Pool(
                 (
