@@ -2,6 +2,7 @@
 
 from lfi.runtime.display import Described as Described, Rows as Rows
 from lfi.runtime.files import (
+    MAX_HEADER as MAX_HEADER,
     Contents as Contents,
     Refusal as Refusal,
     Saved as Saved,

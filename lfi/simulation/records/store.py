@@ -20,10 +20,17 @@ import torch
 import zarr
 from torch import Tensor
 
+from lfi.numerics.checks import check_whole
 from lfi.runtime import check_regular
 from lfi.runtime.limits import Limits, check_description
 from lfi.simulation.priors.prior import Prior, as_prior
-from lfi.simulation.records.layout import ARRAYS, ArrayLayout, check_entries, read_json
+from lfi.simulation.records.layout import (
+    ARRAYS,
+    ArrayLayout,
+    TooCompressed,
+    check_entries,
+    read_json,
+)
 from lfi.simulation.records.results import STATUS, ResultsBuffer
 
 FORMAT = 1
@@ -61,6 +68,7 @@ class Store:
             ):
                 if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
                     raise TypeError(f"{value!r} is no {kind.__name__} from 0")
+            check_whole("trials", attributes.get("trials"), optional=True)
             for name in ARRAYS if store.finished else ():
                 rows = ArrayLayout.of(path / name).shape[0]
                 if rows < store.finished:
@@ -78,30 +86,34 @@ class Store:
         return store
 
     def read(
-        self, n: int | None = None, *, prior: object = None
+        self, n: int | None = None, *, prior: object = None, trusted: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Prior, int, dict[int, str], str, int | None]:
         """Return the first n rows, all if None: the fields of a `Simulations`.
 
-        A store that could not name its prior needs it. StoreError for another one, or damaged rows.
+        A store that could not name its prior needs it. Of a `trusted` one, rows may take however
+        much more memory than disk. StoreError for another prior, or damaged rows.
         """
         n = self.finished if n is None else min(n, self.finished)
         if n == 0:
             raise StoreError(f"store {self.path} is empty: simulate into it first")
         prior = self._prior(prior)
-        theta, x, codes = (self._read(name, n) for name in ARRAYS)
+        theta, x, codes = (self._read(name, n, trusted=trusted) for name in ARRAYS)
         if theta.ndim != 2 or theta.shape[1] != prior.dim or not theta.isfinite().all():
             raise _damaged(self.path, f"is damaged (theta is not {prior.dim} finite numbers a row)")
         if codes.ndim != 1 or (codes >= len(STATUS)).any():
             raise _damaged(self.path, f"is damaged (status is not a number below {len(STATUS)})")
         errors = {row: text for row, text in self._errors() if row < n}
         name, seed = self.attributes["name"], self.attributes["seed"]
-        return theta, x, codes, prior, seed, errors, name, self.attributes.get("trials")
+        trials = self.attributes.get("trials")
+        if trials is not None and x.shape[1:2] != (trials,):
+            raise _damaged(self.path, f"is damaged (x has not {trials} trials)")
+        return theta, x, codes, prior, seed, errors, name, trials
 
     def rows(self) -> ResultsBuffer:
         """Return an empty container for rows like those that are there already."""
         if self.finished == 0:
             return ResultsBuffer()
-        first = self._read("x", 1)
+        first = self._read("x", 1, trusted=True)
         return ResultsBuffer(first.shape[1:], first.dtype)
 
     def _prior(self, prior: object) -> Prior:
@@ -136,15 +148,20 @@ class Store:
         theta, x, codes = (self._read(name, end, begin) for name in ARRAYS)
         return theta, x, codes
 
-    def _read(self, name: str, n: int, begin: int = 0) -> Tensor:
+    def _read(self, name: str, n: int, begin: int = 0, *, trusted: bool = False) -> Tensor:
         """Return rows up to n; Zarr alone would take a missing chunk for an empty one."""
         try:
             layout = ArrayLayout.of(self.path / name)
             if layout.shape[0] < n:
                 raise ValueError(f"{layout.shape[0]} rows, {n} counted")
-            layout.check_chunks(begin, n)
+            layout.check_chunks(begin, n, trusted=trusted)
             array = zarr.open_array(self.path / name, mode="r", zarr_format=3)
             return torch.from_numpy(np.asarray(array[begin:n]))
+        except TooCompressed as error:
+            raise StoreError(
+                f"store {self.path}: {error}: read a part at a time with "
+                "lfi.simulation.StreamedBatches, or call lfi.simulate with its simulator and store="
+            ) from error
         except Exception as error:  # Zarr and its codecs have many kinds
             raise _damaged(self.path, f"is damaged ({name}: {_one_line(error)})") from error
 

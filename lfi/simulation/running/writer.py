@@ -9,6 +9,7 @@ import json
 import os
 import time
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
@@ -40,6 +41,7 @@ class Writer:
     ) -> None:
         self.path: Path = Path(path)
         self.prior: Prior = prior
+        self.trials: int | None = simulator.independent_draws
         self.finished: int = 0
         self.errors_size: int = 0
         self.broken: bool = False
@@ -98,7 +100,8 @@ class Writer:
     def simulations(self, n: int) -> Simulations:
         """Return the first n rows, read back from the store."""
         self._flush()
-        return Simulations(*Store.open(self.path).read(n, prior=self.prior))
+        kept = Simulations(*Store.open(self.path).read(n, prior=self.prior, trusted=True))
+        return replace(kept, trials=self.trials)  # which an older store does not tell
 
     def _flush(self) -> None:
         """Write the rows, then count them."""

@@ -637,8 +637,32 @@ def test_a_chunk_that_would_become_gigabytes_is_refused(path):
     bomb(path, BLOCK * event[0] * size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "FREE", 2**20)
-        with pytest.raises(StoreError, match="bytes of chunks would become .* in memory"):
+        with pytest.raises(StoreError, match="bytes of chunks would become .* a part at a time"):
             Simulations.open(path)
+
+
+UNIT = {"a": Uniform(0.0, 1.0)}
+
+
+def test_a_run_reads_its_own_rows_however_well_they_compress(path):
+    sparse = Simulator(lambda theta: torch.zeros(len(theta), 2_000), prior=UNIT, name="sparse")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, "FREE", 2**20)
+        assert simulate(sparse, 10, seed=1, store=path).x.shape == (10, 2_000)
+        assert simulate(sparse, 20, seed=1, store=path).x.shape == (20, 2_000)
+
+
+def test_a_store_that_tells_nothing_of_trials_is_gone_on_with(path):
+    simulator = Simulator(lambda theta: theta[:, None] + 1, prior=UNIT, name="t", trials=3)
+    simulate(simulator, 5, seed=1, store=path)
+    attributes = json.loads((path / "zarr.json").read_text())["attributes"]
+    for trials in ("x", 2.5, -1, 7):
+        edit(path, "zarr.json", attributes={"lfi": {**attributes["lfi"], "trials": trials}})
+        with pytest.raises(StoreError, match="damaged"):
+            Simulations.open(path)
+    del attributes["lfi"]["trials"]
+    edit(path, "zarr.json", attributes=attributes)
+    assert simulate(simulator, 10, seed=1, store=path).trials == 3
 
 
 @pytest.mark.parametrize(
