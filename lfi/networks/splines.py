@@ -7,8 +7,9 @@ A spline takes [-bound, bound] to itself in K bins, and is the identity elsewher
     dy/dx = s^2 M / D^2,  M = 2 s z (1 - z) + d0 (1 - z)^2 + d1 z^2.
 
 Widths and heights are a softmax of their parameters, slopes an exponential, after a soft clip
-a / (1 + |a| / c) that keeps each bin's mean slope, and each slope, above `MIN_SLOPE`. Gradients are
-written out because the graph of some hundred small operations costs several times what they do.
+a / (1 + |a| / c) that keeps slopes at knots above `MIN_SLOPE`, and bins' mean slopes above its
+square. Gradients are written out because the graph of some hundred small operations costs several
+times what they do.
 
 References:
     Durkan, Bekasov, Murray & Papamakarios, Neural spline flows, 2019. arXiv:1906.04032
@@ -75,7 +76,12 @@ def spline(
         >>> y, log_slope.abs() < 1e-6  # with parameters zero, the identity
         (tensor([0.5000, 9.0000]), tensor([True, True]))
     """
-    y, log_slope = _Spline.apply(x.reshape(-1), parameters.flatten(0, -2), bound)
+    flat, rows = x.reshape(-1), parameters.flatten(0, -2)
+    if torch._C._are_functorch_transforms_active():  # which differentiate operations alone
+        found = _find(flat, rows, bound, axis=0)
+        y, log_slope = _value(flat, found, _quotient(flat, found, bound), bound)
+    else:
+        y, log_slope = _Spline.apply(flat, rows, bound)
     return y.view(x.shape), log_slope.view(x.shape)
 
 
@@ -90,7 +96,10 @@ def inverse_spline(
         >>> inverse_spline(y, parameters, 6.0)
         tensor([ 0.5000, -2.0000])
     """
-    return _InverseSpline.apply(y.reshape(-1), parameters.flatten(0, -2), bound).view(y.shape)
+    flat, rows = y.reshape(-1), parameters.flatten(0, -2)
+    if torch._C._are_functorch_transforms_active():
+        return _inverse_value(flat, _find(flat, rows, bound, axis=1), bound).view(y.shape)
+    return _InverseSpline.apply(flat, rows, bound).view(y.shape)
 
 
 class _Saved(FunctionContext):

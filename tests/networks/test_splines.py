@@ -65,3 +65,14 @@ def test_extreme_parameters_leave_values_finite():
     y, log_slope = spline(x, parameters, BOUND)
     assert y.isfinite().all() and log_slope.isfinite().all()
     assert inverse_spline(y, parameters, BOUND).isfinite().all()
+
+
+def test_functional_transforms_differentiate_splines_too():
+    x, parameters = numbers(6)
+    one = lambda x, p: spline(x[None], p[None], BOUND)[0][0]
+    slopes = torch.func.vmap(torch.func.grad(one))(x, parameters)
+    torch.testing.assert_close(slopes, spline(x, parameters, BOUND)[1].exp())
+    back = lambda y, p: inverse_spline(y[None], p[None], BOUND)[0]
+    y = spline(x, parameters, BOUND)[0]
+    slopes_back = torch.func.vmap(torch.func.grad(back))(y, parameters)
+    torch.testing.assert_close(slopes_back, 1 / slopes)
