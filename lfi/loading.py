@@ -13,7 +13,7 @@ from lfi.generation import Generator, Surrogate
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
-from lfi.runtime import isolated, read, restore_saved
+from lfi.runtime import read, restore_saved
 from lfi.simulation import as_prior
 
 
@@ -53,8 +53,7 @@ def load(
     given = None if prior is None else as_prior(prior)
     contents = replace(read(path), prior=given, modules=modules or {})
     try:
-        with isolated(0):  # networks draw weights before they get those of the file
-            saved = restore_saved(contents)
+        saved = restore_saved(contents)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(saved, SavedPosterior | Generator | Surrogate | CriticRatio | RatioDensity):

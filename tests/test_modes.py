@@ -153,7 +153,8 @@ def test_what_fits_and_draws_does_not_depend_on_modes_or_change_them():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("mode", MODES)
-def test_nothing_depends_on_a_mode_or_changes_it(mode):
+def test_nothing_depends_on_a_mode_or_changes_it(mode, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where calls that save write
     torch.set_default_dtype(torch.float32)
     calls = [call for call in good_calls() if call.name not in NOT_COMPLETE]
     assert not complaints(calls, [MODES[mode]])

@@ -27,7 +27,7 @@ from lfi.cli.sources import (
 BUDGET = 360_000
 MIN_ROUND, MIN_BUDGET, MAX_ROUNDS = 200, 2_400, 7  # of `lfi.fit_rounds`: one round, more rounds
 MIN_DRAWS = 100  # for a report
-DEVICES = ("cpu", "cuda", "mps", "xpu")
+DEVICES = ("cpu", "cuda", "xpu")
 INTERRUPTED = 130
 
 USAGE_ERRORS: tuple[type[BaseException], ...] = typer.BadParameter.__bases__  # of typer's own click

@@ -185,7 +185,7 @@ def local_check(
         held_out: Simulations from its prior that it was not fitted to; 500 see a width of 0.8.
         x_obs: One observation, (*event), or many, (m, *event).
         seed: Of samples, features and refits.
-        importance_samples: Draws from the prior that represent a posterior known by its ratio.
+        importance_samples: What represents a posterior known by its ratio; see `lfi.check`.
         draws: Draws of each observation's posterior that represent it; see `lfi.check`.
         refits: With true parameters chosen at random; no p-value is below 1 / (refits + 1).
         alpha: The probability at most that a right posterior fails, at each observation.

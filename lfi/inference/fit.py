@@ -33,10 +33,11 @@ def fit_posterior(
     Args:
         simulations: What `lfi.simulate` has returned; its `marginal([names])` gives the posterior
             of some of the parameters, the others integrated out.
-        method: How. By default `lfi.Pool()`: a posterior flow, a surrogate likelihood and a ratio
-            are fitted, and pooled with the weights that give the parameters of simulations held
-            out the highest posterior density; `posterior.choice` says what was picked and why. By
-            name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`, `lfi.SurrogateLikelihood()`.
+        method: How. By default `lfi.Pool()`: a posterior flow, a surrogate likelihood and, where
+            these disagree, a ratio are fitted, and pooled with the weights that give the parameters
+            of simulations held out the highest posterior density; `posterior.choice` says what was
+            picked and why. By name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`,
+            `lfi.SurrogateLikelihood()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
         minutes: How long the fit may take; None as long as it needs. Methods, and their stages,
             have their steps cut to what is left of the time, or are left out. The steps to a

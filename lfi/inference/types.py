@@ -34,7 +34,8 @@ class Draws:
         acceptance: The share of proposed moves that chains accepted; None without chains.
         log_evidence: The log of the integral of prior times weight, where the sampler estimates it:
             log p(x_obs) where the weight is a likelihood; of a ratio it is a check, since that of
-            an exact one is 0. None of a ratio known up to a constant or a function of x.
+            an exact one is 0. None of a pool, and of a ratio known up to a constant or a function
+            of x.
         timed_out: Whether time ran out, so that these are the best draws so far.
     """
 

@@ -52,7 +52,8 @@ def asinh_scale_of(data: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 class Standardise(nn.Module):
     """(x - location) / scale, entry by entry, in the network's dtype; the inverse is in float64.
 
-    The scale of an entry that does not vary is 0: it becomes 0, and its inverse is constant.
+    The scale of an entry that does not vary is 0: it becomes its distance from what it was in the
+    data, and its inverse is constant.
 
     Example:
         >>> layer = Standardise((2,))
@@ -120,6 +121,8 @@ class Features(nn.Module):
         self.asinh_scale.copy_(asinh_scale_of(flat))
         self.linear.fit_from_data(flat)
         self.logarithmic.fit_from_data(torch.asinh(flat / self.asinh_scale))
+        # whether a column varies is seen in its own dtype
+        self.logarithmic.scale.masked_fill_(self.linear.scale == 0, 0.0)
 
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_features"]:
         """Return the features of (..., *event), of shape (..., size)."""

@@ -106,6 +106,11 @@ def check_device(device: object) -> None:
         raise ValueError(
             f"device must name one of torch's, such as 'cuda', got {device!r}"
         ) from None
+    if kind == "mps":
+        raise ValueError(
+            "device must have numbers of 64 bits, in which data are standardised: 'mps' has none, "
+            "take 'cpu'"
+        )
     backends: list[Any] = [getattr(place, kind, None) for place in (torch, torch.backends)]
     if not any(backend.is_available() for backend in backends if hasattr(backend, "is_available")):
         raise ValueError(f"device must be one that torch has here, got {device!r}")

@@ -93,7 +93,7 @@ class StepLimit:
             raise ValueError(
                 "give minutes or stages, not both: stages are repeated without a clock"
             )
-        if stages is not None:
+        if stages:  # a fit without a limit has none
             for stage in stages:
                 check_instance("stages", stage, StageSteps, "of `StageSteps`")
             return cls(given={stage.name: stage for stage in stages})

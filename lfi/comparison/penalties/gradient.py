@@ -225,8 +225,3 @@ def _gradients(
 
 def _rows(gradients: tuple[Tensor, ...]) -> Float[Tensor, "n d"]:
     return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)
-
-
-def _normal_like(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Return standard normal numbers, drawn on the CPU."""
-    return torch.randn(x.shape, generator=rng, dtype=x.dtype).to(x.device)

@@ -222,6 +222,7 @@ def _first_population(run: _Run) -> tuple[Population, list[PopulationSummary]]:
         if count == 0 and simulated >= MAX_RAISED:
             break
         size = left if count >= run.particles else min(run.particles - count, left, MAX_BATCH)
+        size = size if count else min(size, MAX_RAISED)
         theta = run.prior.sample(size, seed=numpy_rng(run.seed, 0, len(us)))
         block = _simulated(run, theta, 0, len(us))
         simulated, valid, cause = simulated + size, block.codes == OK, cause or block.cause

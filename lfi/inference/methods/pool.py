@@ -4,7 +4,7 @@ The pool's log posterior density is concave in the weights, which maximise its m
 that no method was fitted to (`stacking_table`); a method of negligible weight is left out. Cheap
 methods come first: a ratio's critics that are far behind them are not trained to the end, and none
 is where a posterior flow and a surrogate likelihood agree. Where time is limited each has half of
-what is left, and the last the rest.
+what is left, and the last most of it.
 
 References:
     Yao et al., Using stacking to average Bayesian predictive distributions, 2018. arXiv:1704.02030

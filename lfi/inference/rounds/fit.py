@@ -150,7 +150,8 @@ def fit_rounds(
             that is left of the budget. That is so too where a preliminary fit has learnt nothing;
             1 always does all rounds.
         draws: How many posterior draws the truncation bounds are taken from.
-        minutes: How long the fits of all rounds may take together, as in `lfi.fit_posterior`;
+        minutes: How long the fits of all rounds may take together, as in `lfi.fit_posterior`, and
+            those that are left where a call goes on from its store;
             simulating is not counted.
         stages: What such a call has done, its `posterior.stages`, to repeat it without a clock.
         store: A folder that keeps every round, and the methods of a pool that are fitted without

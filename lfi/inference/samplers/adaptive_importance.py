@@ -278,7 +278,7 @@ def _initial_samples(target: Target, number: int, seed: int) -> StagedSamples:
     samples = StagedSamples(empty, none, none, (), first, none[None][:0])
     kinds = [PRIOR] if target.proposal is None else [PRIOR, PROPOSAL]
     for index, kind in enumerate(kinds):
-        stage = StageProposal(torch.full((m,), kind), None, number // len(kinds))
+        stage = StageProposal(torch.full((m,), kind), None, max(1, number // len(kinds)))
         samples = samples.extended(target, stage, child(seed, index))
     return samples
 

@@ -22,10 +22,8 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh
 
-MIN_SHARE = (
-    0.8  # of the effective sample size of 2.5 draws each; below it there are many duplicates
-)
-ESS_PER_DRAW = 2.5
+MIN_ESS_PER_DRAW = 2.0  # effective sample size per draw below which there are many duplicates
+MIN_OF_MANY = 0.8  # the same for each draw beyond `MANY`
 
 
 @runtime_checkable
@@ -73,7 +71,7 @@ class Automatic:
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
         """Return n draws of each observation's posterior; see `Sampler`."""
         seed, limit = fresh(seed), TimeLimit.start(self.time_limit)
-        min_ess = MIN_SHARE * ess_of_draws(ESS_PER_DRAW, n)
+        min_ess = ess_of_draws(MIN_ESS_PER_DRAW, n, MIN_OF_MANY)
         found = self.importance.weighted_samples(target, n, seed=child(seed, 0), limit=limit)
         weak = [j for j, each in enumerate(found) if each.khat > MAX_KHAT or each.ess < min_ess]
         draws = resampled(found, target, n, seed, limit)

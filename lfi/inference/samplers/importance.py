@@ -82,14 +82,14 @@ class Importance:
         )
 
 
-def ess_of_draws(per_draw: float, n: int) -> float:
-    """Return the effective sample size that n draws take, at most one for each beyond 100,000.
+def ess_of_draws(per_draw: float, n: int, of_many: float = 1.0) -> float:
+    """Return the effective sample size that n draws take, less for each beyond 100,000.
 
     Example:
         >>> ess_of_draws(2.0, 1_000), ess_of_draws(2.0, 1_000_000)
         (2000.0, 1100000.0)
     """
-    return per_draw * min(n, MANY) + min(1.0, per_draw) * max(0, n - MANY)
+    return per_draw * min(n, MANY) + min(of_many, per_draw) * max(0, n - MANY)
 
 
 class StartsFromSamples(ABC):
