@@ -217,7 +217,7 @@ def test_a_folder_of_another_job_is_refused_and_left_alone(option, value, call, 
 
 
 def test_a_device_that_this_machine_lacks_is_refused(call, tmp_path):
-    missing = "mps" if not torch.backends.mps.is_available() else "xpu"
+    missing = "cuda" if not torch.cuda.is_available() else "xpu"
     code, _, err = call("run", "influenza", "--out", tmp_path / "out", "--device", missing)
     assert (code, len(err.splitlines())) == (2, 1)
     assert f"--device: {missing} is not available" in err
