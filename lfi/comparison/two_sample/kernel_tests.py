@@ -49,7 +49,7 @@ BANDWIDTHS = 6  # of each kernel, geometrically spaced
 NARROWEST, WIDEST = 0.1, 2.0  # of the 5% and of the 95% quantile of the distances
 SHARPNESS = 4.0  # of the soft maximum: one deviation more counts e^4 times
 MAX_ENTRIES = 2**21  # kernel values held at once, 16 MB
-TILE = 256  # rows and columns of a tile, at most: those of six kernels stay in the cache
+MIN_TILE, MAX_TILE = 64, 256  # rows and columns: larger tiles of six kernels leave the cache
 MANY = 10_000  # points, beyond which tiles are of float32
 # of a deviation: relabellings that give equal statistics must count as equal
 ROUNDING, ROUNDING_OF_MANY = 1e-9, 1e-4
@@ -193,7 +193,8 @@ def _squared_mmd(
     within_p = pooled.new_zeros(count, labels.shape[1])
     squares = pooled.new_zeros(count)
     dtype = pooled.dtype if total <= MANY else torch.float32
-    side = min(TILE, max(1, math.isqrt(max_entries // count)))
+    # tiles on the diagonal hold each entry twice: few of all, if tiles are small
+    side = max(1, min(max(MIN_TILE, total // 8), MAX_TILE, math.isqrt(max_entries // count)))
     spans = [slice(start, start + side) for start in range(0, total, side)]
     parts = [(span, pooled[span].to(dtype), labels[span].to(dtype)) for span in spans]
     for i, (here, rows, own) in enumerate(parts):
