@@ -33,7 +33,7 @@ def checked(posterior, n=200, seed=1, samples=1024, **options):
 
 @pytest.mark.parametrize("samples, n", [(512, 4), pytest.param(16, 32, marks=pytest.mark.slow)])
 def test_an_exact_posterior_fails_each_test_at_its_rate_however_few_the_samples(samples, n):
-    repetitions, level = 200, 0.1
+    repetitions, level = 100, 0.1
     every = [checked(EXACT, n=n, seed=s, samples=samples) for s in range(repetitions)]
     p_values = torch.tensor([list(checks.p_values.values()) for checks in every])
     low, high = binomial_interval(repetitions, level)

@@ -59,6 +59,7 @@ def test_a_density_in_one_dimension_integrates_to_one():
         assert torch.trapezoid(density, y[:, 0]).item() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_density_in_two_dimensions_integrates_to_one():
     flow, condition = flow_of(2, scale=0.15), torch.randn(1, 2)
     grid = torch.linspace(-25, 25, 1_001)

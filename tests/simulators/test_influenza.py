@@ -58,6 +58,7 @@ def test_without_infection_the_first_boy_recovers_exponentially():
     torch.testing.assert_close(influenza.infected(theta), exact, rtol=2 * error, atol=0)
 
 
+@pytest.mark.slow
 def test_infected_boys_have_the_gradient_of_their_differences():
     theta = torch.tensor([PUBLISHED, [2.5, 0.3, 0.5]], requires_grad=True)
     assert torch.autograd.gradcheck(influenza.infected, theta)

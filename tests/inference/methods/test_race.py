@@ -108,7 +108,7 @@ def test_a_pool_does_not_train_critics_to_the_end_beside_a_likelihood_that_is_ex
     likelihood = lfi.SurrogateLikelihood(proposal=None, gaussian_steps=1, settings=few, width=8)
     # a ratio that has to be learnt for far longer than this, of a posterior of a tenth's width
     ratio = lfi.NeuralRatio(
-        settings=lfi.TrainSettings(steps=100, learning_rate=1e-4), width=8, head_layers=None
+        settings=lfi.TrainSettings(steps=60, learning_rate=1e-4), width=8, head_layers=None
     )
     simulations = lfi.simulate(model(0.1), 1_000, seed=1)
     method = lfi.Pool((likelihood, ratio))

@@ -265,7 +265,10 @@ def kl(fitted, x, exact_log_density, grid):
 @pytest.mark.parametrize(
     "method",
     [
-        lfi.PosteriorFlow(gaussian_steps=300, settings=lfi.TrainSettings(steps=150), width=32),
+        pytest.param(
+            lfi.PosteriorFlow(gaussian_steps=300, settings=lfi.TrainSettings(steps=150), width=32),
+            marks=pytest.mark.slow,
+        ),
         lfi.SurrogateLikelihood(
             proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
         ),
@@ -367,7 +370,14 @@ def interrupted_fit(monkeypatch, at):
 
 @pytest.mark.parametrize(
     ("what", "at"),
-    [("simulate", 1), ("simulate", 2), ("simulate", 4), ("fit", 1), ("fit", 2), ("fit", 3)],
+    [
+        pytest.param("simulate", 1, marks=pytest.mark.slow),
+        ("simulate", 2),
+        pytest.param("simulate", 4, marks=pytest.mark.slow),
+        pytest.param("fit", 1, marks=pytest.mark.slow),
+        pytest.param("fit", 2, marks=pytest.mark.slow),
+        ("fit", 3),
+    ],
 )  # from the second round on, what is read again for its rows in the box counts too
 def test_an_interrupted_call_goes_on_and_ends_with_the_same_numbers(
     what, at, tmp_path, monkeypatch
@@ -423,7 +433,14 @@ def test_an_interrupted_pool_keeps_the_methods_that_are_fitted(tmp_path, monkeyp
     assert resumed.weights == whole.weights and resumed.choice.scores == whole.choice.scores
 
 
-@pytest.mark.parametrize(("what", "at"), [("simulate", 2), ("simulate", 3), ("fit", 3)])
+@pytest.mark.parametrize(
+    ("what", "at"),
+    [
+        ("simulate", 2),
+        pytest.param("simulate", 3, marks=pytest.mark.slow),
+        pytest.param("fit", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_rounds_that_were_stopped_early_go_on_too(what, at, tmp_path, monkeypatch):
     changes = {"budget": (400, 300, 300, 500), "rounds": None, "stop_at": 0.0}
     whole = quick_rounds(**changes)
@@ -511,6 +528,13 @@ def test_a_call_without_a_seed_goes_on_with_the_one_on_record(tmp_path):
     assert torch.equal(first.prior.lower, again.prior.lower)
 
 
+@pytest.fixture(scope="module")
+def finished_rounds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    quick_rounds(folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -522,12 +546,11 @@ def test_a_call_without_a_seed_goes_on_with_the_one_on_record(tmp_path):
         ({"budget": (500, 500, 2_000)}, "budget"),
     ],
 )
-def test_a_folder_of_another_call_is_refused_and_left_alone(changes, named, tmp_path):
-    quick_rounds(tmp_path)
-    before = sorted(path.name for path in tmp_path.rglob("*"))
+def test_a_folder_of_another_call_is_refused_and_left_alone(changes, named, finished_rounds):
+    before = sorted(path.name for path in finished_rounds.rglob("*"))
     with pytest.raises(ValueError, match=f"another {named}"):
-        quick_rounds(tmp_path, **changes)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+        quick_rounds(finished_rounds, **changes)
+    assert sorted(path.name for path in finished_rounds.rglob("*")) == before
 
 
 def test_a_damaged_round_says_what_to_do(tmp_path):
