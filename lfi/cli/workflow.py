@@ -27,7 +27,7 @@ from lfi.report.verdicts import Assessment, assess
 from lfi.runtime import Saved, check_writable, child, numpy_rng, replace_file
 from lfi.simulation import Prior, Simulations, Simulator, simulate, simulate_at
 
-HELD_OUT = 400  # simulations for `lfi.check`
+HELD_OUT, IMPORTANCE_SAMPLES = 400, 4_096  # of `lfi.check`
 FILES = ("report.html", "summary.json", "posterior.nc", "posterior.lfi", "surrogate.lfi")
 PARAMETERS, SAMPLES = 8, 1_000  # of `lfi.fidelity`
 
@@ -98,7 +98,7 @@ def run_workflow(
         assert isinstance(draws, Draws)  # of one observation
     with stage("calibration on held-out simulations"):
         held_out = simulate(simulator, HELD_OUT, prior=prior, seed=seeds[1], progress=progress)
-        checks = check(posterior, held_out, seed=seeds[2])
+        checks = check(posterior, held_out, importance_samples=IMPORTANCE_SAMPLES, seed=seeds[2])
     with stage("posterior predictive check"):
         predictive = predictive_check(draws, simulator, x_obs, seed=seeds[3])
     with stage("surrogate generator"):
