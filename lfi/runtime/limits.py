@@ -46,7 +46,7 @@ class Limits(TorchFunctionMode):
         self,
         func: Callable[..., object],
         types: object,
-        args: tuple = (),
+        args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> object:
         """Count an operation, and carry it out."""
