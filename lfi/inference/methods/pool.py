@@ -123,6 +123,7 @@ class Pool:
         names: list[str] = []
         seconds: list[float] = []
         samples: HeldOutSamples | None = None
+        rows: list[Tensor] = []  # their weights, by the methods fitted so far
         settled: list[str] = []
         for index, method in enumerate(self.methods):
             begin, own = time.monotonic(), child(seed, 1, index)
@@ -135,7 +136,8 @@ class Pool:
             posterior = kept.load(file, simulations.prior, device)
             if posterior is None and isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
-                table = samples.table([samples.log_weights(member) for member in fitted])
+                rows += [samples.log_weights(member) for member in fitted[len(rows) :]]
+                table = samples.table(rows)
                 if agree(fitted, table):
                     settled.append(name)
                     continue
@@ -151,8 +153,9 @@ class Pool:
             seconds.append(time.monotonic() - begin)
         flow = flow_of(fitted)
         if samples is None or flow is not samples.flow:
-            samples = HeldOutSamples.draw(flow, held_out, child(seed, 2))
-        table = samples.table([samples.log_weights(member) for member in fitted])
+            samples, rows = HeldOutSamples.draw(flow, held_out, child(seed, 2)), []
+        rows += [samples.log_weights(member) for member in fitted[len(rows) :]]
+        table = samples.table(rows)
         posterior = pooled(fitted, tuple(names), table, flow, tuple(seconds), self.combine)
         return replace(
             posterior,
