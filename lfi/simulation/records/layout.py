@@ -41,12 +41,15 @@ def check_entries(folder: Path) -> None:
             check_regular(path)
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever JSON holds)
-    """Return what a small file of JSON holds; ValueError if it is none."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the dictionary that a small file of JSON holds; ValueError if it is none."""
     size = check_regular(path)
     if size > MAX_HEADER:
         raise ValueError(f"{path.name} has {size:,} bytes, more than {MAX_HEADER:,}")
-    return json.loads(path.read_bytes())
+    held = json.loads(path.read_bytes())
+    if not isinstance(held, dict):
+        raise ValueError(f"{path.name} holds no dictionary")
+    return held
 
 
 @dataclass(frozen=True)
