@@ -70,7 +70,7 @@ def mmd_test(
     """Test whether two samples have one distribution, by the MMD over many bandwidths.
 
     Memory grows as (n + m) times permutations, time as (n + m)^2 times permutations times kernels:
-    1,000 against 1,000 points take seconds, 20,000 against 20,000 with 100 permutations a minute.
+    1,000 against 1,000 points take seconds, many thousands with 100 permutations minutes.
 
     Args:
         p: The first sample, (n, *event).
