@@ -153,7 +153,7 @@ def _find(values: Tensor, parameters: Tensor, bound: float, axis: int) -> Bin:
     """Return the bins of r numbers, as values of x (axis 0) or of y (axis 1)."""
     rows, bins = len(values), (parameters.shape[1] + 1) // 3
     raw = parameters[:, : 2 * bins].view(rows, 2, bins)
-    clip = torch.add(torch.ones_like(raw), raw.abs(), alpha=2 / CLIP)
+    clip = _divisor(raw, CLIP / 2)
     exps = (raw / clip).exp()  # bounded by the clip: no overflow
     sums = exps.cumsum(2)
     total = sums[..., -1:]
@@ -163,14 +163,21 @@ def _find(values: Tensor, parameters: Tensor, bound: float, axis: int) -> Bin:
     both = index.view(-1, 1, 1).expand(-1, 2, 1)
     size = exps.gather(2, both)
     start = sums.gather(2, both) - size
-    inner = torch.nn.functional.pad(parameters[:, 2 * bins :], (1, 1))
-    at = index[:, None] + torch.arange(2, device=index.device)
-    slopes = _clip(inner.gather(1, at)).exp()
+    knots, at = _knots(parameters, index, bins)
+    ends = knots.gather(1, at)
+    slopes = (ends / _divisor(ends, CLIP)).exp()
     return Bin(both, inside, clip, exps, start, size, total, slopes)
 
 
-def _clip(raw: Tensor) -> Tensor:
-    return raw / (1 + raw.abs() / CLIP)
+def _divisor(raw: Tensor, most: float) -> Tensor:
+    """Return what parameters are divided by to stay below `most`."""
+    return torch.add(torch.ones_like(raw), raw.abs(), alpha=1 / most)
+
+
+def _knots(parameters: Tensor, index: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """Return the slopes' parameters at all knots, and which are at the ends of bins."""
+    knots = torch.nn.functional.pad(parameters[:, 2 * bins :], (1, 1))
+    return knots, index[:, None] + torch.arange(2, device=index.device)
 
 
 def _quotient(x: Tensor, found: Bin, bound: float) -> Quotient:
@@ -249,9 +256,7 @@ def _gradient(
 
 def _slope_gradient(parameters: Tensor, found: Bin, of_d0: Tensor, of_d1: Tensor) -> Tensor:
     """Return gradients in the parameters of inner knots' slopes."""
-    bins = found.exps.shape[2]
-    raw = torch.nn.functional.pad(parameters[:, 2 * bins :], (1, 1))
-    at = found.index[:, 0] + torch.arange(2, device=raw.device)
+    knots, at = _knots(parameters, found.index[:, 0, 0], found.exps.shape[2])
     of_slopes = torch.stack([of_d0, of_d1], 1) * found.slopes
-    of_slopes = of_slopes / (1 + raw.gather(1, at).abs() / CLIP).square()
-    return torch.zeros_like(raw).scatter(1, at, of_slopes)[:, 1:-1]
+    of_slopes = of_slopes / _divisor(knots.gather(1, at), CLIP).square()
+    return torch.zeros_like(knots).scatter(1, at, of_slopes)[:, 1:-1]
