@@ -1,4 +1,4 @@
-"""Memory and time of discrepancies between large samples, each in a process of its own.
+"""Memory and time of discrepancies and a test of large samples, each in a process of its own.
 
     python tests/benchmarks/large_samples.py                       # all of it: about 20 minutes
     python tests/benchmarks/large_samples.py --only "random features" --points 1000000
@@ -16,6 +16,7 @@ import resource
 import subprocess
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,6 +26,13 @@ from lfi.comparison import Biased, Block
 
 HERE = Path(__file__).parent
 DIMENSIONS, MEAN = 10, 0.1
+
+
+def p_value(x: torch.Tensor, y: torch.Tensor, permutations: int) -> torch.Tensor:
+    """Return the p-value of `mmd_test`."""
+    return torch.tensor(lfi.mmd_test(x, y, permutations=permutations, seed=1).p_value)
+
+
 PIECES = {  # what it is, how many points, whether the gradient of x is taken too
     "MMD": (lfi.discrepancies.MMD(), 100_000, False),
     "MMD and gradient": (lfi.discrepancies.MMD(), 20_000, True),
@@ -32,12 +40,13 @@ PIECES = {  # what it is, how many points, whether the gradient of x is taken to
     "random features": (lfi.discrepancies.RandomFeatureMMD(), 1_000_000, False),
     "random features and gradient": (lfi.discrepancies.RandomFeatureMMD(), 1_000_000, True),
     "energy": (lfi.discrepancies.Energy(Biased()), 100_000, False),
+    "mmd_test, 100 relabellings": (partial(p_value, permutations=100), 20_000, False),
 }
 
 
-def compare(name: str, points: int, results: "multiprocessing.Queue") -> None:
+def compare(name: str, points: int, threads: int, results: "multiprocessing.Queue") -> None:
     """Put the value, MiB over the baseline, CPU and wall-clock seconds into the queue."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     discrepancy, _, gradient = PIECES[name]
     rng = torch.Generator().manual_seed(1)
     x = torch.randn(points, DIMENSIONS, generator=rng)
@@ -63,7 +72,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=PIECES, default=list(PIECES))
     parser.add_argument("--points", type=int, help="of either sample, instead of each one's own")
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
+    note = f", {arguments.threads} threads" * (arguments.threads > 1)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -72,7 +83,7 @@ def main() -> None:
     for name in arguments.only:
         points = arguments.points or PIECES[name][1]
         results = context.Queue()
-        process = context.Process(target=compare, args=(name, points, results))
+        process = context.Process(target=compare, args=(name, points, arguments.threads, results))
         process.start()
         value, mebibytes, cpu, seconds = results.get()
         process.join()
@@ -87,7 +98,7 @@ def main() -> None:
                     commit,
                     date.today(),
                     "large samples",
-                    f"lfi {name}",
+                    f"lfi {name}{note}",
                     points,
                     1,
                     metric,

@@ -50,12 +50,12 @@ def fuse_test(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -> 
     """Test by MMD-FUSE: ten bandwidths each, over the root mean square of the kernel."""
     pooled = pool(a, b, standardise=True, seed=seed)
     rows, n, total = pooled.rows, pooled.n, len(pooled.rows)
-    labels = pooled.relabellings(permutations)
+    groups = pooled.grouped(permutations)
     parts = []
     for kind, distance in ((Gaussian, euclidean_distances), (Laplace, manhattan_distances)):
         low, high = quantile_distances(rows, rows, (0.05, 0.95), distance=distance).tolist()
         kernel = kind(torch.linspace(low / 2, 2 * high, 10, dtype=torch.float64))
-        values, _ = kernel_tests._squared_mmd(kernel, rows, n, labels)
+        values, _ = kernel_tests.squared_mmds(kernel, groups)
         squares = kernel(rows, rows).square().sum(dim=(-2, -1)) - total
         parts.append(values / (squares / (total * (total - 1))).sqrt()[:, None])
     size = min(n, total - n)

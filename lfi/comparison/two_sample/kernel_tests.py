@@ -19,10 +19,11 @@ by tests/benchmarks/two_sample_tests.py:
 
 Deviations and bandwidths are those of the pooled sample and do not know the labels, so that the
 permutation test is exact. One matrix serves all relabellings: with a column of A for each, the sums
-over pairs within p are diag(A'KA), and those across and within q follow from row sums. Matrices are
-made in tiles, each entry once. Of more than 10,000 points tiles are of float32, and summed up in
-float64: the kernel is rounded alike for all relabellings, and what sums of tiles lose is less than
-ties are allowed.
+over pairs within p are diag(A'KA), and those across and within q follow from row sums. Of more than
+512 points groups are relabelled (`permutation`), whose sums are kept of the matrix, so that
+relabellings take next to no time. It is made in tiles, each entry once. Of more than 10,000 points
+tiles are of float32, and summed up in float64: the kernel is rounded alike for all relabellings,
+and what sums of tiles lose is less than ties are allowed.
 
 References:
     Biggs, Schrab & Gretton, MMD-FUSE, 2023. arXiv:2306.08777
@@ -39,7 +40,7 @@ from torch import Tensor
 
 from lfi.comparison.discrepancies.energy import energy_kernel
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, Laplace, fixed
-from lfi.comparison.two_sample.permutation import TwoSampleTest, pool
+from lfi.comparison.two_sample.permutation import Groups, TwoSampleTest, pool
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_counts
@@ -49,7 +50,8 @@ BANDWIDTHS = 6  # of each kernel, geometrically spaced
 NARROWEST, WIDEST = 0.1, 2.0  # of the 5% and of the 95% quantile of the distances
 SHARPNESS = 4.0  # of the soft maximum: one deviation more counts e^4 times
 MAX_ENTRIES = 2**21  # kernel values held at once, 16 MB
-MIN_TILE, MAX_TILE = 64, 256  # rows and columns: larger tiles of six kernels leave the cache
+MAX_TILE = 256  # rows and columns: larger tiles of six kernels leave the cache
+AT_ONCE = 32  # rows of a triangular matrix that are multiplied as if it were full
 MANY = 10_000  # points, beyond which tiles are of float32
 # of a deviation: relabellings that give equal statistics must count as equal
 ROUNDING, ROUNDING_OF_MANY = 1e-9, 1e-4
@@ -69,8 +71,8 @@ def mmd_test(
 ) -> TwoSampleTest:
     """Test whether two samples have one distribution, by the MMD over many bandwidths.
 
-    Memory grows as (n + m) times permutations, time as (n + m)^2 times permutations times kernels:
-    1,000 against 1,000 points take seconds, many thousands with 100 permutations minutes.
+    Memory grows as n + m, time as (n + m)^2 times kernels. Of more than 512 points groups of points
+    are relabelled, drawn at random: also exact.
 
     Args:
         p: The first sample, (n, *event).
@@ -105,11 +107,8 @@ def mmd_test(
         if not kernels:
             raise ValueError("kernels must have at least one, got none")
         compared = f"MMD, {', '.join(type(kernel).__name__ for kernel in kernels)}"
-    labels = pooled.relabellings(permutations)
-    parts = [
-        _squared_mmd(fixed(kernel, *halves), pooled.rows, pooled.n, labels, max_entries)
-        for kernel in kernels
-    ]
+    groups = pooled.grouped(permutations)
+    parts = [squared_mmds(fixed(kernel, *halves), groups, max_entries) for kernel in kernels]
     values, deviation = (torch.cat(part) for part in zip(*parts, strict=True))
     z = values / deviation[:, None]
     soft = ((SHARPNESS * z).logsumexp(dim=0) - math.log(len(z))) / SHARPNESS
@@ -130,7 +129,7 @@ def energy_test(
 
     It has no bandwidth and is quicker than `mmd_test`, at its best where means or spreads differ,
     and weak where only fine patterns do. Events of one dimension are sorted instead of compared in
-    pairs, so that many thousands take seconds.
+    pairs, so that many thousands take seconds; of others, more than 512 are relabelled in groups.
 
     Args:
         p: The first sample, (n, *event).
@@ -153,12 +152,12 @@ def energy_test(
     """
     check_counts(permutations=permutations, max_entries=max_entries)
     pooled = pool(p, q, standardise=standardise, seed=seed)
-    labels = pooled.relabellings(permutations)
     if pooled.rows.shape[1] == 1:
+        labels = pooled.relabellings(permutations)
         values = _sorted_energy(pooled.rows[:, 0], pooled.n, labels)
         deviation = pooled.rows.std(correction=0) / len(pooled.rows)  # or nearly so
     else:
-        found = _squared_mmd(energy_kernel, pooled.rows, pooled.n, labels, max_entries)
+        found = squared_mmds(energy_kernel, pooled.grouped(permutations), max_entries)
         values, deviation = found[0][0], found[1][0]
     tolerance = _rounding(pooled.rows) * float(deviation)
     return pooled.result(values, _words("energy distance", standardise), tolerance)
@@ -179,42 +178,60 @@ def _rounding(rows: Float[Tensor, "k d"]) -> float:
 
 
 @torch.no_grad()
-def _squared_mmd(
-    kernel: Kernel, pooled: Tensor, n: int, labels: Tensor, max_entries: int = MAX_ENTRIES
+def squared_mmds(
+    kernel: Kernel, groups: Groups, max_entries: int = MAX_ENTRIES
 ) -> tuple[Float[Tensor, "kernels b"], Float[Tensor, " kernels"]]:
-    """Return unbiased squared MMDs of every relabelling, and their deviation over all of them.
+    """Return unbiased squared MMDs of all relabellings, and their deviation if points had labels.
 
-    K = U + U', where U holds the tiles above the diagonal, and half of those on it.
+    The matrix is made in tiles, those above its diagonal and on it. Of a row of tiles the sums over
+    groups are kept, until all relabellings have taken theirs.
     """
-    total = len(pooled)
+    rows, n = groups.rows, groups.n
+    total = len(rows)
     m = total - n
-    count = kernel(pooled[:1], pooled[:1]).numel()  # kernels: one, or one for each bandwidth
-    sums = pooled.new_zeros(count, total)
-    within_p = pooled.new_zeros(count, labels.shape[1])
-    squares = pooled.new_zeros(count)
-    dtype = pooled.dtype if total <= MANY else torch.float32
-    # tiles on the diagonal hold each entry twice: few of all, if tiles are small
-    side = max(1, min(max(MIN_TILE, total // 8), MAX_TILE, math.isqrt(max_entries // count)))
-    spans = [slice(start, start + side) for start in range(0, total, side)]
-    parts = [(span, pooled[span].to(dtype), labels[span].to(dtype)) for span in spans]
-    for i, (here, rows, own) in enumerate(parts):
-        for there, columns, others in parts[i:]:
-            tile = kernel(rows, columns).reshape(count, len(rows), len(columns))
-            diagonal = there == here
-            if diagonal:
+    count = kernel(rows[:1], rows[:1]).numel()  # kernels: one, or one for each bandwidth
+    dtype = rows.dtype if total <= MANY else torch.float32
+    spans = list(groups.spans(max(1, min(MAX_TILE, math.isqrt(max_entries // count)))))
+    points = [rows[span.points].to(dtype) for span in spans]
+    labels = torch.cat([groups.labels[span.groups] for span in spans])
+    sums = rows.new_zeros(count, total)
+    within_p = rows.new_zeros(count, labels.shape[1])
+    squares = rows.new_zeros(count)
+    below = labels
+    for i, here in enumerate(spans):
+        strip = []
+        for there, columns in zip(spans[i:], points[i:], strict=True):
+            tile = kernel(points[i], columns).reshape(count, len(points[i]), len(columns))
+            if there is here:
                 tile.diagonal(dim1=-2, dim2=-1).zero_()
             norm = torch.linalg.vector_norm(tile, dim=(1, 2)).to(squares)
-            squares += (1 if diagonal else 2) * norm.square()
-            if diagonal:
-                tile /= 2
-            sums[:, here] += tile.sum(dim=-1)
-            sums[:, there] += tile.sum(dim=-2)
-            product = (tile.flatten(0, 1) @ others).unflatten(0, (count, len(rows)))
-            within_p += 2 * (product * own).sum(dim=-2)
-    across = sums @ labels - within_p
+            by_rows = here.added(tile, 1)
+            squares += (1 if there is here else 2) * norm.square()
+            sums[:, here.points] += tile.sum(dim=-1)
+            if there is not here:
+                sums[:, there.points] += by_rows.sum(dim=-2)
+            strip.append(there.added(by_rows, 2))
+        upper = torch.cat(strip, dim=-1).to(within_p).triu_()
+        upper.diagonal(dim1=-2, dim2=-1).mul_(0.5)
+        within_p += _forms(upper, below)
+        below = below[upper.shape[1] :]
+    each = [span.added(sums[:, span.points], 1) for span in spans]
+    across = torch.cat(each, dim=1) @ labels - within_p
     within_q = sums.sum(dim=-1, keepdim=True) - 2 * across - within_p
     values = within_p / (n * (n - 1)) + within_q / (m * (m - 1)) - 2 * across / (n * m)
-    return values, _deviation(squares, sums, n, FLAT if dtype == pooled.dtype else FLAT_OF_MANY)
+    return values, _deviation(squares, sums, n, FLAT if dtype == rows.dtype else FLAT_OF_MANY)
+
+
+def _forms(
+    upper: Float[Tensor, "kernels g h"], labels: Float[Tensor, "h b"]
+) -> Float[Tensor, "kernels b"]:
+    """Return twice the sums of labels times labels times an upper triangular matrix."""
+    result = upper.new_zeros(len(upper), labels.shape[1])
+    for start in range(0, upper.shape[1], AT_ONCE):
+        part = upper[:, start : start + AT_ONCE, start:]
+        product = (part.flatten(0, 1) @ labels[start:]).unflatten(0, part.shape[:2])
+        result += product.mul_(labels[start : start + part.shape[1]]).sum(dim=-2)
+    return 2 * result
 
 
 def _deviation(

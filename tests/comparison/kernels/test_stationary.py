@@ -52,6 +52,16 @@ def test_matrices_hold_the_formula_of_every_pair(kernel):
     torch.testing.assert_close(kernel(x, y), expected, rtol=1e-13, atol=0)
 
 
+@pytest.mark.parametrize("kernel", [Gaussian(1e-3), Laplace(1e-3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_far_from_each_other_points_have_the_least_normal_number(kernel, dtype):
+    """Where results underflow, exp takes ten to thirty times as long."""
+    x, y = torch.zeros(2, 1, dtype=dtype), torch.tensor([[0.0], [9.0]], dtype=dtype)
+    tiny = torch.finfo(dtype).tiny
+    value = kernel(x, y)
+    assert (value[:, 0] == 1).all() and ((value[:, 1] >= tiny) & (value[:, 1] < 1e3 * tiny)).all()
+
+
 @each
 def test_kernels_are_symmetric_positive_definite_and_batched(kernel):
     x, y = torch.randn(2, 1, 9, 3), torch.randn(4, 6, 3)

@@ -21,11 +21,17 @@ from lfi.comparison import (
     energy_test,
     mmd_test,
 )
-from lfi.comparison.two_sample import kernel_tests
-from lfi.comparison.two_sample.permutation import pool
+from lfi.comparison.two_sample import kernel_tests, permutation
+from lfi.comparison.two_sample.kernel_tests import squared_mmds
+from lfi.comparison.two_sample.permutation import Groups, pool
 
 KERNELS = [Gaussian(0.7), Laplace(1.2), RationalQuadratic(), Linear(), energy_kernel]
 both = pytest.mark.parametrize("test", [mmd_test, energy_test])
+
+
+def singly(pooled, n, labels):
+    """Relabellings of single points."""
+    return Groups(pooled, n, ((len(pooled), 1),), labels)
 
 
 def every_relabelling(n, m):
@@ -42,7 +48,7 @@ def test_statistics_are_squared_mmds_and_their_deviation_is_that_of_all_relabell
     pooled = torch.randn(n + m, 2)
     labels = every_relabelling(n, m)
     kernel = kernel.fixed(pooled, pooled) if hasattr(kernel, "fixed") else kernel
-    values, deviation = kernel_tests._squared_mmd(kernel, pooled, n, labels)
+    values, deviation = squared_mmds(kernel, singly(pooled, n, labels))
     chosen = labels.T > 0
     expected = torch.stack([MMD(kernel)(pooled[a], pooled[~a]) for a in chosen])
     torch.testing.assert_close(values[0], expected)
@@ -50,14 +56,41 @@ def test_statistics_are_squared_mmds_and_their_deviation_is_that_of_all_relabell
     torch.testing.assert_close(values.mean(dim=1), torch.zeros(1), rtol=0, atol=1e-13)
 
 
-def test_rows_at_a_time_make_no_difference():
-    pooled, kernel = torch.randn(300, 2), Gaussian(torch.tensor([0.1, 1.0]))
-    labels = pool(pooled[:100], pooled[100:], standardise=False, seed=1).relabellings(20)
-    found = []
-    for entries in (2**21, 2 * 300 * 7):  # seven rows
-        found.append(kernel_tests._squared_mmd(kernel, pooled, 100, labels, entries))
-    for whole, rows in zip(*found, strict=True):
-        torch.testing.assert_close(rows, whole, rtol=1e-9, atol=1e-14)
+@pytest.mark.parametrize("side", [256, 70, 7])
+@pytest.mark.parametrize(
+    "n, m, most, parts",
+    [
+        (45, 60, 512, ((105, 1),)),  # each point
+        (45, 60, 30, ((11, 4), (1, 1), (15, 4))),  # of four points, and one that is left over
+        (4, 90, 30, ((4, 1), (26, 1), (1, 64))),  # of the larger sample as many as there is room
+        (100, 101, 12, ((5, 17), (1, 15), (5, 17), (1, 16))),  # larger than a tile of seven
+    ],
+)
+def test_relabelled_groups_have_the_squared_mmds_of_their_points(
+    n, m, most, parts, side, monkeypatch
+):
+    monkeypatch.setattr(permutation, "MAX_GROUPS", most)
+    monkeypatch.setattr(permutation, "MIN_GROUPS", 4)
+    p, q, kernel = torch.randn(n, 2), torch.randn(m, 2), Gaussian(torch.tensor([0.1, 1.0]))
+    groups = pool(p, q, standardise=False, seed=1).grouped(20)
+    assert groups.parts == parts
+    sizes = torch.tensor([size for count, size in parts for _ in range(count)])
+    chosen = groups.labels.repeat_interleave(sizes, dim=0).T > 0
+    assert (chosen.sum(dim=1) == n).all()
+    values, _ = squared_mmds(kernel, groups, 2 * side**2)
+    expected = [MMD(kernel)(groups.rows[each], groups.rows[~each]) for each in chosen]
+    torch.testing.assert_close(values, torch.stack(expected, dim=1))
+    torch.testing.assert_close(values[:, 0], MMD(kernel)(p, q))
+
+
+def test_relabelled_groups_keep_the_level_in_whatever_order_points_come(monkeypatch):
+    """Groups of neighbours in sorted samples would differ from each other as their places do."""
+    monkeypatch.setattr(permutation, "MAX_GROUPS", 10)
+    monkeypatch.setattr(permutation, "MIN_GROUPS", 4)
+    draw = lambda rng: [np.sort(x, axis=0) for x in normal(rng)]
+    run = lambda a, b, seed: energy_test(a, b, permutations=19, seed=seed)
+    rate = rejections(run, draw, 100, 0.5).mean()
+    assert abs(rate - 0.5) < 5 * (0.25 / 100) ** 0.5
 
 
 def test_many_points_are_compared_in_float32(monkeypatch):
@@ -84,7 +117,7 @@ def test_of_one_kernel_the_statistic_is_its_mmd_in_deviations():
     result = mmd_test(a, b, kernels=(kernel,), standardise=False, permutations=999, seed=1)
     pooled = torch.cat([a, b])
     labels = torch.cat([torch.ones(30, 1), torch.zeros(20, 1)])
-    _, deviation = kernel_tests._squared_mmd(kernel, pooled, 30, labels)
+    _, deviation = squared_mmds(kernel, singly(pooled, 30, labels))
     assert result.statistic == pytest.approx(float(MMD(kernel)(a, b) / deviation), rel=1e-10)
     assert result.p_value == 0.001
     assert result.compared == "MMD, Gaussian"
@@ -100,7 +133,7 @@ def test_the_energy_statistic_is_the_energy_distance(d):
 def test_on_a_line_sorting_gives_the_statistics_of_pairs():
     pooled = torch.randint(0, 9, (40, 1)).double()
     labels = pool(pooled[:15], pooled[15:], standardise=False, seed=1).relabellings(50)
-    by_pairs, _ = kernel_tests._squared_mmd(energy_kernel, pooled, 15, labels)
+    by_pairs, _ = squared_mmds(energy_kernel, singly(pooled, 15, labels))
     sorted_ = kernel_tests._sorted_energy(pooled[:, 0], 15, labels)
     torch.testing.assert_close(sorted_, by_pairs[0], rtol=1e-11, atol=1e-13)
 
