@@ -64,6 +64,13 @@ def clean_state() -> Iterator[None]:
     random.setstate(states[2])
 
 
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no workers that a test does not ask for."""
+    for user in ("lfi.runtime.workers.beside", "lfi.inference.methods.separate_fits"):
+        monkeypatch.setattr(f"{user}.usable_cores", lambda: 1)
+
+
 @pytest.fixture(scope="module")
 def float64_throughout() -> Iterator[None]:
     """Compute in float64 in a module's own fixtures too, which begin before its first test."""

@@ -87,6 +87,10 @@ def run_job(
         float | None,
         typer.Option(help="Minutes for fitting the posterior, beside simulating and all else."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that fit, and simulate; by default fit on every core."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal results.")] = 1,
     observation: Annotated[
         Path | None,
@@ -105,6 +109,8 @@ def run_job(
     _check("budget", budget, MIN_BUDGET if rounds > 1 else MIN_ROUND)
     _check("draws", draws, MIN_DRAWS)
     _check("seed", seed, 0)
+    if workers is not None:
+        _check("workers", workers, 1)
     if minutes is not None and not 0 < minutes < math.inf:
         raise ValueError(f"--minutes: got {minutes:g}, expected a positive number")
     if device.partition(":")[0] not in DEVICES:
@@ -127,6 +133,7 @@ def run_job(
         device=device,
         command=shlex.join(["lfi", *sys.argv[1:]]),
         minutes=minutes,
+        workers=workers,
     )
     run_workflow(settings, echo=(lambda line: None) if quiet else typer.echo, progress=not quiet)
 

@@ -17,15 +17,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.cli.surrogate import NEEDED, SurrogateJob
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.diagnostics.verdict import Verdict
-from lfi.generation import Fidelity, Surrogate, fidelity, fit_surrogate
+from lfi.generation import Fidelity, fidelity
 from lfi.inference import Draws, fit_rounds, inference_data, plan_budget
-from lfi.loading import load
 from lfi.report import write_report
 from lfi.report.verdicts import Assessment, assess
 from lfi.runtime import Saved, check_writable, child, numpy_rng, replace_file
-from lfi.simulation import Prior, Simulations, Simulator, simulate, simulate_at
+from lfi.runtime.workers.beside import Beside
+from lfi.simulation import Simulator, simulate, simulate_at
 
 HELD_OUT, IMPORTANCE_SAMPLES = 400, 4_096  # of `lfi.check`
 FILES = ("report.html", "summary.json", "posterior.nc", "posterior.lfi", "surrogate.lfi")
@@ -46,6 +47,7 @@ class WorkflowSettings:
     device: str
     command: str  # for the report
     minutes: float | None = None  # for the fits; None for as long as they need
+    workers: int | None = None  # processes that fit; None for one on each core
 
 
 def run_workflow(
@@ -85,6 +87,7 @@ def run_workflow(
             rounds=settings.rounds,
             budget=settings.budget,
             minutes=settings.minutes,
+            workers=settings.workers,
             store=out / "rounds",
             seed=settings.seed,
             device=settings.device,
@@ -93,16 +96,29 @@ def run_workflow(
         assert isinstance(posterior, Saved)  # as those of lfi's own methods are
         posterior.save(out / "posterior.lfi")
     prior, short = posterior.prior, [part.describe() for part in posterior.stages if part.short]
-    with stage(f"{settings.draws:,} posterior draws"):
-        draws = posterior.draw(settings.draws, x_obs, seed=seeds[0])
-        assert isinstance(draws, Draws)  # of one observation
-    with stage("calibration on held-out simulations"):
-        held_out = simulate(simulator, HELD_OUT, prior=prior, seed=seeds[1], progress=progress)
-        checks = check(posterior, held_out, importance_samples=IMPORTANCE_SAMPLES, seed=seeds[2])
-    with stage("posterior predictive check"):
-        predictive = predictive_check(draws, simulator, x_obs, seed=seeds[3])
-    with stage("surrogate generator"):
-        surrogate = train_surrogate(settings, prior, progress, seeds[4])
+    job = SurrogateJob(
+        out / "rounds",
+        settings.rounds,
+        plan_budget(settings.budget, settings.rounds)[-1],
+        prior,
+        seeds[4],
+        settings.device,
+    )
+    workers = 1 if settings.workers is None and settings.device != "cpu" else settings.workers
+    with Beside(job.calls, workers, needed=NEEDED, progress=progress) as beside:
+        with stage(f"{settings.draws:,} posterior draws"):
+            draws = posterior.draw(settings.draws, x_obs, seed=seeds[0])
+            assert isinstance(draws, Draws)  # of one observation
+        with stage("calibration on held-out simulations"):
+            held_out = simulate(simulator, HELD_OUT, prior=prior, seed=seeds[1], progress=progress)
+            checks = check(
+                posterior, held_out, importance_samples=IMPORTANCE_SAMPLES, seed=seeds[2]
+            )
+        with stage("posterior predictive check"):
+            predictive = predictive_check(draws, simulator, x_obs, seed=seeds[3])
+        with stage("surrogate generator"):
+            beside.results()
+            surrogate = job.trained(out / "surrogate.lfi")
     with stage("surrogate against simulator"):
         agreement = fidelity(surrogate, simulator, thetas=PARAMETERS, n=SAMPLES, seed=seeds[5])
     with stage("files and report"):
@@ -166,29 +182,6 @@ def as_simulated(
         shape = x_obs.shape if x is None else x.shape[1:]
     long = [[n for n in sizes if n != 1] for sizes in (shape, x_obs.shape)]
     return x_obs.reshape(shape) if long[0] == long[1] else x_obs
-
-
-def train_surrogate(
-    settings: WorkflowSettings, prior: Prior, progress: bool, seed: int
-) -> Surrogate:
-    """Train the surrogate on the last round's simulations, or load it where that is done."""
-    rounds = settings.out / "rounds"  # beside the rounds it was trained on, under the same record
-    done = rounds / "surrogate.lfi"
-    if done.is_file():
-        surrogate = load(done, prior=prior)
-        assert isinstance(surrogate, Surrogate)  # under that name
-        surrogate.to(settings.device)
-    else:
-        simulations = Simulations.open(rounds / f"round_{settings.rounds}.zarr", prior=prior)
-        surrogate = fit_surrogate(
-            simulations[: plan_budget(settings.budget, settings.rounds)[-1]],
-            seed=seed,
-            device=settings.device,
-            progress=progress,
-        )
-        surrogate.save(done)
-    surrogate.save(settings.out / "surrogate.lfi")
-    return surrogate
 
 
 def summary(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from lfi.comparison import CriticLoss
 from lfi.inference.methods.neural_ratio import NeuralRatio
@@ -10,6 +11,7 @@ from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method, Posterior, limited_fit
 from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_whole
 from lfi.simulation import Simulations
 from lfi.training import StageSteps, StepLimit
 
@@ -22,6 +24,7 @@ def fit_posterior(
     loss: CriticLoss | None = None,
     minutes: float | None = None,
     stages: Sequence[StageSteps] | None = None,
+    workers: int | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -46,6 +49,11 @@ def fit_posterior(
             was no time for.
         stages: What such a fit has done, its `posterior.stages`: with the same arguments and seed,
             but without a clock, the posterior is the same.
+        workers: How many processes fit methods of a pool side by side, this one included; the
+            posterior is the same for any number. None is one for each core, where that takes more
+            than a second, and this one alone on another device than the CPU. The methods of the
+            default compute on one thread each, those with networks of your own on torch's and in
+            this process.
         seed: None takes fresh entropy, which the posterior's history records.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.
@@ -73,8 +81,11 @@ def fit_posterior(
         raise ValueError("give a method or a loss, not both: a method has a loss of its own")
     if method is None:
         method = Pool() if loss is None else NeuralRatio(loss=loss)
+    check_whole("workers", workers, optional=True)
     limit = StepLimit.of(minutes, stages)
     fit = limited_fit("method", method, limit)
+    if isinstance(method, Pool):
+        fit = partial(fit, workers=workers)
     posterior = fit(simulations, seed=seed, device=device, progress=progress)
     if not isinstance(posterior, SavedPosterior):
         return posterior

@@ -4,7 +4,8 @@ Tensors are made on the CPU, never on a default device; they are ordinary ones u
 `torch.inference_mode()` too; and what fits or draws computes gradients under `torch.no_grad()`.
 """
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import torch
 
@@ -31,3 +32,14 @@ def own_modes(*, gradients: bool) -> AbstractContextManager[object]:
         stack.enter_context(torch.inference_mode(False))
     stack.enter_context(torch.set_grad_enabled(gradients or not off))
     return stack
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Compute on one thread inside: sums then do not depend on how many cores there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -113,6 +113,7 @@ WRONG_CALLS = [
     (["run", "influenza", "--out", "OUT", "--draws", "5"], "--draws: got 5, expected at least 100"),
     (["run", "influenza", "--out", "OUT", "--minutes", "-1"], "--minutes: got -1, expected a posi"),
     (["run", "influenza", "--out", "OUT", "--minutes", "nan"], "--minutes: got nan, expected a po"),
+    (["run", "influenza", "--out", "OUT", "--workers", "0"], "--workers: got 0, expected at least"),
     (["run", "influenza"], "--out"),
     (["run", "influenza", "--out", "OUT", "--observation", "absent.csv"], "no file absent.csv"),
     (["run", "influenza", "--out", f"{__file__}/out"], "--out: .*test_app.py is a file"),

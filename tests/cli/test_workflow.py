@@ -47,7 +47,8 @@ def run(monkeypatch, tmp_path):
         fitted = Kept(critic, TRUNCATED, Recovers.UP_TO_X, (2,), history)
         agreement = replace(parts.fidelity(2), names=("a", "b"), theta=torch.zeros(2, 2))
         monkeypatch.setattr(workflow, "fit_rounds", lambda *_, **__: fitted)
-        monkeypatch.setattr(workflow, "train_surrogate", lambda *_: None)
+        monkeypatch.setattr(workflow.SurrogateJob, "calls", [])
+        monkeypatch.setattr(workflow.SurrogateJob, "trained", lambda *_: None)
         monkeypatch.setattr(workflow, "fidelity", lambda *_, **__: agreement)
         for name, value in patches.items():
             monkeypatch.setattr(workflow, name, value)

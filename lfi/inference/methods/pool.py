@@ -22,6 +22,14 @@ from torch import Tensor
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.race import Race, agree
+from lfi.inference.methods.separate_fits import (
+    SeparateFit,
+    fit_side_by_side,
+    poolable,
+    processes,
+    separable,
+    threads_for,
+)
 from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.flow import FlowPosterior
@@ -33,7 +41,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import UNLIMITED, StepLimit
+from lfi.training import UNLIMITED, StageSteps, StepLimit
 
 HELD_OUT = 0.05  # the share of the simulations on which methods are stacked
 MIN_HELD_OUT, MAX_HELD_OUT = 50, 300  # simulations
@@ -93,10 +101,13 @@ class Pool:
         progress: bool = True,
         limit: StepLimit = UNLIMITED,
         kept: KeptFits = NOTHING_KEPT,
+        workers: int | None = None,
     ) -> PooledPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
         A `limit` leaves the first method at least. Methods that are `kept` are not fitted again.
+        `workers` is that of `lfi.fit_posterior`: ratios, which are measured against the others, are
+        fitted after these.
 
         Raises:
             TypeError: If a method fits what cannot be pooled.
@@ -122,17 +133,24 @@ class Pool:
         fitted: list[SavedPosterior] = []
         names: list[str] = []
         seconds: list[float] = []
+        beside = self._beside(fitted_to, seed, device, progress, limit, kept, workers)
         samples: HeldOutSamples | None = None
         rows: list[Tensor] = []  # their weights, by the methods fitted so far
         settled: list[str] = []
         for index, method in enumerate(self.methods):
-            begin, own = time.monotonic(), child(seed, 1, index)
-            name = self._name(index)
-            share = FIRST_SHARE if index < len(self.methods) - 1 else LAST_SHARE
-            part = limit.part(name, share=share, needed=not fitted)
+            if index in beside:
+                posterior, took, steps = beside[index]
+                limit.record.update(steps)
+                if posterior is not None:
+                    fitted.append(posterior)
+                    names.append(type(method).__name__)
+                    seconds.append(took)
+                continue
+            begin, name = time.monotonic(), self._name(index)
+            part = limit.part(name, share=self._share(index), needed=not fitted)
             if part is None:
                 continue
-            train, file = limited_fit("methods", method, part), f"{index + 1}_{name}"
+            train, file = limited_fit("methods", method, part), self._file(index)
             posterior = kept.load(file, simulations.prior, device)
             if posterior is None and isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
@@ -143,10 +161,10 @@ class Pool:
                     continue
                 train = partial(train, race=Race.against(samples, table))
             if posterior is None:
-                posterior = train(fitted_to, seed=own, device=device, progress=progress)
-                if not isinstance(posterior, SavedPosterior):
-                    kind = type(posterior).__name__
-                    raise TypeError(f"methods: {method} fits a {kind}, which cannot be pooled")
+                with threads_for(method):
+                    own = child(seed, 1, index)
+                    found = train(fitted_to, seed=own, device=device, progress=progress)
+                posterior = poolable(method, found)
                 kept.save(file, posterior)
             fitted.append(posterior)
             names.append(type(method).__name__)
@@ -161,6 +179,51 @@ class Pool:
             posterior,
             choice=replace(posterior.choice, settled=tuple(settled), left_out=limit.left_out),
         )
+
+    def _beside(
+        self,
+        simulations: Simulations,
+        seed: int,
+        device: str,
+        progress: bool,
+        limit: StepLimit,
+        kept: KeptFits,
+        workers: int | None,
+    ) -> dict[int, tuple[SavedPosterior | None, float, dict[str, StageSteps]]]:
+        """Fit those that do not depend on each other, if several processes may; return them."""
+        apart = [
+            index
+            for index, method in enumerate(self.methods)
+            if separable(method)
+            and not isinstance(method, NeuralRatio)
+            and kept.load(self._file(index), simulations.prior, device) is None
+        ]
+        if len(apart) < 2 or processes(workers, simulations, device) == 1:
+            return {}
+        fits = [
+            SeparateFit(
+                self.methods[index],
+                self._name(index),
+                self._file(index),
+                simulations,
+                child(seed, 1, index),
+                device,
+                limit,
+                self._share(index),
+                index == 0,
+                kept,
+            )
+            for index in apart
+        ]
+        return dict(zip(apart, fit_side_by_side(fits, workers, progress), strict=True))
+
+    def _share(self, index: int) -> float:
+        """Return which share of the time left is a method's."""
+        return FIRST_SHARE if index < len(self.methods) - 1 else LAST_SHARE
+
+    def _file(self, index: int) -> str:
+        """Return the name under which a method's posterior is kept."""
+        return f"{index + 1}_{self._name(index)}"
 
     def _name(self, index: int) -> str:
         """Return a method's name, numbered where there are several of its kind."""

@@ -126,6 +126,7 @@ def fit_rounds(
     draws: int = 4_000,
     minutes: float | None = None,
     stages: Sequence[StageSteps] | None = None,
+    workers: int | None = None,
     store: str | Path | None = None,
     seed: int | None = None,
     device: str = "cpu",
@@ -154,6 +155,8 @@ def fit_rounds(
             those that are left where a call goes on from its store;
             simulating is not counted.
         stages: What such a call has done, its `posterior.stages`, to repeat it without a clock.
+        workers: How many processes fit methods of a pool side by side, as in `lfi.fit_posterior`,
+            and simulate, as in `lfi.simulate`; None simulates in this process.
         store: A folder that keeps every round, and the methods of a pool that are fitted without
             a limit, so that a second call goes on where the first was interrupted and ends with the
             same numbers; None keeps nothing.
@@ -194,6 +197,7 @@ def fit_rounds(
     counts, seed = plan_budget(budget, rounds), seed if seed is None else fresh(seed)
     check_share("stop_at", stop_at, ends=True)
     check_whole("draws", draws)
+    check_whole("workers", workers, optional=True)
     of_parameters(simulator.prior, parameters)  # before anything is simulated
     shape = simulated_shape(simulator)
     x_obs = as_observation(x_obs, shape)
@@ -235,6 +239,7 @@ def fit_rounds(
             prior=prior,
             seed=child(seed, index, 0),
             store=kept.simulations(index + 1),
+            workers=workers or 1,
             progress=progress,
         )
         posterior = kept.load(index + 1, of_parameters(prior, parameters), device)
@@ -247,8 +252,10 @@ def fit_rounds(
             part = limit.part(f"round {index + 1}", share=share, needed=True) or limit
             chosen = preliminary if left else method
             fit = limited_fit("method", chosen, part)
-            if isinstance(chosen, Pool) and not limit.exists:  # the clock cannot go on
-                fit = partial(fit, kept=kept.methods(index + 1))
+            if isinstance(chosen, Pool):
+                fit = partial(fit, workers=workers)
+                if not limit.exists:  # the clock cannot go on
+                    fit = partial(fit, kept=kept.methods(index + 1))
             fitted = fit(
                 of_parameters(rows, parameters),
                 x_obs=x_obs,

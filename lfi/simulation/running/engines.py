@@ -2,41 +2,28 @@
 
 import os
 import pickle
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
+from functools import partial
 from queue import SimpleQueue
-from types import ModuleType
 
-import cloudpickle
 import torch
 
 from lfi.runtime.calls import warn_caller
+from lfi.runtime.modes import single_thread
+from lfi.runtime.workers.fork_server import Heartbeat, LostProcess, WorkerSetup
+from lfi.runtime.workers.worker import Worker, start_workers, to_bytes
 from lfi.simulation.records.results import RowResults
-from lfi.simulation.running.tasks import Heartbeat, Task, run_with_retries
-from lfi.simulation.running.workers.fork_server import WorkerSetup
-from lfi.simulation.running.workers.worker import Worker, start_workers
+from lfi.simulation.running.tasks import Task, run_with_retries
 
+NEEDED = ("lfi.simulation",)  # that a worker imports before it forks
 PATIENCE = 60.0  # seconds without a result, after which it is said what an executor is waited for
 
 TaskFunction = Callable[[Task, Heartbeat], RowResults]
 TaskResults = Generator[tuple[Task, RowResults], None, None]
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Compute on one thread inside: sums then do not depend on how many cores there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def in_process(function: TaskFunction, tasks: Iterable[Task]) -> TaskResults:
@@ -59,7 +46,7 @@ def in_workers(
     Close the generator to end the workers early. Cloudpickle sends the function, with the module of
     `origin` where workers cannot import it; one call may take `timeout` seconds.
     """
-    started = start_workers(workers, WorkerSetup.here(to_bytes(function, origin), timeout))
+    started = start_workers(workers, WorkerSetup.here(to_bytes(function, origin), timeout, NEEDED))
     idle: SimpleQueue[Worker] = SimpleQueue()
     for worker in started:
         idle.put(worker)
@@ -67,7 +54,7 @@ def in_workers(
     def work(task: Task) -> RowResults:
         worker = idle.get()
         try:
-            return run_with_retries(worker.run, task)
+            return run_with_retries(partial(_run, worker), task)
         finally:
             idle.put(worker)
 
@@ -85,6 +72,12 @@ def in_workers(
         threads.shutdown()
 
 
+def _run(worker: Worker, task: Task) -> RowResults | LostProcess:
+    answer = worker.run(task)
+    assert isinstance(answer, RowResults | LostProcess)  # as the function returns
+    return answer
+
+
 def in_executor(
     executor: Executor,
     function: TaskFunction,
@@ -100,7 +93,7 @@ def in_executor(
     processes, which a crash or a `timeout` for each call ends without harm; its threads do where
     there is a timeout. `origin` is that of `in_workers`.
     """
-    work = _ExecutorTask(WorkerSetup.here(to_bytes(function, origin), timeout), os.getpid())
+    work = _ExecutorTask(WorkerSetup.here(to_bytes(function, origin), timeout, NEEDED), os.getpid())
     yield from _in_order(executor, work, tasks, in_flight, patience=PATIENCE)
 
 
@@ -165,7 +158,7 @@ class _ExecutorTask:
                 kept["worker"] = Worker(self.setup)
             kept["setup"] = self.setup
         if "worker" in kept:
-            return run_with_retries(kept["worker"].run, task)
+            return run_with_retries(partial(_run, kept["worker"]), task)
         default = torch.get_default_dtype()
         with single_thread():
             torch.set_default_dtype(self.setup.dtype)
@@ -176,24 +169,3 @@ class _ExecutorTask:
 
 
 _local = threading.local()
-
-
-def to_bytes(function: TaskFunction, origin: object = None) -> bytes:
-    """Return the function as bytes, with its module where only this process can import that."""
-    module = sys.modules.get(getattr(origin, "__module__", None) or "")
-    if module is None or _importable(module):
-        return cloudpickle.dumps(function)
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps(function)
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
-
-
-def _importable(module: ModuleType) -> bool:
-    """Return whether another Python with our path finds the module."""
-    if module.__name__ == "__main__" or getattr(module, "__file__", None) is None:
-        return True  # cloudpickle sends what __main__ defines
-    top = module.__name__.partition(".")[0]
-    spec = PathFinder.find_spec(top)
-    return spec is not None and (top != module.__name__ or spec.origin == module.__file__)

@@ -22,12 +22,12 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive, check_whole
 from lfi.runtime.progress import bar
 from lfi.runtime.seeds import fresh
+from lfi.runtime.workers.fork_server import Heartbeat, portable_error
 from lfi.simulation.priors.prior import Prior, as_prior
 from lfi.simulation.records.results import BLOCK, OK, ResultsBuffer, RowResults
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.running.engines import TaskResults, in_executor, in_process, in_workers
-from lfi.simulation.running.tasks import Heartbeat, Task, TaskSize, plan_tasks
-from lfi.simulation.running.workers.fork_server import portable_error
+from lfi.simulation.running.tasks import Task, TaskSize, plan_tasks
 from lfi.simulation.simulators.simulator import Simulator
 from lfi.simulation.simulators.wrap import as_simulator
 

@@ -5,7 +5,6 @@ independent, so those before the one at work are computed again, it is recorded 
 rest follow. A row that crashed is tried twice, since processes are also killed by others.
 """
 
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from lfi.runtime.seeds import numpy_rng
+from lfi.runtime.workers.fork_server import LostProcess
 from lfi.simulation.priors.prior import Prior
 from lfi.simulation.records.results import (
     BLOCK,
@@ -21,8 +21,6 @@ from lfi.simulation.records.results import (
     concatenate_results,
     results_of_rows,
 )
-
-Heartbeat = Callable[[int], None]  # is told the row that begins
 
 WHOLE_BATCH = -1  # in place of a row's number: a call for all rows
 
@@ -49,24 +47,6 @@ class Task:
 
     def __len__(self) -> int:
         return len(self.theta)
-
-
-@dataclass(frozen=True)
-class LostProcess:
-    """How a worker process ended during a task."""
-
-    row: int  # at work, counted from the task's first; WHOLE_BATCH for a call for all
-    limit: float | None  # in seconds, that it exceeded; None where it ended by itself
-    code: int = 0  # how it ended by itself: its exit code, or minus the signal
-
-    def __str__(self) -> str:
-        if self.limit is not None:
-            return f"no result within {self.limit:g} s"
-        if self.code < 0:
-            killed = signal.Signals(-self.code)
-            memory = ", out of memory?" * (killed == signal.SIGKILL)
-            return f"the process was ended by signal {killed.name}{memory}"
-        return f"the process ended with exit code {self.code}"
 
 
 def run_with_retries(run: Callable[[Task], RowResults | LostProcess], task: Task) -> RowResults:

@@ -18,14 +18,14 @@ import pytest
 import torch
 from support.records import assert_same, batched, of_one, prior
 
+from lfi.runtime.workers import worker as workers_side
+from lfi.runtime.workers.fork_server import SLOW, LostProcess, WorkerSetup, wake
+from lfi.runtime.workers.worker import Worker, released
 from lfi.simulation.records.results import BLOCK
 from lfi.simulation.running import engines
 from lfi.simulation.running.engines import in_executor, in_workers
 from lfi.simulation.running.simulate import _RunTask, simulate
-from lfi.simulation.running.tasks import WHOLE_BATCH, LostProcess, Task, run_with_retries
-from lfi.simulation.running.workers import worker as workers_side
-from lfi.simulation.running.workers.fork_server import SLOW, WorkerSetup, wake
-from lfi.simulation.running.workers.worker import Worker, released
+from lfi.simulation.running.tasks import WHOLE_BATCH, Task, run_with_retries
 from lfi.simulation.simulators.simulator import Simulator
 
 LIMIT = 1.0  # seconds for one call
@@ -457,7 +457,7 @@ def test_a_worker_without_work_ends_after_its_rest():
 
 def test_what_starting_a_worker_does_not_import():
     slow = f"{SLOW + ('zarr', 'pandas')}"
-    module = "lfi.simulation.running.workers.fork_server"
+    module = "lfi.runtime.workers.fork_server"
     code = f"import sys, {module}; print([m for m in {slow} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -16,12 +16,14 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import IO
 
+import cloudpickle
+
 from lfi.runtime.calls import warn_caller
-from lfi.simulation.records.results import RowResults
-from lfi.simulation.running.tasks import LostProcess, Task
-from lfi.simulation.running.workers.fork_server import (
+from lfi.runtime.workers.fork_server import (
     DONE,
     POLL_SECONDS,
     WorkerSetup,
@@ -32,7 +34,7 @@ from lfi.simulation.running.workers.fork_server import (
 
 START_SECONDS = 300.0  # within which a worker process has started and imported what it needs
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-MAIN = "from lfi.simulation.running.workers.fork_server import main; main()"
+MAIN = "from lfi.runtime.workers.fork_server import main; main()"
 
 
 class Worker:
@@ -51,12 +53,15 @@ class Worker:
         self.end: Callable[[], object] = weakref.finalize(self, _end, self.process)
         self.setup: bytes | None = pickle.dumps(setup)
 
-    def run(self, task: Task) -> RowResults | LostProcess:
-        """Return a task's results, or how its fork was lost; RuntimeError if the worker is."""
-        answer = None
-        if self.setup is None or self._acknowledged(self.setup):
+    def ready(self) -> bool:
+        """Wait until the process has started, and return whether it has."""
+        if self.setup is not None and self._acknowledged(self.setup):
             self.setup = None
-            answer = self._answer(pickle.dumps(task))
+        return self.setup is None
+
+    def run(self, task: object) -> object:
+        """Return a task's result, or how its fork was lost; RuntimeError if the worker is."""
+        answer = self._answer(pickle.dumps(task)) if self.ready() else None
         if answer is None:
             code = self.process.wait()
             raise RuntimeError(
@@ -67,6 +72,12 @@ class Worker:
         if not done:
             raise value
         return value
+
+    def stop(self) -> None:
+        """End the process, at once where it is still starting and has forked nothing."""
+        if self.setup is not None:
+            self.process.kill()
+        self.end()
 
     def release(self) -> None:
         """End what the simulator has started, and keep the worker for another run."""
@@ -152,3 +163,24 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     stdout.close()
+
+
+def to_bytes(function: Callable[..., object], origin: object = None) -> bytes:
+    """Return the function as bytes, with its module where only this process can import that."""
+    module = sys.modules.get(getattr(origin, "__module__", None) or "")
+    if module is None or _importable(module):
+        return cloudpickle.dumps(function)
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(function)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+def _importable(module: ModuleType) -> bool:
+    """Return whether another Python with our path finds the module."""
+    if module.__name__ == "__main__" or getattr(module, "__file__", None) is None:
+        return True  # cloudpickle sends what __main__ defines
+    top = module.__name__.partition(".")[0]
+    spec = PathFinder.find_spec(top)
+    return spec is not None and (top != module.__name__ or spec.origin == module.__file__)

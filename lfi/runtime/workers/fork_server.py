@@ -27,15 +27,33 @@ from typing import IO, Any
 
 import torch
 
-from lfi.simulation.running.tasks import Heartbeat, LostProcess
-
 LENGTH = struct.Struct("<Q")
 HEARTBEAT = struct.Struct("<dq")  # when the call began, and of which row
 LOADING = -2  # no call has begun
 DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 POLL_SECONDS = 5.0  # after which a process that was stopped (SIGSTOP) is woken
 DONE = b""  # the end of a run, and the answer to a setup or an end
+Heartbeat = Callable[[int], None]  # is told the row that begins
+
 SLOW = ("pyro", "scipy.integrate", "scipy.stats")  # imports that a fork should find done
+
+
+@dataclass(frozen=True)
+class LostProcess:
+    """How a worker process ended during a task."""
+
+    row: int  # at work, counted from the task's first; -1 for a call for all
+    limit: float | None  # in seconds, that it exceeded; None where it ended by itself
+    code: int = 0  # how it ended by itself: its exit code, or minus the signal
+
+    def __str__(self) -> str:
+        if self.limit is not None:
+            return f"no result within {self.limit:g} s"
+        if self.code < 0:
+            killed = signal.Signals(-self.code)
+            memory = ", out of memory?" * (killed == signal.SIGKILL)
+            return f"the process was ended by signal {killed.name}{memory}"
+        return f"the process ended with exit code {self.code}"
 
 
 @dataclass(frozen=True)
@@ -49,9 +67,11 @@ class WorkerSetup:
     idle_seconds: int = 60  # that the server waits for another run
 
     @classmethod
-    def here(cls, payload: bytes, limit: float | None) -> "WorkerSetup":
-        """Return a setup with the default dtype and the modules of this process."""
-        modules = tuple(name for name in SLOW if name in sys.modules)
+    def here(
+        cls, payload: bytes, limit: float | None, needed: tuple[str, ...] = ()
+    ) -> "WorkerSetup":
+        """Return a setup with the default dtype, and slow modules that this process has."""
+        modules = (*needed, *(name for name in SLOW if name in sys.modules))
         return cls(payload, limit, torch.get_default_dtype(), modules)
 
 
