@@ -56,7 +56,7 @@ def fit(problem: str, method: str, simulations: int, seed: int) -> Fit:
     """Fit a method that is amortised, and return a function of observation and seed that draws."""
     data = simulations_of(problem, simulations, seed)
     fitted = fit_sbi if method == PEER else fit_lfi
-    return fitted(problem, method.removeprefix("sbi "), data, seed)[0]
+    return fitted(problem, method.removeprefix("sbi "), data, seed).draw
 
 
 def judge(exact: Tensor, theta: Tensor, judged: int) -> Figures:

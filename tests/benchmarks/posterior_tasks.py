@@ -5,10 +5,12 @@
     python tests/benchmarks/posterior_tasks.py all --c2st-draws 2000   # quicker, for development
 
 For each task, method and seed: `--budget` simulations, one fit, 10,000 draws for each observation,
-and C2ST (sbibm's own classifier and settings; 0.5 is perfect) against the reference draws of sbibm
-1.1.0, which must be installed: pip install --no-deps sbibm==1.1.0. Settings are the same for all
-tasks. Both libraries get the same simulations, and one thread. A run has a process of its own, so
-that its peak memory is its own; seconds are of the clock, and of the processor in brackets.
+and C2ST (0.5 is perfect) against the reference draws of sbibm 1.1.0, which must be installed:
+pip install --no-deps sbibm==1.1.0. The judge is sbibm's network or, by `--judge forest`, the random
+forest that sbi has by default; both may be asked for. `--held-out 2000` checks a fit by as many new
+simulations: the least of coverage minus level, and the p-value of lfi.check. Settings are the same
+for all tasks. Both libraries get the same simulations, and one thread. A run has a process of its
+own, so that its peak memory is its own; seconds are of the clock, and of the processor in brackets.
 Methods in rounds simulate and fit for each observation: their fit is in the seconds of its draws.
 
 Each figure is appended to results.csv as it is reached. A run that stands there, of lfi at this
@@ -25,6 +27,8 @@ import resource
 import subprocess
 import time
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -69,6 +73,8 @@ ROUNDS = {  # arguments of `fit_rounds`, which is called anew for each observati
         "preliminary": lfi.NeuralRatio(settings=lfi.TrainSettings(steps=600), head_layers=None),
     },
 }
+CHECKED = ("least coverage minus level", "p-value of lfi.check")
+JUDGES = {"network": "", "forest": " by a forest"}  # and their part of a row's name
 PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")
 
 
@@ -85,15 +91,43 @@ def reference(task: str, observation: int) -> torch.Tensor:
     return torch.from_numpy(pd.read_csv(path).to_numpy())
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A function of (observation, seed) that draws; what the fit said; what lfi.check takes."""
+
+    draw: Callable[[torch.Tensor, int], torch.Tensor]
+    said: str = ""
+    posterior: object = None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How draws are judged: by which judges and how many draws, and by how many simulations."""
+
+    judges: tuple[str, ...]
+    draws: int
+    held_out: int
+
+    def metric(self, judge: str, observation: int) -> str:
+        """Return the name of a row of the results."""
+        return f"C2ST{JUDGES[judge]} {observation} of {self.draws}"
+
+
+def judged(judge: str, exact: torch.Tensor, theta: torch.Tensor) -> float:
+    """Return the C2ST of draws against the exact ones."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    classifier = RandomForestClassifier() if judge == "forest" else None
+    return lfi.c2st(exact, theta.to(exact), classifier=classifier, seed=1).statistic
+
+
 def clocks() -> tuple[float, float]:
     """Return seconds of the clock and of the processor."""
     return time.monotonic(), time.process_time()
 
 
-def fit_in_rounds(
-    task: str, method: str, simulations: lfi.Simulations, seed: int
-) -> tuple[object, str]:
-    """Return a function that simulates, as often in all, and fits in rounds, and draws."""
+def fit_in_rounds(task: str, method: str, simulations: lfi.Simulations, seed: int) -> Fitted:
+    """Return what simulates anew, as often in all, fits in rounds, and draws."""
     module = importlib.import_module(f"simulators.{task}")
 
     def draw(x: torch.Tensor, seed: int) -> torch.Tensor:
@@ -107,16 +141,16 @@ def fit_in_rounds(
         )
         return posterior.sample(DRAWS, x, seed=seed)
 
-    return draw, ""
+    return Fitted(draw)
 
 
-def fit_lfi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> tuple[object, str]:
-    """Return a function of (observation, seed) that draws, and what the fit said."""
+def fit_lfi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> Fitted:
+    """Return an amortised fit of lfi."""
     chosen = METHODS[method]()
     posterior = lfi.fit_posterior(simulations, method=chosen, seed=seed, progress=False)
     history = getattr(posterior, "history", ())
     said = history[-1].stopped if history else ""
-    return lambda x, seed: posterior.sample(DRAWS, x, seed=seed), said
+    return Fitted(lambda x, seed: posterior.sample(DRAWS, x, seed=seed), said, posterior)
 
 
 def between(lower: torch.Tensor, upper: torch.Tensor) -> torch.distributions.constraints.Constraint:
@@ -127,8 +161,8 @@ def between(lower: torch.Tensor, upper: torch.Tensor) -> torch.distributions.con
     return constraints.greater_than(lower.float()) if lower.isfinite() else constraints.real
 
 
-def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> tuple[object, str]:
-    """Return the same of one of sbi's trainers, by name, with its defaults."""
+def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> Fitted:
+    """Return a fit of one of sbi's trainers, by name, with its defaults."""
     import sbi.inference
     from sbi.utils import process_prior
 
@@ -170,7 +204,7 @@ def fit_sbi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> 
         torch.manual_seed(seed)
         return posterior.sample((DRAWS,), x=x.float().flatten(), show_progress_bars=False)
 
-    return draw, ""
+    return Fitted(draw)
 
 
 def run(
@@ -179,7 +213,7 @@ def run(
     budget: int,
     seed: int,
     observations: list[int],
-    c2st_draws: int,
+    judging: Judging,
     answers: multiprocessing.Queue,
 ) -> None:
     """Fit once and judge each observation, in a process of its own; put each answer in a queue."""
@@ -189,22 +223,33 @@ def run(
     simulations = lfi.simulate(module, budget, seed=seed, progress=False)
     before = clocks()
     fit = fit_sbi if method in PEERS else fit_in_rounds if method in ROUNDS else fit_lfi
-    draw, said = fit(task, method, simulations, seed)
+    fitted = fit(task, method, simulations, seed)
     after = clocks()
-    answers.put(("fit", after[0] - before[0], after[1] - before[1], said))
+    answers.put(("fit", after[0] - before[0], after[1] - before[1], fitted.said))
+    if judging.held_out and fitted.posterior is not None:
+        before = clocks()
+        held_out = lfi.simulate(module, judging.held_out, seed=seed + 1_000_000, progress=False)
+        checks = lfi.check(fitted.posterior, held_out, seed=seed)
+        short = (checks.coverage - checks.levels).min().item()
+        found = dict(zip(CHECKED, (short, checks.p_value), strict=True))
+        answers.put(("check", clocks()[0] - before[0], found))
     for observation in observations:
         before = clocks()
-        theta = draw(module.observations[observation - 1], seed + observation)
+        theta = fitted.draw(module.observations[observation - 1], seed + observation)
         after = clocks()
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         exact = reference(task, observation)
         rows = torch.randperm(len(exact), generator=torch.Generator().manual_seed(observation))
-        rows = rows[:c2st_draws]
-        accuracy = lfi.c2st(exact[rows], theta[rows].to(exact), seed=1).statistic
-        found = {"C2ST": accuracy}
+        rows = rows[: judging.draws]
+        found = {
+            judging.metric(judge, observation): judged(judge, exact[rows], theta[rows])
+            for judge in judging.judges
+        }
         if task == "two_moons":
             for name, draws in (("share of a mode", theta), ("the reference's", exact)):
-                found[name] = (draws[:, 0] + draws[:, 1] > 0).double().mean().item()
+                found[f"{name} {observation}"] = (
+                    (draws[:, 0] + draws[:, 1] > 0).double().mean().item()
+                )
         answers.put((observation, after[0] - before[0], after[1] - before[1], found, memory))
     answers.put(None)
 
@@ -225,6 +270,8 @@ def main() -> None:
     parser.add_argument("--peer", nargs="*", default=[], choices=[*PEERS, "sbi"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--c2st-draws", type=int, default=DRAWS)
+    parser.add_argument("--judge", nargs="+", default=["network"], choices=JUDGES)
+    parser.add_argument("--held-out", type=int, default=0, help="simulations to check a fit by")
     arguments = parser.parse_args()
     first, _, last = arguments.observations.partition("-")
     observations = list(range(int(first), int(last or first) + 1))
@@ -255,7 +302,8 @@ def table(
     """Print a row of the table, after running what of it is not on record."""
     place = f"sbibm {task}"
     name = f"sbi {method}" if method in PEERS else method
-    budget, draws = arguments.budget, arguments.c2st_draws
+    budget = arguments.budget
+    judging = Judging(tuple(arguments.judge), arguments.c2st_draws, arguments.held_out)
 
     def on_record() -> dict[str, tuple[float, float]]:
         same = [place, name, str(budget), str(seed)]
@@ -266,31 +314,37 @@ def table(
         }
 
     known = on_record()
-    missing = [i for i in observations if f"C2ST {i} of {draws}" not in known]
+    missing = [
+        i
+        for i in observations
+        if any(judging.metric(judge, i) not in known for judge in judging.judges)
+    ]
     if missing:
         context = multiprocessing.get_context("spawn")
         answers = context.Queue()
         process = context.Process(
-            target=run, args=(task, method, budget, seed, missing, draws, answers)
+            target=run, args=(task, method, budget, seed, missing, judging, answers)
         )
         process.start()
-        record(process, answers, [commit, date.today(), place, name, budget, seed], draws)
+        record(process, answers, [commit, date.today(), place, name, budget, seed])
         known = on_record()
-    scores = [known[f"C2ST {i} of {draws}"][0] for i in observations]
     drawing = [known[f"draw cpu seconds {i}"] for i in observations]
     fit = known["fit cpu seconds"]
-    print(
-        f"{task:<24}{name:<20}{seed:>5}  {' '.join(f'{v:.3f}' for v in scores):<42}"
-        f"{np.mean(scores):>6.3f}{fit[1]:>8.0f} ({fit[0]:.0f})"
-        f"{np.mean([d[1] for d in drawing]):>9.1f} ({np.mean([d[0] for d in drawing]):.1f})"
-        f"{known['peak MiB'][0]:>9.0f}",
-        flush=True,
-    )
+    for judge in judging.judges:
+        scores = [known[judging.metric(judge, i)][0] for i in observations]
+        print(
+            f"{task:<24}{name + JUDGES[judge]:<20}{seed:>5}  "
+            f"{' '.join(f'{v:.3f}' for v in scores):<42}"
+            f"{np.mean(scores):>6.3f}{fit[1]:>8.0f} ({fit[0]:.0f})"
+            f"{np.mean([d[1] for d in drawing]):>9.1f} ({np.mean([d[0] for d in drawing]):.1f})"
+            f"{known['peak MiB'][0]:>9.0f}",
+            flush=True,
+        )
+    for metric in filter(known.__contains__, CHECKED):
+        print(f"    {metric}: {known[metric][0]:.3f}", flush=True)
 
 
-def record(
-    process: multiprocessing.Process, answers: multiprocessing.Queue, head: list, draws: int
-) -> None:
+def record(process: multiprocessing.Process, answers: multiprocessing.Queue, head: list) -> None:
     """Append what a run answers to the results file, as it comes.
 
     Raises:
@@ -316,12 +370,15 @@ def record(
             if answer[3]:
                 print(f"    {head[2]}, {head[3]}: {answer[3]}", flush=True)
             continue
+        if answer[0] == "check":
+            for metric, value in answer[2].items():
+                append(metric, value, answer[1])
+            continue
         observation, wall, cpu, found, memory = answer
         append(f"draw cpu seconds {observation}", cpu, wall)
         append("peak MiB", memory, wall)
         for metric, value in found.items():
-            title = f"{metric} {observation}" + (f" of {draws}" if metric == "C2ST" else "")
-            append(title, value, wall)
+            append(metric, value, wall)
 
 
 if __name__ == "__main__":
