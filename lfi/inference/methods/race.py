@@ -9,6 +9,7 @@ have the same density of held-out parameters and their pool has no more: what al
 is less than that.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -79,9 +80,12 @@ class Entry:
 
 def agree(posteriors: list[SavedPosterior], table: StackingTable) -> bool:
     """Return whether posteriors of different kinds are as good as each other and as their pool."""
-    if len({type(each) for each in posteriors}) < 2:
+    best: dict[type, float] = {}  # of each kind
+    for each, one in zip(posteriors, torch.eye(len(posteriors)).double(), strict=True):
+        mean = float(table.densities(one).mean())
+        best[type(each)] = max(mean, best.get(type(each), -math.inf))
+    if len(best) < 2:
         return False
-    single = torch.stack([table.densities(one) for one in torch.eye(len(posteriors)).double()])
-    means = single.mean(1).sort(descending=True).values
+    first, second = sorted(best.values(), reverse=True)[:2]
     pool = float(table.densities(best_weights(table)).mean())
-    return bool(means[0] - means[1] < SAME) and pool - float(means[0]) < NO_GAIN
+    return first - second < SAME and pool - first < NO_GAIN
