@@ -109,6 +109,27 @@ def test_where_no_member_tells_anything_the_least_bad_has_to_do():
 # Pools.
 
 
+def test_few_simulations_are_fitted_again_before_the_ratio(monkeypatch):
+    monkeypatch.setattr("lfi.inference.methods.pool.agree", lambda *_: False)
+    flow, likelihood, ratio = QUICK
+    pool = lfi.Pool((flow, ratio), again=(likelihood, flow))
+    simulations = lfi.simulate(model(), 300, seed=1)
+    few = lfi.fit_posterior(simulations, method=pool, seed=1)
+    kinds = ("PosteriorFlow 1", "SurrogateLikelihood", "PosteriorFlow 2", "NeuralRatio")
+    assert few.choice.names == kinds
+    monkeypatch.setattr("lfi.inference.methods.pool.FEW", 299)
+    enough = lfi.fit_posterior(simulations, method=pool, seed=1)
+    assert enough.choice.names == ("PosteriorFlow", "NeuralRatio")
+
+
+def test_only_the_default_methods_are_fitted_again_unasked():
+    assert lfi.Pool(QUICK)._all == QUICK
+    assert lfi.Pool()._all[:2] == lfi.Pool().methods[:2]
+    decays = [method.filled.weight_decay for method in lfi.Pool()._all[:4]]
+    assert decays == [0.01, 0.01, 1.0, 1.0]
+    assert lfi.Pool()._all[4:] == lfi.Pool().methods[2:]
+
+
 def test_the_choice_says_what_was_picked_and_why(fitted):
     choice = fitted.choice
     assert choice.names == ("PosteriorFlow", "SurrogateLikelihood", "NeuralRatio")

@@ -47,6 +47,12 @@ def test_posteriors_of_different_kinds_agree_where_both_are_right(samples):
     assert not agree([of_critic(), of_critic()], same)  # they would err in the same way
     assert not agree([other], table_of(samples, other))
     assert not agree([of_critic(0.7), other], table_of(samples, of_critic(0.7), other))
+    twice = [
+        of_critic(),
+        of_critic(),
+        OtherKind(ExactCritic(0.7), model().prior, Recovers.RATIO, (2,)),
+    ]
+    assert not agree(twice, table_of(samples, *twice))  # the best two are of one kind
 
 
 def test_posteriors_whose_pool_is_better_do_not_agree(samples):
