@@ -136,6 +136,7 @@ def fit_in_rounds(task: str, method: str, simulations: lfi.Simulations, seed: in
             x,
             budget=len(simulations),
             seed=seed,
+            workers=1,
             progress=False,
             **ROUNDS[method],
         )
@@ -147,7 +148,7 @@ def fit_in_rounds(task: str, method: str, simulations: lfi.Simulations, seed: in
 def fit_lfi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> Fitted:
     """Return an amortised fit of lfi."""
     chosen = METHODS[method]()
-    posterior = lfi.fit_posterior(simulations, method=chosen, seed=seed, progress=False)
+    posterior = lfi.fit_posterior(simulations, method=chosen, seed=seed, workers=1, progress=False)
     history = getattr(posterior, "history", ())
     said = history[-1].stopped if history else ""
     return Fitted(lambda x, seed: posterior.sample(DRAWS, x, seed=seed), said, posterior)

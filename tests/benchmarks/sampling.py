@@ -49,7 +49,7 @@ def measure(name: str, sampler: str, steps: int, seed: int) -> dict[str, float]:
     task = import_module(f"simulators.{name}")
     simulations = lfi.simulate(task, 5_000, seed=seed, progress=False)
     method = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=steps), width=128, head_layers=3)
-    posterior = lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
+    posterior = lfi.fit_posterior(simulations, method=method, seed=seed, workers=1, progress=False)
     begin = time.process_time()
     draws = posterior.draw(DRAWS, task.x_obs, seed=seed, sampler=BY_NAME[sampler])
     figures = {

@@ -127,14 +127,16 @@ def simulations_of(task: str, n: int, seed: int) -> object:
 def posterior_of(simulations: object, seed: int, brief: bool) -> object:
     """Fit the default."""
     method = few_steps() if brief else None
-    return lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
+    return lfi.fit_posterior(simulations, method=method, seed=seed, workers=1, progress=False)
 
 
 def posterior_in_rounds(task: str, x: Tensor, budget: int, seed: int, brief: bool) -> object:
     """Fit in rounds, as it comes."""
     chosen = {"method": few_steps(), "preliminary": few_steps()} if brief else {}
     simulator = import_module(f"simulators.{task}")
-    return lfi.fit_rounds(simulator, x, budget=budget, seed=seed, progress=False, **chosen)
+    return lfi.fit_rounds(
+        simulator, x, budget=budget, seed=seed, workers=1, progress=False, **chosen
+    )
 
 
 def drawn(posterior: object, n: int, x: Tensor, seed: int) -> Tensor:

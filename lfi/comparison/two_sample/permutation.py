@@ -80,7 +80,7 @@ class Pooled:
         least = few // size
         counts = [min(k // size, max(MAX_GROUPS - least, least)) for k in (self.n, self.m)]
         left = [k - count * size for k, count in zip((self.n, self.m), counts, strict=True)]
-        labels = _relabelled(*counts, permutations, self.rng)
+        labels = _relabelled(counts[0], counts[1], permutations, self.rng)
         if size == 1 and not any(left):
             return Groups(self.rows, self.n, ((sum(counts), 1),), labels)
         order = [self.rng.permutation(self.n), self.n + self.rng.permutation(self.m)]
