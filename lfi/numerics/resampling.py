@@ -13,12 +13,12 @@ def systematic_resampling(
     A row of weight w is drawn floor(n w) or ceil(n w) times, so that rows repeat only where they
     must. The order is random.
     """
-    m, c = log_weights.shape
+    m = len(log_weights)
     draw = {"generator": rng, "dtype": torch.float64}
     ends = log_weights.double().exp().cumsum(1)
     ends = ends / ends[:, -1:]
     comb = (torch.arange(n, dtype=torch.float64) + torch.rand(m, 1, **draw)) / n
-    rows = torch.searchsorted(ends, comb).clamp_max(c - 1)
+    rows = torch.searchsorted(ends, comb)
     return rows.gather(1, torch.rand(m, n, **draw).argsort(1))
 
 

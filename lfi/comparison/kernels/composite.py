@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from lfi.comparison.kernels.stationary import Kernel, Scaled, fixed
 from lfi.numerics.arguments import checked
-from lfi.numerics.checks import check_callable, check_instance
 from lfi.numerics.distances import quantile_distances
 
 
@@ -36,8 +35,6 @@ class Sum:
     def __post_init__(self) -> None:
         if not self.kernels:
             raise ValueError("kernels must have at least one, got none")
-        for kernel in self.kernels:
-            check_instance("kernels", kernel, Kernel, "kernels")
 
     def fixed(
         self, x: Tensor, y: Tensor, weight_p: Tensor | None = None, weight_q: Tensor | None = None
@@ -100,10 +97,6 @@ class Learned:
 
     features: nn.Module | Callable[[Tensor], Tensor]
     kernel: Kernel
-
-    def __post_init__(self) -> None:
-        check_callable("features", self.features, "a network or a function")
-        check_instance("kernel", self.kernel, Kernel)
 
     def fixed(
         self, x: Tensor, y: Tensor, weight_p: Tensor | None = None, weight_q: Tensor | None = None

@@ -99,12 +99,8 @@ class Scaled(ABC):
     norm: ClassVar[Callable[[Tensor, Tensor], Tensor]] = staticmethod(euclidean_distances)
 
     def __post_init__(self) -> None:
-        given = self.bandwidth
-        if given is None or isinstance(given, Quantile):
-            return
-        if isinstance(given, type) or not isinstance(given, (Real, Tensor)):
-            raise TypeError(f"bandwidth must be a number, tensor, Quantile or None, got {given!r}")
-        check_positives("bandwidth", given)
+        if not isinstance(self.bandwidth, Quantile):
+            check_positives("bandwidth", self.bandwidth, optional=True)
 
     @abstractmethod
     def of(self, apart: Float[Tensor, "*c n m"]) -> Float[Tensor, "*bc n m"]:

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from lfi.comparison.types import RecoveringLoss, Recovers
 from lfi.numerics.arguments import checked
-from lfi.numerics.checks import check_instance, check_share
+from lfi.numerics.checks import check_share
 
 LIMIT = 30.0
 
@@ -150,7 +150,6 @@ class WithPrior(Divergence):
     pi: float
 
     def __post_init__(self) -> None:
-        check_instance("divergence", self.divergence, Divergence)
         check_share("pi", self.pi)
 
     @property

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lfi.comparison.types import Critic, Discrepancy, OfMeans, RecoveringLoss, Recovers, Values
 from lfi.numerics.arguments import checked
-from lfi.numerics.checks import check_instance, check_whole
+from lfi.numerics.checks import check_whole
 
 
 @checked
@@ -42,7 +42,6 @@ class LearnedFeatures(RecoveringLoss):
     recovers = Recovers.NOTHING
 
     def __post_init__(self) -> None:
-        check_instance("discrepancy", self.discrepancy, Discrepancy)
         check_whole("features", self.features)
 
     def __call__(self, h_p: Float[Tensor, "n e"], h_q: Float[Tensor, "m e"]) -> Float[Tensor, ""]:

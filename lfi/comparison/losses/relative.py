@@ -23,12 +23,14 @@ from torch import Tensor
 
 from lfi.comparison.losses.divergence import Divergence, exp
 from lfi.comparison.types import Recovers
-from lfi.numerics.checks import check_instance, check_number
+from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_number
 
 PROBE = 20.0  # |h| at which a loss is asked whether it is steep
 STEEP = 10.0  # a slope in h beyond which it is
 
 
+@checked
 @dataclass(frozen=True)
 class Relative(Divergence):
     """A divergence between mixtures of p and q, as a loss of log p/q.
@@ -54,7 +56,6 @@ class Relative(Divergence):
     b: float = 0.1
 
     def __post_init__(self) -> None:
-        check_instance("divergence", self.divergence, Divergence)
         for name in ("a", "b"):
             check_number(name, getattr(self, name), minimum=0, below=1)
         if self.a + self.b >= 1:
@@ -99,14 +100,14 @@ def steep(divergence: Divergence) -> bool:
         total = divergence.conjugate(h).sum() + divergence.slope(h).sum()
         if not total.requires_grad:
             return False
-        (gradient,) = torch.autograd.grad(total, h)
-    return bool((gradient.abs() > STEEP).any())
+        (gradient,) = torch.autograd.grad(total, h)  # both functions of a convex f grow
+    return bool((gradient > STEEP).any())
 
 
 def _log_mixture(h: Tensor, of_r: float, of_one: float) -> Tensor:
     """Return log(of_r * r + of_one)."""
     if of_r == 0:
         return torch.full_like(h, math.log(of_one))
-    if of_one == 0:
-        return h + math.log(of_r)
+    if of_one == 0:  # and the share of r is 1
+        return h
     return torch.logaddexp(h + math.log(of_r), torch.full_like(h, math.log(of_one)))

@@ -39,7 +39,6 @@ from lfi.comparison.losses.divergence import Divergence
 from lfi.comparison.losses.divergences import Bernoulli
 from lfi.comparison.types import RecoveringLoss, Recovers
 from lfi.numerics.arguments import checked
-from lfi.numerics.checks import check_instance
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,6 @@ class Relativistic(RecoveringLoss):
 
     recovers = Recovers.UP_TO_CONSTANT
     divergence: Divergence = Bernoulli()
-
-    def __post_init__(self) -> None:
-        check_instance("divergence", self.divergence, Divergence)
 
     def __call__(self, h_p: Float[Tensor, "*n"], h_q: Float[Tensor, "*m"]) -> Float[Tensor, ""]:
         """Return half the divergence's loss of pairs; E softplus(-d) for Bernoulli."""

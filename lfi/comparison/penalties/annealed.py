@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lfi.comparison.types import Critic, Penalty, Values
 from lfi.numerics.arguments import checked
-from lfi.numerics.checks import check_instance, check_positive
+from lfi.numerics.checks import check_positive
 
 
 @checked
@@ -37,7 +37,6 @@ class Annealed:
     last: float
 
     def __post_init__(self) -> None:
-        check_instance("penalty", self.penalty, Penalty)
         check_positive("the weight of penalty", self.penalty.weight)
         check_positive("last", self.last)
 

@@ -94,7 +94,7 @@ def abc_rejection(
     else:
         share = None if quantile is None else max(1, round(quantile * len(simulations)))
         count = share or number or 0
-        if not 0 < count <= finite or (quantile is not None and not 0 < quantile <= 1):
+        if not 0 < count <= finite:
             name, value = ("number", number) if quantile is None else ("quantile", quantile)
             raise ValueError(
                 f"{name} must be positive and ask for no more than the {finite} of "
