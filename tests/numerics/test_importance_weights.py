@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from lfi.numerics import effective_sample_size, pareto_smooth
+from lfi.numerics.importance_weights import _quantile
 
 
 @pytest.mark.parametrize("n", [25, 26, 100, 1000, 5000])
@@ -17,6 +18,21 @@ def test_weights_and_shape_are_those_of_arviz(n, spread):
     expected, expected_khat = arviz.psislw(log_weights.numpy().copy())
     np.testing.assert_allclose(smoothed.numpy(), expected, atol=1e-9, rtol=0)
     np.testing.assert_allclose(khat.item(), expected_khat, atol=1e-9)
+
+
+def test_weights_too_small_to_be_numbers_are_no_part_of_the_tail():
+    log_weights = torch.full((100,), -torch.inf)
+    log_weights[:8] = -torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 720.0, 800.0])
+    smoothed, khat = pareto_smooth(log_weights)
+    tail, expected_khat = arviz.psislw(log_weights.numpy().copy())
+    np.testing.assert_allclose(khat.item(), expected_khat, atol=1e-9)
+    np.testing.assert_allclose(smoothed[:8].numpy(), tail[:8], atol=1e-9)
+
+
+def test_quantiles_of_shape_0_are_exponential():
+    at = torch.tensor([0.0, 0.3, 0.9])
+    torch.testing.assert_close(_quantile(at, 0.0, 2.0), -2 * torch.log(1 - at))
+    torch.testing.assert_close(_quantile(at, 0.0, 2.0), _quantile(at, 1e-9, 2.0))
 
 
 @pytest.mark.parametrize("shape", [0.2, 0.5, 0.9])

@@ -18,6 +18,8 @@ def test_systematic_rows_come_as_often_as_their_weights_say():
     for j in range(3):
         counts = rows[j].bincount(minlength=50)
         assert ((counts - 1_000 * weights[j]).abs() < 1).all()
+    again = systematic_resampling(weights.log() + 3.0, 1_000, seeded())  # they need not sum to 1
+    assert torch.equal(again, rows)
 
 
 def test_systematic_rows_are_unbiased_and_in_random_order():

@@ -21,6 +21,7 @@ from lfi.comparison import (
     fixed,
 )
 from lfi.comparison.kernels import composite as composite_kernels
+from lfi.comparison.kernels.composite import innermost
 from lfi.numerics import manhattan_distances, median_distance, quantile_distances
 
 SCALED = [Gaussian(0.7), Laplace(1.3), RationalQuadratic(0.7, 0.3), InverseMultiquadric(1.5)]
@@ -149,6 +150,8 @@ def test_sums_fix_each_bandwidth_and_plain_functions_have_none():
     chosen = fixed(Sum((Gaussian(), plain)), x, y)
     assert chosen.kernels[0].bandwidth == median_distance(x, y)
     assert chosen.kernels[1] is plain
+    learned = fixed(Sum((Learned(NETWORK, Gaussian()),)), x, y).kernels[0]
+    assert learned.kernel.bandwidth == median_distance(NETWORK(x), NETWORK(y))
     torch.testing.assert_close(chosen(x, y), Gaussian()(x, y) + x @ y.mT)
 
 
@@ -193,9 +196,24 @@ def test_a_sum_sorts_the_distances_of_one_norm_once(monkeypatch):
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.inf, math.nan, torch.tensor([1.0, 0.0])], ids=str)
-def test_bandwidths_are_positive(bad):
+@pytest.mark.parametrize("kind", [Gaussian, RationalQuadratic])
+def test_bandwidths_are_positive(kind, bad):
     with pytest.raises(ValueError, match="bandwidth must be positive and finite, got"):
-        Gaussian(bad)
+        kind(bad)
+
+
+def test_the_linear_kernel_is_of_points_of_one_dimension():
+    with pytest.raises(ValueError, match="x and y must be points of one dimension"):
+        Linear()(torch.zeros(3, 2), torch.zeros(3, 4))
+
+
+def test_under_networks_is_the_innermost_kernel_of_their_features():
+    x, y, double = torch.randn(4, 3), torch.randn(5, 3), lambda x: 2 * x
+    kernel, *features = innermost(Learned(NETWORK, Learned(double, SCALED[0])), x, y)
+    assert kernel == SCALED[0]
+    for found, sample in zip(features, (x, y), strict=True):
+        torch.testing.assert_close(found, 2 * NETWORK(sample))
+    assert innermost(SCALED[1], x) == (SCALED[1], x)
 
 
 def test_a_bandwidth_may_be_any_real_number():

@@ -167,6 +167,14 @@ def test_nrec_is_the_cross_entropy_of_its_k_and_one_classes(gamma):
     torch.testing.assert_close(NREC(gamma)(h_p, h_q), expected)
 
 
+@each_gamma
+def test_nrecs_value_is_what_is_left_of_the_entropy_over_pi(gamma):
+    h_p, h_q, k, pi = torch.randn(8, 5), torch.randn(8, 5), 5, gamma / (1 + gamma)
+    entropy = -pi * math.log(pi) - (1 - pi) * math.log(1 - pi)
+    expected = (entropy + pi * math.log(k) - NREC(gamma)(h_p, h_q)) / pi
+    torch.testing.assert_close(NREC(gamma).value(h_p, h_q), expected)
+
+
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 10.0])
 def test_nrec_of_one_column_is_the_binary_loss(gamma):
     h_p, h_q = torch.randn(8, 1), torch.randn(8, 1)
@@ -177,7 +185,9 @@ def test_nrec_of_one_column_is_the_binary_loss(gamma):
 @each
 def test_leading_dimensions_are_more_rows(loss):
     h_p, h_q = torch.randn(3, 8, 5), torch.randn(3, 8, 5)
-    torch.testing.assert_close(loss(h_p, h_q), loss(h_p.flatten(0, 1), h_q.flatten(0, 1)))
+    flat = h_p.flatten(0, 1), h_q.flatten(0, 1)
+    torch.testing.assert_close(loss(h_p, h_q), loss(*flat))
+    torch.testing.assert_close(loss.value(h_p, h_q), loss.value(*flat))
 
 
 @each

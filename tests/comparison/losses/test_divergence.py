@@ -109,6 +109,18 @@ def test_a_class_prior_makes_bernoulli_the_cross_entropy_of_unequal_classes(pi):
     torch.testing.assert_close(WithPrior(Bernoulli(), pi)(h_p, h_q), expected)
 
 
+@each_pi
+def test_a_class_prior_shifts_and_weighs_the_generators_loss(pi):
+    class OfBoth(Bernoulli):
+        def generator(self, h_p, h_q):
+            return h_p.mean() - h_q.square().mean()
+
+    h_p, h_q, shift = torch.randn(50), torch.randn(70), math.log(pi / (1 - pi))
+    found = WithPrior(OfBoth(), pi).generator(h_p, h_q)
+    expected = (1 - pi) * ((h_p + shift).mean() - (h_q + shift).square().mean())
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("pi", [0.0, 1.0, -0.5, math.nan])
 def test_a_class_prior_outside_0_and_1_is_refused(pi):
     with pytest.raises(ValueError, match="pi must lie between 0 and 1, got"):

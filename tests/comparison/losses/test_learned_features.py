@@ -89,6 +89,11 @@ def test_a_witness_chooses_its_bandwidth_from_both_samples():
             discrepancy.witness(at.float(), p, q)
 
 
+def test_there_is_a_feature():
+    with pytest.raises(ValueError, match="features must be at least 1"):
+        LearnedFeatures(lfi.discrepancies.Energy(), 0)
+
+
 def test_penalties_need_a_witness():
     loss = LearnedFeatures(lfi.discrepancies.SlicedWasserstein(), 2)
     data, quick = torch.randn(200, 2), lfi.AdversarialSettings(steps=2)

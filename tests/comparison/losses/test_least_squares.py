@@ -32,6 +32,8 @@ def test_the_loss_is_the_mean_over_samples_and_zero_is_worth_nothing():
     h_p, h_q = torch.randn(30), torch.randn(50)
     expected = ((h_p - 1) ** 2).mean() / 2 + ((h_q + 1) ** 2).mean() / 2
     torch.testing.assert_close(LeastSquares()(h_p, h_q), expected)
+    taken_for_data = ((h_q - 1) ** 2).mean() / 2
+    torch.testing.assert_close(LeastSquares().generator(h_p, h_q), taken_for_data)
     assert LeastSquares().value(torch.zeros(3), torch.zeros(3)) == 0
     assert isinstance(LeastSquares(), CriticLoss)
     assert isinstance(LeastSquares(), GeneratorLoss)

@@ -54,6 +54,17 @@ def test_it_is_the_divergence_between_the_mixtures(divergence, logs):
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize(("a", "b"), [(0.1, 0.2), (0.5, 0.0), (0.0, 0.3)])
+def test_f_is_the_mixtures(a, b):
+    h = torch.linspace(-5, 5, 21)
+    r = h.exp()
+    denominator = 1 - a + a * r
+    mixed = ((1 - b) * r + b) / denominator
+    torch.testing.assert_close(Relative(LSIF(), a, b).mixed(h), mixed.log())
+    expected = denominator * (mixed - 1).square()
+    torch.testing.assert_close(Relative(LSIF(), a, b).f(h), expected)
+
+
 @pytest.mark.parametrize("loss", STEEP, ids=repr)
 def test_gradients_are_bounded_where_those_of_a_steep_loss_are_not(loss):
     h = torch.linspace(-60, 60, 1_201, requires_grad=True)

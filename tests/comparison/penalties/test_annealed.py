@@ -28,3 +28,14 @@ def test_all_else_is_the_penaltys():
 def test_weights_are_positive(first, last, name):
     with pytest.raises(ValueError, match=f"{name} must be positive"):
         Annealed(lfi.penalties.R1(first), last)
+
+
+def test_a_penalty_that_cannot_take_another_weight_is_named():
+    class Own:
+        weight, every, keeps_optimum = 1.0, 1, False
+
+        def __call__(self, critic, values, rng):
+            return torch.zeros(())
+
+    with pytest.raises(TypeError, match="penalty must be a dataclass"):
+        Annealed(Own(), last=0.1).at(0.5)

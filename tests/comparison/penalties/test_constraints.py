@@ -99,6 +99,9 @@ def test_singular_values_above_the_limit_are_set_to_it(shape):
     matrices = 2 * torch.randn(shape)
     before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(_clipped(matrices, 1.5))
     torch.testing.assert_close(after, before.clamp(max=1.5))
+    slightly_above = torch.diag(torch.tensor([1.7, 0.5]))[None]
+    expected = torch.diag(torch.tensor([1.5, 0.5]))[None]
+    torch.testing.assert_close(_clipped(slightly_above, 1.5), expected)
     allowed = _clipped(matrices, 100.0)
     assert torch.equal(allowed, matrices)
 
@@ -161,6 +164,14 @@ def test_the_bound_of_convolutions_is_attained_where_patches_agree():
     layer.weight.data.fill_(1.0)
     SpectralNorm().project(layer)
     assert 0.99 < stretch(layer, (1, 60)) <= 1  # of a long constant signal all but the ends
+
+
+def test_patches_that_do_not_meet_are_held_to_the_limit_itself():
+    layer = nn.Conv1d(1, 2, 3, stride=3, bias=False)
+    layer.weight.data[:, 0] = torch.tensor([[4.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    SpectralNorm(1.5).project(layer)
+    expected = torch.tensor([[1.5, 0.0, 0.0], [0.0, 1.5, 0.0]])
+    torch.testing.assert_close(layer.weight.data[:, 0], expected)
 
 
 @pytest.mark.parametrize(

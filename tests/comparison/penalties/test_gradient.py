@@ -59,6 +59,40 @@ def test_r1_looks_at_p_and_r2_at_q():
     torch.testing.assert_close(R2(1.0)(bowl, values, RNG), q.square().sum(1).mean() / 2)
 
 
+def test_traced_values_are_differentiated_where_they_stand():
+    """Only if all inputs take gradients; else the critic is evaluated anew, to the same value."""
+    scale = torch.tensor(2.0, requires_grad=True)
+    bowl = lambda a, b: scale * (a.square().sum(1) + b.square().sum(1)) / 2  # its gradient: scale x
+    plain = torch.randn(9, 2), torch.randn(9, 1)
+    expected = 4 * sum(x.square().sum() for x in plain) / 9 / 2
+    for taking in ((True, True), (True, False)):
+        p = tuple(x.clone().requires_grad_(takes) for x, takes in zip(plain, taking, strict=True))
+        values = replace(seen(bowl, p, p), traced=True)
+        for penalty in (R1(1.0), R2(1.0)):
+            charged = penalty(bowl, values, RNG)
+            torch.testing.assert_close(charged, expected)
+            (slope,) = torch.autograd.grad(charged, scale, retain_graph=True)
+            torch.testing.assert_close(slope, expected)  # of scale^2 / 2 times a number
+
+
+@each
+def test_no_gradient_reaches_what_is_given(penalty, expected):
+    weight = torch.ones((), requires_grad=True)
+    given = torch.randn(8, 2, requires_grad=True)
+    critic = lambda x, theta: 9 * weight * (x * theta).sum(1)
+    values = seen(critic, (torch.randn(8, 2),), (torch.randn(8, 2),), (given,))
+    penalty(critic, values, RNG).backward()
+    assert weight.grad is not None
+    assert given.grad is None
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
+def test_a_penalty_has_no_negative_weight(penalty):
+    assert replace(penalty, weight=0.0).weight == 0
+    with pytest.raises(ValueError, match="weight must be at least 0"):
+        replace(penalty, weight=-0.1)
+
+
 def test_the_gradient_penalty_looks_between_paired_samples():
     bowl = lambda x: x.square().sum(1) / 2
     n = 10_000

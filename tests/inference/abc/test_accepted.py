@@ -54,6 +54,8 @@ def test_the_acceptance_is_that_of_the_last_population():
         PopulationSummary(1.0, 0.25, 3.0, 12, 0, 0.1),
     )
     assert replace(three(), history=history).acceptance == 0.25
+    longer = (*history, PopulationSummary(0.5, 0.125, 3.0, 24, 0, 0.1))
+    assert replace(three(), history=longer).acceptance == 0.125
 
 
 def test_epanechnikov_weights_are_those_of_the_distances():
@@ -71,6 +73,27 @@ def test_epanechnikov_weights_are_those_of_the_distances():
     assert adjusted.adjusted
     with pytest.raises(ValueError, match="adjusted already"):
         adjusted.adjust(seen)
+
+
+@pytest.mark.parametrize(
+    ("distances", "tolerance", "kernel"),
+    [
+        ((0.0, 1.0, 2.0), 4.0, (1.0, 15 / 16, 3 / 4)),
+        ((1.0, 2.0, 3.0), 4.0, (15 / 16, 3 / 4, 7 / 16)),
+        ((-1.0, 0.0, 1.0), 1.0, (1.0, 3 / 4, 0.0)),  # from the lowest estimate
+        ((-3.0, -2.0, -1.0), 1.0, (1.0, 15 / 16, 3 / 4)),
+        ((0.0, 0.0, 0.0), 0.0, (1.0, 1.0, 1.0)),
+        ((2.0, 2.0, 2.0), 2.0, (1.0, 1.0, 1.0)),  # all at the tolerance
+    ],
+)
+def test_distances_count_from_zero_or_the_lowest(distances, tolerance, kernel):
+    accepted = replace(
+        three((0.2, 0.3, 0.5)), distances=torch.tensor(distances), tolerance=tolerance
+    )
+    adjusted = accepted.adjust(lambda u, x, x_obs, weights: u)
+    expected = torch.tensor([0.2, 0.3, 0.5]) * torch.tensor(kernel)
+    expected = expected[expected > 0] / expected.sum()
+    torch.testing.assert_close(adjusted.weights, expected)
 
 
 def test_adjusted_draws_stay_in_the_support_of_the_prior():

@@ -62,6 +62,27 @@ def test_what_is_left_is_scaled_to_the_spread_at_the_observation():
         assert abs(plain.std().log() - 0.8 * observed) > 5 * error
 
 
+def test_residuals_are_scaled_by_a_weighted_regression_of_their_log_squares():
+    u, s, s_obs, weights = setting()
+    u, root = u / 1_000, weights.sqrt()[:, None]
+    design = torch.cat([torch.ones(N, 1), s - s_obs], dim=1) * root
+    level = np.linalg.lstsq(design.numpy(), (u * root).numpy(), rcond=None)[0]
+    left = u - (design / root) @ torch.from_numpy(level)
+    squares = left.square().log() * root
+    slope = torch.from_numpy(np.linalg.lstsq(design.numpy(), squares.numpy(), rcond=None)[0][1:])
+    expected = torch.from_numpy(level[0]) + left * torch.exp(-(s - s_obs) @ slope / 2)
+    moved = lfi.abc.Heteroscedastic(ridge=0.0)(u, s, s_obs, weights)
+    torch.testing.assert_close(moved, expected, rtol=1e-6, atol=1e-9)  # the floor is 1e-12
+
+
+def test_a_residual_of_zero_stays_at_the_regression():
+    s, left = torch.arange(-2.0, 3.0)[:, None], torch.tensor([1.0, -1.0, 0.0, -1.0, 1.0])[:, None]
+    u = 3 + 2 * s + left  # which is orthogonal to a line, and as large on both sides
+    equal = torch.full((5,), 0.2)
+    moved = lfi.abc.Heteroscedastic(ridge=0.0)(u, s, torch.ones(1), equal)
+    torch.testing.assert_close(moved, 5 + left)
+
+
 def test_a_summary_reduces_data_of_any_shape():
     x, weights = torch.randn(N, 20, 2), torch.full((N,), 1 / N)
     u, x_obs = x.mean(dim=1), torch.randn(20, 2)
@@ -83,5 +104,11 @@ def test_too_few_parameters_or_broken_summaries_are_refused():
     u, s, s_obs, weights = setting()
     with pytest.raises(ValueError, match="4 accepted simulations are too few"):
         lfi.abc.LocalLinear()(u[:4], s[:4], s_obs, weights[:4])
+    assert lfi.abc.LocalLinear()(u[:5], s[:5], s_obs, weights[:5]).shape == (5, 2)
     with pytest.raises(ValueError, match="not finite"):
         lfi.abc.LocalLinear(torch.log)(u, s, s_obs, weights)
+    one_lost = lambda x: torch.where(x == s[3], torch.nan, x)
+    with pytest.raises(ValueError, match="not finite"):
+        lfi.abc.LocalLinear(one_lost)(u, s, s_obs, weights)
+    with pytest.raises(ValueError, match="ridge must be at least 0"):
+        lfi.abc.LocalLinear(ridge=-1e-3)

@@ -8,7 +8,7 @@ from support.abc_models import NORMAL
 
 import lfi
 from lfi.inference import LocalCovariance
-from lfi.inference.abc.population import Population
+from lfi.inference.abc.population import Population, closest
 from lfi.simulation import Simulator
 
 OCTILES = lambda x: x.flatten(1).quantile(torch.arange(1, 8).to(x) / 8, dim=1).T
@@ -108,6 +108,22 @@ def test_data_that_an_earlier_generation_would_have_lost_have_no_distance():
     )
     # 0 is beyond the first gate, 3 beyond the second; 4 is farther than every particle anyway
     assert population.distances_of(x).tolist() == [math.inf, 1.0, 2.0, math.inf, 4.0]
+
+
+def test_of_ties_at_the_farthest_the_lowest_keys_are_kept_and_stand_for_all():
+    rows = {
+        "distances": torch.tensor([1.0, 0.0, 1.0, 2.0, 1.0]),
+        "keys": torch.tensor([0.7, 0.9, 0.2, 0.1, 0.4]),
+        "shares": torch.tensor([1.0, 1.0, 0.3, 1.0, 1.0]),
+        "row": torch.arange(5),
+    }
+    two, three = closest(rows, 2), closest(rows, 3)
+    assert two["row"].tolist() == [1, 2]
+    assert two["shares"].tolist() == pytest.approx([1.0, 0.3])  # it stood for others before
+    assert three["row"].tolist() == [1, 2, 4]
+    assert three["shares"].tolist() == pytest.approx([1.0, 0.3, 0.7])
+    for n in (4, 5):  # no tie is left out
+        assert closest(rows, n)["shares"].tolist() == pytest.approx([1.0, 0.3, 1.0, 1.0, 1.0][:n])
 
 
 def test_a_store_of_an_earlier_version_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Proposals of sequential ABC: the mixtures that they say they are, drawn and evaluated alike."""
 
+import math
+
 import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal, Normal
@@ -126,6 +128,23 @@ def test_simulations_of_all_generations_are_one_weighted_sample():
     for f, exact in ((torch.ones_like(log_prior), 1.0), (u[:, 0], 0.0), (u[:, 0] ** 2, 9.0)):
         error = (f * weights).square().sum().sqrt()
         assert abs((f * weights).sum() - exact) < 5 * error
+
+
+def test_a_draw_at_a_component_of_its_own_is_as_if_of_the_others_and_the_prior():
+    u, log_prior = torch.tensor([[0.0], [1.0]]), torch.tensor([-1.0, -2.0])
+    alone = GaussianMixture(u[:1], torch.ones(1), torch.eye(1))
+    found = population_log_weights(log_prior, u, 4, [PopulationProposal(alone, 6, 0.5)])
+    at_other = Normal(0.0, 1.0).log_prob(torch.tensor(1.0)).exp()
+    expected = torch.stack([torch.tensor(1 / 4), 1 / (4 + 12 * at_other * math.exp(2.0))])
+    torch.testing.assert_close(found.exp(), expected)
+
+
+def test_roots_are_of_covariances_with_a_billionth_more_variance():
+    u = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    roots = GlobalCovariance(1.0).around(u, torch.full((2,), 0.5)).roots
+    eps = torch.finfo(torch.float64).eps
+    variances = torch.tensor([1 + 1e-9, eps])  # of no spread, as little as there can be
+    torch.testing.assert_close(roots.square().diagonal(), variances, rtol=1e-12, atol=0)
 
 
 def test_a_scale_must_be_positive():

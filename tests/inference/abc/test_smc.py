@@ -1,6 +1,7 @@
 """Sequential ABC: populations, budgets and tolerances to the letter, and weights that are right."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from lfi.inference import (
     GlobalCovariance,
     LocalCovariance,
 )
-from lfi.inference.abc.population import closest
+from lfi.inference.abc.accepted import PopulationSummary
+from lfi.inference.abc.population import Population, closest
+from lfi.inference.abc.smc import _next_tolerance, _Run, _without_ties
 
 MEAN = lfi.abc.Summaries(
     lambda x: x.mean(dim=1), scale=lambda s, s_obs: torch.ones_like(s_obs), adaptive=False
@@ -327,3 +330,119 @@ def test_workers_change_nothing():
     alone, two = (run(EXPONENTIAL.simulator, workers=n, **arguments) for n in (1, 2))
     assert torch.equal(alone.theta, two.theta)
     assert torch.equal(alone.x, two.x)
+
+
+# One step, exactly.
+
+
+def population_of(distances, weights, shares=None, **changes):
+    """A population of particles whose number is their parameter, and their data."""
+    n = len(distances)
+    parts = {
+        "u": torch.arange(n, dtype=torch.float64)[:, None],
+        "x": torch.arange(n, dtype=torch.float64)[:, None],
+        "distances": torch.tensor(distances, dtype=torch.float64),
+        "weights": torch.tensor(weights, dtype=torch.float64),
+        "keys": torch.linspace(0, 1, n, dtype=torch.float64),
+        "shares": torch.tensor(shares or [1.0] * n, dtype=torch.float64),
+        "distance": lambda x: x[:, 0],
+        "earlier": (),
+        "proposals": (),
+        "fitted_to": ((torch.zeros(1, 1), torch.zeros(1, 1)),),
+    }
+    return Population(**(parts | changes))
+
+
+def summary_of(ess, tolerance=2.0):
+    return PopulationSummary(tolerance, 0.5, ess, 10, 0, 0.1)
+
+
+def test_ties_of_which_a_share_was_kept_are_left_out_where_the_closer_tell_more():
+    population = population_of([0.0, 1.0, 2.0], [0.1, 0.1, 0.8], [1.0, 1.0, 0.2])
+    without, latest = _without_ties(population, summary_of(1 / 0.66))
+    assert without.u[:, 0].tolist() == [0.0, 1.0]
+    assert without.weights.tolist() == [0.5, 0.5]
+    assert (latest.tolerance, latest.ess) == (1.0, pytest.approx(2.0))
+    assert (latest.simulations, latest.acceptance) == (10, 0.5)
+    one = population_of([0.0, 2.0], [0.5, 0.5], [1.0, 0.2])
+    for kept, ess in (
+        (population, 2.1),  # they tell less
+        (one, 1.0 + 1e-12),  # as much
+        (population_of([0.0, 1.0, 2.0], [0.1, 0.1, 0.8]), 1 / 0.66),  # no ties are missing
+        (population_of([2.0, 2.0], [0.5, 0.5], [0.2, 0.2]), 0.1),  # nothing is closer
+    ):
+        before = summary_of(ess)
+        assert _without_ties(kept, before) == (kept, before)
+
+
+def steps(distance=MEAN, schedule=None, tolerance=-math.inf):
+    """The settings of a run in which nothing is simulated."""
+    schedule = schedule or DistanceQuantile(0.5)
+    simulator, observed = NORMAL.simulator, torch.zeros(1, dtype=torch.float64)
+    numbers = {"particles": 3, "budget": 9, "tolerance": tolerance, "min_acceptance": 0.0}
+    others = {"workers": 1, "timeout": None, "seed": 1}
+    return _Run(simulator, observed, distance, GlobalCovariance(), schedule, **numbers, **others)
+
+
+def test_the_next_tolerance_is_the_schedules_and_closer_than_the_farthest():
+    population, seen = population_of([0.0, 1.0, 2.0, 2.0], [0.1, 0.2, 0.3, 0.4]), []
+
+    def schedule(distances, weights):
+        seen.append((distances.tolist(), weights.tolist()))
+        return 0.5
+
+    assert _next_tolerance(steps(schedule=schedule), population) == (population, 0.5)
+    assert seen == [([0.0, 1.0, 2.0, 2.0], [0.1, 0.2, 0.3, 0.4])]
+    far = lambda distances, weights: 9.0
+    assert _next_tolerance(steps(schedule=far), population) == (population, 1.0)
+    assert _next_tolerance(steps(schedule=schedule, tolerance=0.7), population)[1] == 0.7
+    assert _next_tolerance(steps(tolerance=2.0), population) is None
+    ties = population_of([2.0, 2.0], [0.5, 0.5])
+    assert _next_tolerance(steps(), ties)[1] == math.nextafter(2.0, 0.0)
+    assert _next_tolerance(steps(), population_of([0.0, 0.0], [0.5, 0.5])) is None
+    below = population_of([-1.0, 0.0], [0.5, 0.5])  # as estimates of squares may be
+    assert _next_tolerance(steps(), below)[1] == -1.0
+
+
+class Turned:
+    """A distance that is fitted anew: from the mean of what it is fitted to."""
+
+    adaptive = True
+
+    def from_observation(self, x_obs, theta, x):
+        at = x.mean()
+        return lambda data: (data[:, 0] - at).abs()
+
+
+def test_a_distance_fitted_anew_sorts_the_particles_and_keeps_the_one_before():
+    fits = (
+        (torch.zeros(1, 1), torch.zeros(1, 1)),
+        (torch.zeros(2, 1), torch.tensor([[1.0], [5.0]])),
+    )
+    old = lambda x: x[:, 0]
+    before = population_of(
+        [0.0, 1.0, 2.0], [0.2, 0.3, 0.5], [0.7, 0.8, 0.9], distance=old, fitted_to=fits
+    )
+    after, tolerance = _next_tolerance(steps(Turned()), before)
+    assert after.distances.tolist() == [1.0, 2.0, 3.0]  # from 3, and 2 is closest
+    assert after.u[:, 0].tolist() == [2.0, 1.0, 0.0]
+    assert after.weights.tolist() == [0.5, 0.3, 0.2]
+    assert after.shares.tolist() == [0.9, 0.8, 0.7]
+    assert after.earlier == ((old, 2.0),)
+    assert tolerance == 1.0
+    again = replace(after, distances=torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+    assert _next_tolerance(steps(Turned()), again)[0] is again  # no newer data
+
+
+def test_every_failure_is_counted():
+    failed = []
+
+    def simulate(theta, rng: torch.Generator):
+        x = torch.where(torch.rand(theta.shape, generator=rng) < 0.3, torch.nan, theta)
+        failed.append(int(x.isnan().sum()))
+        return x
+
+    simulator = lfi.Simulator(simulate, prior={"p": Uniform(0.0, 1.0)})
+    accepted = lfi.abc_smc(simulator, torch.zeros(1), particles=20, budget=200, seed=1)
+    assert accepted.failed == sum(failed) == sum(each.failed for each in accepted.history)
+    assert sum(each.failed for each in accepted.history[1:]) > 0

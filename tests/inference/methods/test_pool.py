@@ -1,6 +1,7 @@
 """The default: weights against known answers, and what is said of the choice."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,9 +12,11 @@ import lfi
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
 from lfi.inference.methods.pool import pooled
-from lfi.inference.methods.stacking_table import StackingTable, best_weights
+from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
 from lfi.inference.posteriors.pooled import PooledPosterior
+from lfi.inference.samplers.defensive import DefensiveSamples
 
+LOG_4 = math.log(4)
 X_OBS = torch.tensor([0.8, -0.5])
 QUICK = (
     lfi.PosteriorFlow(gaussian_steps=1, settings=lfi.TrainSettings(steps=1), width=8),
@@ -104,6 +107,29 @@ def test_where_no_member_tells_anything_the_least_bad_has_to_do():
     members = [known_posterior(), known_posterior()]
     pool = pooled(members, ("loud", "quiet"), known, None, (1.0, 2.0), combine=True)
     assert pool.members == (members[1],)
+
+
+def test_samples_that_a_member_excludes_have_a_floor(monkeypatch):
+    values = torch.tensor([[3.0, torch.nan, -torch.inf, -2e4]])
+    excluding = SimpleNamespace(log_weight=lambda theta: values)
+    monkeypatch.setattr(RatioPosterior, "target", lambda self, x: excluding)
+    samples = DefensiveSamples(torch.zeros(1, 4, 2), torch.ones(1, 4), torch.arange(4.0)[None] + 5)
+    held = HeldOutSamples(None, torch.zeros(1, 2), samples)
+    found = held.log_weights(known_posterior())
+    assert found.tolist() == [[3.0, -1e4, -1e4, -1e4]]
+    known = held.table([found])
+    assert known.log_prior.tolist() == [5.0]
+    assert torch.equal(known.base, samples.base)
+    # the true theta is a fourth of all, and the only one with weight
+    torch.testing.assert_close(known.densities(torch.ones(1)), torch.tensor([5.0 - 1 + LOG_4]))
+
+
+def test_the_first_simulations_are_those_of_every_part():
+    known = table(exact, m=6, c=3)
+    few = known.first(2)
+    assert torch.equal(few.log_weights, known.log_weights[:, :2])
+    assert torch.equal(few.base, known.base[:2])
+    assert torch.equal(few.log_prior, known.log_prior[:2])
 
 
 # Pools.

@@ -7,7 +7,13 @@ import torch
 from support.known_targets import conjugate, two_modes
 from torch.distributions import Independent, Normal, StudentT
 
-from lfi.inference.samplers.adaptive_importance import adaptive_importance, tempering_power
+from lfi.inference.samplers.adaptive_importance import (
+    ImportanceSamples,
+    _initial_samples,
+    adaptive_importance,
+    smoothed_samples,
+    tempering_power,
+)
 from lfi.inference.samplers.target import Proposal, Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics import effective_sample_size
@@ -183,3 +189,58 @@ def test_tempered_weights_have_the_effective_size_asked_for():
     assert effective_sample_size(power[:, None] * log_weights).item() == pytest.approx(
         500, rel=1e-3
     )
+
+
+# Weights, exactly.
+
+
+def test_samples_of_all_stages_are_weighted_as_of_their_mixture():
+    target, q = gaussian([0.3, 0.0], 0.5, near(0.2, 0.7)), Normal(torch.tensor(0.2), 0.7)
+    first = _initial_samples(target, 10, seed=1)
+    more = first.continued(target, 1, 15, seed=2)
+    for samples, counts in ((first, (5, 5)), (more, (5, 20))):
+        u = samples.u
+        assert tuple(stage.count for stage in samples.stages) == counts
+        assert samples.stage_of.tolist() == [0] * 5 + [1] * counts[1]
+        at_q, at_prior = q.log_prob(u).sum(-1), PRIOR.log_prob(u)
+        torch.testing.assert_close(samples.log_proposals, torch.stack([at_prior, at_q]))
+        of_mixture = (counts[0] * at_prior.exp() + counts[1] * at_q.exp()) / sum(counts)
+        at_target = Normal(torch.tensor([0.3, 0.0]), 0.5).log_prob(u).sum(-1)
+        torch.testing.assert_close(samples.log_weights, at_target - of_mixture.log())
+        own = (at_target - at_q).exp()[:, 5:]
+        expected = own.sum(1).square() / own.square().sum(1) / counts[1]
+        torch.testing.assert_close(samples.relative_ess(1), expected)
+    assert torch.equal(more.u[:, :10], first.u)
+    alone = _initial_samples(gaussian([0.0, 0.0], 0.5), 10, seed=1)
+    assert [stage.count for stage in alone.stages] == [10]
+    torch.testing.assert_close(alone.log_weights, alone.log_weight)  # of the prior alone
+    assert [stage.count for stage in _initial_samples(target, 1, seed=1).stages] == [1, 1]
+
+
+def test_the_evidence_is_the_mean_weight():
+    found = smoothed_samples(torch.zeros(4, 1), torch.tensor([0.0, 2.0, 4.0, 6.0]).log(), late=True)
+    assert found.log_evidence == pytest.approx(math.log(3))
+    assert found.ess == pytest.approx(144 / 56)
+    assert found.timed_out
+    assert not smoothed_samples(torch.zeros(4, 1), torch.zeros(4), late=False).timed_out
+
+
+def test_moments_are_those_of_the_points_drawn():
+    u, rng = torch.tensor([[0.0, 5.0], [2.0, 1.0], [9.0, 9.0]]), torch.Generator()
+    samples = ImportanceSamples(u, torch.tensor([0.5, 0.5, 0.0]).log(), 0.0, 2.0, 0.0, False)
+    points, mean, sd = samples.resampled_moments(4, rng)
+    assert sorted(points.tolist()) == [[0.0, 5.0]] * 2 + [[2.0, 1.0]] * 2
+    torch.testing.assert_close(mean, torch.tensor([1.0, 3.0]))
+    torch.testing.assert_close(sd, torch.tensor([4 / 3, 16 / 3]).sqrt())
+    alone = ImportanceSamples(u, torch.tensor([1.0, 0.0, 0.0]).log(), 0.0, 1.0, 0.0, False)
+    torch.testing.assert_close(alone.resampled_moments(4, rng)[2], torch.full((2,), 1e-6))
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    target = conjugate(2).target
+    for value, name in ((torch.nan, "NaN or infinite at [1-9]"), (torch.inf, "NaN or infinite at")):
+        broken = lambda theta, x, value=value: torch.where(
+            x[..., 0] < 0, value, target.pair(theta, x)
+        )
+        with pytest.raises(ValueError, match=f"observation 1 is {name}"):
+            found(Target(target.prior, target.x, broken), 10, initial=64)

@@ -61,3 +61,24 @@ def test_the_truth_is_exchangeable_with_them_however_few():
     below = (weights * (samples < samples[:, :1])).sum(1)
     ranks = below + torch.rand(4_000, generator=rng) * weights[:, 0]
     assert scipy.stats.kstest(ranks.numpy(), "uniform").pvalue > 0.001
+
+
+def test_some_are_from_each_and_no_more_than_asked_for():
+    """Of three, one or two are from the proposal, whatever the coin says."""
+    prior = lfi.simulation.as_prior({"a": Normal(0.0, 1.0), "b": Normal(0.0, 1.0)})
+    counts = []
+
+    def draw(n, x, rng):
+        counts.append(n)
+        return torch.full((len(x), n, 2), 9.0)
+
+    proposal = Proposal(torch.zeros(4, 1), draw, lambda theta, x: theta[..., 0] * 0)
+    for seed in range(12):
+        drawn = defensive_samples(prior, proposal, 4, 3, seed=seed)
+        assert drawn.theta.shape == (4, 3, 2)
+        assert ((drawn.theta == 9).all(-1).sum(1) == counts[-1]).all()
+        assert (drawn.theta[:, -counts[-1] :] == 9).all()
+    assert set(counts) == {1, 2}
+    few = drawn.first(2)
+    for name in ("theta", "base", "log_prior"):
+        assert torch.equal(getattr(few, name), getattr(drawn, name)[:2])

@@ -55,3 +55,14 @@ def test_equal_seeds_draw_equal_samples():
 def test_a_ratio_that_is_nowhere_finite_is_refused():
     with pytest.raises(ValueError, match="not finite"):
         sample_reference(lambda x: torch.full((len(x),), -torch.inf), normal, 10)
+
+
+def test_chunks_are_drawn_until_there_are_enough():
+    equal = lambda x: torch.zeros(len(x))
+    options = {"target_ess": 2.5, "chunk": 4}
+    assert len(sample_reference(equal, normal, 3, **options).x) == 8  # 7.5 are wanted
+    assert len(sample_reference(equal, normal, 3, max_draws=4, **options).x) == 4
+    assert len(sample_reference(equal, normal, 99, max_draws=8, **options).x) == 8
+    some = lambda x: torch.where(torch.arange(len(x)) == 0, -torch.inf, 0.0)
+    found = sample_reference(some, normal, 2, chunk=8, target_ess=1.0)
+    torch.testing.assert_close(found.log_weights.exp(), torch.tensor([0.0] + [1 / 7] * 7))
