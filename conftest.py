@@ -14,8 +14,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 import torch
+import typechecker
 from hypothesis import settings
 
+typechecker.check_once_per_shape()
 torch.set_num_threads(1)  # small networks on shared cores: ten times faster than the default
 settings.register_profile("lfi", deadline=None, derandomize=True, database=None)
 settings.load_profile("lfi")

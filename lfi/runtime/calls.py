@@ -3,7 +3,8 @@
 import inspect
 import warnings
 
-BETWEEN = {"lfi", "torch", "jaxtyping", "beartype"}  # packages that may stand in between
+# what may stand in between; the last three check shapes in tests
+BETWEEN = {"lfi", "torch", "jaxtyping", "beartype", "typechecker"}
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
