@@ -20,11 +20,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.records import sign
 from torch.distributions import MultivariateNormal, Normal, Uniform
 
 import lfi
 from lfi.comparison import Recovers
 from lfi.generation import Generator, Surrogate
+from lfi.inference.abc.population import load_population, stored_seed
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
@@ -263,6 +265,8 @@ def mutate_store(path, rng):
             place = path / rng.choice(metadata)
             text = json.dumps(edited(json.loads(place.read_text()), rng))
             place.write_text(text if rng.randrange(9) else "[" * 10**5)
+            if rng.randrange(4) and place.name != "errors.jsonl":
+                sign(path)
 
 
 def change_stores(count, tmp_path):
@@ -303,6 +307,27 @@ def change_records_of_rounds(count, tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+def change_populations(count, tmp_path):
+    path, rng = tmp_path / "abc.lfi", random.Random(0)
+    noisy = lfi.Simulator(lambda theta: theta + torch.randn(theta.shape), prior=PRIOR)
+    settings = {"particles": 30, "budget": 150, "seed": 1}
+    lfi.abc_smc(noisy, torch.zeros(2), store=path, **settings)
+    contents, content, refused = files.read(path), path.read_bytes(), 0
+    assert len(load_population(path, 2, from_origin)[1]) > 1
+    for _ in range(count):
+        mutate_file(path, contents, content, rng)
+        with bounded(path):
+            refused += 1
+            stored_seed(path, contents.spec["settings"], None)
+            load_population(path, 2, from_origin)
+            refused -= 1
+    assert refused > count // 2
+
+
+def from_origin(theta, x):
+    return lambda x: x.abs().sum(1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_changed_files_are_refused_by_one_kind_of_error(kind, tmp_path):
     change_files(kind, 20, tmp_path)
@@ -316,8 +341,12 @@ def test_changed_records_of_rounds_are_refused_by_one_kind_of_error(tmp_path):
     change_records_of_rounds(100, tmp_path)
 
 
+def test_changed_populations_are_refused_by_one_kind_of_error(tmp_path):
+    change_populations(100, tmp_path)
+
+
 CHECKS = [f"change_files({kind!r}, " for kind in KINDS]
-CHECKS += ["change_stores(", "change_records_of_rounds("]
+CHECKS += ["change_stores(", "change_records_of_rounds(", "change_populations("]
 
 
 @pytest.mark.slow

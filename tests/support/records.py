@@ -1,9 +1,13 @@
 """Simulators that tests run, of a batch and of one vector, and when two records are the same."""
 
+import json
+from contextlib import suppress
+
 import numpy as np
 import torch
 from torch.distributions import Normal, Uniform
 
+from lfi.simulation.records.layout import metadata_checksum
 from lfi.simulation.simulators.simulator import Simulator
 
 
@@ -40,3 +44,12 @@ def assert_same(one, two):
         two.names,
         two.source,
     )
+
+
+def sign(path):
+    """Let a store's checksum agree with what its metadata say, where they can be read."""
+    place = path / "finished.json"
+    with suppress(Exception):
+        count = json.loads(place.read_text())
+        count["checksum"] = metadata_checksum(path, count["finished"], count["errors_size"])
+        place.write_text(json.dumps(count))

@@ -7,7 +7,7 @@ the last whole population, and ends with the numbers that it would have had.
 import hashlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lfi.inference.abc.accepted import PopulationSummary
 from lfi.inference.abc.distances import DistanceFunction, finite_distances
 from lfi.inference.abc.proposals import GaussianMixture, PopulationProposal
 from lfi.runtime import faults_of, read, write
+from lfi.runtime.files import check_weights
 
 KIND = "abc_smc"
 KEPT = ("u", "x", "distances", "weights", "keys", "shares")
@@ -131,32 +132,64 @@ def stored_seed(path: str | Path, shared: str, seed: int | None) -> int | None:
 
 
 def load_population(
-    path: str | Path, distance_from: Callable[[Tensor, Tensor], DistanceFunction]
+    path: str | Path, dim: int, distance_from: Callable[[Tensor, Tensor], DistanceFunction]
 ) -> tuple[Population, History] | None:
-    """Return the latest population and its history, or None where there is no file."""
+    """Return the latest population of `dim` parameters and its history, None without a file.
+
+    ValueError if the file is damaged.
+    """
     if not Path(path).is_file():
         return None
     contents = read(path)
-    spec, tensors = contents.spec, contents.tensors
-    history = [PopulationSummary(**entry) for entry in spec["history"]]
-    data = tuple((tensors[f"theta_{i}"], tensors[f"x_{i}"]) for i in range(spec["fits"]))
-    tolerances = spec["tolerances"]
-    earlier = tuple(
-        (distance_from(*each), tolerance)
-        for each, tolerance in zip(data[: len(tolerances)], tolerances, strict=True)
-    )
-    proposals = tuple(
-        PopulationProposal(
-            GaussianMixture(
-                *(tensors[f"{name}_{i}"] for name in MIXTURE if f"{name}_{i}" in tensors)
-            ),
-            *counts,
+    with faults_of(path):
+        spec, tensors = contents.spec, contents.tensors
+        check_weights(tensors)
+        history = [PopulationSummary(**entry) for entry in spec["history"]]
+        data = tuple((tensors[f"theta_{i}"], tensors[f"x_{i}"]) for i in range(spec["fits"]))
+        tolerances = [float(tolerance) for tolerance in spec["tolerances"]]
+        proposals = tuple(
+            PopulationProposal(
+                GaussianMixture(
+                    *(tensors[f"{name}_{i}"] for name in MIXTURE if f"{name}_{i}" in tensors)
+                ),
+                *(int(count) for count in counts),
+            )
+            for i, counts in enumerate(spec["proposals"])
         )
-        for i, counts in enumerate(spec["proposals"])
-    )
-    kept = {name: tensors[name] for name in KEPT}
-    distance = distance_from(*data[len(earlier)])
+        kept = {name: tensors[name] for name in KEPT}
+        _check_shapes(kept, data, [proposal.mixture for proposal in proposals], dim)
+        if not history or len(data) <= len(tolerances):
+            raise ValueError(f"{len(history)} populations and {len(data)} fits of distances")
+    # which may call functions of the user's, whose faults are no file's
+    distances = [distance_from(*each) for each in data[: len(tolerances) + 1]]
     population = Population(
-        **kept, distance=distance, earlier=earlier, proposals=proposals, fitted_to=data
+        **kept,
+        distance=distances[-1],
+        earlier=tuple(zip(distances[:-1], tolerances, strict=True)),
+        proposals=proposals,
+        fitted_to=data,
     )
     return population, history
+
+
+def _check_shapes(
+    kept: dict[str, Tensor],
+    data: Sequence[tuple[Tensor, Tensor]],
+    mixtures: Sequence[GaussianMixture],
+    dim: int,
+) -> None:
+    """Raise ValueError unless particles, simulations and mixtures have as many rows and columns."""
+    rows, event = kept["u"].shape[:1], kept["x"].shape[1:]
+    wanted = [(kept[name], rows) for name in KEPT[2:]]
+    wanted += [(kept["u"], (*rows, dim)), (kept["x"], (*rows, *event))]
+    for theta, x in data:
+        wanted += [(theta, (len(theta), dim)), (x, (len(theta), *event))]
+    for mixture in mixtures:
+        k = len(mixture.centres)
+        roots = (dim, dim) if mixture.roots.ndim == 2 else (k, dim, dim)
+        wanted += [(mixture.centres, (k, dim)), (mixture.weights, (k,)), (mixture.roots, roots)]
+        wanted += [] if mixture.scales is None else [(mixture.scales, (k,))]
+    for tensor, shape in wanted:
+        if tensor.shape != tuple(shape) or not tensor.is_floating_point():
+            found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+            raise ValueError(f"it holds {found}, expected floating-point {tuple(shape)}")

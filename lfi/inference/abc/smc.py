@@ -183,7 +183,9 @@ def abc_smc(
     ends = particles, budget, tolerance, min_acceptance
     run = _Run(simulator, x_obs, distance, kernel, schedule, *ends, workers, timeout, seed)
     with bar(f"abc {simulator.name}", budget, show=progress) as advance:
-        found = None if store is None else load_population(store, run.distance_from)
+        found = None
+        if store is not None:
+            found = load_population(store, run.prior.dim, run.distance_from)
         population, history = found or _first_population(run)
         spent = sum(each.simulations for each in history)
         advance(spent)

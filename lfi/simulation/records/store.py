@@ -2,7 +2,8 @@
 
     theta, x, status    arrays in chunks of 1,024 rows, each chunk with a checksum
     attributes          their provenance: format, seed, names, prior, simulator, versions
-    finished.json       how many rows are complete, and how many bytes of errors.jsonl are theirs
+    finished.json       how many rows are complete, how many bytes of errors.jsonl are theirs, and a
+                        checksum of this and of what describes the arrays
     errors.jsonl        the messages of rows that raised, a line each
     lock                held by the process that writes
 
@@ -29,6 +30,7 @@ from lfi.simulation.records.layout import (
     ArrayLayout,
     TooCompressed,
     check_entries,
+    metadata_checksum,
     read_json,
 )
 from lfi.simulation.records.results import STATUS, ResultsBuffer
@@ -59,6 +61,7 @@ class Store:
             check_entries(path)
             attributes = read_json(path / "zarr.json")["attributes"]["lfi"]
             count = read_json(path / "finished.json")
+            known = count.pop("checksum", None)  # which older stores do not have
             store = Store(path, attributes, count["finished"], count["errors_size"])
             version = attributes["format"]
             _ = attributes["simulator"], attributes["prior"]
@@ -83,6 +86,8 @@ class Store:
                 f"store {path} has format {version}, this version of lfi reads {FORMAT}: use the "
                 f"lfi that wrote it ({writer})"
             )
+        if known not in (None, metadata_checksum(path, store.finished, store.errors_size)):
+            raise _damaged(path, "has damaged metadata (they are not what was written)")
         return store
 
     def read(

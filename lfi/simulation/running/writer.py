@@ -23,7 +23,7 @@ import lfi
 from lfi.runtime import fresh, replace_file
 from lfi.simulation.priors.prior import Prior
 from lfi.simulation.priors.serialisation import dtype_name
-from lfi.simulation.records.layout import check_entries
+from lfi.simulation.records.layout import check_entries, metadata_checksum
 from lfi.simulation.records.results import BLOCK, ResultsBuffer, RowResults
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.records.store import FORMAT, Store, StoreError
@@ -134,7 +134,9 @@ class Writer:
 
     def _count(self, finished: int) -> None:
         """Write how many rows are complete, in one step."""
-        text = json.dumps({"finished": finished, "errors_size": self.errors_size})
+        checksum = metadata_checksum(self.path, finished, self.errors_size)
+        count = {"finished": finished, "errors_size": self.errors_size, "checksum": checksum}
+        text = json.dumps(count)
         replace_file(self.path / "finished.json", lambda part: part.write_text(text))
 
     def _is_blank(self) -> bool:

@@ -18,7 +18,7 @@ import torch
 import zarr
 from hypothesis import given, settings, strategies as st
 from numcodecs import Zstd
-from support.records import assert_same
+from support.records import assert_same, sign
 from torch.distributions import AffineTransform, Normal, TransformedDistribution, Uniform
 
 from lfi.simulation.records import layout
@@ -615,8 +615,42 @@ def test_a_prior_of_many_parameters_is_not_taken_for_a_hostile_one(path):
 
 
 def edit(path, name, **changes):
+    """Change metadata, and what is said of them to agree."""
     spec = json.loads((path / name).read_text())
     (path / name).write_text(json.dumps({**spec, **changes}))
+    sign(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("x/zarr.json", '"little"', '"big"'),  # which would be other numbers
+        ("x/zarr.json", '"fill_value": 0.0', '"fill_value": 1.0'),
+        ("zarr.json", '"seed": 1', '"seed": 3'),
+        ("zarr.json", '"name": "noisy"', '"name": "quiet"'),
+        ("finished.json", '"finished": 1024', '"finished": 1020'),
+    ],
+)
+def test_a_changed_value_of_metadata_is_found(name, old, new, path):
+    simulate(batched(), 10, seed=1, store=path)
+    text = (path / name).read_text()
+    text = " ".join(text.split())
+    assert old in text
+    (path / name).write_text(text.replace(old, new))
+    with pytest.raises(StoreError, match="damaged"):
+        Simulations.open(path)
+    with pytest.raises(StoreError, match="damaged"):
+        simulate(batched(), 20, store=path)
+
+
+def test_a_store_without_a_checksum_is_read_and_gets_one(path):
+    simulate(batched(), 10, seed=1, store=path)
+    count = json.loads((path / "finished.json").read_text())
+    del count["checksum"]
+    (path / "finished.json").write_text(json.dumps(count))
+    assert len(Simulations.open(path)) == BLOCK
+    simulate(batched(), 2 * BLOCK, seed=1, store=path)
+    assert "checksum" in json.loads((path / "finished.json").read_text())
 
 
 def bomb(path, size):
