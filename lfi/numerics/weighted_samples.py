@@ -84,3 +84,17 @@ def probabilities(
     if (total == 0).any():
         raise ValueError(f"{name} must be positive for a point of each sample, got only zeros")
     return (weight / total).to(sample)
+
+
+def deviations(points: Float[Tensor, "..."], dim: int) -> Float[Tensor, "..."]:
+    """Return standard deviations along a dimension, which is kept; never zero.
+
+    Where points do not vary it is a millionth of their size, so that units make no difference.
+
+    Example:
+        >>> deviations(torch.tensor([[1e-9, 3.0], [3e-9, 3.0]]), 0)
+        tensor([[1.4142e-09, 3.0000e-06]])
+    """
+    sd = points.std(dim, keepdim=True)
+    size = points.abs().amax(dim, keepdim=True)
+    return torch.where(sd > 0, sd, 1e-6 * torch.where(size > 0, size, 1.0))

@@ -33,6 +33,7 @@ from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size, pareto_smooth
 from lfi.numerics.resampling import systematic_resampling
+from lfi.numerics.weighted_samples import deviations
 from lfi.runtime import child, numpy_rng, torch_rng
 
 MIN_MORE = 2**8  # samples drawn at a time from an initial proposal that is good enough
@@ -72,7 +73,7 @@ class ImportanceSamples:
     def resampled_moments(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Return n points by weight, their mean and their standard deviations."""
         points = self.resample(n, rng)
-        return points, points.mean(0), points.std(0).clamp_min(1e-6)
+        return points, points.mean(0), deviations(points, 0)[0]
 
     def to_draws(
         self,

@@ -32,6 +32,7 @@ from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
+from lfi.numerics.weighted_samples import deviations
 from lfi.runtime import torch_rng
 
 MIN_CHAINS, ENOUGH_CHAINS = 64, 256  # nested R-hat compares groups; it is known to 0.01 of enough
@@ -213,4 +214,4 @@ class HMCState:
 
 
 def _scale(u: Float[Tensor, "m c d"]) -> Float[Tensor, "m 1 d"]:
-    return u.std(1, keepdim=True).clamp_min(1e-8)
+    return deviations(u, 1)

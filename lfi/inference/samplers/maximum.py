@@ -16,6 +16,7 @@ from lfi.inference.samplers.importance import Importance
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.resampling import take_rows
+from lfi.numerics.weighted_samples import deviations
 from lfi.runtime import child, torch_rng
 
 STEPS = 150
@@ -34,7 +35,7 @@ def modes(target: Target, *, starts: int, seed: int) -> Float[Tensor, "m d"]:
     with torch.no_grad():
         value = target.log_density(target.prior.from_unconstrained(points)[0])
     origin = take_rows(points, value.topk(starts).indices)
-    scale = points.std(1, keepdim=True).clamp_min(1e-6)
+    scale = deviations(points, 1)
     step = torch.zeros_like(origin)
     best, best_value = origin, value.topk(starts).values
     adam = torch.optim.Adam([step], lr=RATE, betas=(0.9, 0.99), maximize=True)

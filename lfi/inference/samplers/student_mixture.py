@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lfi.numerics.resampling import systematic_resampling, take_rows
+from lfi.numerics.weighted_samples import deviations
 
 COMPONENTS = 64
 POINTS = 1024  # drawn by weight; components are fitted to these
@@ -131,7 +132,7 @@ def fit_mixture(
     drawn = systematic_resampling(log_weights, POINTS, rng)  # few may be distinct
     points = take_rows(u, drawn).double()
     mean = points.mean(1, keepdim=True)
-    scale = points.std(1, keepdim=True).clamp_min(1e-12)
+    scale = deviations(points, 1)
     centred = (points - mean) / scale
     factor = torch.linalg.cholesky(_covariance(centred))
     white = torch.linalg.solve_triangular(factor, centred.transpose(1, 2), upper=False)

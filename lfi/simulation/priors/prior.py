@@ -38,6 +38,7 @@ from lfi.simulation.priors.serialisation import named_dtype, scipy_from_spec, to
 from lfi.simulation.priors.truncation import truncate
 
 TRIAL = 8  # draws that show whether a prior has any spread
+MIN_STEPS = 100  # numbers of its dtype among them: a posterior is narrower than a prior
 MAX_SHOWN = 6  # parameters in a repr
 DIMENSIONS = frozenset(["chain", "draw", "observation"])  # of ArviZ, where names vanish
 
@@ -179,7 +180,7 @@ class Prior:
         u = u.to(self.dtype)
         low, high, below, above = self._bounds(u)
         width = torch.where(below & above, high - low, 1.0)
-        scale = torch.where(below, torch.exp(torch.where(above, 0.0, u)), 0.0)
+        scale = torch.where(below, torch.exp(torch.where(above | ~below, 0.0, u)), 0.0)
         theta = torch.where(below, low + scale, u)
         theta = torch.where(above, high - torch.exp(-torch.where(below | ~above, 0.0, u)), theta)
         theta = torch.where(below & above, low + width * torch.sigmoid(u), theta)
@@ -399,6 +400,12 @@ def _spread(prior: Prior) -> Prior:
             raise ValueError(
                 f"prior: {name} must vary and be finite, and of {TRIAL} draws the first are "
                 f"{column[:3].tolist()}"
+            )
+        step = torch.finfo(column.dtype).eps * column.abs().max()
+        if column.max() - column.min() < MIN_STEPS * step:
+            raise ValueError(
+                f"prior: {name} takes few values in {column.dtype}, whose numbers lie {step:.2g} "
+                f"apart at {column[0]:.8g}: give the distribution parameters of float64"
             )
     return prior
 

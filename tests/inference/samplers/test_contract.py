@@ -7,11 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 from support.known_targets import conjugate, edge, two_modes
+from torch.distributions import Normal
 
 import lfi
 from lfi.inference import Sampler
+from lfi.inference.samplers.maximum import modes
+from lfi.simulation import as_prior
 
 N = 1_000
+ONE = torch.ones((), dtype=torch.float64)
 BRIEF = lfi.samplers.HMC(chains=128, warmup=40, min_steps=10, max_leapfrog_steps=5)
 FLOW = lfi.samplers.Variational(steps=60, batch=128, transforms=1, width=16)
 SAMPLERS = [
@@ -82,6 +86,29 @@ def test_equal_seeds_give_equal_draws_and_the_global_state_is_left_alone(sampler
     assert torch.equal(torch.get_rng_state(), state)
     unseeded = sampler(target, 100)[0]
     assert torch.equal(unseeded.theta, sampler(target, 100, seed=unseeded.seed)[0].theta)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+@pytest.mark.parametrize(
+    "sampler", [lfi.samplers.Importance(), BRIEF, FLOW], ids=lambda s: type(s).__name__
+)
+def test_units_of_parameters_make_no_difference(sampler, unit):
+    known = conjugate()
+    target = in_units(known.target, unit)
+    (draws,) = sampler(target, N, seed=1)
+    assert draws.ess > N / 4
+    assert_moments(
+        replace(draws, theta=draws.theta / unit), known.mean[0], known.covariance[0], draws.ess
+    )
+    best = modes(target, starts=2, seed=1)[0] / unit
+    assert ((best - known.mean[0]) / known.covariance[0].diagonal().sqrt()).abs().max() < 0.01
+
+
+def in_units(target, unit):
+    """The same posterior of parameters of other units."""
+    prior = as_prior({name: Normal(0.0 * ONE, unit * ONE) for name in "ab"})
+    pair = lambda theta, x: target.pair(theta / unit, x)
+    return replace(target, prior=prior, pair=pair)
 
 
 @each

@@ -39,6 +39,8 @@ from torch.distributions import (
     constraints,
 )
 
+from lfi.simulation.priors.joint import ProductDistribution
+from lfi.simulation.priors.marginals import TorchMarginal
 from lfi.simulation.priors.prior import Prior, as_prior
 
 
@@ -284,7 +286,8 @@ def test_rounding_never_puts_draws_on_the_edges(low, width, seed):
     low = torch.tensor(low, dtype=torch.float32)
     if torch.nextafter(low, high) >= high:  # no number between them
         return
-    prior = one(Uniform(low, high))
+    # made by hand: where few numbers lie between, `as_prior` refuses it
+    prior = Prior(("t",), ProductDistribution((TorchMarginal(Uniform(low, high)),)))
     theta = prior.sample(100, seed=rng(seed))
     assert theta.dtype == torch.float32 and prior.contains(theta).all()
     assert prior.log_prob(theta).isfinite().all()
@@ -333,6 +336,9 @@ def test_the_bijection_has_finite_gradients_far_out():
     theta, log_abs_det = prior.from_unconstrained(u)
     (theta[:, 3].sum() + log_abs_det.sum()).backward()
     assert u.grad.isfinite().all()
+    far = torch.tensor([1e9, -1e9], requires_grad=True)  # such as a time in seconds
+    one(Normal(0.0, 1.0)).from_unconstrained(far[:, None])[0].sum().backward()
+    assert far.grad.tolist() == [1.0, 1.0]
 
 
 def test_more_dimensions_in_front_are_batches():
@@ -434,6 +440,9 @@ def test_damaged_descriptions_are_refused(distribution):
 # Errors.
 
 
+DAY = torch.tensor(2_459_000.0, dtype=torch.float32)
+
+
 @pytest.mark.parametrize(
     "wrong, error, says",
     [
@@ -461,6 +470,12 @@ def test_damaged_descriptions_are_refused(distribution):
         ({"a": Normal(0.0, -1.0, validate_args=False)}, ValueError, "a cannot be drawn from"),
         ({"a": Normal(0.0, math.inf)}, ValueError, "a must vary and be finite"),
         ({"a": Uniform(5.0, 5.0, validate_args=False)}, ValueError, "a lies between 5 and 5"),
+        (
+            {"a": Uniform(DAY, DAY + 1)},
+            ValueError,
+            "a takes few values in torch.float32, .* float64",
+        ),
+        ({"a": Normal(1e9, 1e3)}, ValueError, "whose numbers lie 1.2e[+]02 apart at 9.99"),
     ],
 )
 def test_what_is_no_prior_is_refused(wrong, error, says):
