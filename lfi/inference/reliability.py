@@ -66,6 +66,19 @@ def warn_unreliable(draws: Sequence[Draws]) -> None:
     warn_caller(f"draws{of} are not reliable. {'. '.join(parts)}", UnreliableDraws)
 
 
+def warn_unreliable_constants(khats: Sequence[float]) -> None:
+    """Warn once, with `UnreliableDraws`, of normalising constants from weights of high k-hat."""
+    high = [khat for khat in khats if not khat <= MAX_KHAT]
+    if high:
+        of = f" of {len(high)} of {len(khats)} observations" if len(khats) > 1 else ""
+        warn_caller(
+            f"the normalising constant{of} is not reliable. Pareto k-hat is "
+            f"{'up to ' * (len(high) > 1)}{max(high):.2f}, above {MAX_KHAT}: a few importance "
+            "weights dominate, so fit around the observation with lfi.fit_rounds",
+            UnreliableDraws,
+        )
+
+
 def worst_r_hat(draws: Draws) -> tuple[str, float]:
     """Return the parameter whose R-hat is the largest, and that; ValueError without chains."""
     if draws.r_hat is None:

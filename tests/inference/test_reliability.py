@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from support.known_targets import two_modes
 import lfi
 from lfi.comparison import Recovers
 from lfi.inference import Draws, RatioPosterior, TargetPosterior, UnreliableDraws
+from lfi.inference.posteriors import base
 from lfi.inference.reliability import warn_unreliable
 from lfi.simulation import as_prior
 
@@ -90,6 +92,27 @@ def test_observations_are_counted_and_the_worst_is_told():
     words = str(warning.message)
     assert words.startswith("draws of 3 of 4 observations are not reliable. Pareto k-hat is up to ")
     assert "up to 1.50" in words and "R-hat is up to 1.30 (b)" in words
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Importance samples of which k-hat alone is stated."""
+
+    khat: float
+
+    def weighted_samples(self, target, n, *, seed, limit):
+        return [SimpleNamespace(khat=self.khat, log_evidence=0.0) for _ in range(len(target))]
+
+
+@pytest.mark.parametrize("khat", [0.7, 0.71, float("nan")])
+def test_a_normalising_constant_that_is_not_reliable_is_told_of(khat, monkeypatch):
+    monkeypatch.setattr(base, "NORMALISE", Weighted(khat))
+    caught = told(lambda: EXACT.log_prob(torch.zeros(3, 2), X, normalise=True))
+    assert not told(lambda: EXACT.log_prob(torch.zeros(3, 2), X))
+    assert [each.category for each in caught] == [UnreliableDraws] * (khat != 0.7)
+    for each in caught:
+        assert str(each.message).startswith("the normalising constant of 3 of 3 observations is")
+        assert each.filename == __file__
 
 
 class TwoModes(TargetPosterior):

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.arviz import inference_data, prior_draws
-from lfi.inference.reliability import warn_unreliable
+from lfi.inference.reliability import warn_unreliable, warn_unreliable_constants
 from lfi.inference.samplers.automatic import Automatic
 from lfi.inference.samplers.importance import Importance
 from lfi.inference.samplers.maximum import modes
@@ -195,6 +195,9 @@ class TargetPosterior(Described, ABC):
 
         Returns:
             (n,) for one observation, (m, n) for many.
+
+        Warns:
+            UnreliableDraws: If Pareto k of the integral's importance samples is above 0.7.
         """
         theta = self.as_parameters(theta)
         x, single = self.observations(x_obs)
@@ -204,6 +207,7 @@ class TargetPosterior(Described, ABC):
         if normalise and not self.normalised:
             limit = TimeLimit.start(600.0)
             found = NORMALISE.weighted_samples(target, NORMALISED_DRAWS, seed=0, limit=limit)
+            warn_unreliable_constants([each.khat for each in found])
             value = value - value.new_tensor([each.log_evidence for each in found])[:, None]
         return value[0] if single else value
 

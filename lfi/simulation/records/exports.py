@@ -15,14 +15,19 @@ if TYPE_CHECKING:
 def to_xarray(
     theta: Tensor, x: Tensor, status: np.ndarray, names: tuple[str, ...], facts: Mapping[str, Any]
 ) -> "xarray.Dataset":
-    """Return theta's columns, x and status along `sample`; ValueError if names clash."""
+    """Return theta's columns, x and status along `sample`.
+
+    A parameter of a name that the data set needs itself, such as x, is called theta_x there.
+    """
     import xarray
 
-    taken = {"x", "status", "sample"} & set(names)
-    if taken:
-        raise ValueError(f"parameters {sorted(taken)} have names that the data set needs itself")
     axes = ("sample", *(f"x_{i}" for i in range(x.ndim - 1)))
-    columns = zip(names, theta.numpy().T, strict=True)
+    own = [*axes, "x", "status"]
+    written = list(names)
+    for i in range(len(names)):
+        while written[i] in own or written[i] in {*written[:i], *written[i + 1 :]}:
+            written[i] = f"theta_{written[i]}"
+    columns = zip(written, theta.numpy().T, strict=True)
     parameters = {name: ("sample", column) for name, column in columns}
     return xarray.Dataset(
         {**parameters, "x": (axes, x.numpy()), "status": ("sample", status)},

@@ -243,6 +243,8 @@ class Simulations(Described):
     def to_xarray(self) -> object:
         """Return an `xarray.Dataset` along `sample`: each parameter, x and status.
 
+        A parameter called x, status, sample or like an axis of x (x_0) is theta_x there, and so on.
+
         Example:
             >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
             >>> made = lfi.Simulations.from_arrays([[0.5], [1.0]], [[1.0], [2.0]], prior=prior)

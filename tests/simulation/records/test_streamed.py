@@ -84,9 +84,16 @@ def test_xarray_names_the_parameters(path):
     assert (dataset["status"].values == simulations.status).all()
     valid = dataset.where(dataset["status"] == "ok", drop=True)
     assert float(valid["a"].min()) >= 0.1
-    clash = Simulations.from_arrays([[0.0]], [[0.0]], prior={"x": Normal(0.0, 1.0)})
-    with pytest.raises(ValueError, match="names that the data set needs"):
-        clash.to_xarray()
+
+
+def test_parameters_of_names_that_xarray_needs_are_called_otherwise_there():
+    names = ("x", "theta_x", "status", "sample", "x_0", "a")
+    prior = {name: Normal(0.0, 1.0) for name in names}
+    theta = torch.arange(6.0)[None] / 6
+    dataset = Simulations.from_arrays(theta, [[9.0, 8.0]], prior=prior).to_xarray()
+    written = ["theta_theta_x", "theta_x", "theta_status", "theta_sample", "theta_x_0", "a"]
+    assert [float(dataset[name][0]) for name in written] == theta[0].tolist()
+    assert dataset["x"].values.tolist() == [[9.0, 8.0]]
 
 
 def test_arviz_gets_the_valid_rows(path):
