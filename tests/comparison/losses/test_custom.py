@@ -18,6 +18,7 @@ from lfi.comparison import (
     FDivergence,
     NonSaturating,
     PearsonChiSquared,
+    PowerDivergence,
     Recovers,
     WithPrior,
 )
@@ -64,6 +65,26 @@ def test_further_out_it_is_a_power_that_goes_on_as_it_should(divergence, textboo
         (own.conjugate(h), divergence.conjugate(h)),
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8)
+
+
+@each
+def test_lines_begin_where_those_of_the_named_divergence_do(divergence, textbook):
+    assert_lines_are_the_same(FDivergence(textbook), divergence)
+
+
+@pytest.mark.parametrize("b", [4.0, 5.0])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_steep_functions_become_lines_sooner(b, scale):
+    """From 60 / (1 + b), before the formula ends, whatever its size."""
+    own = FDivergence(lambda u: scale * (u ** (1 + b) - (1 + b) * u + b) / b)
+    assert_lines_are_the_same(own, PowerDivergence(b), scale)
+
+
+def assert_lines_are_the_same(own, named, scale=1.0):
+    h = torch.tensor([9.5, 11.5, 13.0, 16.0, 25.0, 40.0, 1e3, 1e4])
+    h = torch.cat([-h, h])
+    for ours, theirs in ((own.slope, named.slope), (own.conjugate, named.conjugate)):
+        torch.testing.assert_close(ours(h) / scale, theirs(h), rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("divergence", OWN, ids=repr)

@@ -114,16 +114,16 @@ def test_of_ties_at_the_farthest_the_lowest_keys_are_kept_and_stand_for_all():
     rows = {
         "distances": torch.tensor([1.0, 0.0, 1.0, 2.0, 1.0]),
         "keys": torch.tensor([0.7, 0.9, 0.2, 0.1, 0.4]),
-        "shares": torch.tensor([1.0, 1.0, 0.3, 1.0, 1.0]),
+        "shares": torch.tensor([1.0, 1.0, 1.0, 1.0, 0.3]),
         "row": torch.arange(5),
     }
     two, three = closest(rows, 2), closest(rows, 3)
     assert two["row"].tolist() == [1, 2]
-    assert two["shares"].tolist() == pytest.approx([1.0, 0.3])  # it stood for others before
+    assert two["shares"].tolist() == pytest.approx([1.0, 0.4])
     assert three["row"].tolist() == [1, 2, 4]
-    assert three["shares"].tolist() == pytest.approx([1.0, 0.3, 0.7])
+    assert three["shares"].tolist() == pytest.approx([1.0, 0.7, 0.3])  # it stood for more before
     for n in (4, 5):  # no tie is left out
-        assert closest(rows, n)["shares"].tolist() == pytest.approx([1.0, 0.3, 1.0, 1.0, 1.0][:n])
+        assert closest(rows, n)["shares"].tolist() == pytest.approx([1.0, 1.0, 0.3, 1.0, 1.0][:n])
 
 
 def test_a_store_of_an_earlier_version_is_refused(tmp_path):

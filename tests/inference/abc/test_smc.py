@@ -367,7 +367,7 @@ def test_ties_of_which_a_share_was_kept_are_left_out_where_the_closer_tell_more(
     one = population_of([0.0, 2.0], [0.5, 0.5], [1.0, 0.2])
     for kept, ess in (
         (population, 2.1),  # they tell less
-        (one, 1.0 + 1e-12),  # as much
+        (one, 1.0),  # as much
         (population_of([0.0, 1.0, 2.0], [0.1, 0.1, 0.8]), 1 / 0.66),  # no ties are missing
         (population_of([2.0, 2.0], [0.5, 0.5], [0.2, 0.2]), 0.1),  # nothing is closer
     ):
@@ -415,23 +415,32 @@ class Turned:
 
 
 def test_a_distance_fitted_anew_sorts_the_particles_and_keeps_the_one_before():
-    fits = (
-        (torch.zeros(1, 1), torch.zeros(1, 1)),
-        (torch.zeros(2, 1), torch.tensor([[1.0], [5.0]])),
-    )
-    old = lambda x: x[:, 0]
-    before = population_of(
-        [0.0, 1.0, 2.0], [0.2, 0.3, 0.5], [0.7, 0.8, 0.9], distance=old, fitted_to=fits
-    )
+    fits = tuple((torch.zeros(2, 1), torch.tensor([[1.0], [at]])) for at in (3.0, 9.0, 5.0))
+    old, first = (lambda x: x[:, 0]), (lambda x: x[:, 0], 9.0)
+    changes = {"distance": old, "earlier": (first,), "fitted_to": fits}
+    before = population_of([0.0, 1.0, 2.0], [0.2, 0.3, 0.5], [0.7, 0.8, 0.9], **changes)
     after, tolerance = _next_tolerance(steps(Turned()), before)
     assert after.distances.tolist() == [1.0, 2.0, 3.0]  # from 3, and 2 is closest
     assert after.u[:, 0].tolist() == [2.0, 1.0, 0.0]
     assert after.weights.tolist() == [0.5, 0.3, 0.2]
     assert after.shares.tolist() == [0.9, 0.8, 0.7]
-    assert after.earlier == ((old, 2.0),)
+    assert after.earlier == (first, (old, 2.0))
     assert tolerance == 1.0
     again = replace(after, distances=torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
     assert _next_tolerance(steps(Turned()), again)[0] is again  # no newer data
+
+
+def test_what_failed_of_the_first_population_is_simulated_again_and_no_more():
+    sizes = []
+
+    def simulate(theta, rng: torch.Generator):
+        sizes.append(len(theta))
+        failing = torch.arange(len(theta))[:, None] < (4 if len(sizes) == 1 else 0)
+        return torch.where(failing, torch.nan, theta)
+
+    simulator = lfi.Simulator(simulate, prior={"p": Uniform(0.0, 1.0)})
+    lfi.abc_smc(simulator, torch.zeros(1), particles=10, budget=60, seed=1)
+    assert sizes[:2] == [10, 4]
 
 
 def test_every_failure_is_counted():

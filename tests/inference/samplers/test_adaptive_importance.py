@@ -215,6 +215,12 @@ def test_samples_of_all_stages_are_weighted_as_of_their_mixture():
     assert [stage.count for stage in alone.stages] == [10]
     torch.testing.assert_close(alone.log_weights, alone.log_weight)  # of the prior alone
     assert [stage.count for stage in _initial_samples(target, 1, seed=1).stages] == [1, 1]
+    one = Target(
+        as_prior({"a": Normal(0.0, 1.0)}), target.x, lambda theta, x: 3 + 0 * theta[..., 0]
+    )
+    torch.testing.assert_close(
+        _initial_samples(one, 4, seed=1).log_weights.double(), 3 + 0 * u[:, :4, 0]
+    )
 
 
 def test_the_evidence_is_the_mean_weight():
