@@ -30,6 +30,7 @@ SMALLEST = {
     "loss_pairs": "--critics KL --generators KL --steps 5",
     "lynx_hare": "--budget 300 300 --brief --c2st-draws 100",
     "modes": "ring --seeds 1 --steps 20",
+    "mutations": "--only least_squares --sample 3",
     "neural_ratio": "--cases shift --losses KL --seeds 1 --steps 5",
     "ordinary": "o_rings --simulations 200 --observations 1 --c2st-draws 100 --brief",
     "parallel_lines": "--moves adam --seeds 1 --steps 5",
