@@ -9,8 +9,9 @@ is never 0, and P(p <= level) <= level for every level: the test is exact.
 
 It is as exact where whole groups of points are relabelled, of one size and drawn at random from
 either sample, and where points that are left over keep their labels: those relabellings are a group
-of permutations too. Sums over pairs of groups then serve all of them, and power is lost only as
-pairs of one group always stay together, one in hundreds.
+of permutations too. Sums over pairs of groups then serve all of them. Little power is lost: pairs
+of one group always stay together, at most one in 64 of the smaller sample's, and of a much larger
+sample no more groups are relabelled than there is room for.
 
 References:
     Phipson & Smyth, Permutation P-values Should Never Be Zero, 2010. arXiv:1603.05766
