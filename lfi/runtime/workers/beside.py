@@ -93,7 +93,7 @@ class Beside(Generic[Result]):
         self.progress: bool = progress
         self.left: deque[int] = deque(range(len(calls)))
         self.returned: deque[int] = deque()  # from workers, to be computed here
-        self.lost: list[str] = []  # why, of those that have lost their workers
+        self.lost: list[str] = []  # workers, and why
         self.done: dict[int, Result] = {}
         self.answers: dict[int, _Answer] = {}
         self.starting: list[Worker] = []
@@ -147,7 +147,11 @@ class Beside(Generic[Result]):
         """Compute calls in a worker, the `number`th, while there are any."""
         if self.closed.wait(self.delay) or len(self.left) <= number:
             return
-        worker = start_workers(1, self.setup)[0]
+        try:
+            worker = start_workers(1, self.setup)[0]
+        except OSError as error:  # no memory, or no right to start another process
+            self.lost.append(f"a worker process could not be started: {error}")
+            return
         self.starting.append(worker)
         started = not self.closed.is_set() and worker.ready()
         self.computing.append(worker)

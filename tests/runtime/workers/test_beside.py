@@ -91,6 +91,17 @@ def test_a_worker_without_calls_is_not_waited_for():
     assert time.monotonic() - began < 60
 
 
+def test_where_no_process_can_be_started_all_is_computed_here(monkeypatch):
+    def refused(*_):
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(module, "start_workers", refused)
+    with Beside(named(*[lambda progress: os.getpid()] * 2), 2) as beside:
+        until(beside.serving[0].done)
+        with pytest.warns(UserWarning, match="process could not be started: Resource temporarily"):
+            assert beside.results() == [HOME] * 2
+
+
 def test_what_a_worker_cannot_load_is_computed_here(monkeypatch):
     monkeypatch.setattr(module.cloudpickle, "dumps", lambda call: b"of another world")
     calls = named(lambda progress: os.getpid())
