@@ -19,7 +19,7 @@ from hypothesis import settings
 
 typechecker.check_once_per_shape()
 torch.set_num_threads(1)  # small networks on shared cores: ten times faster than the default
-settings.register_profile("lfi", deadline=None, derandomize=True, database=None)
+settings.register_profile("lfi", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("lfi")
 
 

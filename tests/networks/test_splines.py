@@ -33,7 +33,7 @@ def test_values_and_gradients_are_those_of_another_implementation():
 
 @pytest.mark.parametrize("function", [spline, inverse_spline])
 def test_gradients_are_derivatives_twice(function):
-    x, parameters = numbers(12)
+    x, parameters = numbers(6)
     inputs = x.requires_grad_(), parameters.requires_grad_()
     assert gradcheck(lambda x, p: function(x, p, BOUND), inputs)
     assert gradgradcheck(lambda x, p: function(x, p, BOUND), inputs)

@@ -55,7 +55,7 @@ def test_many_close_pairs_are_all_computed_directly():
 
 @dimensions
 def test_gradients_are_derivatives_twice(d):
-    x, y = torch.randn(2, 4, d, requires_grad=True), torch.randn(3, d, requires_grad=True)
+    x, y = torch.randn(2, 2, d, requires_grad=True), torch.randn(2, d, requires_grad=True)
     for distance in (squared_distances, euclidean_distances):
         assert gradcheck(distance, (x, y))
         assert gradgradcheck(distance, (x, y))

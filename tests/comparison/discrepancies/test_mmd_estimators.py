@@ -85,7 +85,7 @@ def test_tiles_give_the_same_values_and_gradients(kernel, estimator):
 @pytest.mark.parametrize("estimator", [Unbiased(), Block(4)], ids=names)
 def test_tiles_are_differentiable_twice_and_reach_a_bandwidth(estimator):
     estimator = replace(estimator, max_entries=20)
-    x, y = torch.randn(20, 1, requires_grad=True), torch.randn(18, 1, requires_grad=True)
+    x, y = torch.randn(12, 1, requires_grad=True), torch.randn(9, 1, requires_grad=True)
     distance = lambda x, y: estimator(Gaussian(0.9), x, y, None, None)
     assert gradcheck(distance, (x, y))
     assert gradgradcheck(distance, (x, y), fast_mode=True)

@@ -131,7 +131,7 @@ def test_a_shift_costs_its_square(n, d, shift, seed):
 
 
 @given(orders, st.integers(1, 15), st.integers(1, 15), seeds)
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_it_is_symmetric_and_never_negative(order, n, m, seed):
     (x, a), (y, b) = draw(n, 2, seed=seed), draw(m, 2, seed=seed + 1)
     s = Sinkhorn(relative=0.1, order=order)
@@ -145,7 +145,7 @@ def test_it_is_symmetric_and_never_negative(order, n, m, seed):
 @settings(max_examples=10)
 def test_epsilon_follows_the_scale(order, factor, seed):
     (x, _), (y, _) = draw(9, 2, seed=seed), draw(7, 2, seed=seed + 1)
-    s = Sinkhorn(order=order, tolerance=1e-9)
+    s = Sinkhorn(relative=0.2, order=order, tolerance=1e-9)
     assert torch.isclose(s(factor * x, factor * y), factor**order * s(x, y), rtol=1e-7)
 
 
@@ -184,15 +184,15 @@ def test_descent_carries_one_sample_to_another():
 
 @pytest.mark.parametrize("order", [1.0, 2.0])
 def test_tiles_are_the_whole(order, monkeypatch):
-    (x, a), (y, b) = draw(3, 50, 2, seed=1), draw(40, 2, seed=2)
-    s = Sinkhorn(order=order)
+    (x, a), (y, b) = draw(3, 25, 2, seed=1), draw(20, 2, seed=2)
+    s = Sinkhorn(relative=0.1, order=order)
     x.requires_grad_()
     evaluate = lambda: s(x, y, weight_p=a, weight_q=b)
     whole, plan = evaluate(), s.plan(x, y, weight_p=a, weight_q=b)
     (gradient,) = torch.autograd.grad(whole.sum(), x)
     for module in (potentials, sinkhorn):
-        monkeypatch.setattr(module, "KEPT", 500)
-    monkeypatch.setattr(potentials, "TILE", 350)
+        monkeypatch.setattr(module, "KEPT", 150)
+    monkeypatch.setattr(potentials, "TILE", 100)
     assert torch.allclose(evaluate(), whole, rtol=1e-10)
     assert torch.allclose(torch.autograd.grad(evaluate().sum(), x)[0], gradient, atol=1e-12)
     assert torch.allclose(s.plan(x, y, weight_p=a, weight_q=b), plan, atol=1e-12)

@@ -24,7 +24,7 @@ from lfi.inference.methods.ratio_training import contrast_for
 from simulators import two_moons
 
 X_OBS = torch.tensor([0.8, -0.5])
-QUICK = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=30), width=16, rank=8, head_layers=1)
+QUICK = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=5), width=16, rank=8, head_layers=1)
 
 # Measured at this size with another seed, over three observations: root mean square errors of mean
 # and spread of 0.03 sd and 3% for the first group, 0.07 sd and 5% for the second, whose weights of
@@ -157,7 +157,7 @@ def test_wrong_fields_are_refused_when_the_method_is_made(field, error, message)
 def test_members_hold_other_simulations_out_and_are_averaged():
     simulations = lfi.simulate(model(), 500, seed=1)
     method = lfi.NeuralRatio(
-        settings=lfi.TrainSettings(steps=20), width=16, head_layers=None, members=2
+        settings=lfi.TrainSettings(steps=5), width=16, head_layers=None, members=2
     )
     fitted = lfi.fit_posterior(simulations, method=method, seed=3)
     (history,) = fitted.history
@@ -173,7 +173,7 @@ def test_an_embedding_is_trained_along():
     simulator = lfi.Simulator(sets, prior=model().prior)
     embedding = lfi.networks.SetEmbedding((9, 2), size=4, width=8)
     method = lfi.NeuralRatio(
-        settings=lfi.TrainSettings(steps=40), embedding=embedding, width=16, head_layers=None
+        settings=lfi.TrainSettings(steps=10), embedding=embedding, width=16, head_layers=None
     )
     fitted = lfi.fit_posterior(lfi.simulate(simulator, 500, seed=1), method=method, seed=1)
     x, theta = torch.randn(9, 2), torch.randn(5, 2)

@@ -399,7 +399,7 @@ def test_an_interrupted_call_goes_on_and_ends_with_the_same_numbers(
     ids=lambda method: type(method).__name__,
 )
 def test_rounds_of_any_kind_go_on_and_end_with_the_same_numbers(method, tmp_path, monkeypatch):
-    changes = {"budget": (600, 300, 900), "rounds": None, "method": method, "preliminary": method}
+    changes = {"budget": (300, 600), "rounds": None, "method": method, "preliminary": method}
     whole = quick_rounds(**changes)
     assert whole.prior.truncated
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
