@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lfi.comparison.two_sample.c2st_networks import predictions
+from lfi.comparison.two_sample.c2st_networks import FoldNetworks, predictions
 from lfi.comparison.two_sample.permutation import (
     TwoSampleTest,
     flat_samples,
@@ -103,10 +103,10 @@ def c2st(
     x = ((torch.cat([p, q]) - p.mean(dim=0)) / torch.where(scale > 0, scale, 1)).numpy()
     label = np.arange(len(x)) >= len(p)
     parts = _parts(label, folds, state)
-    if classifier is None:
-        dim = x.shape[1]
-        words = f"network {dim}-{10 * dim}-{10 * dim}-1"
-        predicted = predictions(x, label, parts, state)
+    networks = FoldNetworks() if classifier is None else classifier
+    if isinstance(networks, FoldNetworks):
+        words = f"network {'-'.join(map(str, networks.sizes(x.shape[1])))}"
+        predicted = predictions(x, label, parts, state, networks)
     else:
         words = " ".join(repr(classifier).split())
         predicted = _predictions(seeded_copy(classifier, state), x, label, parts)

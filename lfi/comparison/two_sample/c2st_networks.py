@@ -1,10 +1,10 @@
-"""The default classifier of C2ST, that of sbibm (see `c2st`), all folds in one batched computation.
+"""Networks as classifiers of C2ST, by default sbibm's (see `c2st`), all folds in one batch.
 
-It does what scikit-learn's `MLPClassifier` does with sbibm's settings, for every fold at once, from
-the same random numbers: starting weights, order of rows in every epoch, Adam, rule for stopping.
+They do what scikit-learn's `MLPClassifier` does, for every fold at once, from the same random
+numbers: starting weights, order of rows in every epoch, Adam, rule for stopping.
 Only the arithmetic is single, as it is for sbibm. A fold that has stopped takes no further part.
 
-    hidden layers 2 x (10 x dimension), relu          batches of 200, reshuffled in every epoch
+    sbibm: hidden layers 2 x (10 x dimension), relu   batches of 200, reshuffled in every epoch
     Adam, rate 1e-3; weights pay 1e-4 |w|^2 / 2       stops after more than 10 epochs in a row
                                                       without a loss lower by 1e-4
 
@@ -13,6 +13,7 @@ Reference: Pedregosa et al., Scikit-learn: machine learning in Python, 2011.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -25,7 +26,24 @@ WEIGHT_DECAY = 1e-4
 BATCH_SIZE, MAX_EPOCHS = 200, 10_000
 LOWER, PATIENCE = 1e-4, 10
 
-Weights = list[Tensor]  # of three layers, (folds, in, out), then their offsets, (folds, 1, out)
+Weights = list[Tensor]  # of all layers, (folds, in, out), then their offsets, (folds, 1, out)
+
+
+@dataclass(frozen=True)
+class FoldNetworks:
+    """Networks, one for each fold, of some hidden widths; None are sbibm's two."""
+
+    hidden: tuple[int, ...] | None = None
+    max_epochs: int = MAX_EPOCHS
+
+    def sizes(self, dim: int) -> tuple[int, ...]:
+        """Return the widths from a number of entries to the logit.
+
+        Example:
+            >>> FoldNetworks().sizes(3)
+            (3, 30, 30, 1)
+        """
+        return (dim, *((10 * dim, 10 * dim) if self.hidden is None else self.hidden), 1)
 
 
 def predictions(
@@ -33,8 +51,7 @@ def predictions(
     label: np.ndarray,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     seed: int,
-    *,
-    max_epochs: int = MAX_EPOCHS,
+    networks: FoldNetworks = FoldNetworks(),
 ) -> list[np.ndarray]:
     """Return the predictions for each fold's second rows by the network trained on its first.
 
@@ -43,14 +60,13 @@ def predictions(
     """
     rows, true = torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(label).float()[:, None]
     streams = [np.random.RandomState(seed) for _ in folds]
-    dim = x.shape[1]
-    weights = _start(streams, (dim, 10 * dim, 10 * dim, 1))
+    weights = _start(streams, networks.sizes(x.shape[1]))
     order = [train.copy() for train, _ in folds]
     moments = [[torch.zeros_like(w) for w in weights] for _ in range(2)]
     final: list[Weights] = [[] for _ in folds]
     best, stale = [math.inf] * len(folds), [0] * len(folds)
     going, steps = list(range(len(folds))), 0
-    for _ in range(max_epochs):
+    for _ in range(networks.max_epochs):
         for fold in going:
             order[fold] = _shuffled(order[fold], streams[fold])
         # a row fewer in some folds: one that is there stands in for it, and weighs nothing
@@ -110,9 +126,12 @@ def _shuffled(order: np.ndarray, stream: np.random.RandomState) -> np.ndarray:
 
 def _forward(weights: Weights, x: Float[Tensor, "folds n d"]) -> list[Tensor]:
     """Return what each layer says, the last one in logits."""
-    first = torch.baddbmm(weights[3], x, weights[0]).relu_()
-    second = torch.baddbmm(weights[4], first, weights[1]).relu_()
-    return [first, second, torch.baddbmm(weights[5], second, weights[2])]
+    depth, said = len(weights) // 2, [x]
+    for layer, offset in zip(weights[:depth], weights[depth:], strict=True):
+        said.append(torch.baddbmm(offset, said[-1], layer))
+        if len(said) <= depth:
+            said[-1].relu_()
+    return said[1:]
 
 
 _of_relu = partial(torch.ops.aten.threshold_backward, threshold=0)  # six times a product's speed
@@ -127,21 +146,19 @@ def _step(
     steps: int,
 ) -> Float[Tensor, " folds"]:
     """Move the weights, in place, and return each fold's loss before, times its rows."""
-    first, second, logit = _forward(weights, x)
+    *hidden, logit = _forward(weights, x)
+    depth = len(weights) // 2
     n = present.sum(1, keepdim=True)
-    # gradients by hand: three layers need no graph, and half of the time goes without one
-    at_third = (logit.sigmoid() - true) * present / n
-    at_second = _of_relu(at_third @ weights[2].transpose(1, 2), second)
-    at_first = _of_relu(at_second @ weights[1].transpose(1, 2), first)
-    gradients = [
-        part.transpose(1, 2) @ at
-        for part, at in zip((x, first, second), (at_first, at_second, at_third), strict=True)
-    ]
+    # gradients by hand: a few layers need no graph, and half of the time goes without one
+    ats = [(logit.sigmoid() - true) * present / n]  # of each layer's values
+    for layer, part in zip(reversed(weights[1:depth]), reversed(hidden), strict=True):
+        ats.insert(0, _of_relu(ats[0] @ layer.transpose(1, 2), part))
+    gradients = [part.transpose(1, 2) @ at for part, at in zip((x, *hidden), ats, strict=True)]
     loss = ((torch.nn.functional.softplus(logit) - true * logit) * present).sum((1, 2))
-    squares = sum(w.square().sum((1, 2)) for w in weights[:3])
-    for gradient, w in zip(gradients, weights[:3], strict=True):
+    squares = sum(w.square().sum((1, 2)) for w in weights[:depth])
+    for gradient, w in zip(gradients, weights[:depth], strict=True):
         gradient += WEIGHT_DECAY * w / n
-    gradients += [at.sum(1, keepdim=True) for at in (at_first, at_second, at_third)]
+    gradients += [at.sum(1, keepdim=True) for at in ats]
     aten = torch.ops.aten
     mean, square = moments
     aten._foreach_lerp_.Scalar(mean, gradients, 1 - BETAS[0])

@@ -19,13 +19,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.two_sample.c2st import C2ST, c2st
+from lfi.comparison.two_sample.c2st_networks import FoldNetworks
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_tensor
 from lfi.runtime import Described, Rows
 from lfi.runtime.seeds import child, fresh, numpy_rng
 from lfi.simulation import as_simulator, replicate
 
-HIDDEN, PASSES = 128, 60  # of the classifier: trained for longer, it overfits
+NETWORKS = FoldNetworks((128,), max_epochs=60)  # trained for longer, they overfit
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -174,11 +175,8 @@ def compare(a: Float[Tensor, " n *event"], b: Float[Tensor, " m *event"], seed: 
             f"only {len(b)} simulator and {len(a)} surrogate data of {len(flat[0])} "
             "are finite at one of the parameter vectors"
         )
-    from sklearn.neural_network import MLPClassifier
-
     both = torch.cat([a, b])
     low, middle, high = both.quantile(both.new_tensor([0.25, 0.5, 0.75]), dim=0)
     scale = torch.where(high > low, high - low, 1.0)
     features = torch.asinh((both - middle) / scale)
-    network = MLPClassifier((HIDDEN,), max_iter=PASSES)
-    return c2st(features[: len(a)], features[len(a) :], classifier=network, seed=seed)
+    return c2st(features[: len(a)], features[len(a) :], classifier=NETWORKS, seed=seed)
