@@ -6,7 +6,6 @@ What a test changes of the global state is put back after it: the next one start
 import os
 import random
 from collections.abc import Iterator
-from zlib import crc32
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -16,6 +15,8 @@ import pytest
 import torch
 import typechecker
 from hypothesis import settings
+
+UNKNOWN_SECONDS = 5  # of slow tests that tests/slow_seconds.txt does not name
 
 typechecker.check_once_per_shape()
 torch.set_num_threads(1)  # small networks on shared cores: ten times faster than the default
@@ -30,16 +31,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow tests of other parts; a test's part follows from its name."""
+    """Leave out the slow tests of other parts, which take about as long as each other.
+
+    The longest goes first, each to the part that has least so far.
+    """
     part, parts = map(int, config.getoption("--part").split("/"))
-    other = [
-        item
-        for item in items
-        if item.get_closest_marker("slow") and crc32(item.nodeid.encode()) % parts != part % parts
-    ]
-    config.hook.pytest_deselected(items=other)
-    left_out = set(map(id, other))
-    items[:] = [item for item in items if id(item) not in left_out]
+    lines = (config.rootpath / "tests" / "slow_seconds.txt").read_text().splitlines()
+    known = [line.split(maxsplit=1) for line in lines if line[0] != "#"]
+    slow = {item.nodeid: item for item in items if item.get_closest_marker("slow")}
+
+    def seconds(name: str) -> int:
+        found = [(begin, int(count)) for count, begin in known if name.startswith(begin)]
+        return max(found, key=lambda pair: len(pair[0]), default=("", UNKNOWN_SECONDS))[1]
+
+    loads, own = [0] * parts, set()
+    for name in sorted(slow, key=lambda name: (-seconds(name), name)):
+        place = loads.index(min(loads))
+        loads[place] += seconds(name)
+        own |= {name} if place == part % parts else set()
+    config.hook.pytest_deselected(items=[slow[name] for name in slow.keys() - own])
+    items[:] = [item for item in items if item.nodeid in own or item.nodeid not in slow]
 
 
 @pytest.fixture

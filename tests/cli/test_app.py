@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -352,44 +354,82 @@ def test_what_is_no_table_of_numbers_is_refused(text, tmp_path):
         read_observation(tmp_path / "x.csv")
 
 
-# The whole job, as a person runs it.
+# The whole job, in a process of its own.
 
 
-def job(out, *arguments):
-    command = [sys.executable, "-c", "from lfi.cli import main; main()", "run", "influenza"]
-    command += ["--out", str(out), "--budget", "2400", "--quiet", *arguments]
+@contextmanager
+def small_job(folder, out):
+    """A job of few steps, and what it says that it begins; killed if it is still there."""
+    command = [sys.executable, "-m", "support.small_job", "run", str(folder / "mine.py")]
+    command += ["--out", str(out), "--budget", "2400", "--rounds", "2", "--draws", "500"]
+    command += ["--workers", "2", "--quiet"]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
 
     def listen():  # a shell that starts things in the background lets them ignore Ctrl-C
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=listen)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+        preexec_fn=listen,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+AT = [
+    "simulating",
+    "fitting flows",
+    "fitting flows",
+    "fitting a critic",
+    "drawing held-out simulations",
+    "checking",
+    "waiting for the surrogate",
+    "waiting for the surrogate",
+    "comparing the surrogate",
+    "writing",
+]
 
 
 @pytest.mark.slow
 def test_a_job_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
-    """Killed at 20 random moments, of several jobs where one ends before, and once by Ctrl-C."""
-    begin = time.monotonic()
-    assert job(tmp_path / "whole").wait() == 0
-    seconds = time.monotonic() - begin
-    whole = (tmp_path / "whole" / "summary.json").read_bytes()
-    rng, kills, jobs = random.Random(1), 0, 0
-    while kills < 20:
-        out = tmp_path / f"killed_{jobs}"
-        process = job(out)
-        try:
-            process.wait(timeout=rng.uniform(0.02, 0.7) * seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT if kills == 3 else signal.SIGKILL)
-            assert process.wait(timeout=60) in (130, -signal.SIGKILL, -signal.SIGINT)
-            kills += 1
-        else:
-            assert (out / "summary.json").read_bytes() == whole
-            jobs += 1
-    assert job(out).wait() == 0
-    assert (out / "summary.json").read_bytes() == whole
+    """Twice at each of ten stages, at a random moment within a second of its begin.
+
+    Once by Ctrl-C. Flows and the surrogate are fitted in another process. What a stage has finished
+    is kept, so that the next kill is further on.
+    """
+    (tmp_path / "mine.py").write_text(USER_FILE)
+    with small_job(tmp_path, tmp_path / "whole") as process:
+        said = process.stdout.read().splitlines()
+    assert process.returncode == 0 and set(said) == set(AT)
+    rng, ends = random.Random(1), []
+    for out in (tmp_path / "killed_0", tmp_path / "killed_1"):
+        for stage in AT:
+            with small_job(tmp_path, out) as process:
+                # a stage that is kept by now is not begun again: then at the end, or what it says
+                begun = next((line for line in process.stdout if line.strip() == stage), None)
+                time.sleep(rng.uniform(0, 1))
+                process.send_signal(signal.SIGINT if len(ends) == 3 else signal.SIGKILL)
+                process.stdout.read()
+                ends.append((begun, process.wait(timeout=60)))
+        with small_job(tmp_path, out) as process:
+            process.stdout.read()
+        assert process.returncode == 0
+        assert_same_job(out, tmp_path / "whole")
+    killed = [begun for begun, end in ends if end in (130, -signal.SIGKILL, -signal.SIGINT)]
+    assert len(killed) > 15 and set(AT[:-1]) <= {line.strip() for line in killed if line}
+
+
+def assert_same_job(one, other):
+    assert (one / "summary.json").read_bytes() == (other / "summary.json").read_bytes()
     for name in ("posterior.lfi", "surrogate.lfi"):
-        ours, theirs = (read(folder / name).tensors for folder in (out, tmp_path / "whole"))
+        ours, theirs = (read(folder / name).tensors for folder in (one, other))
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
     files = {"posterior.lfi", "posterior.nc", "report.html", "surrogate.lfi", "summary.json"}
-    assert files <= set(os.listdir(out))
+    assert files <= set(os.listdir(one))
