@@ -24,7 +24,9 @@ from lfi.simulation import Simulations
 from lfi.training import StageSteps, StepLimit
 
 NEEDED = ("lfi.inference", "torch._dynamo")  # that a worker imports before it forks
-MAX_SENT = 2**28  # bytes of simulations that are sent to a worker that nobody has asked for
+# bytes of simulations that are sent to workers that nobody has asked for: each fit takes several
+# hundred MB more, and all together are to take no more than a gigabyte
+MAX_SENT = 2**25
 
 
 @dataclass(frozen=True)
