@@ -61,7 +61,7 @@ class _Answer:
 
 
 class Beside(Generic[Result]):
-    """Calls that are computed while the body of a context is; at its end nothing is left running.
+    """Calls that are computed while the body of a context is; at its end none is left running.
 
     Args:
         calls: What to compute, in the order of results.

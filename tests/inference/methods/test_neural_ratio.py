@@ -179,6 +179,7 @@ def test_an_embedding_is_trained_along():
     x, theta = torch.randn(9, 2), torch.randn(5, 2)
     turned = fitted.log_ratio(theta, x.flip(0))
     torch.testing.assert_close(fitted.log_ratio(theta, x), turned, atol=1e-4, rtol=1e-4)
+    assert (fitted.log_ratio(theta, -x) - turned).abs().max() > 0.01  # which is no constant
 
 
 def test_an_embedding_of_ones_own_is_left_as_it_was():
