@@ -39,7 +39,8 @@ def fit_posterior(
         method: How. By default `lfi.Pool()`: a posterior flow, a surrogate likelihood and, where
             these disagree, a ratio are fitted, and pooled with the weights that give the parameters
             of simulations held out the highest posterior density; `posterior.choice` says what was
-            picked and why. By name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`,
+            picked and why. Of at most 2,000 simulations flow and likelihood are fitted twice, with
+            little weight decay and with much. By name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`,
             `lfi.SurrogateLikelihood()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
         minutes: How long the fit may take; None as long as it needs. Methods, and their stages,
@@ -51,9 +52,9 @@ def fit_posterior(
             but without a clock, the posterior is the same.
         workers: How many processes fit methods of a pool side by side, this one included; the
             posterior is the same for any number. None is one for each core, where that takes more
-            than a second, and this one alone on another device than the CPU. The methods of the
-            default compute on one thread each, those with networks of your own on torch's and in
-            this process.
+            than a second, and this one alone on another device than the CPU or of more than 32 MB
+            of simulations, which each process copies. The methods of the default compute on one
+            thread each, those with networks of your own on torch's and in this process.
         seed: None takes fresh entropy, which the posterior's history records.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.

@@ -8,7 +8,8 @@ from support.conjugate import model
 from support.step_clock import StepClock
 
 import lfi
-from lfi.inference.methods.separate_fits import separable
+from lfi.inference.methods import separate_fits
+from lfi.inference.methods.separate_fits import processes, separable
 from lfi.inference.posteriors.kept import KeptFits
 from lfi.runtime.workers.beside import Beside
 
@@ -91,3 +92,16 @@ def test_a_number_of_workers_is_checked():
     simulations = lfi.simulate(model(), 200, seed=1)
     with pytest.raises(ValueError, match="workers"):
         lfi.fit_posterior(simulations, workers=0)
+
+
+def test_large_simulations_and_accelerators_have_one_process_unless_more_are_asked_for(monkeypatch):
+    monkeypatch.setattr(separate_fits, "usable_cores", lambda: 4)
+    simulations = lfi.simulate(model(), 100, seed=1)
+    assert processes(None, simulations, "cpu") == 4
+    assert processes(None, simulations, "cuda") == 1
+    assert processes(3, simulations, "cuda") == 3
+    size = sum(part.numel() * part.element_size() for part in (simulations.theta, simulations.x))
+    for most, count in ((size, 4), (size - 1, 1)):
+        monkeypatch.setattr(separate_fits, "MAX_SENT", most)
+        assert processes(None, simulations, "cpu") == count
+    assert processes(2, simulations, "cpu") == 2
