@@ -64,6 +64,7 @@ METHODS = {
     "flow": lambda: lfi.PosteriorFlow(),
     "likelihood": lambda: lfi.SurrogateLikelihood(),
     "default": lambda: None,
+    "default, once": lambda: lfi.Pool(again=()),
     "brief": few_steps,
 }
 ROUNDS = {  # arguments of `fit_rounds`, which is called anew for each observation

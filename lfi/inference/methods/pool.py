@@ -71,9 +71,9 @@ class Pool:
             critic: beside a flow and a likelihood they took two fifths of the time, and added less
             than .002 nats to the log posterior density on slcp, gaussian_mixture, lotka_volterra.
         again: What to fit before the first ratio as well where there are few simulations, at most
-            2,000. By default, beside the default methods only, the flow and the likelihood again
-            with a weight decay of 1 in place of .01: of 1,000 simulations the pool's log posterior
-            density is .4 nats higher for it on lotka_volterra, and .2 on bernoulli_glm.
+            2,000, and time is not limited. By default, beside the default methods only, the flow
+            and the likelihood again with a weight decay of 1 in place of .01: which is better
+            differs among problems, and stacking tells.
         combine: False takes the single best instead.
 
     Raises:
@@ -138,7 +138,7 @@ class Pool:
         """
         usable(simulations)
         valid = torch.where(simulations.valid)[0]
-        if len(valid) <= FEW and self._all != self.methods:
+        if len(valid) <= FEW and not limit.exists and self._all != self.methods:
             whole = replace(self, methods=self._all, again=())
             return whole.fit(
                 simulations,
