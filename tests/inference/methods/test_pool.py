@@ -148,6 +148,13 @@ def test_few_simulations_are_fitted_again_before_the_ratio(monkeypatch):
     assert enough.choice.names == ("PosteriorFlow", "NeuralRatio")
 
 
+def test_nothing_is_fitted_again_where_time_is_limited():
+    pool = lfi.Pool((QUICK[0],), again=(QUICK[1],))
+    simulations = lfi.simulate(model(), 300, seed=1)
+    fitted = lfi.fit_posterior(simulations, method=pool, minutes=10.0, seed=1)
+    assert fitted.choice.names == ("PosteriorFlow",)
+
+
 def test_only_the_default_methods_are_fitted_again_unasked():
     assert lfi.Pool(QUICK)._all == QUICK
     assert lfi.Pool()._all[:2] == lfi.Pool().methods[:2]
