@@ -67,7 +67,7 @@ def checked_once(function, typechecker):
         try:
             given = tuple(map(told, args)), tuple((name, told(kwargs[name])) for name in kwargs)
             before = seen.get(given)
-        except TypeError:
+        except (TypeError, RecursionError):
             return checks()[0](*args, **kwargs)
         if before is None:
             out = checks()[0](*args, **kwargs)
@@ -93,7 +93,7 @@ def told_or_none(value):
     """Return `told`, None where it cannot be told: such a result is checked every time."""
     try:
         return told(value)
-    except TypeError:
+    except (TypeError, RecursionError):  # a list in itself
         return None
 
 
