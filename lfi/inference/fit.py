@@ -53,8 +53,9 @@ def fit_posterior(
         workers: How many processes fit methods of a pool side by side, this one included; the
             posterior is the same for any number. None is one for each core, where that takes more
             than a second, and this one alone on another device than the CPU or of more than 32 MB
-            of simulations, which each process copies. The methods of the default compute on one
-            thread each, those with networks of your own on torch's and in this process.
+            of simulations, which each process copies. Give 1 where processes of your own call this.
+            The methods of the default compute on one thread each, those with networks of your own
+            on torch's and in this process.
         seed: None takes fresh entropy, which the posterior's history records.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.
