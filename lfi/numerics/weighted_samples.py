@@ -89,7 +89,8 @@ def probabilities(
 def deviations(points: Float[Tensor, "..."], dim: int) -> Float[Tensor, "..."]:
     """Return standard deviations along a dimension, which is kept; never zero.
 
-    Where points do not vary it is a millionth of their size, so that units make no difference.
+    Where points do not vary, but for rounding, it is a millionth of their size, so that units make
+    no difference.
 
     Example:
         >>> deviations(torch.tensor([[1e-9, 3.0], [3e-9, 3.0]]), 0)
@@ -97,4 +98,5 @@ def deviations(points: Float[Tensor, "..."], dim: int) -> Float[Tensor, "..."]:
     """
     sd = points.std(dim, keepdim=True)
     size = points.abs().amax(dim, keepdim=True)
-    return torch.where(sd > 0, sd, 1e-6 * torch.where(size > 0, size, 1.0))
+    rounding = 4 * torch.finfo(points.dtype).eps * size
+    return torch.where(sd > rounding, sd, 1e-6 * torch.where(size > 0, size, 1.0))

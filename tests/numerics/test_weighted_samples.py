@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lfi.numerics.weighted_samples import as_batches, probabilities
+from lfi.numerics.weighted_samples import as_batches, deviations, probabilities
 
 
 def test_leading_dimensions_broadcast():
@@ -55,3 +55,10 @@ def test_arrays_take_the_dtype_of_a_tensor_beside_them():
     assert q.dtype == torch.float32
     assert all(side.dtype == torch.float64 for side in as_batches(np.ones((2, 1)), np.ones((3, 1))))
     assert probabilities("weight_p", x, [1, 3]).tolist() == [0.25, 0.75]
+
+
+def test_rounding_is_no_deviation():
+    for dtype in (torch.float32, torch.float64):
+        for value, n in ((0.1, 7), (2459000.3, 1_000)):
+            points = torch.full((n, 1), value, dtype=dtype)
+            torch.testing.assert_close(deviations(points, 0), 1e-6 * points[:1], rtol=1e-6, atol=0)
