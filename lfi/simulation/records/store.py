@@ -170,16 +170,27 @@ class Store:
         except Exception as error:  # Zarr and its codecs have many kinds
             raise _damaged(self.path, f"is damaged ({name}: {_one_line(error)})") from error
 
-    def _errors(self) -> list[tuple[int, str]]:
+    def messages(self) -> Path:
+        """Return the file of messages; StoreError if it is not there or cut short."""
+        path = self.path / "errors.jsonl"
         try:
-            if check_regular(self.path / "errors.jsonl") < self.errors_size:
+            if check_regular(path) < self.errors_size:
                 raise ValueError("it is cut short")
-            with (self.path / "errors.jsonl").open("rb") as file:
+        except Exception as error:
+            raise self._damaged_messages(error) from error
+        return path
+
+    def _errors(self) -> list[tuple[int, str]]:
+        path = self.messages()
+        try:
+            with path.open("rb") as file:
                 lines = file.read(self.errors_size).splitlines()
             return [(int(row), str(text)) for row, text in map(json.loads, lines)]
         except Exception as error:  # of JSON, of many kinds
-            how = f"has a damaged errors.jsonl ({_one_line(error)})"
-            raise _damaged(self.path, how) from error
+            raise self._damaged_messages(error) from error
+
+    def _damaged_messages(self, error: Exception) -> StoreError:
+        return _damaged(self.path, f"has a damaged errors.jsonl ({_one_line(error)})")
 
 
 def _one_line(error: Exception) -> str:

@@ -70,7 +70,7 @@ class Writer:
             store = Store.open(path)
             self._check(store, simulator, seed)
             self.rows: ResultsBuffer = store.rows()
-            messages = self.path / "errors.jsonl"
+            messages = store.messages()
             if messages.stat().st_nlink > 1:  # written in place, it would change under both names
                 content = messages.read_bytes()
                 replace_file(messages, lambda part: part.write_bytes(content))

@@ -399,6 +399,13 @@ def test_damaged_messages_are_found(path):
         Simulations.open(path)
 
 
+def test_a_run_into_a_store_without_its_messages_says_so(path):
+    simulate(of_one(), 3, seed=1, store=path)
+    (path / "errors.jsonl").unlink()
+    with pytest.raises(StoreError, match=r"damaged errors.jsonl"):
+        simulate(of_one(), 5, seed=1, store=path)
+
+
 def test_a_store_of_another_format_is_refused(path):
     simulate(batched(), 10, seed=1, store=path)
     group = zarr.open_group(path, mode="r+")
