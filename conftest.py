@@ -6,6 +6,7 @@ What a test changes of the global state is put back after it: the next one start
 import os
 import random
 from collections.abc import Iterator
+from importlib import import_module
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -81,7 +82,7 @@ def clean_state() -> Iterator[None]:
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start no workers that a test does not ask for."""
     for user in ("lfi.runtime.workers.beside", "lfi.inference.methods.separate_fits"):
-        monkeypatch.setattr(f"{user}.usable_cores", lambda: 1)
+        monkeypatch.setattr(import_module(user), "usable_cores", lambda: 1)
 
 
 @pytest.fixture(scope="module")

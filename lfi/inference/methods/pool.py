@@ -30,7 +30,7 @@ from lfi.inference.methods.separate_fits import (
     separable,
     threads_for,
 )
-from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
+from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, sparse_weights
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.kept import NOTHING_KEPT, KeptFits
@@ -45,7 +45,7 @@ from lfi.training import UNLIMITED, StageSteps, StepLimit, TrainSettings
 
 HELD_OUT = 0.05  # the share of the simulations on which methods are stacked
 MIN_HELD_OUT, MAX_HELD_OUT = 50, 300  # simulations
-NEGLIGIBLE_WEIGHT = 0.05  # methods with less are left out
+NEGLIGIBLE_WEIGHT = 0.05  # if no method has more, all are worse than the prior
 FIRST_SHARE, LAST_SHARE = 0.5, 0.85  # of the time left, for a method; the rest weights them
 FEW = 2_000  # simulations
 DEFAULT_METHODS: tuple[Method, ...] = (
@@ -284,13 +284,9 @@ def pooled(
     """Return the pool of the methods of substantial weight, or the best method alone."""
     corners = torch.eye(len(fitted), dtype=torch.float64)
     single = torch.stack([table.densities(corner) for corner in corners])
-    weights = corners[single.mean(1).argmax()]
-    if combine:
-        found = best_weights(table)
-        kept = found >= NEGLIGIBLE_WEIGHT
-        if kept.any():  # or else all are worse than the prior: take the best
-            part = StackingTable(table.log_weights[kept], table.base, table.log_prior)
-            weights = torch.zeros_like(weights).masked_scatter(kept, best_weights(part))
+    weights = sparse_weights(table) if combine else corners.new_zeros(len(fitted))
+    if weights.max() < NEGLIGIBLE_WEIGHT:  # or one is asked for: the best alone
+        weights = corners[single.mean(1).argmax()]
     pool = table.densities(weights)
     difference = pool - single
     choice = PoolChoice(

@@ -27,6 +27,7 @@ from lfi.training import stacking_weights
 
 IMPORTANCE_SAMPLES = 256  # over which the normalising constant of one x is summed
 MAX_WEIGHT = 2.0
+MIN_GAIN = 0.01  # nats of the log posterior density, below which a method is not worth its time
 MIN_LOG_WEIGHT = -1e4  # log w of an importance sample that a member excludes
 
 
@@ -103,3 +104,39 @@ def best_weights(table: StackingTable) -> Float[Tensor, " k"]:
         len(table.log_weights),
         max_weight=MAX_WEIGHT,
     )
+
+
+def sparse_weights(table: StackingTable) -> Float[Tensor, " k"]:
+    """Return stacking weights, 0 of methods without which the pool loses less than `MIN_GAIN`.
+
+    One method is left out after the other, the one that is missed least first: each takes time in
+    every evaluation of the pool.
+
+    Example:
+        >>> right = torch.zeros(50, 9, dtype=torch.float64)
+        >>> right[:25, 0] = right[25:, 1] = 2.0  # the true theta, which stands first, or another
+        >>> base, log_prior = torch.zeros(50, 9), torch.zeros(50)
+        >>> log_weights = torch.stack([right, right + 0.001 * torch.randn(50, 9)])
+        >>> (sparse_weights(StackingTable(log_weights, base, log_prior)) > 0).sum()
+        tensor(1)
+    """
+    weights = best_weights(table)
+    best = float(table.densities(weights).mean())
+    kept = torch.where(weights > 0)[0].tolist()
+    while len(kept) > 1:
+        fewer = [[index for index in kept if index != out] for out in kept]
+        found = [(rows, *_weights_of(table, rows)) for rows in fewer]
+        rows, some, score = max(found, key=lambda each: each[2])
+        if best - score > MIN_GAIN:
+            break
+        kept, weights = rows, some
+    return weights
+
+
+def _weights_of(table: StackingTable, rows: list[int]) -> tuple[Float[Tensor, " k"], float]:
+    """Return the stacking weights of some of the methods, and the mean log density."""
+    part = StackingTable(table.log_weights[rows], table.base, table.log_prior)
+    weights = best_weights(part)
+    whole = weights.new_zeros(len(table.log_weights))
+    whole[rows] = weights
+    return whole, float(part.densities(weights).mean())

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lfi.inference.reliability import MAX_KHAT
@@ -47,6 +47,10 @@ MAX_HELD = 2**21  # samples of all observations held at a time
 GOOD_ESS = 0.1
 FIT_ESS = 20  # effective points for each dimension, and as many more, that a mixture is fitted to
 MAX_STAGES = 20  # from them, a few million samples
+# by an initial proposal alone, this many samples are drawn before a mixture is tried
+MAX_UNTRIED = 2**15
+# stages, beyond which an effective sample size that suffices ends also where Pareto k is too large
+MAX_UNRELIABLE = 7
 MIN_LOG_PRIOR = -1e6  # log prior density below which no weight matters, and a network may overflow
 PRIOR, PROPOSAL, MIXTURE = 0, 1, 2  # what the samples of a stage are drawn from
 
@@ -188,6 +192,19 @@ class StagedSamples:
         parts = self.u[rows], self.log_prior[rows], self.log_weight[rows]
         return StagedSamples(*parts, stages, self.stage_of, self.log_proposals[:, rows])
 
+    def without(self, place: int) -> "StagedSamples":
+        """Return the samples of all stages but one."""
+        rest = [stage for stage in range(len(self.stages)) if stage != place]
+        kept, moved = self.stage_of != place, self.stage_of - (self.stage_of > place).long()
+        return StagedSamples(
+            self.u[:, kept],
+            self.log_prior[:, kept],
+            self.log_weight[:, kept],
+            tuple(self.stages[stage] for stage in rest),
+            moved[kept],
+            self.log_proposals[rest][:, :, kept],
+        )
+
     def extended(self, target: Target, stage: StageProposal, seed: int) -> "StagedSamples":
         """Return these samples and those of another stage."""
         at_old = [*self.log_proposals, stage.log_density(target, self.u, self.log_prior)]
@@ -256,15 +273,16 @@ def adaptive_importance(
             for j in torch.where(done)[0].tolist():
                 late = limit.over and bool(ess[j] < target_ess)
                 found = smoothed_samples(samples.u[j], log_weights[j], late=late)
-                few = samples.u.shape[1] < MIN_UNRELIABLE and not stop
-                done[j] = not (few and found.khat > MAX_KHAT)
+                more = not stop and len(samples.stages) < MAX_UNRELIABLE
+                done[j] = not (more and found.khat > MAX_KHAT)
                 finished[int(rows[j])] = found
             keep = torch.where(~done)[0]
             if len(keep):
                 rest = samples.select(keep)
                 missing = torch.where(ess[keep] < target_ess, target_ess - ess[keep], ess[keep])
+                refit = (ess[keep] >= target_ess) & (samples.u.shape[1] >= MIN_UNRELIABLE)
                 for some, more in _extended(
-                    rest, target.select(rows[keep]), missing, room, child(seed, next(keys))
+                    rest, target.select(rows[keep]), missing, refit, room, child(seed, next(keys))
                 ):
                     waiting.append((rows[keep][some], more))
     return [finished[j] for j in every.tolist()]
@@ -285,17 +303,26 @@ def _initial_samples(target: Target, number: int, seed: int) -> StagedSamples:
 
 
 def _extended(
-    samples: StagedSamples, target: Target, missing: Float[Tensor, " m"], room: int, seed: int
+    samples: StagedSamples,
+    target: Target,
+    missing: Float[Tensor, " m"],
+    refit: Bool[Tensor, " m"],
+    room: int,
+    seed: int,
 ) -> Iterator[tuple[Int[Tensor, " k"], StagedSamples]]:
     """Yield observations by where their next samples are from, with these samples.
 
-    Those are an initial proposal that was good enough, or a newly fitted mixture.
+    Those are an initial proposal that was good enough, or a newly fitted mixture: always where
+    weights have to be made reliable, `refit`, and once where many more samples would be missing.
     """
     bases = 1 + any(PROPOSAL in stage.kind.tolist() for stage in samples.stages[:2])
-    shares = torch.stack([samples.relative_ess(stage) for stage in range(len(samples.stages))])
+    held_by = [stage.count for stage in samples.stages]
+    shares = torch.stack([samples.relative_ess(stage) for stage in range(len(held_by))])
     (best, base), last = shares[:bases].max(0), shares[-1]
-    good = (best >= GOOD_ESS) | (missing <= best * MIN_STAGE)
-    chosen = torch.where(good & (best >= last), base, -1)
+    untried = len(held_by) == bases
+    good = (best >= GOOD_ESS) & ~(untried & (missing > best * MAX_UNTRIED))
+    good |= missing <= best * MIN_STAGE
+    chosen = torch.where(good & (best >= last) & ~refit, base, -1)
     share = torch.where(chosen >= 0, best, last)
     needed = torch.where(share >= GOOD_ESS / 4, missing / share, 0.0)
     held = samples.u.shape[1]
@@ -314,6 +341,9 @@ def _extended(
                 yield some, own.continued(group, place, number, key)
             else:
                 stage = StageProposal(torch.full((len(some),), MIXTURE), _mixture(own, key), number)
+                if bases > 1 and held_by[1] <= MIN_STAGE and bool((last > best)[some].all()):
+                    # a flow takes longer to evaluate at all later samples than its few are worth
+                    own = own.without(1)
                 yield some, own.extended(group, stage, child(key, 1))
 
 

@@ -12,7 +12,12 @@ import lfi
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
 from lfi.inference.methods.pool import pooled
-from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
+from lfi.inference.methods.stacking_table import (
+    HeldOutSamples,
+    StackingTable,
+    best_weights,
+    sparse_weights,
+)
 from lfi.inference.posteriors.pooled import PooledPosterior
 from lfi.inference.samplers.defensive import DefensiveSamples
 
@@ -100,6 +105,16 @@ def test_members_of_slight_weight_are_left_out_and_the_best_can_be_taken_alone()
     assert pool.weights == (1.0,)
     assert pool.choice.scores[0] == pytest.approx(pool.choice.score)
     assert pool.choice.scores[1] < pool.choice.score
+
+
+def test_a_member_that_the_others_make_up_for_is_left_out():
+    """Of slight and opposite errors: by one alone the mean is off by .05, .0025 nats."""
+    tilted = lambda by: lambda theta, x: exact(theta, x) + by * theta
+    doubles = table(tilted(0.1), tilted(-0.1))
+    assert (best_weights(doubles) > 0.05).all()
+    assert (sparse_weights(doubles) > 0).sum() == 1
+    apart = table(tilted(0.5), tilted(-0.5))  # off by .25, .06 nats
+    assert (sparse_weights(apart) > 0.3).all()
 
 
 def test_where_no_member_tells_anything_the_least_bad_has_to_do():
