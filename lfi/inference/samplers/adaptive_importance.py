@@ -37,7 +37,9 @@ from lfi.numerics.weighted_samples import deviations
 from lfi.runtime import child, numpy_rng, torch_rng
 
 MIN_MORE = 2**8  # samples drawn at a time from an initial proposal that is good enough
-MIN_STAGE = 2**13  # samples drawn from each mixture while it is still being fitted
+# samples drawn from each mixture while it is still being fitted, for each effective one to reach
+STAGE_PER_ESS = 8
+MIN_STAGE, MAX_STAGE = 2**11, 2**13  # and these
 MAX_MORE = 4.0  # of all samples, those drawn at a time from an initial proposal at most,
 MAX_GROWTH = 1 / 3  # and from one more mixture
 MIN_UNRELIABLE = 2**13  # samples: of fewer, a Pareto k above the limit is a matter of chance, too
@@ -258,6 +260,7 @@ def adaptive_importance(
     ValueError says that w is NaN or infinite, or zero at all samples of an observation.
     """
     finished: dict[int, ImportanceSamples] = {}
+    stage = int(min(max(STAGE_PER_ESS * target_ess, MIN_STAGE), MAX_STAGE))
     every, keys = torch.arange(len(target)), count()
     for rows in every.split(max(1, MAX_HELD // initial)):
         part = target.select(rows)
@@ -282,7 +285,13 @@ def adaptive_importance(
                 missing = torch.where(ess[keep] < target_ess, target_ess - ess[keep], ess[keep])
                 refit = (ess[keep] >= target_ess) & (samples.u.shape[1] >= MIN_UNRELIABLE)
                 for some, more in _extended(
-                    rest, target.select(rows[keep]), missing, refit, room, child(seed, next(keys))
+                    rest,
+                    target.select(rows[keep]),
+                    missing,
+                    refit,
+                    stage,
+                    room,
+                    child(seed, next(keys)),
                 ):
                     waiting.append((rows[keep][some], more))
     return [finished[j] for j in every.tolist()]
@@ -307,6 +316,7 @@ def _extended(
     target: Target,
     missing: Float[Tensor, " m"],
     refit: Bool[Tensor, " m"],
+    least_stage: int,
     room: int,
     seed: int,
 ) -> Iterator[tuple[Int[Tensor, " k"], StagedSamples]]:
@@ -321,7 +331,7 @@ def _extended(
     (best, base), last = shares[:bases].max(0), shares[-1]
     untried = len(held_by) == bases
     good = (best >= GOOD_ESS) & ~(untried & (missing > best * MAX_UNTRIED))
-    good |= missing <= best * MIN_STAGE
+    good |= missing <= best * least_stage
     chosen = torch.where(good & (best >= last) & ~refit, base, -1)
     share = torch.where(chosen >= 0, best, last)
     needed = torch.where(share >= GOOD_ESS / 4, missing / share, 0.0)
@@ -329,7 +339,7 @@ def _extended(
     for place in chosen.unique().tolist():
         least, most = max(MIN_MORE, held // 8), MAX_MORE
         if place < 0:
-            least, most = MIN_STAGE, MAX_GROWTH
+            least, most = least_stage, MAX_GROWTH
         those = torch.where(chosen == place)[0]
         for part, some in enumerate(those.split(max(1, MAX_HELD // held))):
             key = child(seed, place + 1, part)
@@ -341,7 +351,7 @@ def _extended(
                 yield some, own.continued(group, place, number, key)
             else:
                 stage = StageProposal(torch.full((len(some),), MIXTURE), _mixture(own, key), number)
-                if bases > 1 and held_by[1] <= MIN_STAGE and bool((last > best)[some].all()):
+                if bases > 1 and held_by[1] <= MAX_STAGE and bool((last > best)[some].all()):
                     # a flow takes longer to evaluate at all later samples than its few are worth
                     own = own.without(1)
                 yield some, own.extended(group, stage, child(key, 1))

@@ -187,6 +187,14 @@ def test_a_mixture_is_tried_before_many_samples_of_a_proposal():
     assert (variance / 0.01 - 1).abs().max() < 5 * math.sqrt(2 / one.ess)
 
 
+def test_few_draws_take_small_mixtures():
+    """For an effective sample size of 250 a mixture need not draw thousands of samples."""
+    (one,) = found(gaussian([0.0, 0.0], 0.02, near(0.7, 0.02)), 250, initial=2**11)
+    assert one.ess > 250 and len(one.u) < 2**11 + 2 * 2**11 + 2
+    mean, _ = moments(one)
+    assert (mean.abs() / 0.02).max() < 5 / math.sqrt(one.ess)
+
+
 def test_unreliable_weights_of_a_large_effective_sample_size_are_mended_by_a_mixture():
     """A proposal that all but misses a twentieth of the mass: its k is high until a mixture."""
     low, high = (Independent(Normal(torch.full((2,), m).double(), 0.1), 1) for m in (0.0, 0.7))
