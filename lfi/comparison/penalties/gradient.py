@@ -119,7 +119,7 @@ class GradientPenalty(_ChargedPenalty):
             )
         share = torch.rand(len(values.p[0]), generator=rng, dtype=torch.float32)
         between = tuple(
-            torch.lerp(x_p, x_q, share.to(x_p).reshape(-1, *[1] * (x_p.ndim - 1)))
+            torch.lerp(x_p, x_q, _by_row(share, x_p))
             for x_p, x_q in zip(values.p, values.q, strict=True)
         )
         excess = _norms(critic, between, values.given) - 1
@@ -131,16 +131,19 @@ class GradientPenalty(_ChargedPenalty):
 class DRAGAN(_ChargedPenalty):
     """Mean squared distance from 1 of the norm of the critic's gradient around samples of p.
 
-    Gaussian noise is added to each coordinate, of `scale` times its standard deviation in the
-    batch: the critic is held to a slope where the data are, and the model may be anywhere.
+    It is charged at alpha x + (1 - alpha) (x + noise): at data, at data with Gaussian noise of
+    `scale` times each coordinate's standard deviation in the batch, or between the two. The critic
+    is held to a slope where the data are, and the model may be anywhere.
 
     Attributes:
         weight: The factor in the objective; 10 in Kodali et al.
         scale: How far around the data, in standard deviations of the data.
         every: How many steps lie between two charges.
+        alpha: The share of x, in [0, 1]: 0 is all of the noise, as Kodali et al. write it, and 1
+            none. None draws one for each row, uniformly, as their code does.
 
     Raises:
-        ValueError: If `scale` is negative or not finite.
+        ValueError: If `scale` is negative or not finite, or `alpha` not in [0, 1].
 
     Example:
         >>> x = torch.linspace(-1, 1, 5)[:, None]
@@ -153,19 +156,28 @@ class DRAGAN(_ChargedPenalty):
     weight: float
     scale: float = 0.5
     every: int = 1
+    alpha: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number("scale", self.scale, minimum=0)
+        check_number("alpha", self.alpha, minimum=0, maximum=1, optional=True)
 
     def __call__(self, critic: Critic, values: Values, rng: torch.Generator) -> Float[Tensor, ""]:
-        """Return the unweighted penalty at the data with noise."""
-        around = tuple(
-            x
-            + self.scale
+        """Return the unweighted penalty at the data with a share of the noise."""
+        noises = [
+            self.scale
             * x.std(0, correction=0)
             * torch.randn(x.shape, generator=rng, dtype=x.dtype).to(x.device)
             for x in values.p
+        ]
+        n = len(values.p[0])
+        if self.alpha is None:
+            alpha = torch.rand(n, generator=rng, dtype=torch.float32)
+        else:
+            alpha = torch.full((n,), self.alpha, dtype=torch.float32)
+        around = tuple(
+            x + _by_row(1 - alpha, x) * noise for x, noise in zip(values.p, noises, strict=True)
         )
         return (_norms(critic, around, values.given) - 1).square().mean()
 
@@ -193,6 +205,11 @@ class Balance(_ChargedPenalty):
         """Return the unweighted penalty, from values at hand."""
         total = torch.sigmoid(values.joint).mean() + torch.sigmoid(values.h_q).mean()
         return (total - 1).square()
+
+
+def _by_row(share: Float[Tensor, " n"], x: Tensor) -> Tensor:
+    """Return one number for each row of x, to be multiplied with it."""
+    return share.to(x).reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _norms(

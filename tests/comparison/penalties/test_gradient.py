@@ -127,15 +127,52 @@ def test_dragan_looks_around_the_data_as_far_as_they_scatter():
     n, spread, scale = 40_000, torch.tensor([2.0, 0.1]), 0.5
     p = spread * torch.randn(n, 2)
     values = seen(bowl, (p,), (torch.full((3, 2), 1e6),))
-    penalty = DRAGAN(1.0, scale=scale)(bowl, values, RNG.manual_seed(7))
+    penalty = DRAGAN(1.0, scale=scale, alpha=0.0)(bowl, values, RNG.manual_seed(7))
     wider = spread * (1 + scale**2) ** 0.5 * torch.randn(n, 2)
     charged = (wider.norm(dim=1) - 1).square()
     error = (2 * charged.var() / n).sqrt()
     assert abs(penalty - charged.mean()) < 5 * error
     state = torch.get_rng_state()
-    again = DRAGAN(1.0, scale=scale)(bowl, values, RNG.manual_seed(7))
+    again = DRAGAN(1.0, scale=scale, alpha=0.0)(bowl, values, RNG.manual_seed(7))
     assert torch.equal(penalty, again)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
+def test_alpha_of_dragan_is_the_share_of_the_data(alpha):
+    ramp = lambda x: (x.square() / 2).sum(1)  # its gradient is x
+    x = torch.tensor([[3.0], [5.0], [7.0]])
+    values = seen(ramp, (x,), (x,))
+    noise = 0.5 * x.std(0, correction=0) * torch.randn(3, 1, generator=RNG.manual_seed(2))
+    expected = (alpha * x + (1 - alpha) * (x + noise)).abs().sub(1).square().mean()
+    found = DRAGAN(1.0, alpha=alpha)(ramp, values, RNG.manual_seed(2))
+    torch.testing.assert_close(found, expected)
+
+
+def test_without_alpha_dragan_draws_one_for_each_row():
+    # two inputs, of which the gradients are how far they were moved; of every row in one proportion
+    seen_at = []
+
+    def critic(a, b):
+        seen_at.append((a, b))
+        return a.sum(1) + b.sum(1)
+
+    a, b = torch.randn(1_000, 1), torch.randn(1_000, 2)
+    values = Values(a[:, 0], a[:, 0], (a, b), (a, b))
+    for alpha in (0.0, None):
+        DRAGAN(1.0, alpha=alpha)(critic, values, RNG.manual_seed(2))
+    (far_a, far_b), (near_a, near_b) = seen_at
+    shares = ((near_a - a) / (far_a - a)).squeeze(1)
+    torch.testing.assert_close((near_b - b) / (far_b - b), shares[:, None].expand(-1, 2))
+    assert shares.min() >= 0 and shares.max() <= 1
+    # a uniform share has mean 1/2 and variance 1/12
+    assert abs(shares.mean() - 1 / 2) < 5 * (1 / 12 / 1_000) ** 0.5
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
+def test_dragans_alpha_is_a_share(alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        DRAGAN(1.0, alpha=alpha)
 
 
 def test_dragan_of_one_point_or_no_noise_looks_at_the_data():
