@@ -46,4 +46,5 @@ from lfi.training.turns import (
     consensus as consensus,
     extragradient as extragradient,
     simultaneous as simultaneous,
+    unrolled as unrolled,
 )

@@ -16,6 +16,7 @@ from lfi.training import (
     extragradient,
     fit,
     simultaneous,
+    unrolled,
 )
 
 RATE = 0.1
@@ -73,6 +74,62 @@ def test_alternating_play_of_a_bilinear_game_keeps_an_ellipse(steps):
         swing = (first - math.cos(angle) * start) / math.sin(angle)
         expected = start * math.cos(steps * angle) + swing * math.sin(steps * angle)
         assert found == pytest.approx(expected, abs=1e-10)
+
+
+def play_quadratic(turn, damping, optimiser=sgd):
+    """Where x y - damping y^2 / 2, maximised over y first, leads from (0.7, -0.4) in a turn."""
+    x, y = Point(0.7), Point(-0.4)
+    value = lambda: x.value * y.value - damping * y.value**2 / 2
+    players = [
+        Player("y", y, lambda batch, step: -value(), optimiser),
+        Player("x", x, lambda batch, step: value(), optimiser),
+    ]
+    history = fit(players, Shuffled((DATA,), size=4), steps=1, turn=turn, seed=1)
+    return x.value.item(), y.value.item(), history
+
+
+@pytest.mark.parametrize("damping", [0.0, 1.5])
+@pytest.mark.parametrize("ahead", [0, 1, 5, 200])
+def test_an_unrolled_move_follows_the_gradient_through_the_others_answers(ahead, damping):
+    # y_j+1 = y_j + a (x - c y_j): y_k = r^k y + s x, with r = 1 - a c and s = a (1 + r + ... )
+    x, y = 0.7, -0.4
+    y += RATE * (x - damping * y)  # its own move, which is kept
+    r = 1 - RATE * damping
+    s = RATE * sum(r**j for j in range(ahead))
+    y_k = r**ahead * y + s * x
+    # d/dx of x y_k - c y_k^2 / 2
+    expected = x - RATE * (y_k + s * x - damping * y_k * s)
+    found = play_quadratic(unrolled(ahead), damping)
+    assert found[:2] == pytest.approx((expected, y), rel=1e-12)
+    # the value that is noted of x is the one ahead, of y the one of its own move
+    assert found[2].columns["x"][-1][1] == pytest.approx(x * y_k - damping * y_k**2 / 2)
+    assert found[2].columns["y"][-1][1] == pytest.approx(0.28 + damping * 0.08)
+
+
+@pytest.mark.parametrize("optimiser", [sgd, adamw(RATE)], ids=["sgd", "adam"])
+def test_to_look_no_move_ahead_is_to_alternate(optimiser):
+    found = [play_quadratic(turn, 1.0, optimiser)[:2] for turn in (unrolled(0), alternating)]
+    assert found[0] == found[1]
+
+
+def test_unrolled_play_of_a_bilinear_game_spirals_in():
+    # a turn is linear, of determinant 1 - 2 k a^2: after n turns the distances are within the
+    # eccentricity of an ellipse of its n/2-th power
+    for ahead, start in ((1, 1.0), (5, 1.0)):
+        x, y = Point(start), Point(start)
+        players = [
+            Player("y", y, lambda batch, step, x=x, y=y: -x.value * y.value, sgd),
+            Player("x", x, lambda batch, step, x=x, y=y: x.value * y.value, sgd),
+        ]
+        fit(players, Shuffled((DATA,), size=4), steps=200, turn=unrolled(ahead), seed=1)
+        shrunk = (1 - 2 * ahead * RATE**2) ** 100
+        assert shrunk / 3 < math.hypot(x.value.item(), y.value.item()) / math.sqrt(2) < 3 * shrunk
+
+
+@pytest.mark.parametrize("ahead", [-1, 1.5])
+def test_moves_ahead_are_a_count(ahead):
+    with pytest.raises((TypeError, ValueError), match="ahead"):
+        unrolled(ahead)
 
 
 def test_extragradient_takes_the_optimisers_step_twice_and_keeps_the_second():
