@@ -16,6 +16,8 @@ from lfi.generation import (
     PacGAN as PacGAN,
     Packed as Packed,
     SinkhornGAN as SinkhornGAN,
+    Unrolled as Unrolled,
+    UnrolledGAN as UnrolledGAN,
     bGAN as bGAN,
     fGAN as fGAN,
 )

@@ -2,7 +2,7 @@
 
 from lfi.generation.fit import fit_generator as fit_generator, fit_generators as fit_generators
 from lfi.generation.generator import Generator as Generator
-from lfi.generation.objectives import Packed as Packed
+from lfi.generation.objectives import Packed as Packed, Unrolled as Unrolled
 from lfi.generation.presets import (
     DRAGANNS as DRAGANNS,
     GAN as GAN,
@@ -18,6 +18,7 @@ from lfi.generation.presets import (
     NonSaturatingGAN as NonSaturatingGAN,
     PacGAN as PacGAN,
     SinkhornGAN as SinkhornGAN,
+    UnrolledGAN as UnrolledGAN,
     bGAN as bGAN,
     fGAN as fGAN,
 )

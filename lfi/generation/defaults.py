@@ -8,7 +8,14 @@ that the penalties of vectors are annealed to near zero, and the critic learns f
 generator. A few images of many pixels would then be memorised: their penalties stay, in proportion
 to the pixels, with which squared gradients of one critic fall. Any other comparison of vectors has
 a plain critic and one learning rate: under constant penalties, or none, Fourier features lose
-modes.
+modes. What else narrow modes ask of a comparison of vectors:
+
+    exponential losses    gradients of limited norm, as one large ratio could undo what is learnt
+    Wasserstein losses    fewer steps, as each is five of the critic
+    clipped weights       faster learning, and a wide critic of one block: the more layers of
+                          clipped weights, the less of a function do they leave
+    sliced Wasserstein    large batches, in which modes have nearly equal shares of data and samples
+    Sinkhorn              fewer steps, as each solves three transports
 
 References:
     Huang et al., The GAN is dead; long live the GAN!, 2025. arXiv:2501.05441
@@ -16,13 +23,24 @@ References:
 
 import math
 
+import torch
 from torch import nn
 
-from lfi.comparison import R1, R2, Adversarial, Discrepancy
+from lfi.comparison import (
+    R1,
+    R2,
+    Adversarial,
+    CriticLoss,
+    Discrepancy,
+    Sinkhorn,
+    SlicedWasserstein,
+    Wasserstein,
+    WeightClipping,
+)
 from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.losses.relativistic import RelativisticPaired
 from lfi.comparison.penalties.annealed import Annealed
-from lfi.generation.objectives import Packed
+from lfi.generation.objectives import Packed, Unrolled, rules_of
 from lfi.generation.settings import DEFAULTS, AdversarialSettings, CompleteAdversarialSettings
 from lfi.networks import (
     FourierFeatureCritic,
@@ -32,6 +50,7 @@ from lfi.networks import (
     VectorCritic,
     is_image,
 )
+from lfi.training import unrolled
 
 VECTORS = Adversarial(
     RelativisticPaired(), RelativisticPaired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5))
@@ -39,9 +58,15 @@ VECTORS = Adversarial(
 WEIGHT_PER_PIXEL = 0.15  # of both penalties of images, for each number of an image
 IMAGE_SETTINGS = AdversarialSettings(steps=1_000, batch_size=64, average=0.99)
 VECTOR_SETTINGS = AdversarialSettings(learning_rate=3e-4, critic_learning_rate=3e-3)
+EXPONENTIAL = AdversarialSettings(clip=1.0)
+WASSERSTEIN = AdversarialSettings(steps=2_000)
+CLIPPED = AdversarialSettings(steps=1_500, learning_rate=3e-3, critic_learning_rate=3e-3)
+CLIPPED_WIDTH = 256
+SLICED = AdversarialSettings(steps=1_000, batch_size=4_096)
+SINKHORN = AdversarialSettings(steps=1_500)
 
 Shape = tuple[int, ...]
-Comparison = Adversarial | Packed | Discrepancy
+Comparison = Adversarial | Packed | Unrolled | Discrepancy
 
 
 def comparison_for(shape: Shape) -> Adversarial:
@@ -61,7 +86,45 @@ def settings_for(
         defaults = defaults.updated(VECTOR_SETTINGS)
     if is_image(shape):
         defaults = defaults.updated(IMAGE_SETTINGS)
+    else:
+        defaults = defaults.updated(_suited(comparison))
+    if isinstance(comparison, Unrolled):
+        defaults = defaults.updated(AdversarialSettings(turn=unrolled(comparison.ahead)))
     return defaults.updated(settings)
+
+
+def _suited(comparison: Comparison) -> AdversarialSettings | None:
+    """Return what vectors need under a comparison, beside the settings of all."""
+    if isinstance(comparison, SlicedWasserstein):
+        return SLICED
+    if isinstance(comparison, Sinkhorn):
+        return SINKHORN
+    if isinstance(comparison, Discrepancy):
+        return None
+    rules = rules_of(played(comparison))
+    if isinstance(rules.constraint, WeightClipping):
+        return CLIPPED
+    if isinstance(rules.critic_loss, Wasserstein):
+        return WASSERSTEIN
+    return EXPONENTIAL if grows_exponentially(rules.critic_loss) else None
+
+
+def played(comparison: Adversarial | Packed | Unrolled) -> Adversarial | Packed:
+    """Return what the players are of; how far they look ahead is their turn's."""
+    return comparison.comparison if isinstance(comparison, Unrolled) else comparison
+
+
+def grows_exponentially(loss: CriticLoss) -> bool:
+    """Return whether the loss of a wrong critic is the exponential of its value, or more.
+
+    Example:
+        >>> grows_exponentially(lfi.losses.KL()), grows_exponentially(lfi.losses.Bernoulli())
+        (True, False)
+    """
+    if isinstance(loss, LearnedFeatures):
+        return False
+    h = torch.full((8,), 10.0)
+    return any(float(loss(sign * h, sign * h)) > math.exp(9) for sign in (-1, 1))
 
 
 def condition_image_for(shape: Shape, condition: Shape) -> Shape | None:
@@ -86,7 +149,7 @@ def generator_for(shape: Shape, condition: int | Shape) -> nn.Module:
 def critic_for(comparison: Adversarial | Packed, shape: Shape, condition: int | Shape) -> nn.Module:
     """Return the critic that a comparison needs; packs are events of so many times the numbers."""
     samples = comparison.samples if isinstance(comparison, Packed) else 1
-    rules = comparison.comparison if isinstance(comparison, Packed) else comparison
+    rules = rules_of(comparison)
     features = rules.critic_loss.features if isinstance(rules.critic_loss, LearnedFeatures) else 0
     if isinstance(condition, int):
         packed = samples * condition
@@ -96,5 +159,8 @@ def critic_for(comparison: Adversarial | Packed, shape: Shape, condition: int | 
         return ImageCritic((samples * shape[0], *shape[1:]), packed, features=features)
     assert isinstance(packed, int)  # an image conditions images only
     shapes = [(samples * math.prod(shape),)] + [(packed,)] * (packed > 0)
-    kind = FourierFeatureCritic if rules == VECTORS else VectorCritic
-    return kind(shapes, features=features)
+    if rules == VECTORS:
+        return FourierFeatureCritic(shapes, features=features)
+    if isinstance(rules.constraint, WeightClipping):
+        return VectorCritic(shapes, features=features, width=CLIPPED_WIDTH, layers=1)
+    return VectorCritic(shapes, features=features)

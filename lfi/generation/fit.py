@@ -14,6 +14,7 @@ from lfi.generation.defaults import (
     condition_image_for,
     critic_for,
     generator_for,
+    played,
     settings_for,
 )
 from lfi.generation.generator import Generator
@@ -64,8 +65,8 @@ def fit_generator(
     Args:
         data: (n, *event), or (data, condition), with a condition for each row: classes (whole
             numbers, (n,)) or numbers of any shape.
-        comparison: `Adversarial`, `Packed`, or a discrepancy such as `MMD`, which needs no critic.
-            `lfi.gans` has those of the literature by name. None is as above.
+        comparison: `Adversarial`, `Packed`, `Unrolled`, or a discrepancy such as `MMD`, which needs
+            no critic. `lfi.gans` has those of the literature by name. None is as above.
         generator: A network of your own: `noise(n, rng)`, and (z) or (z, condition) to
             (n, *event). It is trained in place. One whose samples are in units of its own, such as
             a simulator, is `scaled`.
@@ -180,6 +181,8 @@ def fit_generators(
     shape, seed = tuple(x.shape[1:]), fresh(seed)
     comparison = comparison_for(shape) if comparison is None else comparison
     complete = settings_for(settings, shape, comparison)
+    if not isinstance(comparison, Discrepancy):
+        comparison = played(comparison)
     size, encode = 0, None
     if condition is not None:
         image = condition_image_for(shape, tuple(condition.shape[1:]))

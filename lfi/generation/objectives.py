@@ -85,6 +85,50 @@ class Packed:
         return self.comparison.recovers
 
 
+@checked
+@dataclass(frozen=True)
+class Unrolled:
+    """An adversarial comparison whose generator sees moves of the critic ahead.
+
+    The turn is `lfi.training.unrolled`, unless settings say otherwise.
+
+    Attributes:
+        comparison: The losses and penalties, of packs or not. A constraint that projects the
+            critic's weights cannot be unrolled.
+        ahead: How many moves.
+
+    Raises:
+        ValueError: If no move is ahead, or the comparison has a constraint.
+
+    Example:
+        >>> usual = lfi.Adversarial(lfi.losses.Bernoulli(), lfi.losses.NonSaturating())
+        >>> Unrolled(usual, ahead=5).ahead
+        5
+    """
+
+    comparison: Adversarial | Packed
+    ahead: int = 5
+
+    def __post_init__(self) -> None:
+        check_instance("comparison", self.comparison, Adversarial | Packed)
+        check_counts(ahead=self.ahead)
+        if rules_of(self.comparison).constraint is not None:
+            raise ValueError(
+                f"comparison: weights that are projected after every move cannot be unrolled, "
+                f"got {self.comparison}"
+            )
+
+    @property
+    def recovers(self) -> Recovers:
+        """What the critic recovers of the log-ratio."""
+        return self.comparison.recovers
+
+
+def rules_of(comparison: Adversarial | Packed) -> Adversarial:
+    """Return losses, penalties and constraint, of single samples or of packs."""
+    return comparison.comparison if isinstance(comparison, Packed) else comparison
+
+
 def adversarial_players(
     generator: nn.Module,
     critic: nn.Module,
@@ -101,7 +145,7 @@ def adversarial_players(
     several members, and penalties on learned features whose discrepancy has no witness.
     """
     pack = comparison.samples if isinstance(comparison, Packed) else 1
-    rules = comparison.comparison if isinstance(comparison, Packed) else comparison
+    rules = rules_of(comparison)
     if members > 1 and any(isinstance(penalty, Balance) for penalty in rules.penalties):
         raise ValueError("comparison: a balance penalty cannot be taken of stacked critics")
     features = rules.critic_loss if isinstance(rules.critic_loss, LearnedFeatures) else None
@@ -119,7 +163,9 @@ def adversarial_players(
         return packed_contrast(draw, pack) if pack > 1 else against_generator(draw)
 
     def frozen(*inputs: Tensor | torch.Generator) -> Tensor:
-        return draw(*inputs).detach().requires_grad_(at_q)
+        # the generator is held where it is by its move, not here: turns that look ahead let it go
+        x = draw(*inputs)
+        return x if x.requires_grad else x.requires_grad_(at_q)
 
     against_frozen, against = contrast_of(frozen), contrast_of(draw)
     critic_loss = StackedLoss(rules.critic_loss, members)

@@ -2,6 +2,11 @@
 
 Each is a value that `lfi.fit_generator(data, comparison=...)` takes; write your own as freely. What
 the papers call a discriminator's loss is minus the divergence that its ratio bounds.
+
+Weights are those of the papers' toys, in standardised data of a few dimensions, and cover the ring
+of eight modes whose width is a hundredth of the data's (`tests/benchmarks/modes.py`); steps, rates
+and batches that suit a comparison of vectors are in `lfi/generation/defaults.py`. Where a paper has
+another value for images, its preset says so.
 """
 
 from lfi.comparison import (
@@ -28,7 +33,7 @@ from lfi.comparison import (
 from lfi.comparison.losses.learned_features import LearnedFeatures
 from lfi.comparison.losses.least_squares import LeastSquares
 from lfi.comparison.losses.relativistic import RelativisticPaired
-from lfi.generation.objectives import Packed
+from lfi.generation.objectives import Packed, Unrolled
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_number
 
@@ -74,27 +79,42 @@ def HingeGAN() -> Adversarial:
 
 
 @checked
-def WGAN(limit: float = 0.1) -> Adversarial:
-    """Return the Wasserstein GAN with clipped weights. Arjovsky et al., 2017. arXiv:1701.07875."""
+def WGAN(limit: float = 3.0) -> Adversarial:
+    """Return the Wasserstein GAN with clipped weights. Arjovsky et al., 2017. arXiv:1701.07875.
+
+    The paper clips at 0.01, for images. A critic of so small weights is smooth, and cannot bend
+    within a mode a hundredth as wide as the data: modes lose their shape, as Gulrajani et al. show.
+    """
     return Adversarial(Wasserstein(), Wasserstein(), constraint=WeightClipping(limit))
 
 
 @checked
-def WGANGP(weight: float = 10.0) -> Adversarial:
-    """Return WGAN with a gradient penalty. Gulrajani et al., 2017. arXiv:1704.00028."""
+def WGANGP(weight: float = 0.1) -> Adversarial:
+    """Return WGAN with a gradient penalty. Gulrajani et al., 2017. arXiv:1704.00028.
+
+    The weight is that of the paper's toys; for images it is 10, which keeps the critic's slope at
+    one. One per deviation of the data is little where modes are narrow.
+    """
     return Adversarial(Wasserstein(), Wasserstein(), GradientPenalty(weight))
 
 
 @checked
-def GANGP(weight: float = 10.0) -> Adversarial:
-    """Return NS-GAN with WGAN-GP's penalty. Fedus et al., 2018. arXiv:1710.08446."""
+def GANGP(weight: float = 0.1) -> Adversarial:
+    """Return NS-GAN with WGAN-GP's penalty. Fedus et al., 2018. arXiv:1710.08446.
+
+    The weight is as that of `WGANGP`; 10 for images.
+    """
     return Adversarial(Bernoulli(), NonSaturating(), GradientPenalty(weight))
 
 
 @checked
-def DRAGANNS(weight: float = 10.0) -> Adversarial:
-    """Return NS-GAN with DRAGAN's penalty. Kodali et al., 2017. arXiv:1705.07215."""
-    return Adversarial(Bernoulli(), NonSaturating(), DRAGAN(weight))
+def DRAGANNS(weight: float = 0.1, alpha: float | None = None) -> Adversarial:
+    """Return NS-GAN with DRAGAN's penalty. Kodali et al., 2017. arXiv:1705.07215.
+
+    It is charged at alpha x + (1 - alpha) (x + noise), with an alpha drawn for each row if None.
+    The weight is as that of `WGANGP`; 10 for images, around which data are far between.
+    """
+    return Adversarial(Bernoulli(), NonSaturating(), DRAGAN(weight, alpha=alpha))
 
 
 @checked
@@ -124,12 +144,26 @@ def MMDGAN(weight: float = 1.0, features: int = 16) -> Adversarial:
 
 
 @checked
-def SinkhornGAN(relative: float = 0.05) -> Sinkhorn:
-    """Return a Sinkhorn divergence. Genevay et al., 2018. arXiv:1706.00292."""
-    return Sinkhorn(relative=relative)
+def SinkhornGAN(relative: float = 0.3, order: float = 1.0) -> Sinkhorn:
+    """Return a Sinkhorn divergence. Genevay et al., 2018. arXiv:1706.00292.
+
+    The paper carries images at the cost |x - y|^2 of learned features, `order=2`. Batches of data
+    and of samples have unequal numbers in each mode, and what is left over is carried far: at that
+    cost it outweighs the shape of narrow modes; at |x - y| all are pulled alike.
+    """
+    return Sinkhorn(relative=relative, order=order)
 
 
 @checked
 def PacGAN(samples: int = 2) -> Packed:
     """Return the non-saturating GAN whose critic sees packs. Lin et al., 2018. arXiv:1712.04086."""
     return Packed(NonSaturatingGAN(), samples)
+
+
+@checked
+def UnrolledGAN(ahead: int = 5) -> Unrolled:
+    """Return the GAN whose generator sees so many moves of its critic ahead.
+
+    Metz et al., 2017. arXiv:1611.02163. With the non-saturating loss, as their ring has it.
+    """
+    return Unrolled(NonSaturatingGAN(), ahead)

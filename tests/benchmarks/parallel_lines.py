@@ -9,6 +9,9 @@ a residual network of the library, and moves by itself 200 times before the game
 knows the lines apart, as the theory of flat divergences has it. Every game plays the same steps
 from the same starts, one move of each player a step.
 
+Penalties have small weights: those of images, 10, hold the critic's slope near one, and with it the
+steps of whoever follows it. They stand beside.
+
 The generator moves in two ways. A plain gradient step is as long as the gradient, which is what
 vanishes. Adam, which trains generators in practice, divides by the gradient's size, and so sees a
 small gradient as long as it is above its epsilon of 1e-8.
@@ -52,14 +55,16 @@ GAMES = {
     "NS": lfi.gans.NonSaturatingGAN(),
     "NS R1": lfi.gans.NonSaturatingGAN(r1=1.0),
     "NS DRAGAN": lfi.gans.DRAGANNS(),
-    "NS GP": lfi.gans.GANGP(),
+    "NS GP": lfi.gans.GANGP(0.01),
     "NS GP one-sided": lfi.Adversarial(
         lfi.losses.Bernoulli(), lfi.losses.NonSaturating(), ONE_SIDED
     ),
+    "NS GP 10": lfi.gans.GANGP(10.0),
+    "NS DRAGAN 10": lfi.gans.DRAGANNS(10.0),
     "minimax R1": lfi.Adversarial(
         lfi.losses.Bernoulli(), lfi.losses.Bernoulli(), lfi.penalties.R1(1.0)
     ),
-    "WGAN-GP": lfi.gans.WGANGP(),
+    "WGAN-GP": lfi.gans.WGANGP(10.0),
     "WGAN-GP one-sided": lfi.Adversarial(
         lfi.losses.Wasserstein(), lfi.losses.Wasserstein(), ONE_SIDED
     ),

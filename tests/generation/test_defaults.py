@@ -5,7 +5,19 @@ import torch
 
 import lfi
 from lfi.generation import AdversarialSettings
-from lfi.generation.defaults import IMAGE_SETTINGS, VECTOR_SETTINGS, VECTORS, settings_for
+from lfi.generation.defaults import (
+    CLIPPED,
+    EXPONENTIAL,
+    IMAGE_SETTINGS,
+    SINKHORN,
+    SLICED,
+    VECTOR_SETTINGS,
+    VECTORS,
+    WASSERSTEIN,
+    critic_for,
+    grows_exponentially,
+    settings_for,
+)
 from lfi.generation.settings import DEFAULTS
 from lfi.networks import (
     FourierFeatureCritic,
@@ -14,6 +26,7 @@ from lfi.networks import (
     MixtureGenerator,
     VectorCritic,
 )
+from lfi.networks.residual import ResidualBlock
 from simulators import digits
 
 X = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -65,6 +78,54 @@ def test_rates_suit_the_comparison_unless_they_are_given():
     assert filled.critic_learning_rate == 0.1
     assert settings_for(own, (2,), lfi.gans.GAN()) == DEFAULTS.updated(own)
     assert settings_for(None, (1, 8, 8), lfi.gans.GAN()) == DEFAULTS.updated(IMAGE_SETTINGS)
+
+
+def test_comparisons_of_vectors_have_what_narrow_modes_ask_of_them():
+    pearson = lfi.losses.PearsonChiSquared()
+    for comparison, suited in (
+        (lfi.gans.bGAN(pearson), EXPONENTIAL),
+        (lfi.gans.fGAN(lfi.losses.KL()), EXPONENTIAL),
+        (lfi.gans.Packed(lfi.gans.fGAN(pearson)), EXPONENTIAL),
+        (lfi.gans.WGAN(), CLIPPED),
+        (lfi.discrepancies.SlicedWasserstein(), SLICED),
+        (lfi.gans.LSGAN(), None),
+        (lfi.gans.WGANGP(), WASSERSTEIN),
+        (lfi.gans.CramerGAN(), None),
+        (lfi.gans.SinkhornGAN(), SINKHORN),
+    ):
+        assert settings_for(None, (2,), comparison) == DEFAULTS.updated(suited), comparison
+        images = settings_for(None, (1, 8, 8), comparison)
+        assert images == DEFAULTS.updated(IMAGE_SETTINGS), comparison
+    own = lfi.AdversarialSettings(clip=7.0, steps=11)
+    assert settings_for(own, (2,), lfi.gans.bGAN(pearson)) == DEFAULTS.updated(own)
+
+
+def test_a_critic_of_clipped_weights_is_wide_and_of_one_block():
+    for comparison, width, blocks in (
+        (lfi.gans.WGAN(), 256, 1),
+        (lfi.gans.Packed(lfi.gans.WGAN()), 256, 1),
+        (lfi.gans.WGANGP(), 96, 2),
+    ):
+        critic = critic_for(comparison, (2,), 0)
+        assert critic.first.out_features == width
+        assert sum(isinstance(part, ResidualBlock) for part in critic.rest) == blocks
+
+
+def test_losses_that_grow_exponentially_are_told_from_those_that_do_not():
+    losses = lfi.losses
+    for loss in (losses.KL(), losses.ReverseKL(), losses.PearsonChiSquared(), losses.Jeffreys()):
+        assert grows_exponentially(loss), loss
+    learned = losses.LearnedFeatures(lfi.discrepancies.MMD())
+    relative, plain = losses.RelativisticPaired(), losses.LeastSquares()
+    for loss in (
+        losses.Bernoulli(),
+        losses.Hinge(),
+        losses.Wasserstein(),
+        learned,
+        relative,
+        plain,
+    ):
+        assert not grows_exponentially(loss), loss
 
 
 def test_a_condition_is_taken_for_an_image_unless_it_is_larger():

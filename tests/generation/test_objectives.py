@@ -212,3 +212,20 @@ def test_a_discrepancy_is_all_that_a_generator_alone_makes_small():
     torch.testing.assert_close(
         found, Energy()(torch.cat([x, given], 1), torch.cat([made, given], 1))
     )
+
+
+@pytest.mark.parametrize("penalty", [(), R2(1.0)], ids=["none", "R2"])
+def test_a_critics_objective_depends_on_a_generator_that_is_not_held(penalty):
+    """A turn that looks ahead differentiates the critic's moves by where the samples are."""
+    generator, critic, batch = Shift(), Linear(), data(50)
+    comparison = Adversarial(Bernoulli(), NonSaturating(), penalty)
+    player, _ = adversarial_players(
+        generator, critic, generator.draw, comparison, settings=SETTINGS
+    )
+    step = Step(0, torch.Generator(), lambda name, value: None)
+    (slope,) = torch.autograd.grad(player.objective(batch, step), [generator.shift])
+    # d/d shift of E_q softplus(h) is E sigmoid(h) times the line's slope, R2's is constant
+    step.rng.manual_seed(step.rng.initial_seed())
+    h_q = critic(generator.draw(batch[1], step.rng), batch[1])
+    expected = torch.sigmoid(h_q).mean() * critic.line.weight.squeeze()
+    torch.testing.assert_close(slope.squeeze(), expected)

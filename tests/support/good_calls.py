@@ -97,9 +97,11 @@ def settings_of_comparisons():
     yield from of(penalties, "SpectralNorm WeightClipping")
     yield from of(
         gans,
-        "CramerGAN DRAGANNS GANGP MMDGAN NonSaturatingGAN PacGAN R3GAN SinkhornGAN WGAN WGANGP",
+        "CramerGAN DRAGANNS GANGP MMDGAN NonSaturatingGAN PacGAN R3GAN SinkhornGAN UnrolledGAN "
+        "WGAN WGANGP",
     )
     yield Call("Packed", gans.Packed, {"comparison": gans.GAN()})
+    yield Call("Unrolled", gans.Unrolled, {"comparison": gans.GAN()})
     yield from of(gans, "bGAN fGAN", {"f": losses.KL()})
     yield Call("Recovers", comparison.Recovers, {"value": 1}, {"value": ("number",)}, skip=ENUM)
 
