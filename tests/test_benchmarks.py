@@ -23,6 +23,7 @@ SMALLEST = {
     "calibrated_ratios": "--part uniform --tasks slcp --method brief --budget 200 --held-out 9",
     "density_difference": "--repetitions 2 --draws 2 --sizes 50",
     "digits": "penalties --steps 5",
+    "implicit": "banana message --steps 5 --draws 50",
     "influenza": "--budget 2400 --brief",
     "kernel_ratio": "speed --points 50 --repeats 1 --seeds 1 --centres 10",
     "large_samples": "--points 200",

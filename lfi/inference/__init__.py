@@ -33,6 +33,13 @@ from lfi.inference.abc.summaries import (
 )
 from lfi.inference.arviz import inference_data as inference_data
 from lfi.inference.fit import fit_posterior as fit_posterior
+from lfi.inference.implicit.fit import fit_implicit as fit_implicit
+from lfi.inference.implicit.message import EPMessage as EPMessage, ep_message as ep_message
+from lfi.inference.implicit.posterior import (
+    FitVerdict as FitVerdict,
+    ImplicitPosterior as ImplicitPosterior,
+)
+from lfi.inference.implicit.pyro_distribution import ratio_distribution as ratio_distribution
 from lfi.inference.lfire.lfire import (
     LFIREPosterior as LFIREPosterior,
     fit_lfire as fit_lfire,

@@ -42,15 +42,15 @@ def diagnostics_of(draws: Draws) -> dict[str, object]:
 
 def inference_data(
     draws: Draws | tuple[Draws, ...],
-    prior: Float[Tensor, "n theta_dim"],
-    x_obs: Float[Tensor, "..."],
+    prior: Float[Tensor, "n theta_dim"] | None,
+    x_obs: Float[Tensor, "..."] | None,
     predictive: Float[Tensor, "..."] | None = None,
     truncated_prior: Float[Tensor, "n theta_dim"] | None = None,
 ) -> "arviz.InferenceData":
     """Return draws and what they belong to as ArviZ's InferenceData.
 
     `prior` are draws of the scientist's own prior, `truncated_prior` those of the one that rounds
-    have truncated, a group of that name.
+    have truncated, a group of that name. Without prior or x_obs there is no such group.
 
     The draws, independent or the last states of as many chains, are one chain; their diagnostics
     are the attributes of the group `posterior`. Of many observations, a tuple of draws with x_obs
@@ -77,12 +77,13 @@ def inference_data(
         groups["posterior_predictive"] = {"x": (np.moveaxis(x, 1, 0) if many else x)[None]}
     data = arviz.from_dict(
         posterior=columns_by_name(theta, names),
-        observed_data={"x": x_obs.numpy(force=True)},
+        observed_data=None if x_obs is None else {"x": x_obs.numpy(force=True)},
         posterior_attrs=facts,
         dims=dims,
         **groups,
     )
-    data.extend(arviz.from_dict(prior=columns_by_name(prior, names)))
+    if prior is not None:
+        data.extend(arviz.from_dict(prior=columns_by_name(prior, names)))
     if truncated_prior is not None:  # a group that ArviZ's scheme does not know
         other = arviz.from_dict(prior=columns_by_name(truncated_prior, names))
         data.add_groups({"truncated_prior": other["prior"]}, warn_on_custom_groups=False)

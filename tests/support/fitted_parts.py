@@ -65,6 +65,9 @@ def fitted():
         "density": lfi.fit_density(p, members=1, reference_samples=200, settings=QUICK, **QUIET),
         "kernel_ratio": lfi.KernelRatio(centres=10).fit(p, q, seed=1),
         "telescoping": telescoping.fit(p, q, **QUIET),
+        "implicit": lfi.fit_implicit(
+            lambda z: -z.square().sum(1), names=["a", "b"], settings=ADVERSARIAL, **QUIET
+        ),
         "generator": lfi.fit_generator(p, settings=ADVERSARIAL, **QUIET),
         "conditional": lfi.fit_generator((p, labels), settings=ADVERSARIAL, **QUIET),
         "surrogate": lfi.fit_surrogate(

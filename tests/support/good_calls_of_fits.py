@@ -157,6 +157,14 @@ def inferences():
     yield Call("abc_smc", lfi.abc_smc, few | QUIET, {"tolerance": ("-1",)})
     small = {"simulator": simulator, "theta": 5, "simulations": 40}
     yield Call("fit_lfire", lfi.fit_lfire, small | QUIET)
+    density = {"model": lambda z: -z.square().sum(1), "names": ["a", "b"]}
+    width = {"prior": OPTIONAL, "start": WIDE}
+    yield Call("fit_implicit", lfi.fit_implicit, density | QUIET | {"settings": ADVERSARIAL}, width)
+    cavity = {"cavity": torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))}
+    factor = {"factor": lambda theta: -theta.square().sum(1)}
+    yield Call("ep_message", inference.ep_message, cavity | factor | {"draws": 200, **QUIET})
+    known = {"samples": parts["p"], "members": 1, "settings": QUICK, **QUIET}
+    yield Call("ratio_distribution", inference.ratio_distribution, known, {"samples": WIDE})
     yield Call("plan_budget", inference.plan_budget, {"budget": 3_000})
     saved = {"path": parts["folder"] / "posterior.lfi"}
     yield Call("load", lfi.load, saved, PATH | {"prior": OPTIONAL})
@@ -192,6 +200,14 @@ def posteriors():
         yield Call(f"{name}.sample", posterior.sample, drawn)
         yield Call(f"{name}.draw", posterior.draw, drawn)
         yield Call(f"{name}.to_arviz", posterior.to_arviz, {**observed, "draws": 5}, optional)
+    implicit = parts["implicit"]
+    two = {"theta": torch.zeros(5, 2)}
+    yield Call("implicit.sample", implicit.sample, {"n": 5})
+    yield Call("implicit.draw", implicit.draw, {"n": 5})
+    yield Call("implicit.log_prob", implicit.log_prob, two, {"theta": ("empty",)})
+    yield Call("implicit.moments", implicit.moments)
+    yield Call("implicit.by_site", implicit.by_site, two, {"theta": ("empty",)})
+    yield Call("implicit.to_arviz", implicit.to_arviz, {"draws": 5})
     yield Call("abc.adjust", parts["abc"].adjust, {"adjustment": abc.LocalLinear()})
     yield Call("Draws.marginal", parts["draws"].marginal, {"names": ["a"]})
 

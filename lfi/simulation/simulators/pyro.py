@@ -43,7 +43,7 @@ class PyroFunction:
     def __call__(self, theta: Tensor) -> Tensor:
         """Return the data of one run; draws from torch's global state."""
         with torch.no_grad():
-            run = _run(_unobserved(self.model), _sites(theta, self.latent))
+            run = run_model(without_observations(self.model), site_values(theta, self.latent))
         parts = [run[site][1] for site in self.observed]
         return parts[0] if len(parts) == 1 else torch.cat([part.flatten() for part in parts])
 
@@ -53,7 +53,7 @@ def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
     runs = []
     for seed in range(3):
         with isolated(seed), torch.no_grad():
-            runs.append(_run(_unobserved(model)))
+            runs.append(run_model(without_observations(model)))
     missing = sorted(set(observed) - set(runs[0]))
     if missing:
         raise ValueError(f"observed: the model has no site {missing}; it has {sorted(runs[0])}")
@@ -76,7 +76,7 @@ def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
 
 def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> Prior:
     """Return the prior of sites that depend on each other."""
-    names = _columns(shapes)
+    names = site_columns(shapes)
     lower: list[float] = []
     upper: list[float] = []
     for distribution, (name, shape) in zip(distributions, shapes, strict=True):
@@ -85,14 +85,14 @@ def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> P
 
     def draw(n: int) -> Tensor:
         with torch.no_grad():
-            runs = [_run(model) for _ in range(n)]
+            runs = [run_model(model) for _ in range(n)]
         rows = [[run[name][1].flatten() for name, _ in shapes] for run in runs]
         return torch.stack([torch.cat(row) for row in rows])
 
     def density(theta: Tensor) -> Tensor:
         rows = []
         for row in theta:
-            run = _run(_unobserved(model), _sites(row, shapes))
+            run = run_model(without_observations(model), site_values(row, shapes))
             sites = [run[name] for name, _ in shapes]
             rows.append(torch.stack([own.log_prob(value).sum() for own, value in sites]).sum())
         return torch.stack(rows)
@@ -100,7 +100,7 @@ def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> P
     return sampled_prior(draw, density, names=names, lower=lower, upper=upper)
 
 
-def _run(
+def run_model(
     model: Model, values: dict[str, Tensor] | None = None
 ) -> dict[str, tuple[Distribution, Tensor]]:
     """Run a model with some sites given; return the distribution and value of every site."""
@@ -115,7 +115,7 @@ def _run(
     }
 
 
-def _unobserved(model: Model) -> Model:
+def without_observations(model: Model) -> Model:
     """Return the model with its observations drawn rather than given."""
     from pyro import poutine
 
@@ -155,12 +155,12 @@ def _named(shapes: Shapes, distributions: list[Distribution]) -> list[tuple[str,
         assert made is not None  # or it would not be constant
         own, values = made
         flat = {key: value.expand(shape).flatten() for key, value in values.items()}
-        for i, column in enumerate(_columns(((name, shape),))):
+        for i, column in enumerate(site_columns(((name, shape),))):
             named.append((column, own(**{key: value[i] for key, value in flat.items()})))
     return named
 
 
-def _columns(shapes: Shapes) -> list[str]:
+def site_columns(shapes: Shapes) -> list[str]:
     """Return the parameters' names, one for each value of a site."""
     return [
         name if shape.numel() == 1 else f"{name}[{i}]"
@@ -169,7 +169,7 @@ def _columns(shapes: Shapes) -> list[str]:
     ]
 
 
-def _sites(theta: Tensor, shapes: Shapes) -> dict[str, Tensor]:
+def site_values(theta: Tensor, shapes: Shapes) -> dict[str, Tensor]:
     """Return the values of sites from a parameter vector."""
     parts = theta.split([shape.numel() for _, shape in shapes])
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes, parts, strict=True)}

@@ -1,0 +1,1 @@
+"""Implicit variational inference: posteriors that are known by draws of a network."""

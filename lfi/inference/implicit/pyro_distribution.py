@@ -1,0 +1,117 @@
+"""Distributions known by samples alone, for `pyro.sample`: a density ratio in place of a density.
+
+    log p(z) = log r(z) + log p(z)/r(z),      r a wide Student t of the samples' moments
+
+By a classifier that tells the samples from draws of r, whatever needs a density can take an
+implicit distribution for a prior: Pyro's ELBO, its HMC and NUTS, `lfi.fit_implicit`.
+
+References:
+    Mohamed & Lakshminarayanan, Learning in implicit generative models, 2016. arXiv:1610.03483
+    Huszar, Variational inference using implicit distributions, 2017. arXiv:1702.08235
+"""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from lfi.comparison import Bernoulli, CriticLoss
+from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples, as_sample, floating_dtype
+from lfi.ratio import RatioDensity, fit_density
+from lfi.training import TrainSettings
+
+
+class RatioDistribution(Distribution):
+    """A distribution that is drawn by taking one of its samples, with a density by a ratio.
+
+    `ratio_distribution` makes one that `pyro.sample` takes.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
+
+    def __init__(self, samples: Tensor, density: RatioDensity) -> None:
+        self.samples: Tensor = samples
+        self.density: RatioDensity = density
+        super().__init__(torch.Size(), samples.shape[1:], validate_args=False)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        """All real events."""
+        return constraints.independent(constraints.real, len(self.event_shape))
+
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        """Return some of the samples, (*sample_shape, *event), by torch's global state."""
+        generator, shape = torch.default_generator, torch.Size(sample_shape)
+        rows = torch.randint(len(self.samples), (shape.numel(),), generator=generator)
+        return self.samples[rows].reshape(*shape, *self.event_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density of (*n, *event), (*n,), differentiable."""
+        shape = value.shape[: value.ndim - len(self.event_shape)]
+        rows = value.reshape(-1, *self.event_shape)
+        return self.density.log_prob(rows).to(value).reshape(shape)
+
+
+@cache
+def _for_pyro() -> type[RatioDistribution]:
+    from pyro.distributions.torch_distribution import TorchDistributionMixin
+
+    return type("RatioDistribution", (RatioDistribution, TorchDistributionMixin), {})
+
+
+@checked
+def ratio_distribution(
+    samples: Samples,
+    *,
+    loss: CriticLoss = Bernoulli(),  # noqa: B008
+    members: int = 5,
+    settings: TrainSettings | None = None,
+    seed: int | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> Any:  # noqa: ANN401
+    """Return a distribution for `pyro.sample` that is known by samples alone, such as data.
+
+    Its density is `lfi.fit_density`'s, by a ratio; its draws are the samples.
+
+    Args:
+        samples: (n, *event): data, or draws of a generator.
+        loss: Any loss that recovers the ratio.
+        members: How many critics, whose log ratios are averaged.
+        settings: How critics train.
+        seed: None takes fresh entropy.
+        device: Where to train.
+        progress: Show a bar on a terminal.
+
+    Raises:
+        TypeError: If the samples are not an array of numbers.
+        ValueError: If a sample is not finite, or there are fewer than 50.
+
+    Example:
+        >>> import pyro
+        >>> quick = lfi.TrainSettings(steps=50)
+        >>> own = ratio_distribution(torch.randn(500, 2), members=2, settings=quick, seed=1)
+        >>> z = pyro.sample("z", own)
+        >>> z.shape, own.log_prob(z).shape
+        (torch.Size([2]), torch.Size([]))
+    """
+    rows = as_sample("samples", samples)
+    if rows.ndim < 2 or len(rows) < 50:
+        raise ValueError(
+            f"samples has shape {tuple(rows.shape)}, expected (n, *event), at least 50 rows"
+        )
+    rows = rows.detach().cpu().to(floating_dtype(rows.dtype))
+    density = fit_density(
+        rows,
+        loss=loss,
+        members=members,
+        settings=settings,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    density.ratio.critics.cpu().requires_grad_(False)
+    return _for_pyro()(rows, density)
