@@ -124,7 +124,7 @@ def test_an_unrolled_gan_takes_the_unrolled_turn_unless_settings_say_otherwise()
     ids=["DRAGANNS", "WGAN", "bGAN", "SlicedWasserstein"],
 )
 def test_presets_cover_the_ring_at_their_own_defaults(comparison):
-    # tests/benchmarks/modes.py has all of them: 5 of 5 seeds with 8 modes, but for WGAN's 4 or 5
+    # tests/benchmarks/modes.py has more of them, of five seeds
     torch.set_default_dtype(torch.float32)
     data = ring.sample(50_000, torch.Generator().manual_seed(1))
     generator = lfi.fit_generator(data, comparison=comparison, seed=1)
