@@ -3,9 +3,9 @@
 Each is a value that `lfi.fit_generator(data, comparison=...)` takes; write your own as freely. What
 the papers call a discriminator's loss is minus the divergence that its ratio bounds.
 
-Weights are those of the papers' toys, in standardised data of a few dimensions, and cover the ring
-of eight modes whose width is a hundredth of the data's (`tests/benchmarks/modes.py`); steps, rates
-and batches that suit a comparison of vectors are in `lfi/generation/defaults.py`. Where a paper has
+Weights are those of the papers' toys, in standardised data of a few dimensions, chosen on a ring of
+eight modes whose width is a hundredth of the data's (`tests/benchmarks/modes.py`); steps, rates and
+batches that suit a comparison of vectors are in `lfi/generation/defaults.py`. Where a paper has
 another value for images, its preset says so.
 """
 
@@ -164,6 +164,7 @@ def PacGAN(samples: int = 2) -> Packed:
 def UnrolledGAN(ahead: int = 5) -> Unrolled:
     """Return the GAN whose generator sees so many moves of its critic ahead.
 
-    Metz et al., 2017. arXiv:1611.02163. With the non-saturating loss, as their ring has it.
+    Metz et al., 2017. arXiv:1611.02163. With the non-saturating loss; a step of five moves ahead
+    takes some ten times as long as one of `NonSaturatingGAN`.
     """
     return Unrolled(NonSaturatingGAN(), ahead)

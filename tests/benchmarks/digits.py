@@ -233,8 +233,9 @@ def main() -> None:
                 if arguments.quiet:
                     continue
                 with (HERE / "results.csv").open("a", newline="") as file:
+                    label = f"{method} at {arguments.steps} steps" if arguments.steps else method
                     csv.writer(file).writerows(
-                        [commit, date.today(), f"digits {task}", method, len(halves.x), seed]
+                        [commit, date.today(), f"digits {task}", label, len(halves.x), seed]
                         + [metric, f"{value:.4f}", f"{seconds:.1f}"]
                         for metric, value in found.items()
                     )
