@@ -37,9 +37,12 @@ from .diagnostics import (
 )
 from .generation import (
     AdversarialSettings as AdversarialSettings,
+    FlowGenerator as FlowGenerator,
     Generator as Generator,
+    IndependentCritic as IndependentCritic,
     Surrogate as Surrogate,
     fidelity as fidelity,
+    fit_flow as fit_flow,
     fit_generator as fit_generator,
     fit_generators as fit_generators,
     fit_surrogate as fit_surrogate,

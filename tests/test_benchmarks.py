@@ -44,6 +44,7 @@ SMALLEST = {
     "surrogates": "two_moons --methods gaussian --simulations 500 --steps 5 --start-steps 5",
     "telescoping": "--nats 10 --brief --no-mixture",
     "transport": "--sizes 20",
+    "two_teachers": "--teachers likelihood --couplings 2 --steps 2",
     "two_sample_tests": "--only power --repetitions 2 --sizes 20 --permutations 20",
     "wrong_posteriors": "--n 30 --repetitions 1 --of-wrong 1 --refits 9",
 }

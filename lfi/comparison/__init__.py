@@ -102,6 +102,10 @@ from lfi.comparison.scores.frechet import (
     frechet_distance as frechet_distance,
     frechet_of_gaussians as frechet_of_gaussians,
 )
+from lfi.comparison.scores.gaussianity import (
+    Gaussianity as Gaussianity,
+    gaussianity as gaussianity,
+)
 from lfi.comparison.scores.kernel_distance import (
     KernelDistance as KernelDistance,
     Polynomial as Polynomial,

@@ -1,6 +1,9 @@
 """Generators: whoever draws q, and how it is trained."""
 
 from lfi.generation.fit import fit_generator as fit_generator, fit_generators as fit_generators
+from lfi.generation.flows.fit import fit_flow as fit_flow
+from lfi.generation.flows.flow_generator import FlowGenerator as FlowGenerator
+from lfi.generation.flows.independent_critic import IndependentCritic as IndependentCritic
 from lfi.generation.generator import Generator as Generator
 from lfi.generation.objectives import Packed as Packed, Unrolled as Unrolled
 from lfi.generation.presets import (

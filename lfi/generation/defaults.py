@@ -50,7 +50,7 @@ from lfi.networks import (
     VectorCritic,
     is_image,
 )
-from lfi.training import unrolled
+from lfi.training import TrainSettings, unrolled
 
 VECTORS = Adversarial(
     RelativisticPaired(), RelativisticPaired(), (Annealed(R1(0.3), 3e-5), Annealed(R2(0.3), 3e-5))
@@ -78,7 +78,7 @@ def comparison_for(shape: Shape) -> Adversarial:
 
 
 def settings_for(
-    settings: AdversarialSettings | None, shape: Shape, comparison: Comparison
+    settings: TrainSettings | None, shape: Shape, comparison: Comparison
 ) -> CompleteAdversarialSettings:
     """Return complete settings: those of the user, over those that suit data and comparison."""
     defaults = DEFAULTS

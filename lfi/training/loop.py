@@ -5,7 +5,7 @@ Every method of the library trains here: ratios, generators and posteriors diffe
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,7 @@ class Monitor:
         chooses: Whether the modules end with the weights of the best validation.
         watch: Called after each validation with the number of steps done, while the modules are as
             they were validated.
+        notes: Called likewise; what it returns are further columns of the history, by name.
         give_up: Asked after each validation, with the share of steps done and the lowest value so
             far, whether to stop, as what is left of training cannot make up for it.
         limit: Asked after each validation how many steps there are in all.
@@ -44,12 +45,15 @@ class Monitor:
     name: str = "held-out"
     chooses: bool = True
     watch: Callable[[int], None] | None = None
+    notes: Callable[[int], Mapping[str, float]] | None = None
     give_up: GiveUp | None = None
     limit: StepLimit = UNLIMITED
 
 
 @torch.no_grad()
-def _validate(monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: int) -> float:
+def _validate(
+    monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: int
+) -> tuple[float, Mapping[str, float]]:
     """Measure with the averaged weights in place, and put the players' own back."""
     averaged = [(m.player.module, m.average) for m in moves if m.average is not None]
     own = [copy.deepcopy(module.state_dict()) for module, _ in averaged]
@@ -59,9 +63,10 @@ def _validate(monitor: Monitor, moves: Sequence[Move], held_out: Batch, done: in
         move.player.module.eval()
     try:
         value = float(monitor.measure(held_out))
+        notes = monitor.notes(done) if monitor.notes is not None else {}
         if monitor.watch is not None:
             monitor.watch(done)
-        return value
+        return value, notes
     finally:
         for (module, _), state in zip(averaged, own, strict=True):
             module.load_state_dict(state)
@@ -146,7 +151,9 @@ def fit(
                 state.latest |= state.record.close(done)
             held_out = batches.held_out
             if monitor and held_out and (done % monitor.every == 0 or done == steps):
-                value = _validate(monitor, moves, held_out, done)
+                value, notes = _validate(monitor, moves, held_out, done)
+                for name, noted in notes.items():
+                    state.record.columns.setdefault(name, []).append((done, noted))
                 _note(monitor, value, state, moves, done / steps)
                 if not state.stopped:
                     planned, steps = steps, monitor.limit(done, steps)

@@ -45,6 +45,7 @@ def of(room, names, arguments=None, fine=None):
 
 def settings_of_training():
     """Settings of methods, training and samplers."""
+    yield Call("IndependentCritic", lfi.IndependentCritic)
     yield Call("TrainSettings", lfi.TrainSettings, fine=LIMITS)
     yield Call("AdversarialSettings", lfi.AdversarialSettings, fine=LIMITS)
     # no residual blocks, no inner product: what is left is linear
@@ -154,6 +155,8 @@ def tests_and_scores():
     yield Call("lsdd_test", comparison.lsdd_test, few)
     yield from of(scores, "support_scores frechet_distance kernel_distance", samples)
     three = {"generated": p, "training": q, "held_out": p + 0.1}
+    few = {"codes": p, "simulations": 9}
+    yield Call("gaussianity", scores.gaussianity, few, {"codes": ("another width",)})
     yield Call("memorisation", scores.memorisation, three)
     yield Call("mode_scores", scores.mode_scores, {"x": p, "centres": q[:3], "scale": 0.5})
     own = {"x": ("another width",)}  # the classifier's business

@@ -124,6 +124,14 @@ def generators():
     data = {"data": parts["p"]}
     yield Call("fit_generator", lfi.fit_generator, data | short, {"data": WIDE})
     yield Call("fit_generators", lfi.fit_generators, data | short | {"members": 1}, {"data": WIDE})
+    yield Call("fit_flow", lfi.fit_flow, data | short | {"width": 8}, {"data": WIDE})
+    flow, x = parts["flow_generator"], {"x": parts["p"]}
+    yield Call("FlowGenerator.sample", flow.sample, {"n": 5}, {"n": ("0",)}, skip=("condition",))
+    yield Call("FlowGenerator.log_prob", flow.log_prob, x)
+    yield Call("FlowGenerator.codes", flow.codes, x)
+    yield Call("FlowGenerator.dequantise", flow.dequantise, x)
+    yield Call("FlowGenerator.bits_per_dim", flow.bits_per_dim, x)
+    yield Call("FlowGenerator.save", flow.save, {"path": "x"}, PATH)
     begin = {"simulations": parts["simulations"], "start_steps": 5, "width": 8}
     bounds = {"start_steps": ("0",), "lower": ("-1",)}
     yield Call("fit_surrogate", lfi.fit_surrogate, begin | short, bounds)
