@@ -1,6 +1,7 @@
 # The names of `lfi`: what is listed here is imported when it is first used.
 from . import (
     abc as abc,
+    autoencoders as autoencoders,
     cli as cli,
     comparison as comparison,
     diagnostics as diagnostics,
@@ -37,11 +38,13 @@ from .diagnostics import (
 )
 from .generation import (
     AdversarialSettings as AdversarialSettings,
+    Autoencoder as Autoencoder,
     FlowGenerator as FlowGenerator,
     Generator as Generator,
     IndependentCritic as IndependentCritic,
     Surrogate as Surrogate,
     fidelity as fidelity,
+    fit_autoencoder as fit_autoencoder,
     fit_flow as fit_flow,
     fit_generator as fit_generator,
     fit_generators as fit_generators,

@@ -1,6 +1,9 @@
-"""Comparisons that train generators, by the names of the papers they come from."""
+"""What trains generators, alone or with an encoder, by the names of the papers it comes from."""
 
 from lfi.generation import (
+    AGE as AGE,
+    AVB as AVB,
+    DCGAN as DCGAN,
     DRAGANNS as DRAGANNS,
     GAN as GAN,
     GANGP as GANGP,
@@ -8,8 +11,11 @@ from lfi.generation import (
     LSGAN as LSGAN,
     MMDGAN as MMDGAN,
     R3GAN as R3GAN,
+    VAE as VAE,
+    VAEGAN as VAEGAN,
     WGAN as WGAN,
     WGANGP as WGANGP,
+    AlphaGAN as AlphaGAN,
     CramerGAN as CramerGAN,
     HingeGAN as HingeGAN,
     NonSaturatingGAN as NonSaturatingGAN,

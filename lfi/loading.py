@@ -9,12 +9,14 @@ from pathlib import Path
 
 from torch import nn
 
-from lfi.generation import Generator, Surrogate
+from lfi.generation import Autoencoder, Generator, Surrogate
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
 from lfi.simulation import as_prior
+
+RETURNED = SavedPosterior | Generator | Autoencoder | Surrogate | CriticRatio | RatioDensity
 
 
 @checked
@@ -23,14 +25,14 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> SavedPosterior | Generator | Surrogate | CriticRatio | RatioDensity:
-    """Load a posterior, a generator, a surrogate, a density ratio or a density.
+) -> SavedPosterior | Generator | Autoencoder | Surrogate | CriticRatio | RatioDensity:
+    """Load a posterior, a generator, an autoencoder, a surrogate, a density ratio or a density.
 
     Args:
         path: A file that `save` has written.
         prior: The prior, where the file cannot name it (a distribution of your own).
-        modules: Networks of your own by the name of their place: "embedding", "critic" or
-            "generator"; their weights come from the file.
+        modules: Networks of your own by the name of their place: "embedding", "critic",
+            "generator", "encoder" or "decoder"; their weights come from the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -56,6 +58,6 @@ def load(
         saved = restore_saved(contents)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if not isinstance(saved, SavedPosterior | Generator | Surrogate | CriticRatio | RatioDensity):
+    if not isinstance(saved, RETURNED):
         raise ValueError(f"{path} holds a {contents.kind}, which `load` does not return")
     return saved

@@ -1,5 +1,15 @@
 """Generators: whoever draws q, and how it is trained."""
 
+from lfi.generation.autoencoders import (
+    AGE as AGE,
+    AVB as AVB,
+    DCGAN as DCGAN,
+    VAE as VAE,
+    VAEGAN as VAEGAN,
+    AlphaGAN as AlphaGAN,
+    Autoencoder as Autoencoder,
+    fit_autoencoder as fit_autoencoder,
+)
 from lfi.generation.fit import fit_generator as fit_generator, fit_generators as fit_generators
 from lfi.generation.flows.fit import fit_flow as fit_flow
 from lfi.generation.flows.flow_generator import FlowGenerator as FlowGenerator

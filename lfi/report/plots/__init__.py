@@ -1,6 +1,10 @@
 """Figures of posteriors, checks, predictions, samples, training and losses."""
 
 from lfi.report.plots.calibration import coverage_plot as coverage_plot, rank_plot as rank_plot
+from lfi.report.plots.codes import (
+    interpolation_plot as interpolation_plot,
+    modes_plot as modes_plot,
+)
 from lfi.report.plots.losses import losses_plot as losses_plot
 from lfi.report.plots.observation import (
     local_plot as local_plot,
