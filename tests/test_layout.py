@@ -15,7 +15,16 @@ ROOT = Path(__file__).parent.parent
 PATHS = sorted((ROOT / "lfi").rglob("*.py"))
 SIMULATORS = sorted((ROOT / "simulators").glob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in [*PATHS, *SIMULATORS]}
-NAMESPACES = ("abc", "discrepancies", "embeddings", "gans", "kernels", "losses", "penalties")
+NAMESPACES = (
+    "abc",
+    "autoencoders",
+    "discrepancies",
+    "embeddings",
+    "gans",
+    "kernels",
+    "losses",
+    "penalties",
+)
 NAMESPACES += ("plots", "samplers", "scores")
 
 

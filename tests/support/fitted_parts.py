@@ -69,6 +69,7 @@ def fitted():
             lambda z: -z.square().sum(1), names=["a", "b"], settings=ADVERSARIAL, **QUIET
         ),
         "generator": lfi.fit_generator(p, settings=ADVERSARIAL, **QUIET),
+        "autoencoder": lfi.fit_autoencoder(p, lfi.gans.VAE(), settings=ADVERSARIAL, **QUIET),
         "flow_generator": lfi.fit_flow(p, settings=ADVERSARIAL, width=8, **QUIET),
         "conditional": lfi.fit_generator((p, labels), settings=ADVERSARIAL, **QUIET),
         "surrogate": lfi.fit_surrogate(

@@ -11,6 +11,7 @@ from torch import nn
 import lfi
 from lfi import (
     abc,
+    autoencoders,
     comparison,
     discrepancies,
     embeddings,
@@ -101,6 +102,17 @@ def settings_of_comparisons():
         "CramerGAN DRAGANNS GANGP MMDGAN NonSaturatingGAN PacGAN R3GAN SinkhornGAN UnrolledGAN "
         "WGAN WGANGP",
     )
+    yield from of(gans, "AGE AVB AlphaGAN DCGAN VAE VAEGAN")
+    yield from of(
+        autoencoders,
+        "AnalyticKL BernoulliObserver CodeRatio DeterministicEncoder GaussianEncoder "
+        "GaussianObserver ImplicitEncoder JointRatio LaplaceObserver MomentsKL SyntheticLikelihood",
+    )
+    lists = {
+        "likelihood": (autoencoders.GaussianObserver(),),
+        "prior": (autoencoders.AnalyticKL(),),
+    }
+    yield Call("Autoencoding", autoencoders.Autoencoding, lists)
     yield Call("Packed", gans.Packed, {"comparison": gans.GAN()})
     yield Call("Unrolled", gans.Unrolled, {"comparison": gans.GAN()})
     yield from of(gans, "bGAN fGAN", {"f": losses.KL()})

@@ -141,6 +141,7 @@ def generators():
     labels = {"n": 3, "condition": torch.tensor([0, 1, 2])}
     yield Call("Generator.sample of classes", conditional.sample, labels, {"n": ("0",)})
     yield Call("Generator.save", generator.save, {"path": "x"}, PATH)
+    yield from _autoencoders(parts, short)
     surrogate, theta = parts["surrogate"], {"theta": parts["theta"]}
     yield Call("Surrogate.forward", surrogate.forward, theta, {"theta": ("empty",)})
     yield Call("Surrogate.trusts", surrogate.trusts, theta, {"theta": ("empty",)})
@@ -148,6 +149,19 @@ def generators():
     yield Call("fidelity", lfi.fidelity, both | {"thetas": 2, "n": 20})
     held_out = {"surrogate": surrogate, "held_out": parts["simulations"]}
     yield Call("fidelity_by_region", generation.fidelity_by_region, held_out)
+
+
+def _autoencoders(parts, short):
+    """Autoencoders."""
+    one, x = parts["autoencoder"], {"x": parts["p"]}
+    yield Call("fit_autoencoder", lfi.fit_autoencoder, {"data": parts["p"]} | short, {"data": WIDE})
+    yield Call("Autoencoder.sample", one.sample, {"n": 5}, {"n": ("0",)})
+    yield Call("Autoencoder.decode", one.decode, {"z": one.encode(parts["p"], seed=1)})
+    for name in ("encode", "reconstruct", "elbo", "elbo_terms", "scores"):
+        yield Call(f"Autoencoder.{name}", getattr(one, name), x)
+    ends = {"x0": parts["p"][:3], "x1": parts["p"][3:6]}
+    yield Call("Autoencoder.interpolate", one.interpolate, ends)
+    yield Call("Autoencoder.save", one.save, {"path": "x"}, PATH)
 
 
 def inferences():
@@ -256,6 +270,10 @@ def figures():
     yield Call("samples_plot", plots.samples_plot, {"data": p, "samples": {"q": p}})
     yield Call("pair_plot", plots.pair_plot, {"theta": p, "names": ["a", "b"]})
     images = torch.rand(4, 1, 8, 8)
+    three = {"samples": {"q": p}, "centres": torch.zeros(3, 2), "scale": 0.1}
+    yield Call("modes_plot", plots.modes_plot, three)
+    ways = {"ways": torch.rand(3, 5, 2)}
+    yield Call("interpolation_plot", plots.interpolation_plot, ways)
     yield Call("image_grid", plots.image_grid, {"images": images}, {"images": WIDE})
 
 

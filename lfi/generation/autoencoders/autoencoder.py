@@ -134,9 +134,9 @@ class Autoencoder(Described, Saved, nn.Module):
     def _device(self) -> torch.device:
         return self.decoder.standardise.location.device
 
-    def _standardised(self, x: Samples) -> Float[Tensor, "n ..."]:
+    def _standardised(self, x: Samples, name: str = "x") -> Float[Tensor, "n ..."]:
         """Return rows of data as the networks take them; ValueError if of another shape."""
-        rows = as_sample("x", x, self.shape, min_rows=1)
+        rows = as_sample(name, x, self.shape, min_rows=1)
         return self.decoder.standardise(rows.to(self._device))
 
     def _encoder(self) -> Encoder:
@@ -194,8 +194,12 @@ class Autoencoder(Described, Saved, nn.Module):
         Raises:
             ValueError: If there is no encoder, or the data are of another shape.
         """
-        encoder, rng = self._encoder(), torch_rng(fresh(seed))
-        parts = self._standardised(x).split(CHUNK)
+        return self._codes("x", x, fresh(seed))
+
+    @torch.no_grad()
+    def _codes(self, name: str, x: Samples, seed: int) -> Float[Tensor, "n codes"]:
+        encoder, rng = self._encoder(), torch_rng(seed)
+        parts = self._standardised(x, name).split(CHUNK)
         return torch.cat([encoder.draw(part, rng).cpu() for part in parts])
 
     @checked
@@ -240,7 +244,7 @@ class Autoencoder(Described, Saved, nn.Module):
         """
         check_counts(minimum=2, steps=steps)
         seed = fresh(seed)
-        z0, z1 = self.encode(x0, seed=seed), self.encode(x1, seed=seed)
+        z0, z1 = self._codes("x0", x0, seed), self._codes("x1", x1, seed)
         if len(z0) != len(z1):
             raise ValueError(f"x1 must have as many rows as x0, {len(z0)}, got {len(z1)}")
         share = torch.linspace(0, 1, steps)[:, None]
