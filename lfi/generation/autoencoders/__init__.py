@@ -1,9 +1,6 @@
 """Autoencoders by two lists of terms, of the likelihood and of the prior: VAEs, GANs, between."""
 
-from lfi.generation.autoencoders.autoencoder import (
-    Autoencoder as Autoencoder,
-    AutoencoderScores as AutoencoderScores,
-)
+from lfi.generation.autoencoders.autoencoder import Autoencoder as Autoencoder
 from lfi.generation.autoencoders.encoders import (
     DeterministicEncoder as DeterministicEncoder,
     GaussianEncoder as GaussianEncoder,

@@ -1,7 +1,6 @@
 """Fitted autoencoders: codes of data, data of codes, and what stands between them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from lfi.generation.autoencoders.encoders import (
     ENCODERS,
     Encoder,
     EncoderKind,
+    great_circle,
     moments_kl,
     normal_log_prob,
 )
@@ -26,6 +26,7 @@ from lfi.generation.autoencoders.networks import (
     joint_critic,
 )
 from lfi.generation.autoencoders.observers import OBSERVERS
+from lfi.generation.autoencoders.scores import AutoencoderScores, PriorEstimate
 from lfi.networks import Standardise
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample
@@ -45,49 +46,6 @@ DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.f
 ELBO_DRAWS = 64  # codes for each x
 MEASURED = 2_000  # rows, of which the energy distance is taken
 CHUNK = 4_096  # rows that pass the networks at once
-
-
-@dataclass(frozen=True)
-class PriorEstimate:
-    """How an autoencoder's divergence from the prior is known: by which term, and how well."""
-
-    kind: str
-    recovers: Recovers
-
-    @property
-    def words(self) -> str:
-        """What the bound's second part is."""
-        known = {
-            "AnalyticKL": "in closed form",
-            "MomentsKL": "of the moments of all codes",
-            "CodeRatio": "by the ratio of a critic of codes, all together",
-            "JointRatio": "by the ratio of a critic of (x, z)",
-        }
-        return known[self.kind]
-
-
-@dataclass(frozen=True, repr=False)
-class AutoencoderScores(Described):
-    """How well an autoencoder reconstructs data, and how far its codes are from the prior.
-
-    Attributes:
-        reconstruction: The root mean square error of an entry, in its standard deviations.
-        mismatch: The energy distance of codes of data to codes of the prior, for the number of
-            codes 2 E|z - z'| - ..., unbiased: near 0, or below, where they are alike.
-        moments: The divergence of a Gaussian with the codes' moments from the prior, in nats.
-    """
-
-    reconstruction: float
-    mismatch: float
-    moments: float
-
-    def describe(self) -> str:
-        """Return the three measures in words."""
-        return (
-            f"reconstruction error {self.reconstruction:.3g} standard deviations\n"
-            f"codes and prior: energy distance {self.mismatch:.3g}, "
-            f"moments {self.moments:.3g} nats apart"
-        )
 
 
 class Autoencoder(Described, Saved, nn.Module):
@@ -432,23 +390,3 @@ class Autoencoder(Described, Saved, nn.Module):
         )
         load_prefixed("autoencoder", autoencoder, contents.tensors)
         return autoencoder.eval()
-
-
-def great_circle(
-    a: Float[Tensor, " k"], b: Float[Tensor, " k"], share: Float[Tensor, "n 1"]
-) -> Float[Tensor, "n k"]:
-    """Return places between two vectors: directions on a great circle, lengths linear.
-
-    Example:
-        >>> a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0])
-        >>> great_circle(a, b, torch.tensor([[0.5]]))
-        tensor([[1.4142, 1.4142]])
-    """
-    lengths = a.norm(), b.norm()
-    cosine = (a @ b / (lengths[0] * lengths[1]).clamp_min(1e-12)).clamp(-1, 1)
-    angle = torch.acos(cosine)
-    if min(lengths) < 1e-6 or angle.sin() < 1e-3:  # no circle, or none that is determined
-        return (1 - share) * a + share * b
-    direction = torch.sin((1 - share) * angle) * a / lengths[0]
-    direction = direction + torch.sin(share * angle) * b / lengths[1]
-    return direction / angle.sin() * ((1 - share) * lengths[0] + share * lengths[1])

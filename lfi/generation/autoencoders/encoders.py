@@ -203,3 +203,23 @@ def moments_kl(z: Float[Tensor, "n codes"]) -> Float[Tensor, ""]:
     """
     variance = z.var(0, correction=0).clamp_min(1e-12)
     return ((variance + z.mean(0).square() - 1 - variance.log()) / 2).sum()
+
+
+def great_circle(
+    a: Float[Tensor, " k"], b: Float[Tensor, " k"], share: Float[Tensor, "n 1"]
+) -> Float[Tensor, "n k"]:
+    """Return places between two vectors: directions on a great circle, lengths linear.
+
+    Example:
+        >>> a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0])
+        >>> great_circle(a, b, torch.tensor([[0.5]]))
+        tensor([[1.4142, 1.4142]])
+    """
+    lengths = a.norm(), b.norm()
+    cosine = (a @ b / (lengths[0] * lengths[1]).clamp_min(1e-12)).clamp(-1, 1)
+    angle = torch.acos(cosine)
+    if min(lengths) < 1e-6 or angle.sin() < 1e-3:  # no circle, or none that is determined
+        return (1 - share) * a + share * b
+    direction = torch.sin((1 - share) * angle) * a / lengths[0]
+    direction = direction + torch.sin(share * angle) * b / lengths[1]
+    return direction / angle.sin() * ((1 - share) * lengths[0] + share * lengths[1])

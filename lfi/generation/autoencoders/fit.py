@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lfi.comparison import Adversarial, Bernoulli, Recovers, ReverseKL, energy_to
-from lfi.generation.autoencoders.autoencoder import Autoencoder, PriorEstimate
+from lfi.generation.autoencoders.autoencoder import Autoencoder
 from lfi.generation.autoencoders.encoders import Encoder
 from lfi.generation.autoencoders.networks import (
     AutoencoderNetworks,
@@ -24,6 +24,7 @@ from lfi.generation.autoencoders.networks import (
 from lfi.generation.autoencoders.observers import BernoulliObserver
 from lfi.generation.autoencoders.players import autoencoder_players
 from lfi.generation.autoencoders.presets import AlphaGAN
+from lfi.generation.autoencoders.scores import PriorEstimate
 from lfi.generation.autoencoders.terms import (
     Autoencoding,
     CodeRatio,
