@@ -44,7 +44,7 @@ def test_every_snippet_runs_after_those_before_it(tmp_path, monkeypatch):
     program = tmp_path / "epidemic"
     program.write_text(PROGRAM)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    for name in ("lfi.training.train_one", "lfi.generation.fit"):  # the one loop, as they call it
+    for name in ("lfi.training.train_one", "lfi.generation.fit", "lfi.inference.implicit.fit"):
         module = import_module(name)
         loop = module.fit
         monkeypatch.setattr(

@@ -26,23 +26,25 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 from torch.quasirandom import SobolEngine
 
-from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.reliability import MAX_KHAT, UnreliableDraws
 from lfi.inference.samplers.adaptive_importance import tempering_power
 from lfi.numerics import effective_sample_size, pareto_smooth
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_instance, check_whole
+from lfi.ratio import fit_ratio
 from lfi.runtime import Described, child, fresh, numpy_rng
 from lfi.runtime.calls import warn_caller
-from lfi.simulation import Simulations, Simulator, as_prior, replicate
+from lfi.simulation import Simulator, as_prior, replicate
 from lfi.training import TrainSettings
 
 MAX_ROUNDS = 20  # of proposals: the cavity, and then Gaussians of the moments found so far,
 WIDER = 1.3  # times as wide in variance; weights are tempered
 MIN_ESS = 20  # to an effective sample size of so many for each dimension, and as many more,
 WHOLE_ROUNDS = 3  # and are not tempered in the last of these
-QUICK = NeuralRatio(members=1, settings=TrainSettings(steps=1_500))
+SHUFFLED = 4  # pairs for each simulation
+MEMBERS = 3  # critics
+SETTINGS = TrainSettings(steps=800, batch_size=512)
 
 
 @runtime_checkable
@@ -94,7 +96,7 @@ def ep_message(
     *,
     draws: int = 2**14,
     simulations: int = 10_000,
-    method: NeuralRatio | None = None,
+    settings: TrainSettings | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -109,7 +111,8 @@ def ep_message(
         x_obs: The observation, of a posterior or a simulator.
         draws: How many draws of each proposal, and those that the moments are of.
         simulations: How many of a simulator.
-        method: Fits the ratio to simulations; None trains one critic for 1,500 steps.
+        settings: How critics of simulations train, as `lfi.fit_ratio` takes it; 800 steps of 512
+            rows by default.
         seed: None takes fresh entropy.
         device: Where to train a ratio.
         progress: Show a bar on a terminal.
@@ -136,7 +139,7 @@ def ep_message(
     mean = cavity.loc.detach().cpu().double()
     covariance = cavity.covariance_matrix.detach().cpu().double()
     if isinstance(factor, Simulator):
-        factor = _fitted(cavity, factor, x_obs, simulations, method, seed, device, progress)
+        factor = _fitted(cavity, factor, x_obs, simulations, settings, seed, device, progress)
     prior, own = MultivariateNormal(mean, covariance), (mean, covariance)
     dtype = cavity.loc.dtype
     khat, ess, enough = 0.0, 0.0, MIN_ESS * (len(mean) + 1)
@@ -174,7 +177,9 @@ def ep_message(
 def _normal_points(proposal: MultivariateNormal, n: int, seed: int) -> Float[Tensor, "n d"]:
     """Return n points of a scrambled Sobol sequence, mapped to a Gaussian."""
     d = len(proposal.loc)
-    uniform = SobolEngine(d, scramble=True, seed=seed % 2**31).draw(n, dtype=torch.float64)
+    engine = SobolEngine(d, scramble=True, seed=seed % 2**31)
+    engine.fast_forward(1)  # past a point that it rounds to the default dtype
+    uniform = engine.draw(n, dtype=torch.float64)
     z = torch.special.ndtri(uniform.clamp(1e-12, 1 - 1e-12))
     return proposal.loc + z @ proposal.scale_tril.T
 
@@ -198,12 +203,12 @@ def _fitted(
     simulator: Simulator,
     x_obs: Samples | None,
     n: int,
-    method: NeuralRatio | None,
+    settings: TrainSettings | None,
     seed: int,
     device: str,
     progress: bool,
-) -> HasLogRatio:
-    """Return a ratio posterior under the cavity as its prior."""
+) -> Callable[..., Tensor]:
+    """Return the log ratio of (theta, x) to shuffled pairs, theta drawn from the cavity."""
     if x_obs is None:
         raise ValueError("x_obs is None: the factor of a simulator needs the observation")
     if simulator.prior.dim != len(cavity.loc):
@@ -211,8 +216,23 @@ def _fitted(
             f"cavity is of {len(cavity.loc)} parameters, and the simulator has "
             f"{simulator.prior.dim}: {', '.join(simulator.names)}"
         )
-    prior = as_prior(cavity, simulator.names)
-    theta = prior.sample(n, seed=numpy_rng(seed, 10))
-    x = replicate(simulator, theta, seed=child(seed, 11))
-    record = Simulations.from_arrays(theta, x, prior=prior)
-    return (method or QUICK).fit(record, seed=child(seed, 12), device=device, progress=progress)
+    theta = as_prior(cavity, simulator.names).sample(n, seed=numpy_rng(seed, 10))
+    x = replicate(simulator, theta, seed=child(seed, 11)).flatten(1)
+    valid = x.isfinite().all(1)
+    theta, x = theta[valid], x[valid].to(theta)
+    shuffled = [torch.cat([theta.roll(k + 1, 0), x], 1) for k in range(SHUFFLED)]
+    ratio = fit_ratio(
+        torch.cat([theta, x], 1),
+        torch.cat(shuffled),
+        members=MEMBERS,
+        settings=SETTINGS.updated(settings),
+        seed=child(seed, 12),
+        device=device,
+        progress=progress,
+    )
+
+    def log_ratio(theta: Tensor, x: Tensor) -> Tensor:
+        rows = x.flatten().to(theta).expand(len(theta), -1)
+        return ratio.log_ratio(torch.cat([theta, rows], 1))
+
+    return log_ratio
