@@ -3,7 +3,7 @@
     log p(z) = log r(z) + log p(z)/r(z),      r a wide Student t of the samples' moments
 
 By a classifier that tells the samples from draws of r, whatever needs a density can take an
-implicit distribution for a prior: Pyro's ELBO, its HMC and NUTS, `lfi.fit_implicit`.
+implicit distribution for a prior, as Pyro's ELBO does.
 
 References:
     Mohamed & Lakshminarayanan, Learning in implicit generative models, 2016. arXiv:1610.03483
