@@ -1,9 +1,13 @@
 """The terms of the variational bound against factor analysis, where all of them are known."""
 
+import math
+
+import pytest
 import torch
 from support.factor_analysis import model
 from torch import nn
 
+import lfi
 from lfi import autoencoders as terms
 from lfi.comparison import Recovers
 from lfi.generation.autoencoders.autoencoder import Autoencoder
@@ -80,3 +84,57 @@ def test_a_model_whose_decoder_is_known_draws_data_like_its_own():
     diagonal = covariance.diagonal()
     standard = ((diagonal[:, None] * diagonal + covariance.square()) / 20_000).sqrt()
     assert (error < 5 * standard).all()
+
+
+def learnt(algorithm, steps, **settings):
+    """Train an encoder against the model's own decoder."""
+    known = model()
+    x = known.sample(20_000, torch.Generator().manual_seed(1))
+    autoencoder = lfi.fit_autoencoder(
+        x,
+        algorithm,
+        codes=known.codes,
+        decoder=known.decoder(),
+        scaled=True,
+        settings=lfi.AdversarialSettings(steps=steps, **settings),
+        seed=1,
+    )
+    return known, autoencoder, known.sample(1_000, torch.Generator().manual_seed(2))
+
+
+def check_posterior(known, autoencoder, x, share=0.05):
+    """Hold the encoder's means and covariance against the posterior's."""
+    n = 1_000
+    z = torch.stack([autoencoder.encode(x[:200], seed=seed) for seed in range(n)])
+    expected = known.posterior(x[:200])
+    off = z.mean(0) - expected.mean
+    spread = expected.mean.std(0)
+    # relative to how means vary with x; the mean of n draws has an error of its own
+    own = (known.covariance.diagonal() / n).sqrt()
+    assert (off.square().mean(0).sqrt() < share * spread + own).all()
+    around = z - z.mean(0)
+    found = torch.einsum("sni,snj->nij", around, around).mean(0) / (n - 1)
+    size = torch.linalg.matrix_norm(known.covariance)
+    assert torch.linalg.matrix_norm(found - known.covariance) < share * size
+
+
+@pytest.mark.slow
+def test_a_gaussian_encoder_learns_the_posterior():
+    algorithm = terms.Autoencoding(
+        (OBSERVER,), (terms.AnalyticKL(),), terms.GaussianEncoder(full=True)
+    )
+    known, autoencoder, x = learnt(algorithm, 1_500)
+    check_posterior(known, autoencoder, x)
+    gap = known.log_evidence(x) - autoencoder.elbo(x, seed=3)
+    assert -0.05 < gap.mean() < 0.05  # the spread of the mean of 64 draws of 1,000 rows is 0.005
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", [lfi.losses.Bernoulli(), lfi.losses.KL()], ids=["log", "KL"])
+def test_an_implicit_encoder_learns_the_posterior_and_its_ratio_the_divergence(loss):
+    ratio = lfi.Adversarial(loss, lfi.losses.ReverseKL())
+    algorithm = terms.Autoencoding((OBSERVER,), (terms.JointRatio(ratio),), terms.ImplicitEncoder())
+    known, autoencoder, x = learnt(algorithm, 4_000)
+    check_posterior(known, autoencoder, x)
+    _, divergence = autoencoder.elbo_terms(x, draws=64, seed=3)
+    assert math.isclose(divergence.mean(), known.kl(x).mean(), abs_tol=0.1)
