@@ -83,8 +83,8 @@ class DequantisedBatches:
     """
 
     def __init__(self, rows: Shuffled, width: Float[Tensor, "..."]) -> None:
-        self.rows = rows
-        self.width = width.to(rows.device)
+        self.rows: Shuffled = rows
+        self.width: Tensor = width.to(rows.device)
         self.held_out: Batch | None = rows.held_out
 
     def draw(self, rng: torch.Generator) -> Batch:
