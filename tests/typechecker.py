@@ -8,6 +8,7 @@ the check made before the first call.
 import dataclasses
 from collections import defaultdict
 from functools import partial, wraps
+from threading import Lock, local
 from types import FunctionType
 
 import jaxtyping
@@ -44,18 +45,19 @@ def checked_once(function, typechecker):
         seen = SEEN[(function.__code__, *function.__annotations__.items())]
     except TypeError:  # an annotation without a hash
         seen = {}
-    made = []  # the checked function, and one that checks a result alone
+    made, making = [], Lock()  # the checked function, and one that checks a result alone
 
     def checks():
-        if not made:
-            result = []
+        with making:  # threads may call at once
+            if not made:
+                results = local()
 
-            @wraps(function)
-            def known(*args, **kwargs):
-                return result[-1]
+                @wraps(function)
+                def known(*args, **kwargs):
+                    return results.stack[-1]
 
-            whole = check_always(function, typechecker=typechecker)
-            made.extend((whole, result, check_always(known, typechecker=typechecker)))
+                whole = check_always(function, typechecker=typechecker)
+                made.extend((whole, results, check_always(known, typechecker=typechecker)))
         return made
 
     if any(isinstance(kind, str) for kind in function.__annotations__.values()):
@@ -76,12 +78,12 @@ def checked_once(function, typechecker):
         out = function(*args, **kwargs)
         kind = told_or_none(out)
         if kind is None or kind not in before:
-            _, result, known = checks()
-            result.append(out)
+            _, results, known = checks()
+            results.stack = [*getattr(results, "stack", []), out]
             try:
                 known(*args, **kwargs)
             finally:
-                result.pop()
+                results.stack.pop()
             before.add(kind)
         return out
 
