@@ -44,7 +44,8 @@ def test_every_snippet_runs_after_those_before_it(tmp_path, monkeypatch):
     program = tmp_path / "epidemic"
     program.write_text(PROGRAM)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    for name in ("lfi.training.train_one", "lfi.generation.fit", "lfi.inference.implicit.fit"):
+    rooms = "generation", "generation.flows", "generation.autoencoders", "inference.implicit"
+    for name in ("lfi.training.train_one", *(f"lfi.{room}.fit" for room in rooms)):
         module = import_module(name)
         loop = module.fit
         monkeypatch.setattr(
