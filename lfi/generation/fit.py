@@ -1,7 +1,6 @@
 """Fitting generators to data by any comparison: GANs, moment matching, optimal transport."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,26 +17,20 @@ from lfi.generation.defaults import (
     settings_for,
 )
 from lfi.generation.generator import Generator
-from lfi.generation.objectives import Packed, adversarial_players, discrepancy_players
+from lfi.generation.objectives import adversarial_players, discrepancy_players
 from lfi.generation.settings import AdversarialSettings
+from lfi.generation.validated_training import (
+    MAX_HELD_OUT,
+    batch_size_of,
+    check_resumable,
+    real_data,
+    validated_training,
+)
 from lfi.networks import Standardise, is_image, noise_of, stack_modules, unstack_modules
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample
-from lfi.runtime import bar, child, fresh, held_out_note, isolated, torch_rng
-from lfi.training import (
-    Batch,
-    Checkpoint,
-    History,
-    Monitor,
-    Shuffled,
-    StackedBatches,
-    fit,
-    hold_out,
-)
-
-MIN_ROWS = 20  # of data
-MAX_HELD_OUT = 1_000  # rows, of which the energy distance is taken
-VALIDATIONS = 20
+from lfi.runtime import child, fresh, isolated, torch_rng
+from lfi.training import Batch, Checkpoint, History, Shuffled, StackedBatches, hold_out
 
 
 @checked
@@ -175,8 +168,7 @@ def fit_generators(
     """
     if members < 1:
         raise ValueError(f"members must be at least 1, got {members}")
-    if checkpoint is not None and seed is None:
-        raise ValueError("seed: a checkpoint needs the seed of the training that it resumes")
+    check_resumable(checkpoint, seed)
     x, condition, dtype = _checked(data)
     shape, seed = tuple(x.shape[1:]), fresh(seed)
     comparison = comparison_for(shape) if comparison is None else comparison
@@ -201,9 +193,7 @@ def fit_generators(
     train, held_out = hold_out(
         rows, complete.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT
     )
-    size = min(complete.batch_size, len(train[0]))
-    if isinstance(comparison, Packed):
-        size -= size % comparison.samples
+    size = batch_size_of(complete, len(train[0]), comparison)
     batches = [Shuffled(train, held_out, size=size, device=device) for _ in networks]
     stack = _Stack(networks, standardise.to(device), scaled, size)
     if isinstance(comparison, Discrepancy):
@@ -242,26 +232,19 @@ def fit_generators(
             for i, network in enumerate(networks)
         )
 
-    with bar("training the generator", complete.steps, progress) as advance:
-        history = fit(
-            players,
-            StackedBatches(*batches),
-            steps=complete.steps,
-            turn=complete.turn,
-            monitor=Monitor(
-                stack.validation(tuple(part.to(device) for part in held_out), seed),
-                every=max(1, complete.steps // VALIDATIONS),
-                patience=complete.patience,
-                chooses=complete.patience is not None,
-                watch=callback and (lambda step: callback(step, members_now(None))),
-            ),
-            schedule=complete.schedule,
-            seed=child(seed, 2),
-            device=device,
-            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
-            checkpoint=checkpoint,
-        )
-    return members_now(replace(history, seed=seed))  # the one that repeats the whole fit
+    history = validated_training(
+        "generator",
+        players,
+        StackedBatches(*batches),
+        stack.validation(tuple(part.to(device) for part in held_out), seed),
+        complete,
+        watch=callback and (lambda step: callback(step, members_now(None))),
+        checkpoint=checkpoint,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    return members_now(history)
 
 
 class _Stack:
@@ -311,12 +294,7 @@ def _checked(data: Samples | tuple[Samples, Samples]) -> tuple[Tensor, Tensor | 
     if isinstance(data, tuple) and len(data) != 2:
         raise ValueError(f"data must be a sample, or (data, condition); got {len(data)} of them")
     data, condition = data if isinstance(data, tuple) else (data, None)
-    x = as_sample("data", data)
-    if not x.is_floating_point() or x.ndim < 2 or len(x) < MIN_ROWS:
-        raise ValueError(
-            f"data must be real numbers, (n, *event), at least {MIN_ROWS} rows; "
-            f"got {x.dtype} of shape {tuple(x.shape)}"
-        )
+    x = real_data(data)
     if condition is not None:
         condition = as_sample("condition", condition)
         if len(condition) != len(x):

@@ -32,16 +32,20 @@ from lfi.generation.autoencoders.terms import (
 )
 from lfi.generation.defaults import comparison_for
 from lfi.generation.settings import DEFAULTS, AdversarialSettings, CompleteAdversarialSettings
+from lfi.generation.validated_training import (
+    MAX_HELD_OUT,
+    batch_size_of,
+    check_resumable,
+    real_data,
+    validated_training,
+)
 from lfi.networks import Standardise, is_image
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_sample
+from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_whole
-from lfi.runtime import bar, child, fresh, held_out_note, isolated, torch_rng
-from lfi.training import Checkpoint, History, Monitor, Shuffled, fit, hold_out
+from lfi.runtime import child, fresh, isolated, torch_rng
+from lfi.training import Checkpoint, History, Shuffled, hold_out
 
-MIN_ROWS = 20  # of data
-MAX_HELD_OUT = 1_000  # rows, of which the energy distance is taken
-VALIDATIONS = 20
 VECTOR_SETTINGS = AdversarialSettings(
     steps=4_000, betas=(0.5, 0.99), learning_rate=3e-3, critic_learning_rate=3e-3
 )
@@ -117,8 +121,8 @@ def fit_autoencoder(
         progress: Show a bar on a terminal.
 
     Raises:
-        ValueError: If the data are too few, or not in [0, 1] under `BernoulliObserver`, or a
-            network is given that the algorithm has no use for.
+        ValueError: If the data are too few, or not in [0, 1] under `BernoulliObserver`, a network
+            is given that the algorithm has no use for, or a checkpoint without the seed.
         Diverged: If a player's objective is no longer finite: which one's, and at which step.
 
     References:
@@ -135,12 +139,8 @@ def fit_autoencoder(
         torch.Size([3])
     """
     check_whole("codes", codes, optional=True)
-    x = as_sample("data", data)
-    if not x.is_floating_point() or x.ndim < 2 or len(x) < MIN_ROWS:
-        raise ValueError(
-            f"data must be real numbers, (n, *event), at least {MIN_ROWS} rows; "
-            f"got {x.dtype} of shape {tuple(x.shape)}"
-        )
+    check_resumable(checkpoint, seed)
+    x = real_data(data)
     chosen = AlphaGAN() if algorithm is None else algorithm
     if isinstance(chosen.observer, BernoulliObserver) and (x.amin() < 0 or x.amax() > 1):
         raise ValueError(
@@ -169,32 +169,24 @@ def fit_autoencoder(
         fitted = Autoencoder(nets, known, noisy=noisy, own=own, dtype=x.dtype, history=history)
         return fitted.to(device).eval()
 
-    batches = Shuffled(train, held_out, size=min(complete.batch_size, len(train[0])), device=device)
     nets.decoder.to(device)
-    with bar("training the autoencoder", complete.steps, progress) as advance:
-        history = fit(
-            players,
-            batches,
-            steps=complete.steps,
-            turn=complete.turn,
-            monitor=Monitor(
-                _distance(nets, held_out[0].to(device), seed),
-                every=max(1, complete.steps // VALIDATIONS),
-                patience=complete.patience,
-                chooses=complete.patience is not None,
-                watch=callback and (lambda step: callback(step, now(None))),
-            ),
-            schedule=complete.schedule,
-            seed=child(seed, 2),
-            device=device,
-            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
-            checkpoint=checkpoint,
-        )
+    history = validated_training(
+        "autoencoder",
+        players,
+        Shuffled(train, held_out, size=batch_size_of(complete, len(train[0]), None), device=device),
+        _distance(nets, held_out[0].to(device), seed),
+        complete,
+        watch=callback and (lambda step: callback(step, now(None))),
+        checkpoint=checkpoint,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
     if nets.encoder is not None:
         with torch.no_grad():
             y = held_out[0].to(device)
             nets.decoder.fit_scale(y, nets.decoder(nets.encoder.draw(y, torch_rng(seed, 4))))
-    return now(replace(history, seed=seed))  # the one that repeats the whole fit
+    return now(history)
 
 
 def prior_estimate(algorithm: Autoencoding) -> PriorEstimate | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -20,44 +20,44 @@ from lfi.generation.objectives import (
     discrepancy_players,
     generator_player,
 )
-from lfi.generation.settings import CompleteAdversarialSettings
+from lfi.generation.settings import DEFAULTS, AdversarialSettings, CompleteAdversarialSettings
+from lfi.generation.validated_training import (
+    MAX_HELD_OUT,
+    MIN_ROWS,
+    batch_size_of,
+    check_resumable,
+    validated_training,
+    validation_interval,
+)
 from lfi.networks import RealNVP, Standardise, is_image
 from lfi.networks.standardise import column_scale
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample
 from lfi.numerics.checks import check_number, check_positive
-from lfi.runtime import bar, child, fresh, held_out_note, isolated, torch_rng
+from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.training import (
     Batch,
     Batches,
     Checkpoint,
-    Monitor,
     Player,
     Shuffled,
     Step,
     TrainSettings,
-    fit,
     hold_out,
     one_cycle,
 )
-from lfi.training.schedules import Schedule
 
-MIN_ROWS = 20  # of data
-MAX_HELD_OUT = 1_000  # rows, of which an energy distance is taken
-VALIDATIONS = 20
 BITS, BITS_OF_TRAINING = "bits per dimension, held-out", "bits per dimension, training"
 
 
-@dataclass(frozen=True, repr=False)
-class LikelihoodSettings(CompleteAdversarialSettings):
-    """How maximum likelihood is trained, by default."""
-
-    steps: int = 1_000
-    weight_decay: float = 1e-4
-    average: float = 0.99
-    clip: float = 5.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    schedule: Schedule = field(default_factory=one_cycle)
+LIKELIHOOD_SETTINGS = AdversarialSettings(
+    steps=1_000,
+    weight_decay=1e-4,
+    average=0.99,
+    clip=5.0,
+    betas=(0.9, 0.999),
+    schedule=one_cycle(),
+)
 
 
 @checked
@@ -146,12 +146,11 @@ def fit_flow(
         raise ValueError(
             "likelihood_weight is of a sum with a comparison; without one the likelihood is alone"
         )
-    if checkpoint is not None and seed is None:
-        raise ValueError("seed: a checkpoint needs the seed of the training that it resumes")
+    check_resumable(checkpoint, seed)
     x, levels = _with_levels(data, bin_width)
     shape, seed = tuple(x.shape[1:]), fresh(seed)
     if comparison is None:
-        complete = LikelihoodSettings().updated(settings)
+        complete = DEFAULTS.updated(LIKELIHOOD_SETTINGS).updated(settings)
     else:
         complete = settings_for(settings, shape, comparison)
     if comparison is not None and not isinstance(comparison, Discrepancy):
@@ -171,47 +170,37 @@ def fit_flow(
             critic = critic_for(comparison, shape, 0)
     network.fit_from_data(standardise(noisy).flatten(1))
     flow = FlowGenerator(network, standardise, critic=critic, dtype=x.dtype, levels=levels)
-    size = min(complete.batch_size, len(train))
-    if isinstance(comparison, Packed):
-        size -= size % comparison.samples
+    size = batch_size_of(complete, len(train), comparison)
     batches: Batches = Shuffled(
         (standardise(train),), (standardise(noisy_held_out),), size=size, device=device
     )
     if levels is not None:
         cell = levels.width / standardise.divisor
         batches = DequantisedBatches(batches, cell.float().expand(shape))
-    every = max(1, complete.steps // VALIDATIONS)
     notes: list[Callable[[int], dict[str, float]]] = [
         partial(_bits, flow, train[: len(held_out)], held_out, child(seed, 3))
     ]
     if independent_critic is not None:
-        timing = {"steps": complete.steps, "every": every}
+        timing = {"steps": complete.steps, "every": validation_interval(complete)}
         notes.append(independent_critic.follow(flow, train, held_out, **timing, seed=seed))
     flow.to(device)
     players = flow_players(
         flow.flow, critic, partial(_draw, flow, size), comparison, complete, likelihood_weight
     )
-    with bar("training the flow", complete.steps, progress) as advance:
-        history = fit(
-            players,
-            batches,
-            steps=complete.steps,
-            turn=complete.turn,
-            monitor=Monitor(
-                _likelihood_of(flow) if comparison is None else _energy_of(flow, batches, seed),
-                every=every,
-                patience=complete.patience,
-                chooses=comparison is None or complete.patience is not None,
-                watch=callback and (lambda step: callback(step, flow)),
-                notes=lambda step: {k: v for note in notes for k, v in note(step).items()},
-            ),
-            schedule=complete.schedule,
-            seed=child(seed, 2),
-            device=device,
-            callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
-            checkpoint=checkpoint,
-        )
-    flow.history = replace(history, seed=seed)  # the one that repeats the whole fit
+    flow.history = validated_training(
+        "flow",
+        players,
+        batches,
+        _likelihood_of(flow) if comparison is None else _energy_of(flow, batches, seed),
+        complete,
+        watch=callback and (lambda step: callback(step, flow)),
+        notes=lambda step: {k: v for note in notes for k, v in note(step).items()},
+        checkpoint=checkpoint,
+        seed=seed,
+        device=device,
+        progress=progress,
+        chooses=comparison is None,
+    )
     return flow.eval()
 
 

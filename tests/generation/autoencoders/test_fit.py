@@ -67,6 +67,8 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_interrupted(tmp_path):
         lfi.fit_autoencoder(VECTORS, **options, callback=stop)
     resumed = lfi.fit_autoencoder(VECTORS, **options)
     assert torch.equal(resumed.sample(4, seed=1), whole.sample(4, seed=1))
+    with pytest.raises(ValueError, match="seed: a checkpoint needs the seed"):
+        lfi.fit_autoencoder(VECTORS, settings=settings, checkpoint=place)
 
 
 def test_networks_of_ones_own_are_trained_and_asked_for_by_a_file(tmp_path):
