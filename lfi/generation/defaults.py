@@ -12,8 +12,7 @@ modes. What else narrow modes ask of a comparison of vectors:
 
     exponential losses    gradients of limited norm, as one large ratio could undo what is learnt
     Wasserstein losses    fewer steps, as each is five of the critic
-    clipped weights       faster learning, and a wide critic of one block: with more of them
-                          clipped weights have led fewer samples to a mode
+    clipped weights       faster learning, and a wide critic of one block
     sliced Wasserstein    large batches, in which modes have nearly equal shares of data and samples
     Sinkhorn              fewer steps, as each solves three transports
 

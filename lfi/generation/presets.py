@@ -164,7 +164,8 @@ def PacGAN(samples: int = 2) -> Packed:
 def UnrolledGAN(ahead: int = 5) -> Unrolled:
     """Return the GAN whose generator sees so many moves of its critic ahead.
 
-    Metz et al., 2017. arXiv:1611.02163. With the non-saturating loss; a step of five moves ahead
-    takes some ten times as long as one of `NonSaturatingGAN`.
+    Metz et al., 2017. arXiv:1611.02163. With the non-saturating loss. A step takes several times as
+    long as one of `NonSaturatingGAN`, and training at its defaults has not been shown to cover the
+    ring of eight modes.
     """
     return Unrolled(NonSaturatingGAN(), ahead)

@@ -1,7 +1,7 @@
 """The default: a log-linear pool of methods, weighted by stacking on held-out simulations.
 
 The pool's log posterior density is concave in the weights, which maximise its mean over simulations
-that no method was fitted to (`stacking_table`); a method of negligible weight is left out. Cheap
+that no method was fitted to (`stacking_table`); one that adds next to nothing is left out. Cheap
 methods come first: a ratio's critics that are far behind them are not trained to the end, and none
 is where a posterior flow and a surrogate likelihood agree. Where time is limited each has half of
 what is left, and the last most of it.

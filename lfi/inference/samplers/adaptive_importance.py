@@ -4,8 +4,10 @@ The first samples are drawn from the prior (half of them from the target's propo
 one) and weighted by w(theta). Where their effective sample size is too small, a mixture of local
 Student distributions is fitted to them, and the next samples are drawn from it; then again, several
 times. As few samples have weight where a posterior is narrow, the mixture is fitted to weights
-tempered by the largest power up to one that leaves enough effective points. All stages are weighted
-together, as draws of the mixture of all proposals,
+tempered by the largest power up to one that leaves enough effective points. A mixture is tried as
+well before many samples of the target's proposal are drawn, and where Pareto k is large although
+the effective sample size suffices. All stages are weighted together, as draws of the mixture of all
+proposals,
 
     weight(u) = p(u) w(u) / sum_t (n_t / n) q_t(u):
 
