@@ -18,7 +18,7 @@ References:
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -185,9 +185,11 @@ def _normal_points(proposal: MultivariateNormal, n: int, seed: int) -> Float[Ten
 
 
 @torch.no_grad()
-def _log_factor(factor: Any, theta: Tensor, x_obs: Samples | None) -> Float[Tensor, " n"]:  # noqa: ANN401
-    """Return log t at parameters, minus infinity where it is not a number."""
-    own = getattr(factor, "log_ratio", factor)
+def _log_factor(
+    factor: HasLogRatio | Callable[..., Tensor], theta: Tensor, x_obs: Samples | None
+) -> Float[Tensor, " n"]:
+    """Return log t at parameters; ValueError where it is not a number."""
+    own = factor.log_ratio if isinstance(factor, HasLogRatio) else factor
     values = own(theta) if x_obs is None else own(theta, as_observation(x_obs))
     if not isinstance(values, Tensor) or values.shape != (len(theta),):
         shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__

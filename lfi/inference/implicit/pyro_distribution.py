@@ -11,7 +11,7 @@ References:
 """
 
 from functools import cache
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class RatioDistribution(Distribution):
     `ratio_distribution` makes one that `pyro.sample` takes.
     """
 
-    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
 
     def __init__(self, samples: Tensor, density: RatioDensity) -> None:
         self.samples: Tensor = samples
@@ -72,7 +72,7 @@ def ratio_distribution(
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
-) -> Any:  # noqa: ANN401
+) -> RatioDistribution:
     """Return a distribution for `pyro.sample` that is known by samples alone, such as data.
 
     Its density is `lfi.fit_density`'s, by a ratio; its draws are the samples.
