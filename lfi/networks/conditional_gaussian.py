@@ -32,6 +32,16 @@ def zero(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
+def standard_normal_log_prob(z: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+    """Return log N(z; 0, 1) of vectors.
+
+    Example:
+        >>> standard_normal_log_prob(torch.zeros(1, 2))
+        tensor([-1.8379])
+    """
+    return -(z.square().sum(1) + z.shape[1] * math.log(2 * math.pi)) / 2
+
+
 def regression(
     x: Float[Tensor, "n d"], y: Float[Tensor, "n size"]
 ) -> tuple[Float[Tensor, "d size"], Float[Tensor, " size"], Float[Tensor, "n size"]]:

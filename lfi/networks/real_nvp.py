@@ -14,14 +14,12 @@ means and deviations of the data.
 Reference: Dinh, Sohl-Dickstein & Bengio, Density estimation using Real NVP, 2017. arXiv:1605.08803
 """
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import BoolTensor, Tensor, nn
 from torch.distributions import Transform
 
-from lfi.networks.conditional_gaussian import zero
+from lfi.networks.conditional_gaussian import standard_normal_log_prob, zero
 from lfi.networks.flows import moved
 from lfi.networks.residual import linear, trunk
 from lfi.numerics.arguments import checked
@@ -113,8 +111,7 @@ class RealNVP(nn.Module):
     def log_prob(self, y: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
         """Return the log density, in float64: far from samples it is too large for float32."""
         z, log_det = self.codes(y)
-        normal = z.double().square().sum(1) / 2 + self.size / 2 * math.log(2 * math.pi)
-        return log_det.double() - normal
+        return log_det.double() + standard_normal_log_prob(z.double())
 
     def forward(self, z: Float[Tensor, "n size"]) -> Float[Tensor, "n size"]:
         """Return G(z)."""

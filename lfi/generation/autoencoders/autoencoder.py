@@ -14,7 +14,6 @@ from lfi.generation.autoencoders.encoders import (
     EncoderKind,
     great_circle,
     moments_kl,
-    normal_log_prob,
 )
 from lfi.generation.autoencoders.networks import (
     AutoencoderNetworks,
@@ -27,7 +26,16 @@ from lfi.generation.autoencoders.networks import (
 )
 from lfi.generation.autoencoders.observers import OBSERVERS
 from lfi.generation.autoencoders.scores import AutoencoderScores, PriorEstimate
+from lfi.generation.autoencoders.terms import (
+    PRIOR_TERMS,
+    AnalyticKL,
+    CodeRatio,
+    MomentsKL,
+    PriorTerm,
+)
+from lfi.generation.generator import DTYPES
 from lfi.networks import Standardise
+from lfi.networks.conditional_gaussian import standard_normal_log_prob
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample
 from lfi.numerics.checks import check_counts
@@ -42,7 +50,6 @@ from lfi.runtime import (
 )
 from lfi.training import History
 
-DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 ELBO_DRAWS = 64  # codes for each x
 MEASURED = 2_000  # rows, of which the energy distance is taken
 CHUNK = 4_096  # rows that pass the networks at once
@@ -253,8 +260,8 @@ class Autoencoder(Described, Saved, nn.Module):
         assert prior is not None
         if prior.recovers is not Recovers.RATIO:
             raise ValueError(
-                f"elbo: the critic of {prior.kind} recovers {prior.recovers.name} of log p/q; take "
-                "a divergence of lfi.losses without penalty or constraint"
+                f"elbo: the critic of {prior.kind.__name__} recovers {prior.recovers.name} of "
+                "log p/q; take a divergence of lfi.losses without penalty or constraint"
             )
         y, rng = self._standardised(x), torch_rng(fresh(seed))
         likelihood = torch.zeros(len(y), dtype=torch.float64)
@@ -262,26 +269,26 @@ class Autoencoder(Described, Saved, nn.Module):
         for _ in range(draws):
             z = encoder.draw(y, rng)
             likelihood += self.decoder.log_density(y, self.decoder(z)).cpu().double() / draws
-            if prior.kind == "MomentsKL":
+            if prior.kind is MomentsKL:
                 every.append(z)
-            elif prior.kind != "AnalyticKL":
+            elif prior.kind is not AnalyticKL:
                 divergence += self._log_ratio(prior.kind, y, z).cpu().double() / draws
-        if prior.kind == "AnalyticKL":
+        if prior.kind is AnalyticKL:
             divergence = encoder.kl(y).cpu().double()
         elif every:
             divergence += moments_kl(torch.cat(every)).cpu().double()
         return likelihood, divergence
 
-    def _log_ratio(self, kind: str, y: Tensor, z: Tensor) -> Float[Tensor, " n"]:
+    def _log_ratio(self, kind: type[PriorTerm], y: Tensor, z: Tensor) -> Float[Tensor, " n"]:
         """Return log q(z | x) - log p(z) as a critic has it."""
-        if kind == "CodeRatio":
+        if kind is CodeRatio:
             assert self.code_critic is not None
             return -self.code_critic(z)
         assert self.joint_critic is not None
         ratio = -self.joint_critic(y, z)
         if self.contrast is None:
             return ratio
-        return ratio + self.contrast.log_prob(z, y) - normal_log_prob(z)
+        return ratio + self.contrast.log_prob(z, y) - standard_normal_log_prob(z)
 
     @checked
     @torch.no_grad()
@@ -325,8 +332,7 @@ class Autoencoder(Described, Saved, nn.Module):
             units = "" if decoder.logits else f", scale {scale:.3g} standard deviations of the data"
             lines.append(f"observer {type(decoder.observer).__name__}{units}")
         if self.prior_term is not None:
-            exact = "exact" if self.prior_term.kind == "AnalyticKL" else "an estimate"
-            lines.append(f"KL(q(z | x), p(z)) {self.prior_term.words}, {exact}")
+            lines.append(f"KL(q(z | x), p(z)) {self.prior_term.words}")
         if self.history is not None:
             lines.append(self.history.describe())
         return "\n  ".join(lines)
@@ -340,7 +346,7 @@ class Autoencoder(Described, Saved, nn.Module):
             "encoder": encoder and [type(encoder.kind).__name__, vars(encoder.kind)],
             "observer": observer and [type(observer).__name__, vars(observer)],
             "scaled": self.decoder.scaled,
-            "prior": prior and [prior.kind, int(prior.recovers)],
+            "prior": prior and [prior.kind.__name__, int(prior.recovers)],
             "critics": [self.code_critic is not None, self.joint_critic is not None]
             + [self.contrast is not None],
             "own": list(self._own),
@@ -379,7 +385,10 @@ class Autoencoder(Described, Saved, nn.Module):
             joint_critic=joint_critic(shape, codes) if of_pairs else None,
             contrast=contrast_encoder(shape, codes) if contrast else None,
         )
-        prior = spec["prior"] and PriorEstimate(spec["prior"][0], Recovers(spec["prior"][1]))
+        prior = None
+        if spec["prior"] is not None:
+            name, recovers = spec["prior"]
+            prior = PriorEstimate(PRIOR_TERMS[name], Recovers(recovers))
         autoencoder = cls(
             networks,
             prior,

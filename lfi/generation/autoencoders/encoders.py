@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lfi.networks.conditional_gaussian import standard_normal_log_prob
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_whole
 
@@ -168,7 +169,7 @@ class Encoder(nn.Module):
         off = (z - mean) * (-log_scale).exp()
         if triangle is not None:
             off = torch.linalg.solve_triangular(triangle, off[..., None], upper=False).squeeze(-1)
-        return normal_log_prob(off) - log_scale.sum(1)
+        return standard_normal_log_prob(off) - log_scale.sum(1)
 
 
 def standard_normal(n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
@@ -186,11 +187,6 @@ def prior_codes(n: int, codes: int, sphere: bool, rng: torch.Generator) -> Float
     """Draw n codes of the prior, on the CPU."""
     z = standard_normal(n, codes, rng)
     return on_sphere(z) if sphere else z
-
-
-def normal_log_prob(z: Float[Tensor, "n codes"]) -> Float[Tensor, " n"]:
-    """Return the standard normal log density."""
-    return -z.square().sum(1) / 2 - z.shape[1] * 0.5 * math.log(2 * math.pi)
 
 
 def moments_kl(z: Float[Tensor, "n codes"]) -> Float[Tensor, ""]:

@@ -197,7 +197,7 @@ def prior_estimate(algorithm: Autoencoding) -> PriorEstimate | None:
     recovers = Recovers.RATIO
     if isinstance(term, CodeRatio | JointRatio):
         recovers = term.comparison.recovers
-    return PriorEstimate(type(term).__name__, recovers)
+    return PriorEstimate(type(term), recovers)
 
 
 def _networks(

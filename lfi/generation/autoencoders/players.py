@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from lfi.comparison import R1, R2, Adversarial, Values, Wasserstein, objective
-from lfi.generation.autoencoders.encoders import moments_kl, normal_log_prob
+from lfi.generation.autoencoders.encoders import moments_kl
 from lfi.generation.autoencoders.networks import AutoencoderNetworks
 from lfi.generation.autoencoders.terms import (
     AnalyticKL,
@@ -40,6 +40,7 @@ from lfi.generation.autoencoders.terms import (
 )
 from lfi.generation.objectives import depends_on_p, generator_player, has_penalty, penalty_at
 from lfi.generation.settings import CompleteAdversarialSettings
+from lfi.networks.conditional_gaussian import standard_normal_log_prob
 from lfi.training import Batch, Player, Step, adamw
 
 Sides = Callable[[Batch, torch.Generator], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
@@ -179,7 +180,7 @@ class _Game:
         value = term.comparison.generator_loss.generator(h.detach(), h)
         if contrast is None:
             return value
-        return value + (contrast.log_prob(z, x) - normal_log_prob(z)).mean()
+        return value + (contrast.log_prob(z, x) - standard_normal_log_prob(z)).mean()
 
     @torch.no_grad()
     def data_sides(

@@ -3,26 +3,34 @@
 from dataclasses import dataclass
 
 from lfi.comparison import Recovers
+from lfi.generation.autoencoders.terms import (
+    AnalyticKL,
+    CodeRatio,
+    JointRatio,
+    MomentsKL,
+    PriorTerm,
+)
 from lfi.runtime import Described
+
+WORDS: dict[type[PriorTerm], str] = {
+    AnalyticKL: "in closed form, exact",
+    MomentsKL: "of the moments of all codes, an estimate",
+    CodeRatio: "by the ratio of a critic of codes, all together, an estimate",
+    JointRatio: "by the ratio of a critic of (x, z), an estimate",
+}
 
 
 @dataclass(frozen=True)
 class PriorEstimate:
     """How an autoencoder's divergence from the prior is known: by which term, and how well."""
 
-    kind: str
+    kind: type[PriorTerm]
     recovers: Recovers
 
     @property
     def words(self) -> str:
         """What the bound's second part is."""
-        known = {
-            "AnalyticKL": "in closed form",
-            "MomentsKL": "of the moments of all codes",
-            "CodeRatio": "by the ratio of a critic of codes, all together",
-            "JointRatio": "by the ratio of a critic of (x, z)",
-        }
-        return known[self.kind]
+        return WORDS[self.kind]
 
 
 @dataclass(frozen=True, repr=False)

@@ -190,6 +190,9 @@ class JointRatio:
 
 LikelihoodTerm = Observer | SyntheticLikelihood
 PriorTerm = AnalyticKL | MomentsKL | CodeRatio | JointRatio
+PRIOR_TERMS: dict[str, type[PriorTerm]] = {
+    kind.__name__: kind for kind in (AnalyticKL, MomentsKL, CodeRatio, JointRatio)
+}
 Term = TypeVar("Term")
 
 

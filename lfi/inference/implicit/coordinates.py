@@ -4,8 +4,6 @@ With them an implicit distribution of v has a Gaussian reference of the same mom
 log N(w; 0, I) + log |det B|, and a critic has only the ratio to it left to learn.
 """
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,11 +12,6 @@ from lfi.generation.surrogates.gaussian_start import GaussianStart
 from lfi.networks import moments
 
 RIDGE = 1e-6  # of the variances, so that a covariance has a root
-
-
-def log_normal(w: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """Return log N(w; 0, I)."""
-    return -(w.square().sum(1) + w.shape[1] * math.log(2 * math.pi)) / 2
 
 
 class GaussianCoordinates(nn.Module):

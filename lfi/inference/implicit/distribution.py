@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from lfi.inference.implicit.coordinates import (
     ConditionalCoordinates,
     GaussianCoordinates,
-    log_normal,
 )
 from lfi.inference.implicit.joint_density import JointDensity
 from lfi.networks import Features, noise_of
+from lfi.networks.conditional_gaussian import standard_normal_log_prob
 
 
 class ImplicitDistribution(nn.Module):
@@ -73,7 +73,7 @@ class ImplicitDistribution(nn.Module):
     ) -> Float[Tensor, " n"]:
         """Return log q(v), as the critic has it."""
         w, log_det = self.reference(v, *self.given(*x))
-        return log_normal(w) + log_det - self.contrast(w, *x)
+        return standard_normal_log_prob(w) + log_det - self.contrast(w, *x)
 
     def log_joint(
         self, density: JointDensity, v: Float[Tensor, "n d"], *x: Float[Tensor, "n ..."]

@@ -28,9 +28,10 @@ from torch import Tensor
 from lfi.comparison import Bernoulli
 from lfi.generation.objectives import generator_player
 from lfi.generation.settings import CompleteAdversarialSettings
-from lfi.inference.implicit.coordinates import GaussianCoordinates, log_normal
+from lfi.inference.implicit.coordinates import GaussianCoordinates
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import JointDensity
+from lfi.networks.conditional_gaussian import standard_normal_log_prob
 from lfi.training import Batch, Player, Shuffled, Step, adamw
 
 DECAY = 0.98  # of the reference's moments, of batches of q
@@ -73,7 +74,7 @@ def reference_risk(q: ImplicitDistribution, batch: Batch, step: Step) -> Float[T
     with torch.no_grad():
         v = q.draw(len(w), step.rng, *x)
     own, log_det = q.reference(v, *q.given(*x))
-    return -(log_normal(own) + log_det).mean()
+    return -(standard_normal_log_prob(own) + log_det).mean()
 
 
 def negative_elbo(

@@ -41,7 +41,7 @@ def exact(x):
     standardise.fit_from_data(x)
     decoder = Decoder(known.decoder(), standardise, OBSERVER, scaled=True)
     nets = AutoencoderNetworks(known.codes, False, decoder, exact_encoder(known, standardise))
-    estimate = PriorEstimate("AnalyticKL", Recovers.RATIO)
+    estimate = PriorEstimate(terms.AnalyticKL, Recovers.RATIO)
     return known, Autoencoder(nets, estimate, noisy=True, dtype=torch.float64)
 
 
