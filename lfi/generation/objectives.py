@@ -190,16 +190,8 @@ def adversarial_players(
         values = against(critic, batch, step.rng)
         return generator_loss(values.h_p, values.h_q)
 
-    moves = settings.critic_steps
-    if moves is None:
-        moves = 5 if isinstance(rules.critic_loss, Wasserstein) else 1
-    rate = settings.critic_learning_rate
     return (
-        replace(
-            _player("critic", critic, critic_objective, rate, settings),
-            steps=moves,
-            project=project,
-        ),
+        critic_player(critic, critic_objective, rules.critic_loss, settings, project=project),
         generator_player(generator, generator_objective, settings),
     )
 
@@ -233,6 +225,26 @@ def generator_player(
     """Return the player that moves a generator."""
     player = _player("generator", generator, objective, settings.learning_rate, settings)
     return replace(player, ema=settings.average or None)
+
+
+def critic_player(
+    critic: nn.Module,
+    objective: Callable[[Batch, Step], Tensor],
+    loss: CriticLoss,
+    settings: CompleteAdversarialSettings,
+    *,
+    name: str = "critic",
+    project: Callable[[nn.Module], None] | None = None,
+) -> Player:
+    """Return the player that moves a critic, which is five times a turn under Wasserstein's loss.
+
+    Settings may say otherwise.
+    """
+    moves = settings.critic_steps
+    if moves is None:
+        moves = 5 if isinstance(loss, Wasserstein) else 1
+    player = _player(name, critic, objective, settings.critic_learning_rate, settings)
+    return replace(player, steps=moves, project=project)
 
 
 def _player(

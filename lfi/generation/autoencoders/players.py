@@ -28,7 +28,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from lfi.comparison import R1, R2, Adversarial, Values, Wasserstein, objective
+from lfi.comparison import R1, R2, Adversarial, Values, objective
 from lfi.generation.autoencoders.encoders import moments_kl
 from lfi.generation.autoencoders.networks import AutoencoderNetworks
 from lfi.generation.autoencoders.terms import (
@@ -38,10 +38,16 @@ from lfi.generation.autoencoders.terms import (
     JointRatio,
     MomentsKL,
 )
-from lfi.generation.objectives import depends_on_p, generator_player, has_penalty, penalty_at
+from lfi.generation.objectives import (
+    critic_player,
+    depends_on_p,
+    generator_player,
+    has_penalty,
+    penalty_at,
+)
 from lfi.generation.settings import CompleteAdversarialSettings
 from lfi.networks.conditional_gaussian import standard_normal_log_prob
-from lfi.training import Batch, Player, Step, adamw
+from lfi.training import Batch, Player, Step
 
 Sides = Callable[[Batch, torch.Generator], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
 
@@ -237,12 +243,7 @@ def _critic_player(
         penalties = tuple(penalty_at(penalty, step) for penalty in rules.penalties)
         return objective(rules.critic_loss, penalties, critic, values, step.rng, step.index)
 
-    moves = settings.critic_steps
-    if moves is None:
-        moves = 5 if isinstance(rules.critic_loss, Wasserstein) else 1
-    player = generator_player(critic, critic_objective, settings)
-    optimiser = adamw(
-        settings.critic_learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-    )
     project = None if rules.constraint is None else rules.constraint.project
-    return replace(player, name=name, steps=moves, ema=None, optimiser=optimiser, project=project)
+    return critic_player(
+        critic, critic_objective, rules.critic_loss, settings, name=name, project=project
+    )

@@ -17,8 +17,7 @@ References:
     Huszar, Variational inference using implicit distributions, 2017. arXiv:1702.08235
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -26,13 +25,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lfi.comparison import Bernoulli
-from lfi.generation.objectives import generator_player
+from lfi.generation.objectives import critic_player, generator_player
 from lfi.generation.settings import CompleteAdversarialSettings
 from lfi.inference.implicit.coordinates import GaussianCoordinates
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import JointDensity
 from lfi.networks.conditional_gaussian import standard_normal_log_prob
-from lfi.training import Batch, Player, Shuffled, Step, adamw
+from lfi.training import Batch, Player, Shuffled, Step
 
 DECAY = 0.98  # of the reference's moments, of batches of q
 LOSS = Bernoulli()
@@ -102,15 +101,11 @@ def implicit_players(
     q: ImplicitDistribution, density: JointDensity, settings: CompleteAdversarialSettings
 ) -> tuple[Player, ...]:
     """Return the players: a reference that networks make, the critic, the generator."""
-    rate, decay = settings.critic_learning_rate, settings.weight_decay
-    optimiser = adamw(rate, betas=settings.betas, weight_decay=decay)
-    clip = None if settings.clip == math.inf else settings.clip
-    steps = settings.critic_steps or 1
-    critic = Player(
-        "critic", q.critic, partial(contrast_risk, q, follows=True), optimiser, steps, clip=clip
-    )
+    critic = critic_player(q.critic, partial(contrast_risk, q, follows=True), LOSS, settings)
     generator = generator_player(q.generator, partial(negative_elbo, q, density), settings)
     if isinstance(q.reference, GaussianCoordinates):
         return critic, generator
-    reference = Player("reference", q.reference, partial(reference_risk, q), optimiser, clip=clip)
-    return reference, critic, generator
+    reference = critic_player(
+        q.reference, partial(reference_risk, q), LOSS, settings, name="reference"
+    )
+    return replace(reference, steps=1), critic, generator
