@@ -58,7 +58,7 @@ quick = lfi.SurrogateLikelihood(
 posterior = lfi.fit_rounds(
     lynx_hare,
     x_obs,
-    budget=(4_000, 12_000),
+    budget=(6_000, 10_000),
     method=quick,
     preliminary=quick,
     seed=1,
