@@ -212,7 +212,7 @@ class Autoencoder(Described, Saved, nn.Module):
         z0, z1 = self._codes("x0", x0, seed), self._codes("x1", x1, seed)
         if len(z0) != len(z1):
             raise ValueError(f"x1 must have as many rows as x0, {len(z0)}, got {len(z1)}")
-        share = torch.linspace(0, 1, steps)[:, None]
+        share = torch.linspace(0, 1, steps, dtype=torch.float32)[:, None]
         ways = torch.stack([great_circle(a, b, share) for a, b in zip(z0, z1, strict=True)])
         return self.decode(ways.flatten(0, 1)).unflatten(0, (len(z0), steps))
 
