@@ -12,7 +12,13 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from lfi.runtime.seeds import isolated
-from lfi.simulation.priors.marginals import Marginal, TorchMarginal, quiet_log_prob, torch_bounds
+from lfi.simulation.priors.marginals import (
+    Marginal,
+    TorchMarginal,
+    dtype_of_draws,
+    quiet_log_prob,
+    torch_bounds,
+)
 from lfi.simulation.priors.serialisation import constructor, torch_to_spec
 from lfi.simulation.priors.truncation import (
     MIN_MASS,
@@ -176,6 +182,5 @@ def joint_distribution(distribution: Distribution) -> JointDistribution:
                 for i in range(distribution.event_shape[0])
             ]
             return ProductDistribution(tuple(TorchMarginal(part) for part in parts))
-    with isolated(0):
-        dtype = distribution.sample().dtype
+    dtype = dtype_of_draws(distribution)
     return TorchJoint(distribution, lower.to(dtype), upper.to(dtype))

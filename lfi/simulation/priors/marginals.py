@@ -13,7 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, TransformedDistribution, constraints
 
-from lfi.simulation.priors.cdf import FrozenDistribution, InvertibleCdf, invertible_cdf
+from lfi.runtime.seeds import isolated
+from lfi.simulation.priors.cdf import (
+    FrozenDistribution,
+    InvertibleCdf,
+    invertible_cdf,
+    torch_class,
+)
 from lfi.simulation.priors.serialisation import dtype_name, scipy_to_spec, torch_to_spec
 
 
@@ -78,9 +84,7 @@ class TorchMarginal(Marginal):
 
     def __init__(self, distribution: Distribution) -> None:
         self.distribution: Distribution = distribution
-        with torch.random.fork_rng(devices=[]):
-            dtype = distribution.sample().dtype
-        super().__init__(dtype, *map(float, torch_bounds(distribution)))
+        super().__init__(dtype_of_draws(distribution), *map(float, torch_bounds(distribution)))
 
     @cached_property
     def invertible_cdf(self) -> InvertibleCdf | None:
@@ -98,6 +102,33 @@ class TorchMarginal(Marginal):
     def _spec(self) -> dict[str, Any] | None:
         """Return class name and parameters."""
         return torch_to_spec(self.distribution)
+
+
+def torch_marginal(name: str, distribution: Distribution) -> TorchMarginal:
+    """Return the marginal of the parameter `name`.
+
+    TypeError if the support is no interval, ValueError if nothing can be drawn.
+    """
+    torch_bounds(distribution, name)
+    try:
+        with isolated(0):
+            distribution.sample()
+    except RuntimeError as error:
+        raise ValueError(f"prior: {name} cannot be drawn from: {error}") from error
+    return TorchMarginal(distribution)
+
+
+def dtype_of_draws(distribution: Distribution) -> torch.dtype:
+    """Return the dtype of draws; of torch's own distributions without drawing.
+
+    A draw would wait for threads that hold the global state of random numbers, such as a run whose
+    store is opened meanwhile.
+    """
+    if torch_class(distribution) is not None:
+        with suppress(NotImplementedError):  # no mean is known
+            return distribution.mean.dtype
+    with isolated(0):
+        return distribution.sample().dtype
 
 
 def unvalidated(distribution: Distribution) -> Distribution:

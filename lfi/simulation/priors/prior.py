@@ -33,7 +33,7 @@ from lfi.runtime import Contents, Refusal
 from lfi.runtime.seeds import fresh, numpy_rng
 from lfi.simulation.priors.cdf import FrozenDistribution
 from lfi.simulation.priors.joint import JointDistribution, ProductDistribution, joint_distribution
-from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_bounds
+from lfi.simulation.priors.marginals import Marginal, ScipyMarginal, TorchMarginal, torch_marginal
 from lfi.simulation.priors.serialisation import named_dtype, scipy_from_spec, torch_from_spec
 from lfi.simulation.priors.truncation import truncate
 
@@ -418,11 +418,7 @@ def _marginal(name: str, obj: object) -> Marginal:
                 f"batch_shape {tuple(obj.batch_shape)} and event_shape {tuple(obj.event_shape)}. "
                 "Give its parameters as plain numbers"
             )
-        torch_bounds(obj, name)  # raises where there are none
-        try:
-            return TorchMarginal(obj)
-        except RuntimeError as error:
-            raise ValueError(f"prior: {name} cannot be drawn from: {error}") from error
+        return torch_marginal(name, obj)
     if isinstance(getattr(obj, "dist", None), scipy.stats.rv_discrete):
         raise TypeError(f"prior: {name} is discrete: priors are continuous distributions")
     if not isinstance(obj, FrozenDistribution):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 
 import numpy as np
 import pyro.distributions
@@ -39,9 +40,11 @@ from torch.distributions import (
     constraints,
 )
 
+from lfi.runtime.seeds import isolated
 from lfi.simulation.priors.joint import ProductDistribution
-from lfi.simulation.priors.marginals import TorchMarginal
+from lfi.simulation.priors.marginals import TorchMarginal, dtype_of_draws
 from lfi.simulation.priors.prior import Prior, as_prior
+from lfi.simulation.priors.serialisation import constructor
 
 
 def rng(seed=0):
@@ -375,6 +378,39 @@ def test_the_widest_dtype_wins():
     narrow = Normal(torch.tensor(0.0, dtype=torch.float32), 1.0)
     assert one(narrow).dtype == torch.float32
     assert as_prior({"a": narrow, "b": scipy.stats.norm()}).dtype == torch.float64
+
+
+@each_dtype
+def test_the_dtype_of_draws_is_known_without_drawing(dtype):
+    torch_laws = [law for law, _ in PAIRS.values() if isinstance(law, Distribution)]
+    laws = [made for law in torch_laws if (made := constructor(law))]
+    assert len(laws) >= 14
+    for own, values in laws:
+        law = own(**{name: value.to(dtype) for name, value in values.items()})
+        assert dtype_of_draws(law) == law.sample().dtype == dtype
+
+
+def test_a_prior_made_meanwhile_leaves_the_random_numbers_of_a_thread_alone():
+    inside, drawn = threading.Event(), threading.Event()
+
+    class OwnNormal(Normal):
+        def sample(self, sample_shape=()):
+            inside.set()
+            drawn.wait(10)
+            return super().sample(sample_shape)
+
+    with isolated(1):
+        expected = torch.rand(6)
+    making = threading.Thread(target=one, args=(OwnNormal(0.0, 1.0),))
+    with isolated(1):
+        making.start()
+        before_its_turn = inside.wait(0.2)
+        first = torch.rand(3)
+        drawn.set()
+        if before_its_turn:
+            making.join(1)  # it waits for its turn by now
+        assert torch.equal(torch.cat([first, torch.rand(3)]), expected)
+    making.join()
 
 
 # Descriptions.
