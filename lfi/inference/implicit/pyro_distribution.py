@@ -49,17 +49,19 @@ class RatioDistribution(Distribution):
         return self.samples[rows].reshape(*shape, *self.event_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log density of (*n, *event), (*n,), differentiable."""
+        """Return the log density of (*n, *event), (*n,), differentiable, and mapped by vmap."""
         shape = value.shape[: value.ndim - len(self.event_shape)]
-        rows = value.reshape(-1, *self.event_shape)
-        return self.density.log_prob(rows).to(value).reshape(shape)
+        rows, own = value.reshape(-1, *self.event_shape), self.density
+        h = own.ratio.values(rows).mean(0)
+        known = own.reference.log_prob(rows).to(h)
+        return (known + h - own.log_normaliser).to(value).reshape(shape)
 
 
 @cache
 def _for_pyro() -> type[RatioDistribution]:
-    from pyro.distributions.torch_distribution import TorchDistributionMixin
+    from pyro.distributions import TorchDistribution
 
-    return type("RatioDistribution", (RatioDistribution, TorchDistributionMixin), {})
+    return type("RatioDistribution", (RatioDistribution, TorchDistribution), {})
 
 
 @checked

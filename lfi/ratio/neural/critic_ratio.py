@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from lfi.networks import CriticCopies, NestedCritics, SampleCritics
@@ -59,14 +59,14 @@ class CriticRatio(Described, Ratio, Saved):
         Args:
             x: Where, (n, *event); NumPy or torch.
         """
-        x = as_sample("x", x, self.shape)
-        device, members = self.critics.weights.device, self.critics.members
-        values = []
-        for part in x.split(ROWS):
-            rows = part.to(device, floating_dtype(x.dtype))
-            rows = rows.unsqueeze(1).expand(-1, members, *self.shape)
-            values.append(self.critics(rows).to(x.device, floating_dtype(x.dtype)))
-        h = torch.cat(values).T
+        parts = as_sample("x", x, self.shape).split(ROWS)
+        return torch.cat([self.values(part) for part in parts], dim=1)
+
+    def values(self, x: Num[Tensor, "n ..."]) -> Float[Tensor, "members n"]:
+        """Return `members` of rows that are not checked, and so may be mapped by `torch.vmap`."""
+        rows = x.to(self.critics.weights.device, floating_dtype(x.dtype)).unsqueeze(1)
+        h = self.critics(rows.expand(-1, self.critics.members, *self.shape)).T
+        h = h.to(x.device, floating_dtype(x.dtype))
         if self.calibrated:
             pairs = zip(self.calibrated, h, strict=True)
             h = torch.stack([calibrated(row) for calibrated, row in pairs])

@@ -10,7 +10,9 @@ from pyro.optim import ClippedAdam
 
 import lfi
 from lfi.inference import ratio_distribution
+from lfi.inference.implicit.pyro_density import pyro_density
 
+BRIEF = lfi.TrainSettings(steps=5)
 QUICK = lfi.TrainSettings(steps=100)
 X = torch.tensor([2.0])
 
@@ -26,6 +28,21 @@ def test_its_density_and_draws_are_those_of_the_samples():
     z.requires_grad_()
     (slope,) = torch.autograd.grad(own.log_prob(z).sum(), z)
     assert (slope + (z - 1).detach() / 4).abs().max() < 0.25
+
+
+def test_a_model_with_it_is_mapped_over_rows_and_takes_it_in_plates():
+    own = ratio_distribution(torch.randn(500, 1), members=1, settings=BRIEF, seed=1)
+
+    def model():
+        with pyro.plate("places", 2):
+            z = pyro.sample("z", own)
+        pyro.sample("x", Normal(z.sum(), 1.0), obs=X)
+
+    density = pyro_density(model, (), seed=1)
+    assert density.quick and density.dim == 2
+    u = torch.tensor([[0.0, 1.0], [2.0, -3.0]])
+    expected = own.log_prob(u[..., None]).sum(1) + Normal(u.sum(1), 1.0).log_prob(X)
+    torch.testing.assert_close(density.log_density(u), expected)
 
 
 def test_few_or_flat_samples_are_refused():
