@@ -15,10 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.inference.implicit.coordinates import (
-    ConditionalCoordinates,
-    GaussianCoordinates,
-)
+from lfi.inference.implicit.coordinates import PosteriorCoordinates
 from lfi.inference.implicit.joint_density import JointDensity
 from lfi.networks import Features, noise_of
 from lfi.networks.conditional_gaussian import standard_normal_log_prob
@@ -39,15 +36,15 @@ class ImplicitDistribution(nn.Module):
         self,
         generator: nn.Module,
         critic: nn.Module,
-        start: GaussianCoordinates | ConditionalCoordinates,
-        reference: GaussianCoordinates | ConditionalCoordinates,
+        start: PosteriorCoordinates,
+        reference: PosteriorCoordinates,
         encode: Features | None = None,
     ) -> None:
         super().__init__()
         self.generator: nn.Module = generator
         self.critic: nn.Module = critic
-        self.start: GaussianCoordinates | ConditionalCoordinates = start
-        self.reference: GaussianCoordinates | ConditionalCoordinates = reference
+        self.start: PosteriorCoordinates = start
+        self.reference: PosteriorCoordinates = reference
         self.encode: Features | None = encode
 
     @property

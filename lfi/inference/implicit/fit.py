@@ -1,9 +1,8 @@
 """Fitting an implicit posterior to a model of known likelihood: a network that draws from it.
 
-First comes a Gaussian: of the moments of importance samples where there is one posterior, or a
-conditional one that maximises its own ELBO where there are many observations. Generator, critic and
-reference then train in turns from there (`lfi.inference.implicit.players`), and at last the critic
-alone, so that the weights of draws can be judged.
+First come coordinates in which the posterior is nearly normal (`lfi.inference.implicit.start`).
+Generator, critic and reference then train in turns from there (`lfi.inference.implicit.players`),
+and at last the critic alone, so that the weights of draws can be judged.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from lfi.generation.settings import AdversarialSettings, CompleteAdversarialSettings
-from lfi.inference.implicit.coordinates import ConditionalCoordinates, GaussianCoordinates
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import (
     JointDensity,
@@ -23,23 +21,25 @@ from lfi.inference.implicit.joint_density import (
     density_by_names,
     density_with_prior,
 )
-from lfi.inference.implicit.players import (
-    ReferenceBatches,
-    contrast_risk,
-    finite_rows,
-    implicit_players,
-)
+from lfi.inference.implicit.players import ReferenceBatches, contrast_risk, implicit_players
 from lfi.inference.implicit.posterior import ImplicitPosterior, verdict_of
 from lfi.inference.implicit.pyro_density import pyro_density
+from lfi.inference.implicit.start import (
+    coordinates_of,
+    fit_bent_start,
+    fit_conditional_start,
+    return_to_start,
+    start_at,
+)
 from lfi.inference.samplers.adaptive_importance import smoothed_samples
-from lfi.networks import Features, VectorCritic, VectorGenerator, moments
+from lfi.networks import Features, VectorCritic, VectorGenerator
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.numerics.checks import check_callable, check_instance
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.runtime.progress import Advance
 from lfi.simulation import Prior, as_prior
-from lfi.training import Batch, History, Shuffled, Step, TrainSettings, fit, train_one
+from lfi.training import History, Shuffled, TrainSettings, fit, train_one
 
 DEFAULTS = CompleteAdversarialSettings(
     steps=2_000,
@@ -48,8 +48,9 @@ DEFAULTS = CompleteAdversarialSettings(
     critic_steps=2,
     betas=(0.5, 0.9),
 )
+BENT = replace(DEFAULTS, learning_rate=3e-4)  # from bent coordinates, as little is left to learn
 CRITIC_ALONE = 0.5  # of the steps, once the generator is trained
-GAUSSIAN = 0.5  # of the steps, those of a conditional Gaussian before
+START = 0.5  # of the steps, those of the coordinates before
 MIN_OBSERVATIONS = 20
 WIDTH = 64  # of the critic
 START_DRAWS = 2_000  # of the posterior, for its moments
@@ -76,7 +77,10 @@ def fit_implicit(
 
     The posterior may be of any shape that a network maps noise to. It is fitted by adversarial
     variational Bayes with adaptive contrast: the network's draws maximise a lower bound of the
-    evidence, with a critic in place of their unknown density.
+    evidence, with a critic in place of their unknown density. One posterior's training starts from
+    coordinates whose scales depend on those before them, in the order of the parameters: in a
+    hierarchical model, name deviations before what they are the deviations of. Where training makes
+    the weights of draws less even, the draws of its start are kept, as the verdict says.
 
     Args:
         model: One of three: a Pyro model, whose latent sites are the parameters; with a `prior`, a
@@ -93,7 +97,8 @@ def fit_implicit(
         generator: A network of your own: `noise(n, rng)`, and (z) or (z, features of x) to (n, d)
             of order one; d is the number of unconstrained parameters. Give
             `lfi.networks.MixtureGenerator(d, codes=8)` where there are several modes.
-        critic: A network of your own: (w) or (w, features of x) to (n,), of standardised w.
+        critic: A network of your own: (w) or (w, features of x) to (n,), of standardised w. With a
+            network of your own, one posterior's training starts from a Gaussian.
         settings: Steps, batch size, learning rates and so on.
         seed: None takes fresh entropy, which the history records.
         device: Where the networks train; the model is evaluated on the CPU.
@@ -123,7 +128,8 @@ def fit_implicit(
     """
     seed = fresh(seed)
     check_instance("settings", settings, AdversarialSettings, optional=True)
-    complete = DEFAULTS.updated(settings)
+    bent = generator is None and critic is None and x is None
+    complete = (BENT if bent else DEFAULTS).updated(settings)
     rows = None if x is None else _rows(x)
     density = _density(model, prior, names, arguments, start, rows, child(seed, 0))
     check_density(density, () if rows is None else (rows,))
@@ -133,12 +139,9 @@ def fit_implicit(
         encode.fit_from_data(rows)
     d, size = density.dim, 0 if encode is None else encode.size
     with isolated(child(seed, 1)):
-        places = [
-            GaussianCoordinates(d) if encode is None else ConditionalCoordinates(d, size)
-            for _ in range(2)
-        ]
+        places = [coordinates_of(d, size, bent), coordinates_of(d, size, False)]
         q = ImplicitDistribution(
-            generator or VectorGenerator(d, size, initial_log_scale=-0.1),
+            generator or VectorGenerator(d, size, initial_log_scale=0.0 if bent else -0.1),
             critic or VectorCritic([(d,)] + [(size,)] * (size > 0), width=WIDTH),
             places[0],
             places[1],
@@ -152,19 +155,24 @@ def fit_implicit(
         batch = shuffled.size
     batches = ReferenceBatches(batch, d, device, shuffled)
     alone = max(1, round(CRITIC_ALONE * complete.steps))
-    before = 0 if rows is None else max(1, round(GAUSSIAN * complete.steps))
+    before = max(1, round(START * complete.steps)) if bent or rows is not None else 0
+    judged = JUDGED if density.quick else FEW_JUDGED
     with bar(
         "fitting the implicit posterior", complete.steps + alone + before, progress
     ) as advance:
-        others, histories = None, []
+        others, of_start, histories = None, None, []
         if rows is None:
             others = density.importance_samples(START_DRAWS, seed=child(seed, 2))
             points = others.resample(2 * START_DRAWS, torch_rng(seed, 3))
             start_at(q.start, points)
+            if bent:
+                begun, of_start = fit_bent_start(
+                    q, density, batches, before, others, judged, seed, device, advance
+                )
+                histories.append(begun)
         else:
-            histories.append(
-                _fit_gaussian(q, density, batches, before, rows, seed, device, advance)
-            )
+            begun = fit_conditional_start(q, density, batches, before, rows, seed, device, advance)
+            histories.append(begun)
         history = fit(
             implicit_players(q, density, replace(complete, batch_size=batch)),
             batches,
@@ -186,17 +194,13 @@ def fit_implicit(
     )
     if rows is not None:
         return posterior
-    u, log_weights = posterior.weighted_draws(
-        JUDGED if density.quick else FEW_JUDGED, None, torch_rng(seed, 8)
-    )
+    u, log_weights = posterior.weighted_draws(judged, None, torch_rng(seed, 8))
     samples = smoothed_samples(u, log_weights, late=False)
-    return replace(posterior, verdict=verdict_of(samples, log_weights, others))
-
-
-def start_at(coordinates: nn.Module, points: Tensor) -> None:
-    """Take the coordinates of one posterior from points of it."""
-    assert isinstance(coordinates, GaussianCoordinates)
-    coordinates.fit_from_moments(*moments(points))
+    verdict = verdict_of(samples, log_weights, others)
+    if of_start is not None and of_start.better_than(verdict):
+        return_to_start(q)
+        verdict = replace(of_start, start_kept=True)
+    return replace(posterior, verdict=verdict)
 
 
 def _rows(x: Samples) -> Tensor:
@@ -249,37 +253,6 @@ def _check_shape(q: ImplicitDistribution, d: int, rows: Tensor | None) -> None:
             f"generator returns {shape[1]} numbers a draw, expected {d}: one for each "
             "unconstrained parameter"
         )
-
-
-def _fit_gaussian(
-    q: ImplicitDistribution,
-    density: JointDensity,
-    batches: ReferenceBatches,
-    steps: int,
-    rows: Tensor,
-    seed: int,
-    device: str,
-    advance: Advance,
-) -> History:
-    """Fit the conditional Gaussian that training starts from, and begin the reference at q."""
-    assert isinstance(q.start, ConditionalCoordinates)
-    assert isinstance(q.reference, ConditionalCoordinates)
-    q.start.base.fit_from_moments(*moments(density.start))
-
-    def risk(batch: Batch, step: Step) -> Tensor:
-        w, x = batch
-        joint, _ = q.log_joint(density, w, x)
-        return -joint[finite_rows(joint, step.index)].mean()
-
-    settings = TrainSettings(steps=steps, learning_rate=5e-3, weight_decay=0.0, clip=10.0)
-    history = train_one(
-        q.start, risk, batches, settings, seed=child(seed, 4), device=device, advance=advance
-    )
-    q.start.requires_grad_(False)
-    with torch.no_grad():
-        v = q.draw(len(rows), torch_rng(seed, 4), rows)
-        q.reference.gaussian.gaussian.fit_from_data(v, *q.given(rows))
-    return replace(history, seed=seed)
 
 
 def _fit_critic(

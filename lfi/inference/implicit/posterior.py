@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 ROWS = 2**13  # draws evaluated at a time
 MIN_WEIGHTED = 2**11  # draws whose weights tell how reliable all of them are
 PER_CORRECTED = 4  # weighted draws for each corrected one
+# effective share of weighted draws beyond which they differ so little (by 10% of their mean) that
+# k-hat, which tells the shape of their tail and not its size, is a matter of chance
+NEARLY_EVEN = 0.99
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class FitVerdict:
         log_evidence: The log of the mean weight.
         missed: Nats by which importance samples from before training find more evidence, beyond
             chance; 0 if they do not.
+        start_kept: Whether the draws are those of the coordinates that training starts from, whose
+            density is known, as weights of the trained networks' draws were less even.
     """
 
     khat: float
@@ -63,11 +68,16 @@ class FitVerdict:
     elbo: float
     log_evidence: float
     missed: float = 0.0
+    start_kept: bool = False
 
     @property
     def reliable(self) -> bool:
-        """Whether k-hat is at most 0.7, and no mass is known to be missed."""
-        return self.khat <= MAX_KHAT and not self.missed
+        """Whether k-hat is at most 0.7 or all weights nearly even, and no mass is missed."""
+        return (self.khat <= MAX_KHAT or self.ess >= NEARLY_EVEN) and not self.missed
+
+    def better_than(self, other: "FitVerdict") -> bool:
+        """Return whether no mass is missed, and draws are reliable or weights more even."""
+        return not self.missed and (self.reliable, self.ess) > (other.reliable, other.ess)
 
     @property
     def reason(self) -> str:
@@ -78,12 +88,19 @@ class FitVerdict:
                 "evidence: the draws miss a part of the posterior, so give a generator of several "
                 "modes, such as lfi.networks.MixtureGenerator"
             )
-        if not self.khat <= MAX_KHAT:
+        if self.khat <= MAX_KHAT:
+            return f"Pareto k-hat is {self.khat:.2f}, at most {MAX_KHAT}"
+        if self.reliable:
             return (
-                f"Pareto k-hat is {self.khat:.2f}, above {MAX_KHAT}: the draws are too narrow "
-                "somewhere, so train for more steps, or transform the parameters"
+                f"Pareto k-hat is {self.khat:.2f}, of weights so even (an effective share of "
+                f"{self.ess:.3f}) that it tells nothing"
             )
-        return f"Pareto k-hat is {self.khat:.2f}, at most {MAX_KHAT}"
+        return (
+            f"Pareto k-hat is {self.khat:.2f}, above {MAX_KHAT}: the draws are too narrow "
+            "somewhere, or the critic is wrong there. Train for more steps, or transform the "
+            "parameters: give effects of an unknown deviation as standardised ones, and name it "
+            "before them"
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -94,7 +111,7 @@ class ImplicitPosterior(Described):
         density: The model's joint density.
         distribution: The networks.
         x_shape: The shape of one observation, where it is a posterior of any; None of one alone.
-        history: Of the players, and of the critic afterwards.
+        history: Of what training starts from, the players, and the critic afterwards.
         verdict: How far the draws agree with the model; None of a posterior of any observation,
             whose draws tell.
 
@@ -356,6 +373,8 @@ class ImplicitPosterior(Described):
                 f"  ELBO {found.elbo:.3f}, log evidence {found.log_evidence:.3f}, effective share "
                 f"of weighted draws {found.ess:.2f}",
             ]
+            if found.start_kept:
+                lines.append("  training in turn made the weights less even: its start is kept")
         for history in self.history:
             lines += [f"  {line}" for line in history.describe().splitlines()]
         return "\n".join(lines)

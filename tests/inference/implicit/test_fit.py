@@ -23,6 +23,7 @@ from torch.distributions import Dirichlet, Gamma, MultivariateNormal
 
 import lfi
 from lfi.inference import Posterior, UnreliableDraws
+from lfi.inference.implicit.posterior import FitVerdict
 from lfi.inference.implicit.pyro_density import pyro_density
 from lfi.networks import MixtureGenerator
 
@@ -140,6 +141,17 @@ def test_a_mode_without_draws_is_told():
         fit.sample(5, seed=1)
 
 
+def test_a_tail_of_nearly_even_weights_speaks_against_nothing():
+    """k-hat tells the shape of a tail: of weights that differ by 3% it may be 3."""
+    even = FitVerdict(khat=3.2, ess=0.999, elbo=0.0, log_evidence=0.0)
+    assert even.reliable and "tells nothing" in even.reason
+    uneven = FitVerdict(khat=3.2, ess=0.9, elbo=0.0, log_evidence=0.0)
+    assert not uneven.reliable and "3.20, above 0.7" in uneven.reason
+    assert even.better_than(uneven) and not uneven.better_than(even)
+    missed = FitVerdict(khat=0.1, ess=1.0, elbo=0.0, log_evidence=0.0, missed=1.0)
+    assert not missed.reliable and not missed.better_than(uneven)
+
+
 def nothing(z):
     return torch.full_like(z[:, 0], -math.inf)
 
@@ -189,6 +201,23 @@ def test_a_banana_is_drawn_like_exact_draws():
     # the integral is 2 pi; KL(q | p) of a good fit is below .1 nats, as the critic has it
     assert abs(fit.verdict.log_evidence - math.log(2 * math.pi)) < 0.1
     assert abs(fit.verdict.elbo - math.log(2 * math.pi)) < 0.2
+
+
+def funnel(z):
+    """z_0 ~ N(0, 1), and z_1, z_2 ~ N(0, exp(3 z_0)): deviations from .01 to 100."""
+    own = torch.distributions.Normal(0.0, (1.5 * z[:, :1]).exp()).log_prob(z[:, 1:])
+    return own.sum(1) + torch.distributions.Normal(0.0, 1.0).log_prob(z[:, 0])
+
+
+@pytest.mark.slow
+def test_a_funnel_is_drawn_like_exact_draws():
+    fit = lfi.fit_implicit(funnel, names=["a", "b", "c"], seed=1)
+    exact = torch.randn(2_000, 3)
+    exact[:, 1:] *= (1.5 * exact[:, :1]).exp()
+    theta = fit.sample(2_000, seed=2).double()
+    p, q = (torch.cat([each[:, :1], each[:, 1:].asinh()], 1) for each in (theta, exact.double()))
+    assert lfi.c2st(p, q, permutations=19, seed=1).statistic <= 0.6
+    assert fit.verdict.reliable and abs(fit.verdict.log_evidence) < 0.05
 
 
 @pytest.mark.slow
