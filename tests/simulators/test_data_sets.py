@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from simulators import digits, grid, parallel_lines, ring, spirals
+from simulators import digits, grid, parallel_lines, photographs, ring, spirals
 
 PLANE = [ring, grid, parallel_lines, spirals]
 MIXTURES = [ring, grid]
@@ -28,7 +28,7 @@ def mass_below(f, n):
 # All of them.
 
 
-@pytest.mark.parametrize("data", [*PLANE, digits], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("data", [*PLANE, digits, photographs], ids=lambda m: m.__name__)
 def test_samples_follow_the_default_dtype_and_leave_its_generator_alone(data):
     state = torch.get_rng_state()
     assert draw(data, 10).dtype == torch.float64
@@ -37,7 +37,7 @@ def test_samples_follow_the_default_dtype_and_leave_its_generator_alone(data):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("data", [*PLANE, digits], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("data", [*PLANE, digits, photographs], ids=lambda m: m.__name__)
 def test_data_sets_are_no_simulators(data):
     assert not hasattr(data, "prior")
     assert not hasattr(data, "simulate")
@@ -208,3 +208,39 @@ def test_sampled_digits_are_among_the_images_and_all_alike_probable():
     expected = n / 1797
     chi_squared = ((counts - expected) ** 2 / expected).sum()
     assert (chi_squared - 1796).abs() < 5 * math.sqrt(2 * 1796)
+
+
+# Photographs.
+
+
+def test_images_are_cut_from_the_photographs_and_held_out_ones_apart(monkeypatch):
+    places = torch.arange(2 * 3 * 213 * 320).view(2, 3, 213, 320)  # which pixel each one is
+    monkeypatch.setattr(photographs, "_photographs", lambda: places)
+    rng, seen = torch.Generator().manual_seed(1), []
+    for held_out in (False, True):
+        x, of = photographs.labelled(2_000, rng, held_out=held_out)
+        steps = torch.arange(32)
+        expected = x[:, :1, :1, :1] + steps[:, None] * 320 + steps
+        expected = expected + torch.arange(3)[:, None, None] * 213 * 320
+        assert torch.equal(x, expected)  # all of it, of one photograph, in its order
+        assert torch.equal(x.flatten(1).amin(1) // (3 * 213 * 320), of)
+        top, left = x[:, 0, 0, 0] % (213 * 320) // 320, x[:, 0, 0, 0] % 320
+        assert set(top.tolist()) == set(range(182))  # one is left out with probability 0.003
+        assert set((left % 64).tolist()) == set(range(33))
+        assert set((left // 64).tolist()) == ({1, 3} if held_out else {0, 2, 4})
+        seen.append(x.unique())
+    assert not torch.isin(*seen).any()
+
+
+def test_photographs_are_scikit_learns_at_half_their_size():
+    from sklearn.datasets import load_sample_images
+
+    temple, _ = load_sample_images().images
+    x, of = photographs.labelled(500, torch.Generator().manual_seed(1))
+    blocks = temple[:426].reshape(213, 2, 320, 2, 3).mean((1, 3)).transpose(2, 0, 1) / 255
+    image = x[of == 0][0].numpy()
+    windows = np.lib.stride_tricks.sliding_window_view(blocks, (32, 32), axis=(1, 2))
+    corner = np.abs(windows[..., 0, 0] - image[:, None, None, 0, 0]).max(0) < 1e-12
+    off = np.abs(windows[:, corner] - image[:, None]).max((0, 2, 3))
+    assert off.min() < 1e-12
+    assert x.min() >= 0 and x.max() <= 1
