@@ -38,8 +38,8 @@ def pareto_smooth(
     """Return smoothed, normalised log weights and k-hat, for each row of unnormalised log weights.
 
     Where fewer than five weights stand in the tail, nothing is smoothed and k-hat is inf; it is 0
-    where the largest are all equal. -inf is a weight of zero; ValueError if a weight is nan or
-    infinite, or all of a row are zero.
+    where the largest are all equal, to rounding. Equal weights stay equal. -inf is a weight of
+    zero; ValueError if a weight is nan or infinite, or all of a row are zero.
 
     Example:
         >>> weights, khat = pareto_smooth(torch.zeros(100))
@@ -63,20 +63,23 @@ def _smooth(log_weights: Float[Tensor, " n"]) -> tuple[Float[Tensor, " n"], floa
     n = len(log_weights)
     x = log_weights - log_weights.max()
     size = math.ceil(min(n / 5, 3 * math.sqrt(n)))
-    threshold = x.sort(descending=True).values[min(size, n - 1)]
-    if threshold == 0:
+    weights = x.exp()
+    threshold = weights.sort(descending=True).values[min(size, n - 1)]
+    if threshold == 1:
         return x.log_softmax(0), 0.0
-    threshold = threshold.clamp(min=math.log(torch.finfo(x.dtype).tiny))
-    largest = torch.where(x > threshold)[0]
+    threshold = threshold.clamp(min=torch.finfo(x.dtype).tiny)
+    largest = torch.where(weights > threshold)[0]
     if len(largest) < 5:
         return x.log_softmax(0), math.inf
-    order = largest[x[largest].argsort()]
-    shape, scale = _fit(torch.exp(x[order]) - torch.exp(threshold))
-    if not math.isfinite(shape):
+    order = largest[weights[largest].argsort()]
+    shape, scale = _fit(weights[order] - threshold)
+    if not math.isfinite(shape):  # most of them are hardly numbers
         return x.log_softmax(0), math.inf
     quantile = (torch.arange(len(order), dtype=x.dtype, device=x.device) + 0.5) / len(order)
-    excess = _quantile(quantile, shape, scale)
-    x[order] = torch.log(excess + torch.exp(threshold)).clamp(max=0.0)
+    _, tie, sizes = weights[order].unique_consecutive(return_inverse=True, return_counts=True)
+    expected = (_quantile(quantile, shape, scale) + threshold).clamp(max=1.0)
+    means = torch.zeros_like(sizes, dtype=x.dtype).index_add(0, tie, expected) / sizes
+    x[order] = means.log()[tie]
     return x.log_softmax(0), shape
 
 
@@ -92,8 +95,7 @@ def _fit(excess: Float[Tensor, " m"]) -> tuple[float, float]:
     quartile = excess[math.floor(m / 4 + 0.5) - 1]
     b = (1 - torch.sqrt(points / (grid - 0.5))) / (3 * quartile) + 1 / excess[-1]
     shapes = torch.log1p(-b[:, None] * excess).mean(1)
-    log_likelihood = m * (torch.log(-b / shapes) - shapes - 1)
-    posterior = log_likelihood.softmax(0)
+    posterior = (m * (torch.log(-b / shapes) - shapes)).softmax(0)  # of the profile likelihood
     mean = (b * posterior).sum()
     shape = torch.log1p(-mean * excess).mean()
     scale = -shape / mean

@@ -112,10 +112,36 @@ def test_equal_weights_are_as_good_as_can_be():
     torch.testing.assert_close(smoothed.exp(), torch.full((100,), 0.01))
 
 
+def test_equal_weights_are_smoothed_alike_whatever_their_order():
+    log_weights = -(torch.arange(150) // 3 / 9)  # 30 of which are the tail
+    alone = pareto_smooth(log_weights + 1e-9 * torch.rand(150))  # in some order
+    for order in (torch.arange(150), torch.randperm(150)):
+        smoothed, khat = pareto_smooth(log_weights[order])
+        weights = smoothed.exp()[order.argsort()].reshape(50, 3)
+        torch.testing.assert_close(weights, weights[:, :1].expand(50, 3))
+        torch.testing.assert_close(khat, alone[1])
+        torch.testing.assert_close(weights.sum(1), alone[0].exp().reshape(50, 3).sum(1))
+
+
+def test_weights_that_are_equal_to_rounding_are_equal():
+    """Logarithms near 0 tell apart what weights near 1 do not."""
+    smoothed, khat = pareto_smooth(-1e-18 * torch.arange(100))
+    assert khat == 0
+    torch.testing.assert_close(smoothed.exp(), torch.full((100,), 0.01))
+
+
+def test_one_weight_beside_others_that_are_hardly_numbers_is_not_to_be_trusted():
+    log_weights = torch.full((100,), -torch.inf)
+    log_weights[:31] = -torch.cat([torch.zeros(1), torch.linspace(708.3, 708.39, 30)])
+    smoothed, khat = pareto_smooth(log_weights)
+    assert khat == torch.inf
+    torch.testing.assert_close(smoothed, log_weights.log_softmax(0))
+
+
 def test_a_few_weights_are_not_to_be_trusted():
     few = torch.full((100,), -torch.inf)
     few[:4] = torch.randn(4)
-    for log_weights in (few, torch.randn(10)):
+    for log_weights in (few, torch.randn(10), torch.tensor([0.0, 1.0])):
         smoothed, khat = pareto_smooth(log_weights)
         assert khat == torch.inf
         torch.testing.assert_close(smoothed, log_weights.log_softmax(0))
@@ -127,6 +153,7 @@ def test_a_few_weights_are_not_to_be_trusted():
         ([0.0, float("nan")], "finite or -inf, got nan or inf"),
         ([0.0, float("inf")], "finite or -inf, got nan or inf"),
         ([-float("inf"), -float("inf")], "a weight above zero in every row, got none"),
+        ([[0.0, 0.0], [-float("inf"), -float("inf")]], "a weight above zero in every row"),
         ([], "a weight above zero in every row, got none"),
     ],
 )
