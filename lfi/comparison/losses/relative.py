@@ -57,7 +57,7 @@ class Relative(Divergence):
 
     def __post_init__(self) -> None:
         for name in ("a", "b"):
-            check_number(name, getattr(self, name), minimum=0, below=1)
+            check_number(name, getattr(self, name), minimum=0)
         if self.a + self.b >= 1:
             raise ValueError(f"a + b must be below 1, got {self.a} + {self.b}")
 

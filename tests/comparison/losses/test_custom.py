@@ -111,6 +111,30 @@ def test_there_is_no_seam_where_the_power_begins(divergence):
             torch.testing.assert_close(at, near, rtol=1e-4, atol=1e-7)  # not counted twice
 
 
+def test_a_power_begins_at_the_outermost_edge_or_where_f_is_closest_to_one():
+    """u^2 is a power everywhere; where the curvature f'' is 1 + sin(log u) / 10, none is exact."""
+
+    def waves(u):
+        return u**2 / 2 + u**2 * (u.log().sin() - 3 * u.log().cos()) / 100
+
+    assert [edge.at for edge in FDivergence(torch.square)._edges] == [18.0, 18.0]
+    for edge in FDivergence(waves)._edges:
+        h = edge.side * torch.arange(1.0, 19.0)
+        log_steepness = h + (1 + h.sin() / 10).log()
+        rate = edge.side * (1 + h.cos() / (10 + h.sin()))
+        off = (log_steepness.diff() - (rate[1:] + rate[:-1]) / 2).abs()
+        assert edge.at == 2 + off.argmin()
+        assert edge.steepness == pytest.approx(log_steepness[off.argmin() + 1].exp().item())
+
+
+def test_a_line_is_added_as_constants():
+    """b (u - 1) has the slope b, and u b - b (u - 1) = b, however large."""
+    h, b = torch.linspace(-30, 30, 61), 1e9
+    plain, more = FDivergence(torch.square), FDivergence(lambda u: u**2 + b * (u - 1))
+    torch.testing.assert_close(more.slope(h), plain.slope(h) + b)
+    torch.testing.assert_close(more.conjugate(h), plain.conjugate(h) + b)
+
+
 @pytest.mark.parametrize("divergence", OWN, ids=repr)
 def test_results_have_the_critics_dtype_and_float64s_digits(divergence):
     h = torch.linspace(-30, 30, 121, dtype=torch.float32)
@@ -232,7 +256,9 @@ def test_three_lines_are_a_divergence_too():
         (lambda u: (u - 1).abs() / 2, "strictly convex"),
         (lambda u: (u - 2).relu() ** 2, "strictly convex"),
         (lambda u: u**2 + (u - 1).abs(), "smooth: its slope jumps at u = 1"),
-        (lambda u: u**2 + 5 * (u > 3), "convex: at u = .* it lies below its tangent"),
+        (lambda u: u**2 - (u - 1).abs(), "smooth: its slope jumps at u = 1"),
+        # (u - v)^2 < 5 first at the grid's v = e^1.1, u = e^-.25
+        (lambda u: u**2 + 5 * (u > 3), "convex: at u = 0.779 it lies below its tangent at u = 3$"),
         (lambda u: (u - 3).log(), "finite: f is not at u = 6.14e-06"),
         (lambda u: u.exp(), "finite: f is not at u = 7"),
         (lambda u: (u**2).mean(), r"elementwise: of shape \(481,\) it made \(\)"),

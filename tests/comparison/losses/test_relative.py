@@ -12,6 +12,7 @@ from lfi.comparison import (
     LSIF,
     Bernoulli,
     Brier,
+    Divergence,
     Exponential,
     FDivergence,
     NeymanChiSquared,
@@ -81,6 +82,19 @@ def test_gradients_are_bounded_where_those_of_a_steep_loss_are_not(loss):
 
 def test_losses_of_bounded_gradients_are_not_steep():
     assert not any(map(steep, (Bernoulli(), Brier(), Spherical(), TotalVariation())))
+
+
+@pytest.mark.parametrize("name", ["_slope", "_conjugate"])
+@pytest.mark.parametrize(("gradient", "expected"), [(10.0, False), (10.5, True), (19.0, True)])
+def test_a_loss_is_steep_from_a_gradient_of_ten_on(name, gradient, expected):
+    class Line(Divergence):
+        def _slope(self, h):
+            return 0 * h
+
+        _conjugate = _slope
+
+    setattr(Line, name, lambda self, h: gradient * h)
+    assert steep(Line()) is expected
 
 
 def test_half_and_half_least_squares_is_the_score_of_brier():
