@@ -115,51 +115,41 @@ class ImportanceSamples:
 
 @dataclass(frozen=True, eq=False)
 class StageProposal:
-    """What `count` samples of a stage are drawn from: `PRIOR`, `PROPOSAL` or `MIXTURE` for each."""
+    """What `count` samples of a stage are drawn from: a mixture, else `PRIOR` or `PROPOSAL`."""
 
-    kind: Int[Tensor, " m"]
+    kind: int
     mixture: StudentMixture | None
     count: int
 
     def select(self, rows: Int[Tensor, " k"]) -> "StageProposal":
         """Return the proposals of some of the observations."""
-        mixture = self.mixture and self.mixture.select(rows)
-        return StageProposal(self.kind[rows], mixture, self.count)
+        return replace(self, mixture=self.mixture and self.mixture.select(rows))
 
     def draw(self, target: Target, seed: int) -> tuple[Tensor, Tensor]:
         """Return points (m, count, d), and which of them are in the support."""
-        m, d, prior = len(target), target.prior.dim, target.prior
-        u = torch.zeros(m, self.count, d, dtype=prior.dtype)
+        m, prior = len(target), target.prior
         inside = torch.ones(m, self.count, dtype=torch.bool)
-        for kind in self.kind.unique().tolist():
-            rows = torch.where(self.kind == kind)[0]
-            if kind == MIXTURE and self.mixture is not None:
-                u[rows] = self.mixture.select(rows).sample(self.count, torch_rng(seed, kind))
-                continue
-            if kind == PROPOSAL and target.proposal is not None:
-                own = target.proposal.select(rows)
-                theta = own.draw(self.count, own.x, torch_rng(seed, kind)).to("cpu", prior.dtype)
-                inside[rows] = prior.contains(theta)
-                theta = torch.where(inside[rows][..., None], theta, target.anchor)
-            else:
-                theta = prior.sample(len(rows) * self.count, seed=numpy_rng(seed, kind))
-                theta = theta.reshape(len(rows), self.count, d)
-            u[rows] = prior.to_unconstrained(theta)
-        return u, inside
+        if self.mixture is not None:
+            return self.mixture.sample(self.count, torch_rng(seed, MIXTURE)), inside
+        if self.kind == PROPOSAL and target.proposal is not None:
+            own = target.proposal
+            theta = own.draw(self.count, own.x, torch_rng(seed, PROPOSAL)).to("cpu", prior.dtype)
+            inside = prior.contains(theta)
+            theta = torch.where(inside[..., None], theta, target.anchor)
+        else:
+            theta = prior.sample(m * self.count, seed=numpy_rng(seed, PRIOR))
+            theta = theta.reshape(m, self.count, prior.dim)
+        return prior.to_unconstrained(theta), inside
 
     def log_density(self, target: Target, u: Tensor, log_prior: Tensor) -> Tensor:
         """Return the log density at points (m, n, d) whose prior density is `log_prior`."""
-        values = log_prior.clone()
-        for kind in self.kind.unique().tolist():
-            rows = torch.where(self.kind == kind)[0]
-            if kind == MIXTURE and self.mixture is not None:
-                values[rows] = self.mixture.select(rows).log_density(u[rows])
-            elif kind == PROPOSAL and target.proposal is not None:
-                own = target.proposal.select(rows)
-                theta, log_jacobian = target.prior.from_unconstrained(u[rows])
-                density = own.log_density(theta, own.x[:, None]).to("cpu", u.dtype)
-                values[rows] = density + log_jacobian
-        return values
+        if self.mixture is not None:
+            return self.mixture.log_density(u).to(log_prior)
+        if self.kind == PROPOSAL and target.proposal is not None:
+            own = target.proposal
+            theta, log_jacobian = target.prior.from_unconstrained(u)
+            return own.log_density(theta, own.x[:, None]).to(log_prior) + log_jacobian
+        return log_prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +223,7 @@ class StagedSamples:
     ) -> "StagedSamples":
         u, inside = drawn.draw(target, seed)
         log_prior, log_weight = target.unconstrained(u)
-        inside &= log_prior > MIN_LOG_PRIOR
+        inside = inside & (log_prior > MIN_LOG_PRIOR)
         log_weight = torch.where(inside, log_weight, -math.inf)
         at_new = torch.stack([each.log_density(target, u, log_prior) for each in stages])
         return StagedSamples(
@@ -308,7 +298,7 @@ def _initial_samples(target: Target, number: int, seed: int) -> StagedSamples:
     samples = StagedSamples(empty, none, none, (), first, none[None][:0])
     kinds = [PRIOR] if target.proposal is None else [PRIOR, PROPOSAL]
     for index, kind in enumerate(kinds):
-        stage = StageProposal(torch.full((m,), kind), None, max(1, number // len(kinds)))
+        stage = StageProposal(kind, None, max(1, number // len(kinds)))
         samples = samples.extended(target, stage, child(seed, index))
     return samples
 
@@ -327,7 +317,7 @@ def _extended(
     Those are an initial proposal that was good enough, or a newly fitted mixture: always where
     weights have to be made reliable, `refit`, and once where many more samples would be missing.
     """
-    bases = 1 + any(PROPOSAL in stage.kind.tolist() for stage in samples.stages[:2])
+    bases = 1 + any(stage.kind == PROPOSAL for stage in samples.stages[:2])
     held_by = [stage.count for stage in samples.stages]
     shares = torch.stack([samples.relative_ess(stage) for stage in range(len(held_by))])
     (best, base), last = shares[:bases].max(0), shares[-1]
@@ -352,7 +342,7 @@ def _extended(
             if place >= 0:
                 yield some, own.continued(group, place, number, key)
             else:
-                stage = StageProposal(torch.full((len(some),), MIXTURE), _mixture(own, key), number)
+                stage = StageProposal(MIXTURE, _mixture(own, key), number)
                 if bases > 1 and held_by[1] <= MAX_STAGE and bool((last > best)[some].all()):
                     # a flow takes longer to evaluate at all later samples than its few are worth
                     own = own.without(1)

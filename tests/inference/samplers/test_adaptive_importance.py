@@ -6,10 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 from support.known_targets import conjugate, two_modes
-from torch.distributions import Independent, Normal, StudentT
+from torch.distributions import Exponential, Independent, Normal, StudentT
 
+from lfi.inference.samplers import adaptive_importance as stages
 from lfi.inference.samplers.adaptive_importance import (
+    MIN_UNRELIABLE,
+    PRIOR as FROM_PRIOR,
+    PROPOSAL,
     ImportanceSamples,
+    StageProposal,
     _initial_samples,
     adaptive_importance,
     smoothed_samples,
@@ -264,6 +269,122 @@ def test_samples_of_all_stages_are_weighted_as_of_their_mixture():
     torch.testing.assert_close(
         _initial_samples(one, 4, seed=1).log_weights.double(), 3 + 0 * u[:, :4, 0]
     )
+
+
+def test_samples_without_a_stage_are_those_of_the_others():
+    target = gaussian([0.3, 0.0], 0.5, near(0.2, 0.7))
+    more = StageProposal(FROM_PRIOR, None, 7)
+    whole = _initial_samples(target, 10, seed=1).extended(target, more, seed=2)
+    for place, kept in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
+        rest, rows = whole.without(place), whole.stage_of != place
+        assert [stage.count for stage in rest.stages] == [(5, 5, 7)[stage] for stage in kept]
+        assert torch.equal(rest.u, whole.u[:, rows])
+        assert torch.equal(rest.log_proposals, whole.log_proposals[list(kept)][:, :, rows])
+        for now, before in enumerate(kept):
+            assert ((rest.stage_of == now) == (whole.stage_of[rows] == before)).all()
+            assert torch.equal(rest.relative_ess(now), whole.relative_ess(before))
+    nothing = replace(whole, log_weight=torch.full_like(whole.log_weight, -torch.inf))
+    assert nothing.relative_ess(1).tolist() == [0.0]
+
+
+def test_the_density_of_a_proposal_is_one_of_unconstrained_samples():
+    """Of theta ~ Exponential(2) with any bijection of the positive numbers, it integrates to 1."""
+    prior, law = as_prior({"size": Exponential(1.0)}), Exponential(2.0)
+    proposal = Proposal(torch.zeros(1, 1), lambda *_: None, lambda t, x: law.log_prob(t[..., 0]))
+    target = Target(prior, (torch.zeros(1, 1),), lambda theta, x: 0 * theta[..., 0], proposal)
+    u = torch.linspace(-40.0, 10.0, 2_001)[None, :, None].to(prior.dtype)
+    density = StageProposal(PROPOSAL, None, 1).log_density(target, u, torch.zeros(1, 2_001)).exp()
+    assert torch.trapezoid(density[0], u[0, :, 0]) == pytest.approx(1)
+
+
+def test_samples_outside_the_support_weigh_nothing_and_the_others_as_they_should():
+    given, drawn = two_modes(), []
+
+    def draw(n, x, rng):
+        drawn.append(2 * torch.randn(len(x), n, 2, generator=rng, dtype=torch.float64))
+        return drawn[-1]
+
+    proposal = Proposal(torch.zeros(1, 1), draw, lambda theta, x: 0 * theta[..., 0])
+    flat = Target(given.prior, given.x, lambda theta, x: 0 * theta[..., 0], proposal)
+    weights = _initial_samples(flat, 200, seed=1).log_weight.exp()
+    inside = (drawn[0].abs() < 1).all(-1)
+    assert 0 < inside.sum() < 50
+    assert torch.equal(weights, torch.cat([torch.ones(1, 100), inside.double()], 1))
+
+
+# Stages: what is asked of each, and where they end.
+
+
+def staged(monkeypatch, target, target_ess, *, more=2**12, **changes):
+    """What is found where each further stage draws of the prior, and what was asked of these."""
+    asked = []
+
+    def extended(samples, target, missing, refit, least, room, seed):
+        asked.append((samples, missing, refit, least, room))
+        stage = StageProposal(FROM_PRIOR, None, min(more, room))
+        yield torch.arange(len(target)), samples.extended(target, stage, seed)
+
+    monkeypatch.setattr(stages, "_extended", extended)
+    arguments = {"initial": 2**12, "max_samples": 2**20, "limit": TimeLimit.start(600.0)}
+    return adaptive_importance(target, target_ess, seed=1, **(arguments | changes)), asked
+
+
+@pytest.mark.parametrize(
+    ("target_ess", "least"), [(100.0, 2_048), (1_000.0, 8_000), (7_000.0, 8_192)]
+)
+def test_stages_are_asked_for_what_is_missing_until_weights_are_reliable(
+    target_ess, least, monkeypatch
+):
+    """As many effective samples again where they suffice, but their Pareto k is too large."""
+    real, cases = smoothed_samples, set()
+    unreliable = lambda *given, late: replace(real(*given, late=late), khat=1.0)
+    monkeypatch.setattr(stages, "smoothed_samples", unreliable)
+    (one,), asked = staged(monkeypatch, gaussian([0.5, 0.0], 0.7), target_ess)
+    assert [len(samples.stages) for samples, *_ in asked] == [1, 2, 3, 4, 5, 6]
+    assert len(one.u) == 7 * 2**12
+    for samples, missing, refit, size, room in asked:
+        ess, held = effective_sample_size(samples.log_weights), samples.u.shape[1]
+        expected = target_ess - ess if ess < target_ess else ess
+        torch.testing.assert_close(missing, expected.reshape(1))
+        assert refit.tolist() == [bool(ess >= target_ess) and held >= MIN_UNRELIABLE]
+        assert (size, room) == (least, 2**20 - held)
+        cases.add((bool(ess >= target_ess), held >= MIN_UNRELIABLE))
+    seldom = {(True, False)} if target_ess < 7_000 else {(False, False), (False, True)}
+    assert cases == {(True, True)} | seldom
+
+
+def test_stages_end_with_the_samples_that_there_may_be_and_after_so_many(monkeypatch):
+    narrow = gaussian([0.5, 0.0], 0.01)
+    (one,), asked = staged(monkeypatch, narrow, 1e9, max_samples=2**12 + 1)
+    assert (len(one.u), len(asked)) == (2**12 + 1, 1)
+    monkeypatch.setattr(stages, "MAX_STAGES", 3)
+    (one,), asked = staged(monkeypatch, narrow, 1e9)
+    assert (len(one.u), len(asked)) == (3 * 2**12, 2)
+
+
+@pytest.mark.parametrize(
+    ("target_ess", "seconds", "timed_out"), [(100, 1.0, False), (1e6, 1.0, True), (1e6, 1e9, False)]
+)
+def test_time_has_run_out_only_where_more_was_asked_for(target_ess, seconds, timed_out):
+    limit = replace(TimeLimit.start(seconds), begin=TimeLimit.start(1.0).begin - 10)
+    (one,) = adaptive_importance(
+        gaussian([0.5, 0.0], 0.7), target_ess, initial=2**10, max_samples=2**10, seed=1, limit=limit
+    )
+    assert one.timed_out is timed_out
+
+
+@pytest.mark.parametrize(("held", "parts"), [(2**11, [2, 1]), (1, [1, 1, 1]), (2**20, [3])])
+def test_samples_of_few_observations_are_held_at_a_time(held, parts, monkeypatch):
+    sizes = []
+
+    def initial(target, *given):
+        sizes.append(len(target))
+        return _initial_samples(target, *given)
+
+    monkeypatch.setattr(stages, "_initial_samples", initial)
+    monkeypatch.setattr(stages, "MAX_HELD", held)
+    assert len(found(conjugate(3, sd=2.0).target, 10, initial=2**10)) == 3
+    assert sizes == parts
 
 
 def test_the_evidence_is_the_mean_weight():
