@@ -71,6 +71,14 @@ def test_draws_follow_the_density(kernel):
     assert ((found.mean(dim=0) - exact.diagonal()).abs() < 5 * error).all()
 
 
+def test_steps_have_the_scale_of_the_component_that_they_start_from():
+    centres, scales = torch.tensor([[-1e3], [1e3]]), torch.tensor([0.1, 10.0])
+    mixture = GaussianMixture(centres, torch.full((2,), 0.5), torch.eye(1), scales)
+    draws = mixture.sample(2_000, torch.Generator().manual_seed(1))[:, 0]
+    for rows, sd in ((draws < 0, 0.1), (draws > 0, 10.0)):
+        assert draws[rows].std() == pytest.approx(sd, rel=5 / (2 * rows.sum().item()) ** 0.5)
+
+
 @each_kernel
 def test_a_direction_without_spread_is_no_obstacle(kernel):
     u = torch.cat([torch.randn(40, 1), torch.ones(40, 1)], dim=1)
@@ -140,10 +148,10 @@ def test_a_draw_at_a_component_of_its_own_is_as_if_of_the_others_and_the_prior()
 
 
 def test_roots_are_of_covariances_with_a_billionth_more_variance():
-    u = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    u = torch.tensor([[0.0, 1.0], [20.0, 1.0]])
     roots = GlobalCovariance(1.0).around(u, torch.full((2,), 0.5)).roots
     eps = torch.finfo(torch.float64).eps
-    variances = torch.tensor([1 + 1e-9, eps])  # of no spread, as little as there can be
+    variances = torch.tensor([100 * (1 + 1e-9), eps])  # of no spread, as little as there can be
     torch.testing.assert_close(roots.square().diagonal(), variances, rtol=1e-12, atol=0)
 
 

@@ -201,8 +201,9 @@ def test_of_equal_distances_the_earlier_are_accepted():
 )
 def test_what_cannot_be_accepted_is_refused(how):
     named = f"^{next(iter(how))} must be" if len(how) == 1 else "^give exactly one of quantile"
-    with pytest.raises(ValueError, match=named):
-        lfi.abc_rejection(line(), torch.zeros(1), discrepancy=Plain(), **how)
+    for simulations in (line(), line(2)):
+        with pytest.raises(ValueError, match=named):
+            lfi.abc_rejection(simulations, torch.zeros(1), discrepancy=Plain(), **how)
 
 
 def test_observations_that_are_not_finite_are_refused():

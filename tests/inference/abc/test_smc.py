@@ -1,6 +1,7 @@
 """Sequential ABC: populations, budgets and tolerances to the letter, and weights that are right."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,13 @@ from lfi.inference import (
 )
 from lfi.inference.abc.accepted import PopulationSummary
 from lfi.inference.abc.population import Population, closest
-from lfi.inference.abc.smc import _next_tolerance, _Run, _without_ties
+from lfi.inference.abc.smc import (
+    _first_population,
+    _next_population,
+    _next_tolerance,
+    _Run,
+    _without_ties,
+)
 
 MEAN = lfi.abc.Summaries(
     lambda x: x.mean(dim=1), scale=lambda s, s_obs: torch.ones_like(s_obs), adaptive=False
@@ -166,7 +173,8 @@ def test_ties_that_are_kept_weigh_as_much_as_all():
     assert accepted.weights.sum().item() == pytest.approx(1)
 
 
-def test_a_simulator_that_always_raises_ends_early_with_its_error():
+@pytest.mark.parametrize("particles", [100, 2_000])
+def test_a_simulator_that_always_raises_ends_early_with_its_error(particles):
     calls = []
 
     def broken(theta):
@@ -175,9 +183,9 @@ def test_a_simulator_that_always_raises_ends_early_with_its_error():
 
     simulator = lfi.Simulator(broken, prior={"a": Normal(0.0, 1.0)}, batched=False)
     with pytest.raises(RuntimeError, match="it raised FileNotFoundError") as caught:
-        lfi.abc_smc(simulator, torch.zeros(1), particles=100, budget=100_000, seed=1)
+        lfi.abc_smc(simulator, torch.zeros(1), particles=particles, budget=100_000, seed=1)
     assert isinstance(caught.value.__cause__, FileNotFoundError)
-    assert len(calls) <= 1_100
+    assert len(calls) == 1_000
 
 
 def test_equal_seeds_give_equal_numbers():
@@ -358,30 +366,31 @@ def summary_of(ess, tolerance=2.0):
 
 
 def test_ties_of_which_a_share_was_kept_are_left_out_where_the_closer_tell_more():
-    population = population_of([0.0, 1.0, 2.0], [0.1, 0.1, 0.8], [1.0, 1.0, 0.2])
-    without, latest = _without_ties(population, summary_of(1 / 0.66))
-    assert without.u[:, 0].tolist() == [0.0, 1.0]
-    assert without.weights.tolist() == [0.5, 0.5]
-    assert (latest.tolerance, latest.ess) == (1.0, pytest.approx(2.0))
+    parts = [0.0, 0.5, 1.0, 2.0], [0.1, 0.1, 0.2, 0.6], [1.0, 1.0, 1.0, 0.2]
+    population = population_of(*parts)
+    without, latest = _without_ties(population, summary_of(1 / 0.42))
+    assert without.u[:, 0].tolist() == [0.0, 1.0, 2.0]
+    torch.testing.assert_close(without.weights, torch.tensor([0.25, 0.25, 0.5]))
+    assert (latest.tolerance, latest.ess) == (1.0, pytest.approx(8 / 3))
     assert (latest.simulations, latest.acceptance) == (10, 0.5)
     one = population_of([0.0, 2.0], [0.5, 0.5], [1.0, 0.2])
     for kept, ess in (
-        (population, 2.1),  # they tell less
+        (population, 2.7),  # they tell less
         (one, 1.0),  # as much
-        (population_of([0.0, 1.0, 2.0], [0.1, 0.1, 0.8]), 1 / 0.66),  # no ties are missing
+        (population_of(*parts[:2]), 1 / 0.42),  # no ties are missing
         (population_of([2.0, 2.0], [0.5, 0.5], [0.2, 0.2]), 0.1),  # nothing is closer
     ):
         before = summary_of(ess)
         assert _without_ties(kept, before) == (kept, before)
 
 
-def steps(distance=MEAN, schedule=None, tolerance=-math.inf):
-    """The settings of a run in which nothing is simulated."""
+def steps(distance=MEAN, schedule=None, **changes):
+    """The settings of a run in which nothing is simulated, unless there is another simulator."""
     schedule = schedule or DistanceQuantile(0.5)
-    simulator, observed = NORMAL.simulator, torch.zeros(1, dtype=torch.float64)
-    numbers = {"particles": 3, "budget": 9, "tolerance": tolerance, "min_acceptance": 0.0}
-    others = {"workers": 1, "timeout": None, "seed": 1}
-    return _Run(simulator, observed, distance, GlobalCovariance(), schedule, **numbers, **others)
+    plain = {"simulator": NORMAL.simulator, "x_obs": torch.zeros(1, dtype=torch.float64)}
+    plain |= {"kernel": GlobalCovariance(), "workers": 1, "timeout": None, "seed": 1}
+    plain |= {"particles": 3, "budget": 9, "tolerance": -math.inf, "min_acceptance": 0.0}
+    return _Run(distance=distance, schedule=schedule, **(plain | changes))
 
 
 def test_the_next_tolerance_is_the_schedules_and_closer_than_the_farthest():
@@ -455,3 +464,141 @@ def test_every_failure_is_counted():
     accepted = lfi.abc_smc(simulator, torch.zeros(1), particles=20, budget=200, seed=1)
     assert accepted.failed == sum(failed) == sum(each.failed for each in accepted.history)
     assert sum(each.failed for each in accepted.history[1:]) > 0
+
+
+@pytest.mark.parametrize(("budget", "first"), [(50, 50), (99, 99), (100, 50)])
+def test_the_first_population_takes_what_is_left_of_too_small_a_budget(budget, first):
+    """And weighs its ties by the share that was kept of them."""
+
+    def sides(theta, rng: torch.Generator):
+        return (theta > 1).to(theta)
+
+    simulator = lfi.Simulator(sides, prior={"a": Normal(0.0, 1.0)})
+    given = {"particles": 50, "budget": budget, "x_obs": torch.ones(1, dtype=torch.float64)}
+    begin = time.monotonic()
+    population, (summary,) = _first_population(steps(simulator=simulator, **given))
+    assert 0 < summary.seconds <= time.monotonic() - begin
+    assert (summary.simulations, len(population.u)) == (first, 50)
+    share = population.shares[-1].item()
+    assert (share < 0.9) == (first == 99)
+    assert set(population.shares.tolist()) == {1.0, share}
+    per_share = population.weights * population.shares
+    torch.testing.assert_close(per_share, per_share[:1].expand(50))
+
+
+def test_no_random_number_is_taken_twice(monkeypatch):
+    """Of parameters, data, and what breaks ties, in every batch of every population."""
+    seen = {name: set() for name in ("u", "x", "keys")}
+
+    def spy(rows, n):
+        for name, values in seen.items():
+            values.update(rows[name].flatten().tolist())
+        return closest(rows, n)
+
+    def noise(theta, rng: torch.Generator):
+        return torch.rand(theta.shape, generator=rng, dtype=torch.float64)
+
+    monkeypatch.setattr("lfi.inference.abc.smc.closest", spy)
+    simulator = lfi.Simulator(noise, prior={"a": Normal(0.0, 1.0)})
+    lfi.abc_smc(simulator, torch.zeros(1), particles=20, budget=500, seed=1)
+    assert {name: len(values) for name, values in seen.items()} == dict.fromkeys(seen, 500)
+
+
+def population_within(inside, particles, dim=1):
+    """A population of distances 0, 1, ... that weigh 1, 2, ..., and its tolerance of so many."""
+    weights = torch.arange(1.0, particles + 1, dtype=torch.float64)
+    u = torch.randn(particles, dim, dtype=torch.float64)
+    weights = (weights / weights.sum()).tolist()
+    return population_of(list(range(particles)), weights, u=u), inside - 1.0
+
+
+class Batches:
+    """A simulator whose batches have so many data at a distance each, the others far away."""
+
+    def __init__(self, *arriving, at=1.0):
+        self.arriving, self.at, self.theta, self.x = arriving, at, [], []
+
+    def __call__(self, theta):
+        x = torch.full((len(theta), 1), 1e6, dtype=torch.float64)
+        x[: self.arriving[len(self.x)]] = self.at
+        self.theta.append(theta)
+        self.x.append(x)
+        return x
+
+    def follow(self, within, *, dim=1, **changes):
+        """Return the population that follows and what has been simulated in each batch."""
+        prior = dict.fromkeys("ab"[:dim], Normal(0.0, 1.0))
+        run = steps(simulator=lfi.Simulator(self, prior=prior), **changes)
+        before, tolerance = within
+        found, latest = _next_population(run, [summary_of(2.0)], before, tolerance)
+        assert latest.simulations == sum(map(len, self.x))
+        return found, [len(x) for x in self.x]
+
+
+@pytest.mark.parametrize(
+    ("particles", "dim", "inside", "enough"),
+    [  # a quarter of all, or ten for each parameter, but one at least
+        (8, 1, 2, True),
+        (8, 1, 1, False),
+        (7, 1, 1, True),
+        (100, 2, 20, True),
+        (100, 2, 19, False),
+        (60, 1, 10, True),
+        (60, 1, 9, False),
+    ],
+)
+def test_proposals_are_around_the_particles_within_if_they_are_enough(
+    particles, dim, inside, enough
+):
+    given, around = population_within(inside, particles, dim), []
+
+    class Spy:
+        def around(self, u, weights):
+            around.extend((u, weights))
+            return GlobalCovariance().around(u, weights)
+
+    changes = {"particles": particles, "kernel": Spy(), "budget": 10_000}
+    Batches(particles, at=0.0).follow(given, dim=dim, **changes)
+    rows = slice(inside if enough else particles)
+    assert torch.equal(around[0], given[0].u[rows])
+    torch.testing.assert_close(around[1], given[0].weights[rows] / given[0].weights[rows].sum())
+
+
+@pytest.mark.parametrize(
+    ("inside", "arriving", "changes", "sizes"),
+    [
+        # As many as Laplace's rule, (arrived + 1) / (simulated + 2), expects to be needed and a
+        # tenth more: 1.1 x 6 x 2, 1.1 x 6 x 16 but at most four times 14, 1.1 x 3 x 72 / 4.
+        (2, (0, 3, 3), {}, [14, 56, 60]),
+        # 1.1 x 2 are less than a tenth of the particles
+        (119, (1,), {"particles": 120}, [12]),
+        # 10 were simulated before. A population more has to be as large; what is less is spent,
+        (2, (6,), {"budget": 38}, [14]),
+        (2, (6, 0), {"budget": 37}, [14, 13]),
+        # unless all are within the last tolerance.
+        (2, (6,), {"budget": 37, "tolerance": 1.0}, [14]),
+        (2, (6, 0), {"budget": 37, "tolerance": 0.9}, [14, 13]),
+        # 7 are lacking of 16 simulations, which is no less than the least share
+        (1, (0, 0), {"min_acceptance": 7 / 16}, [16, 64]),
+        (1, (0,), {"min_acceptance": 8 / 16}, [16]),
+    ],
+)
+def test_batches_are_as_large_as_what_is_lacking(inside, arriving, changes, sizes):
+    given = population_within(inside, changes.get("particles", 8))
+    at = 0.9 if changes.get("tolerance") == 0.9 else inside - 1.0
+    changes = {"particles": 8, "budget": 10_000} | changes
+    assert Batches(*arriving, at=at).follow(given, **changes)[1] == sizes
+
+
+def test_an_adaptive_distance_is_fitted_to_the_first_simulations_of_a_population(monkeypatch):
+    monkeypatch.setattr("lfi.inference.abc.smc.MAX_FIT", 20)
+    for distance in (Turned(), MEAN):
+        given, batches = population_within(2, 8), Batches(0, 3, 3)
+        changes = {"particles": 8, "budget": 10_000, "distance": distance}
+        found, sizes = batches.follow(given, **changes)
+        assert sizes == [14, 56, 60]
+        assert found.fitted_to[0] is given[0].fitted_to[0]
+        assert len(found.fitted_to) == 1 + distance.adaptive
+        for made, fitted in zip((batches.theta, batches.x), found.fitted_to[-1], strict=True):
+            if distance.adaptive:
+                assert torch.equal(fitted, torch.cat(made)[:20].to(fitted))

@@ -115,6 +115,12 @@ def test_a_member_that_the_others_make_up_for_is_left_out():
     assert (sparse_weights(doubles) > 0).sum() == 1
     apart = table(tilted(0.5), tilted(-0.5))  # off by .25, .06 nats
     assert (sparse_weights(apart) > 0.3).all()
+    # of three, one to each side make up for each other
+    three = table(tilted(0.5), tilted(-0.5), tilted(-0.4), m=500, c=100)
+    assert (best_weights(three) > 0.05).all()
+    weights = sparse_weights(three)
+    assert (weights > 0.3).sum() == 2 == (weights > 0).sum()
+    assert weights[0] > 0.3
 
 
 def test_where_no_member_tells_anything_the_least_bad_has_to_do():
