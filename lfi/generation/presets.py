@@ -161,11 +161,11 @@ def PacGAN(samples: int = 2) -> Packed:
 
 
 @checked
-def UnrolledGAN(ahead: int = 5) -> Unrolled:
+def UnrolledGAN(ahead: int = 3, r1: float = 0.1) -> Unrolled:
     """Return the GAN whose generator sees so many moves of its critic ahead.
 
-    Metz et al., 2017. arXiv:1611.02163. With the non-saturating loss. A step takes several times as
-    long as one of `NonSaturatingGAN`, and training at its defaults has not been shown to cover the
-    ring of eight modes.
+    Metz et al., 2017. arXiv:1611.02163. With the non-saturating loss, and a light R1 penalty, with
+    which a critic that learns fast enough for narrow modes answers smoothly; 0 for none. A step
+    takes several times as long as one of `NonSaturatingGAN`.
     """
-    return Unrolled(NonSaturatingGAN(), ahead)
+    return Unrolled(NonSaturatingGAN(r1), ahead)

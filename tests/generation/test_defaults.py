@@ -1,5 +1,7 @@
 """What fits where nothing is said: the kind of network, and that images are learnt with it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from lfi.generation.defaults import (
     IMAGE_SETTINGS,
     SINKHORN,
     SLICED,
+    UNROLLED,
     VECTOR_SETTINGS,
     VECTORS,
     WASSERSTEIN,
@@ -96,6 +99,8 @@ def test_comparisons_of_vectors_have_what_narrow_modes_ask_of_them():
         assert settings_for(None, (2,), comparison) == DEFAULTS.updated(suited), comparison
         images = settings_for(None, (1, 8, 8), comparison)
         assert images == DEFAULTS.updated(IMAGE_SETTINGS), comparison
+    ahead = replace(settings_for(None, (2,), lfi.gans.UnrolledGAN()), turn=DEFAULTS.turn)
+    assert ahead == DEFAULTS.updated(UNROLLED)
     own = lfi.AdversarialSettings(clip=7.0, steps=11)
     assert settings_for(own, (2,), lfi.gans.bGAN(pearson)) == DEFAULTS.updated(own)
 

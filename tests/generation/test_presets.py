@@ -61,10 +61,11 @@ def test_presets_are_values_of_one_formula():
     )
     assert lfi.gans.NonSaturatingGAN() == lfi.gans.bGAN(lfi.losses.Bernoulli())
     assert lfi.gans.PacGAN(3) == lfi.gans.Packed(lfi.gans.NonSaturatingGAN(), 3)
-    assert lfi.gans.UnrolledGAN(3) == lfi.gans.Unrolled(lfi.gans.NonSaturatingGAN(), 3)
+    assert lfi.gans.UnrolledGAN(4) == lfi.gans.Unrolled(lfi.gans.NonSaturatingGAN(0.1), 4)
     dragan = lfi.penalties.DRAGAN(0.1, alpha=0.5)
     assert lfi.gans.DRAGANNS(alpha=0.5) == replace(lfi.gans.NonSaturatingGAN(), penalty=dragan)
-    assert lfi.gans.UnrolledGAN().recovers is Recovers.RATIO
+    assert lfi.gans.UnrolledGAN(r1=0.0).recovers is Recovers.RATIO
+    assert lfi.gans.UnrolledGAN().recovers is Recovers.NOTHING
     assert lfi.gans.GAN().recovers is lfi.gans.PacGAN().recovers is Recovers.RATIO
     assert lfi.gans.WGAN().recovers is lfi.gans.MMDGAN().recovers is Recovers.NOTHING
 
@@ -103,11 +104,12 @@ def test_a_run_that_blows_up_says_who_and_when():
 
 def test_an_unrolled_gan_takes_the_unrolled_turn_unless_settings_say_otherwise():
     def weights(comparison, **settings):
-        brief = lfi.AdversarialSettings(steps=2, batch_size=16, **settings)
+        given = {"critic_learning_rate": 1e-3, "betas": (0.0, 0.99)} | settings
+        brief = lfi.AdversarialSettings(steps=2, batch_size=16, **given)
         generator = lfi.fit_generator(DATA, comparison=comparison, settings=brief, seed=1)
         return torch.cat([p.flatten() for p in generator.network.parameters()])
 
-    plain, ahead = lfi.gans.NonSaturatingGAN(), lfi.gans.UnrolledGAN(2)
+    plain, ahead = lfi.gans.NonSaturatingGAN(), lfi.gans.UnrolledGAN(2, r1=0.0)
     turn = lfi.training.unrolled(2)
     assert torch.equal(weights(ahead), weights(plain, turn=turn))
     assert not torch.equal(weights(ahead), weights(plain))
