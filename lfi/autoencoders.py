@@ -12,5 +12,6 @@ from lfi.generation.autoencoders import (
     JointRatio as JointRatio,
     LaplaceObserver as LaplaceObserver,
     MomentsKL as MomentsKL,
+    PerturbedEncoder as PerturbedEncoder,
     SyntheticLikelihood as SyntheticLikelihood,
 )

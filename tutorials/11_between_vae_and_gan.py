@@ -41,7 +41,7 @@ torch.set_num_threads(1)  # small networks run faster so
 # | `DCGAN` | critic of data | none | none |
 # | `VAEGAN` | observer and critic of data | closed form | Gaussian |
 # | `AVB` | observer | critic of pairs $(x, z)$ | implicit: a network with noise |
-# | `AGE` | observer | moments of codes | implicit, on a sphere |
+# | `AGE` | observer | moments of codes | perturbed, on a sphere |
 # | `AlphaGAN` | observer and critic of data | critic of codes | implicit |
 
 # %%

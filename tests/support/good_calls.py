@@ -108,6 +108,7 @@ def settings_of_comparisons():
         "AnalyticKL BernoulliObserver CodeRatio DeterministicEncoder GaussianEncoder "
         "GaussianObserver ImplicitEncoder JointRatio LaplaceObserver MomentsKL SyntheticLikelihood",
     )
+    yield Call("PerturbedEncoder", autoencoders.PerturbedEncoder, {"scale": 0.5})
     lists = {
         "likelihood": (autoencoders.GaussianObserver(),),
         "prior": (autoencoders.AnalyticKL(),),

@@ -5,6 +5,7 @@ from lfi.generation.autoencoders.encoders import (
     DeterministicEncoder as DeterministicEncoder,
     GaussianEncoder as GaussianEncoder,
     ImplicitEncoder as ImplicitEncoder,
+    PerturbedEncoder as PerturbedEncoder,
 )
 from lfi.generation.autoencoders.fit import fit_autoencoder as fit_autoencoder
 from lfi.generation.autoencoders.observers import (

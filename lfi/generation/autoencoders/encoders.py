@@ -1,7 +1,8 @@
-"""Encoders q(z | x): Gaussian, deterministic, and implicit ones, which can only be drawn from.
+"""Encoders q(z | x): Gaussian, deterministic, perturbed, and implicit ones, only drawn from.
 
     GaussianEncoder         z = m(x) + L(x) noise,  L diagonal or lower triangular
     DeterministicEncoder    z = f(x)
+    PerturbedEncoder        z = f(x) + scale noise
     ImplicitEncoder         z = f(x, noise)
 
 The prior of codes is standard normal, or uniform on the sphere of radius sqrt(codes), on which
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from lfi.networks.conditional_gaussian import standard_normal_log_prob
 from lfi.numerics.arguments import checked
-from lfi.numerics.checks import check_whole
+from lfi.numerics.checks import check_positive, check_whole
 
 MIN_LOG_SCALE, MAX_LOG_SCALE = -10.0, 5.0  # of a code given x
 
@@ -72,6 +73,39 @@ class DeterministicEncoder:
 
 @checked
 @dataclass(frozen=True)
+class PerturbedEncoder:
+    """One code for each x, and normal noise of a fixed scale added to it.
+
+    On a sphere, the code is moved there before the noise is added, and again afterwards. The
+    decoder learns what is around codes of data too, from where codes of the prior come.
+
+    Attributes:
+        scale: The noise's standard deviation; that of an entry of the prior is 1.
+
+    Raises:
+        ValueError: If the scale is not positive.
+
+    Example:
+        >>> PerturbedEncoder(0.5).outputs(3), PerturbedEncoder(0.5).noise(3)
+        (3, 0)
+    """
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        check_positive("scale", self.scale)
+
+    def outputs(self, codes: int) -> int:
+        """Return how many numbers the network gives for a code of so many."""
+        return codes
+
+    def noise(self, codes: int) -> int:
+        """Return how many random numbers the network takes: noise is added to what it gives."""
+        return 0
+
+
+@checked
+@dataclass(frozen=True)
 class ImplicitEncoder:
     """A network of x and of normal noise, whose density is not known.
 
@@ -100,9 +134,10 @@ class ImplicitEncoder:
         return codes if self.size is None else self.size
 
 
-EncoderKind = GaussianEncoder | DeterministicEncoder | ImplicitEncoder
+EncoderKind = GaussianEncoder | DeterministicEncoder | PerturbedEncoder | ImplicitEncoder
 ENCODERS: dict[str, type[EncoderKind]] = {
-    kind.__name__: kind for kind in (GaussianEncoder, DeterministicEncoder, ImplicitEncoder)
+    kind.__name__: kind
+    for kind in (GaussianEncoder, DeterministicEncoder, PerturbedEncoder, ImplicitEncoder)
 }
 
 
@@ -140,6 +175,9 @@ class Encoder(nn.Module):
         size = self.kind.noise(self.codes)
         given = (standard_normal(len(x), size, rng).to(x.device),) if size else ()
         z = self.network(x, *given)
+        if isinstance(self.kind, PerturbedEncoder):
+            z = on_sphere(z) if self.sphere else z
+            z = z + self.kind.scale * standard_normal(len(x), self.codes, rng).to(z)
         return on_sphere(z) if self.sphere else z
 
     def parts(self, x: Float[Tensor, "n ..."]) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -29,6 +29,7 @@ from lfi.generation.autoencoders.terms import (
     Autoencoding,
     CodeRatio,
     JointRatio,
+    MomentsKL,
 )
 from lfi.generation.defaults import comparison_for
 from lfi.generation.settings import DEFAULTS, AdversarialSettings, CompleteAdversarialSettings
@@ -50,17 +51,22 @@ VECTOR_SETTINGS = AdversarialSettings(
     steps=4_000, betas=(0.5, 0.99), learning_rate=3e-3, critic_learning_rate=3e-3
 )
 ALONE = AdversarialSettings(learning_rate=5e-4)  # of a generator of vectors without an encoder
+MOMENTS = AdversarialSettings(betas=(0.0, 0.99), learning_rate=1e-3)  # a game that momentum upsets
 IMAGE_SETTINGS = AdversarialSettings(steps=2_000, batch_size=64, average=0.99, betas=(0.5, 0.99))
 
 
 def settings_of(
-    settings: AdversarialSettings | None, shape: Shape, *, alone: bool
+    settings: AdversarialSettings | None, shape: Shape, algorithm: Autoencoding
 ) -> CompleteAdversarialSettings:
     """Return complete settings: those of the user, over those that suit data and algorithm."""
     if is_image(shape):
         return DEFAULTS.updated(IMAGE_SETTINGS).updated(settings)
-    own = DEFAULTS.updated(VECTOR_SETTINGS).updated(ALONE if alone else None)
-    return own.updated(settings)
+    suited, moments = None, algorithm.prior_term(MomentsKL)
+    if algorithm.encoder is None:
+        suited = ALONE
+    elif moments and moments.against_samples:
+        suited = MOMENTS
+    return DEFAULTS.updated(VECTOR_SETTINGS).updated(suited).updated(settings)
 
 
 def with_comparison(algorithm: Autoencoding, shape: Shape) -> tuple[Autoencoding, bool]:
@@ -150,7 +156,7 @@ def fit_autoencoder(
     given = {"encoder": encoder, "decoder": decoder, "critic": critic}
     _refuse_idle(given, chosen)
     chosen, fine = with_comparison(chosen, shape)
-    complete = settings_of(settings, shape, alone=chosen.encoder is None)
+    complete = settings_of(settings, shape, chosen)
     standardise = Standardise(shape)
     standardise.fit_from_data(x, shared_axes=2 if is_image(shape) else 0)
     train, held_out = hold_out(

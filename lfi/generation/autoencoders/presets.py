@@ -5,7 +5,7 @@
     DCGAN     ratio on x                    -                       none
     VAEGAN    observer, ratio on x          analytic KL             Gaussian
     AVB       observer                      ratio on (x, z)         implicit
-    AGE       observer (L1)                 KL of moments           implicit, on a sphere
+    AGE       observer (L1)                 KL of moments           perturbed, on a sphere
     AlphaGAN  observer (L1), ratio on x     ratio on codes          implicit
 
 This is the table of Rosca et al., 2017. arXiv:1706.04987. `ratio` is the comparison of the ratio on
@@ -16,6 +16,7 @@ from lfi.comparison import Adversarial
 from lfi.generation.autoencoders.encoders import (
     GaussianEncoder,
     ImplicitEncoder,
+    PerturbedEncoder,
 )
 from lfi.generation.autoencoders.observers import GaussianObserver, LaplaceObserver, Observer
 from lfi.generation.autoencoders.terms import (
@@ -27,6 +28,7 @@ from lfi.generation.autoencoders.terms import (
     SyntheticLikelihood,
 )
 from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_positive
 
 LEARNT = GaussianObserver()
 ABSOLUTE = LaplaceObserver(weight=30.0)
@@ -64,14 +66,23 @@ def AVB(observer: Observer = LEARNT, adaptive: bool = True) -> Autoencoding:
 
 @checked
 def AGE(
-    observer: Observer = ABSOLUTE, against_samples: float = 1.0, codes: float = 1.0
+    observer: Observer = ABSOLUTE,
+    weight: float = 5.0,
+    against_samples: float = 1.0,
+    codes: float = 0.0,
+    noise: float = 0.6,
 ) -> Autoencoding:
     """Return the game of encoder and generator on moments, whose codes lie on a sphere.
 
-    Ulyanov et al., 2017. arXiv:1704.02304.
+    Ulyanov et al., 2017. arXiv:1704.02304. The moments of a few numbers do not tell eight narrow
+    clusters of codes from the prior, so that most codes of the prior would be far from any of data:
+    codes are perturbed by `noise`, which fills the sphere, and costs reconstruction. The paper also
+    charges, as `codes` does here, the error of codes that are decoded and encoded again, which
+    noise makes large.
     """
-    moments = MomentsKL(against_samples=against_samples, codes=codes)
-    return Autoencoding((observer,), (moments,), ImplicitEncoder(), sphere=True)
+    check_positive("noise", noise)
+    moments = MomentsKL(weight, against_samples=against_samples, codes=codes)
+    return Autoencoding((observer,), (moments,), PerturbedEncoder(noise), sphere=True)
 
 
 @checked

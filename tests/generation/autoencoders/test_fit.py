@@ -6,7 +6,7 @@ from torch import nn
 
 import lfi
 from lfi import autoencoders as terms
-from lfi.generation.autoencoders.fit import with_comparison
+from lfi.generation.autoencoders.fit import settings_of, with_comparison
 from lfi.training import Checkpoint
 from simulators import ring
 
@@ -131,14 +131,30 @@ def test_a_ratio_on_data_has_the_losses_of_the_paper_by_default():
     assert not with_comparison(lfi.gans.VAE(), (2,))[1]
 
 
+def test_a_game_on_moments_of_vectors_has_no_momentum_unless_settings_say_so():
+    settings, vae = settings_of(None, (2,), lfi.gans.AGE()), settings_of(None, (2,), lfi.gans.VAE())
+    assert settings.betas == (0.0, 0.99) != vae.betas
+    assert settings.learning_rate < vae.learning_rate
+    plain = lfi.gans.AGE(against_samples=0.0)  # no game
+    assert settings_of(None, (2,), plain).learning_rate == vae.learning_rate
+    own = lfi.AdversarialSettings(betas=(0.9, 0.9))
+    assert settings_of(own, (2,), lfi.gans.AGE()).betas == (0.9, 0.9)
+
+
 @pytest.mark.slow
-def test_alpha_gan_covers_the_ring_and_reconstructs_it():
+@pytest.mark.parametrize(
+    "name, reconstruction", [("AlphaGAN", 0.05), ("AGE", 0.5)], ids=["AlphaGAN", "AGE"]
+)
+def test_presets_cover_the_ring_and_reconstruct_it(name, reconstruction):
+    # in standard deviations of the data; AGE perturbs codes. tests/benchmarks/autoencoders.py has
+    # more of them, of five seeds
+    torch.set_default_dtype(torch.float32)
     data = ring.sample(20_000, torch.Generator().manual_seed(1))
-    autoencoder = lfi.fit_autoencoder(data, seed=1)
+    autoencoder = lfi.fit_autoencoder(data, getattr(lfi.gans, name)(), seed=1)
     found = lfi.scores.mode_scores(
         autoencoder.sample(2_500, seed=1), ring.centres, ring.scale, at_least=60
     )
     assert found.covered == ring.modes
     scores = autoencoder.scores(ring.sample(2_000, torch.Generator().manual_seed(2)), seed=1)
-    assert scores.reconstruction < 0.05
+    assert scores.reconstruction < reconstruction
     assert scores.mismatch < 0.05
