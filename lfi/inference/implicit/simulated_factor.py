@@ -91,9 +91,7 @@ def simulated_factor(
     valid = x.isfinite().all(1)
     theta, x = theta[valid], x[valid]
     if x_obs.numel() != x.shape[1]:
-        raise ValueError(
-            f"x_obs has {x_obs.numel()} numbers, and a simulation has {x.shape[1]}"
-        )
+        raise ValueError(f"x_obs has {x_obs.numel()} numbers, and a simulation has {x.shape[1]}")
     parts = zip(theta.chunk(groups), x.chunk(groups), strict=True)
     return SimulatedFactor(
         tuple(

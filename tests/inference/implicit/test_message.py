@@ -75,11 +75,11 @@ def exact_moments():
 def test_a_message_tells_its_sampling_error():
     settings = lfi.TrainSettings(steps=5)
     brief = {"draws": 2_048, "seed": 1}
-    message = ep_message(CAVITY, noisy(), X, simulations=2_000, settings=settings, **brief)
+    message = ep_message(CAVITY, noisy(), X, simulations=400, settings=settings, **brief)
     mean, sd = exact_moments()
-    # groups of 375 simulations each: one standard error of a mean is about 5% of a deviation
-    assert ((message.mean - mean).abs() < 0.25 * sd).all()
-    assert (message.mean_error > 0).all() and (message.mean_error < 0.25 * sd).all()
+    # 300 simulations: one standard error of a mean is about 7% of a deviation
+    assert ((message.mean - mean).abs() < 0.35 * sd).all()
+    assert (message.mean_error > 0).all() and (message.mean_error < 0.35 * sd).all()
     assert (message.sd_error > 0).all() and "+-" in message.describe()
     known = ep_message(CAVITY, gaussian, **brief)
     assert (known.mean_error == 0).all() and "+-" not in known.describe()
