@@ -10,13 +10,22 @@ from pathlib import Path
 from torch import nn
 
 from lfi.generation import Autoencoder, Generator, Surrogate
+from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
 from lfi.simulation import as_prior
 
-RETURNED = SavedPosterior | Generator | Autoencoder | Surrogate | CriticRatio | RatioDensity
+RETURNED = (
+    SavedPosterior
+    | Generator
+    | Autoencoder
+    | Surrogate
+    | CriticRatio
+    | RatioDensity
+    | RatioDistribution
+)
 
 
 @checked
@@ -25,7 +34,15 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> SavedPosterior | Generator | Autoencoder | Surrogate | CriticRatio | RatioDensity:
+) -> (
+    SavedPosterior
+    | Generator
+    | Autoencoder
+    | Surrogate
+    | CriticRatio
+    | RatioDensity
+    | RatioDistribution
+):
     """Load a posterior, a generator, an autoencoder, a surrogate, a density ratio or a density.
 
     Args:

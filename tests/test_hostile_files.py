@@ -27,6 +27,7 @@ import lfi
 from lfi.comparison import Recovers
 from lfi.generation import Generator, Surrogate
 from lfi.inference.abc.population import load_population, stored_seed
+from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
@@ -94,6 +95,10 @@ def density():
     return RatioDensity(CriticRatio(critics, (2,)), WideT(torch.zeros(2), torch.eye(2), (2,)), 0.0)
 
 
+def distribution():
+    return RatioDistribution(torch.randn(50, 2), density())
+
+
 KINDS = {
     "ratio": ratio,
     "flow": flow,
@@ -102,6 +107,7 @@ KINDS = {
     "generator": generator,
     "surrogate": lambda: Surrogate(as_prior(PRIOR), (3,), width=4, history=HISTORY[0]),
     "density": density,
+    "distribution": distribution,
 }
 VALUES = [0, 1, -1, 2, 7, 30_000, 10**6, 10**9, 10**30, 0.5, 1e308, True, None, "", "os.system", []]
 VALUES += [{}, [[]], [10**9] * 3, {"torch": "LKJCholesky"}, {"kind": "PooledPosterior"}, "own"]

@@ -11,7 +11,7 @@ References:
 """
 
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,13 +21,17 @@ from lfi.comparison import Bernoulli, CriticLoss
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.ratio import RatioDensity, fit_density
+from lfi.runtime import Contents, Saved
 from lfi.training import TrainSettings
 
+SAMPLES = "samples"  # their name in a file
 
-class RatioDistribution(Distribution):
+
+class RatioDistribution(Distribution, Saved):
     """A distribution that is drawn by taking one of its samples, with a density by a ratio.
 
-    `ratio_distribution` makes one that `pyro.sample` takes.
+    `ratio_distribution` makes one that `pyro.sample` takes, and `save` writes it, its samples
+    included, to a file for `lfi.load`.
     """
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
@@ -55,6 +59,20 @@ class RatioDistribution(Distribution):
         h = own.ratio.values(rows).mean(0)
         known = own.reference.log_prob(rows).to(h)
         return (known + h - own.log_normaliser).to(value).reshape(shape)
+
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        spec, tensors = self.density._spec()
+        return {"density": spec}, tensors | {SAMPLES: self.samples}
+
+    @classmethod
+    def _restore(cls, contents: Contents) -> "RatioDistribution":
+        density = RatioDensity._restore(contents.part("RatioDensity", contents.spec["density"]))
+        samples = contents.tensors[SAMPLES]
+        if samples.shape[1:] != density.ratio.shape or not len(samples):
+            raise ValueError(f"samples of shape {tuple(samples.shape)}")
+        if not samples.is_floating_point() or not samples.isfinite().all():
+            raise ValueError(f"samples that are not finite numbers, of {samples.dtype}")
+        return _for_pyro()(samples, density)
 
 
 @cache

@@ -45,6 +45,16 @@ def test_a_model_with_it_is_mapped_over_rows_and_takes_it_in_plates():
     torch.testing.assert_close(density.log_density(u), expected)
 
 
+def test_a_file_keeps_its_samples_and_its_density(tmp_path):
+    own = ratio_distribution(torch.randn(60, 2), members=1, settings=BRIEF, seed=1)
+    own.save(tmp_path / "prior.lfi")
+    again = lfi.load(tmp_path / "prior.lfi")
+    z = torch.randn(5, 2)
+    assert torch.equal(again.samples, own.samples)
+    assert torch.equal(again.log_prob(z), own.log_prob(z))
+    assert pyro.sample("z", again).shape == (2,)
+
+
 def test_few_or_flat_samples_are_refused():
     with pytest.raises(ValueError, match=r"samples has shape \(3, 2\), expected"):
         ratio_distribution(torch.zeros(3, 2), seed=1)
