@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from lfi.generation import Autoencoder, Generator, Surrogate
+from lfi.inference.implicit.posterior import ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.numerics.arguments import checked
@@ -19,6 +20,7 @@ from lfi.simulation import as_prior
 
 RETURNED = (
     SavedPosterior
+    | ImplicitPosterior
     | Generator
     | Autoencoder
     | Surrogate
@@ -36,6 +38,7 @@ def load(
     modules: Mapping[str, nn.Module] | None = None,
 ) -> (
     SavedPosterior
+    | ImplicitPosterior
     | Generator
     | Autoencoder
     | Surrogate

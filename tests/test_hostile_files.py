@@ -27,6 +27,10 @@ import lfi
 from lfi.comparison import Recovers
 from lfi.generation import Generator, Surrogate
 from lfi.inference.abc.population import load_population, stored_seed
+from lfi.inference.implicit.coordinates import coordinates_of
+from lfi.inference.implicit.distribution import ImplicitDistribution
+from lfi.inference.implicit.joint_density import density_without_model
+from lfi.inference.implicit.posterior import FitVerdict, ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
@@ -34,6 +38,7 @@ from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.rounds.store import agreed_seed
 from lfi.networks import (
+    Features,
     LikelihoodEstimator,
     PairCritic,
     PosteriorEstimator,
@@ -42,6 +47,7 @@ from lfi.networks import (
     Standardise,
     ValidCritic,
     Validity,
+    VectorCritic,
     VectorGenerator,
 )
 from lfi.ratio import CriticRatio, RatioDensity
@@ -95,6 +101,14 @@ def density():
     return RatioDensity(CriticRatio(critics, (2,)), WideT(torch.zeros(2), torch.eye(2), (2,)), 0.0)
 
 
+def implicit():
+    networks = VectorGenerator(2, 6, width=4, layers=1), VectorCritic([(2,), (6,)], width=4)
+    places = coordinates_of(2, 6, False), coordinates_of(2, 6, False)
+    q = ImplicitDistribution(*networks, *places, Features((3,)))
+    density = density_without_model(("a", "b"), as_prior(PRIOR), torch.float64)
+    return ImplicitPosterior(density, q, (3,), HISTORY, FitVerdict(0.1, 0.9, -1.0, -0.9))
+
+
 def distribution():
     return RatioDistribution(torch.randn(50, 2), density())
 
@@ -108,6 +122,7 @@ KINDS = {
     "surrogate": lambda: Surrogate(as_prior(PRIOR), (3,), width=4, history=HISTORY[0]),
     "density": density,
     "distribution": distribution,
+    "implicit": implicit,
 }
 VALUES = [0, 1, -1, 2, 7, 30_000, 10**6, 10**9, 10**30, 0.5, 1e308, True, None, "", "os.system", []]
 VALUES += [{}, [[]], [10**9] * 3, {"torch": "LKJCholesky"}, {"kind": "PooledPosterior"}, "own"]

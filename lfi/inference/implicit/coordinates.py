@@ -185,3 +185,10 @@ class ConditionalCoordinates(nn.Module):
 
 
 PosteriorCoordinates = GaussianCoordinates | AutoregressiveCoordinates | ConditionalCoordinates
+
+
+def coordinates_of(size: int, condition: int, bent: bool) -> PosteriorCoordinates:
+    """Return coordinates, conditional where the condition has a size, to be fitted."""
+    if condition:
+        return ConditionalCoordinates(size, condition)
+    return AutoregressiveCoordinates(size) if bent else GaussianCoordinates(size)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lfi.generation.settings import AdversarialSettings, CompleteAdversarialSettings
+from lfi.inference.implicit.coordinates import coordinates_of
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import (
     JointDensity,
@@ -25,7 +26,6 @@ from lfi.inference.implicit.players import ReferenceBatches, contrast_risk, impl
 from lfi.inference.implicit.posterior import ImplicitPosterior, verdict_of
 from lfi.inference.implicit.pyro_density import pyro_density
 from lfi.inference.implicit.start import (
-    coordinates_of,
     fit_bent_start,
     fit_conditional_start,
     return_to_start,

@@ -49,6 +49,7 @@ class JointDensity:
         shapes: The shapes of named parts of theta, such as a Pyro model's sites.
         observed: The observation, where the density is of one that is known.
         quick: Whether many rows take little longer than one.
+        known: Whether there is a log density, which a file does not keep.
     """
 
     names: tuple[str, ...]
@@ -61,6 +62,7 @@ class JointDensity:
     shapes: tuple[tuple[str, torch.Size], ...] = field(default=())
     observed: Float[Tensor, "..."] | None = None
     quick: bool = True
+    known: bool = True
 
     @property
     def dim(self) -> int:
@@ -98,6 +100,39 @@ class JointDensity:
                 "where it lies"
             ) from error
         return found
+
+
+def density_without_model(
+    names: tuple[str, ...],
+    prior: Prior | None,
+    dtype: torch.dtype,
+    shapes: tuple[tuple[str, torch.Size], ...] = (),
+    observed: Tensor | None = None,
+) -> JointDensity:
+    """Return what is left of a joint density without its model: the way to the parameters."""
+
+    def log_density(u: Tensor, *x: Tensor) -> Tensor:
+        raise ValueError(
+            "model: files do not keep it, so that draws of a loaded posterior have no weights, and "
+            "cannot be corrected: fit it anew for that"
+        )
+
+    return JointDensity(
+        names=names,
+        log_density=log_density,
+        constrain=(lambda u: u) if prior is None else lambda u: prior.from_unconstrained(u)[0],
+        unconstrain=(lambda theta: theta) if prior is None else prior.to_unconstrained,
+        log_jacobian=(
+            (lambda u: torch.zeros_like(u[:, 0]))
+            if prior is None
+            else lambda u: prior.from_unconstrained(u)[1]
+        ),
+        start=torch.zeros(1, len(names), dtype=dtype),
+        prior=prior,
+        shapes=shapes,
+        observed=observed,
+        known=False,
+    )
 
 
 def density_with_prior(log_likelihood: LogDensity, prior: Prior, *, seed: int) -> JointDensity:

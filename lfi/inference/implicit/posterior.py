@@ -15,8 +15,8 @@ References:
 
 import math
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,12 @@ from torch import Tensor
 
 from lfi.inference.arviz import inference_data, prior_draws
 from lfi.inference.implicit.distribution import ImplicitDistribution
+from lfi.inference.implicit.files import (
+    density_spec,
+    distribution_spec,
+    restored_density,
+    restored_distribution,
+)
 from lfi.inference.implicit.joint_density import JointDensity
 from lfi.inference.reliability import MAX_KHAT, UnreliableDraws
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, smoothed_samples
@@ -32,7 +38,7 @@ from lfi.networks import moments
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observations, as_sample, as_tensor
 from lfi.numerics.checks import check_counts
-from lfi.runtime import Described, child, fresh, numpy_rng, torch_rng
+from lfi.runtime import Contents, Described, Saved, child, fresh, numpy_rng, torch_rng
 from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior
 from lfi.training import History
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
 
 ROWS = 2**13  # draws evaluated at a time
 MIN_WEIGHTED = 2**11  # draws whose weights tell how reliable all of them are
+OBSERVED = "observed"  # the observation's name in a file
 PER_CORRECTED = 4  # weighted draws for each corrected one
 # effective share of weighted draws beyond which they differ so little (by 10% of their mean) that
 # k-hat, which tells the shape of their tail and not its size, is a matter of chance
@@ -104,8 +111,11 @@ class FitVerdict:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ImplicitPosterior(Described):
+class ImplicitPosterior(Described, Saved):
     """A posterior that can be drawn from, as `lfi.fit_implicit` returns it.
+
+    `save` writes its networks and its verdict to a file for `lfi.load`, and not the model: loaded,
+    it draws as before, and draws are not corrected.
 
     Attributes:
         density: The model's joint density.
@@ -210,7 +220,7 @@ class ImplicitPosterior(Described):
         drawn = [self._drawn(n, x, corrected, child(seed, j)) for j, x in enumerate(rows)]
         seconds = time.monotonic() - begin
         found = [replace(draws, seed=seed, seconds=seconds) for draws, _ in drawn]
-        poor = [verdict.reason for _, verdict in drawn if not verdict.reliable]
+        poor = [found.reason for _, found in drawn if found is not None and not found.reliable]
         if poor:
             of = f" of {len(poor)} of {len(drawn)} observations" * (len(drawn) > 1)
             warn_caller(f"draws{of} are not reliable. {poor[0]}", UnreliableDraws)
@@ -218,19 +228,18 @@ class ImplicitPosterior(Described):
 
     def _drawn(
         self, n: int, x: Float[Tensor, "..."] | None, corrected: bool, seed: int
-    ) -> tuple[Draws, FitVerdict]:
-        """Return draws of one observation, and how far they agree with the model."""
+    ) -> tuple[Draws, FitVerdict | None]:
+        """Return draws of one observation, and how far they agree with the model, if known."""
         verdict, number = self.verdict, n
-        if corrected or verdict is None:
+        if corrected or verdict is None:  # loaded from a file as well, for the same draws
             number = max(PER_CORRECTED * n if corrected else n, MIN_WEIGHTED)
-        weighted = corrected or verdict is None
+        weighted = corrected or (verdict is None and self.density.known)
         u, log_weights = self.weighted_draws(number, x, torch_rng(seed, 0), weigh=weighted)
         rows, samples = slice(0, n), None
         if weighted:
             samples = smoothed_samples(u, log_weights, late=False)
             own = verdict_of(samples, log_weights)
             verdict = own if verdict is None else replace(own, missed=verdict.missed)
-        assert verdict is not None
         if corrected and samples is not None:
             u = samples.resample(n, torch_rng(seed, 1))
         ess = samples.ess if corrected and samples is not None else float(n)
@@ -242,8 +251,8 @@ class ImplicitPosterior(Described):
             proposals=number,
             seconds=0.0,
             seed=seed,
-            khat=verdict.khat,
-            log_evidence=verdict.log_evidence,
+            khat=verdict and verdict.khat,
+            log_evidence=verdict and verdict.log_evidence,
         )
         return draws, verdict
 
@@ -358,6 +367,35 @@ class ImplicitPosterior(Described):
             prior = prior_draws(self.density.prior, draws, numpy_rng(seed, 1))[0]
         observed = self.density.observed if x_obs is None else as_tensor("x_obs", x_obs)
         return inference_data(drawn, prior, observed)
+
+    def _spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        spec, tensors = distribution_spec(self.distribution, self.density.dim)
+        spec |= density_spec(self.density)
+        spec["x_shape"] = self.x_shape and list(self.x_shape)
+        spec["verdict"] = self.verdict and asdict(self.verdict)
+        spec["history"] = [history._spec() for history in self.history]
+        if self.density.observed is not None:
+            tensors[OBSERVED] = self.density.observed
+        return spec, tensors
+
+    @classmethod
+    def _restore(cls, contents: Contents) -> "ImplicitPosterior":
+        spec = contents.spec
+        x_shape = spec["x_shape"] and tuple(spec["x_shape"])
+        if x_shape and not all(type(size) is int and size > 0 for size in x_shape):
+            raise ValueError(f"x of shape {x_shape}")
+        density = restored_density(contents, contents.tensors.get(OBSERVED))
+        found = spec["verdict"]
+        if found is not None:
+            kept = found.pop("start_kept")
+            found = FitVerdict(**{name: float(v) for name, v in found.items()}, start_kept=kept)
+        return cls(
+            density,
+            restored_distribution(contents, density.dim, x_shape),
+            x_shape,
+            tuple(History._restore(history) for history in spec["history"]),
+            found,
+        )
 
     def describe(self) -> str:
         """Return whether the draws can be relied on, and how the networks trained."""

@@ -16,7 +16,6 @@ from lfi.inference.implicit.coordinates import (
     AutoregressiveCoordinates,
     ConditionalCoordinates,
     GaussianCoordinates,
-    PosteriorCoordinates,
 )
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import JointDensity
@@ -31,13 +30,6 @@ from lfi.runtime.progress import Advance
 from lfi.training import Batch, History, Step, TrainSettings, train_one
 
 SETTINGS = TrainSettings(learning_rate=5e-3, weight_decay=0.0, clip=10.0)
-
-
-def coordinates_of(size: int, condition: int, bent: bool) -> PosteriorCoordinates:
-    """Return coordinates, conditional where the condition has a size, to be fitted."""
-    if condition:
-        return ConditionalCoordinates(size, condition)
-    return AutoregressiveCoordinates(size) if bent else GaussianCoordinates(size)
 
 
 def start_at(coordinates: nn.Module, points: Tensor) -> None:
