@@ -124,8 +124,9 @@ def test_an_unrolled_gan_takes_the_unrolled_turn_unless_settings_say_otherwise()
         lfi.gans.WGAN(),
         lfi.gans.bGAN(lfi.losses.PearsonChiSquared()),
         lfi.discrepancies.SlicedWasserstein(),
+        lfi.gans.UnrolledGAN(),
     ],
-    ids=["DRAGANNS", "WGAN", "bGAN", "SlicedWasserstein"],
+    ids=["DRAGANNS", "WGAN", "bGAN", "SlicedWasserstein", "UnrolledGAN"],
 )
 def test_presets_cover_the_ring_at_their_own_defaults(comparison):
     # tests/benchmarks/modes.py has more of them, of five seeds
