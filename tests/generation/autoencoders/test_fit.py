@@ -142,9 +142,7 @@ def test_a_game_on_moments_of_vectors_has_no_momentum_unless_settings_say_so():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name, reconstruction", [("AlphaGAN", 0.05), ("AGE", 0.5)], ids=["AlphaGAN", "AGE"]
-)
+@pytest.mark.parametrize("name, reconstruction", [("AlphaGAN", 0.05), ("AGE", 0.5), ("VAE", 0.05)])
 def test_presets_cover_the_ring_and_reconstruct_it(name, reconstruction):
     # in standard deviations of the data; AGE perturbs codes. tests/benchmarks/autoencoders.py has
     # more of them, of five seeds
