@@ -307,7 +307,7 @@ assert said[astray].mean() < said[~astray].mean() - 0.5
 # What it takes is in each paper's toy rather than in its images. With the weight of images, 10,
 # `WGANGP`, `GANGP` and `DRAGANNS` ask the critic for a slope of one per deviation of the data, too
 # little to tell a mode a hundredth as wide; the presets have 0.1. The critic of `WGAN`, whose
-# weights are clipped, is one wide block; that of `UnrolledGAN`, of which three moves are seen ahead,
+# weights are clipped, is one wide block; that of `UnrolledGAN`, whose next three moves are seen,
 # learns three times as fast as the generator, under a light penalty. Exponential losses need a
 # limit of their gradients, without which one large ratio undoes what was learnt.
 # Batches of 256 have unequal shares of the modes, and what is left over is carried far:
