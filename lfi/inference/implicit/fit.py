@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lfi.generation.settings import AdversarialSettings, CompleteAdversarialSettings
-from lfi.inference.implicit.coordinates import coordinates_of
+from lfi.generation.validated_training import check_resumable
+from lfi.inference.implicit.coordinates import GaussianCoordinates, coordinates_of
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import (
     JointDensity,
@@ -39,7 +40,7 @@ from lfi.numerics.checks import check_callable, check_instance
 from lfi.runtime import bar, child, fresh, isolated, torch_rng
 from lfi.runtime.progress import Advance
 from lfi.simulation import Prior, as_prior
-from lfi.training import History, Shuffled, TrainSettings, fit, train_one
+from lfi.training import Checkpoint, History, Shuffled, TrainSettings, fit, train_one
 
 DEFAULTS = CompleteAdversarialSettings(
     steps=2_000,
@@ -69,6 +70,7 @@ def fit_implicit(
     generator: nn.Module | None = None,
     critic: nn.Module | None = None,
     settings: AdversarialSettings | None = None,
+    checkpoint: Checkpoint | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -100,6 +102,8 @@ def fit_implicit(
         critic: A network of your own: (w) or (w, features of x) to (n,), of standardised w. With a
             network of your own, one posterior's training starts from a Gaussian.
         settings: Steps, batch size, learning rates and so on.
+        checkpoint: Where to keep what an interrupted training of generator and critic in turn
+            resumes from; what comes before is done again.
         seed: None takes fresh entropy, which the history records.
         device: Where the networks train; the model is evaluated on the CPU.
         progress: Show a bar on a terminal.
@@ -110,7 +114,8 @@ def fit_implicit(
     Raises:
         TypeError: If the model is no function or returns no tensor, or the generator has no noise.
         ValueError: If the log density has a wrong shape, no gradients, or no finite value where it
-            may lie; if a site is discrete, or observations are too few.
+            may lie; if a site is discrete, observations are too few, or a checkpoint is given
+            without the seed.
         Diverged: If a player's objective is no longer finite.
 
     References:
@@ -126,6 +131,7 @@ def fit_implicit(
         >>> posterior.sample(100, seed=2).shape
         torch.Size([100, 1])
     """
+    check_resumable(checkpoint, seed)
     seed = fresh(seed)
     check_instance("settings", settings, AdversarialSettings, optional=True)
     bent = generator is None and critic is None and x is None
@@ -153,7 +159,8 @@ def fit_implicit(
     if rows is not None:
         shuffled = Shuffled((rows,), size=min(batch, len(rows)), device=device)
         batch = shuffled.size
-    batches = ReferenceBatches(batch, d, device, shuffled)
+    own = q.reference if isinstance(q.reference, GaussianCoordinates) else None
+    batches = ReferenceBatches(batch, d, device, shuffled, own)
     alone = max(1, round(CRITIC_ALONE * complete.steps))
     before = max(1, round(START * complete.steps)) if bent or rows is not None else 0
     judged = JUDGED if density.quick else FEW_JUDGED
@@ -182,6 +189,7 @@ def fit_implicit(
             seed=child(seed, 5),
             device=device,
             callbacks=[lambda done, latest: advance(1)],
+            checkpoint=checkpoint,
         )
         if rows is None:
             with torch.no_grad():

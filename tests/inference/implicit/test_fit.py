@@ -152,6 +152,34 @@ def test_a_tail_of_nearly_even_weights_speaks_against_nothing():
     assert not missed.reliable and not missed.better_than(uneven)
 
 
+@pytest.mark.parametrize("given", [{}, {"x": torch.linspace(-2, 2, 60).reshape(30, 2)}])
+def test_an_interrupted_fit_goes_on_as_if_it_had_not_been(given, tmp_path):
+    calls, stop = [], [math.inf]
+
+    def likelihood(theta, x=X):
+        calls.append(len(theta))
+        if len(calls) > stop[0]:
+            raise KeyboardInterrupt
+        return log_likelihood(theta, x)
+
+    known = {"prior": PRIOR, "settings": BRIEF, "seed": 1} | given
+    whole = lfi.fit_implicit(likelihood, **known)
+    # the last calls are those of the three steps, and of the weights where there is a verdict
+    last = len(calls) - (whole.verdict is not None)
+    checkpoint = lfi.training.Checkpoint(tmp_path / "implicit.lfi", every=1)
+    calls.clear()
+    stop[0] = last - 1
+    with pytest.raises(KeyboardInterrupt):
+        lfi.fit_implicit(likelihood, checkpoint=checkpoint, **known)
+    assert checkpoint.exists
+    stop[0] = math.inf
+    again = lfi.fit_implicit(likelihood, checkpoint=checkpoint, **known)
+    states = [each.distribution.state_dict() for each in (whole, again)]
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+    with pytest.raises(ValueError, match="a checkpoint needs the seed"):
+        lfi.fit_implicit(likelihood, checkpoint=checkpoint, **known | {"seed": None})
+
+
 def nothing(z):
     return torch.full_like(z[:, 0], -math.inf)
 
