@@ -51,6 +51,7 @@ VECTOR_SETTINGS = AdversarialSettings(
     steps=4_000, betas=(0.5, 0.99), learning_rate=3e-3, critic_learning_rate=3e-3
 )
 ALONE = AdversarialSettings(learning_rate=5e-4)  # of a generator of vectors without an encoder
+EXPLICIT = AdversarialSettings(steps=8_000)  # a scale of noise is learnt, which falls slowly
 MOMENTS = AdversarialSettings(betas=(0.0, 0.99), learning_rate=1e-3)  # a game that momentum upsets
 IMAGE_SETTINGS = AdversarialSettings(steps=2_000, batch_size=64, average=0.99, betas=(0.5, 0.99))
 
@@ -66,6 +67,8 @@ def settings_of(
         suited = ALONE
     elif moments and moments.against_samples:
         suited = MOMENTS
+    elif algorithm.explicit:
+        suited = EXPLICIT
     return DEFAULTS.updated(VECTOR_SETTINGS).updated(suited).updated(settings)
 
 

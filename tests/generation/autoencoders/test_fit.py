@@ -137,6 +137,7 @@ def test_a_game_on_moments_of_vectors_has_no_momentum_unless_settings_say_so():
     assert settings.learning_rate < vae.learning_rate
     plain = lfi.gans.AGE(against_samples=0.0)  # no game
     assert settings_of(None, (2,), plain).learning_rate == vae.learning_rate
+    assert vae.steps == 2 * settings_of(None, (2,), lfi.gans.AlphaGAN()).steps
     own = lfi.AdversarialSettings(betas=(0.9, 0.9))
     assert settings_of(own, (2,), lfi.gans.AGE()).betas == (0.9, 0.9)
 
