@@ -286,6 +286,7 @@ assert said[astray].mean() < said[~astray].mean() - 0.5
 # | `GANGP` | 5 of 5 | 98% | .002 | .62 |
 # | `WGANGP` | 5 of 5 | 97% | .001 | .68 |
 # | `GAN` | 5 of 5 | 87% | .004 | .60 |
+# | `SinkhornGAN` | 5 of 5 | 87% | .002 | .90 |
 # | `fGAN KL` | 5 of 5 | 81% | .006 | .56 |
 # | `UnrolledGAN` | 5 of 5 | 79% | .024 | 1.17 |
 # | `WGAN` | 5 of 5 | 79% | .020 | .75 |
