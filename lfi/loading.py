@@ -18,7 +18,7 @@ from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
 from lfi.simulation import as_prior
 
-RETURNED = (
+Loaded = (
     SavedPosterior
     | ImplicitPosterior
     | Generator
@@ -36,16 +36,7 @@ def load(
     *,
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
-) -> (
-    SavedPosterior
-    | ImplicitPosterior
-    | Generator
-    | Autoencoder
-    | Surrogate
-    | CriticRatio
-    | RatioDensity
-    | RatioDistribution
-):
+) -> Loaded:
     """Load a posterior, a generator, an autoencoder, a surrogate, a density ratio or a density.
 
     Args:
@@ -78,6 +69,6 @@ def load(
         saved = restore_saved(contents)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    if not isinstance(saved, RETURNED):
+    if not isinstance(saved, Loaded):
         raise ValueError(f"{path} holds a {contents.kind}, which `load` does not return")
     return saved
