@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lfi.generation.settings import AdversarialSettings, CompleteAdversarialSettings
 from lfi.generation.validated_training import check_resumable
-from lfi.inference.implicit.coordinates import GaussianCoordinates, coordinates_of
+from lfi.inference.implicit.coordinates import coordinates_of
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import (
     JointDensity,
@@ -159,8 +159,7 @@ def fit_implicit(
     if rows is not None:
         shuffled = Shuffled((rows,), size=min(batch, len(rows)), device=device)
         batch = shuffled.size
-    own = q.reference if isinstance(q.reference, GaussianCoordinates) else None
-    batches = ReferenceBatches(batch, d, device, shuffled, own)
+    batches = ReferenceBatches(batch, d, device, shuffled)
     alone = max(1, round(CRITIC_ALONE * complete.steps))
     before = max(1, round(START * complete.steps)) if bent or rows is not None else 0
     judged = JUDGED if density.quick else FEW_JUDGED

@@ -22,7 +22,7 @@ from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from lfi.comparison import Bernoulli
 from lfi.generation.objectives import critic_player, generator_player
@@ -31,7 +31,6 @@ from lfi.inference.implicit.coordinates import GaussianCoordinates
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import JointDensity
 from lfi.networks.conditional_gaussian import standard_normal_log_prob
-from lfi.runtime import load_prefixed, prefixed
 from lfi.training import Batch, Player, Shuffled, Step
 
 DECAY = 0.98  # of the reference's moments, of batches of q
@@ -41,16 +40,12 @@ MIN_FINITE = 0.5  # of a batch of draws, at which the model has a density
 
 @dataclass(eq=False)
 class ReferenceBatches:
-    """Batches of standard normal vectors, and of observations where there are rows of them.
-
-    A checkpoint keeps the moments of a reference that follows q with them.
-    """
+    """Batches of standard normal vectors, and of observations where there are rows of them."""
 
     size: int
     dim: int
     device: str
     rows: Shuffled | None = None
-    reference: GaussianCoordinates | None = None
     held_out: Batch | None = None
 
     def draw(self, rng: torch.Generator) -> Batch:
@@ -59,14 +54,11 @@ class ReferenceBatches:
         return w.to(self.device), *(() if self.rows is None else self.rows.draw(rng))
 
     def position_of(self) -> dict[str, Tensor]:
-        """Return where in the epoch of observations they stand, and the reference's moments."""
-        found = {} if self.reference is None else prefixed("reference", self.reference)
-        return found | ({} if self.rows is None else self.rows.position_of())
+        """Return where in the epoch of observations they stand."""
+        return {} if self.rows is None else self.rows.position_of()
 
     def go_to(self, position: dict[str, Tensor]) -> None:
         """Go to where others stood."""
-        if self.reference is not None:
-            load_prefixed("reference", self.reference, position)
         if self.rows is not None:
             self.rows.go_to(position)
 
@@ -121,7 +113,8 @@ def implicit_players(
     critic = critic_player(q.critic, partial(contrast_risk, q, follows=True), LOSS, settings)
     generator = generator_player(q.generator, partial(negative_elbo, q, density), settings)
     if isinstance(q.reference, GaussianCoordinates):
-        return critic, generator
+        # whose moments follow q as the critic moves, and are kept with it
+        return replace(critic, module=nn.ModuleList([q.critic, q.reference])), generator
     reference = critic_player(
         q.reference, partial(reference_risk, q), LOSS, settings, name="reference"
     )
