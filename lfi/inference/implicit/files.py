@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lfi.generation.generator import DTYPES
 from lfi.inference.implicit.coordinates import AutoregressiveCoordinates, coordinates_of
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import JointDensity, density_without_model
@@ -18,7 +19,6 @@ from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 
 GENERATORS = {kind.__name__: kind for kind in (MixtureGenerator, VectorGenerator)}
-DTYPES = {"torch.float32": torch.float32, "torch.float64": torch.float64}
 PREFIX = "implicit"
 
 
@@ -87,7 +87,7 @@ def density_spec(density: JointDensity) -> dict[str, Any]:
         "shapes": [[name, list(shape)] for name, shape in density.shapes],
         "plain": not by_prior,
         "prior": kept if by_prior else None,
-        "dtype": str(density.start.dtype),
+        "dtype": str(density.start.dtype).removeprefix("torch."),
     }
 
 

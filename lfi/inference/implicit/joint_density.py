@@ -7,7 +7,7 @@ in R^d, and theta = T(u) lies in the support, so that the density of u is
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -117,22 +117,9 @@ def density_without_model(
             "cannot be corrected: fit it anew for that"
         )
 
-    return JointDensity(
-        names=names,
-        log_density=log_density,
-        constrain=(lambda u: u) if prior is None else lambda u: prior.from_unconstrained(u)[0],
-        unconstrain=(lambda theta: theta) if prior is None else prior.to_unconstrained,
-        log_jacobian=(
-            (lambda u: torch.zeros_like(u[:, 0]))
-            if prior is None
-            else lambda u: prior.from_unconstrained(u)[1]
-        ),
-        start=torch.zeros(1, len(names), dtype=dtype),
-        prior=prior,
-        shapes=shapes,
-        observed=observed,
-        known=False,
-    )
+    start = torch.zeros(1, len(names), dtype=dtype)
+    own = _plain(names, log_density, start) if prior is None else _in(prior, log_density, start)
+    return replace(own, shapes=shapes, observed=observed, known=False)
 
 
 def density_with_prior(log_likelihood: LogDensity, prior: Prior, *, seed: int) -> JointDensity:
@@ -149,15 +136,7 @@ def density_with_prior(log_likelihood: LogDensity, prior: Prior, *, seed: int) -
             "prior: its log density has no gradient, as distributions of SciPy have none: give "
             f"distributions of torch or Pyro, got {prior!r}"
         )
-    return JointDensity(
-        names=prior.names,
-        log_density=log_density,
-        constrain=lambda u: prior.from_unconstrained(u)[0],
-        unconstrain=prior.to_unconstrained,
-        log_jacobian=lambda u: prior.from_unconstrained(u)[1],
-        start=start,
-        prior=prior,
-    )
+    return _in(prior, log_density, start)
 
 
 def density_by_names(
@@ -171,13 +150,31 @@ def density_by_names(
     else:
         points = as_sample("start", start, (size,), min_rows=2).detach().cpu()
         points = points if points.is_floating_point() else points.double()
+    return _plain(tuple(names), log_prob, points)
+
+
+def _in(prior: Prior, log_density: LogDensity, start: Tensor) -> JointDensity:
+    """Return a density of parameters that the prior's map reaches."""
     return JointDensity(
-        names=tuple(names),
-        log_density=log_prob,
+        names=prior.names,
+        log_density=log_density,
+        constrain=lambda u: prior.from_unconstrained(u)[0],
+        unconstrain=prior.to_unconstrained,
+        log_jacobian=lambda u: prior.from_unconstrained(u)[1],
+        start=start,
+        prior=prior,
+    )
+
+
+def _plain(names: tuple[str, ...], log_density: LogDensity, start: Tensor) -> JointDensity:
+    """Return a density of parameters that are unconstrained themselves."""
+    return JointDensity(
+        names=names,
+        log_density=log_density,
         constrain=lambda u: u,
         unconstrain=lambda theta: theta,
         log_jacobian=lambda u: torch.zeros_like(u[:, 0]),
-        start=points,
+        start=start,
     )
 
 
