@@ -51,8 +51,9 @@ class LocalFactor:
         """Return log t of parameters, in float64."""
         theta = theta.double()
         own = self.conditional
-        whitened = torch.linalg.solve_triangular(own.scale_tril, (theta - own.loc).T, upper=False).T
-        rows = torch.cat([whitened, self.x_obs.expand(len(theta), -1)], 1)
+        rows = torch.cat(
+            [_whitened(theta - own.loc, own.scale_tril), self.x_obs.expand(len(theta), -1)], 1
+        )
         return own.log_prob(theta) + self.ratio.log_ratio(rows) - self.proposal.log_prob(theta)
 
 
@@ -70,6 +71,10 @@ class SimulatedFactor:
     def __call__(self, theta: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         """Return log t of parameters."""
         return self.each(theta).mean(0)
+
+
+def _whitened(centred: Float[Tensor, "n d"], root: Float[Tensor, "d d"]) -> Float[Tensor, "n d"]:
+    return torch.linalg.solve_triangular(root, centred.T, upper=False).T
 
 
 def simulated_factor(
@@ -119,7 +124,6 @@ def _fitted(
     covariance = WIDER**2 * residuals.T @ residuals / len(theta)
     root = torch.linalg.cholesky(covariance)
     centred = theta - features @ coefficients - intercept
-    whitened = torch.linalg.solve_triangular(root, centred.T, upper=False).T
     z = torch.randn(
         DRAWN * len(theta),
         theta.shape[1],
@@ -128,7 +132,7 @@ def _fitted(
         device="cpu",
     )
     ratio = fit_ratio(
-        torch.cat([whitened, x.double()], 1),
+        torch.cat([_whitened(centred, root), x.double()], 1),
         torch.cat([z, x.double().repeat(DRAWN, 1)], 1),
         members=1,
         settings=SETTINGS.updated(settings),
