@@ -131,9 +131,9 @@ for name, value in away.items():
     print(f"{name:<13} W_1 at least {value:.3f}{told}")
 
 # %% [markdown]
-# Trained against a critic the flow needs more than ten times the bits of pixels drawn at random: it
-# has learnt to make images, and leaves no room for those that it does not make. By the judge that
-# both teachers have in common its samples are none the worse, here even the nearer ones.
+# Trained against a critic the flow needs several times the bits of pixels drawn at random: it has
+# learnt to make images, and leaves no room for those that it does not make. By the judge that both
+# teachers have in common its samples are none the worse.
 #
 # ## 4. Codes
 #
@@ -201,7 +201,8 @@ for name, flow in flows.items():
 
 # %%
 assert spiral_log_prob["likelihood"] > spiral_log_prob["Wasserstein"]
-assert bits["likelihood"] < 3 < 4.09 < bits["Wasserstein"]
+assert bits["likelihood"] < 3 < 2 * 4.09 < bits["Wasserstein"]
 assert abs(away["other digits"]) < 0.1 < min(away["likelihood"], away["Wasserstein"])
-assert codes["likelihood"].radius < 2 < 10 < codes["Wasserstein"].radius
+assert away["Wasserstein"] < away["likelihood"] + 0.05  # of other digits, 0 comes out within .02
+assert codes["likelihood"].radius < 2 < 100 < codes["Wasserstein"].radius
 assert min(gap.values()) > 0

@@ -16,7 +16,7 @@ modes. What else narrow modes ask of a comparison of vectors:
     sliced Wasserstein    large batches, in which modes have nearly equal shares of data and samples
     Sinkhorn              fewer steps, as each solves three transports
     unrolled critics      fewer steps, momentum, and a critic that learns faster than the generator:
-                          at equal rates samples stay twenty deviations from the modes
+                          at equal rates samples stay away from the modes
 
 References:
     Huang et al., The GAN is dead; long live the GAN!, 2025. arXiv:2501.05441

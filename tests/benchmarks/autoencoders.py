@@ -30,6 +30,7 @@ import csv
 import math
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from datetime import date
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Ring:
         }
 
 
-class Images:
+class Images(ABC):
     """Images with a classifier of those trained on."""
 
     train: Tensor
@@ -93,9 +94,9 @@ class Images:
             **self.alike(x, seed),
         }
 
+    @abstractmethod
     def alike(self, x: Tensor, seed: int) -> dict[str, float]:
         """Return how alike samples are, beside the data."""
-        raise NotImplementedError
 
 
 class Digits(Images):

@@ -125,8 +125,7 @@ def ep_message(
         x_obs: The observation, of a posterior or a simulator.
         draws: How many draws of each proposal, and those that the moments are of.
         simulations: How many of a simulator, 400 at least. Errors of the moments, which the message
-            tells, fall as the root of their number: about 4% of a standard deviation for 10,000,
-            and 1.5% for 60,000, of two parameters.
+            tells, fall as the root of their number.
         settings: How critics of simulations train, as `lfi.fit_ratio` takes it; 400 steps of 512
             rows by default.
         seed: None takes fresh entropy.
