@@ -6,7 +6,8 @@
 **Posteriors.** Eight schools (Rubin 1981), with standardised effects and centred, against NUTS by
 Pyro of the former, thinned; and a banana, z_0 ~ N(0, 4), z_1 ~ N(z_0^2 / 2, 1/4), against exact
 draws. C2ST is of 2,000 draws each, by sbibm's network, of log tau in place of tau; beside it, the
-same of draws that are corrected by their importance weights, k-hat of these weights, and seconds.
+same of draws that are corrected by their importance weights, k-hat of these weights, whether the
+draws are those of the start (1) or of the trained networks (0), and seconds.
 
 **Message.** The mean and the standard deviations of a Gaussian cavity times a Gaussian factor that
 is simulated, by `lfi.inference.ep_message` of 60,000 simulations; the largest error of a mean in
@@ -87,6 +88,7 @@ def posterior(task: str, seed: int, steps: int | None, n: int) -> tuple[dict[str
         for name, d in (("C2ST", drawn), ("C2ST corrected", corrected))
     }
     figures["k-hat"] = corrected.khat
+    figures["start kept"] = float(fit.verdict.start_kept)
     figures["ELBO below evidence"] = fit.verdict.log_evidence - fit.verdict.elbo
     return figures, seconds
 
