@@ -15,6 +15,17 @@ from lfi.generation.flows.fit import fit_flow as fit_flow
 from lfi.generation.flows.flow_generator import FlowGenerator as FlowGenerator
 from lfi.generation.flows.independent_critic import IndependentCritic as IndependentCritic
 from lfi.generation.generator import Generator as Generator
+from lfi.generation.gradient_estimators import (
+    ReplayWeights as ReplayWeights,
+    baseline_risk as baseline_risk,
+    common_random_numbers as common_random_numbers,
+    control_variate as control_variate,
+    leave_one_out as leave_one_out,
+    pathwise as pathwise,
+    pathwise_and_score as pathwise_and_score,
+    replay_weights as replay_weights,
+    score_function as score_function,
+)
 from lfi.generation.objectives import Packed as Packed, Unrolled as Unrolled
 from lfi.generation.presets import (
     DRAGANNS as DRAGANNS,
