@@ -9,6 +9,7 @@ from . import (
     embeddings as embeddings,
     gans as gans,
     generation as generation,
+    imitation as imitation,
     inference as inference,
     kernels as kernels,
     losses as losses,
@@ -48,6 +49,7 @@ from .generation import (
     fit_flow as fit_flow,
     fit_generator as fit_generator,
     fit_generators as fit_generators,
+    fit_imitation as fit_imitation,
     fit_surrogate as fit_surrogate,
 )
 from .inference import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from lfi.generation import Autoencoder, Generator, Surrogate
+from lfi.generation import Autoencoder, Generator, Policy, Surrogate
 from lfi.inference.implicit.posterior import ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.posteriors.saved import SavedPosterior
@@ -24,6 +24,7 @@ Loaded = (
     | Generator
     | Autoencoder
     | Surrogate
+    | Policy
     | CriticRatio
     | RatioDensity
     | RatioDistribution
@@ -37,13 +38,13 @@ def load(
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
 ) -> Loaded:
-    """Load a posterior, a generator, an autoencoder, a surrogate, a density ratio or a density.
+    """Load a posterior, a generator, an autoencoder, a surrogate, a policy, a ratio or a density.
 
     Args:
         path: A file that `save` has written.
         prior: The prior, where the file cannot name it (a distribution of your own).
         modules: Networks of your own by the name of their place: "embedding", "critic",
-            "generator", "encoder" or "decoder"; their weights come from the file.
+            "generator", "encoder", "decoder" or "policy"; their weights come from the file.
 
     Raises:
         FileNotFoundError: If there is no such file.

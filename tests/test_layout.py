@@ -21,6 +21,7 @@ NAMESPACES = (
     "discrepancies",
     "embeddings",
     "gans",
+    "imitation",
     "kernels",
     "losses",
     "penalties",

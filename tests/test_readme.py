@@ -44,7 +44,8 @@ def test_every_snippet_runs_after_those_before_it(tmp_path, monkeypatch):
     program = tmp_path / "epidemic"
     program.write_text(PROGRAM)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    for name in ("training.train_one", "generation.validated_training", "inference.implicit.fit"):
+    loops = ("training.train_one", "generation.validated_training", "generation.imitation.fit")
+    for name in (*loops, "inference.implicit.fit"):
         module = import_module(f"lfi.{name}")
         loop = module.fit
         monkeypatch.setattr(

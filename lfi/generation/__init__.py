@@ -26,6 +26,14 @@ from lfi.generation.gradient_estimators import (
     replay_weights as replay_weights,
     score_function as score_function,
 )
+from lfi.generation.imitation.environments import record as record
+from lfi.generation.imitation.fit import (
+    fit_cloning as fit_cloning,
+    fit_imitation as fit_imitation,
+)
+from lfi.generation.imitation.policy import Policy as Policy
+from lfi.generation.imitation.settings import ImitationSettings as ImitationSettings
+from lfi.generation.imitation.trajectories import Trajectories as Trajectories
 from lfi.generation.objectives import Packed as Packed, Unrolled as Unrolled
 from lfi.generation.presets import (
     DRAGANNS as DRAGANNS,

@@ -11,6 +11,10 @@ import lfi
 PRIOR = {"a": torch.distributions.Normal(0.0, 1.0), "b": torch.distributions.Uniform(0.0, 2.0)}
 QUICK = lfi.TrainSettings(steps=5, batch_size=32)
 ADVERSARIAL = lfi.AdversarialSettings(steps=5, batch_size=16)
+IMITATION = {
+    "budget": 10,
+    "settings": lfi.imitation.ImitationSettings(copies=1, horizon=10, epochs=1, critic_steps=1),
+}
 QUIET = {"seed": 1, "progress": False}
 
 
@@ -45,6 +49,8 @@ def fitted():
     posterior, x_obs = posteriors["ratio_posterior"], simulations.x[0]
     folder = Path(tempfile.mkdtemp())
     posterior.save(folder / "posterior.lfi")
+    push = lambda states: (states[:, 2] > 0).astype(int)
+    expert = lfi.imitation.record("CartPole-v1", push, 2, seed=1)
     p, q = torch.randn(120, 2), torch.randn(110, 2) + 0.5
     labels = torch.randint(0, 3, (120,))
     telescoping = lfi.TelescopingRatio(bridges=1, width=8, settings=QUICK)
@@ -68,6 +74,8 @@ def fitted():
         "implicit": lfi.fit_implicit(
             lambda z: -z.square().sum(1), names=["a", "b"], settings=ADVERSARIAL, **QUIET
         ),
+        "expert": expert,
+        "policy": lfi.fit_imitation("CartPole-v1", expert, **IMITATION, **QUIET),
         "generator": lfi.fit_generator(p, settings=ADVERSARIAL, **QUIET),
         "autoencoder": lfi.fit_autoencoder(p, lfi.gans.VAE(), settings=ADVERSARIAL, **QUIET),
         "flow_generator": lfi.fit_flow(p, settings=ADVERSARIAL, width=8, **QUIET),

@@ -16,6 +16,7 @@ from lfi import (
     discrepancies,
     embeddings,
     gans,
+    imitation,
     kernels,
     losses,
     networks,
@@ -37,6 +38,7 @@ LOSSES = (
     "Spherical SquaredHellinger TotalVariation Triangular Wasserstein Relativistic"
 )
 LIMITS = {"clip": ("inf",)}
+UNDISCOUNTED = {name: ("0",) for name in ("discount", "trace", "entropy", "average")}
 
 
 def of(room, names, arguments=None, fine=None):
@@ -49,6 +51,7 @@ def settings_of_training():
     yield Call("IndependentCritic", lfi.IndependentCritic)
     yield Call("TrainSettings", lfi.TrainSettings, fine=LIMITS)
     yield Call("AdversarialSettings", lfi.AdversarialSettings, fine=LIMITS)
+    yield Call("ImitationSettings", imitation.ImitationSettings, fine=LIMITS | UNDISCOUNTED)
     # no residual blocks, no inner product: what is left is linear
     zero = {"head_layers": ("0",), "rank": ("0",)}
     yield Call("NeuralRatio", lfi.NeuralRatio, fine=zero)

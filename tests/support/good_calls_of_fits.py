@@ -4,6 +4,7 @@ import torch
 from support.bad_calls import Call
 from support.fitted_parts import (
     ADVERSARIAL,
+    IMITATION,
     PRIOR,
     QUICK,
     QUIET,
@@ -13,7 +14,7 @@ from support.fitted_parts import (
 )
 
 import lfi
-from lfi import abc, diagnostics, generation, inference, losses, plots, ratio, simulation
+from lfi import abc, diagnostics, generation, imitation, inference, losses, plots, ratio, simulation
 
 OPTIONAL = ("None",)  # of an argument that is `object`
 PATH = {"path": ("string",)}
@@ -164,6 +165,26 @@ def _autoencoders(parts, short):
     yield Call("Autoencoder.save", one.save, {"path": "x"}, PATH)
 
 
+def imitations():
+    """Policies and the episodes that they learn from."""
+    parts = fitted()
+    expert, policy = parts["expert"], parts["policy"]
+    few = {"environment": "CartPole-v1", "expert": expert}
+    yield Call("fit_imitation", lfi.fit_imitation, few | IMITATION | QUIET)
+    yield Call("fit_cloning", imitation.fit_cloning, few | {"settings": QUICK} | QUIET)
+    still = {"environment": "CartPole-v1", "act": lambda states: [0] * len(states)}
+    yield Call("record", imitation.record, still | {"episodes": 2})
+    yield Call("Trajectories", imitation.Trajectories, {"observations": [torch.zeros(3, 2)]})
+    yield Call("Trajectories.__getitem__", expert.__getitem__, {"rows": slice(1)})
+    yield Call("Trajectories.joined", imitation.Trajectories.joined, {"parts": [expert]})
+    states = expert.observations[:5]
+    yield Call("Policy.act", policy.act, {"observation": states}, {"observation": ("empty",)})
+    pairs = {"observations": states, "actions": expert.actions[:5]}
+    yield Call("Policy.log_prob", policy.log_prob, pairs)
+    yield Call("Policy.play", policy.play, {"episodes": 2})
+    yield Call("Policy.save", policy.save, {"path": "x"}, PATH)
+
+
 def inferences():
     """Methods of inference."""
     parts = fitted()
@@ -283,6 +304,7 @@ ROOMS = (
     records,
     priors,
     generators,
+    imitations,
     inferences,
     posteriors,
     checks,

@@ -1,0 +1,1 @@
+"""Imitation: a policy whose episodes a critic cannot tell from an expert's."""
