@@ -53,6 +53,7 @@ from .generation import (
     fit_surrogate as fit_surrogate,
 )
 from .inference import (
+    AdversarialPosterior as AdversarialPosterior,
     Draws as Draws,
     NeuralRatio as NeuralRatio,
     Pool as Pool,

@@ -12,14 +12,14 @@ from torch import nn
 from lfi.generation import Autoencoder, Generator, Policy, Surrogate
 from lfi.inference.implicit.posterior import ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
-from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
 from lfi.simulation import as_prior
 
 Loaded = (
-    SavedPosterior
+    SavedDrawnPosterior
     | ImplicitPosterior
     | Generator
     | Autoencoder

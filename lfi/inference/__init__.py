@@ -45,10 +45,14 @@ from lfi.inference.lfire.lfire import (
     fit_lfire as fit_lfire,
     parameter_grid as parameter_grid,
 )
+from lfi.inference.methods.adversarial_posterior import (
+    AdversarialPosterior as AdversarialPosterior,
+)
 from lfi.inference.methods.neural_ratio import NeuralRatio as NeuralRatio
 from lfi.inference.methods.pool import Pool as Pool
 from lfi.inference.methods.posterior_flow import PosteriorFlow as PosteriorFlow
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood as SurrogateLikelihood
+from lfi.inference.posteriors.adversarial import GeneratorPosterior as GeneratorPosterior
 from lfi.inference.posteriors.base import TargetPosterior as TargetPosterior
 from lfi.inference.posteriors.conditional import (
     AmortisedPosterior as AmortisedPosterior,

@@ -7,7 +7,7 @@ from functools import partial
 from lfi.comparison import CriticLoss
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.pool import Pool
-from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method, Posterior, limited_fit
 from lfi.numerics.arguments import checked
@@ -41,7 +41,7 @@ def fit_posterior(
             of simulations held out the highest posterior density; `posterior.choice` says what was
             picked and why. Of at most 2,000 simulations flow and likelihood are fitted twice, with
             little weight decay and with much. By name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`,
-            `lfi.SurrogateLikelihood()`.
+            `lfi.SurrogateLikelihood()`, `lfi.AdversarialPosterior()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
         minutes: How long the fit may take; None as long as it needs. Methods, and their stages,
             have their steps cut to what is left of the time, or are left out. The steps to a
@@ -89,7 +89,7 @@ def fit_posterior(
     if isinstance(method, Pool):
         fit = partial(fit, workers=workers)
     posterior = fit(simulations, seed=seed, device=device, progress=progress)
-    if not isinstance(posterior, SavedPosterior):
+    if not isinstance(posterior, SavedDrawnPosterior):
         return posterior
     if limit.exists:
         *before, latest = posterior.history

@@ -136,15 +136,22 @@ class ConditionalFlow(nn.Module):
             z = coupling.inverse(z, context)
         return self.whitening.inverse(z, condition, context)
 
-    def log_density(
+    def to_noise(
         self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
-    ) -> Float[Tensor, " n"]:
-        """Return the log density, the condition being embedded."""
+    ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
+        """Return z of y and log |dz/dy|, the condition being embedded."""
         condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
         z, log_det = self.whitening(y, condition, context)
         for coupling in self.used:
             z, log_slope = coupling(z, context)
             log_det = log_det + log_slope
+        return z, log_det
+
+    def log_density(
+        self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
+    ) -> Float[Tensor, " n"]:
+        """Return the log density, the condition being embedded."""
+        z, log_det = self.to_noise(y, embedded)
         return log_det - z.square().sum(1) / 2 - self.size / 2 * math.log(2 * math.pi)
 
     def forward(

@@ -25,6 +25,7 @@ from simulators import experts
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import adversarial_posteriors  # noqa: E402
 from noise import append  # noqa: E402
 
 Figures = Mapping[str, float]
@@ -91,6 +92,9 @@ def imitate(case: str, seed: int, brief: bool) -> tuple[int, Figures]:
 
 
 PIECES: dict[str, Piece] = {
+    "adversarial_posterior": Piece(
+        adversarial_posteriors.__doc__, adversarial_posteriors.CASES, adversarial_posteriors.run
+    ),
     "imitation": Piece(
         IMITATION,
         [f"{task}{seen}" for task in BUDGETS for seen in ("", ", from states")],

@@ -41,6 +41,9 @@ def fitted():
         "likelihood_posterior": lfi.SurrogateLikelihood(
             settings=QUICK, width=8, gaussian_steps=5, proposal=None
         ),
+        "generated_posterior": lfi.AdversarialPosterior(
+            settings=ADVERSARIAL, start_steps=2, correction=False
+        ),
     }
     posteriors = {
         name: lfi.fit_posterior(simulations, method=method, **QUIET)

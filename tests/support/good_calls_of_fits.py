@@ -236,6 +236,9 @@ def posteriors():
         yield Call(f"{name}.to", posterior.to, {"device": "cpu"})
         yield Call(f"{name}.to_arviz", posterior.to_arviz, {**observed, "draws": 5}, optional)
         yield Call(f"{name}.observations", posterior.observations, observed)
+    generated = parts["generated_posterior"]
+    yield Call("generated_posterior.sample", generated.sample, drawn)
+    yield Call("generated_posterior.draw", generated.draw, drawn)
     trials = parts["ratio_posterior"].trials()
     yield Call("trials.sample", trials.sample, {"n": 5, "x_obs": x[:3]})
     for name in ("abc", "lfire"):

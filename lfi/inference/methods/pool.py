@@ -192,7 +192,7 @@ class Pool:
                     found = train(fitted_to, seed=own, device=device, progress=progress)
                 posterior = poolable(method, found)
                 kept.save(file, posterior)
-            fitted.append(posterior)
+            fitted.append(poolable(method, posterior))
             names.append(self._name(index))
             seconds.append(time.monotonic() - begin)
         flow = flow_of(fitted)

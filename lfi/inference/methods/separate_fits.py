@@ -107,7 +107,8 @@ def fit_side_by_side(
         with Beside(calls, workers, needed=NEEDED, progress=progress) as beside:
             done = beside.results()
         found = [kept.load(fit.file, fit.simulations.prior, fit.device) for fit in fits]
-        return [(each, *took) for each, took in zip(found, done, strict=True)]
+        kinds = [each and poolable(fit.method, each) for fit, each in zip(fits, found, strict=True)]
+        return [(each, *took) for each, took in zip(kinds, done, strict=True)]
 
 
 @contextmanager

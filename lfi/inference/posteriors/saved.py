@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lfi.inference.posteriors.conditional import AmortisedPosterior
+from lfi.inference.posteriors.drawn import DrawnPosterior
 from lfi.inference.training_reference import TrainingReference
 from lfi.numerics.arguments import checked
 from lfi.runtime import Contents, Saved
@@ -16,7 +17,7 @@ NAMES = ("training_reference.reference", "training_reference.held_out")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SavedPosterior(AmortisedPosterior, Saved):
+class SavedDrawnPosterior(DrawnPosterior, Saved):
     """A posterior that `lfi.load` restores: a dataclass with a field `training_reference`."""
 
     @property
@@ -25,7 +26,7 @@ class SavedPosterior(AmortisedPosterior, Saved):
         return next(self._networks()[0].parameters()).device
 
     @checked
-    def to(self, device: str) -> "SavedPosterior":
+    def to(self, device: str) -> "SavedDrawnPosterior":
         """Move the networks, in place."""
         for network in self._networks():
             network.to(device)
@@ -37,7 +38,7 @@ class SavedPosterior(AmortisedPosterior, Saved):
 
     @classmethod
     @abstractmethod
-    def _restore(cls, contents: Contents) -> "SavedPosterior":
+    def _restore(cls, contents: Contents) -> "SavedDrawnPosterior":
         """Return the posterior that `_spec` has described."""
 
     def _whole_spec(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -48,7 +49,7 @@ class SavedPosterior(AmortisedPosterior, Saved):
         return spec, tensors
 
     @classmethod
-    def _restore_whole(cls, contents: Contents) -> "SavedPosterior":
+    def _restore_whole(cls, contents: Contents) -> "SavedDrawnPosterior":
         posterior = cls._restore(contents)
         shape = posterior.x_shape
         if not all(type(size) is int and size > 0 for size in shape):
@@ -59,3 +60,8 @@ class SavedPosterior(AmortisedPosterior, Saved):
         if not reference.reference.shape[1:] == reference.held_out.shape[1:] == shape:
             raise ValueError(f"its training reference is not of x of shape {shape}")
         return replace(posterior, training_reference=reference)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SavedPosterior(AmortisedPosterior, SavedDrawnPosterior):
+    """A posterior with a density that `lfi.load` restores."""

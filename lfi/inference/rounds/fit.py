@@ -27,7 +27,7 @@ from torch import Tensor
 from lfi.inference.methods.pool import Pool
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
-from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.inference.rounds.store import RoundsStore, agreed_seed, check_restorable
 from lfi.inference.rounds.truncation import (
     gathered,
@@ -131,7 +131,7 @@ def fit_rounds(
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
-) -> SavedPosterior:
+) -> SavedDrawnPosterior:
     """Simulate and fit in rounds, truncated around one observation.
 
     Args:
@@ -141,7 +141,8 @@ def fit_rounds(
         budget: Simulations in all, of which each round but the last gets a twelfth; or a sequence,
             the simulations of each round.
         method: Fits the last round, by default what `lfi.fit_posterior` does: any of `lfi.Pool`,
-            `lfi.NeuralRatio`, `lfi.SurrogateLikelihood` and `lfi.PosteriorFlow`.
+            `lfi.NeuralRatio`, `lfi.SurrogateLikelihood`, `lfi.PosteriorFlow` and
+            `lfi.AdversarialPosterior`.
         preliminary: Fits the rounds before it, which only find the truncation bounds; any of these
             too. By default a pool of a flow and a likelihood, of few steps.
         parameters: The names of those to infer, in the order asked for; the others are integrated
@@ -264,7 +265,7 @@ def fit_rounds(
                 progress=progress,
             )
             seconds = limit.left
-            if not isinstance(fitted, SavedPosterior):
+            if not isinstance(fitted, SavedDrawnPosterior):
                 raise TypeError(
                     f"round {index + 1}: the method fitted a {type(fitted).__name__}, expected a "
                     "posterior of lfi, which can be saved"

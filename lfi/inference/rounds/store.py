@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lfi.inference.posteriors.kept import KeptFits
-from lfi.inference.posteriors.saved import SavedPosterior
+from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.runtime import check_regular, fresh, replace_file
 from lfi.simulation import Prior
 
@@ -30,11 +30,11 @@ class RoundsStore:
         """Return where a round's simulations are."""
         return None if self.folder is None else self.folder / f"round_{number}.zarr"
 
-    def load(self, number: int, prior: Prior, device: str) -> SavedPosterior | None:
+    def load(self, number: int, prior: Prior, device: str) -> SavedDrawnPosterior | None:
         """Return a round's posterior, None where there is none yet; ValueError if it is damaged."""
         return KeptFits(self.folder).load(f"round_{number}", prior, device)
 
-    def save(self, number: int, posterior: SavedPosterior) -> None:
+    def save(self, number: int, posterior: SavedDrawnPosterior) -> None:
         """Keep a round's posterior, and its methods no longer."""
         KeptFits(self.folder).save(f"round_{number}", posterior)
         if (methods := self.methods(number).folder) is not None:
