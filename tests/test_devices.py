@@ -5,6 +5,7 @@ import torch
 from support.conjugate import model
 
 import lfi
+from simulators import experts
 
 X_OBS = torch.tensor([0.8, -0.5])
 QUICK = lfi.TrainSettings(steps=20)
@@ -30,6 +31,23 @@ def test_posteriors_and_surrogates_train_on_the_device(device, tmp_path):
         simulations, settings=lfi.AdversarialSettings(steps=5), width=16, seed=1, device=device
     )
     assert surrogate(theta, seed=1).device.type == "cpu"
+
+
+@pytest.mark.gpu
+def test_policies_train_on_the_device(device, tmp_path):
+    if device == "cpu":
+        pytest.skip("needs --device cuda")
+    expert = lfi.imitation.Trajectories(**experts.trajectories("Pendulum-v1"))
+    few = lfi.imitation.ImitationSettings(horizon=50, epochs=1, critic_steps=5)
+    task = {"environment": "Pendulum-v1", "expert": expert, "seed": 1, "device": device}
+    for seen in (False, True):
+        policy = lfi.fit_imitation(**task, budget=1_200, settings=few, state_only=seen)
+        assert next(policy.parameters()).device.type == device
+    cloned = lfi.imitation.fit_cloning(**task, settings=QUICK)
+    cloned.save(tmp_path / "c.lfi")
+    states = expert.observations[:50]
+    # float32 on both devices
+    assert abs(lfi.load(tmp_path / "c.lfi").act(states) - cloned.act(states)).max() < 1e-4
 
 
 @pytest.mark.gpu

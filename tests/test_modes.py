@@ -12,6 +12,7 @@ import pytest
 import scipy.stats
 import torch
 from support.bad_calls import Call
+from support.corridor import Corridor, to_the_exit
 from support.good_calls import good_calls
 from torch import Tensor, nn
 
@@ -134,6 +135,10 @@ def few_calls():
     observed = {"x_obs": simulations.x[0]}
     yield Call("fit_ratio", lfi.fit_ratio, {"p_samples": p, "q_samples": q, "members": 1, **few})
     yield Call("fit_generator", lfi.fit_generator, {"data": p, "settings": BRIEF})
+    walks = lfi.imitation.record(Corridor(2), to_the_exit, 2, seed=1)
+    turn = lfi.imitation.ImitationSettings(horizon=8, epochs=1, critic_steps=1, width=8)
+    task = {"environment": Corridor(2), "expert": walks, "budget": 32, "settings": turn}
+    yield Call("fit_imitation", lfi.fit_imitation, task)
     yield Call("method.fit", method.fit, {"simulations": simulations})
     yield Call("sample", posterior.sample, {"n": 5, **observed})
     yield Call("log_prob", posterior.log_prob, {"theta": theta[:5], **observed})

@@ -224,7 +224,8 @@ class GaussianActions(ActionModel):
                 f"{name}: actions have shape {tuple(actions.shape[1:])}, "
                 f"the environment's have {self.shape}"
             )
-        scaled = ((actions.flatten(1).double() - self.centre) / self.half_width).float()
+        rows = actions.flatten(1).double().to(self.centre.device)
+        scaled = ((rows - self.centre) / self.half_width).float()
         return scaled.clamp(-INSIDE, INSIDE).atanh() if self.squashed else scaled
 
     def code(self, draws: Tensor) -> Float[Tensor, "n size"]:

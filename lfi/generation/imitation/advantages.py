@@ -59,7 +59,7 @@ def advantages_of(
     """
     after = torch.where(terminated, torch.as_tensor(absorbing, dtype=values.dtype), values_after)
     surprise = (1 - discount) * rewards + discount * after - values
-    carried = discount * trace * ~(terminated | cut)
+    carried = discount * trace * (~(terminated | cut)).to(values.dtype)
     found, last = torch.empty_like(surprise), torch.zeros_like(surprise[0])
     for t in reversed(range(len(surprise))):
         last = surprise[t] + carried[t] * last

@@ -88,7 +88,7 @@ class ImitationGame:
         self.expert, self.expert_weights = with_absorbing(
             rows, encoding.absorbing(), expert.final, settings.discount
         )
-        self.compared, self.weights = self.expert[:1], torch.ones(1)
+        self.compared, self.weights = self.expert[:1], self.expert_weights[:1]
 
     def players(self) -> tuple[Player, Player, Player]:
         """Return critic, policy and baseline."""

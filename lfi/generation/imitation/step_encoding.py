@@ -69,11 +69,12 @@ class StepEncoding(nn.Module):
 
     def absorbing(self) -> Float[Tensor, "1 size"]:
         """Return the row of the absorbing state."""
-        row = torch.zeros(1, self.size, device=self.standardise.location.device)
+        device = self.standardise.location.device
+        row = torch.zeros(1, self.size, dtype=torch.float32, device=device)
         row[:, self.states] = 1.0
         if self.state_only:
             row[:, -1] = 1.0
-        return row.to(torch.float32)
+        return row
 
 
 def with_absorbing(
@@ -84,6 +85,6 @@ def with_absorbing(
 ) -> tuple[Float[Tensor, "m size"], Float[Tensor, " m"]]:
     """Return the rows, the absorbing one after them, and for how many steps each of them stands."""
     ends = float(final.sum())
-    weights = torch.ones(len(rows) + 1)
+    weights = torch.ones(len(rows) + 1, dtype=torch.float64)
     weights[-1] = ends / (1 - discount)
     return torch.cat([rows, absorbing]), weights
