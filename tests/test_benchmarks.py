@@ -20,6 +20,7 @@ OF_SBIBM = {"posterior_tasks", "standing"}  # judge by its reference draws
 SMALLEST = {
     "abc_smc": "g_and_k --methods lfi --budget 300 --particles 50",
     "autoencoders": "--algorithms AlphaGAN --seeds 1 --steps 5",
+    "black_boxes": "imitation CartPole --brief",
     "c2st": "--dims 2 --n 200",
     "calibrated_ratios": "--part uniform --tasks slcp --method brief --budget 200 --held-out 9",
     "density_difference": "--repetitions 2 --draws 2 --sizes 50",
