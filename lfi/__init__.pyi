@@ -62,6 +62,7 @@ from .inference import (
     SurrogateLikelihood as SurrogateLikelihood,
     abc_rejection as abc_rejection,
     abc_smc as abc_smc,
+    fit_avo as fit_avo,
     fit_implicit as fit_implicit,
     fit_lfire as fit_lfire,
     fit_posterior as fit_posterior,

@@ -13,6 +13,7 @@ from lfi.generation import Autoencoder, Generator, Policy, Surrogate
 from lfi.inference.implicit.posterior import ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
+from lfi.inference.variational_optimisation.optimum import VariationalOptimum
 from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
 from lfi.runtime import read, restore_saved
@@ -21,6 +22,7 @@ from lfi.simulation import as_prior
 Loaded = (
     SavedDrawnPosterior
     | ImplicitPosterior
+    | VariationalOptimum
     | Generator
     | Autoencoder
     | Surrogate
@@ -38,7 +40,7 @@ def load(
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
 ) -> Loaded:
-    """Load a posterior, a generator, an autoencoder, a surrogate, a policy, a ratio or a density.
+    """Load a posterior, an optimum, a generator, an autoencoder, a surrogate, a policy, a ratio.
 
     Args:
         path: A file that `save` has written.

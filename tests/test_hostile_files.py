@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,12 @@ from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.rounds.store import agreed_seed
+from lfi.inference.variational_optimisation.optimum import ParameterProposal, VariationalOptimum
+from lfi.inference.variational_optimisation.parameters import StandardParameters
 from lfi.networks import (
     Features,
     LikelihoodEstimator,
+    MixtureProposal,
     PairCritic,
     PosteriorEstimator,
     SampleCritics,
@@ -109,6 +113,13 @@ def implicit():
     return ImplicitPosterior(density, q, (3,), HISTORY, FitVerdict(0.1, 0.9, -1.0, -0.9))
 
 
+def optimum():
+    columns = {f"{word} {name}": ((1, 0.5),) for word in ("mean", "sd") for name in PRIOR}
+    history = replace(HISTORY[0], columns=columns)
+    proposal = ParameterProposal(StandardParameters(as_prior(PRIOR)), MixtureProposal(2))
+    return VariationalOptimum(torch.zeros(2), proposal, 10, 1, 20, history)
+
+
 def distribution():
     return RatioDistribution(torch.randn(50, 2), density())
 
@@ -123,6 +134,7 @@ KINDS = {
     "density": density,
     "distribution": distribution,
     "implicit": implicit,
+    "optimum": optimum,
 }
 VALUES = [0, 1, -1, 2, 7, 30_000, 10**6, 10**9, 10**30, 0.5, 1e308, True, None, "", "os.system", []]
 VALUES += [{}, [[]], [10**9] * 3, {"torch": "LKJCholesky"}, {"kind": "PooledPosterior"}, "own"]

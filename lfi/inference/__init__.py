@@ -89,3 +89,8 @@ from lfi.inference.types import (
     Posterior as Posterior,
     WeightedDraws as WeightedDraws,
 )
+from lfi.inference.variational_optimisation.fit import fit_avo as fit_avo
+from lfi.inference.variational_optimisation.optimum import (
+    ParameterProposal as ParameterProposal,
+    VariationalOptimum as VariationalOptimum,
+)

@@ -50,6 +50,12 @@ from lfi.networks.images import (
     ImageGenerator as ImageGenerator,
     is_image as is_image,
 )
+from lfi.networks.proposals import (
+    FlowProposal as FlowProposal,
+    MixtureProposal as MixtureProposal,
+    NaturalSteps as NaturalSteps,
+    VectorProposal as VectorProposal,
+)
 from lfi.networks.real_nvp import RealNVP as RealNVP
 from lfi.networks.residual import ResidualBlock as ResidualBlock, Tower as Tower, trunk as trunk
 from lfi.networks.stacked_modules import (

@@ -79,6 +79,9 @@ def fitted():
         ),
         "expert": expert,
         "policy": lfi.fit_imitation("CartPole-v1", expert, **IMITATION, **QUIET),
+        "optimum": lfi.fit_avo(
+            simulator, simulations.x[:50], budget=64, settings=ADVERSARIAL, **QUIET
+        ),
         "generator": lfi.fit_generator(p, settings=ADVERSARIAL, **QUIET),
         "autoencoder": lfi.fit_autoencoder(p, lfi.gans.VAE(), settings=ADVERSARIAL, **QUIET),
         "flow_generator": lfi.fit_flow(p, settings=ADVERSARIAL, width=8, **QUIET),

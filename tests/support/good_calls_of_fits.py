@@ -200,6 +200,9 @@ def inferences():
     yield Call("abc_smc", lfi.abc_smc, few | QUIET, {"tolerance": ("-1",)})
     small = {"simulator": simulator, "theta": 5, "simulations": 40}
     yield Call("fit_lfire", lfi.fit_lfire, small | QUIET)
+    sample = {"simulator": simulator, "x_obs": simulations.x[:50], "budget": 64}
+    widens = {"entropy": ("-1",)}
+    yield Call("fit_avo", lfi.fit_avo, sample | QUIET | {"settings": ADVERSARIAL}, widens)
     density = {"model": lambda z: -z.square().sum(1), "names": ["a", "b"]}
     width = {"prior": OPTIONAL, "start": WIDE}
     yield Call("fit_implicit", lfi.fit_implicit, density | QUIET | {"settings": ADVERSARIAL}, width)
@@ -254,6 +257,10 @@ def posteriors():
     yield Call("implicit.moments", implicit.moments)
     yield Call("implicit.by_site", implicit.by_site, two, {"theta": ("empty",)})
     yield Call("implicit.to_arviz", implicit.to_arviz, {"draws": 5})
+    proposal, outside = parts["optimum"].proposal, {"theta": ("empty",)}
+    yield Call("optimum.trace", parts["optimum"].trace, {"name": "a"})
+    yield Call("optimum.proposal.sample", proposal.sample, {"n": 5}, {"n": ("0",)})
+    yield Call("optimum.proposal.log_prob", proposal.log_prob, two, outside)
     yield Call("abc.adjust", parts["abc"].adjust, {"adjustment": abc.LocalLinear()})
     yield Call("Draws.marginal", parts["draws"].marginal, {"names": ["a"]})
 

@@ -1,0 +1,1 @@
+"""Adversarial variational optimisation: parameters of a black box that a critic cannot fault."""
