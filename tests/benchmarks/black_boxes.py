@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import adversarial_posteriors  # noqa: E402
+import variational_optimisation  # noqa: E402
 from noise import append  # noqa: E402
 
 Figures = Mapping[str, float]
@@ -96,6 +97,11 @@ def imitate(case: str, seed: int, brief: bool) -> tuple[int, Figures]:
 PIECES: dict[str, Piece] = {
     "adversarial_posterior": Piece(
         adversarial_posteriors.__doc__, adversarial_posteriors.CASES, adversarial_posteriors.run
+    ),
+    "avo": Piece(
+        variational_optimisation.__doc__,
+        variational_optimisation.CASES,
+        variational_optimisation.run,
     ),
     "imitation": Piece(
         IMITATION,
