@@ -7,9 +7,10 @@
                            fixed projections, to a line each, at three observations, and how many of
                            new simulations' parameters the central 90% intervals of these
                            projections, and of the parameters, hold
-    ..., ratio             the same of `lfi.NeuralRatio`, sampled by HMC
+    ..., ratio             the same of `lfi.NeuralRatio`, by its critics for x that is Gaussian
+                           given theta, 800 steps each, sampled by HMC
 
-All settings are lfi's own. Corrected draws are those of `posterior.corrected()`.
+Other settings are lfi's own. Corrected draws are those of `posterior.corrected()`.
 """
 
 import importlib
@@ -37,7 +38,7 @@ BRIEF = lfi.AdversarialPosterior(
 SIZE, LENGTH, NOISE, LINES = 100, 10.0, 0.5, 10
 PROJECTED = 2_000  # draws whose projections are judged
 # chains that move by gradients, as there are 100 parameters
-HMC = lfi.samplers.HMC(chains=64, warmup=200, time_limit=1_200.0)
+HMC = lfi.samplers.HMC(chains=64, warmup=100, time_limit=600.0)
 INTERVALS = {LINEAR: (500, 1_000), RATIO: (20, 500)}  # new simulations, and draws of each
 
 
@@ -56,7 +57,7 @@ def of_task(case: str, budget: int, seed: int, brief: bool) -> dict[str, float]:
     method = BRIEF if brief else lfi.AdversarialPosterior()
     posterior = lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
     found = {"fit cpu seconds": time.process_time() - begin}
-    held_out = lfi.simulate(module, 50 if brief else 1_000, seed=seed + 10**6, progress=False)
+    held_out = lfi.simulate(module, 50 if brief else 200, seed=seed + 10**6, progress=False)
     for name, one in {"": posterior, "corrected ": posterior.corrected()}.items():
         scores, drawn = [], []
         for observation in (1,) if brief else (1, 2, 3, 4, 5):
@@ -107,7 +108,8 @@ def of_linear_gaussian(case: str, budget: int, seed: int, brief: bool) -> dict[s
     simulations = lfi.simulate(problem.simulator, budget, seed=seed, progress=False)
     begin = time.process_time()
     if case == RATIO:
-        method = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=10) if brief else None)
+        steps = lfi.TrainSettings(steps=10 if brief else 800)
+        method = lfi.NeuralRatio(settings=steps, rank=0, head_layers=None)
         sampler = HMC if not brief else lfi.samplers.Importance()
     else:
         method, sampler = BRIEF if brief else lfi.AdversarialPosterior(), None
