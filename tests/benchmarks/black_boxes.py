@@ -53,7 +53,7 @@ IMITATION = """Imitation of ten episodes of a scripted expert, of CartPole-v1 an
 return: the mean over 20 episodes of the fitted policy's most likely actions. share: where that lies
 between a random policy (0) and the expert (1), all three in episodes that begin alike. cloning: the
 same of behaviour cloning, of the same episodes. "from states" is imitation by a critic that sees
-(state, next state), "three episodes" of three of the ten. seconds: the processor's, of the fit.
+(state, next state), "two episodes" of two of the ten. seconds: the processor's, of the fit.
 Simulations are steps.
 """
 BUDGETS = {"CartPole": 60_000, "Pendulum": 160_000}
@@ -64,7 +64,7 @@ def imitate(case: str, seed: int, brief: bool) -> tuple[int, Figures]:
     task, _, how = case.partition(", ")
     name, budget = f"{task}-v1", 2_000 if brief else BUDGETS[task]
     seen = lfi.imitation.Trajectories(**experts.trajectories(name))
-    seen = seen[:3] if how == "three episodes" else seen
+    seen = seen[:2] if how == "two episodes" else seen
     begin = time.process_time()
     policy = lfi.fit_imitation(
         name, seen, budget=budget, state_only=how == "from states", seed=seed, progress=False
@@ -105,7 +105,7 @@ PIECES: dict[str, Piece] = {
     ),
     "imitation": Piece(
         IMITATION,
-        [f"{task}{how}" for how in ("", ", three episodes", ", from states") for task in BUDGETS],
+        [f"{task}{how}" for how in ("", ", two episodes", ", from states") for task in BUDGETS],
         imitate,
     ),
 }
