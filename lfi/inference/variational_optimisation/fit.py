@@ -33,7 +33,7 @@ from lfi.networks import (
     stack_modules,
 )
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_sample
+from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.numerics.checks import check_number, check_whole
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import as_simulator
@@ -91,7 +91,8 @@ def fit_avo(
             `lfi.networks.MixtureProposal(d)`, a Gaussian and the default, `MixtureProposal(d, 4)`,
             `FlowProposal(d)`, or a `VectorProposal` of your own.
         critic: A network of your own, of standardised images, or of the 2 m features that
-            `lfi.networks.Features` makes of an event of m numbers; (n, ...) to (n,).
+            `lfi.networks.Features` makes of an event of m numbers; (n, ...) to (n,). Two copies of
+            it are trained.
         entropy: The weight of the proposal's entropy, in units of the deviation of the critic's
             verdict: above 0 it narrows where the critic does not tell, below 0 it widens.
         settings: Steps (by default 100 at the most), batch size, learning rates and so on. Each
@@ -105,8 +106,8 @@ def fit_avo(
         progress: Show a bar on a terminal.
 
     Returns:
-        The proposal, its mean, how it got there, and what it cost. Parameters that simulations do
-        not tell apart stay where they happen to be, on a ridge that the proposal lies along.
+        The proposal, its mean, how it got there, and what it cost. Of parameters that simulations
+        tell only together, the proposal narrows around a pair that fits, where the search arrived.
 
     Raises:
         TypeError: If what is given is no simulator, or a proposal cannot be drawn from.
@@ -139,6 +140,7 @@ def fit_avo(
     if isinstance(comparison.critic_loss, LearnedFeatures):
         raise TypeError(f"comparison: a verdict on each simulation is needed, got {comparison}")
     x = as_sample("x_obs", x_obs, min_rows=MIN_OBSERVATIONS).detach()
+    x = x.to(floating_dtype(x.dtype))
     shape, d = tuple(x.shape[1:]), simulator.prior.dim
     parameters = StandardParameters(simulator.prior)
     parameters.fit_from_prior()

@@ -70,6 +70,11 @@ def test_any_proposal_comparison_and_critic_plays(options):
     assert simulator_of().prior.contains(theta).all()
 
 
+def test_observations_may_be_whole_numbers():
+    x_obs = observations(200).round()
+    assert torch.equal(fit(x_obs.long().numpy()).theta, fit(x_obs).theta)
+
+
 def test_the_budget_counts_true_calls_and_is_never_exceeded():
     rows = []
 
