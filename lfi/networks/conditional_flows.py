@@ -45,7 +45,9 @@ class PosteriorEstimator(nn.Module):
         self.spec: dict[str, int | list[int]] = {"dim": dim, "x_shape": list(x_shape), **shape}
         self.features: Features = Features(x_shape)
         self.standardise: Standardise = Standardise((dim,))
-        self.flow: ConditionalFlow = ConditionalFlow(dim, self.features.size, **shape)
+        self.flow: ConditionalFlow = ConditionalFlow(
+            dim, self.features.size, by_entry=False, **shape
+        )
 
     def fit_from_data(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation and the linear start from the training split."""
@@ -84,16 +86,19 @@ class LikelihoodEstimator(nn.Module):
         layers: int = 2,
         couplings: int = 4,
         bins: int = 8,
+        by_entry: bool = False,
     ) -> None:
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
         places = {"lower": list(lower), "upper": list(upper), "event": list(event)}
         self.spec: dict[str, list[float] | list[int] | int] = places | shape
+        if by_entry:
+            self.spec["by_entry"] = True
         self.event: tuple[int, ...] = tuple(event)
         self.coordinates: Coordinates = Coordinates(lower, upper)
         self.columns: ColumnBijection = ColumnBijection(int(torch.Size(event).numel()))
         self.flow: ConditionalFlow = ConditionalFlow(
-            self.columns.size, self.coordinates.size, **shape
+            self.columns.size, self.coordinates.size, by_entry=by_entry, **shape
         )
 
     def fit_from_data(

@@ -5,7 +5,7 @@
 
 with T unit lower triangular, and R the root of the inverse covariance of the residuals.
 The networks are zero at first, so that a linear Gaussian model needs no training. Beyond 32 entries
-T is the identity.
+T is the identity. Entries that are independent given c have a diagonal B.
 
 References:
     Williams, Using neural networks to model conditional multivariate densities, Neural
@@ -114,38 +114,64 @@ class ConditionalGaussian(nn.Module):
             else:
                 self.root.copy_((residuals.square().mean(0) + floor).rsqrt())
 
+    def make_independent(self) -> None:
+        """Take R diagonal, each entry's residuals keeping their deviation."""
+        if self.full_root:
+            with torch.no_grad():
+                inverse = torch.linalg.inv(self.root.double().tril())
+                self.root.copy_(torch.diag(inverse.square().sum(1).rsqrt()))
+
     def parts(
-        self, condition: Float[Tensor, "n condition"], context: Float[Tensor, "n width"]
+        self,
+        condition: Float[Tensor, "n condition"],
+        context: Float[Tensor, "n width"],
+        independent: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Return m, s, T (None for the identity) and log |B|."""
         mean = self.linear(condition) + self.mean(context)
         log_scale = MAX_LOG_SCALE * torch.tanh(self.log_scale(context) / MAX_LOG_SCALE)
         diagonal = self.root.diagonal() if self.full_root else self.root
         triangle = None
-        if self.mix is not None:
+        if self.mix is not None and not independent:
             flat = mean.new_zeros(mean.shape[0], self.size**2)  # `len` would fix n in an export
             flat = flat.index_copy(1, self.place, self.mix(context))
             triangle = flat.view(-1, self.size, self.size) + torch.eye(self.size).to(mean)
         return mean, log_scale, triangle, log_scale.sum(1) + diagonal.abs().log().sum()
 
     def forward(
-        self, y: Float[Tensor, "n size"], condition: Tensor, context: Tensor
+        self,
+        y: Float[Tensor, "n size"],
+        condition: Tensor,
+        context: Tensor,
+        *,
+        independent: bool = False,
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
-        """Return v and log |dv/dy|."""
-        mean, log_scale, triangle, log_det = self.parts(condition, context)
+        """Return v and log |dv/dy|; entries that are `independent` go without T and a full R."""
+        mean, log_scale, triangle, log_det = self.parts(condition, context, independent)
         off = y - mean
-        v = (off @ self.root.tril().T if self.full_root else off * self.root) * log_scale.exp()
+        if self.full_root:
+            off = off * self.root.diagonal() if independent else off @ self.root.tril().T
+        else:
+            off = off * self.root
+        v = off * log_scale.exp()
         return v if triangle is None else (triangle @ v[..., None]).squeeze(-1), log_det
 
     def inverse(
-        self, v: Float[Tensor, "n size"], condition: Tensor, context: Tensor
+        self,
+        v: Float[Tensor, "n size"],
+        condition: Tensor,
+        context: Tensor,
+        *,
+        independent: bool = False,
     ) -> Float[Tensor, "n size"]:
         """Return y."""
-        mean, log_scale, triangle, _ = self.parts(condition, context)
+        mean, log_scale, triangle, _ = self.parts(condition, context, independent)
         if triangle is not None:
             v = torch.linalg.solve_triangular(triangle, v[..., None], upper=False).squeeze(-1)
         v = v * (-log_scale).exp()
         if not self.full_root:
             return v / self.root + mean
+        if independent:
+            return v / self.root.diagonal() + mean
         root = self.root.tril().T  # of v = off @ root
         return torch.linalg.solve_triangular(root, v, upper=True, left=False) + mean

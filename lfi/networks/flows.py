@@ -8,7 +8,9 @@ From data to noise, an affine map is followed by splines,
     log q(y | c) = log N(z; 0, 1) + log |dz/dy|,     c the condition.
 
 Training starts where the splines are zero and m and B are those of a linear regression, so that a
-linear Gaussian model needs no training.
+linear Gaussian model needs no training. A flow of entries that may be independent given c, such as
+measurements with errors of their own, has a variant with a diagonal B, and a spline of each entry
+that the condition alone shapes, before the others.
 
 References:
     Dinh, Sohl-Dickstein & Bengio, Density estimation using Real NVP, 2017. arXiv:1605.08803
@@ -31,7 +33,10 @@ BOUND = 6.0  # standard deviations: beyond them splines are the identity
 
 
 class SplineCoupling(nn.Module):
-    """Entries where `moved` is true pass through splines that the others and context shape."""
+    """Entries where `moved` is true pass through splines that the others and context shape.
+
+    Where all are moved, the context alone shapes them.
+    """
 
     mobile: Tensor
     fixed: Tensor
@@ -69,6 +74,9 @@ class SplineCoupling(nn.Module):
 class ConditionalFlow(nn.Module):
     """q(y | condition), both of order one; Gaussian unless `splines_active`.
 
+    With `by_entry` it has a spline of each entry too, which is used if `entries_active`, and a
+    diagonal B if `independent`.
+
     Example:
         >>> flow = ConditionalFlow(3, 2, width=16)
         >>> z = flow.noise(5, torch.Generator().manual_seed(0))
@@ -79,6 +87,8 @@ class ConditionalFlow(nn.Module):
     """
 
     splines_active: Tensor
+    entries_active: Tensor
+    independent: Tensor
 
     def __init__(
         self,
@@ -89,6 +99,7 @@ class ConditionalFlow(nn.Module):
         layers: int = 2,
         couplings: int = 4,
         bins: int = 8,
+        by_entry: bool = False,
     ) -> None:
         check_counts(size=size, width=width, layers=layers, couplings=couplings)
         check_counts(minimum=2, bins=bins)
@@ -96,6 +107,8 @@ class ConditionalFlow(nn.Module):
         super().__init__()
         sizes = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
         self.spec: dict[str, int] = {"size": size, "condition": condition, **sizes}
+        if by_entry:
+            self.spec["by_entry"] = True
         self.size: int = size
         self.condition: int = condition
         self.first: nn.Linear = linear(condition, width)
@@ -105,13 +118,19 @@ class ConditionalFlow(nn.Module):
             SplineCoupling(moved(size, layer), width, bins) for layer in range(couplings)
         )
         self.register_buffer("splines_active", torch.tensor(True))
+        self.entries: SplineCoupling | None = None
+        if by_entry:
+            self.entries = SplineCoupling([True] * size, width, bins)
+        for name in ("entries_active", "independent"):  # files without `by_entry` lack them
+            self.register_buffer(name, torch.tensor(False), persistent=by_entry)
 
     @property
     def used(self) -> list[SplineCoupling]:
         """The couplings in use, from data to noise."""
-        if not self.splines_active:
-            return []
-        return [coupling for coupling in self.couplings if isinstance(coupling, SplineCoupling)]
+        used = [] if self.entries is None or not self.entries_active else [self.entries]
+        if self.splines_active:
+            used += [each for each in self.couplings if isinstance(each, SplineCoupling)]
+        return used
 
     def fit_from_data(
         self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
@@ -134,14 +153,15 @@ class ConditionalFlow(nn.Module):
         condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
         for coupling in reversed(self.used):
             z = coupling.inverse(z, context)
-        return self.whitening.inverse(z, condition, context)
+        return self.whitening.inverse(z, condition, context, independent=bool(self.independent))
 
     def to_noise(
         self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
         """Return z of y and log |dz/dy|, the condition being embedded."""
         condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
-        z, log_det = self.whitening(y, condition, context)
+        independent = bool(self.independent)
+        z, log_det = self.whitening(y, condition, context, independent=independent)
         for coupling in self.used:
             z, log_slope = coupling(z, context)
             log_det = log_det + log_slope

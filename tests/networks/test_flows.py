@@ -15,30 +15,39 @@ from lfi.runtime import isolated, torch_rng
 each_size = pytest.mark.parametrize("size", [1, 2, 3, 5])
 
 
-def flow_of(size, condition=2, seed=0, scale=0.3):
-    """A flow in float64 whose every part does something."""
+def flow_of(size, condition=2, seed=0, scale=0.3, *, by_entry=False):
+    """A flow in float64 whose every part does something; `by_entry`, with independent entries."""
     with isolated(seed):
-        flow = ConditionalFlow(size, condition, width=8, layers=1, bins=4).double()
+        shape = {"width": 8, "layers": 1, "bins": 4, "by_entry": by_entry}
+        flow = ConditionalFlow(size, condition, **shape).double()
         for parameter in flow.parameters():
             parameter.data += scale * torch.randn(parameter.shape)
     flow.whitening.root.data.diagonal().clamp_(min=0.5)
+    flow.entries_active.fill_(by_entry)
+    flow.independent.fill_(by_entry)
     return flow.requires_grad_(False)
 
 
+each_kind = pytest.mark.parametrize("by_entry", [False, True])
+
+
+@each_kind
 @each_size
-def test_data_return_to_the_noise_they_came_from(size):
-    flow, condition = flow_of(size), torch.randn(50, 2)
+def test_data_return_to_the_noise_they_came_from(size, by_entry):
+    flow, condition = flow_of(size, by_entry=by_entry), torch.randn(50, 2)
     z = torch.randn(50, size)
     embedded = flow.embed(condition)
-    v, _ = flow.whitening(flow(z, condition), condition, embedded[:, 2:])
+    y = flow(z, condition)
+    v, _ = flow.whitening(y, condition, embedded[:, 2:], independent=by_entry)
     for coupling in flow.used:
         v, _ = coupling(v, embedded[:, 2:])
     torch.testing.assert_close(v, z, rtol=1e-6, atol=1e-6)
 
 
+@each_kind
 @each_size
-def test_the_density_is_that_of_noise_over_the_jacobian_of_sampling(size):
-    flow, condition, z = flow_of(size), torch.randn(4, 2), torch.randn(4, size)
+def test_the_density_is_that_of_noise_over_the_jacobian_of_sampling(size, by_entry):
+    flow, condition, z = flow_of(size, by_entry=by_entry), torch.randn(4, 2), torch.randn(4, size)
     y = flow(z, condition)
     for i in range(4):
         jacobian = torch.autograd.functional.jacobian(
@@ -117,6 +126,36 @@ def test_without_its_splines_a_flow_is_gaussian():
     design = torch.cat([y.detach(), torch.ones(6, 1)], 1)
     residual = slope - design @ torch.linalg.lstsq(design, slope).solution
     assert residual.abs().max() < 1e-8
+
+
+def test_independent_entries_have_densities_of_their_own():
+    flow = flow_of(3, by_entry=True)
+    flow.splines_active.fill_(False)
+    y, condition = torch.randn(4, 3), torch.randn(1, 2).expand(4, -1)
+
+    def density(*entries):
+        return flow.log_prob(torch.stack(entries, 1), condition)
+
+    # log p(y) = sum_i log p_i(y_i): no second difference in two entries
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        near, far = y.clone(), y.clone()
+        near[:, i] += 1
+        far[:, j] += 1
+        both = near + far - y
+        values = [density(*part.T) for part in (both, near, far, y)]
+        torch.testing.assert_close(values[0] - values[1] - values[2] + values[3], torch.zeros(4))
+
+
+def test_independent_entries_start_with_the_deviations_of_residuals():
+    condition, noise = torch.randn(4_000, 2), torch.randn(4_000, 3)
+    root = torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.3, 0.0], [0.5, -0.5, 0.1]])
+    y = condition @ torch.randn(2, 3) + noise @ root.T
+    flow = ConditionalFlow(3, 2, width=8, by_entry=True).double()
+    flow.fit_from_data(y, condition)
+    flow.whitening.make_independent()
+    found = 1 / flow.whitening.root.diagonal()
+    # standard error of a deviation: 1 / sqrt(2 n) of it, .011
+    torch.testing.assert_close(found, root.square().sum(1).sqrt(), rtol=0.045, atol=0)
 
 
 def test_beyond_the_bound_splines_leave_values_alone():

@@ -189,9 +189,7 @@ class AdversarialPosterior:
         start.fit_from_data(*train)
         stages = []
         if self.start_steps:
-            stages = [
-                FlowStage("Gaussian", False, START.updated(TrainSettings(steps=self.start_steps)))
-            ]
+            stages = [FlowStage("Gaussian", START.updated(TrainSettings(steps=self.start_steps)))]
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:
             v, x = batch

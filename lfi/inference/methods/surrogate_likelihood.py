@@ -8,12 +8,13 @@ References:
     Lueckmann et al., Likelihood-free inference with emulator networks, 2019. arXiv:1805.09294
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
+from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod, FlowStage
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
@@ -45,6 +46,18 @@ class SurrogateLikelihood(FlowMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_instance("proposal", self.proposal, PosteriorFlow, optional=True)
+
+    @property
+    def stages(self) -> tuple[FlowStage, ...]:
+        """Those of every flow, after such whose entries are independent given theta."""
+        gaussian, splines = super().stages
+        half = replace(gaussian.settings, steps=max(1, gaussian.settings.steps // 2))
+        return (
+            FlowStage("independent", gaussian.settings, independent=True),
+            replace(gaussian, settings=half),
+            FlowStage("splines of entries", splines.settings, entries=True),
+            splines,
+        )
 
     @checked
     def fit(
@@ -87,7 +100,8 @@ class SurrogateLikelihood(FlowMethod):
         )
         with isolated(child(seed, 1)):
             bounds = prior.lower.tolist(), prior.upper.tolist()
-            network = LikelihoodEstimator(*bounds, x.shape[1:], **self.shape)
+            by_entry = math.prod(x.shape[1:]) > 1
+            network = LikelihoodEstimator(*bounds, x.shape[1:], by_entry=by_entry, **self.shape)
         rows = theta, x.reshape(len(x), -1)
         train, held = hold_out(
             rows, self.filled.held_out, torch_rng(seed, 2), max_held_out=MAX_HELD_OUT

@@ -1,5 +1,7 @@
 """Stages of maximum likelihood: what helps is kept, what does not is not."""
 
+from dataclasses import replace
+
 import torch
 
 from lfi.inference.methods.flow_training import FlowStage, maximise_likelihood
@@ -12,11 +14,13 @@ def stage(name, steps, batch_size, learning_rate):
     settings = CompleteSettings(
         steps=steps, batch_size=batch_size, learning_rate=learning_rate, average=0.995
     )
-    return FlowStage(name, name == "splines", settings)
+    return FlowStage(name, settings, splines=name == "splines")
 
 
-GAUSSIAN = stage("Gaussian", 60, 128, 1e-2)
+GAUSSIAN = replace(stage("Gaussian", 60, 128, 1e-2), independent=False)
+INDEPENDENT = replace(stage("independent", 300, 128, 1e-2), independent=True)
 SPLINES = stage("splines", 60, 128, 5e-3)
+ENTRIES = replace(SPLINES, name="splines of entries", splines=False, entries=True)
 
 
 def trained(draw, stages, seed=1):
@@ -24,7 +28,8 @@ def trained(draw, stages, seed=1):
     with isolated(0):
         given = torch.randn(2_000, 1, dtype=torch.float32)
         y = draw(given)
-        flow = ConditionalFlow(y.shape[1], 1, width=16, layers=2)
+        by_entry = y.shape[1] > 1
+        flow = ConditionalFlow(y.shape[1], 1, width=16, layers=2, by_entry=by_entry)
     flow.fit_from_data(y[:1_600], given[:1_600])
     histories = maximise_likelihood(
         flow,
@@ -53,6 +58,23 @@ def fanned(given):
     return given + given.exp() * torch.randn(len(given), 1, dtype=torch.float32)
 
 
+def waved(given):
+    return torch.cat([(2 * given).sin(), given.square()], 1) + noise(given, 2) / 5
+
+
+def lopsided(given):
+    return given.sin() + noise(given, 2).exp()
+
+
+def turned(given):
+    z, slope = noise(given, 2), 3 * given.tanh()
+    return torch.cat([z[:, :1], slope * z[:, :1] + z[:, 1:] / 5], 1)
+
+
+def noise(given, size):
+    return torch.randn(len(given), size, dtype=torch.float32)
+
+
 def skewed(given):
     return given + torch.randn(len(given), 1, dtype=torch.float32).exp()
 
@@ -75,6 +97,29 @@ def test_a_shape_that_is_not_gaussian_is_found_by_the_splines():
     flow, histories = trained(skewed, (GAUSSIAN, SPLINES))
     assert best(histories[2]) < min(best(histories[0]), best(histories[1])) - 0.1
     assert flow.splines_active
+
+
+def test_errors_of_their_own_make_entries_independent():
+    flow, histories = trained(waved, (INDEPENDENT, GAUSSIAN, ENTRIES, SPLINES))
+    assert flow.independent
+    assert not flow.splines_active
+    assert best(histories[1]) < best(histories[0]) - 0.1
+    assert histories[2].stopped.endswith("left out: not better")
+
+
+def test_independent_entries_that_are_not_gaussian_have_splines_of_their_own():
+    flow, histories = trained(lopsided, (INDEPENDENT, ENTRIES))
+    assert flow.independent
+    assert flow.entries_active
+    assert best(histories[2]) < best(histories[1]) - 0.1
+
+
+def test_entries_that_depend_on_each_other_are_not_independent():
+    flow, histories = trained(turned, (INDEPENDENT, GAUSSIAN, ENTRIES))
+    assert not flow.independent
+    assert not flow.entries_active
+    assert best(histories[2]) < best(histories[1]) - 0.1
+    assert histories[3].stopped == "left out: of independent entries alone"
 
 
 def test_training_repeats_itself_and_other_seeds_differ():
