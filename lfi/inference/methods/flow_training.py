@@ -5,8 +5,7 @@
     3. splines on top of it: fewer and dearer steps
 
 Before 2 and 3 a likelihood tries the same with entries of x that are independent given theta, as
-measurements with errors of their own are: few weights are left to estimate, and noise in the
-others costs 2.6 nats on lotka_volterra.
+measurements with errors of their own are: few weights are left to estimate.
 
 A stage that is not better once in two fifths of its steps is given up, and one that no time is left
 for is not begun. A simple problem stops where it is solved. Without this, the splines of a flow

@@ -32,6 +32,10 @@ from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
 class SurrogateLikelihood(FlowMethod):
     """A posterior by a conditional flow of the data; see `FlowMethod` for the other fields.
 
+    Entries of x that are independent given theta, such as measurements with errors of their own,
+    are tried first: the `gaussian_steps` are those of such a Gaussian, and what lets entries depend
+    on each other has half as many and is kept only if held-out simulations are likelier.
+
     Attributes:
         proposal: Fits a flow of theta given x, from which importance samples are drawn where the
             posterior is narrow; None draws them from the prior.
