@@ -333,7 +333,7 @@ def _extended(
         if place < 0:
             least, most = least_stage, MAX_GROWTH
         those = torch.where(chosen == place)[0]
-        for part, some in enumerate(those.split(max(1, MAX_HELD // held))):
+        for part, some in enumerate(_alike(those, needed, max(1, MAX_HELD // held))):
             key = child(seed, place + 1, part)
             own, group = samples.select(some), target.select(some)
             # a mixture fitted later is better, so few samples of this one
@@ -347,6 +347,18 @@ def _extended(
                     # a flow takes longer to evaluate at all later samples than its few are worth
                     own = own.without(1)
                 yield some, own.extended(group, stage, child(key, 1))
+
+
+def _alike(
+    rows: Int[Tensor, " k"], needed: Float[Tensor, " m"], most: int
+) -> Iterator[Int[Tensor, " j"]]:
+    """Yield observations in groups, in each of which the most samples needed are twice the least.
+
+    All of a group get as many samples as the one that needs most.
+    """
+    size = needed[rows].double().clamp_min(MIN_MORE).log2().floor()
+    for each in size.unique():
+        yield from rows[size == each].split(most)
 
 
 def _mixture(samples: StagedSamples, seed: int) -> StudentMixture:

@@ -171,6 +171,23 @@ def test_more_samples_of_a_proposal_are_weighted_with_those_before():
     assert (variance / 0.01 - 1).abs().max() < 5 * math.sqrt(2 / one.ess)
 
 
+def test_observations_that_need_few_samples_are_not_drawn_as_many_as_others():
+    """Of posteriors of three widths, beside a proposal of the second's, each takes its own."""
+    sd = torch.tensor([[0.2], [0.1], [0.05]], dtype=torch.float64)
+
+    def pair(theta, sd):
+        law = Independent(Normal(torch.zeros(2, dtype=torch.float64), sd), 1)
+        return law.log_prob(theta) - PRIOR.log_prob(theta)
+
+    target = Target(PRIOR, (sd,), pair, near(0.0, 0.21, m=3))
+    together = [len(one.u) for one in found(target, 3_000, initial=2**10)]
+    rows = [target.select(torch.tensor([j])) for j in range(3)]
+    alone = [len(found(row, 3_000, initial=2**10)[0].u) for row in rows]
+    assert alone[0] < alone[1] < alone[2]
+    # samples needed are estimated from those before: within a tenth
+    assert all(abs(a / b - 1) < 0.1 for a, b in zip(alone, together, strict=True))
+
+
 def test_a_mixture_is_tried_before_many_samples_of_a_proposal():
     """Its samples are few where it is better, and the proposal is evaluated at no more of them."""
     sizes = []
