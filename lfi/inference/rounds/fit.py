@@ -60,7 +60,7 @@ LAST_METHOD = Pool()
 PRELIMINARY_METHOD = Pool(
     (
         PosteriorFlow(gaussian_steps=1_000, settings=TrainSettings(steps=300)),
-        SurrogateLikelihood(proposal=None, gaussian_steps=2_000, settings=TrainSettings(steps=300)),
+        SurrogateLikelihood(proposal=None, gaussian_steps=1_000, settings=TrainSettings(steps=300)),
     )
 )
 
