@@ -65,6 +65,7 @@ from .inference import (
     fit_avo as fit_avo,
     fit_implicit as fit_implicit,
     fit_lfire as fit_lfire,
+    fit_minimum_distance as fit_minimum_distance,
     fit_posterior as fit_posterior,
     fit_rounds as fit_rounds,
 )

@@ -12,6 +12,7 @@ from torch import nn
 from lfi.generation import Autoencoder, Generator, Policy, Surrogate
 from lfi.inference.implicit.posterior import ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
+from lfi.inference.minimum_distance.result import MinimumDistance
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.inference.variational_optimisation.optimum import VariationalOptimum
 from lfi.numerics.arguments import checked
@@ -22,6 +23,7 @@ from lfi.simulation import as_prior
 Loaded = (
     SavedDrawnPosterior
     | ImplicitPosterior
+    | MinimumDistance
     | VariationalOptimum
     | Generator
     | Autoencoder
@@ -40,7 +42,7 @@ def load(
     prior: object | None = None,
     modules: Mapping[str, nn.Module] | None = None,
 ) -> Loaded:
-    """Load a posterior, an optimum, a generator, an autoencoder, a surrogate, a policy, a ratio.
+    """Load a posterior, an estimate, a generator, a surrogate, a policy, a ratio or a density.
 
     Args:
         path: A file that `save` has written.

@@ -33,11 +33,13 @@ from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import density_without_model
 from lfi.inference.implicit.posterior import FitVerdict, ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
+from lfi.inference.minimum_distance.result import MinimumDistance, Starts
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.rounds.store import agreed_seed
+from lfi.inference.types import Draws
 from lfi.inference.variational_optimisation.optimum import ParameterProposal, VariationalOptimum
 from lfi.inference.variational_optimisation.parameters import StandardParameters
 from lfi.networks import (
@@ -124,7 +126,17 @@ def distribution():
     return RatioDistribution(torch.randn(50, 2), density())
 
 
+def minimum_distance():
+    starts = Starts(torch.zeros(2, 2), torch.zeros(2), torch.ones(2) > 0, torch.ones(2) > 0)
+    draws = Draws(torch.zeros(5, 2), ("a", "b"), "posterior bootstrap", 5.0, 10, 1.0, 1)
+    numbers = {"curvature": 0.5, "noise": 0.1, "simulations": 10, "failed": 0, "steps": 10}
+    return MinimumDistance(
+        torch.zeros(2), draws, 0.1, as_prior(PRIOR), starts, **numbers, seconds=1.0, seed=1
+    )
+
+
 KINDS = {
+    "minimum_distance": minimum_distance,
     "ratio": ratio,
     "flow": flow,
     "likelihood": likelihood,

@@ -52,6 +52,15 @@ from lfi.inference.methods.neural_ratio import NeuralRatio as NeuralRatio
 from lfi.inference.methods.pool import Pool as Pool
 from lfi.inference.methods.posterior_flow import PosteriorFlow as PosteriorFlow
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood as SurrogateLikelihood
+from lfi.inference.minimum_distance.bootstrap import (
+    ParametricBootstrap as ParametricBootstrap,
+    PosteriorBootstrap as PosteriorBootstrap,
+)
+from lfi.inference.minimum_distance.fit import fit_minimum_distance as fit_minimum_distance
+from lfi.inference.minimum_distance.result import (
+    MinimumDistance as MinimumDistance,
+    Starts as Starts,
+)
 from lfi.inference.posteriors.adversarial import GeneratorPosterior as GeneratorPosterior
 from lfi.inference.posteriors.base import TargetPosterior as TargetPosterior
 from lfi.inference.posteriors.conditional import (

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import adversarial_posteriors  # noqa: E402
+import minimum_distance  # noqa: E402
 import variational_optimisation  # noqa: E402
 from noise import append  # noqa: E402
 
@@ -107,6 +108,9 @@ PIECES: dict[str, Piece] = {
         IMITATION,
         [f"{task}{how}" for how in ("", ", two episodes", ", from states") for task in BUDGETS],
         imitate,
+    ),
+    "minimum_distance": Piece(
+        minimum_distance.__doc__, minimum_distance.CASES, minimum_distance.minimum_distance
     ),
 }
 

@@ -64,6 +64,9 @@ def fitted():
         "theta": simulations.theta[:5],
         "draws": posterior.draw(20, x_obs, seed=1),
         "abc": lfi.abc_rejection(simulations, x_obs, quantile=0.2),
+        "distance": lfi.fit_minimum_distance(
+            simulator, simulations.x[:20], steps=10, starts=1, points=4, bootstrap=2, **QUIET
+        ),
         "lfire": lfi.fit_lfire(simulator, 5, simulations=40, **QUIET),
         "checks": lfi.check(posterior, simulations[:100], seed=1),
         "local_checks": lfi.local_check(posterior, simulations[:100], x_obs, seed=1),

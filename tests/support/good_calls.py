@@ -57,6 +57,9 @@ def settings_of_training():
     yield Call("NeuralRatio", lfi.NeuralRatio, fine=zero)
     yield Call("TelescopingRatio", lfi.TelescopingRatio, fine={"layers": ("0",)})
     yield Call("AdversarialPosterior", lfi.AdversarialPosterior, fine={"start_steps": ("0",)})
+    yield from of(
+        lfi.inference, "ParametricBootstrap PosteriorBootstrap", fine={"concentration": ("0",)}
+    )
     yield from of(lfi, "PosteriorFlow SurrogateLikelihood Pool KernelRatio")
     both = {"critic_loss": losses.KL(), "generator_loss": losses.KL()}
     yield Call("Adversarial", lfi.Adversarial, both)

@@ -198,6 +198,11 @@ def inferences():
     yield Call("abc_rejection", lfi.abc_rejection, share)
     few = {"simulator": simulator, **observed, "particles": 50, "budget": 200}
     yield Call("abc_smc", lfi.abc_smc, few | QUIET, {"tolerance": ("-1",)})
+    several = {"x_obs": parts["simulations"].x[:20], "steps": 10, "starts": 1, "points": 4}
+    distance = {"simulator": simulator, **several, "bootstrap": 2}
+    yield Call("fit_minimum_distance", lfi.fit_minimum_distance, distance | QUIET)
+    yield Call("MinimumDistance.interval", parts["distance"].interval)
+    yield Call("MinimumDistance.save", parts["distance"].save, {"path": "x"}, PATH)
     small = {"simulator": simulator, "theta": 5, "simulations": 40}
     yield Call("fit_lfire", lfi.fit_lfire, small | QUIET)
     sample = {"simulator": simulator, "x_obs": simulations.x[:50], "budget": 64}

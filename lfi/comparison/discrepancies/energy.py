@@ -64,6 +64,21 @@ class Energy:
             return _by_sorting(self.estimator, x, y, *weights)
         return self.estimator(energy_kernel, x, y, *weights)
 
+    def of_q(
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
+    ) -> Float[Tensor, "*bc"]:
+        """Return the energy distance less its term of p alone, -E|x - x'|, where q is what moves.
+
+        It is the energy distance itself where the estimator is not one of all pairs.
+        """
+        x, y = as_batches(p, q)
+        weights = given_weights(x, y, weight_p, weight_q)
+        if not isinstance(self.estimator, AllPairs):
+            return self.estimator(energy_kernel, x, y, *weights)
+        if x.shape[-1] == 1:
+            return _by_sorting(self.estimator, x, y, *weights, own=("q",))
+        return self.estimator.of_q(energy_kernel, x, y, *weights)
+
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
     ) -> Float[Tensor, "*abc k"]:
@@ -116,9 +131,14 @@ def energy_to(y: Float[Tensor, "m d"]) -> Callable[[Float[Tensor, "n d"]], Float
 
 
 def _by_sorting(
-    estimator: AllPairs, x: Tensor, y: Tensor, weight_p: Tensor | None, weight_q: Tensor | None
+    estimator: AllPairs,
+    x: Tensor,
+    y: Tensor,
+    weight_p: Tensor | None,
+    weight_q: Tensor | None,
+    own: tuple[str, ...] = ("p", "q"),
 ) -> Float[Tensor, "*bc"]:
-    """Return the energy distance in one dimension."""
+    """Return the energy distance in one dimension; `own` are the sides whose own term counts."""
     w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     dtype, sides = x.dtype, []
@@ -130,6 +150,8 @@ def _by_sorting(
     across = (w * x * _signs(x, y, v)).sum(dim=-1) + (v * y * _signs(y, x, w)).sum(dim=-1)
     distance = 2 * across
     for name, values, weight in (("p", x, w), ("q", y, v)):
+        if name not in own:
+            continue
         total = 2 * (weight * values * _signs(values, values, weight)).sum(dim=-1)
         distance = distance - estimator.within(name, total, 0.0, weight.square().sum(dim=-1))
     return distance.to(dtype)

@@ -22,7 +22,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison.discrepancies.mmd_estimators import Estimator, Unbiased, mean_difference
+from lfi.comparison.discrepancies.mmd_estimators import (
+    AllPairs,
+    Estimator,
+    Unbiased,
+    mean_difference,
+)
 from lfi.comparison.kernels.composite import innermost
 from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
@@ -64,6 +69,25 @@ class MMD:
         weights = given_weights(x, y, weight_p, weight_q)
         kernel, x, y = innermost(self.kernel, x, y)
         return self.estimator(fixed(kernel, x, y, *weights), x, y, *weights)
+
+    def of_q(
+        self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
+    ) -> Float[Tensor, "*bc"]:
+        """Return the squared MMD less its term of p alone, E k(x, x'), where q is what moves.
+
+        It is the squared MMD itself where the estimator is not one of all pairs.
+
+        Example:
+            >>> x, y, z = torch.randn(50, 2), torch.randn(40, 2) + 1, torch.randn(40, 2) - 1
+            >>> mmd = lfi.discrepancies.MMD(lfi.kernels.Gaussian(1.0))
+            >>> torch.allclose(mmd.of_q(x, y) - mmd.of_q(x, z), mmd(x, y) - mmd(x, z), atol=1e-6)
+            True
+        """
+        x, y = as_batches(p, q)
+        weights = given_weights(x, y, weight_p, weight_q)
+        kernel, x, y = innermost(self.kernel, x, y)
+        estimate = self.estimator.of_q if isinstance(self.estimator, AllPairs) else self.estimator
+        return estimate(fixed(kernel, x, y, *weights), x, y, *weights)
 
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]

@@ -74,14 +74,27 @@ class AllPairs(ABC):
         self, kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight = None, weight_q: Weight = None
     ) -> Float[Tensor, "*bc"]:
         """Return the estimate from every pair, in memory that grows as n + m."""
+        return self._estimate(kernel, x, y, weight_p, weight_q, with_p=True)
+
+    def of_q(
+        self, kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight = None, weight_q: Weight = None
+    ) -> Float[Tensor, "*bc"]:
+        """Return the estimate less its term of x alone, which no change of y moves."""
+        return self._estimate(kernel, x, y, weight_p, weight_q, with_p=False)
+
+    def _estimate(
+        self, kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight, weight_q: Weight, with_p: bool
+    ) -> Float[Tensor, "*bc"]:
         w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         lead, closed = _probe(kernel, x, y)
         rows, columns = self._cut(x, w, lead), self._cut(y, v, lead)
-        total_x, diagonal_x = _total(kernel, rows, closed)
         total_y, diagonal_y = _total(kernel, columns, closed)
         across = _across(kernel, rows, columns, closed)
-        within_x = self.within("p", total_x, diagonal_x, w.double().square().sum(dim=-1))
         within_y = self.within("q", total_y, diagonal_y, v.double().square().sum(dim=-1))
+        if not with_p:
+            return (within_y - 2 * across).to(x.dtype)
+        total_x, diagonal_x = _total(kernel, rows, closed)
+        within_x = self.within("p", total_x, diagonal_x, w.double().square().sum(dim=-1))
         return (within_x - 2 * across + within_y).to(x.dtype)
 
     def _cut(self, sample: Tensor, weight: Tensor, lead: torch.Size) -> Rows:

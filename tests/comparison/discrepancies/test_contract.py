@@ -8,7 +8,7 @@ from jaxtyping import TypeCheckError
 from support.discrepancies import DISCREPANCIES
 from torch.autograd import gradcheck
 
-from lfi.comparison import Discrepancy
+from lfi.comparison import MMD, Biased, Block, Discrepancy, Energy, Gaussian
 
 TOLERANCE = 1e-10  # of float64, for values of order 1
 
@@ -216,3 +216,20 @@ def test_a_row_that_is_no_number_leaves_no_number(case):
     for gradients in (True, False):
         with torch.set_grad_enabled(gradients):
             assert not case.discrepancy(x, y).isfinite()
+
+
+@pytest.mark.parametrize("d", [1, 3])
+@pytest.mark.parametrize("kind", [MMD(Gaussian(1.0)), Energy(), MMD(Gaussian(1.0), Biased())])
+def test_what_depends_on_q_is_the_whole_but_for_a_constant(kind, d):
+    x, y = torch.randn(30, d), torch.randn(4, 20, d)
+    w, v = torch.rand(30), torch.rand(4, 20)
+    whole = kind(x, y, weight_p=w, weight_q=v)
+    part = kind.of_q(x, y, weight_p=w, weight_q=v)
+    torch.testing.assert_close(whole - part, (whole - part)[:1].expand(4))
+    assert (whole - part).abs().min() > 0.1
+
+
+def test_blocks_have_no_part_that_depends_on_q_alone():
+    x, y = torch.randn(30, 1), torch.randn(20, 1)
+    for kind in (MMD(Gaussian(1.0), Block()), Energy(Block())):
+        assert kind.of_q(x, y) == kind(x, y)

@@ -1,0 +1,1 @@
+"""Parameters that bring simulations closest to data, and what they are uncertain by."""

@@ -1,0 +1,232 @@
+"""Distances of simulations from weighted data, many problems at once, and their gradients.
+
+Problem j asks for the theta at which the simulator's distribution is closest to the sample
+sum_i w_ji delta(x_i) of its data set. All problems are simulated and compared together, in groups
+that fit in memory. Where the simulator is differentiable, gradients go through its simulations at
+fixed random numbers (pathwise); where not, they are differences of values at parameters shifted up
+and down, from equal random numbers (`common_random_numbers`): two distances for each parameter.
+
+Simulations that are not finite count as not made; a problem without two finite ones is infinitely
+far from its data, and has no gradient.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lfi.comparison import MMD, Discrepancy, Energy, fixed
+from lfi.comparison.discrepancies.mmd_estimators import AllPairs
+from lfi.comparison.kernels.composite import Learned, Sum
+from lfi.comparison.kernels.stationary import Kernel, Scaled
+from lfi.generation.gradient_estimators import common_random_numbers
+from lfi.runtime import child
+from lfi.simulation import Simulator, replicate
+
+ENTRIES = 2**20  # of the matrix between data and simulations, held at once
+
+
+@dataclass(frozen=True, eq=False)
+class DistanceProblems:
+    """What problems compare simulations with.
+
+    Attributes:
+        data: Data sets, (k, n, d).
+        rows: Which data set is whose, (p,).
+        kernels: Which of the discrepancies that were fixed by data is whose, (p,).
+        weights: Of the data, (p, n); None for equal ones.
+    """
+
+    data: Float[Tensor, "k n d"]
+    rows: Int[Tensor, " p"]
+    kernels: Int[Tensor, " p"]
+    weights: Float[Tensor, "p n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def part(self, where: slice | Tensor) -> "DistanceProblems":
+        """Return some of the problems."""
+        weights = None if self.weights is None else self.weights[where]
+        return replace(self, rows=self.rows[where], kernels=self.kernels[where], weights=weights)
+
+    def repeated(self, times: int) -> "DistanceProblems":
+        """Return every problem several times, one after the other."""
+        return self.part(torch.arange(len(self)).repeat_interleave(times))
+
+
+class Distances:
+    """Distances of simulations at unconstrained parameters from the data of problems.
+
+    Attributes:
+        points: How many simulated points a problem is compared with at a time.
+        simulations: How many have been made.
+        failed: How many of these were not finite.
+    """
+
+    def __init__(self, simulator: Simulator, discrepancy: Discrepancy, points: int) -> None:
+        self.simulator: Simulator = simulator
+        self.discrepancy: Discrepancy = discrepancy
+        self.points: int = points
+        self.simulations: int = 0
+        self.failed: int = 0
+
+    def value(
+        self,
+        problems: DistanceProblems,
+        u: Float[Tensor, "p dim"],
+        seed: int,
+        points: int | None = None,
+    ) -> Float[Tensor, " p"]:
+        """Return the distances at u; equal seeds take equal random numbers.
+
+        They are less what depends on the data alone, where the discrepancy can tell, unless the
+        number of `points` is given.
+        """
+        values, size = [], points or self.points
+        with torch.no_grad():
+            theta = self.simulator.prior.from_unconstrained(u)[0]
+            for i, part in enumerate(self._groups(problems, size)):
+                x = self._simulated(theta[part], size, child(seed, i))
+                found = self._compared(problems.part(part), *self._usable(x), points is not None)
+                values.append(found)
+        return torch.cat(values)
+
+    def gradient(
+        self,
+        problems: DistanceProblems,
+        u: Float[Tensor, "p dim"],
+        width: Float[Tensor, " dim"],
+        seed: int,
+    ) -> Float[Tensor, "p dim"]:
+        """Return the gradients of the distances at u; without derivatives, of steps of a width."""
+        if not self.simulator.differentiable:
+            return self._from_values(problems, u, width, seed)
+        groups = self._groups(problems, self.points)
+        parts = [
+            self._pathwise(problems.part(g), u[g], child(seed, i)) for i, g in enumerate(groups)
+        ]
+        return torch.cat(parts)
+
+    def _pathwise(self, problems: DistanceProblems, u: Tensor, seed: int) -> Tensor:
+        """Return gradients through simulations."""
+        with torch.enable_grad():
+            u = u.detach().requires_grad_()
+            theta = self.simulator.prior.from_unconstrained(u)[0]
+            calls = self._calls(self.points)
+            rows = theta.detach().repeat_interleave(calls, 0).requires_grad_()
+            x = self.simulator(rows, seed).reshape(len(u), self.points, -1)
+            if not x.requires_grad:
+                raise ValueError(
+                    f"simulator: {self.simulator.name} is said to be differentiable, but no "
+                    "gradient reaches its parameters: compute in torch, or leave differentiable "
+                    "False"
+                )
+            y, bad = self._usable(x.detach())
+            y.requires_grad_()
+            value = self._compared(problems, y, bad, False)
+            (slope,) = torch.autograd.grad(value.nan_to_num(0.0, 0.0, 0.0).sum(), y)
+            slope = torch.where(bad[..., None], 0.0, slope)
+            (of_rows,) = torch.autograd.grad(x, rows, slope.to(x))
+            of_rows = of_rows.nan_to_num(0.0, 0.0, 0.0)  # at simulations that are not finite
+            of_theta = of_rows.unflatten(0, (len(u), calls)).sum(1)
+            (gradient,) = torch.autograd.grad(theta, u, of_theta)
+        return gradient
+
+    def _from_values(
+        self, problems: DistanceProblems, u: Tensor, width: Tensor, seed: int
+    ) -> Float[Tensor, "p dim"]:
+        """Return gradients by differences of values at shifted parameters."""
+        each = problems.repeated(u.shape[1])
+        with torch.enable_grad():
+            u = u.detach().requires_grad_()
+            found = common_random_numbers(
+                lambda shifted, key: self.value(each, shifted, key), u, step=width, seed=seed
+            )
+            (gradient,) = torch.autograd.grad(found.sum(), u)
+        return torch.where(gradient.isfinite(), gradient, 0.0)
+
+    def _groups(self, problems: DistanceProblems, points: int) -> list[slice]:
+        """Return which problems are compared at a time."""
+        n = problems.data.shape[1]
+        size = max(1, ENTRIES // (max(n, points) * points))
+        return [slice(start, start + size) for start in range(0, len(problems), size)]
+
+    def _calls(self, points: int) -> int:
+        """Return how many rows of theta give so many points."""
+        return points // (self.simulator.independent_draws or 1)
+
+    def _simulated(self, theta: Tensor, points: int, seed: int) -> Float[Tensor, "p m d"]:
+        """Return simulations at each theta, NaN where they raised."""
+        rows = theta.repeat_interleave(self._calls(points), 0)
+        run = self.simulator if self.simulator.differentiable else None
+        x = run(rows, seed) if run else replicate(self.simulator, rows, seed=seed)
+        return x.reshape(len(theta), points, -1)
+
+    def _usable(self, x: Float[Tensor, "p m d"]) -> tuple[Tensor, Tensor]:
+        """Return simulations, zero where they are not finite, and which these are."""
+        bad = ~x.isfinite().all(-1)
+        self.simulations += bad.numel()
+        self.failed += int(bad.sum())
+        return torch.where(bad[..., None], 0.0, x), bad
+
+    def _compared(
+        self, problems: DistanceProblems, y: Tensor, bad: Tensor, whole: bool
+    ) -> Float[Tensor, " p"]:
+        """Return the distances of simulations from data."""
+        data = problems.data[problems.rows].to(y)
+        discrepancy = _at_rows(self.discrepancy, problems.kernels)
+        weights: dict[str, Tensor] = {}
+        if problems.weights is not None:
+            weights["weight_p"] = problems.weights.to(y)
+        lost = None
+        if bad.any():
+            lost = (~bad).sum(1) < 2
+            weights["weight_q"] = (~bad | lost[:, None]).to(y)
+        if whole or not isinstance(discrepancy, MMD | Energy):
+            value = discrepancy(data, y, **weights)
+        else:
+            value = _in_one_tile(discrepancy, data, y).of_q(data, y, **weights)
+        return value if lost is None else torch.where(lost, math.inf, value)
+
+
+def fixed_by_data(discrepancy: Discrepancy, data: Float[Tensor, "k n d"]) -> Discrepancy:
+    """Return a discrepancy with the bandwidths that data sets choose, one for each of them.
+
+    So what is minimised does not change with the parameters.
+    """
+    if isinstance(discrepancy, MMD):
+        return replace(discrepancy, kernel=fixed(discrepancy.kernel, data, data))
+    return discrepancy
+
+
+def _at_rows(discrepancy: Discrepancy, rows: Int[Tensor, " p"]) -> Discrepancy:
+    """Return a discrepancy with the bandwidths of the data sets of problems."""
+    if isinstance(discrepancy, MMD):
+        return replace(discrepancy, kernel=_kernel_at(discrepancy.kernel, rows))
+    return discrepancy
+
+
+def _kernel_at(kernel: Kernel, rows: Int[Tensor, " p"]) -> Kernel:
+    if isinstance(kernel, Learned):
+        return replace(kernel, kernel=_kernel_at(kernel.kernel, rows))
+    if isinstance(kernel, Sum):
+        return replace(kernel, kernels=tuple(_kernel_at(each, rows) for each in kernel.kernels))
+    if (
+        isinstance(kernel, Scaled)
+        and isinstance(kernel.bandwidth, Tensor)
+        and kernel.bandwidth.ndim
+    ):
+        return replace(kernel, bandwidth=kernel.bandwidth[rows])
+    return kernel
+
+
+def _in_one_tile(discrepancy: MMD | Energy, data: Tensor, y: Tensor) -> MMD | Energy:
+    """Return a discrepancy that holds all kernel values, which are few, at once."""
+    estimator, side = discrepancy.estimator, max(data.shape[1], y.shape[1])
+    if isinstance(estimator, AllPairs) and len(y) * y.shape[1] * side <= ENTRIES:
+        estimator = replace(estimator, max_entries=len(y) * side**2)
+        return replace(discrepancy, estimator=estimator)
+    return discrepancy

@@ -1,0 +1,158 @@
+"""Minimum-distance estimates: of contaminated data, and through scientific simulators.
+
+contaminated    Of 200 numbers 10% or so come from Normal(5, 1), others from Normal(0, 1); a normal
+                model is fitted by the MMD of a Gaussian kernel, 200 data sets at once. How often
+                the posterior bootstrap's 95% region and intervals cover the closest parameters
+                (those of 10^6 draws, for which the kernel's mean under the model is exact), and how
+                far the means of its draws and of the likelihood's posterior lie from Normal(0, 1).
+lotka_volterra  100 simulations at sbibm's first parameters, in logarithms: the largest error of an
+                estimate, in deviations of its draws.
+lorenz96        Likewise of 100 forecasts.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.distributions import LogNormal, Normal
+
+import lfi
+from simulators import lorenz96, lotka_volterra
+
+CASES = ("contaminated", "lotka_volterra", "lorenz96")
+BANDWIDTH, SHARE, FAR = 1.5, 0.1, 5.0
+SETS, SIZE, REPLICATES, DRAWS = 200, 200, 200, 10**6
+PRIOR = {"mean": Normal(0.0, 3.0), "sd": LogNormal(0.0, 1.0)}
+
+
+def minimum_distance(case: str, seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
+    """Return how many points were simulated, and the figures of a case."""
+    return {
+        "contaminated": contaminated,
+        "lotka_volterra": through_lotka_volterra,
+        "lorenz96": through_lorenz96,
+    }[case](seed, brief)
+
+
+def normal(theta: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw a number for each mean and standard deviation."""
+    return theta[:, 0] + theta[:, 1] * torch.randn(len(theta), generator=rng)
+
+
+def contaminated(seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
+    """Return coverage and bias under contamination."""
+    sets, replicates = (2, 20) if brief else (SETS, REPLICATES)
+    rng = torch.Generator().manual_seed(seed)
+    x = _contaminated((sets, SIZE), rng)
+    simulator = lfi.Simulator(normal, prior=PRIOR, differentiable=True)
+    found = lfi.fit_minimum_distance(
+        simulator,
+        x,
+        discrepancy=lfi.discrepancies.MMD(lfi.kernels.Gaussian(BANDWIDTH)),
+        bootstrap=replicates,
+        starts=2,
+        steps=30 if brief else 300,
+        points=16,
+        seed=seed,
+    )
+    closest = _closest(_contaminated((10_000 if brief else DRAWS,), rng))
+    draws = torch.stack([each.draws.theta for each in found]).double()
+    draws[..., 1] = draws[..., 1].log()
+    region = [_covers(each, closest) for each in draws]
+    ends = torch.quantile(draws, torch.tensor([0.025, 0.975], dtype=draws.dtype), dim=1)
+    inside = ((ends[0] < closest) & (closest < ends[1])).double().mean(0)
+    means, likelihood = draws.mean((0, 1)), _likelihood(x.double()).mean(0)
+    figures = {
+        "region coverage": sum(region) / sets,
+        "interval coverage, mean": float(inside[0]),
+        "interval coverage, log sd": float(inside[1]),
+        "converged": sum(each.converged for each in found) / sets,
+        "noise": max(each.noise for each in found),
+        "bias of mean": float(means[0]),
+        "bias of log sd": float(means[1]),
+        "bias of mean, closest": float(closest[0]),
+        "bias of log sd, closest": float(closest[1]),
+        "bias of mean, likelihood": float(likelihood[0]),
+        "bias of log sd, likelihood": float(likelihood[1]),
+    }
+    return sum(each.simulations for each in found), figures
+
+
+def through_lotka_volterra(seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
+    """Return the errors of an estimate of the predators' and preys' rates."""
+    logarithms = lambda x: x.clamp(min=1e-10).log()
+    simulator = lfi.simulation.as_simulator(lotka_volterra).with_summary(logarithms)
+    return _recovered(simulator, lotka_volterra.true_parameters[0], seed, brief)
+
+
+def through_lorenz96(seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
+    """Return the errors of an estimate of the closure's parameters."""
+    simulator = lfi.simulation.as_simulator(lorenz96)
+    return _recovered(simulator, torch.tensor(lorenz96.theta_true), seed, brief)
+
+
+def _recovered(
+    simulator: lfi.Simulator, truth: Tensor, seed: int, brief: bool
+) -> tuple[int, Mapping[str, float]]:
+    n, steps, starts, replicates = (10, 10, 1, 2) if brief else (100, 150, 2, 20)
+    theta = truth.to(simulator.prior.dtype)
+    x = simulator(theta.expand(n, -1), seed=seed)
+    found = lfi.fit_minimum_distance(
+        simulator, x, starts=starts, steps=steps, points=8, bootstrap=replicates, seed=seed
+    )
+    deviation = found.draws.theta.std(0)
+    relative = deviation / theta
+    return found.simulations, {
+        "error in deviations": float(((found.theta - theta) / deviation).abs().max()),
+        "largest relative deviation": float(relative.max()),
+        "converged": float(found.converged),
+        "noise": found.noise,
+    }
+
+
+def _contaminated(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """Draw data of which each is far away with the probability of contamination."""
+    far = torch.rand(shape, generator=rng) < SHARE
+    return torch.randn(shape, generator=rng) + FAR * far
+
+
+def _closest(x: Tensor) -> Tensor:
+    """Return the mean and log sd of the normal distribution closest to a sample, exactly."""
+    x, theta = x.double(), torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    newton = torch.optim.LBFGS([theta], max_iter=100, line_search_fn="strong_wolfe")
+
+    def risk() -> Tensor:
+        newton.zero_grad()
+        mean, variance = theta[0], (2 * theta[1]).exp()
+        wide = BANDWIDTH**2 + variance
+        across = torch.exp(-((x - mean) ** 2) / (2 * wide)).mean() / wide.sqrt()
+        value = 1 / (BANDWIDTH**2 + 2 * variance).sqrt() - 2 * across
+        value.backward()
+        return value
+
+    newton.step(risk)
+    return theta.detach()
+
+
+def _covers(draws: Tensor, point: Tensor) -> bool:
+    """Return whether the ellipse of draws that holds 95% of them holds a point."""
+    centre = draws.mean(0)
+    precision = torch.linalg.inv(draws.T.cov())
+    apart = torch.cat([draws, point[None]]) - centre
+    distances = (apart @ precision * apart).sum(1)
+    return bool(distances[-1] <= torch.quantile(distances[:-1], 0.95))
+
+
+def _likelihood(x: Tensor) -> Tensor:
+    """Return posterior means of mean and log sd by the likelihood, on a grid about its maximum."""
+    n, centre, spread = x.shape[1], x.mean(1), x.std(1)
+    grid = torch.linspace(-5, 5, 101, dtype=x.dtype) / math.sqrt(n)
+    mean = (centre[:, None] + spread[:, None] * grid)[:, :, None]
+    log_sd = (spread.log()[:, None] + grid)[:, None, :]
+    squares = ((x - centre[:, None]) ** 2).sum(1)[:, None, None]
+    squares = squares + n * (mean - centre[:, None, None]) ** 2
+    density = -n * log_sd - squares / (2 * (2 * log_sd).exp())
+    density = density - mean**2 / 18 - log_sd**2 / 2  # the prior, in the logarithm of sd
+    weight = density.flatten(1).softmax(1).reshape(density.shape)
+    return torch.stack([(weight * mean).sum((1, 2)), (weight * log_sd).sum((1, 2))], dim=1)
