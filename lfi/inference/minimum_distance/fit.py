@@ -50,7 +50,7 @@ CANDIDATES = 64  # prior draws for each start
 FEW = 32  # points a step, where the distance is unbiased
 MOST = 256  # points a step where it is not
 CURVATURE_POINTS, GRADIENT_POINTS = 8, 200  # for each data point, at the minimum
-NEWTON = (0.25, 1.0, 1.0)  # of these, for gradients before and after Newton steps
+NEWTON = (0.05,) * 8 + (0.25, 1.0, 1.0)  # of these, for gradients about Newton steps
 NEWTON_RADIUS = 0.1  # the longest of these, in deviations of the prior
 WIDTH = 0.02  # of differences at the minimum, likewise
 STEPS_PER_NEWTON = 25  # of a descent for one of a replicate
@@ -312,7 +312,7 @@ class _Fit:
         arrived = found.descents.part(own)
         settled = (arrived.drift.abs() <= SAME * unit).all(1)
         left = found.centre.inverse[j] @ found.centre.gradient[j]  # the next Newton step
-        settled[0] = settled[0] and (left.abs() <= unit / 2).all()
+        settled[0] = (left.abs() <= unit / 2).all()  # the best ends by Newton steps
         return MinimumDistance(
             theta=prior.from_unconstrained(found.centre.u[j])[0],
             draws=draws,
