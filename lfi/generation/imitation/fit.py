@@ -82,8 +82,9 @@ def fit_imitation(
         critic: A network of your own, (n, size) to (n,): a row is the standardised state, 0, and
             the action, or the next state and 0; 1 stands for the absorbing state.
         settings: Copies, discount, learning rates and so on.
-        callback: Called twenty times with the steps of the environment taken and the policy as it
-            is then: of that moment only, without history, to be neither changed nor moved.
+        callback: Called at every twentieth of the turns with the steps of the environment taken and
+            the policy as it is then: of that moment only, without history, to be neither changed
+            nor moved.
         checkpoint: Where to keep what an interrupted training resumes from.
         seed: None takes fresh entropy, which the history records.
         device: Where to train.
@@ -92,7 +93,7 @@ def fit_imitation(
     Raises:
         ImportError: If Gymnasium is not installed (`pip install 'lfi[imitation]'`).
         ValueError: If there is no such environment, the expert's episodes do not fit it or hold no
-            actions, or a checkpoint has no seed.
+            actions, a network of your own returns another shape, or a checkpoint has no seed.
         TypeError: If states or actions are of another kind, or a comparison has no reward for a
             step, as that of learned features.
         Diverged: If a player's objective is no longer finite: which one's, and at which turn.
@@ -125,15 +126,20 @@ def fit_imitation(
     copies = Copies(environment, chosen.copies)
     try:
         begin = _untrained(environment, copies, expert, chosen, policy, seed, state_only)
+        begin.to(device)
+        check_network("policy", begin.network, begin.encoding.states, (begin.model.outputs,))
         horizon = chosen.horizon or copies.horizon or min(LONGEST, int(expert.lengths.max()))
-        rollouts = Rollouts(copies, begin.to(device), horizon)
+        rollouts = Rollouts(copies, begin, horizon)
         _standardise(begin, expert, rollouts, seed)
         with isolated(child(seed, 1)):
             rows = begin.encoding.size
-            against = critic or VectorCritic([(rows,)], width=chosen.width, layers=LAYERS)
+            against = critic
+            if against is None:
+                against = VectorCritic([(rows,)], width=chosen.width, layers=LAYERS)
             baseline = VectorCritic([(begin.encoding.states,)], width=chosen.width, layers=LAYERS)
         for module in (against, baseline):
             module.to(device)
+        check_network("critic", against, rows, ())
         game = ImitationGame(begin, baseline, against, expert, compared, chosen)
         turns = max(1, budget // rollouts.size - 1)  # the first standardises
         every = max(1, turns // VALIDATIONS)
@@ -192,8 +198,8 @@ def fit_cloning(
 
     Raises:
         ImportError: If Gymnasium is not installed.
-        ValueError: If there is no such environment, or the expert's episodes do not fit it or hold
-            no actions.
+        ValueError: If there is no such environment, the expert's episodes do not fit it or hold no
+            actions, or a network of your own returns another shape.
         TypeError: If states or actions are of another kind.
 
     References:
@@ -216,6 +222,7 @@ def fit_cloning(
         begin = _untrained(environment, copies, expert, chosen, policy, seed, False).to(device)
     finally:
         copies.close()
+    check_network("policy", begin.network, begin.encoding.states, (begin.model.outputs,))
     begin.encoding.standardise.fit_from_data(expert.observations)
     assert expert.actions is not None  # else refused before
     rows = (
@@ -268,9 +275,32 @@ def _untrained(
         raise ValueError("expert: the episodes hold no actions: only `state_only=True` is possible")
     encoding = StepEncoding(Standardise(shape), model, state_only=state_only)
     with isolated(child(seed, 0)):
-        own = network or policy_network(math.prod(shape), model.outputs, settings.width)
+        own = network
+        if own is None:
+            own = policy_network(math.prod(shape), model.outputs, settings.width)
     name = environment if isinstance(environment, str) else None
     return Policy(own, encoding, environment=name, own=network is not None)
+
+
+@torch.no_grad()
+def check_network(name: str, network: nn.Module, size: int, event: tuple[int, ...]) -> None:
+    """Raise ValueError unless a network returns a row of a shape for each row of so many numbers.
+
+    A critic of (n, 1) would else have its rewards broadcast, and a policy of too few logits would
+    never take some of the actions.
+    """
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    rows, training = torch.zeros(2, size, dtype=torch.float32, device=device), network.training
+    network.eval()  # so that two rows of zeros leave no trace in running means
+    try:
+        found = network(rows)
+    except RuntimeError as error:
+        raise ValueError(f"{name} does not take (n, {size}) of torch.float32: {error}") from error
+    finally:
+        network.train(training)
+    got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+    if got != (2, *event):
+        raise ValueError(f"{name} must return {(2, *event)} of (2, {size}) inputs, got {got}")
 
 
 def _standardise(policy: Policy, expert: Trajectories, rollouts: Rollouts, seed: int) -> None:

@@ -9,6 +9,7 @@ from support.corridor import EXIT, PLACES, Corridor, to_the_exit
 from torch import nn
 
 import lfi
+from lfi.generation.imitation.fit import check_network
 from lfi.imitation import ImitationSettings, Trajectories
 from lfi.training import Checkpoint
 from simulators import experts
@@ -114,6 +115,32 @@ def test_networks_of_the_users_own_are_trained_in_place(expert):
     )
     assert not torch.equal(begin[0], network.weight)
     assert not torch.equal(begin[1], critic[0].weight)
+
+
+@pytest.mark.parametrize(
+    "own, text",
+    [
+        ({"policy": nn.Linear(PLACES, 1)}, r"policy must return \(2, 2\) .*, got \(2, 1\)"),
+        ({"policy": nn.Linear(PLACES + 1, 2)}, r"policy does not take \(n, 5\)"),
+        ({"critic": nn.Linear(PLACES + 3, 1)}, r"critic must return \(2,\) .*, got \(2, 1\)"),
+        ({"critic": nn.Linear(PLACES, 1)}, r"critic does not take \(n, 8\)"),
+    ],
+)
+def test_networks_of_another_shape_are_refused(expert, own, text):
+    own = {name: network.float() for name, network in own.items()}
+    with pytest.raises(ValueError, match=text):
+        lfi.fit_imitation(Corridor(2), expert, **own, budget=64, settings=TINY, seed=1)
+    if "policy" in own:
+        with pytest.raises(ValueError, match=text):
+            lfi.imitation.fit_cloning(Corridor(1), expert, **own, seed=1)
+
+
+def test_a_look_at_a_network_leaves_no_trace():
+    network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1)).float()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    check_network("policy", network, 2, (1,))
+    assert network.training
+    assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
 
 
 def test_cloning_finds_the_experts_frequencies():
