@@ -92,7 +92,8 @@ class CategoricalActions(ActionModel):
     def __init__(self, count: int, start: int = 0) -> None:
         super().__init__()
         self.start: int = start
-        self.outputs = self.size = count
+        self.outputs: int = count
+        self.size: int = count
 
     def draw(self, outputs: Float[Tensor, "n outputs"], rng: torch.Generator) -> Tensor:
         """Return one category for each row, by its probability."""
@@ -172,9 +173,10 @@ class GaussianActions(ActionModel):
         super().__init__()
         self.shape: tuple[int, ...] = tuple(shape)
         self.squashed: bool = squashed
-        self.outputs = self.size = math.prod(shape)
+        self.outputs: int = math.prod(shape)
+        self.size: int = self.outputs
         lower, upper = (torch.tensor(side, dtype=torch.float64) for side in (low, high))
-        self.closed = (lower.isfinite() & upper.isfinite()).tolist()
+        self.closed: list[bool] = (lower.isfinite() & upper.isfinite()).tolist()
         for name, side in (("low", lower), ("high", upper)):
             self.register_buffer(name, side, persistent=False)
         inside = torch.tensor(self.closed)

@@ -70,7 +70,7 @@ class Copies:
     def __init__(self, environment: Environment, copies: int) -> None:
         gymnasium = gymnasium_module()
         same_step = gymnasium.vector.AutoresetMode.SAME_STEP
-        self.own = isinstance(environment, VectorEnvironment)  # whose owner closes it
+        self.own: bool = isinstance(environment, VectorEnvironment)  # whose owner closes it
         if isinstance(environment, str):
             try:
                 vector = gymnasium.make_vec(

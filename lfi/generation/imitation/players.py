@@ -69,6 +69,11 @@ class ImitationGame:
     `compared` are the policy's steps of the present turn, as the critic sees them.
     """
 
+    expert: Tensor
+    expert_weights: Tensor
+    compared: Tensor
+    weights: Tensor
+
     def __init__(
         self,
         policy: Policy,
@@ -78,8 +83,11 @@ class ImitationGame:
         comparison: Adversarial,
         settings: ImitationSettings,
     ) -> None:
-        self.policy, self.baseline, self.critic = policy, baseline, critic
-        self.comparison, self.settings = comparison, settings
+        self.policy: Policy = policy
+        self.baseline: nn.Module = baseline
+        self.critic: nn.Module = critic
+        self.comparison: Adversarial = comparison
+        self.settings: ImitationSettings = settings
         encoding = policy.encoding
         draws = None
         if expert.actions is not None and not encoding.state_only:

@@ -25,7 +25,9 @@ class Rollouts:
     held_out: Batch | None = None
 
     def __init__(self, copies: Copies, policy: Policy, horizon: int) -> None:
-        self.copies, self.policy, self.horizon = copies, policy, horizon
+        self.copies: Copies = copies
+        self.policy: Policy = policy
+        self.horizon: int = horizon
 
     @property
     def size(self) -> int:

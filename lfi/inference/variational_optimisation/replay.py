@@ -49,10 +49,16 @@ class Replay:
         workers: int = 1,
         device: str = "cpu",
     ) -> None:
-        self.simulator, self.parameters, self.proposal = simulator, parameters, proposal
-        self.encode, self.shape = encode, shape
-        self.half, self.turns, self.seed = half, turns, seed
-        self.workers, self.device = workers, device
+        self.simulator: Simulator = simulator
+        self.parameters: StandardParameters = parameters
+        self.proposal: VectorProposal = proposal
+        self.encode: nn.Module = encode
+        self.shape: tuple[int, ...] = shape
+        self.half: int = half
+        self.turns: int = turns
+        self.seed: int = seed
+        self.workers: int = workers
+        self.device: str = device
         blank = encode(torch.zeros(1, *shape, dtype=torch.float64, device=device))[0]
         sizes, d = (2, turns, half), simulator.prior.dim
         self.v: Tensor = torch.zeros(*sizes, d, dtype=torch.float32, device=device)
