@@ -37,12 +37,15 @@ class DistanceProblems:
         rows: Which data set is whose, (p,).
         kernels: Which of the discrepancies that were fixed by data is whose, (p,).
         weights: Of the data, (p, n); None for equal ones.
+        size: For data of how many points memory is meant, None for n. Problems of equal sizes
+            are simulated in equal groups, and so by equal random numbers at equal seeds.
     """
 
     data: Float[Tensor, "k n d"]
     rows: Int[Tensor, " p"]
     kernels: Int[Tensor, " p"]
     weights: Float[Tensor, "p n"] | None = None
+    size: int | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -150,7 +153,7 @@ class Distances:
 
     def _groups(self, problems: DistanceProblems, points: int) -> list[slice]:
         """Return which problems are compared at a time."""
-        n = problems.data.shape[1]
+        n = problems.size or problems.data.shape[1]
         size = max(1, ENTRIES // (max(n, points) * points))
         return [slice(start, start + size) for start in range(0, len(problems), size)]
 

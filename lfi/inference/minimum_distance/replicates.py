@@ -12,7 +12,7 @@ units make no difference; the last half of them is averaged. The first step alon
 bootstrap of a linearised estimate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -59,7 +59,7 @@ def solve_replicates(
 ) -> Descended:
     """Return the minima of replicates, from the estimates that they are replicates of."""
     which = centre.which
-    base = centre.problems.part(which)
+    base = replace(centre.problems.part(which), size=replicates.data.shape[1])
     start = centre.u[which]
     mean, inverse = centre.gradient[which], centre.inverse[which]
     width = WIDTH * scale

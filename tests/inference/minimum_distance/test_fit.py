@@ -1,6 +1,7 @@
 """Minimum-distance estimates against closed forms, and what is said of them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -73,6 +74,31 @@ def test_replicates_are_the_minima_of_their_weighted_data():
     z = (x - u[0]) ** 2 / (BANDWIDTH**2 + 1)
     k = torch.exp(-z / 2) / math.sqrt(1 + 1 / BANDWIDTH**2) / (BANDWIDTH**2 + 1)
     torch.testing.assert_close(1 / inverse[0, 0, 0], 2 * (k * (1 - z)).mean(), rtol=0.1, atol=0.0)
+
+
+def test_data_with_pseudo_points_meet_the_simulations_of_those_without(monkeypatch):
+    monkeypatch.setattr("lfi.inference.minimum_distance.problems.ENTRIES", 20 * 8 * 5)
+    x, one, b = sample(20)[None, :, None], torch.zeros(1, dtype=torch.long), 12
+    bootstrap = PosteriorBootstrap(b, concentration=1.0, pseudo=10)
+    replicates = bootstrap.problems(location(), x, torch.zeros(1, 1), 3)
+    # pseudo-points that weigh nothing: the minima are those of the data, whatever is simulated
+    data = torch.cat([torch.ones(b, 20), torch.zeros(b, 10)], 1)
+    found = solve_replicates(
+        Distances(location(), MMD, 8),
+        replace(replicates, weights=data),
+        Centre(
+            DistanceProblems(x, one, one),
+            torch.ones(1, 1),
+            torch.zeros(1, 1),
+            torch.ones(1, 1, 1),
+            torch.zeros(b, dtype=torch.long),
+        ),
+        torch.ones(1),
+        steps=2,
+        seed=2,
+        advance=silent,
+    )
+    torch.testing.assert_close(found.u, torch.ones(b, 1))
 
 
 def test_an_estimate_is_the_closest_and_its_draws_are_of_the_bootstrap():
