@@ -61,6 +61,12 @@ class ParametricBootstrap:
         k, n = data.shape[:2]
         rows = theta.repeat_interleave(self.replicates, 0)
         x = _points(simulator, rows, n, seed).to(data)
+        if (lost := ~x.isfinite().all(-1).any(-1)).any():
+            raise ValueError(
+                f"simulator: no data point of {int(lost.sum())} of {len(x)} data sets that "
+                f"{simulator.name} simulated at the estimate was finite: narrow the prior to where "
+                "it runs, or take a PosteriorBootstrap"
+            )
         return _with_weights(x, torch.ones(x.shape[:2], dtype=x.dtype), k)
 
 

@@ -74,8 +74,8 @@ def fit_minimum_distance(
     """Fit a simulator's parameters by the least distance of its simulations from data.
 
     Gradients go through the simulator where it is `differentiable`; where it is not, they come from
-    simulations at shifted parameters, eight times as many. Parameters keep the prior's bounds; it
-    has no other say, unless a posterior bootstrap has a concentration.
+    simulations at shifted parameters, two for each parameter and point. Parameters keep the prior's
+    bounds; it has no other say, unless a posterior bootstrap has a concentration.
 
     Args:
         simulator: An `lfi.Simulator`, or a module or object with `prior` and `simulate`, one of
@@ -99,7 +99,8 @@ def fit_minimum_distance(
 
     Raises:
         TypeError: If the simulator or the discrepancy is none.
-        ValueError: If x_obs does not fit the simulator, or no simulation is finite.
+        ValueError: If x_obs does not fit the simulator, no simulation is finite, or the simulator
+            is differentiable and the discrepancy is not.
 
     Example:
         >>> from simulators import g_and_k
@@ -172,7 +173,8 @@ class _Fit:
         values, order = values.nan_to_num(nan=torch.inf).reshape(k, starts).sort(dim=1)
         went = went.part((order + starts * torch.arange(k)[:, None]).reshape(-1))
         u = went.u.unflatten(0, (k, starts))[:, 0]
-        rounds = -(-CURVATURE_POINTS * self.data.shape[1] // distances.points)
+        # two at least, which tell their own error
+        rounds = max(2, -(-CURVATURE_POINTS * self.data.shape[1] // distances.points))
         inverse, least = curvature_at(
             distances, self.problems, u, self.scale, rounds=rounds, seed=child(self.seed, 6)
         )
@@ -302,7 +304,8 @@ class _Fit:
             deviation = solved.u[own].std(0)
             unit = torch.maximum(unit, deviation)
             error = solved.drift[own].square().mean(0).sqrt() / 2  # of an average of both halves
-            noise = float((error / deviation).max())
+            # draws that do not differ are all noise
+            noise = float((error / deviation).nan_to_num(nan=torch.inf).max())
             theta = prior.from_unconstrained(solved.u[own])[0]
             draws = Draws(
                 theta, prior.names, bootstrap.name, float(len(theta)), made[0], seconds, self.seed

@@ -130,6 +130,12 @@ class Distances:
             y, bad = self._usable(x.detach())
             y.requires_grad_()
             value = self._compared(problems, y, bad, False)
+            if not value.requires_grad:
+                raise ValueError(
+                    f"discrepancy: {type(self.discrepancy).__name__} has no gradient with respect "
+                    "to simulations: take another, or a simulator with differentiable=False, of "
+                    "which differences are taken"
+                )
             (slope,) = torch.autograd.grad(value.nan_to_num(0.0, 0.0, 0.0).sum(), y)
             slope = torch.where(bad[..., None], 0.0, slope)
             (of_rows,) = torch.autograd.grad(x, rows, slope.to(x))
@@ -162,7 +168,7 @@ class Distances:
         return points // (self.simulator.independent_draws or 1)
 
     def _simulated(self, theta: Tensor, points: int, seed: int) -> Float[Tensor, "p m d"]:
-        """Return simulations at each theta, NaN where they raised."""
+        """Return simulations at each theta, NaN where a black box raised."""
         rows = theta.repeat_interleave(self._calls(points), 0)
         run = self.simulator if self.simulator.differentiable else None
         x = run(rows, seed) if run else replicate(self.simulator, rows, seed=seed)

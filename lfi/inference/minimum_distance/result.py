@@ -18,7 +18,7 @@ from lfi.simulation import Prior
 SETTLED = 0.05  # of the prior's deviation, or one of the draws': how far a descent may still move
 SAME = 2.0  # of these, between starts that have found the same minimum
 FLAT = 1e-3  # of the largest curvature
-MOST_NOISE = 0.4  # of the draws' deviation, which is then too large by 8%
+MOST_NOISE = 0.4  # of the draws' deviation, which is then too large by 9%
 MOST_FAILED = 0.2
 
 
@@ -53,8 +53,8 @@ class MinimumDistance(Described, Saved):
         curvature: The least curvature of the distance over the largest, in units of the prior's
             scales; about zero or less where the distance does not tell parameters apart.
         noise: How far the bootstrap's estimates are from their minima, over the deviation of the
-            draws; None without it.
-        simulations: How many data points were simulated.
+            draws, infinite where they do not differ; None without it.
+        simulations: How many data points were simulated, besides those of a bootstrap's data sets.
         failed: How many of these were not finite.
         steps: How many steps the descents took.
         seconds: How long it took, all data sets of the same call together.
@@ -138,9 +138,10 @@ class MinimumDistance(Described, Saved):
         starts, faults = self.starts, []
         if not starts.settled[0]:
             faults.append("the best descent was still moving: give more steps")
-        if len(starts.same) > 1 and int(starts.same.sum()) == 1:
+        if len(starts.same) > 1 and (same := int(starts.same.sum())) <= 1:
             faults.append(
-                f"only one of {len(starts.same)} starts found the least distance: give more starts"
+                f"only {same} of {len(starts.same)} starts found the least distance: give more "
+                "starts or steps"
             )
         if self.curvature < FLAT:
             faults.append(
@@ -148,9 +149,10 @@ class MinimumDistance(Described, Saved):
                 "parameters: take another distance, or fewer parameters"
             )
         if self.noise is not None and not self.noise <= MOST_NOISE:
+            share = f"{self.noise:.0%}" if math.isfinite(self.noise) else "all"
             faults.append(
-                f"noise of simulations makes up {self.noise:.0%} of the draws' deviation: give "
-                "more points or steps"
+                f"noise of simulations makes up {share} of the draws' deviation: give more points "
+                "or steps"
             )
         if self.failed > MOST_FAILED * self.simulations:
             faults.append(

@@ -172,9 +172,9 @@ def test_simulations_are_counted():
     for differentiable in (True, False):
         rows.clear()
         simulator = lfi.Simulator(counted, prior=prior, differentiable=differentiable)
-        found = quick(simulator, sample(20)[:, None], bootstrap=ParametricBootstrap(4))
+        found = quick(simulator, sample(10)[:, None], bootstrap=ParametricBootstrap(4))
         # besides, two for the shape of x, and the data sets of the bootstrap
-        assert found.simulations == sum(rows) - 2 - 4 * 20
+        assert found.simulations == sum(rows) - 2 - 4 * 10
 
 
 @pytest.mark.parametrize("concentration", [0.0, 1e6])
@@ -200,8 +200,38 @@ def test_a_parametric_bootstrap_simulates_its_data():
     assert trials.data.shape == (2, 50, 1)
 
 
+def test_a_step_may_take_more_points_than_there_are_data():
+    found = quick(location(), sample(10)[:, None], points=100)
+    assert found.theta.isfinite().all() and found.noise < 1
+
+
+def test_draws_that_do_not_differ_are_noise_and_are_saved(tmp_path):
+    def still(theta, rng: torch.Generator):
+        return torch.randn(len(theta), 1, generator=rng, dtype=theta.dtype) + 0 * theta
+
+    simulator = lfi.Simulator(still, prior={"none": Normal(0.0, 1.0)}, differentiable=True)
+    found = quick(simulator, sample(10)[:, None])
+    assert found.noise == math.inf and "makes up all of the draws' deviation" in str(found)
+    found.save(tmp_path / "estimate.lfi")
+    assert str(lfi.load(tmp_path / "estimate.lfi")) == str(found)
+
+
+def test_a_minimum_that_no_start_has_found_is_none():
+    found = quick(location(), sample(10)[:, None], starts=2, bootstrap=None)
+    for same in ([True, False], [False, False]):
+        starts = replace(found.starts, same=torch.tensor(same))
+        assert not replace(found, starts=starts).converged
+    assert "only 0 of 2 starts" in str(replace(found, starts=starts))
+
+
+def test_a_bootstrap_of_data_that_are_never_finite_is_refused():
+    gone = lfi.Simulator(lambda theta: theta * math.nan, prior={"mean": Normal(0.0, 1.0)})
+    with pytest.raises(ValueError, match="no data point of 3 of 3 data sets that <lambda> simul"):
+        ParametricBootstrap(3).problems(gone, torch.zeros(1, 5, 1), torch.zeros(1, 1), 1)
+
+
 def test_equal_seeds_give_equal_fits():
-    x = sample(30)[:, None]
+    x = sample(10)[:, None]
     one, again = quick(location(), x), quick(location(), x)
     assert torch.equal(one.theta, again.theta)
     assert torch.equal(one.draws.theta, again.draws.theta)
@@ -211,18 +241,18 @@ def test_equal_seeds_give_equal_fits():
 def test_what_speaks_against_a_fit_is_said():
     flat = lambda theta, rng: theta[:, :1].numpy() + rng.normal(size=(len(theta), 1))
     prior = {"mean": Normal(0.0, 1.0), "none": Normal(0.0, 1.0)}
-    found = quick(lfi.Simulator(flat, prior=prior), sample(30)[:, None], bootstrap=None)
+    found = quick(lfi.Simulator(flat, prior=prior), sample(10)[:, None], bootstrap=None)
     assert not found.converged
     assert "the distance hardly changes along a direction" in str(found)
     gaps = lambda theta: theta + torch.where(torch.rand(theta.shape) < 0.5, math.nan, 0.0)
     prior = {"mean": Normal(0.0, 1.0)}
-    found = quick(lfi.Simulator(gaps, prior=prior), sample(30)[:, None] / 10, bootstrap=None)
+    found = quick(lfi.Simulator(gaps, prior=prior), sample(10)[:, None] / 10, bootstrap=None)
     assert "of the simulations were not finite" in str(found)
 
 
 def test_a_saved_fit_is_the_same(tmp_path):
     for bootstrap in (3, None):
-        found = quick(location(), sample(20)[:, None], bootstrap=bootstrap)
+        found = quick(location(), sample(10)[:, None], bootstrap=bootstrap)
         found.save(tmp_path / "estimate.lfi")
         again = lfi.load(tmp_path / "estimate.lfi")
         assert str(again) == str(found)

@@ -136,6 +136,12 @@ def test_trials_are_points():
     assert trials.simulations == 32
 
 
+def test_a_discrepancy_without_a_gradient_is_refused():
+    ranks = lambda p, q, weight_p=None, weight_q=None: (p - q.mean()).sign().mean((1, 2)).detach()
+    with pytest.raises(ValueError, match="discrepancy: function has no gradient"):
+        distances(ranks).gradient(problems(torch.randn(9, 1)), torch.zeros(1, 2), torch.ones(2), 1)
+
+
 def test_a_simulator_that_only_says_it_is_differentiable_is_told():
     cut = distances(MMD(), simulate=lambda theta: normal(theta.detach(), torch.Generator()))
     with pytest.raises(ValueError, match="said to be differentiable, but no gradient"):
