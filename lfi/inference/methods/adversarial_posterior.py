@@ -162,7 +162,7 @@ class AdversarialPosterior:
         game = self._play(
             network, critic, rules, train, held_out, settings, child(seed, 3), device, progress
         )
-        histories, names = [*begin, game], ["linear", "Gaussian", "game"][-1 - len(begin) :]
+        histories, names = [*begin, game], [*("linear", "Gaussian")[: len(begin)], "game"]
         ratio = None
         if self.correction:
             ratio = self._correction(network, train, held_out, child(seed, 4), device, progress)
