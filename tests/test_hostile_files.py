@@ -34,6 +34,7 @@ from lfi.inference.implicit.joint_density import density_without_model
 from lfi.inference.implicit.posterior import FitVerdict, ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.minimum_distance.result import MinimumDistance, Starts
+from lfi.inference.posteriors.adversarial import GeneratorPosterior, PosteriorGenerator
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
@@ -135,7 +136,14 @@ def minimum_distance():
     )
 
 
+def adversarial():
+    network = PosteriorGenerator(2, (3,), width=4, generator=VectorGenerator(2, 3, width=4))
+    ratio = CriticRatio(SampleCritics((5,), 2, width=4), (5,))
+    return GeneratorPosterior(network, as_prior(PRIOR), (3,), ratio, True, HISTORY)
+
+
 KINDS = {
+    "adversarial": adversarial,
     "minimum_distance": minimum_distance,
     "ratio": ratio,
     "flow": flow,
