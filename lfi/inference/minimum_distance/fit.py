@@ -55,6 +55,7 @@ NEWTON_RADIUS = 0.1  # the longest of these, in deviations of the prior
 WIDTH = 0.02  # of differences at the minimum, likewise
 STEPS_PER_NEWTON = 25  # of a descent for one of a replicate
 SCALE_DRAWS = 1_000  # of the prior
+PROBES = 16  # prior draws, of which one that does not raise tells the shape of x
 SHARE = 0.158655  # of a normal distribution, below one deviation under its mean
 
 
@@ -339,7 +340,7 @@ class _Fit:
 
 def _data(simulator: Simulator, x_obs: Samples, seed: int) -> tuple[Float[Tensor, "k n d"], bool]:
     """Return data sets of flattened events, and whether it was a single one."""
-    theta = simulator.prior.sample(2, seed=numpy_rng(seed, 0))
+    theta = simulator.prior.sample(PROBES, seed=numpy_rng(seed, 0))
     probe = replicate(simulator, theta, seed=child(seed, 1))
     event = tuple(probe.shape[2 if simulator.independent_draws else 1 :])
     x = as_observation(x_obs).to(probe.dtype)

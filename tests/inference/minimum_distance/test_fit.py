@@ -10,6 +10,7 @@ from torch.distributions import LogNormal, Normal, Uniform
 import lfi
 from lfi.inference import ParametricBootstrap, PosteriorBootstrap
 from lfi.inference.minimum_distance.curvature import curvature_at, mean_gradient
+from lfi.inference.minimum_distance.fit import PROBES
 from lfi.inference.minimum_distance.problems import DistanceProblems, Distances
 from lfi.inference.minimum_distance.replicates import Centre, solve_replicates
 from lfi.runtime import silent
@@ -173,8 +174,8 @@ def test_simulations_are_counted():
         rows.clear()
         simulator = lfi.Simulator(counted, prior=prior, differentiable=differentiable)
         found = quick(simulator, sample(10)[:, None], bootstrap=ParametricBootstrap(4))
-        # besides, two for the shape of x, and the data sets of the bootstrap
-        assert found.simulations == sum(rows) - 2 - 4 * 10
+        # besides, those for the shape of x, and the data sets of the bootstrap
+        assert found.simulations == sum(rows) - PROBES - 4 * 10
 
 
 @pytest.mark.parametrize("concentration", [0.0, 1e6])
@@ -276,6 +277,17 @@ def test_a_saved_fit_is_the_same(tmp_path):
 def test_data_that_do_not_fit_are_refused(x, message):
     with pytest.raises(ValueError, match=message):
         quick(location(), x)
+
+
+def test_a_simulator_that_raises_at_most_of_the_prior_is_fitted_where_it_does_not():
+    def fragile(theta, rng: torch.Generator):
+        if (theta < 2).any():
+            raise ValueError("too small")
+        return shifted(theta, rng)
+
+    prior = {"mean": Normal(0.0, 3.0)}  # of which 25% does not raise
+    found = quick(lfi.Simulator(fragile, prior=prior), sample(5)[:, None] + 5, bootstrap=None)
+    assert found.theta > 2 and found.failed > 0
 
 
 def test_a_simulator_that_is_never_finite_is_refused():
