@@ -113,8 +113,8 @@ def fit_avo(
         TypeError: If what is given is no simulator, or a proposal cannot be drawn from.
         ValueError: If observations are too few, not finite or not of the shape of a simulation, or
             the budget is too small.
-        RuntimeError: If no simulation of the first step succeeds; later failures count as the
-            worst that the critic has seen.
+        RuntimeError: If all simulations of the first step that one of the critics sees fail; later
+            failures count as the worst that the critic has seen.
         Diverged: If a player's objective is no longer finite.
 
     References:

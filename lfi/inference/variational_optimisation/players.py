@@ -95,8 +95,12 @@ def proposal_risk(
     weight: Float[Tensor, "two n"],
     entropy: float,
 ) -> Float[Tensor, ""]:
-    """Return what the proposal minimises; a failed simulation costs as much as the worst does."""
+    """Return what the proposal minimises; a failed simulation costs as much as the worst does.
+
+    Where all have failed, none is worse than another.
+    """
     worst = values.masked_fill(~valid, -torch.inf).amax(1, keepdim=True)
+    worst = worst.masked_fill(~valid.any(1, keepdim=True), 0.0)
     values = torch.where(valid, values, worst)
     values = values - (weight * values).mean(1, keepdim=True)
     deviation = (weight * values.square()).mean(1, keepdim=True).sqrt()

@@ -2,7 +2,7 @@
 
 A turn's simulations are weighted by the proposal of now over that of their turn, normalised within
 the turn, and the turn counts as much as the effective number of its draws: old turns fade as the
-proposal moves on, and no draw counts for more than one of now.
+proposal moves on.
 
 A simulation that failed, or is not finite, is no sample of x; its parameters keep their place.
 """
@@ -29,7 +29,7 @@ class Replay:
     Attributes:
         v: Standardised parameters, (2, turns, half, d).
         log_then: Their log density when they were drawn, (2, turns, half).
-        x: What critics see of their data, (2, turns, half, *inputs); of failed ones, that of 0.
+        x: What critics see of their data, (2, turns, half, *inputs); of failed ones, anything.
         valid: Which simulations succeeded, (2, turns, half).
         made: How many simulations were made in all turns.
         failed: How many of these failed.
@@ -82,9 +82,12 @@ class Replay:
         valid = (found.codes == 0).to(self.device)
         self.turn, self.made = self.turn + 1, self.made + n
         self.failed += n - int(valid.sum())
-        if self.turn == 1 and not valid.any():
+        each = valid.unflatten(0, (2, self.half)).sum(1).tolist()
+        if self.turn == 1 and min(each) == 0:
+            count = f"only {max(each)}" if any(each) else "none"
             raise RuntimeError(
-                f"{self.simulator.name}: none of the first {n} simulations succeeded"
+                f"{self.simulator.name}: {count} of the first {n} simulations succeeded, and each "
+                f"of two critics needs one of {self.half}: narrow the prior, or take fewer steps"
             ) from found.cause
         if found.x is not None and tuple(found.x.shape[1:]) != self.shape:
             raise ValueError(

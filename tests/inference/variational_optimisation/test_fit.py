@@ -165,15 +165,25 @@ def test_losses_by_row_have_the_mean_of_the_loss(loss):
 
 
 def test_failures_cost_as_much_as_the_worst_simulation():
-    # of two outcomes that cost 0 and 1 and a failure, only the probability of the first grows
-    logits = torch.zeros(2, 1, requires_grad=True)
     outcome = torch.tensor([[0.0, 1.0, 1.0, 0.0]]).expand(2, 4)
-    valid = torch.tensor([[True, True, False, True]]).expand(2, 4)
-    values = torch.where(valid, outcome, torch.nan)
-    log_prob = Bernoulli(logits=logits).log_prob(outcome)
-    proposal_risk(values, valid, log_prob, torch.ones(2, 4), 0.0).backward()
-    same = logits.grad.clone()
-    assert (same > 0).all()  # a step down makes 1, the failure's outcome, less likely
+    found = []
+    for cost, valid in ((torch.nan, [True, True, False, True]), (1.0, [True] * 4)):
+        logits = torch.zeros(2, 1, requires_grad=True)
+        log_prob = Bernoulli(logits=logits).log_prob(outcome)
+        values = torch.tensor([[0.0, 1.0, cost, 0.0]]).expand(2, 4)
+        seen = torch.tensor(valid).expand(2, 4)
+        proposal_risk(values, seen, log_prob, torch.ones(2, 4), 0.0).backward()
+        found.append(logits.grad)
+    assert torch.equal(*found)
+    assert (found[0] > 0).all()  # a step down makes 1, the failure's outcome, less likely
+
+
+def test_failures_alone_leave_the_proposal_where_it_is():
+    logits, none = torch.zeros(2, 1, requires_grad=True), torch.zeros(2, 4, dtype=torch.bool)
+    log_prob = Bernoulli(logits=logits).log_prob(torch.tensor([[0.0, 1.0, 1.0, 1.0]]).expand(2, 4))
+    values = torch.full((2, 4), torch.nan)
+    proposal_risk(values, none, log_prob, torch.ones(2, 4), 0.0).backward()
+    assert torch.equal(logits.grad, torch.zeros(2, 1))
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,9 @@ def test_simulations_of_another_shape_and_simulators_that_always_fail_are_refuse
         replay_of(lambda theta: theta.repeat(1, 2)).simulate(rng)
     with pytest.raises(RuntimeError, match="none of the first 100 simulations succeeded"):
         replay_of(lambda theta: theta * torch.nan).simulate(rng)
+    first = torch.arange(100)[:, None] < 50
+    with pytest.raises(RuntimeError, match="only 50 of the first 100 simulations .* critics needs"):
+        replay_of(lambda theta: torch.where(first, theta, torch.nan)).simulate(rng)
 
 
 def test_a_replay_goes_on_from_its_state():
