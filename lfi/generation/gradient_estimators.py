@@ -182,8 +182,8 @@ def common_random_numbers(
         The mean of the 2 d values, (*b,).
 
     Raises:
-        ValueError: If the function does not return one number for each row, or a step is not
-            positive.
+        ValueError: If the function does not return one number for each row, there are no
+            parameters, or steps are not positive, or neither one nor one for each parameter.
 
     Example:
         >>> theta = torch.tensor([1.0, -2.0], requires_grad=True)
@@ -195,7 +195,11 @@ def common_random_numbers(
     """
     check_callable("function", function, "a function of parameters and a seed")
     check_positives("step", step)
+    if theta.ndim == 0 or theta.shape[-1] == 0:
+        raise ValueError(f"theta must hold one parameter at least, got shape {tuple(theta.shape)}")
     d, seed = theta.shape[-1], fresh(seed)
+    if isinstance(step, Tensor) and step.shape not in ((), (1,), (d,)):
+        raise ValueError(f"step must be one number or one for each of {d} parameters, got {step}")
     steps = torch.as_tensor(step, dtype=theta.dtype, device=theta.device).expand(d)
     moves = torch.diag(steps)
     sides = []
@@ -309,7 +313,7 @@ def _score(
 
 def _check_rows(values: Tensor, others: Mapping[str, Tensor | None]) -> None:
     """Check that there are values, and that what is given beside them has their shape."""
-    if values.shape[-1] == 0:
+    if values.ndim == 0 or values.shape[-1] == 0:
         raise ValueError(f"values must hold one at least, got shape {tuple(values.shape)}")
     for name, other in others.items():
         if other is not None and other.shape != values.shape:

@@ -65,6 +65,8 @@ class MixtureProposal(VectorProposal):
     def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n vectors."""
         size, device = self.location.shape[1], self.location.device
+        if n == 0:  # which `multinomial` refuses
+            return self.location.new_zeros(0, size)
         code = torch.multinomial(self.logits.softmax(0).cpu(), n, True, generator=rng).to(device)
         z = torch.randn(n, size, generator=rng, dtype=torch.float32, device="cpu").to(device)
         return self.location[code] + (self.root.tril()[code] @ z[:, :, None])[:, :, 0]

@@ -11,6 +11,7 @@ from torch.distributions import Bernoulli, Normal, Poisson
 
 import lfi
 from lfi.generation.gradient_estimators import (
+    _check_rows,
     baseline_risk,
     common_random_numbers,
     control_variate,
@@ -251,6 +252,12 @@ def test_clipped_weights_are_more_even():
     [
         (lambda v: score_function(v[:1], v[:1]), "give a baseline"),
         (lambda v: pathwise(v[:0]), "must hold one at least"),
+        (lambda v: _check_rows(v[0], {}), r"must hold one at least, got shape \(\)"),
+        (lambda v: common_random_numbers(lambda at, seed: at, v[:0]), "one parameter at least"),
+        (
+            lambda v: common_random_numbers(lambda at, seed: at, v, step=torch.ones(2)),
+            "step must be one number or one for each of 3 parameters",
+        ),
         (lambda v: replay_weights(v - math.inf, v), "have a density now"),
         (lambda v: replay_weights(v, v, clip=0.0), "clip must be positive"),
         (lambda v: common_random_numbers(lambda at, seed: at, v), "return 3 values"),

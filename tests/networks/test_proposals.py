@@ -45,6 +45,11 @@ def test_draws_have_the_moments_of_the_density(proposal):
     assert ((second.mean(0) - mass @ grid.square()).abs() < 5 * error).all()
 
 
+@pytest.mark.parametrize("proposal", [mixture(), FlowProposal(2, width=8)], ids=["mixture", "flow"])
+def test_there_may_be_no_draws(proposal):
+    assert proposal.sample(0, torch.Generator()).shape == (0, 2)
+
+
 def test_natural_steps_do_not_depend_on_units():
     # in units a thousandth as large everything moves a thousand times as far
     moved = []
