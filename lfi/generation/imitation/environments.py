@@ -214,7 +214,8 @@ def record(
 
     Raises:
         ImportError: If Gymnasium is not installed.
-        ValueError: If there is no such environment.
+        ValueError: If there is no such environment, or `act` does not return an action for each
+            state.
         TypeError: If it is none of Gymnasium's.
 
     Example:
@@ -230,8 +231,9 @@ def record(
 
     def both(states: np.ndarray) -> tuple[Any, Any]:
         actions = np.asarray(act(states))
-        if len(actions) != len(states):
-            raise ValueError(f"act: {len(actions)} actions are returned for {len(states)} states")
+        if actions.shape[:1] != (len(states),):
+            count = len(actions) if actions.ndim else "no rows of"
+            raise ValueError(f"act: {count} actions are returned for {len(states)} states")
         return actions, actions
 
     try:

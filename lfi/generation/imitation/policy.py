@@ -113,7 +113,7 @@ class Policy(Described, Saved, nn.Module):
     def log_prob(self, observations: Samples, actions: Samples) -> Float[Tensor, " n"]:
         """Return the log density of actions, (n, *action), in states, (n, *event).
 
-        Densities are in units of the box's half width, before clipping.
+        Densities are in units of the box's half width, before clipping or squashing.
 
         Raises:
             ValueError: If shapes do not fit, or a number is not finite.

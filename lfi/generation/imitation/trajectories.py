@@ -117,7 +117,7 @@ class Trajectories(Described):
             for part in (self.actions, self.rewards)
         )
         return Trajectories(
-            states[rows], actions, rewards=rewards, terminated=self.terminated[rows]
+            states[rows], actions, rewards=rewards, terminated=self.terminated.tolist()[rows]
         )
 
     def without_actions(self) -> "Trajectories":
@@ -129,11 +129,21 @@ class Trajectories(Described):
     @classmethod
     @checked
     def joined(cls, parts: Sequence["Trajectories"]) -> "Trajectories":
-        """Return the episodes of several, which all have the same parts, one after the other."""
+        """Return the episodes of several, one after the other.
+
+        Raises:
+            ValueError: If there is none, or not all have the same parts, or of the same shapes.
+        """
+        if len(parts) == 0:
+            raise ValueError("parts: there are no trajectories to join")
         whole = copy.copy(parts[0])
         for name in ("observations", "after", "actions", "rewards", "lengths", "terminated"):
-            if getattr(whole, name) is not None:
-                setattr(whole, name, torch.cat([getattr(part, name) for part in parts]))
+            rows = [getattr(part, name) for part in parts]
+            shapes = {None if one is None else tuple(one.shape[1:]) for one in rows}
+            if len(shapes) > 1:
+                raise ValueError(f"parts: {name} of different shapes, or of some alone: {shapes}")
+            if rows[0] is not None:
+                setattr(whole, name, torch.cat(rows))
         return whole
 
     def describe(self) -> str:

@@ -107,3 +107,5 @@ def test_what_is_no_environment_is_refused(environment, error, text):
 def test_a_policy_of_too_few_actions_is_refused():
     with pytest.raises(ValueError, match="act: 1 actions are returned for 2 states"):
         lfi.imitation.record("CartPole-v1", lambda states: [0], 2)
+    with pytest.raises(ValueError, match="act: no rows of actions are returned for 2 states"):
+        lfi.imitation.record("CartPole-v1", lambda states: 0, 2)

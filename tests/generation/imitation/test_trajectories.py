@@ -27,6 +27,22 @@ def test_some_of_the_episodes_are_as_they_were():
     assert Trajectories.joined([found[:1], last]).actions.tolist() == found.actions.tolist()
 
 
+def test_episodes_may_be_turned_around():
+    found = Trajectories(STATES, ACTIONS, terminated=[True, False])[::-1]
+    assert found.lengths.tolist() == [3, 2]
+    assert found.terminated.tolist() == [False, True]
+
+
+def test_what_does_not_belong_together_is_not_joined():
+    one, other = Trajectories(STATES, ACTIONS), Trajectories([np.zeros((3, 3))], [[0, 1]])
+    with pytest.raises(ValueError, match="parts: actions of different shapes, or of some alone"):
+        Trajectories.joined([one, one.without_actions()])
+    with pytest.raises(ValueError, match="parts: observations of different shapes"):
+        Trajectories.joined([one, other])
+    with pytest.raises(ValueError, match="no trajectories to join"):
+        Trajectories.joined([])
+
+
 def test_without_actions_the_states_remain():
     found = Trajectories(STATES, ACTIONS).without_actions()
     assert found.actions is None
