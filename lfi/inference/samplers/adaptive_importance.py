@@ -352,7 +352,7 @@ def _extended(
 def _alike(
     rows: Int[Tensor, " k"], needed: Float[Tensor, " m"], most: int
 ) -> Iterator[Int[Tensor, " j"]]:
-    """Yield observations in groups, in each of which the most samples needed are twice the least.
+    """Yield observations in groups, in which the most samples needed are at most twice the least.
 
     All of a group get as many samples as the one that needs most.
     """
