@@ -137,6 +137,8 @@ def comparisons():
     missing = {name: ("NaN", "inf") for name in samples}  # the discrepancy is not a number then
     for name in DISCREPANCIES.split():
         yield Call(f"{name}()", getattr(discrepancies, name)().__call__, samples, missing)
+    for name in ("Energy", "MMD"):
+        yield Call(f"{name}().of_q", getattr(discrepancies, name)().of_q, samples, missing)
     columns = {"p": p[:, :1], "q": q[:, :1]}
     yield Call("Wasserstein1D()", discrepancies.Wasserstein1D().__call__, columns, missing)
     points = {"x": p, "y": q}
