@@ -88,14 +88,14 @@ class AllPairs(ABC):
         w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
         lead, closed = _probe(kernel, x, y)
         rows, columns = self._cut(x, w, lead), self._cut(y, v, lead)
+        own = w.new_zeros((), dtype=torch.float64)
+        if with_p:
+            total_x, diagonal_x = _total(kernel, rows, closed)
+            own = self.within("p", total_x, diagonal_x, w.double().square().sum(dim=-1))
         total_y, diagonal_y = _total(kernel, columns, closed)
         across = _across(kernel, rows, columns, closed)
         within_y = self.within("q", total_y, diagonal_y, v.double().square().sum(dim=-1))
-        if not with_p:
-            return (within_y - 2 * across).to(x.dtype)
-        total_x, diagonal_x = _total(kernel, rows, closed)
-        within_x = self.within("p", total_x, diagonal_x, w.double().square().sum(dim=-1))
-        return (within_x - 2 * across + within_y).to(x.dtype)
+        return (own - 2 * across + within_y).to(x.dtype)
 
     def _cut(self, sample: Tensor, weight: Tensor, lead: torch.Size) -> Rows:
         """Return rows and their weights, so many that two such make a tile."""
