@@ -65,9 +65,7 @@ class FlowStage:
     splines: bool = False
 
     def enter(self, flow: ConditionalFlow) -> bool:
-        """Take in use what the stage trains; return whether the flow has that."""
-        if flow.entries is None and (self.independent or self.entries):
-            return False
+        """Take in use what the stage trains; return whether entries are such that it has a use."""
         if self.entries and not flow.independent:
             return False
         if self.independent is not None:
@@ -134,6 +132,18 @@ class FlowMethod:
         )
 
     @property
+    def stages_by_entry(self) -> tuple[FlowStage, ...]:
+        """The same for a flow whose entries may be independent, which is tried before each."""
+        gaussian, splines = self.stages
+        half = replace(gaussian.settings, steps=max(1, gaussian.settings.steps // 2))
+        return (
+            FlowStage("independent", gaussian.settings, independent=True),
+            replace(gaussian, settings=half),
+            FlowStage("splines of entries", splines.settings, entries=True),
+            splines,
+        )
+
+    @property
     def filled(self) -> CompleteSettings:
         """The settings of the splines' stage, defaults filled in."""
         return DEFAULTS.updated(self.settings)
@@ -159,7 +169,7 @@ class FlowMethod:
         note: str,
     ) -> History:
         """Train a network around a flow in a stream of the seed; the history names what is kept."""
-        stages = self.stages
+        stages = self.stages if flow.entries is None else self.stages_by_entry
         histories = maximise_likelihood(
             network,
             flow,

@@ -9,12 +9,12 @@ References:
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod, FlowStage
+from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
@@ -50,18 +50,6 @@ class SurrogateLikelihood(FlowMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_instance("proposal", self.proposal, PosteriorFlow, optional=True)
-
-    @property
-    def stages(self) -> tuple[FlowStage, ...]:
-        """Those of every flow, after such whose entries are independent given theta."""
-        gaussian, splines = super().stages
-        half = replace(gaussian.settings, steps=max(1, gaussian.settings.steps // 2))
-        return (
-            FlowStage("independent", gaussian.settings, independent=True),
-            replace(gaussian, settings=half),
-            FlowStage("splines of entries", splines.settings, entries=True),
-            splines,
-        )
 
     @checked
     def fit(
