@@ -48,6 +48,8 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_instance
 from lfi.training import Batch, Player, Step, adamw
 
+ROWS_AT_ONCE = 4_096  # of which each has its own loss
+
 Draw = Callable[..., Tensor]  # called as draw(*condition, rng)
 
 
@@ -336,6 +338,21 @@ def depends_on_p(loss: GeneratorLoss) -> bool:
         return True
     h = torch.linspace(-1, 1, 8)
     return not torch.equal(loss.generator(h, h), loss.generator(torch.full_like(h, torch.nan), h))
+
+
+def losses_by_row(
+    loss: GeneratorLoss, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]
+) -> Float[Tensor, " m"]:
+    """Return the generator's loss of each sample alone; the usual losses are their means.
+
+    A loss that compares with the data (relativistic) averages over h_p for each of them.
+
+    Example:
+        >>> h = torch.tensor([-1.0, 0.0, 2.0])
+        >>> losses_by_row(lfi.losses.ReverseKL(), h, h)  # minus the log-ratio, and a constant
+        tensor([ 2.,  1., -1.])
+    """
+    return torch.vmap(lambda h: loss.generator(h_p, h[None]), chunk_size=ROWS_AT_ONCE)(h_q)
 
 
 def penalty_at(penalty: Penalty, step: Step) -> Penalty:

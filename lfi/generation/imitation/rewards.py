@@ -18,13 +18,12 @@ References:
         2019. arXiv:1911.02256
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison import GeneratorLoss
+from lfi.generation.objectives import losses_by_row
 
-CHUNK = 4_096
 MOST = 256  # values at p that a reward is an average over, where the loss compares with them
 
 
@@ -40,5 +39,4 @@ def rewards_of(
         >>> rewards_of(lfi.losses.ReverseKL(), h, h)  # the log-ratio, less a constant
         tensor([-2., -1.,  1.])
     """
-    some = h_p[:MOST]
-    return -torch.vmap(lambda h: loss.generator(some, h[None]), chunk_size=CHUNK)(h_q)
+    return -losses_by_row(loss, h_p[:MOST], h_q)

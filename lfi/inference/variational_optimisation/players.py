@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lfi.comparison import Adversarial, GeneratorLoss
+from lfi.comparison import Adversarial
 from lfi.generation.gradient_estimators import score_function
-from lfi.generation.objectives import adversarial_players, depends_on_p
+from lfi.generation.objectives import adversarial_players, depends_on_p, losses_by_row
 from lfi.generation.settings import CompleteAdversarialSettings
 from lfi.inference.variational_optimisation.replay import Replay
 from lfi.networks import MixtureProposal, NaturalSteps
@@ -106,13 +106,6 @@ def proposal_risk(
     deviation = (weight * values.square()).mean(1, keepdim=True).sqrt()
     values = values / deviation.clamp_min(1e-12) - entropy * log_prob.detach()
     return score_function(values, log_prob, weight=weight).mean()
-
-
-def losses_by_row(
-    loss: GeneratorLoss, h_p: Float[Tensor, " n"], h_q: Float[Tensor, " m"]
-) -> Float[Tensor, " m"]:
-    """Return the generator's loss of each sample alone; the usual losses are their means."""
-    return torch.vmap(lambda h: loss.generator(h_p, h[None]))(h_q)
 
 
 def simulating_turn(replay: Replay, names: Sequence[str], inner: Turn) -> Turn:
