@@ -38,6 +38,40 @@ class Descended:
         return Descended(self.u[where], self.drift[where])
 
 
+class TailAverage:
+    """Averages of the last iterates, as they come.
+
+    Args:
+        like: An iterate.
+        steps: How many iterates there will be.
+        kept: How many of the last count, two at least.
+    """
+
+    def __init__(self, like: Float[Tensor, "p dim"], *, steps: int, kept: int) -> None:
+        self.like: Tensor = like
+        self.kept: int = max(2, kept)
+        self.since: int = self.kept - steps  # the first that counts is 0
+        self.halves: Tensor = torch.zeros(2, *like.shape, dtype=torch.float64)
+        self.counts: list[int] = [0, 0]
+
+    def add(self, u: Float[Tensor, "p dim"]) -> None:
+        """Take the next iterate."""
+        if self.since >= 0:
+            late = int(2 * self.since >= self.kept)
+            self.halves[late] += u.double()
+            self.counts[late] += 1
+        self.since += 1
+
+    @property
+    def arrived(self) -> Descended:
+        """The average, and by how much that of the second half differs from the first."""
+        first, second = (
+            total / count for total, count in zip(self.halves, self.counts, strict=True)
+        )
+        average = self.halves.sum(0) / self.kept
+        return Descended(average.to(self.like), (second - first).to(self.like))
+
+
 def descend(
     distances: Distances,
     problems: DistanceProblems,
@@ -64,20 +98,13 @@ def descend(
     step = torch.zeros_like(start)
     adam = torch.optim.Adam([step], lr=rate, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, eta_min=SMALLEST * rate)
-    kept = max(2, round(TAIL * steps))
-    halves = torch.zeros(2, *start.shape, dtype=torch.float64)
-    counts = [0, 0]
+    average = TailAverage(start, steps=steps, kept=round(TAIL * steps))
     for index in range(steps):
         u = start + scale * step
         width = max(schedule.get_last_lr()[0], 0.1 * rate) * WIDTH * scale
         step.grad = distances.gradient(problems, u, width, child(seed, index)) * scale
         adam.step()
         schedule.step()
-        if (since := index - (steps - kept)) >= 0:
-            late = int(2 * since >= kept)
-            halves[late] += (start + scale * step).double()
-            counts[late] += 1
+        average.add(start + scale * step.detach())
         advance(1)
-    first, second = (total / count for total, count in zip(halves, counts, strict=True))
-    average = (halves[0] + halves[1]) / kept
-    return Descended(average.to(start), (second - first).to(start))
+    return average.arrived

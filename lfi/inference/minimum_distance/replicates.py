@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.inference.minimum_distance.descent import Descended
+from lfi.inference.minimum_distance.descent import Descended, TailAverage
 from lfi.inference.minimum_distance.problems import DistanceProblems, Distances
 from lfi.runtime import Advance, child
 
@@ -64,8 +64,7 @@ def solve_replicates(
     mean, inverse = centre.gradient[which], centre.inverse[which]
     width = WIDTH * scale
     u, longest, helps = start, RADIUS * scale, None
-    kept = max(2, steps // 2)
-    halves, counts = torch.zeros(2, *start.shape, dtype=torch.float64), [0, 0]
+    average = TailAverage(start, steps=steps, kept=steps // 2)
     for index in range(steps):
         key = child(seed, index)
         own = distances.gradient(replicates, u, width, key)
@@ -77,13 +76,9 @@ def solve_replicates(
         u = u + move.clamp(-longest, longest)
         if index == 0:
             longest = LONGEST * _spread(u - start, which).clamp(max=scale)
-        if (since := index - (steps - kept)) >= 0:
-            late = int(2 * since >= kept)
-            halves[late] += u.double()
-            counts[late] += 1
+        average.add(u)
         advance(1)
-    first, second = (total / count for total, count in zip(halves, counts, strict=True))
-    return Descended((halves.sum(0) / kept).to(start), (second - first).to(start))
+    return average.arrived
 
 
 def _spread(moved: Float[Tensor, "p dim"], which: Int[Tensor, " p"]) -> Float[Tensor, "p dim"]:
