@@ -7,6 +7,7 @@ They start about the standard normal, and have draws and densities of their para
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
@@ -18,16 +19,16 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_positive
 
 
-class VectorProposal(nn.Module):
+class VectorProposal(nn.Module, ABC):
     """A distribution of vectors, to draw from and with a density."""
 
+    @abstractmethod
     def sample(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Draw n vectors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_prob(self, v: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
         """Return the log density, differentiable in the parameters."""
-        raise NotImplementedError
 
 
 @checked
