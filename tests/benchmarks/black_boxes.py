@@ -1,4 +1,4 @@
-"""Black boxes: what adversarial methods find through simulators that have no gradient.
+"""Black boxes: what critics and distances find through simulators without a likelihood.
 
     python tests/benchmarks/black_boxes.py PIECE                      # all its cases, one seed
     python tests/benchmarks/black_boxes.py PIECE CASE --seeds 1 2 3
@@ -9,26 +9,23 @@ nothing is to be concluded. One thread. Each figure is appended to results.csv.
 
 import argparse
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import adversarial_posteriors
+import minimum_distance
 import numpy as np
 import torch
+import variational_optimisation
+from noise import append
 
 import lfi
 from simulators import experts
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-import adversarial_posteriors  # noqa: E402
-import minimum_distance  # noqa: E402
-import variational_optimisation  # noqa: E402
-from noise import append  # noqa: E402
 
 Figures = Mapping[str, float]
 
