@@ -96,8 +96,9 @@ def fit_avo(
         entropy: The weight of the proposal's entropy, in units of the deviation of the critic's
             verdict: above 0 it narrows where the critic does not tell, below 0 it widens.
         settings: Steps (by default 100 at the most), batch size, learning rates and so on. Each
-            step simulates an equal share of the budget. `patience` stops early, of validations, 20
-            in all, by the energy distance of simulations to observations.
+            step simulates an equal share of the budget. `patience` stops early, of some 20
+            validations, by the energy distance of simulations to observations; `held_out` plays no
+            part, as new simulations validate.
         workers: How many processes simulate.
         checkpoint: Where to keep what an interrupted fit resumes from; simulations are not done
             again.
