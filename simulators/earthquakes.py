@@ -27,6 +27,7 @@ prior = {
 }
 _table = np.loadtxt(Path(__file__).parent / "data" / "earthquakes.csv", delimiter=",", skiprows=3)
 x_obs = torch.from_numpy(_table[:, 1]).float()
+x_names, x_axis = "major earthquakes", ("year", _table[:, 0])
 
 
 def simulate(theta: Tensor, rng: torch.Generator) -> Tensor:

@@ -25,6 +25,7 @@ _table = np.loadtxt(_path, delimiter=",", skiprows=3, usecols=range(1, 12))
 _names = _path.read_text().splitlines()[2].split(",")[2:]
 properties = torch.from_numpy((_table[:, 1:] - _table[:, 1:].mean(0)) / _table[:, 1:].std(0))
 x_obs = torch.from_numpy(_table[:, 0]).float()
+x_names, x_axis, x_units = "distance", ("car", range(1, 33)), "mile/gallon"
 
 units = {name: "mile/gallon" for name in ("average", *_names, "sigma")}
 prior = {

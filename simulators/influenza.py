@@ -37,6 +37,7 @@ prior = {
 x_obs = torch.from_numpy(
     np.loadtxt(Path(__file__).parent / "data" / "influenza.csv", delimiter=",", skiprows=3)[:, 1]
 ).float()
+x_names, x_axis = "boys in bed", ("day", range(1, days + 1))
 
 
 def infected(theta: Tensor) -> Tensor:

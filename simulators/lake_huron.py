@@ -29,6 +29,7 @@ prior = {
 }
 _table = np.loadtxt(Path(__file__).parent / "data" / "lake_huron.csv", delimiter=",", skiprows=2)
 x_obs = torch.from_numpy(_table[:, 1]).float()
+x_names, x_axis, x_units = "level of the lake", ("year", _table[:, 0]), "feet"
 
 
 def simulate(theta: Tensor, rng: torch.Generator) -> Tensor:

@@ -52,6 +52,8 @@ prior = {
 }
 _table = np.loadtxt(Path(__file__).parent / "data" / "lynx_hare.csv", delimiter=",", skiprows=2)
 x_obs = torch.from_numpy(_table[:, [2, 1]]).float()  # (21, 2): hares, lynxes
+x_names, x_axis = ("hare pelts", "lynx pelts"), ("year", _table[:, 0])
+x_units = "thousands"
 
 
 def log_populations(theta: Tensor) -> Tensor:

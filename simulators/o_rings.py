@@ -24,6 +24,7 @@ prior = {name: scipy.stats.norm(0.0, 2.0) for name in units}
 _table = np.loadtxt(Path(__file__).parent / "data" / "o_rings.csv", delimiter=",", skiprows=3)
 warmth = torch.from_numpy((_table[:, 1] - 70) / 10)
 x_obs = torch.from_numpy(_table[:, 2]).float()
+x_names, x_axis = "distress", ("temperature at launch (degrees Fahrenheit)", _table[:, 1])
 
 
 def log_odds(theta: Tensor) -> Tensor:

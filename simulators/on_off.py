@@ -22,6 +22,7 @@ units = {"source": "1", "background": "1"}
 prior = {name: scipy.stats.uniform(loc=0.0, scale=20.0) for name in units}
 observations = torch.tensor([[12.0, 52.0], [3.0, 40.0], [35.0, 61.0]])
 x_obs = observations[0]
+x_names = ("counts on the source", "counts off the source")
 
 
 def simulate(theta: Tensor, rng: torch.Generator) -> Tensor:

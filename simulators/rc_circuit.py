@@ -20,6 +20,7 @@ from torch import Tensor
 differentiable = True
 noise = 2e-8
 times = 2e-4 * torch.arange(1, 21, dtype=torch.float64)
+x_names, x_axis, x_units = "current", ("time (s)", times), "ampere"
 
 units = {"resistance": "ohm", "capacitance": "farad"}
 prior = {

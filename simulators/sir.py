@@ -38,6 +38,7 @@ with np.load(Path(__file__).parent / "data" / "sbibm.npz") as _data:
     observations = torch.from_numpy(_data["sir_x"])
     true_parameters = torch.from_numpy(_data["sir_theta"])
 x_obs = observations[0]
+x_names, x_axis = "positive tests", ("day", days)
 
 
 def infected(theta: Tensor) -> Tensor:

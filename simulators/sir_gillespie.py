@@ -28,6 +28,7 @@ differentiable = False
 population = 500
 infected = 5
 days = tuple(range(10, 121, 10))
+x_names, x_axis = "infected", ("day", days)
 
 units = {"beta": "1/day", "gamma": "1/day"}
 prior = {

@@ -34,6 +34,8 @@ _table = np.loadtxt(Path(__file__).parent / "data" / "theophylline.csv", delimit
 _columns = torch.from_numpy(_table.reshape(subjects, -1, _table.shape[1]))
 doses, times = _columns[..., 2], _columns[..., 3]  # (12, 11): mg/kg, hours
 x_obs = _columns[..., 4].float()
+x_names = tuple(f"subject {i}" for i in range(1, subjects + 1))
+x_axis, x_units = ("hours after the dose", times), "mg/l"
 
 
 def concentration(theta: Tensor) -> Tensor:

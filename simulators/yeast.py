@@ -33,6 +33,7 @@ prior = {
 _table = np.loadtxt(Path(__file__).parent / "data" / "yeast.csv", delimiter=",", skiprows=2)
 hours = torch.from_numpy(_table[:, 0])
 x_obs = torch.from_numpy(_table[:, 1]).float()
+x_names, x_axis = "biomass", ("hour", hours)
 
 
 def log_biomass(theta: Tensor) -> Tensor:

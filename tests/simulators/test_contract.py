@@ -81,6 +81,15 @@ def test_every_parameter_has_its_unit(name):
 
 
 @each_simulator
+def test_names_and_axes_fit_the_data(name):
+    simulator, _, x = draws(name)
+    series = simulator.labels.series(tuple(x.shape[1:]))
+    entries = [entry for one in series for entry in one.entries.tolist()]
+    assert sorted(entries) == list(range(x[0].numel()))
+    assert simulator.description == inspect.getdoc(MODULES[name])
+
+
+@each_simulator
 def test_the_command_line_lists_simulators_and_finds_them(name):
     assert available_simulators()[name] == MODULES[name].__doc__.splitlines()[0]
     assert load_simulator(name).name == name

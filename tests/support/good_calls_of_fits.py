@@ -66,6 +66,7 @@ def simulators():
     yield Call("Simulator.check", simulator.check)
     first = {"summary": lambda x: x[:, :1]}
     yield Call("Simulator.with_summary", simulator.with_summary, first)
+    yield Call("Simulator.with_labels", simulator.with_labels)
     command = {"command": "echo {a} {b}", "prior": PRIOR}
     yield Call("Simulator.from_command", lfi.Simulator.from_command, command, data)
     ten = {"simulator": simulator, "n": 10, "progress": False}

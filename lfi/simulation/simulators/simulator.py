@@ -9,7 +9,10 @@ Row i of a run belongs to block b = i // 1024. Random numbers come from the run'
 so that no row depends on how many others are simulated, where, or in which order.
 """
 
+import copy
 import hashlib
+import inspect
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from lfi.simulation.records.results import (
     results_of_rows,
 )
 from lfi.simulation.simulators.calls import ComposedSummaries, SimulatorFunction
+from lfi.simulation.simulators.labels import Axis, DataLabels, data_labels
 from lfi.simulation.simulators.readers import Reader, numbers
 from lfi.simulation.simulators.signature import Signature, signature_of, source_text
 from lfi.simulation.simulators.simulator_check import SimulatorCheck, inspect_simulator
@@ -53,6 +57,8 @@ class Simulator:
             None where it holds one, (n, *event).
         summary: What x is reduced to, a function from (n, ...) to (n, *event).
         differentiable: Whether gradients flow from x to theta where random numbers are fixed.
+        description: What it says of itself: the docstring of its module, model or function.
+        labels: Names, units and axis of x for figures, from `with_labels`.
         identity: A hash of name, source and prior, by which a store recognises its simulator.
 
     Example:
@@ -105,6 +111,9 @@ class Simulator:
         parts += [] if summary is None else [source_text(summary)]
         self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         self.__doc__ = getattr(simulate, "__doc__", None)
+        own = inspect.isroutine(simulate)  # an object's is of its class, which knows no model
+        self.description: str = (inspect.getdoc(simulate) or "") if own else ""
+        self.labels: DataLabels = DataLabels()
 
     def __repr__(self) -> str:
         return f"Simulator({self.name}, {self.prior})"
@@ -170,7 +179,7 @@ class Simulator:
             program = PersistentCommand(arguments, prior.names, stdin, read)
         else:
             program = Command(arguments, prior.names, stdin, read)
-        return Simulator(
+        made = Simulator(
             program,
             prior=prior,
             batched=False,
@@ -179,6 +188,7 @@ class Simulator:
             x_obs=x_obs,
             trials=trials,
         )
+        return made.with_labels(description=f"The program\n\n    {shlex.join(arguments)}")
 
     @staticmethod
     def from_pyro(
@@ -215,7 +225,7 @@ class Simulator:
 
         sites = (observed,) if isinstance(observed, str) else tuple(observed)
         prior, shapes = pyro_prior(model, sites)
-        return Simulator(
+        made = Simulator(
             PyroFunction(model, sites, shapes),
             prior=prior,
             batched=False,
@@ -223,6 +233,7 @@ class Simulator:
             units=units,
             x_obs=x_obs,
         )
+        return made.with_labels(description=inspect.getdoc(model))
 
     @checked
     def check(self, *, seed: int | None = None, max_seconds: float = 20.0) -> SimulatorCheck:
@@ -259,7 +270,7 @@ class Simulator:
         """
         x_obs = None if self.x_obs is None else summary(self.x_obs[None])[0]
         before = self.summary
-        return Simulator(
+        reduced = Simulator(
             self.simulate,
             prior=self.prior,
             batched=self.batched,
@@ -270,6 +281,45 @@ class Simulator:
             summary=summary if before is None else ComposedSummaries(before, summary),
             differentiable=self.differentiable,
         )
+        return reduced.with_labels(description=self.description)
+
+    @checked
+    def with_labels(
+        self,
+        *,
+        x_names: str | Sequence[str] | None = None,
+        x_axis: Axis | None = None,
+        x_units: str | Sequence[str] | None = None,
+        description: str | None = None,
+    ) -> "Simulator":
+        """Return this simulator with names of its data, which figures and reports show.
+
+        A module or object with `x_names`, `x_axis`, `x_units` needs no such call. `with_summary`
+        drops the labels, since summaries are other numbers.
+
+        Args:
+            x_names: One name for x, or one for each of its series or entries.
+            x_axis: The axis's name and its values, one for each step of x's first axis or one for
+                each entry: `("day", range(1, 15))`.
+            x_units: One unit for x, or one for each name.
+            description: What the simulator is, by default what it says already.
+
+        Raises:
+            ValueError: If they do not fit each other or the simulator's x_obs.
+
+        Example:
+            >>> prior = {"rate": torch.distributions.Uniform(0.0, 9.0)}
+            >>> counts = Simulator(lambda theta: torch.poisson(theta.expand(-1, 3)), prior=prior)
+            >>> counts.with_labels(x_names="cases", x_axis=("day", [1, 2, 3])).labels.describe()
+            'cases, by day from 1 to 3'
+        """
+        labels = data_labels(x_names, x_axis, x_units)
+        if self.x_obs is not None:
+            labels.series(tuple(self.x_obs.shape))
+        named = copy.copy(self)
+        named.labels = labels
+        named.description = self.description if description is None else description
+        return named
 
     @checked
     def __call__(

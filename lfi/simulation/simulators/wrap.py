@@ -1,5 +1,6 @@
 """Adapters that make a `Simulator` of a function, a module or an object."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -53,8 +54,9 @@ def as_simulator(simulator: object, *, name: str = "simulator") -> Simulator:
     """Return a simulator, or make one of a module or object with `prior` and `simulate`.
 
     Its attributes `batched`, `units`, `x_obs`, `trials`, `summary` and `differentiable` are used
-    where it has them, `names` where its prior is one distribution of a vector. TypeError, about
-    the argument `name`, if it is neither; ValueError if `names` do not fit the parameters.
+    where it has them, `names` where its prior is one distribution of a vector; `x_names`, `x_axis`
+    and `x_units` as in `Simulator.with_labels`; the docstring is its description. TypeError, about
+    the argument `name`, if it is neither; ValueError if names do not fit parameters or data.
     """
     if isinstance(simulator, Simulator):
         return simulator
@@ -75,4 +77,8 @@ def as_simulator(simulator: object, *, name: str = "simulator") -> Simulator:
     prior = as_prior(prior, getattr(simulator, "names", None))
     optional = ("batched", "units", "x_obs", "trials", "summary", "differentiable")
     settings = {key: getattr(simulator, key) for key in optional if hasattr(simulator, key)}
-    return Simulator(simulate, prior=prior, name=own.rpartition(".")[2], **settings)
+    labels = {key: getattr(simulator, key, None) for key in ("x_names", "x_axis", "x_units")}
+    if isinstance(simulator, ModuleType):
+        labels["description"] = inspect.getdoc(simulator)
+    made = Simulator(simulate, prior=prior, name=own.rpartition(".")[2], **settings)
+    return made.with_labels(**labels)
