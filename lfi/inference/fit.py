@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from torch import nn
+
 from lfi.comparison import CriticLoss
+from lfi.inference.methods.embedded import with_embedding
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.pool import Pool
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
@@ -22,6 +25,7 @@ def fit_posterior(
     *,
     method: Method | None = None,
     loss: CriticLoss | None = None,
+    embedding: nn.Module | None = None,
     minutes: float | None = None,
     stages: Sequence[StageSteps] | None = None,
     workers: int | None = None,
@@ -43,6 +47,11 @@ def fit_posterior(
             little weight decay and with much. By name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`,
             `lfi.SurrogateLikelihood()`, `lfi.AdversarialPosterior()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
+        embedding: For series, sets and images: a network of x, (n, *event) to (n, k), that is
+            trained along with the method, which sees x through it, such as
+            `lfi.embeddings.SeriesEmbedding(simulations.x.shape[1:])`, or one of your own, which
+            gets x standardised entry by entry. All methods take one but a likelihood, which models
+            x itself: of the default it stays where x is at most 128 numbers.
         minutes: How long the fit may take; None as long as it needs. Methods, and their stages,
             have their steps cut to what is left of the time, or are left out. The steps to a
             validation, the weights of a pool and a classifier of failed simulations may come on
@@ -62,8 +71,8 @@ def fit_posterior(
 
     Raises:
         ValueError: If both a method and a loss are given, or minutes and stages; minutes are not
-            positive and finite; the method's time cannot be limited; or the method refuses the
-            simulations.
+            positive and finite; the method's time cannot be limited; the method takes no embedding,
+            or has one; or the method refuses the simulations.
 
     Example:
         >>> import lfi
@@ -83,6 +92,8 @@ def fit_posterior(
         raise ValueError("give a method or a loss, not both: a method has a loss of its own")
     if method is None:
         method = Pool() if loss is None else NeuralRatio(loss=loss)
+    if embedding is not None:
+        method = with_embedding("method", method, embedding)
     check_whole("workers", workers, optional=True)
     limit = StepLimit.of(minutes, stages)
     fit = limited_fit("method", method, limit)

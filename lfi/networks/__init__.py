@@ -26,7 +26,6 @@ from lfi.networks.critics.nested import (
 from lfi.networks.critics.pair import (
     EmbedsPairs as EmbedsPairs,
     PairCritic as PairCritic,
-    size_of as size_of,
 )
 from lfi.networks.critics.telescoping import Bridges as Bridges
 from lfi.networks.critics.vector import VectorCritic as VectorCritic
@@ -38,6 +37,9 @@ from lfi.networks.embeddings import (
     ImageEmbedding as ImageEmbedding,
     SeriesEmbedding as SeriesEmbedding,
     SetEmbedding as SetEmbedding,
+    prepared as prepared,
+    size_of as size_of,
+    takes_missing as takes_missing,
 )
 from lfi.networks.flows import ConditionalFlow as ConditionalFlow
 from lfi.networks.generators import (

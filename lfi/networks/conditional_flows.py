@@ -16,6 +16,7 @@ References:
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,12 +24,19 @@ from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
 from lfi.networks.data_transforms import ColumnBijection
+from lfi.networks.embeddings import embedding_spec, size_of
 from lfi.networks.flows import ConditionalFlow
-from lfi.networks.standardise import Coordinates, Features, Standardise
+from lfi.networks.standardise import Coordinates, Features, Standardise, input_for
+
+ROWS = 2**12  # that an embedding sees at a time where nothing is trained
 
 
 class PosteriorEstimator(nn.Module):
-    """q(v | x), v the parameters in unbounded coordinates: features of x and a flow."""
+    """q(v | x), v the parameters in unbounded coordinates: features of x and a flow.
+
+    An `embedding`, (n, *event) to (n, k), takes the place of standardised entries of x. What it
+    gives with its first weights is brought to order one, by scales that stay.
+    """
 
     def __init__(
         self,
@@ -39,25 +47,43 @@ class PosteriorEstimator(nn.Module):
         layers: int = 2,
         couplings: int = 4,
         bins: int = 8,
+        embedding: nn.Module | None = None,
     ) -> None:
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
-        self.spec: dict[str, int | list[int]] = {"dim": dim, "x_shape": list(x_shape), **shape}
-        self.features: Features = Features(x_shape)
+        self.spec: dict[str, Any] = {"dim": dim, "x_shape": list(x_shape), **shape}
+        if embedding is not None:
+            self.spec["embedding"] = embedding_spec(embedding)
+        self.features: nn.Module = Features(x_shape) if embedding is None else embedding
+        self.size: int = size_of(self.features, x_shape)  # of what the flow sees of x
+        self.scales: Standardise | None = None if embedding is None else Standardise((self.size,))
         self.standardise: Standardise = Standardise((dim,))
-        self.flow: ConditionalFlow = ConditionalFlow(
-            dim, self.features.size, by_entry=False, **shape
-        )
+        self.flow: ConditionalFlow = ConditionalFlow(dim, self.size, by_entry=False, **shape)
 
     def fit_from_data(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation and the linear start from the training split."""
-        self.features.fit_from_data(x)
+        fit = getattr(self.features, "fit_from_data", None)
+        if fit is not None:
+            fit(input_for(self.features, x))
         self.standardise.fit_from_data(v)
-        self.flow.fit_from_data(self.standardise(v), self.features(x))
+        with torch.no_grad():
+            condition = torch.cat([self._features(rows) for rows in x.split(ROWS)])
+        if self.scales is not None:
+            self.scales.fit_from_data(condition)
+            condition = self.scales(condition)
+        self.flow.fit_from_data(self.standardise(v), condition)
+
+    def condition_of(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n size"]:
+        """Return what the flow sees of x: standardised entries, or their embedding."""
+        out = self._features(x)
+        return out if self.scales is None else self.scales(out)
+
+    def _features(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n size"]:
+        return self.features(input_for(self.features, x))
 
     def embed(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n embedded"]:
         """Return what the flow needs of observations, to be used for many v."""
-        return self.flow.embed(self.features(x))
+        return self.flow.embed(self.condition_of(x))
 
     def log_density(
         self, v: Float[Tensor, "n dim"], embedded: Float[Tensor, "n embedded"]

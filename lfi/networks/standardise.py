@@ -100,17 +100,38 @@ class Standardise(nn.Module):
         return y * self.scale + self.location
 
 
+def observed_repeated(data: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Return data whose missing entries, NaN, repeat what was observed in their column, in order.
+
+    A column has the distribution of what was observed; one that never was is 0.
+
+    Example:
+        >>> observed_repeated(torch.tensor([[1.0], [float("nan")], [3.0], [float("nan")]])).T
+        tensor([[1., 3., 1., 3.]])
+    """
+    missing = data.isnan()
+    order = missing.to(torch.uint8).argsort(dim=0, stable=True)
+    observed = (~missing).sum(0).clamp_min(1)
+    rows = torch.arange(len(data), device=data.device)[:, None] % observed
+    return data.gather(0, order.gather(0, rows)).nan_to_num(nan=0.0)
+
+
 class Features(nn.Module):
-    """An event, flattened, as 2 d numbers of order one: z-scores of x and of asinh(x / s)."""
+    """An event, flattened, as 2 d numbers of order one: z-scores of x and of asinh(x / s).
+
+    With `missing`, entries may be NaN: both numbers are 0 there, and d more are 1 where an entry is
+    observed, and 0 where it is missing.
+    """
 
     standardises = True
     asinh_scale: Tensor
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int], *, missing: bool = False) -> None:
         super().__init__()
         self.rank: int = len(shape)
+        self.missing: bool = missing
         entries = int(torch.Size(shape).numel())
-        self.size: int = 2 * entries
+        self.size: int = (3 if missing else 2) * entries
         self.register_buffer("asinh_scale", torch.ones(entries, dtype=torch.float64))
         self.linear: Standardise = Standardise((entries,))
         self.logarithmic: Standardise = Standardise((entries,))
@@ -118,6 +139,7 @@ class Features(nn.Module):
     def fit_from_data(self, data: Float[Tensor, "n ..."]) -> None:
         """Take the scales from data, (n, *event)."""
         flat = data.reshape(len(data), -1)
+        flat = observed_repeated(flat) if self.missing else flat
         self.asinh_scale.copy_(asinh_scale_of(flat))
         self.linear.fit_from_data(flat)
         self.logarithmic.fit_from_data(torch.asinh(flat / self.asinh_scale))
@@ -127,11 +149,17 @@ class Features(nn.Module):
     def forward(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n_features"]:
         """Return the features of (..., *event), of shape (..., size)."""
         flat = x.flatten(-self.rank) if self.rank else x[..., None]
+        missing = flat.isnan() if self.missing else None
+        if missing is not None:
+            flat = flat.masked_fill(missing, 0.0)
         columns = (
             self.linear(flat).clamp(-LIMIT, LIMIT),
             self.logarithmic(torch.asinh(flat / self.asinh_scale)),
         )
-        return torch.cat(columns, dim=-1)
+        if missing is None:
+            return torch.cat(columns, dim=-1)
+        filled = (column.masked_fill(missing, 0.0) for column in columns)
+        return torch.cat([*filled, (~missing).to(columns[0])], dim=-1)
 
 
 class Coordinates(nn.Module):

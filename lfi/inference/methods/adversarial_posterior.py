@@ -37,7 +37,8 @@ from lfi.inference.methods.flow_training import (
 from lfi.inference.posteriors.adversarial import MAX_MIXED, GeneratorPosterior, PosteriorGenerator
 from lfi.inference.posteriors.flow import to_flow_coordinates
 from lfi.inference.types import usable
-from lfi.networks import VectorCritic, noise_of
+from lfi.networks import VectorCritic, noise_of, prepared
+from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_instance, check_whole
 from lfi.ratio import CriticRatio, fit_ratio
@@ -77,6 +78,10 @@ class AdversarialPosterior:
             and what `lfi.fit_ratio` has.
         members: How many critics correct, whose log ratios are averaged.
         width: The width of the networks of the conditional Gaussian, and of the correction.
+        embedding: A network of x, (n, *event) to (n, k), in place of standardised entries of x: for
+            series, sets and images, such as `lfi.embeddings.SeriesEmbedding`. It is trained with
+            the conditional Gaussian, and is the same for generator and critic afterwards: they see
+            what tells mean and covariance of the parameters.
         generator: A network of your own, with `noise(n, rng)` and `forward(z, condition)`, from
             noise and features of x (n, k) to (n, theta_dim). By default up to ten parameters are
             draws of a mixture that a network bends, and more those of one Gaussian.
@@ -94,6 +99,7 @@ class AdversarialPosterior:
     correction_settings: TrainSettings | None = None
     members: int = 3
     width: int = 64
+    embedding: nn.Module | None = None
     generator: nn.Module | None = None
     critic: nn.Module | None = None
 
@@ -106,13 +112,17 @@ class AdversarialPosterior:
         )
         check_whole("start_steps", self.start_steps, minimum=0)
         check_counts(members=self.members, width=self.width)
-        for name in ("generator", "critic"):
+        for name in ("embedding", "generator", "critic"):
             check_instance(name, getattr(self, name), nn.Module, optional=True)
+        if self.embedding is not None and not self.start_steps:
+            raise ValueError(
+                "start_steps must be positive with an embedding, which is trained in them, got 0"
+            )
 
     @property
     def restorable(self) -> bool:
         """Whether `lfi.load` rebuilds the posterior from its file alone."""
-        return self.generator is None
+        return self.generator is None and embedding_spec(self.embedding) != OWN
 
     @checked
     def fit(
@@ -148,11 +158,15 @@ class AdversarialPosterior:
         settings = settings.updated(self.settings)
         with isolated(child(seed, 0)):
             network = PosteriorGenerator(
-                prior.dim, x.shape[1:], width=self.width, generator=copy.deepcopy(self.generator)
+                prior.dim,
+                x.shape[1:],
+                width=self.width,
+                generator=copy.deepcopy(self.generator),
+                embedding=prepared(self.embedding, x.shape[1:]),
             )
             critic = copy.deepcopy(self.critic)
             if critic is None:
-                critic = critic_of_pairs(rules, prior.dim, network.start.features.size)
+                critic = critic_of_pairs(rules, prior.dim, network.start.size)
         noise_of(network.generator)  # or it is refused, before anything is trained
         v = to_flow_coordinates(prior, theta)[0]
         parts = hold_out((v, x), settings.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT)

@@ -16,7 +16,14 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from lfi.networks import GaussianLikelihoodCritic, MixtureDensityCritic, PairCritic, size_of
+from lfi.networks import (
+    Features,
+    GaussianLikelihoodCritic,
+    MixtureDensityCritic,
+    PairCritic,
+    prepared,
+    size_of,
+)
 from lfi.numerics.checks import check_instance, check_number, check_whole
 from lfi.runtime import isolated
 from lfi.training import CompleteSettings, TrainSettings
@@ -193,4 +200,4 @@ def embedded_size(embedding: nn.Module | None, event: Sequence[int]) -> int:
     if embedding is None:
         return math.prod(event)
     with isolated(0):  # a copy: the caller's own is left as it is, statistics included
-        return size_of(copy.deepcopy(embedding), event)
+        return size_of(prepared(embedding, event) or Features(event), event)

@@ -11,7 +11,6 @@ References:
     Hermans et al., 2022. arXiv:2110.06581 (ensembles)
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -43,6 +42,7 @@ from lfi.networks import (
     ValidCritic,
     critic_spec,
     embedding_sizes,
+    prepared,
 )
 from lfi.networks.critics.ensemble import names_all
 from lfi.networks.embeddings import OWN, embedding_spec
@@ -86,7 +86,7 @@ class NeuralRatio(CriticDesign):
             have any shape, and a Gaussian-likelihood one where it is more.
         dropout: In the bilinear critic's networks, while training.
         embedding: A network of x, (n, *event) to (n, k), that is trained along: for series, sets
-            and images, such as `lfi.networks.SeriesEmbedding`.
+            and images, such as `lfi.embeddings.SeriesEmbedding`.
         critic: A critic of your own with `embed_theta`, `embed_x`, `embed` and `pair`, as
             `lfi.networks.PairCritic` has them, trained in place of all others. If it has a method
             `fit_from_data(theta, x)`, that is called with the training data first.
@@ -276,7 +276,7 @@ class NeuralRatio(CriticDesign):
         bounds, family = (prior.lower.tolist(), prior.upper.tolist()), None
         for i, stage in enumerate(stages):
             with isolated(child(seed, 1, member, i)):
-                embedding = copy.deepcopy(self.embedding)
+                embedding = prepared(self.embedding, rows[1].shape[1:])
                 critic = stage.kind.build(self, bounds, rows[1].shape[1:], embedding)
             if family is not None and isinstance(critic, PairCritic):
                 critic.start_from(family)

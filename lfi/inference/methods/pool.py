@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lfi.inference.methods.embedded import with_embeddings
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.race import Race, agree
@@ -37,6 +38,7 @@ from lfi.inference.posteriors.kept import NOTHING_KEPT, KeptFits
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.types import Method, limited_fit, usable
+from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, torch_rng
@@ -75,6 +77,9 @@ class Pool:
             and the likelihood again with a weight decay of 1 in place of .01: which is better
             differs among problems, and stacking tells.
         combine: False takes the single best instead.
+        embedding: A network of x, (n, *event) to (n, k), for series, sets and images, such as
+            `lfi.embeddings.SeriesEmbedding`: every method that takes one trains a copy. A
+            likelihood models x itself, and is fitted along where x is at most 128 numbers.
 
     Raises:
         TypeError: If something is not a method.
@@ -84,6 +89,7 @@ class Pool:
     methods: tuple[Method, ...] = DEFAULT_METHODS
     again: tuple[Method, ...] | None = None
     combine: bool = True
+    embedding: nn.Module | None = None
 
     def __post_init__(self) -> None:
         """Check the methods."""
@@ -92,11 +98,13 @@ class Pool:
         for name, methods in (("methods", self.methods), ("again", self.again or ())):
             for method in methods:
                 check_instance(name, method, Method, "methods with `fit`")
+        check_instance("embedding", self.embedding, nn.Module, optional=True)
 
     @property
     def restorable(self) -> bool:
         """Whether `lfi.load` rebuilds the posterior from its file alone: with every method."""
-        return all(getattr(method, "restorable", False) for method in self._all)
+        named = embedding_spec(self.embedding) != OWN
+        return named and all(getattr(method, "restorable", False) for method in self._all)
 
     @property
     def limitable(self) -> bool:
@@ -124,7 +132,7 @@ class Pool:
 
         Raises:
             TypeError: If a method fits what cannot be pooled.
-            ValueError: If there are too few valid simulations.
+            ValueError: If there are too few valid simulations, or a method takes no embedding.
 
         Example:
             >>> import lfi
@@ -138,9 +146,10 @@ class Pool:
         """
         usable(simulations)
         valid = torch.where(simulations.valid)[0]
-        if len(valid) <= FEW and not limit.exists and self._all != self.methods:
-            whole = replace(self, methods=self._all, again=())
-            return whole.fit(
+        again = len(valid) <= FEW and not limit.exists
+        meant = self._meant(simulations, again=again)
+        if meant is not self:
+            return meant.fit(
                 simulations,
                 x_obs=x_obs,
                 seed=seed,
@@ -250,6 +259,15 @@ class Pool:
     def _file(self, index: int) -> str:
         """Return the name under which a method's posterior is kept."""
         return f"{index + 1}_{self._name(index)}"
+
+    def _meant(self, simulations: Simulations, *, again: bool) -> "Pool":
+        """Return the pool of all methods that are fitted to simulations, with their embeddings."""
+        methods = self._all if again else self.methods
+        if self.embedding is not None:
+            methods = with_embeddings(methods, self.embedding, simulations.x.shape[1:])
+        if methods == self.methods:
+            return self
+        return replace(self, methods=methods, again=(), embedding=None)
 
     @property
     def _all(self) -> tuple[Method, ...]:

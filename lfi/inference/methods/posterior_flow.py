@@ -11,13 +11,15 @@ References:
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
 from lfi.inference.posteriors.flow import FlowPosterior, to_flow_coordinates
 from lfi.inference.types import usable
-from lfi.networks import PosteriorEstimator
+from lfi.networks import PosteriorEstimator, prepared
+from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
+from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
@@ -26,7 +28,27 @@ from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
 @checked
 @dataclass(frozen=True, kw_only=True)
 class PosteriorFlow(FlowMethod):
-    """A posterior by a conditional flow of the parameters; the fields are those of `FlowMethod`."""
+    """A posterior by a conditional flow of the parameters; see `FlowMethod` for the other fields.
+
+    Attributes:
+        embedding: A network of x, (n, *event) to (n, k), that is trained along, in place of
+            standardised entries of x: for series, sets and images, such as
+            `lfi.embeddings.SeriesEmbedding`. `posterior.summaries` are what it makes of data.
+
+    Raises:
+        TypeError: If the embedding is no network.
+    """
+
+    embedding: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_instance("embedding", self.embedding, nn.Module, optional=True)
+
+    @property
+    def restorable(self) -> bool:
+        """Whether `lfi.load` rebuilds the posterior from its file alone."""
+        return embedding_spec(self.embedding) != OWN
 
     @checked
     def fit(
@@ -58,7 +80,8 @@ class PosteriorFlow(FlowMethod):
         theta, x = usable(simulations)
         seed, prior = fresh(seed), simulations.prior
         with isolated(child(seed, 0)):
-            network = PosteriorEstimator(prior.dim, x.shape[1:], **self.shape)
+            embedding = prepared(self.embedding, x.shape[1:])
+            network = PosteriorEstimator(prior.dim, x.shape[1:], embedding=embedding, **self.shape)
         v = to_flow_coordinates(prior, theta)[0]
         train, held = hold_out(
             (v, x), self.filled.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT

@@ -36,9 +36,12 @@ class SurrogateLikelihood(FlowMethod):
     are tried first: the `gaussian_steps` are those of such a Gaussian, and what lets entries depend
     on each other has half as many and is kept only if held-out simulations are likelier.
 
+    It takes no embedding: x is what it models. Where x is long, such as an image, fit it to few
+    numbers, such as the `summaries` that the posterior of a `PosteriorFlow` has learned.
+
     Attributes:
         proposal: Fits a flow of theta given x, from which importance samples are drawn where the
-            posterior is narrow; None draws them from the prior.
+            posterior is narrow; None draws them from the prior. It may have an embedding.
 
     Raises:
         TypeError: If the proposal is something else.
@@ -50,6 +53,11 @@ class SurrogateLikelihood(FlowMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_instance("proposal", self.proposal, PosteriorFlow, optional=True)
+
+    @property
+    def restorable(self) -> bool:
+        """Whether `lfi.load` rebuilds the posterior from its file alone."""
+        return self.proposal is None or self.proposal.restorable
 
     @checked
     def fit(

@@ -35,6 +35,7 @@ from lfi.inference.samplers.target import Sampler
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Draws
 from lfi.networks import PosteriorEstimator, VectorGenerator, noise_of
+from lfi.networks.embeddings import build_embedding, embedding_spec
 from lfi.numerics.arrays import Samples
 from lfi.ratio import CriticRatio
 from lfi.ratio.density.importance_resampling import ReferenceSamples, sample_reference
@@ -71,14 +72,17 @@ class PosteriorGenerator(nn.Module):
         *,
         width: int = 64,
         generator: nn.Module | None = None,
+        embedding: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.spec: dict[str, object] = {"dim": dim, "x_shape": list(x_shape), "width": width}
+        if embedding is not None:
+            self.spec["embedding"] = embedding_spec(embedding)
         self.start: PosteriorEstimator = PosteriorEstimator(
-            dim, x_shape, width=width, couplings=1, bins=2
+            dim, x_shape, width=width, couplings=1, bins=2, embedding=embedding
         )
         self.start.flow.splines_active.fill_(False)
-        size = self.start.features.size
+        size = self.start.size
         if generator is None:
             generator = (
                 generator_for((dim,), size)
@@ -95,7 +99,7 @@ class PosteriorGenerator(nn.Module):
 
     def features(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n features"]:
         """Return what generator and critic see of x."""
-        return self.start.features(x)
+        return torch.cat([self.start.condition_of(part) for part in x.split(ROWS)])
 
     @torch.no_grad()
     def residuals(
@@ -296,7 +300,8 @@ class GeneratorPosterior(SavedDrawnPosterior):
         else:
             kind, own = spec["generator"]
             generator = NETWORKS[kind](**own)
-        network = PosteriorGenerator(**arguments, generator=generator)
+        embedding = build_embedding(arguments.pop("embedding", None), contents.module)
+        network = PosteriorGenerator(**arguments, generator=generator, embedding=embedding)
         load_prefixed("generator", network, contents.tensors)
         correction = None
         if spec["correction"] is not None:

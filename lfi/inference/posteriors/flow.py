@@ -9,8 +9,9 @@ so that a uniform prior is a normal one in v, and log q(theta | x) = log q(v | x
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,8 @@ from lfi.inference.samplers.direct import Direct
 from lfi.inference.samplers.target import Proposal, Sampler, Target
 from lfi.inference.training_reference import TrainingReference
 from lfi.networks import PosteriorEstimator
+from lfi.networks.embeddings import build_embedding
+from lfi.numerics.arguments import checked
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
 from lfi.training import History
@@ -51,6 +54,14 @@ def from_flow_coordinates(prior: Prior, v: Float[Tensor, "*n dim"]) -> Float[Ten
     return prior.from_unconstrained(u.to(prior.dtype))[0]
 
 
+def restored_estimator(
+    spec: Mapping[str, Any], own: Callable[[str], nn.Module]
+) -> PosteriorEstimator:
+    """Return the network that a spec describes; `own` gives an embedding that it cannot name."""
+    embedding = build_embedding(spec.get("embedding"), own)
+    return PosteriorEstimator(**{**spec, "embedding": embedding})
+
+
 def _bounded(prior: Prior) -> Tensor:
     return prior.lower.isfinite() & prior.upper.isfinite()
 
@@ -66,6 +77,17 @@ class FlowPosterior(SavedPosterior):
     training_reference: TrainingReference | None = None
     normalised: bool = field(default=True, init=False)
     default_sampler: ClassVar[Sampler] = Direct()
+
+    @checked
+    @torch.no_grad()
+    def summaries(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n k"]:
+        """Return what the network sees of data, (n, *event): their embedding, scaled.
+
+        For `lfi.abc.Summaries`, `Simulator.with_summary`, `lfi.check_observation(embed=)`, and any
+        method that takes few numbers. Without an embedding they are the entries of x, standardised.
+        """
+        parts = x.to(self.device).split(ROWS)
+        return torch.cat([self.network.condition_of(part) for part in parts]).cpu()
 
     def as_proposal(self, x: Float[Tensor, "m ..."]) -> Proposal:
         """Return the flow as a proposal distribution of m observations."""
@@ -96,7 +118,7 @@ class FlowPosterior(SavedPosterior):
     @classmethod
     def _restore(cls, contents: Contents) -> "FlowPosterior":
         spec = contents.spec
-        network = PosteriorEstimator(**spec["network"])
+        network = restored_estimator(spec["network"], contents.module)
         load_prefixed("flow", network, contents.tensors)
         return cls(
             network.eval().requires_grad_(False),

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from lfi.inference.methods.embedded import with_embedding
 from lfi.inference.methods.pool import Pool
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
@@ -121,6 +122,7 @@ def fit_rounds(
     budget: int | Sequence[int] = 100_000,
     method: Method = LAST_METHOD,
     preliminary: Method = PRELIMINARY_METHOD,
+    embedding: nn.Module | None = None,
     parameters: Sequence[str] | None = None,
     stop_at: float = STOP_AT,
     draws: int = 4_000,
@@ -145,6 +147,8 @@ def fit_rounds(
             `lfi.AdversarialPosterior`.
         preliminary: Fits the rounds before it, which only find the truncation bounds; any of these
             too. By default a pool of a flow and a likelihood, of few steps.
+        embedding: A network of x for the methods of all rounds, as in `lfi.fit_posterior`: for
+            series, sets and images.
         parameters: The names of those to infer, in the order asked for; the others are integrated
             out, and their prior is never truncated. None infers all.
         stop_at: The stopping rule: if the truncation after a preliminary round keeps more than
@@ -178,7 +182,8 @@ def fit_rounds(
         ValueError: If the budget is too small or does not fit `rounds`, a name is unknown, the
             observation does not fit the simulator, the store belongs to another call, a file
             could not bring back what the method fits, minutes are not positive and finite, minutes
-            and stages are both given, or a method's time cannot be limited.
+            and stages are both given, a method's time cannot be limited, or a method takes no
+            embedding.
 
     References:
         Miller, Cole, Forre, Louppe & Weniger, Truncated marginal neural ratio estimation, 2021.
@@ -204,6 +209,9 @@ def fit_rounds(
     x_obs = as_observation(x_obs, shape)
     limit = StepLimit.of(minutes, stages)
     seconds = limit.seconds  # left for fits
+    if embedding is not None:
+        method = with_embedding("method", method, embedding)
+        preliminary = with_embedding("preliminary", preliminary, embedding)
     limited_fit("method", method, limit)
     if len(counts) > 1:
         limited_fit("preliminary", preliminary, limit)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from lfi.networks.critics.gaussian_likelihood import GaussianLikelihoodCritic, MixtureDensityCritic
 from lfi.networks.critics.pair import EmbedsPairs, PairCritic, PairCriticBase
-from lfi.networks.embeddings import OWN, build_embedding
+from lfi.networks.embeddings import build_embedding, names_embedding
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates, input_for
 
@@ -201,7 +201,7 @@ def build_critic(
 
 def names_all(spec: object) -> bool:
     """Return whether a spec names all of a critic, so that a file needs no network beside it."""
-    if not isinstance(spec, dict) or spec.get("embedding") == OWN:
+    if not isinstance(spec, dict) or not names_embedding(spec.get("embedding")):
         return False
     inner = [*spec.get("members", ()), *([spec["critic"]] if "critic" in spec else [])]
     return all(names_all(part) for part in inner)

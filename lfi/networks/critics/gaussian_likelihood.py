@@ -36,8 +36,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.critics.pair import FitsScales, inner, size_of, spec_of, start_small
+from lfi.networks.critics.pair import FitsScales, inner, spec_of, start_small
 from lfi.networks.data_transforms import ColumnBijection
+from lfi.networks.embeddings import size_of
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import LIMIT, Coordinates, Features, input_for
 

@@ -33,12 +33,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.embeddings import embedding_spec
+from lfi.networks.embeddings import embedding_spec, size_of
 from lfi.networks.residual import Tower, linear, trunk
 from lfi.networks.standardise import Coordinates, Features, input_for
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_number, check_whole
-from lfi.runtime.limits import unlimited
 
 FAMILY_WIDTH = 32  # of the networks a(theta) and b(x) of the exponential family
 START = 0.1  # of the last layer: begin close to log r = 0
@@ -262,21 +261,3 @@ def spec_of(
     places = {"lower": list(lower), "upper": list(upper), "x_shape": list(x_shape)}
     named = {"embedding": embedding_spec(embedding)}
     return {"kind": type(critic).__name__} | places | dict(shape) | named
-
-
-def size_of(features: nn.Module, x_shape: Sequence[int]) -> int:
-    """Return how many numbers an embedding of x gives; refuse one that does not give (n, k)."""
-    if isinstance(features, Features):
-        return features.size
-    known = embedding_spec(features)
-    if isinstance(known, dict) and known["x_shape"] == list(x_shape):
-        return known["size"]
-    x = torch.zeros(2, *x_shape, dtype=torch.float32)
-    with torch.no_grad(), unlimited():
-        out = features(x)
-    if out.ndim != 2 or len(out) != 2:
-        raise ValueError(
-            f"embedding: x of shape (2, {', '.join(map(str, x_shape))}) became "
-            f"{tuple(out.shape)}, expected (2, k)"
-        )
-    return out.shape[1]
