@@ -19,20 +19,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.comparison.scores.units import scored_samples
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
-from lfi.numerics.weighted_samples import as_batches
 
 
 @checked
 def frechet_distance(
-    p: Float[Tensor, "*b n d"] | ArrayLike, q: Float[Tensor, "*c m e"] | ArrayLike
+    p: Float[Tensor, "*b n d"] | ArrayLike,
+    q: Float[Tensor, "*c m e"] | ArrayLike,
+    *,
+    standardise: bool | None = None,
 ) -> Float[Tensor, "*bc"]:
     """Return the Frechet distance, without a root, of features of two samples.
 
     Args:
         p: Features of the data; leading dimensions are many samples at once.
         q: Those of what is generated.
+        standardise: Whether to divide columns by their deviations in the data, as tables
+            need. None does not, and warns where deviations differ by more than a hundred times.
 
     Raises:
         TypeError: If p and q are not of one floating dtype.
@@ -43,7 +48,7 @@ def frechet_distance(
         >>> frechet_distance(x, 2 * x.mean(0) - x + torch.tensor([3.0, 4.0, 0.0])).round()
         tensor(25.)
     """
-    x, y = as_batches(p, q, finite=True)
+    x, y = scored_samples((p, q), ("p", "q"), 0, standardise=standardise)
     for name, sample in (("p", x), ("q", y)):
         if sample.shape[-2] < 2:
             raise ValueError(f"{name} must have at least two points, got one")

@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison.discrepancies.mmd import MMD
+from lfi.comparison.scores.units import scored_samples
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_number, check_whole
 from lfi.numerics.distances import check_points
-from lfi.numerics.weighted_samples import as_batches
 from lfi.runtime import Described
 
 
@@ -72,6 +72,7 @@ def kernel_distance(
     *,
     kernel: Polynomial = Polynomial(),  # noqa: B008
     blocks: int = 10,
+    standardise: bool | None = None,
 ) -> KernelDistance:
     """Return the unbiased squared MMD of features of two samples, in a polynomial kernel.
 
@@ -80,6 +81,8 @@ def kernel_distance(
         q: Those of what is generated.
         kernel: Cubic by default, as the KID's.
         blocks: Into how many parts both are cut. Rows that do not fill one are left out.
+        standardise: Whether to divide columns by their deviations in the data, as tables
+            need. None does not, and warns where deviations differ by more than a hundred times.
 
     Raises:
         TypeError: If p and q are not of one floating dtype.
@@ -91,7 +94,7 @@ def kernel_distance(
         >>> bool(found.statistic > 5 * found.standard_error)
         True
     """
-    x, y = as_batches(p, q, finite=True)
+    x, y = scored_samples((p, q), ("p", "q"), 0, standardise=standardise)
     rows = [sample.shape[-2] // max(blocks, 1) for sample in (x, y)]
     if blocks < 1 or min(rows) < 2:
         raise ValueError(

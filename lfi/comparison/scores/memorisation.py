@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.comparison.scores.units import scored_samples
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.neighbours import nearest_neighbours
 from lfi.numerics.ranks import mid_ranks
-from lfi.numerics.weighted_samples import as_batches
 from lfi.runtime import Described
 
 
@@ -56,6 +56,7 @@ def memorisation(
     held_out: Float[Tensor, "h f"] | ArrayLike,
     *,
     k: int = 1,
+    standardise: bool | None = None,
 ) -> Memorisation:
     """Compare how close generated and held-out points are to the training data.
 
@@ -64,6 +65,8 @@ def memorisation(
         training: What it was trained on.
         held_out: Data of the same distribution that it was not.
         k: How many training points to show for each generated one.
+        standardise: Whether to divide columns by their deviations in the training data, as tables
+            need. None does not, and warns where deviations differ by more than a hundred times.
 
     Raises:
         TypeError: If the samples are not of one floating dtype.
@@ -75,10 +78,10 @@ def memorisation(
         >>> memorisation(copies, training, held_out).z > 10
         True
     """
-    generated, training = as_batches(
-        generated, training, names=("generated", "training"), finite=True
+    names = ("generated", "held_out", "training")
+    generated, held_out, training = scored_samples(
+        (generated, held_out, training), names, 2, standardise=standardise
     )
-    held_out, training = as_batches(held_out, training, names=("held_out", "training"), finite=True)
     distance, index = nearest_neighbours(generated, training, k)
     other, _ = nearest_neighbours(held_out, training)
     m, h = len(generated), len(held_out)

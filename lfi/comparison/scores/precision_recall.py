@@ -26,11 +26,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.comparison.scores.units import scored_samples
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import ArrayLike
 from lfi.numerics.checks import check_counts
 from lfi.numerics.neighbours import MAX_ENTRIES, distance_chunks, neighbour_distance
-from lfi.numerics.weighted_samples import as_batches
 from lfi.runtime import Described
 
 
@@ -62,6 +62,7 @@ def support_scores(
     q: Float[Tensor, "*b m e"] | ArrayLike,
     *,
     k: int = 5,
+    standardise: bool | None = None,
     max_entries: int = MAX_ENTRIES,
 ) -> SupportScores:
     """Return precision, recall, density and coverage of generated points, or of their features.
@@ -70,6 +71,8 @@ def support_scores(
         p: The data, held out from training, (*b, n, d).
         q: The generator's points, (*b, m, d).
         k: The neighbour that a ball reaches to.
+        standardise: Whether to divide columns by their deviations in the data, as tables
+            need. None does not, and warns where deviations differ by more than a hundred times.
         max_entries: Distances held at once.
 
     Raises:
@@ -83,7 +86,7 @@ def support_scores(
         (True, True, True)
     """
     check_counts(max_entries=max_entries)
-    data, generated = as_batches(p, q, finite=True)
+    data, generated = scored_samples((p, q), ("p", "q"), 0, standardise=standardise)
     n, m = data.shape[-2], generated.shape[-2]
     if not 1 <= k < min(n, m):
         raise ValueError(f"k must be at least 1 and below both sizes, {n} and {m}, got {k}")

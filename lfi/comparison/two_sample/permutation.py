@@ -28,6 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.numerics.arrays import Samples, as_two_samples
+from lfi.numerics.data_frames import frames_as_numbers
 from lfi.runtime import Described, fresh
 
 MAX_GROUPS = 512  # that are relabelled
@@ -202,7 +203,8 @@ def flat_samples(
     p: Samples, q: Samples, *, min_rows: int
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
     """Return two samples of the same events as flat rows of float64 on the CPU, as checked."""
-    p, q = as_two_samples(p, q, min_rows=min_rows, names=("p", "q"))
+    names = ("p", "q")
+    p, q = as_two_samples(*frames_as_numbers((p, q), names), min_rows=min_rows, names=names)
     if p[0].numel() == 0:
         raise ValueError(f"p and q must have events with entries, got shape {tuple(p.shape)}")
     p, q = (x.detach().cpu().double().reshape(len(x), -1) for x in (p, q))
