@@ -143,7 +143,7 @@ def legible(
 def _short(text: str | None) -> str | None:
     if not text:
         return text
-    text = text.replace(SAMPLES, "Samples")
+    text = text.replace(SAMPLES, "Samples").replace("<factory>", "...")
     for path, public in public_paths().items():
         text = re.sub(rf"(?<![\w.]){re.escape(path)}\b", public, text)
     return JAXTYPING.sub("", text)

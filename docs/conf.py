@@ -32,7 +32,6 @@ extensions = [
 ]
 exclude_patterns = ["conf.py", "api_pages.py", "_build"]
 default_role = "py:obj"  # `name` is a link where the name is documented, code elsewhere
-suppress_warnings = ["myst.xref_missing"]  # links to files outside docs: a test follows them
 
 html_theme = "furo"
 html_title = f"lfi {release}"
