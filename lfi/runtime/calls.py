@@ -1,7 +1,10 @@
-"""Warnings that point to the user's own line, however deep inside lfi they are given."""
+"""The user's own lines: warnings that point there, and where an exception came through."""
 
 import inspect
+import sysconfig
+import traceback
 import warnings
+from pathlib import Path
 
 # what may stand in between; the last three check shapes in tests
 BETWEEN = {"lfi", "torch", "jaxtyping", "beartype", "typechecker"}
@@ -24,3 +27,50 @@ def warn_caller(message: str, category: type[Warning]) -> None:
             break
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+OWN = str(Path(__file__).parents[1])  # the folder of lfi
+AT = "at "  # how a note of an exception begins that says the line
+
+
+def user_line(error: BaseException) -> str:
+    """Return the last line of a user's file that an exception came through, "" if there is none.
+
+    An exception of another process has the line as a note (`note_user_line`).
+
+    Example:
+        >>> try:
+        ...     compile("1 +", "model.py", "exec")
+        ... except SyntaxError as error:
+        ...     print(user_line(error))
+        model.py, line 1: 1 +
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        line = (error.text or "").strip()
+        return f"{Path(error.filename).name}, line {error.lineno}: {line}"
+    places = traceback.extract_tb(error.__traceback__)
+    own = [p for p in places if not p.filename.startswith((*INSTALLED, OWN, "<"))]
+    if own:
+        return f"{Path(own[-1].filename).name}, line {own[-1].lineno}: {own[-1].line}"
+    noted = (note for note in getattr(error, "__notes__", ()) if note.startswith(AT))
+    return next(noted, "").removeprefix(AT)
+
+
+def note_user_line(error: BaseException) -> None:
+    """Keep the user's line with an exception that leaves its process, and its traceback there."""
+    if line := user_line(error):
+        error.add_note(f"{AT}{line}")
+
+
+def in_words(error: BaseException) -> str:
+    """Return an exception in one line: its kind, its message and the user's line.
+
+    Example:
+        >>> in_words(KeyError("beta"))
+        "KeyError: 'beta'"
+    """
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    said = ": ".join(filter(None, (type(error).__name__, " ".join(message.split()))))
+    line = user_line(error)
+    return f"{said} ({line})" if line else said

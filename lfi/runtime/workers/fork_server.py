@@ -27,6 +27,8 @@ from typing import IO, Any
 
 import torch
 
+from lfi.runtime.calls import note_user_line
+
 LENGTH = struct.Struct("<Q")
 HEARTBEAT = struct.Struct("<dq")  # when the call began, and of which row
 LOADING = -2  # no call has begun
@@ -99,6 +101,7 @@ def wake(pid: int) -> None:
 
 def portable_error(error: Exception) -> Exception:
     """Return an exception that can be pickled, itself or a RuntimeError of the same message."""
+    note_user_line(error)
     error.add_note("in a worker process:\n" + "".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive, check_whole
+from lfi.runtime.calls import user_line
 from lfi.runtime.progress import bar
 from lfi.runtime.seeds import fresh
 from lfi.runtime.workers.fork_server import Heartbeat, portable_error
@@ -196,6 +197,7 @@ def _fill(
                 raise RuntimeError(
                     f"{simulator.name} returned no finite x in its first {tried:,} simulations"
                     + (f"; it raised {cause!r}" if cause else "")
+                    + (f" at {line}" if cause and (line := user_line(cause)) else "")
                     + NUMPY_HINT * (isinstance(cause, TypeError) and "numpy" in str(cause))
                 ) from cause
             record.add(torch.from_numpy(task.theta), block)

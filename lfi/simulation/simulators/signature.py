@@ -7,7 +7,7 @@ array, else as a tensor; `rng` comes as a torch.Generator, else as NumPy's.
 import hashlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import CodeType
 from typing import Any, get_origin
@@ -26,8 +26,33 @@ class Signature:
     numpy_theta: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class NumpyFunction:
+    """A function that takes theta as a NumPy array, though it has no annotation that says so."""
+
+    function: Callable[..., Any]
+    keyword: str | None = None  # of the generator, where it is not the second by position
+
+    @property
+    def __name__(self) -> str:
+        return _name(self.function)
+
+    @property
+    def fingerprint(self) -> str:
+        """The text that identifies the function."""
+        return source_text(self.function)
+
+    def __call__(self, theta: np.ndarray, *rng: object) -> object:
+        """Return what the function returns."""
+        if self.keyword is None:
+            return self.function(theta, *rng)
+        return self.function(theta, **{self.keyword: rng[0]})
+
+
 def signature_of(function: Callable[..., Any]) -> Signature:
     """Return how to call a function; TypeError if it takes more than theta and a generator."""
+    if isinstance(function, NumpyFunction):
+        return replace(signature_of(function.function), numpy_theta=True, keyword=None)
     if not callable(function):
         raise TypeError(f"simulate must be a function of theta, got {type(function).__name__}")
     try:

@@ -283,6 +283,29 @@ class Simulator:
         )
         return reduced.with_labels(description=self.description)
 
+    def called(self, simulate: Callable[..., Any], *, batched: bool) -> "Simulator":
+        """Return this simulator with a function that is called in another way.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> rows = Simulator(lambda theta: theta, prior=prior)
+            >>> rows.called(lambda theta: theta, batched=False).batched
+            False
+        """
+        other = Simulator(
+            simulate,
+            prior=self.prior,
+            batched=batched,
+            name=self.name,
+            units=self.units,
+            x_obs=self.x_obs,
+            trials=self.trials,
+            summary=self.summary,
+            differentiable=self.differentiable,
+        )
+        other.labels, other.description = self.labels, self.description
+        return other
+
     @checked
     def with_labels(
         self,
