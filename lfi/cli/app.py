@@ -16,13 +16,9 @@ from typing import Annotated
 import typer
 
 import lfi
-from lfi.cli.sources import (
-    available_data,
-    available_simulators,
-    check_simulator,
-    load_simulator,
-    read_observation,
-)
+from lfi.cli.information import doctor, list_simulators, new_simulator
+from lfi.cli.observations import read_observation
+from lfi.cli.sources import check_simulator, load_simulator
 
 BUDGET = 360_000
 MIN_ROUND, MIN_BUDGET, MAX_ROUNDS = 200, 2_400, 7  # of `lfi.fit_rounds`: one round, more rounds
@@ -35,10 +31,8 @@ USAGE_ERRORS: tuple[type[BaseException], ...] = typer.BadParameter.__bases__  # 
 app: typer.Typer = typer.Typer(
     name="lfi",
     help="Likelihood-free inference: compare two samples, and use the comparison twice.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=False,
 )
 
 
@@ -55,20 +49,15 @@ def options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = None,
 ) -> None:
-    """Likelihood-free inference: compare two samples, and use the comparison twice."""
+    """Likelihood-free inference: compare two samples, and use the comparison twice.
+
+    Begin with `lfi new my_sim.py` and `lfi run my_sim.py`, or with `lfi run influenza`.
+    """
 
 
-@app.command("list")
-def list_simulators() -> None:
-    """List the simulators, and the data sets for generators."""
-    names, data = available_simulators(), available_data()
-    width = max(map(len, [*names, *data]))
-    for name, line in names.items():
-        typer.echo(f"{name:<{width}}  {line}")
-    typer.echo("\nData for generators, without parameters:\n")
-    for name, line in data.items():
-        line = line.removeprefix("Data for generators: ")
-        typer.echo(f"{name:<{width}}  {line[:1].upper()}{line[1:]}")
+app.command("new")(new_simulator)
+app.command("doctor")(doctor)
+app.command("list")(list_simulators)
 
 
 @app.command("run")
@@ -94,7 +83,13 @@ def run_job(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal results.")] = 1,
     observation: Annotated[
         Path | None,
-        typer.Option(help="The data, .npy or text; the simulator's own x_obs if not given."),
+        typer.Option(
+            help="The data: text in columns, JSON, .npy or .nc; by default the simulator's x_obs."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Which column of it, by name or number from 1; may be repeated."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where networks train, such as cuda.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
@@ -118,7 +113,9 @@ def run_job(
     file = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not file.is_dir():
         raise ValueError(f"--out: {file} is a file, expected a folder")
-    x_obs = None if observation is None else read_observation(observation)
+    if column and observation is None:
+        raise ValueError("--column: it is of the file of --observation, which is not given")
+    x_obs = None if observation is None else read_observation(observation, column or ())
 
     from lfi.cli.workflow import WorkflowSettings, run_workflow  # torch and all else
 
@@ -149,7 +146,7 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # other packages' announcements
-            code = app(standalone_mode=False) or 0
+            code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:  # of a simulator's too, which may be of any kind

@@ -4,12 +4,10 @@ import ast
 import importlib
 import importlib.util
 import sys
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-
-import numpy as np
-from jaxtyping import Float
 
 import lfi
 import simulators
@@ -31,32 +29,62 @@ def check_simulator(source: str) -> None:
     names = available_simulators()
     if path.endswith(".py"):
         if not Path(path).is_file():
-            raise ValueError(f"there is no file {path}")
+            close = get_close_matches(path, [found.name for found in Path().glob("*.py")], n=2)
+            advice = f": did you mean {' or '.join(close)}?" if close else ""
+            raise ValueError(f"there is no file {path}{advice}")
     elif source not in names:
         problem = f"there is no simulator {source!r}"
         if source in available_data():
             problem = f"{source!r} is a data set for generators and has no parameters to infer"
+        elif close := similar(source):
+            raise ValueError(f"{problem}: did you mean {' or '.join(close)}?")
         raise ValueError(f"{problem}: give {', '.join(names)}, or a Python file")
 
 
+def similar(source: str) -> list[str]:
+    """Return the names of simulators, and of Python files here, that are nearly what was typed."""
+    files = [path.name for path in Path().glob("*.py")]
+    return get_close_matches(source, [*available_simulators(), *files], n=2)
+
+
 def load_simulator(source: str) -> "lfi.Simulator":
-    """Return what `lfi list` names, or "my_sim.py" or "my_sim.py:epidemic"; else ValueError."""
-    from lfi.simulation import as_simulator
+    """Return what `lfi list` names, or "my_sim.py" or "my_sim.py:epidemic"; else ValueError.
+
+    How a function of a file is called is found out by trying it (`as_found`).
+    """
+    from lfi.simulation.simulators.convention import as_found
+    from lfi.simulation.simulators.wrap import as_simulator
 
     check_simulator(source)
     path, _, name = source.partition(":")
     if not path.endswith(".py"):
         return as_simulator(importlib.import_module(f"simulators.{source}"))
     module = import_file(Path(path))
-    if not name:
-        return as_simulator(module)
-    if not hasattr(module, name):
-        raise ValueError(f"{path} holds nothing called {name!r}")
-    return as_simulator(getattr(module, name))
+    if name and not hasattr(module, name):
+        raise ValueError(f"{path} holds nothing called {name!r}{_offered(module)}")
+    if name or (hasattr(module, "prior") and hasattr(module, "simulate")):
+        return as_found(getattr(module, name) if name else module, name=source)
+    wrapped = _wrapped(module)
+    if len(wrapped) != 1:
+        raise ValueError(
+            f"{path} has no `prior` and `simulate`{_offered(module)}; `lfi new` writes an example"
+        )
+    return getattr(module, wrapped[0])
+
+
+def _wrapped(module: ModuleType) -> list[str]:
+    """Return the names of the simulators in a module."""
+    return [name for name, value in vars(module).items() if isinstance(value, lfi.Simulator)]
+
+
+def _offered(module: ModuleType) -> str:
+    """Return which simulators a module has, for a message."""
+    names = _wrapped(module)
+    return f": it has the simulators {', '.join(names)}" if names else ""
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a Python file of the user's; where that fails, raise `ValueError`."""
+    """Import a Python file of the user's; where that fails, raise `ValueError` with the line."""
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_of_the_user"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # as for every file called *.py
@@ -68,33 +96,12 @@ def import_file(path: Path) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a simulator's file is no program
-        raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        from lfi.runtime.calls import in_words
+
+        raise ValueError(f"{path} cannot be imported: {in_words(error)}") from error
     finally:
         sys.path.pop(0)
     return module
-
-
-def read_observation(path: Path) -> Float[np.ndarray, "..."]:
-    """Read an observation from .npy, or from text with numbers apart by commas or white space.
-
-    Lines that start with #, and a first line without numbers, are left out; a single row or column
-    is one series. ValueError if there is no such file or it is not of numbers.
-    """
-    if not path.is_file():
-        raise ValueError(f"--observation: there is no file {path}")
-    try:
-        if path.suffix == ".npy":  # mapped, so that a header is compared with the file's size
-            return np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float64)
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
-        rows = [line.replace(",", " ").split() for line in lines if line[0] != "#"]
-        rows = rows[1:] if rows and not _numbers(rows[0]) else rows
-        values = np.array(rows, dtype=np.float64)
-        if values.size == 0:
-            raise ValueError("it is empty")
-        return values.ravel() if 1 in values.shape else values
-    except Exception as error:  # of NumPy's headers, of many kinds
-        text = str(error) or type(error).__name__
-        raise ValueError(f"--observation: {path} is no table of numbers: {text}") from error
 
 
 def _first_lines(required: set[str]) -> dict[str, str]:
@@ -113,10 +120,3 @@ def _modules() -> dict[str, tuple[str, set[str]]]:
         defined |= {target.id for target in targets if isinstance(target, ast.Name)}
         found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0], defined
     return found
-
-
-def _numbers(row: list[str]) -> bool:
-    try:
-        return all(isinstance(float(entry), float) for entry in row)
-    except ValueError:
-        return False

@@ -170,9 +170,10 @@ def run_workflow(
 def as_simulated(
     x_obs: Float[Tensor, "..."], simulator: Simulator, seed: int
 ) -> Float[Tensor, "..."]:
-    """Return an observation in the shape of one simulation, if it lacks axes of one entry alone.
+    """Return an observation in the shape of one simulation, where it has as many entries.
 
-    A text file has no more than two axes, and a series of vectors of one number is one column.
+    A table whose axes longer than one are those of a simulation in another order is left as it is:
+    which entry is which cannot be told.
     """
     if simulator.x_obs is not None:
         shape = simulator.x_obs.shape
@@ -180,8 +181,9 @@ def as_simulated(
         theta = simulator.prior.sample(1, seed=numpy_rng(seed, 108))
         x = simulate_at(simulator, theta, seed=child(seed, 108)).x
         shape = x_obs.shape if x is None else x.shape[1:]
-    long = [[n for n in sizes if n != 1] for sizes in (shape, x_obs.shape)]
-    return x_obs.reshape(shape) if long[0] == long[1] else x_obs
+    ours, theirs = ([n for n in sizes if n != 1] for sizes in (shape, x_obs.shape))
+    same_order = ours == theirs or 1 in (len(ours), len(theirs))
+    return x_obs.reshape(shape) if x_obs.numel() == shape.numel() and same_order else x_obs
 
 
 def summary(

@@ -17,13 +17,11 @@ import torch
 from support.command_lines import command_lines, write_files
 
 import lfi
-from lfi.cli import main
 from lfi.cli.app import MAX_ROUNDS, MIN_BUDGET, MIN_ROUND
 from lfi.cli.sources import (
     available_data,
     available_simulators,
     load_simulator,
-    read_observation,
 )
 from lfi.inference import plan_budget
 from lfi.inference.methods import flow_training
@@ -42,20 +40,6 @@ class Other:
     simulate = staticmethod(simulate)
 other = Other()
 '''
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Call the command line; return its exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lfi", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capsys.readouterr()
-        return end.value.code or 0, out, err
-
-    return run
 
 
 def entries(folder):
@@ -99,6 +83,14 @@ def test_help_names_every_option(call):
 
 
 WRONG_CALLS = [
+    (["rnu", "influenza"], "No such command 'rnu'. Did you mean 'run'"),
+    (["run", "influensa", "--out", "OUT"], "no simulator 'influensa': did you mean influenza\\?"),
+    (
+        ["run", "influenza", "--out", "OUT", "--column", "a"],
+        "--column: it is of the file of --observation, which is not given",
+    ),
+    (["new", "my-sim.py"], "FILE: got my-sim.py, expected a name such as my_sim.py"),
+    (["new", "my_sim.txt"], "FILE: got my_sim.txt, expected a name"),
     (["run", "measles", "--out", "OUT"], "no simulator 'measles': give .*influenza"),
     (["run", "ring", "--out", "OUT"], "'ring' is a data set for generators .*: give .*influenza"),
     (["run", "absent.py", "--out", "OUT"], "no file absent.py"),
@@ -121,7 +113,6 @@ WRONG_CALLS = [
     (["run", "influenza", "--out", f"{__file__}/out"], "--out: .*test_app.py is a file"),
     (["run", "influenza", "--out", "OUT", "--colour", "red"], "No such option.*--colour"),
     (["dance"], "dance"),
-    ([], "[Mm]issing command"),
     (["run", "influenza", "--out", "OUT", "--device", "abacus"], "--device: abacus is not one of"),
 ]
 
@@ -306,15 +297,6 @@ def test_a_users_file_that_ends_python_is_a_wrong_call(ending, call, tmp_path):
     assert (code, len(err.splitlines())) == (2, 1) and "ending.py cannot be imported" in err
 
 
-def test_a_header_that_declares_more_than_its_file_is_refused(tmp_path):
-    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,)}"
-    header += b" " * (117 - len(header)) + b"\n"
-    path = tmp_path / "x.npy"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    with pytest.raises(ValueError, match=r"--observation: .*x\.npy is no table of numbers"):
-        read_observation(path)
-
-
 def test_a_place_that_cannot_be_written_is_found_before_anything_is_simulated(call, tmp_path):
     (tmp_path / "mine.py").write_text(USER_FILE + "raise_on_call = simulate.__code__\n")
     (tmp_path / "out" / "report.html").mkdir(parents=True)
@@ -332,26 +314,6 @@ def test_a_users_file_that_does_not_run_is_named(tmp_path):
     (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)")
     with pytest.raises(ValueError, match=r"leaves\.py cannot be imported: SystemExit: 3"):
         load_simulator(str(tmp_path / "leaves.py"))
-
-
-@pytest.mark.parametrize(
-    "text", ["1,2,3\n", "1\n2\n3\n", "# comment\nday\n1\n2\n3\n", "1 2 3", "1.0\t2e0\t3\n\n"]
-)
-def test_observations_are_read_from_text(text, tmp_path):
-    (tmp_path / "x.txt").write_text(text)
-    assert read_observation(tmp_path / "x.txt").tolist() == [1.0, 2.0, 3.0]
-
-
-def test_observations_are_read_from_arrays(tmp_path):
-    np.save(tmp_path / "x.npy", np.arange(6).reshape(2, 3))
-    assert read_observation(tmp_path / "x.npy").shape == (2, 3)
-
-
-@pytest.mark.parametrize("text", ["a,b\nc,d\n", "1,2\n3\n", ""])
-def test_what_is_no_table_of_numbers_is_refused(text, tmp_path):
-    (tmp_path / "x.csv").write_text(text)
-    with pytest.raises(ValueError, match="no table of numbers"):
-        read_observation(tmp_path / "x.csv")
 
 
 # The whole job, in a process of its own.

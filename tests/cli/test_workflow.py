@@ -116,7 +116,15 @@ def test_the_own_prior_is_exported_and_the_truncated_one_by_its_name(run, tmp_pa
 
 @pytest.mark.parametrize(
     ("shape", "given", "expected"),
-    [((5, 1), (5,), (5, 1)), ((), (1,), ()), ((5,), (5,), (5,)), ((5, 1), (4,), (4,))],
+    [
+        ((5, 1), (5,), (5, 1)),
+        ((), (1,), ()),
+        ((5,), (5,), (5,)),
+        ((5, 1), (4,), (4,)),
+        ((2, 3), (6,), (2, 3)),
+        ((6,), (2, 3), (6,)),
+        ((2, 3), (3, 2), (3, 2)),  # in another order, and not for lfi to say in which
+    ],
     ids=str,
 )
 def test_an_observation_takes_the_shape_of_a_simulation(shape, given, expected):
