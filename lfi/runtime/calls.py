@@ -1,11 +1,14 @@
-"""The user's own lines: warnings that point there, and where an exception came through."""
+"""The user's own lines: where warnings point, what they assign, where exceptions came through."""
 
+import dis
 import inspect
 import sysconfig
 import traceback
 import warnings
 from pathlib import Path
+from types import FrameType
 
+STORES = ("STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF")  # to a variable
 # what may stand in between; the last three check shapes in tests
 BETWEEN = {"lfi", "torch", "jaxtyping", "beartype", "typechecker"}
 
@@ -21,12 +24,30 @@ def warn_caller(message: str, category: type[Warning]) -> None:
         >>> [str(each.message) for each in caught]
         ['few draws']
     """
-    frame, level = inspect.currentframe(), 1
+    _, level = _outside(inspect.currentframe())
+    warnings.warn(message, category, stacklevel=level)
+
+
+def assigned_name() -> str | None:
+    """Return the variable that what the user's line has called is assigned to, if it is."""
+    frame, _ = _outside(inspect.currentframe())
+    if frame is None:
+        return None
+    following = (each for each in dis.get_instructions(frame.f_code) if each.offset > frame.f_lasti)
+    after = next(following, None)
+    if after is None or not after.opname.startswith(STORES):
+        return None
+    return after.argval[0] if isinstance(after.argval, tuple) else after.argval
+
+
+def _outside(frame: FrameType | None) -> tuple[FrameType | None, int]:
+    """Return the first frame outside lfi from a frame on, and its stacklevel seen from there."""
+    level = 1
     while frame is not None and frame.f_back is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in BETWEEN:
             break
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    return frame, level
 
 
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})

@@ -36,6 +36,7 @@ from lfi.simulation.records.results import (
 )
 from lfi.simulation.simulators.calls import ComposedSummaries, SimulatorFunction
 from lfi.simulation.simulators.labels import Axis, DataLabels, data_labels
+from lfi.simulation.simulators.names import own_name, telling_name
 from lfi.simulation.simulators.readers import Reader, numbers
 from lfi.simulation.simulators.signature import Signature, signature_of, source_text
 from lfi.simulation.simulators.simulator_check import SimulatorCheck, inspect_simulator
@@ -50,7 +51,8 @@ class Simulator:
         prior: The named prior.
         batched: Whether the function takes n vectors, (n, D) to (n, *event), or a single one,
             (D,) to (*event).
-        name: Its name in reports.
+        name: Its name in reports and progress: by default the function's, or where that is
+            "simulate" or the like, the variable's or the module's.
         units: The parameters' units, by name.
         x_obs: Real data, (*event), if there are any; summarised, where there are summaries.
         trials: How many independent draws x holds for each theta, x then being (n, trials, *event);
@@ -96,7 +98,8 @@ class Simulator:
         self.simulate: Callable[..., Any] = simulate
         self.prior: Prior = as_prior(prior)
         self.batched: bool = batched
-        self.name: str = name or getattr(simulate, "__name__", type(simulate).__name__)
+        self._given = name or own_name(simulate)  # in the identity, which what one shows is not
+        self.name: str = name or telling_name(simulate)
         self._calls = SimulatorFunction(
             simulate, self.signature, batched, trials, summary, self.name
         )
@@ -107,7 +110,7 @@ class Simulator:
         self.x_obs: Tensor | None = None
         if x_obs is not None:
             self.x_obs = as_data("x_obs", x_obs)
-        parts = [self.name, f"{batched} {trials}", source_text(simulate), self.prior.fingerprint]
+        parts = [self._given, f"{batched} {trials}", source_text(simulate), self.prior.fingerprint]
         parts += [] if summary is None else [source_text(summary)]
         self.identity: str = hashlib.sha256("\0".join(parts).encode()).hexdigest()
         self.__doc__ = getattr(simulate, "__doc__", None)
@@ -229,10 +232,11 @@ class Simulator:
             PyroFunction(model, sites, shapes),
             prior=prior,
             batched=False,
-            name=name or getattr(model, "__name__", type(model).__name__),
+            name=name or own_name(model),
             units=units,
             x_obs=x_obs,
         )
+        made.name = name or telling_name(model)
         return made.with_labels(description=inspect.getdoc(model))
 
     @checked
@@ -274,13 +278,14 @@ class Simulator:
             self.simulate,
             prior=self.prior,
             batched=self.batched,
-            name=name or self.name,
+            name=name or self._given,
             units=self.units,
             x_obs=x_obs,
             trials=self.trials,
             summary=summary if before is None else ComposedSummaries(before, summary),
             differentiable=self.differentiable,
         )
+        reduced.name = name or self.name
         return reduced.with_labels(description=self.description)
 
     def called(self, simulate: Callable[..., Any], *, batched: bool) -> "Simulator":
