@@ -32,3 +32,4 @@ from lfi.runtime.seeds import (
     reseed as reseed,
     torch_rng as torch_rng,
 )
+from lfi.runtime.stages import logger as logger, stage_path as stage_path, within as within

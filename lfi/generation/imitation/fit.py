@@ -143,7 +143,7 @@ def fit_imitation(
         game = ImitationGame(begin, baseline, against, expert, compared, chosen)
         turns = max(1, budget // rollouts.size - 1)  # the first standardises
         every = max(1, turns // VALIDATIONS)
-        with bar("imitating", turns, progress) as advance:
+        with bar("imitating the expert", turns, progress) as advance:
 
             def told(done: int, latest: dict[str, float]) -> None:
                 advance(1, f"reward {latest['reward']:.3g}" if "reward" in latest else "")
@@ -236,7 +236,7 @@ def fit_cloning(
         return -begin.model.log_prob(begin.network(states), draws).mean()
 
     size = min(complete.batch_size or 256, len(train[0]))
-    with bar("cloning", complete.steps, progress) as advance:
+    with bar("cloning the expert", complete.steps, progress) as advance:
         history = train_one(
             begin,
             risk,

@@ -24,7 +24,7 @@ from lfi.networks import VectorCritic, noise_of
 from lfi.networks.data_transforms import Bounds
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_whole
-from lfi.runtime import bar, child, fresh, isolated, torch_rng
+from lfi.runtime import bar, child, fresh, isolated, torch_rng, within
 from lfi.simulation import Simulations
 from lfi.training import Batch, Shuffled, TrainSettings, fit, hold_out
 
@@ -151,14 +151,15 @@ def fit_surrogate(
             train, held_out = hold_out(
                 (surrogate.columns.encode(x, rng), condition), complete.held_out, rng
             )
-            columns = fit_start(
-                surrogate.start,
-                Shuffled(train, held_out, size=batch_size, device=device),
-                TrainSettings(steps=start_steps, patience=complete.patience),
-                seed=child(seed, 3),
-                device=device,
-                advance=advance,
-            ).columns
+            with within("start"):
+                columns = fit_start(
+                    surrogate.start,
+                    Shuffled(train, held_out, size=batch_size, device=device),
+                    TrainSettings(steps=start_steps, patience=complete.patience),
+                    seed=child(seed, 3),
+                    device=device,
+                    advance=advance,
+                ).columns
 
         network = surrogate.generator
 

@@ -182,13 +182,14 @@ def abc_smc(
     seed = fresh(seed if store is None else stored_seed(store, shared, seed))
     ends = particles, budget, tolerance, min_acceptance
     run = _Run(simulator, x_obs, distance, kernel, schedule, *ends, workers, timeout, seed)
-    with bar(f"abc {simulator.name}", budget, show=progress) as advance:
-        found = None
-        if store is not None:
-            found = load_population(store, run.prior.dim, run.distance_from)
+    found = None
+    if store is not None:
+        found = load_population(store, run.prior.dim, run.distance_from)
+    before = sum(each.simulations for each in found[1]) if found else 0
+    with bar(f"ABC by {simulator.name}", budget, progress, done=before) as advance:
         population, history = found or _first_population(run)
         spent = sum(each.simulations for each in history)
-        advance(spent)
+        advance(spent - before)
         while True:
             if store is not None:
                 save_population(store, shared, seed, population, history)

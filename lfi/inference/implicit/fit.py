@@ -37,7 +37,7 @@ from lfi.networks import Features, VectorCritic, VectorGenerator
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_sample, floating_dtype
 from lfi.numerics.checks import check_callable, check_instance
-from lfi.runtime import bar, child, fresh, isolated, torch_rng
+from lfi.runtime import bar, child, fresh, isolated, torch_rng, within
 from lfi.runtime.progress import Advance
 from lfi.simulation import Prior, as_prior
 from lfi.training import Checkpoint, History, Shuffled, TrainSettings, fit, train_one
@@ -172,12 +172,16 @@ def fit_implicit(
             points = others.resample(2 * START_DRAWS, torch_rng(seed, 3))
             start_at(q.start, points)
             if bent:
-                begun, of_start = fit_bent_start(
-                    q, density, batches, before, others, judged, seed, device, advance
-                )
+                with within("start"):
+                    begun, of_start = fit_bent_start(
+                        q, density, batches, before, others, judged, seed, device, advance
+                    )
                 histories.append(begun)
         else:
-            begun = fit_conditional_start(q, density, batches, before, rows, seed, device, advance)
+            with within("start"):
+                begun = fit_conditional_start(
+                    q, density, batches, before, rows, seed, device, advance
+                )
             histories.append(begun)
         history = fit(
             implicit_players(q, density, replace(complete, batch_size=batch)),
@@ -194,7 +198,8 @@ def fit_implicit(
             with torch.no_grad():
                 start_at(q.reference, q.draw(2 * JUDGED, torch_rng(seed, 6)))
         histories.append(replace(history, seed=seed))  # which repeats the whole fit
-        histories.append(_fit_critic(q, batches, complete, alone, seed, device, advance))
+        with within("critic"):
+            histories.append(_fit_critic(q, batches, complete, alone, seed, device, advance))
     q.eval().requires_grad_(False)
     posterior = ImplicitPosterior(
         density, q, None if rows is None else tuple(rows.shape[1:]), tuple(histories)

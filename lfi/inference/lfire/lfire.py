@@ -172,7 +172,7 @@ def fit_lfire(
             f"{simulations} and {folds}"
         )
     total = (len(theta) + 1) * simulations
-    with bar(f"lfire {simulator.name}", total, show=progress) as advance:
+    with bar(f"LFIRE by {simulator.name}", total, progress) as advance:
         fit = _Fit(simulator, summary, simulations, workers, seed, penalties, folds, advance)
         reference, valid, x_shape = fit.simulated(
             prior.sample(simulations, seed=numpy_rng(seed, 1))

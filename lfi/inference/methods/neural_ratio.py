@@ -49,7 +49,7 @@ from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.networks.standardise import input_for
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
-from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng
+from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng, within
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
 from lfi.training import UNLIMITED, Batch, Batches, History, Shuffled, StepLimit, folds
 
@@ -226,18 +226,19 @@ class NeuralRatio(CriticDesign):
                     if race is not None:
                         alone = RatioPosterior(critic, prior, self.recovers, tuple(x.shape[1:]))
                         entry = Entry(race, alone, VALIDATIONS)
-                    history = train_critic(
-                        critic,
-                        stages[i],
-                        self.loss,
-                        self.penalties,
-                        source(stages[i], data, own),
-                        entry=entry,
-                        limit=part,
-                        seed=own,
-                        device=device,
-                        advance=advance,
-                    )
+                    with within(name):
+                        history = train_critic(
+                            critic,
+                            stages[i],
+                            self.loss,
+                            self.penalties,
+                            source(stages[i], data, own),
+                            entry=entry,
+                            limit=part,
+                            seed=own,
+                            device=device,
+                            advance=advance,
+                        )
                     if entry is not None:
                         entry.finish()
                     trained.append(critic)

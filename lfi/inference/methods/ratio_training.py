@@ -52,7 +52,7 @@ from lfi.comparison import (
 from lfi.inference.methods.critic_stages import CriticStage
 from lfi.inference.methods.race import Entry
 from lfi.networks import EmbedsPairs
-from lfi.runtime import Advance, child, isolated, torch_rng
+from lfi.runtime import Advance, child, isolated, torch_rng, within
 from lfi.training import (
     UNLIMITED,
     Batch,
@@ -158,11 +158,13 @@ def train_critic(
             return train(loss, steps, 1, limit)
         names = "start", type(loss).__name__
         begin = limit.part(names[0], needed=True) or limit
-        before = train(validation_loss(recovers), first, 2, begin)
+        with within(names[0]):
+            before = train(validation_loss(recovers), first, 2, begin)
         rest = limit.part(names[1], share=1)
         if rest is None:
             return before
-        after = train(Relative(loss), max(1, steps - first), 1, rest)
+        with within(names[1]):
+            after = train(Relative(loss), max(1, steps - first), 1, rest)
     return History.joined((before, after), names, notes=after.stopped, seed=after.seed)
 
 

@@ -42,7 +42,7 @@ from lfi.inference.types import Method, limited_fit
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_share, check_whole
-from lfi.runtime import child, fresh, numpy_rng
+from lfi.runtime import child, fresh, numpy_rng, within
 from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
 from lfi.training import StageSteps, StepLimit, TrainSettings
@@ -241,6 +241,7 @@ def fit_rounds(
     left = list(enumerate(counts))
     while True:
         index, count = left.pop(0)
+        stage = f"round {index + 1} of {len(counts)}" if len(counts) > 1 else ""
         make = partial(
             simulate,
             simulator,
@@ -253,7 +254,8 @@ def fit_rounds(
         )
         posterior = kept.load(index + 1, of_parameters(prior, parameters), device)
         if posterior is None:
-            new = make()
+            with within(stage):
+                new = make()
             inside = (again for of, again in earlier if holds(of, prior))
             rows = sum((again().within(prior) for again in inside), start=new)
             limit = limit.with_seconds(seconds)
@@ -265,13 +267,14 @@ def fit_rounds(
                 fit = partial(fit, workers=workers)
                 if not limit.exists:  # the clock cannot go on
                     fit = partial(fit, kept=kept.methods(index + 1))
-            fitted = fit(
-                of_parameters(rows, parameters),
-                x_obs=x_obs,
-                seed=child(seed, index, 1),
-                device=device,
-                progress=progress,
-            )
+            with within(stage):
+                fitted = fit(
+                    of_parameters(rows, parameters),
+                    x_obs=x_obs,
+                    seed=child(seed, index, 1),
+                    device=device,
+                    progress=progress,
+                )
             seconds = limit.left
             if not isinstance(fitted, SavedDrawnPosterior):
                 raise TypeError(

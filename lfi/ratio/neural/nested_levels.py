@@ -26,7 +26,7 @@ from lfi.comparison import (
     two_samples,
 )
 from lfi.networks import NestedCritics
-from lfi.runtime import Advance, child, silent, torch_rng
+from lfi.runtime import Advance, child, silent, torch_rng, within
 from lfi.training import (
     Batch,
     CompleteSettings,
@@ -123,17 +123,18 @@ def train_nested(
             validated = values(held_out, torch_rng(0))
             return float(Bernoulli()(validated.h_p, validated.h_q))
 
-        history = train_one(
-            critics.levels[level],
-            risk,
-            JoinedBatches(*(sample.batches(settings.batch_size, device) for sample in (p, q))),
-            own,
-            validate=log_loss,
-            name="critic",
-            seed=child(seed, 2, level),
-            device=device,
-            advance=advance,
-        )
+        with within(f"level {level + 1}" if len(critics.levels) > 1 else ""):
+            history = train_one(
+                critics.levels[level],
+                risk,
+                JoinedBatches(*(sample.batches(settings.batch_size, device) for sample in (p, q))),
+                own,
+                validate=log_loss,
+                name="critic",
+                seed=child(seed, 2, level),
+                device=device,
+                advance=advance,
+            )
         histories.append(history)
     critics.eval().requires_grad_(False)
     if len(critics.levels) > 1:

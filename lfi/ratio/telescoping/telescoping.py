@@ -41,7 +41,7 @@ from lfi.ratio.telescoping.endpoint_samples import (
 )
 from lfi.ratio.telescoping.waymarks import Waymarks, even_coefficients, respaced
 from lfi.ratio.types import BaseEstimator, Ratio
-from lfi.runtime import bar, child, fresh, isolated
+from lfi.runtime import bar, child, fresh, isolated, within
 from lfi.training import CompleteSettings, History, TrainSettings
 
 MIN_ROWS = 100  # of either sample
@@ -264,7 +264,8 @@ class TelescopingRatio(BaseEstimator, Ratio):
 
             if coefficients is None:
                 even = even_coefficients(PILOT)
-                measured = train(even, replace(settings, steps=pilot), 1)
+                with within("pilot"):
+                    measured = train(even, replace(settings, steps=pilot), 1)
                 coefficients = respaced(even, measured.divergences, self.bridges)
             trained = train(coefficients, settings, 2)
         self.coefficients_, self.network_ = coefficients, trained.network

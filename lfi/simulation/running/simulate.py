@@ -185,9 +185,9 @@ def _fill(
     tasks = plan_tasks(prior, simulator.batched, record.seed, record.finished, n, size)
     began, done, failed = time.monotonic(), 0, 0
     title = f"simulating {simulator.name}"
-    with closing(run(tasks)) as results, bar(title, n, show=progress) as advance:
-        advance(record.finished)
-        unsuccessful = record.finished == 0
+    before = record.finished
+    with closing(run(tasks)) as results, bar(title, n, progress, done=before) as advance:
+        unsuccessful = before == 0
         for task, block in results:
             size.update(len(block), block.seconds)
             unsuccessful = unsuccessful and not (block.codes == OK).any()

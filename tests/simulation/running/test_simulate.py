@@ -1,5 +1,7 @@
 """Runs: the same numbers however they were computed, and errors that say what happened."""
 
+import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +10,6 @@ import torch
 from support.records import assert_same, batched, of_one, prior
 from torch.distributions import Normal
 
-from lfi.runtime import progress
 from lfi.simulation.records.results import BLOCK
 from lfi.simulation.records.simulations import Simulations
 from lfi.simulation.running.replicate import replicate
@@ -209,12 +210,14 @@ def test_arrays_lists_and_data_frames_are_taken():
 # Progress.
 
 
-def test_progress_tells_rate_and_failures(monkeypatch):
-    notes = []
-    monkeypatch.setattr(progress, "silent", lambda n=1, note="": notes.append((n, note)))
-    simulate(of_one(), 200, seed=1)
-    assert sum(n for n, _ in notes) == 200
-    assert notes[-1][1].endswith("failed") and "/s, " in notes[-1][1]
+def test_the_log_tells_of_counts_rate_and_failures(caplog):
+    simulator = of_one()
+    with caplog.at_level(logging.INFO, "lfi"):
+        simulations = simulate(simulator, 200, seed=1)
+    failed = int((~simulations.valid).sum())
+    begin, end = (record.getMessage() for record in caplog.records)
+    assert begin == f"simulating {simulator.name}: begins, 200 in all"
+    assert re.fullmatch(rf"simulating \w+: 200 of 200, [\d.]+ s, [\d,]+/s, {failed} failed", end)
 
 
 def test_runs_are_silent_where_nobody_watches(capfd):
