@@ -23,6 +23,7 @@ from . import (
     samplers as samplers,
     scores as scores,
     simulation as simulation,
+    trackers as trackers,
     training as training,
 )
 from .comparison import (

@@ -26,7 +26,7 @@ NAMESPACES = (
     "losses",
     "penalties",
 )
-NAMESPACES += ("plots", "samplers", "scores")
+NAMESPACES += ("plots", "samplers", "scores", "trackers")
 
 
 def names_of(module):

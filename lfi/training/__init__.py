@@ -37,6 +37,12 @@ from lfi.training.step_limits import (
     StageSteps as StageSteps,
     StepLimit as StepLimit,
 )
+from lfi.training.trackers import (
+    CsvTracker as CsvTracker,
+    TensorBoardTracker as TensorBoardTracker,
+    Tracker as Tracker,
+    tracking as tracking,
+)
 from lfi.training.train_one import (
     CompleteSettings as CompleteSettings,
     TrainSettings as TrainSettings,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from lfi.runtime.seeds import fresh, torch_rng
+from lfi.runtime.stages import logger, stage_path
+from lfi.runtime.trackers import track
 from lfi.training.batches import Batch, Batches
 from lfi.training.checkpoints import Checkpoint, State, load_checkpoint, save_checkpoint
 from lfi.training.history import POINTS, History, Recorder
@@ -139,7 +141,7 @@ def fit(
     state = State(Recorder(max(1, steps // POINTS)))
     if resumed is not None:
         load_checkpoint(resumed, state, moves, batches, rng, steps)
-    begin = time.monotonic() - state.seconds
+    begin, stage = time.monotonic() - state.seconds, ": ".join(stage_path()) or "training"
     try:
         while state.done < steps and not state.stopped:
             index = state.done
@@ -147,18 +149,23 @@ def fit(
                 move.scale_rate(schedule(index / steps))
             turn(moves, lambda: batches.draw(rng), Step(index, rng, state.record.log, steps))
             state.done = done = index + 1
+            news: dict[str, float] = {}
             if done % state.record.every == 0 or done == steps:
-                state.latest |= state.record.close(done)
+                news = state.record.close(done)
+                state.latest |= news
             held_out = batches.held_out
             if monitor and held_out and (done % monitor.every == 0 or done == steps):
                 value, notes = _validate(monitor, moves, held_out, done)
                 for name, noted in notes.items():
                     state.record.columns.setdefault(name, []).append((done, noted))
+                news = {**news, **notes, monitor.name: value}
+                logger.debug("%s: step %d of %d, %s %g", stage, done, steps, monitor.name, value)
                 _note(monitor, value, state, moves, done / steps)
                 if not state.stopped:
                     planned, steps = steps, monitor.limit(done, steps)
                     if done == steps < planned:
                         state.stopped = "time was up"
+            track(done, news)
             for callback in callbacks:
                 callback(done, state.latest)
             state.seconds = time.monotonic() - begin

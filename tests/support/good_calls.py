@@ -24,6 +24,7 @@ from lfi import (
     penalties,
     samplers,
     scores,
+    trackers,
     training,
 )
 
@@ -64,6 +65,9 @@ def settings_of_training():
     both = {"critic_loss": losses.KL(), "generator_loss": losses.KL()}
     yield Call("Adversarial", lfi.Adversarial, both)
     yield Call("Checkpoint", training.Checkpoint, {"path": "x"})
+    yield Call("CsvTracker", trackers.CsvTracker, {"path": "no such folder/x.csv"})
+    yield Call("TensorBoardTracker", trackers.TensorBoardTracker, {"folder": "x"})
+    yield Call("tracking", trackers.tracking, skip=("trackers",))  # tests/training/test_trackers.py
     unlimited = {"time_limit": ("inf",)}
     names = "HMC NUTS Automatic DifferentialEvolution Importance Variational"
     yield from of(samplers, names, fine=unlimited)

@@ -12,7 +12,8 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import cloudpickle
@@ -20,6 +21,7 @@ import cloudpickle
 from lfi.runtime.calls import warn_caller
 from lfi.runtime.modes import single_thread
 from lfi.runtime.progress import bar
+from lfi.runtime.trackers import Observed, observed
 from lfi.runtime.workers.fork_server import Heartbeat, LostProcess, WorkerSetup, portable_error
 from lfi.runtime.workers.worker import Worker, start_workers
 
@@ -57,6 +59,7 @@ class _Answer:
     result: Any = None
     error: Exception | None = None
     warnings: tuple[Warning, ...] = ()
+    seen: Observed = field(default_factory=Observed)
     loaded: bool = True
 
 
@@ -120,13 +123,15 @@ class Beside(Generic[Result]):
         self._compute(self.left)
         self._close(self.starting)
         missing = [call.name for i, call in enumerate(self.calls) if i not in self.done]
-        with bar(", ".join(missing), None, self.progress and bool(missing)):
+        waiting = f"{', '.join(missing)}, in worker processes" if missing else ""
+        with bar(waiting, None, self.progress) if missing else nullcontext():
             for future in self.serving:
                 future.result()
         for reason in self.lost:
             warn_caller(reason, UserWarning)
         self._compute(self.returned)
         for _, answer in sorted(self.answers.items()):
+            answer.seen.repeat()
             for warning in answer.warnings:
                 warn_caller(str(warning), type(warning))
             if answer.error is not None:
@@ -200,12 +205,12 @@ def _answer(payload: bytes, heartbeat: Heartbeat) -> _Answer:
     except Exception:  # it is made of what only the process that sent it knows
         return _Answer(loaded=False)
     result = error = None
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, observed() as seen:
         try:
             result = call(False)
         except Exception as raised:
             error = portable_error(raised)
-    return _Answer(result, error, tuple(_portable(each.message) for each in caught))
+    return _Answer(result, error, tuple(_portable(each.message) for each in caught), seen)
 
 
 def _portable(warning: Warning | str) -> Warning:
