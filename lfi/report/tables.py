@@ -12,7 +12,7 @@ from lfi.diagnostics.calibration import RAISE_SAMPLES
 from lfi.diagnostics.verdict import Grade, Verdict
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
-from lfi.report.plots.densities import highest_density_interval
+from lfi.numerics.intervals import highest_density_interval
 from lfi.report.plots.style import number
 from lfi.report.verdicts import NEUTRAL, c2st_verdict, checked_draws
 from lfi.simulation import Prior
