@@ -28,6 +28,7 @@ import lfi
 from lfi.comparison import Recovers
 from lfi.generation import Generator, Surrogate
 from lfi.inference.abc.population import load_population, stored_seed
+from lfi.inference.draws import Draws
 from lfi.inference.implicit.coordinates import coordinates_of
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.joint_density import density_without_model
@@ -40,7 +41,6 @@ from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.rounds.store import agreed_seed
-from lfi.inference.types import Draws
 from lfi.inference.variational_optimisation.optimum import ParameterProposal, VariationalOptimum
 from lfi.inference.variational_optimisation.parameters import StandardParameters
 from lfi.networks import (

@@ -240,7 +240,7 @@ def check(
 
     Example:
         >>> from torch.distributions import Normal
-        >>> from lfi.inference.types import WeightedDraws
+        >>> from lfi.inference.draws import WeightedDraws
         >>> class Exact:  # x = theta + noise: theta given x is N(x / 2, 1 / 2)
         ...     prior = lfi.simulation.as_prior({"theta": Normal(0.0, 1.0)})
         ...     names, x_shape = ("theta",), (1,)

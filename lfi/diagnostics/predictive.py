@@ -37,7 +37,7 @@ from torch import Tensor
 from lfi.diagnostics.scores import normal_scores, two_sided
 from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.diagnostics.weighted_posterior import HasSamples, sample_posteriors
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation, as_sample, as_tensor
 from lfi.numerics.checks import check_share, check_whole

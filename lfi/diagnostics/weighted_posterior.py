@@ -31,9 +31,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.inference.draws import WeightedDraws
 from lfi.inference.samplers.defensive import defensive_samples
 from lfi.inference.samplers.target import Target
-from lfi.inference.types import WeightedDraws
 from lfi.numerics.neighbours import neighbour_distance
 from lfi.runtime.seeds import child
 from lfi.simulation import Prior, Simulations

@@ -32,6 +32,7 @@ from lfi.inference.abc.summaries import (
     pcmad as pcmad,
 )
 from lfi.inference.arviz import inference_data as inference_data
+from lfi.inference.draws import Draws as Draws, WeightedDraws as WeightedDraws
 from lfi.inference.fit import fit_posterior as fit_posterior
 from lfi.inference.implicit.fit import fit_implicit as fit_implicit
 from lfi.inference.implicit.message import EPMessage as EPMessage, ep_message as ep_message
@@ -92,12 +93,7 @@ from lfi.inference.samplers.nuts import NUTS as NUTS
 from lfi.inference.samplers.smc import SMC as SMC
 from lfi.inference.samplers.target import Proposal as Proposal, Sampler as Sampler, Target as Target
 from lfi.inference.samplers.variational import Variational as Variational
-from lfi.inference.types import (
-    Draws as Draws,
-    Method as Method,
-    Posterior as Posterior,
-    WeightedDraws as WeightedDraws,
-)
+from lfi.inference.types import Method as Method, Posterior as Posterior
 from lfi.inference.variational_optimisation.fit import fit_avo as fit_avo
 from lfi.inference.variational_optimisation.optimum import (
     ParameterProposal as ParameterProposal,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 from lfi.simulation import Prior
 
 if TYPE_CHECKING:

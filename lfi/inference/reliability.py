@@ -12,7 +12,7 @@ References:
 
 from collections.abc import Sequence
 
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 from lfi.runtime.calls import warn_caller
 
 MAX_KHAT = 0.7

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import lfi
 from lfi.inference import Target
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 from lfi.runtime import numpy_rng
 from lfi.simulation import as_prior
 

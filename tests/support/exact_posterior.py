@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.distributions import Normal
 
-from lfi.inference.types import WeightedDraws
+from lfi.inference.draws import WeightedDraws
 from lfi.runtime.seeds import numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulations, as_prior
 

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.abc.distances import Data, Observed, Parameters
+from lfi.inference.draws import Draws
 from lfi.inference.posteriors.discrete import DiscretePosterior
-from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_tensor

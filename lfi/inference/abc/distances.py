@@ -31,7 +31,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison import Discrepancy
-from lfi.inference.types import WeightedDraws
+from lfi.inference.draws import WeightedDraws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 

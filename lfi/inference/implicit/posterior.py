@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.arviz import inference_data, prior_draws
+from lfi.inference.draws import Draws
 from lfi.inference.implicit.distribution import ImplicitDistribution
 from lfi.inference.implicit.files import (
     density_spec,
@@ -33,7 +34,6 @@ from lfi.inference.implicit.files import (
 from lfi.inference.implicit.joint_density import JointDensity
 from lfi.inference.reliability import MAX_KHAT, UnreliableDraws
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, smoothed_samples
-from lfi.inference.types import Draws
 from lfi.networks import moments
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observations, as_sample, as_tensor

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.comparison import MMD, Discrepancy, Energy, Unbiased
+from lfi.inference.draws import Draws
 from lfi.inference.minimum_distance.bootstrap import (
     Bootstrap,
     PosteriorBootstrap,
@@ -37,7 +38,6 @@ from lfi.inference.minimum_distance.result import (
     MinimumDistance,
     Starts,
 )
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_instance, check_whole

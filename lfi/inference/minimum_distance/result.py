@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_instance, check_number, check_share
 from lfi.runtime import Contents, Described, Saved

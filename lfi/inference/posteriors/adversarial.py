@@ -28,12 +28,12 @@ from torch import Tensor, nn
 
 from lfi.generation.defaults import generator_for
 from lfi.generation.generator import NETWORKS
+from lfi.inference.draws import Draws
 from lfi.inference.posteriors.flow import from_flow_coordinates
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.inference.reliability import MAX_KHAT, UnreliableDraws
 from lfi.inference.samplers.target import Sampler
 from lfi.inference.training_reference import TrainingReference
-from lfi.inference.types import Draws
 from lfi.networks import PosteriorEstimator, VectorGenerator, noise_of
 from lfi.networks.embeddings import build_embedding, embedding_spec
 from lfi.numerics.arrays import Samples

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.inference.draws import Draws, WeightedDraws
 from lfi.inference.posteriors.drawn import DrawnPosterior
 from lfi.inference.reliability import warn_unreliable, warn_unreliable_constants
 from lfi.inference.samplers.automatic import Automatic
@@ -18,7 +19,6 @@ from lfi.inference.samplers.importance import Importance
 from lfi.inference.samplers.maximum import modes
 from lfi.inference.samplers.target import Sampler, Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws, WeightedDraws
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_counts

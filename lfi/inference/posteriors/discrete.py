@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.arviz import inference_data, prior_draws
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 from lfi.numerics import effective_sample_size
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.arviz import inference_data, prior_draws
+from lfi.inference.draws import Draws
 from lfi.inference.samplers.target import Sampler
 from lfi.inference.training_reference import TrainingReference
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observations, as_tensor
 from lfi.numerics.checks import check_counts

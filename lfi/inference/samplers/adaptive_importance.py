@@ -28,11 +28,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lfi.inference.draws import Draws
 from lfi.inference.reliability import MAX_KHAT
 from lfi.inference.samplers.student_mixture import StudentMixture, fit_mixture
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws
 from lfi.numerics import effective_sample_size, pareto_smooth
 from lfi.numerics.resampling import systematic_resampling
 from lfi.numerics.weighted_samples import deviations

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from lfi.inference.draws import Draws
 from lfi.inference.reliability import MAX_KHAT
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.differential_evolution import DifferentialEvolution
@@ -17,7 +18,6 @@ from lfi.inference.samplers.importance import Importance, ess_of_draws, resample
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import child, fresh

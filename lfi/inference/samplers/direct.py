@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass
 
+from lfi.inference.draws import Draws
 from lfi.inference.samplers.target import Target
-from lfi.inference.types import Draws
 from lfi.runtime import fresh, torch_rng
 
 

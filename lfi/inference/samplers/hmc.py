@@ -23,13 +23,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.inference.draws import Draws
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.convergence import many_chains_ess, nested_r_hat
 from lfi.inference.samplers.importance import Importance, StartsFromSamples
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
 from lfi.numerics.weighted_samples import deviations

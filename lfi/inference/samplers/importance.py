@@ -9,11 +9,11 @@ References:
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from lfi.inference.draws import Draws
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, adaptive_importance
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.runtime import child, fresh, torch_rng
 

@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.inference.draws import Draws
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples
 from lfi.inference.samplers.importance import Importance, StartsFromSamples
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive
 from lfi.runtime import child, torch_rng

@@ -27,12 +27,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lfi.inference.draws import Draws
 from lfi.inference.samplers.adaptive_importance import tempering_power
 from lfi.inference.samplers.differential_evolution import differential_evolution_step, run_chains
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
 from lfi.numerics.resampling import systematic_resampling, take_rows

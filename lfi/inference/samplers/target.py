@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 from lfi.simulation import Prior
 
 ROWS = 2**11  # pairs evaluated at a time, which bounds the memory and fits the cache

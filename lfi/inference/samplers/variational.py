@@ -21,12 +21,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from lfi.inference.draws import Draws
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, smoothed_samples
 from lfi.inference.samplers.importance import Importance, StartsFromSamples
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
-from lfi.inference.types import Draws
 from lfi.numerics.arguments import checked
 from lfi.runtime import child, torch_rng
 from lfi.runtime.seeds import isolated

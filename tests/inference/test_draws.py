@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lfi.inference.types import Draws
+from lfi.inference.draws import Draws
 
 
 def draws():
