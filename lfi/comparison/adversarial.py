@@ -27,6 +27,7 @@ from lfi.comparison.types import (
 )
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
+from lfi.runtime import BriefSettings
 
 
 def recovered(
@@ -38,8 +39,8 @@ def recovered(
 
 
 @checked
-@dataclass(frozen=True)
-class Adversarial:
+@dataclass(frozen=True, repr=False)
+class Adversarial(BriefSettings):
     """A comparison by critic.
 
     Attributes:

@@ -46,6 +46,7 @@ from lfi.generation.settings import CompleteAdversarialSettings
 from lfi.networks import unstack_modules
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_instance
+from lfi.runtime import BriefSettings
 from lfi.training import Batch, Player, Step, adamw
 
 ROWS_AT_ONCE = 4_096  # of which each has its own loss
@@ -54,8 +55,8 @@ Draw = Callable[..., Tensor]  # called as draw(*condition, rng)
 
 
 @checked
-@dataclass(frozen=True)
-class Packed:
+@dataclass(frozen=True, repr=False)
+class Packed(BriefSettings):
     """An adversarial comparison whose critic sees several samples at once.
 
     A generator that misses modes makes packs that are less diverse than the data's, which a critic
@@ -88,8 +89,8 @@ class Packed:
 
 
 @checked
-@dataclass(frozen=True)
-class Unrolled:
+@dataclass(frozen=True, repr=False)
+class Unrolled(BriefSettings):
     """An adversarial comparison whose generator sees moves of the critic ahead.
 
     The turn is `lfi.training.unrolled`, unless settings say otherwise.

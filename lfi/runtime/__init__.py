@@ -24,6 +24,7 @@ from lfi.runtime.progress import (
     held_out_note as held_out_note,
     silent as silent,
 )
+from lfi.runtime.screens import BriefSettings as BriefSettings, whole_repr as whole_repr
 from lfi.runtime.seeds import (
     child as child,
     fresh as fresh,

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from html import escape
 
+from lfi.runtime.screens import on_screen
+
 Rows = Sequence[Sequence[object]]
 
 
 class Described:
     """A result that is shown by its description.
 
-    A subclass has `describe`, whose first line is the verdict, and `_table` where a table helps. A
-    dataclass needs `repr=False`, or it makes a `repr` of its own.
+    A subclass has `describe`, whose first line is the verdict, and `_table` where a table helps;
+    its `repr` is as much of the description as fits on a screen. A dataclass needs `repr=False`, or
+    it makes a `repr` of its own.
 
     Example:
         >>> class Sum(Described):
@@ -33,13 +36,13 @@ class Described:
         return ()
 
     def __repr__(self) -> str:
-        return self.describe()
+        return on_screen(self.describe())
 
     def _repr_html_(self) -> str:
         verdict, _, rest = self.describe().partition("\n")
         header, *rows = [*self._table()] or [()]
         if not header:
-            return f"<p>{escape(verdict)}</p><pre>{escape(rest)}</pre>"
+            return f"<p>{escape(verdict)}</p><pre>{escape(on_screen(rest))}</pre>"
         lines = [_row("th", header), *(_row("td", row) for row in rows)]
         return f"<p>{escape(verdict)}</p><table>{''.join(lines)}</table>"
 

@@ -1,19 +1,19 @@
 """What fits on a screen: wrapped descriptions, and settings by what differs from their defaults."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 
-WIDTH, LINES = 100, 25  # of a screen
+WIDTH, LINES = 120, 25  # of a screen
 
 
 def on_screen(text: str) -> str:
-    r"""Return a text of at most 25 lines of at most 100 characters.
+    r"""Return a text of at most 25 lines of at most 120 characters.
 
     Long lines are wrapped, and go on further to the right; what is left out is said.
 
     Example:
-        >>> print(on_screen("\n".join(f"line {i}" for i in range(30)))[-60:])
-        line 22
+        >>> print(on_screen("\n".join(f"line {i}" for i in range(30)))[-50:])
         line 23
         ... 6 more lines: describe() has them all
     """
@@ -27,6 +27,25 @@ def on_screen(text: str) -> str:
         left = len(lines) - LINES + 1
         lines[LINES - 1 :] = [f"... {left} more lines: describe() has them all"]
     return "\n".join(lines)
+
+
+def aligned(table: Sequence[Sequence[object]]) -> list[str]:
+    r"""Return the lines of a table of words and numbers: names to the left, the rest to the right.
+
+    Example:
+        >>> print("\n".join(aligned([("name", "mean", "sd"), ("rate", "0.5", "0.125")])))
+          name  mean     sd
+          rate   0.5  0.125
+    """
+    cells = [[str(cell) for cell in row] for row in table]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            ["", f"{name:<{widths[0]}}"]
+            + [f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
+        )
+        for name, *rest in cells
+    ]
 
 
 class BriefSettings:
@@ -46,8 +65,14 @@ class BriefSettings:
 
     def __repr__(self) -> str:
         own = ((field, getattr(self, field.name)) for field in _shown(self))
-        given = [f"{field.name}={v!r}" for field, v in own if not _usual(field, v)]
+        given = [f"{field.name}={_line(v)}" for field, v in own if not _usual(field, v)]
         return f"{type(self).__name__}({', '.join(given)})"
+
+
+def _line(value: object) -> str:
+    """Return the `repr` of a value, and its kind alone where that takes several lines."""
+    text = repr(value)
+    return f"{type(value).__name__}(...)" if "\n" in text else text
 
 
 def whole_repr(value: object) -> str:

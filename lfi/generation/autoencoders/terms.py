@@ -33,6 +33,7 @@ from lfi.generation.autoencoders.encoders import (
 from lfi.generation.autoencoders.observers import Observer
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_number, check_positive
+from lfi.runtime import BriefSettings
 
 LOG_RATIO = Adversarial(Bernoulli(), ReverseKL())  # whoever draws q minimises E_q[-h], h = log p/q
 
@@ -130,8 +131,8 @@ class MomentsKL:
 
 
 @checked
-@dataclass(frozen=True)
-class CodeRatio:
+@dataclass(frozen=True, repr=False)
+class CodeRatio(BriefSettings):
     """A critic of codes (code discriminator): those of the prior against those of data.
 
     Its ratio is of all codes together: the divergence that it estimates, of the aggregate q(z) from
@@ -159,8 +160,8 @@ class CodeRatio:
 
 
 @checked
-@dataclass(frozen=True)
-class JointRatio:
+@dataclass(frozen=True, repr=False)
+class JointRatio(BriefSettings):
     """A critic of pairs (x, z): a code of the prior against one of q(z | x), given x.
 
     Attributes:
@@ -197,8 +198,8 @@ Term = TypeVar("Term")
 
 
 @checked
-@dataclass(frozen=True)
-class Autoencoding:
+@dataclass(frozen=True, repr=False)
+class Autoencoding(BriefSettings):
     """An algorithm for autoencoders: terms of the likelihood, terms of the prior, and an encoder.
 
     Attributes:

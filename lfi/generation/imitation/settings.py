@@ -1,15 +1,16 @@
 """Settings of imitation: how a policy, its baseline and the critic are trained."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_number, check_positive, check_share
+from lfi.runtime import BriefSettings
 
 
 @checked
-@dataclass(frozen=True)
-class ImitationSettings:
+@dataclass(frozen=True, repr=False)
+class ImitationSettings(BriefSettings):
     """How a policy is trained against a critic, by proximal policy optimisation.
 
     A turn plays `copies` times `horizon` steps, moves the critic, and then policy and baseline for
@@ -75,9 +76,3 @@ class ImitationSettings:
         check_number("entropy", self.entropy, minimum=0)
         check_number("clip", self.clip, above=0, maximum=math.inf)
         check_number("average", self.average, minimum=0, below=1)
-
-    def __repr__(self) -> str:
-        usual = {field.name: field.default for field in fields(self)}
-        given = ((name, getattr(self, name)) for name in usual)
-        inside = ", ".join(f"{name}={value!r}" for name, value in given if value != usual[name])
-        return f"{type(self).__name__}({inside})"

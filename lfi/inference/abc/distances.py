@@ -34,6 +34,7 @@ from lfi.comparison import Discrepancy
 from lfi.inference.draws import WeightedDraws
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
+from lfi.runtime import BriefSettings
 
 ROWS = 4096  # data sets that go through a summary or a ratio in one call
 
@@ -58,8 +59,8 @@ class Distance(Protocol):
 
 
 @checked
-@dataclass(frozen=True)
-class SampleDistance:
+@dataclass(frozen=True, repr=False)
+class SampleDistance(BriefSettings):
     """A discrepancy of two samples, for data whose first axis counts independent draws.
 
     Data of one number a draw may lack the last axis: (n, trials) is taken for (n, trials, 1). The

@@ -18,7 +18,7 @@ from torch import Tensor
 from lfi.inference.abc.accepted import PopulationSummary
 from lfi.inference.abc.distances import DistanceFunction, finite_distances
 from lfi.inference.abc.proposals import GaussianMixture, PopulationProposal
-from lfi.runtime import faults_of, read, write
+from lfi.runtime import faults_of, read, whole_repr, write
 from lfi.runtime.files import check_weights
 
 KIND = "abc_smc"
@@ -82,7 +82,7 @@ def closest(rows: dict[str, Tensor], n: int) -> dict[str, Tensor]:
 
 def settings_hash(identity: str, x_obs: Tensor, *plain: object) -> str:
     """Return a hash of what resumable runs share; functions count by name, not address."""
-    named = [re.sub(" at 0x[0-9a-f]+", "", repr(value)) for value in plain]
+    named = [re.sub(" at 0x[0-9a-f]+", "", whole_repr(value)) for value in plain]
     parts = [identity, str(tuple(x_obs.shape)), *named]
     content = "\0".join(parts).encode() + x_obs.double().numpy().tobytes()
     return hashlib.sha256(content).hexdigest()

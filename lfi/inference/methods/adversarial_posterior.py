@@ -42,7 +42,7 @@ from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_instance, check_whole
 from lfi.ratio import CriticRatio, fit_ratio
-from lfi.runtime import child, fresh, isolated, torch_rng
+from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import Batch, History, Shuffled, TrainSettings, hold_out
 
@@ -59,8 +59,8 @@ CORRECTION = TrainSettings(steps=1_500, learning_rate=5e-3)
 
 
 @checked
-@dataclass(frozen=True, kw_only=True)
-class AdversarialPosterior:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AdversarialPosterior(BriefSettings):
     """A posterior known by the draws of a generator that was trained against a critic.
 
     Attributes:

@@ -49,7 +49,7 @@ from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.networks.standardise import input_for
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
-from lfi.runtime import bar, child, fresh, isolated, numpy_rng, torch_rng, within
+from lfi.runtime import BriefSettings, bar, child, fresh, isolated, numpy_rng, torch_rng, within
 from lfi.simulation import Prior, Simulations, as_simulator, simulate
 from lfi.training import UNLIMITED, Batch, Batches, History, Shuffled, StepLimit, folds
 
@@ -57,8 +57,8 @@ MAX_HELD_OUT = 2_048  # simulations
 
 
 @checked
-@dataclass(frozen=True, kw_only=True)
-class NeuralRatio(CriticDesign):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NeuralRatio(BriefSettings, CriticDesign):
     """A posterior by neural ratio estimation.
 
     Attributes:

@@ -41,7 +41,7 @@ from lfi.inference.types import Method, limited_fit, usable
 from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
-from lfi.runtime import child, fresh, torch_rng
+from lfi.runtime import BriefSettings, child, fresh, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import UNLIMITED, StageSteps, StepLimit, TrainSettings
 
@@ -63,8 +63,8 @@ DEFAULT_AGAIN: tuple[Method, ...] = (
 
 
 @checked
-@dataclass(frozen=True)
-class Pool:
+@dataclass(frozen=True, repr=False)
+class Pool(BriefSettings):
     """A log-linear pool of methods, with stacking weights of highest held-out posterior density.
 
     Attributes:

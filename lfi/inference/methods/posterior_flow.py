@@ -20,14 +20,14 @@ from lfi.networks import PosteriorEstimator, prepared
 from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
-from lfi.runtime import child, fresh, isolated, torch_rng
+from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
 
 
 @checked
-@dataclass(frozen=True, kw_only=True)
-class PosteriorFlow(FlowMethod):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PosteriorFlow(BriefSettings, FlowMethod):
     """A posterior by a conditional flow of the parameters; see `FlowMethod` for the other fields.
 
     Attributes:

@@ -22,14 +22,14 @@ from lfi.inference.types import usable
 from lfi.networks import LikelihoodEstimator
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
-from lfi.runtime import child, fresh, isolated, torch_rng
+from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
 
 
 @checked
-@dataclass(frozen=True, kw_only=True)
-class SurrogateLikelihood(FlowMethod):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SurrogateLikelihood(BriefSettings, FlowMethod):
     """A posterior by a conditional flow of the data; see `FlowMethod` for the other fields.
 
     Entries of x that are independent given theta, such as measurements with errors of their own,

@@ -42,7 +42,7 @@ from lfi.inference.types import Method, limited_fit
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_share, check_whole
-from lfi.runtime import child, fresh, numpy_rng, within
+from lfi.runtime import child, fresh, numpy_rng, whole_repr, within
 from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
 from lfi.training import StageSteps, StepLimit, TrainSettings
@@ -225,8 +225,8 @@ def fit_rounds(
             "x_obs": hashlib.sha256(x_obs.numpy().tobytes()).hexdigest(),
             "budget": list(counts) if isinstance(budget, Sequence) else int(budget),
             "rounds": len(counts),
-            "method": repr(method),
-            "preliminary": repr(preliminary),
+            "method": whole_repr(method),
+            "preliminary": whole_repr(preliminary),
             "parameters": None if parameters is None else list(parameters),
             "stop_at": stop_at,
             "draws": draws,

@@ -20,7 +20,7 @@ from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
-from lfi.runtime import child, fresh
+from lfi.runtime import BriefSettings, child, fresh
 
 MIN_ESS_PER_DRAW = 2.0  # effective sample size per draw below which there are many duplicates
 MIN_OF_MANY = 0.8  # the same for each draw beyond `MANY`
@@ -38,8 +38,8 @@ class ContinuesFromSamples(Protocol):
 
 
 @checked
-@dataclass(frozen=True)
-class Automatic:
+@dataclass(frozen=True, repr=False)
+class Automatic(BriefSettings):
     """Importance resampling, followed by chains for the observations that need them.
 
     Attributes:

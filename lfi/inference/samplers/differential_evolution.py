@@ -30,7 +30,7 @@ from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
 from lfi.numerics.resampling import take_rows
-from lfi.runtime import torch_rng
+from lfi.runtime import BriefSettings, torch_rng
 
 MAX_EXCESS = 0.005  # of nested R-hat over 1, below which chains have converged,
 NOISE = 0.27  # or three of its standard errors, of this over a group's size (sqrt(2 / 7) / 2)
@@ -57,8 +57,8 @@ class ChainStates:
 
 
 @checked
-@dataclass(frozen=True)
-class DifferentialEvolution(StartsFromSamples):
+@dataclass(frozen=True, repr=False)
+class DifferentialEvolution(BriefSettings, StartsFromSamples):
     """Differential evolution MCMC, one chain for each draw, without gradients.
 
     Attributes:

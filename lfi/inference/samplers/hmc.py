@@ -33,15 +33,15 @@ from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
 from lfi.numerics.weighted_samples import deviations
-from lfi.runtime import torch_rng
+from lfi.runtime import BriefSettings, torch_rng
 
 MIN_CHAINS, ENOUGH_CHAINS = 64, 256  # nested R-hat compares groups; it is known to 0.01 of enough
 JITTER = 0.1  # of the step, on either side
 
 
 @checked
-@dataclass(frozen=True)
-class HMC(StartsFromSamples):
+@dataclass(frozen=True, repr=False)
+class HMC(BriefSettings, StartsFromSamples):
     """Batched Hamiltonian Monte Carlo: for posteriors of many parameters, with gradients.
 
     Attributes:

@@ -15,7 +15,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
-from lfi.runtime import child, fresh, torch_rng
+from lfi.runtime import BriefSettings, child, fresh, torch_rng
 
 # initial samples: four for each draw between these
 MIN_INITIAL, MAX_INITIAL = 2**12, 2**14
@@ -25,8 +25,8 @@ SEVERAL, SAMPLES_PER_DRAW = 10_000, 8  # at most, for each of those beyond
 
 
 @checked
-@dataclass(frozen=True)
-class Importance:
+@dataclass(frozen=True, repr=False)
+class Importance(BriefSettings):
     """Importance resampling, the fastest sampler and the only one whose draws are independent.
 
     Attributes:

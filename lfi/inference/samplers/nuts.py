@@ -25,7 +25,7 @@ from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_positive
-from lfi.runtime import child, torch_rng
+from lfi.runtime import BriefSettings, child, torch_rng
 from lfi.runtime.seeds import isolated
 
 MIN_LENGTH = 4  # states of a chain that R-hat needs
@@ -38,8 +38,8 @@ class TimeOver(Exception):
 
 
 @checked
-@dataclass(frozen=True)
-class NUTS(StartsFromSamples):
+@dataclass(frozen=True, repr=False)
+class NUTS(BriefSettings, StartsFromSamples):
     """Pyro's No-U-Turn sampler, or its HMC where a trajectory is given.
 
     Attributes:

@@ -36,15 +36,15 @@ from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
 from lfi.numerics.resampling import systematic_resampling, take_rows
-from lfi.runtime import fresh, numpy_rng, torch_rng
+from lfi.runtime import BriefSettings, fresh, numpy_rng, torch_rng
 
 MIN_PARTICLES = 1024
 MIN_ANCESTORS = 30  # fewer of them are the effective sample size themselves
 
 
 @checked
-@dataclass(frozen=True)
-class SMC:
+@dataclass(frozen=True, repr=False)
+class SMC(BriefSettings):
     """Annealed sequential Monte Carlo: for posteriors of several modes, and for the evidence.
 
     Attributes:

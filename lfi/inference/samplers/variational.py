@@ -28,7 +28,7 @@ from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
-from lfi.runtime import child, torch_rng
+from lfi.runtime import BriefSettings, child, torch_rng
 from lfi.runtime.seeds import isolated
 
 MAXIMUM_LIKELIHOOD = 0.4  # share of the steps that fit the flow to weighted samples
@@ -37,8 +37,8 @@ MISSING = 4  # standard errors by which two estimates of the log evidence may di
 
 
 @checked
-@dataclass(frozen=True)
-class Variational(StartsFromSamples):
+@dataclass(frozen=True, repr=False)
+class Variational(BriefSettings, StartsFromSamples):
     """A neural spline flow fitted by reverse KL, with an importance correction.
 
     Attributes:

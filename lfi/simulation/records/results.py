@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from lfi.numerics.arrays import as_tensor
+from lfi.runtime.display import Described
 
 BLOCK = 1024  # rows that share a stream of random numbers; part of the record, never changed
 OK, NONFINITE, ERROR, TIMEOUT = range(4)
@@ -17,8 +18,8 @@ MAX_MESSAGE_LENGTH = 500
 FLOATING = (np.dtype(np.float64), np.dtype(np.float32))  # what x is allowed to be
 
 
-@dataclass(frozen=True, eq=False)
-class RowResults:
+@dataclass(frozen=True, eq=False, repr=False)
+class RowResults(Described):
     """Results of consecutive rows of a run.
 
     `x` is NaN in rows that raised, None where all did; `codes` index `STATUS`; `errors` are
@@ -35,6 +36,22 @@ class RowResults:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def describe(self) -> str:
+        """Return how many rows of each status, and of what shape."""
+        shape = "no x" if self.x is None else f"x {tuple(self.x.shape)}"
+        return f"{len(self):,} rows ({counted_status(self.codes)}), {shape}"
+
+
+def counted_status(codes: UInt8[Tensor, " n"]) -> str:
+    """Return how many rows have each status, in words.
+
+    Example:
+        >>> counted_status(torch.tensor([0, 0, 2], dtype=torch.uint8))
+        '2 ok, 1 error'
+    """
+    counts = torch.bincount(codes.long(), minlength=len(STATUS)).tolist()
+    return ", ".join(f"{n:,} {name}" for n, name in zip(counts, STATUS, strict=True) if n)
 
 
 class InvalidOutput(ValueError):
