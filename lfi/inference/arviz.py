@@ -1,6 +1,6 @@
 """Export to ArviZ: posterior, prior, predictive and observed data in one InferenceData."""
 
-import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,36 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.draws import Draws
+from lfi.inference.draws import Draws, columns_by_name, diagnostics_of
+from lfi.numerics.inference_data import as_inference_data, data_group, draws_group
 from lfi.simulation import Prior
 
 if TYPE_CHECKING:
     import arviz
-
-
-def columns_by_name(
-    theta: Float[Tensor, "*m n theta_dim"], names: tuple[str, ...]
-) -> dict[str, Float[np.ndarray, "1 n *m"]]:
-    """Return each parameter's draws by name, as one chain; observations are the last dimension."""
-    values = np.moveaxis(theta.numpy(force=True), -2, 0)
-    return {name: values[None, ..., i] for i, name in enumerate(names)}
-
-
-def diagnostics_of(draws: Draws) -> dict[str, object]:
-    """Return the diagnostics of draws as attributes."""
-    facts = {
-        "sampler": draws.sampler,
-        "ess": draws.ess,
-        "unique_draws": draws.unique,
-        "pareto_k": draws.khat,
-        "proposals": draws.proposals,
-        "seed": draws.seed,
-        "r_hat": None if draws.r_hat is None else draws.r_hat.tolist(),
-        "acceptance": draws.acceptance,
-        "log_evidence": draws.log_evidence,
-        "timed_out": int(draws.timed_out),  # files know no booleans
-    }
-    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def inference_data(
@@ -47,20 +23,16 @@ def inference_data(
     predictive: Float[Tensor, "..."] | None = None,
     truncated_prior: Float[Tensor, "n theta_dim"] | None = None,
 ) -> "arviz.InferenceData":
-    """Return draws and what they belong to as ArviZ's InferenceData.
+    """Return draws and what they belong to as ArviZ's InferenceData, a DataTree from ArviZ 1 on.
 
     `prior` are draws of the scientist's own prior, `truncated_prior` those of the one that rounds
     have truncated, a group of that name. Without prior or x_obs there is no such group.
 
-    The draws, independent or the last states of as many chains, are one chain; their diagnostics
-    are the attributes of the group `posterior`. Of many observations, a tuple of draws with x_obs
-    (m, *event) and predictive (m, n, *event), every variable has a dimension `observation`, and
-    every attribute is a list.
+    The draws, independent or the last states of as many chains, are split into four chains, three
+    or two where their number does not divide by four; their diagnostics are the attributes of the
+    group `posterior`. Of many observations, a tuple of draws with x_obs (m, *event) and predictive
+    (m, n, *event), every variable has a dimension `observation`, and every attribute is a list.
     """
-    with warnings.catch_warnings():  # ArviZ announces its next major version on import
-        warnings.simplefilter("ignore", FutureWarning)
-        import arviz
-
     many = isinstance(draws, tuple)
     diagnostics = [diagnostics_of(each) for each in (draws if many else (draws,))]
     names = draws[0].names if many else draws.names
@@ -69,25 +41,38 @@ def inference_data(
     if many:
         shared = set.intersection(*map(set, diagnostics)) - {"r_hat"}
         facts = {name: [each[name] for each in diagnostics] for name in sorted(shared)}
-    facts |= {"inference_library": "lfi"}
-    dims = {name: ["observation"] for name in (*names, "x")} if many else None
-    groups = {}
+    dims = ["observation"] if many else []
+    groups = {"posterior": draws_group(columns_by_name(theta, names), dims=dims, attributes=facts)}
     if predictive is not None:
         x = predictive.numpy(force=True)
-        groups["posterior_predictive"] = {"x": (np.moveaxis(x, 1, 0) if many else x)[None]}
-    data = arviz.from_dict(
-        posterior=columns_by_name(theta, names),
-        observed_data=None if x_obs is None else {"x": x_obs.numpy(force=True)},
-        posterior_attrs=facts,
-        dims=dims,
-        **groups,
-    )
-    if prior is not None:
-        data.extend(arviz.from_dict(prior=columns_by_name(prior, names)))
-    if truncated_prior is not None:  # a group that ArviZ's scheme does not know
-        other = arviz.from_dict(prior=columns_by_name(truncated_prior, names))
-        data.add_groups({"truncated_prior": other["prior"]}, warn_on_custom_groups=False)
-    return data
+        x = np.moveaxis(x, 1, 0) if many else x
+        groups["posterior_predictive"] = draws_group({"x": x}, dims=dims)
+    if x_obs is not None:
+        groups["observed_data"] = data_group({"x": x_obs.numpy(force=True)}, dims=dims)
+    own = {"prior": prior, "truncated_prior": truncated_prior}  # ArviZ knows no truncated one
+    for name, rows in own.items():
+        if rows is not None:
+            groups[name] = draws_group(columns_by_name(rows, names))
+    return as_inference_data(groups)
+
+
+def draws_of(
+    draws: Draws | Sequence[Draws], names: tuple[str, ...], observations: int
+) -> tuple[Draws, ...]:
+    """Return given draws, one each for so many observations; ValueError if they are not."""
+    found = (draws,) if isinstance(draws, Draws) else tuple(draws)
+    if len(found) != observations:
+        raise ValueError(
+            f"draws are of {len(found)} observations, and x_obs is {observations}: give the draws "
+            "of each"
+        )
+    if len({(each.names, len(each)) for each in found} | {(names, len(found[0]))}) > 1:
+        kinds = sorted({f"{len(each)} of {', '.join(each.names)}" for each in found})
+        raise ValueError(
+            f"draws: {' and '.join(kinds)}, expected as many of {', '.join(names)} for each "
+            "observation"
+        )
+    return found
 
 
 def prior_draws(

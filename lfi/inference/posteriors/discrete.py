@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.arviz import inference_data, prior_draws
+from lfi.inference.arviz import draws_of, inference_data, prior_draws
 from lfi.inference.draws import Draws
 from lfi.numerics import effective_sample_size
 from lfi.numerics.arguments import checked
@@ -90,19 +90,23 @@ class DiscretePosterior(Described):
         self,
         x_obs: Samples | None = None,
         *,
-        draws: int = 2_000,
+        draws: int | Draws = 2_000,
         simulator: object = None,
         seed: int | None = None,
     ) -> "arviz.InferenceData":
         """Return draws as ArviZ's InferenceData: posterior, prior and observed data.
 
-        A simulator adds data simulated at the draws, `posterior_predictive`. Without a seed, fresh
-        entropy is taken, which the group `posterior` records.
+        `draws` are how many, or those that `draw` has returned. A simulator adds data simulated at
+        the draws, `posterior_predictive`. Without a seed, fresh entropy is taken, which the group
+        `posterior` records.
         """
         seed = fresh(seed)
-        check_counts(draws=draws)
-        drawn = replace(self.draw(draws, x_obs, seed=child(seed, 0)), seed=seed)
-        prior, truncated = prior_draws(self.prior, draws, numpy_rng(seed, 1))
+        if isinstance(draws, Draws):
+            (drawn,) = draws_of(draws, self.names, 1)
+        else:
+            check_counts(draws=draws)
+            drawn = replace(self.draw(draws, x_obs, seed=child(seed, 0)), seed=seed)
+        prior, truncated = prior_draws(self.prior, len(drawn), numpy_rng(seed, 1))
         predictive = None
         if simulator is not None:
             predictive = replicate(as_simulator(simulator), drawn.theta, seed=child(seed, 2))

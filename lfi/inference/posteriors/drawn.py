@@ -5,6 +5,7 @@ which then share one call of the network. Those with a density are in `base`.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.inference.arviz import inference_data, prior_draws
+from lfi.inference.arviz import draws_of, inference_data, prior_draws
 from lfi.inference.draws import Draws
 from lfi.inference.samplers.target import Sampler
 from lfi.inference.training_reference import TrainingReference
@@ -157,32 +158,42 @@ class DrawnPosterior(Described, ABC):
         self,
         x_obs: Samples,
         *,
-        draws: int = 2_000,
+        draws: int | Draws | Sequence[Draws] = 2_000,
         simulator: object = None,
         sampler: Sampler | None = None,
         seed: int | None = None,
     ) -> "arviz.InferenceData":
         """Return draws as ArviZ's InferenceData: posterior, prior and observed data.
 
+        ArviZ 1 has xarray's DataTree in its place. Draws are split into four chains, or three or
+        two, where their number divides by it: ArviZ judges draws by comparing chains.
+
         Args:
             x_obs: One observation, (*event), or many, (m, *event), which then are a dimension
                 `observation` of every variable.
-            draws: How many, of each observation.
+            draws: How many, of each observation; or those that `draw` has returned for x_obs.
             simulator: Adds data simulated at the posterior's draws, `posterior_predictive`.
             sampler: How the draws are made; see `draw`.
             seed: None takes fresh entropy, which the group `posterior` records.
+
+        Raises:
+            ValueError: If the draws given are of other parameters, or not of each observation.
         """
         seed = fresh(seed)
-        check_counts(draws=draws)
         x, single = self.observations(x_obs)
-        drawn = self._drawn(x, draws, sampler, child(seed, 0))
-        drawn = tuple(replace(each, seed=seed) for each in drawn)
-        prior, truncated = prior_draws(self.prior, draws, numpy_rng(seed, 1))
+        if isinstance(draws, Draws | Sequence):
+            drawn = draws_of(draws, self.names, len(x))
+        else:
+            check_counts(draws=draws)
+            drawn = self._drawn(x, draws, sampler, child(seed, 0))
+            drawn = tuple(replace(each, seed=seed) for each in drawn)
+        n = len(drawn[0])
+        prior, truncated = prior_draws(self.prior, n, numpy_rng(seed, 1))
         predictive = None
         if simulator is not None:
             theta = torch.cat([each.theta for each in drawn])
             predictive = replicate(as_simulator(simulator), theta, seed=child(seed, 2))
-            predictive = predictive.unflatten(0, (len(drawn), draws))
+            predictive = predictive.unflatten(0, (len(drawn), n))
         if single:
             drawn, x = drawn[0], x[0]
             predictive = None if predictive is None else predictive[0]

@@ -1,14 +1,16 @@
 """Simulations as data sets of xarray and ArviZ."""
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
+from lfi.numerics.inference_data import as_inference_data, draws_group
+
 if TYPE_CHECKING:
     import arviz
+    import pandas
     import xarray
 
 
@@ -35,19 +37,30 @@ def to_xarray(
     )
 
 
+def to_pandas(
+    theta: Tensor, x: Tensor, status: np.ndarray, names: tuple[str, ...]
+) -> "pandas.DataFrame":
+    """Return theta's columns, entries of x by their index, and status."""
+    import pandas  # which xarray, and so ArviZ, needs
+
+    index = [",".join(map(str, entry)) for entry in np.ndindex(*x.shape[1:])]
+    parts = [
+        pandas.DataFrame(theta.numpy(), columns=list(names)),
+        pandas.DataFrame(
+            x.reshape(len(x), -1).numpy(), columns=[f"x[{i}]" if i else "x" for i in index]
+        ),
+        pandas.DataFrame({"status": status}),
+    ]
+    return pandas.concat(parts, axis=1)
+
+
 def to_arviz(
     theta: Tensor, x: Tensor, names: tuple[str, ...], facts: Mapping[str, Any]
 ) -> "arviz.InferenceData":
     """Return parameters (n, D) and data (n, *event) as ArviZ's prior and prior_predictive."""
-    with warnings.catch_warnings():  # ArviZ announces its next major version on import
-        warnings.simplefilter("ignore", FutureWarning)
-        import arviz
-
-    attributes = {**facts, "inference_library": "lfi"}
-    columns = zip(names, theta.numpy().T, strict=True)
-    return arviz.from_dict(
-        prior={name: column[None] for name, column in columns},
-        prior_predictive={"x": x.numpy()[None]},
-        prior_attrs=attributes,
-        prior_predictive_attrs=attributes,
-    )
+    columns = dict(zip(names, theta.numpy().T, strict=True))
+    groups = {
+        "prior": draws_group(columns, attributes=facts),
+        "prior_predictive": draws_group({"x": x.numpy()}, attributes=facts),
+    }
+    return as_inference_data(groups)

@@ -155,9 +155,9 @@ def test_export_has_posterior_prior_and_data():
         record, NORMAL.x_obs, discrepancy=lfi.discrepancies.Energy(), number=50
     )
     data = accepted.to_arviz(draws=40, simulator=NORMAL.simulator, seed=2)
-    assert data.posterior["mean"].shape == (1, 40)
-    assert data.prior["mean"].shape == (1, 40)
-    assert data.posterior_predictive["x"].shape == (1, 40, 20, 1)
+    assert data.posterior["mean"].shape == (4, 10)
+    assert data.prior["mean"].shape == (4, 10)
+    assert data.posterior_predictive["x"].shape == (4, 10, 20, 1)
     assert data.observed_data["x"].shape == (30, 1)
     assert data.posterior.attrs["sampler"] == "abc"
     again = accepted.to_arviz(draws=40, seed=2)

@@ -63,7 +63,7 @@ def test_it_is_a_posterior_of_the_library(posterior):
     mean, covariance = posterior.moments(n=100, seed=1)
     assert mean.shape == (2,) and covariance.shape == (2, 2)
     data = posterior.to_arviz(draws=20, seed=1)
-    assert set(data.groups()) == {"posterior", "prior"} and data.posterior["a"].shape == (1, 20)
+    assert set(data.groups()) == {"posterior", "prior"} and data.posterior["a"].shape == (4, 5)
     assert set(posterior.by_site(torch.zeros(3, 2))) == {"a", "b"}
 
 

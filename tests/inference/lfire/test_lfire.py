@@ -95,7 +95,7 @@ def test_draws_are_parameters_by_their_weights(fitted):
 
 def test_export_has_posterior_prior_and_data(fitted):
     data = fitted.to_arviz(torch.tensor([1.0]), draws=40, seed=2)
-    assert data.posterior["mean"].shape == (1, 40)
+    assert data.posterior["mean"].shape == (4, 10)
     assert data.posterior.attrs["sampler"] == "lfire"
 
 

@@ -82,14 +82,28 @@ def test_predictions_have_the_predictive_moments():
 def test_many_observations_are_a_dimension_of_the_export(tmp_path):
     data = exact().to_arviz(X, draws=100, simulator=model(), seed=1)
     assert data.posterior["a"].dims == ("chain", "draw", "observation")
-    assert data.posterior["a"].shape == (1, 100, 3)
-    assert data.posterior_predictive["x"].shape == (1, 100, 3, 2)
+    assert data.posterior["a"].shape == (4, 25, 3)
+    assert data.posterior_predictive["x"].shape == (4, 25, 3, 2)
     assert data.observed_data["x"].dims[0] == "observation"
     assert data.observed_data["x"].shape == (3, 2)
     assert len(data.posterior.attrs["ess"]) == 3
     theta = exact().sample(100, X, seed=lfi.runtime.seeds.child(1, 0))
-    torch.testing.assert_close(torch.tensor(data.posterior["b"].values[0]), theta[..., 1].T)
+    b = torch.tensor(data.posterior["b"].values).flatten(0, 1)
+    torch.testing.assert_close(b, theta[..., 1].T)
     data.to_netcdf(str(tmp_path / "many.nc"), engine="h5netcdf")
+
+
+def test_draws_at_hand_are_exported_with_prior_and_data():
+    """Line 13 of a first day: `to_arviz` of draws could not infer their dtype."""
+    draws = exact().draw(100, X, seed=5)
+    data = exact().to_arviz(X, draws=draws, simulator=model(), seed=1)
+    assert data.posterior["a"].values.reshape(100, 3).T.tolist() == [d["a"].tolist() for d in draws]
+    assert data.posterior_predictive["x"].shape == (4, 25, 3, 2)
+    assert data.posterior.attrs["seed"] == [5, 5, 5]
+    with pytest.raises(ValueError, match="draws are of 2 observations, and x_obs is 3"):
+        exact().to_arviz(X, draws=draws[:2])
+    with pytest.raises(ValueError, match=r"draws: 100 of b, expected as many of a, b"):
+        exact().to_arviz(X[0], draws=draws[0].marginal(["b"]))
 
 
 def test_exports_after_truncation_have_the_own_prior_and_the_truncated_one_by_name(tmp_path):

@@ -157,5 +157,5 @@ def test_a_saved_posterior_is_the_same(tmp_path):
 
 def test_arviz_gets_all_groups():
     data = some_posterior(MIXED).to_arviz(X, draws=50, seed=1)
-    assert data.posterior["rate"].shape == (1, 50)
+    assert data.posterior["rate"].shape == (2, 25)
     assert data.posterior.attrs["sampler"] == "flow"

@@ -199,10 +199,10 @@ def test_loading_leaves_the_global_random_state_alone(tmp_path):
 def test_export_to_arviz_holds_draws_prior_data_and_predictions(tmp_path):
     data = exact().to_arviz(X_OBS, draws=200, simulator=model(), seed=1)
     assert set(data.groups()) == {"posterior", "prior", "posterior_predictive", "observed_data"}
-    assert data.posterior["a"].shape == (1, 200)
-    assert data.posterior_predictive["x"].shape == (1, 200, 2)
+    assert data.posterior["a"].shape == (4, 50)
+    assert data.posterior_predictive["x"].shape == (4, 50, 2)
     assert data.posterior.attrs["sampler"] == "importance"
     data.to_netcdf(str(tmp_path / "p.nc"), engine="h5netcdf")
-    predictive = torch.tensor(data.posterior_predictive["x"].values[0])
+    predictive = torch.tensor(data.posterior_predictive["x"].values).flatten(0, 1)
     # x given x_obs is N(x_obs / 2, 1.5 I): 5 standard errors of a mean of 200
     assert (predictive.mean(0) - X_OBS / 2).abs().max() < 5 * math.sqrt(1.5 / 200)

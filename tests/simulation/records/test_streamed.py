@@ -100,6 +100,6 @@ def test_arviz_gets_the_valid_rows(path):
     simulations = Simulations.open(path)
     data = simulations.to_arviz()
     failed = int((~simulations.valid).sum())
-    assert data.prior["a"].shape == (1, N - failed)
-    assert data.prior_predictive["x"].shape == (1, N - failed, 2)
+    assert data.prior["a"].size == N - failed
+    assert data.prior_predictive["x"].size == (N - failed) * 2
     assert data.prior.attrs["failed"] == failed
