@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -98,6 +98,36 @@ def as_two_samples(
             f"{tuple(q.shape)}"
         )
     return p, q
+
+
+def row_numbers(rows: slice | int | Samples, n: int) -> Int[Tensor, " m"]:
+    """Return the numbers, from 0, of rows of n that a slice, a number, numbers or a mask name.
+
+    Example:
+        >>> [row_numbers(rows, 4).tolist() for rows in (slice(2), -1, [2, 0], [True] + 3 * [False])]
+        [[0, 1], [3], [2, 0], [0]]
+    """
+    if isinstance(rows, slice):
+        if rows.step == 0:
+            raise ValueError(f"rows must be a slice of steps that are not zero, got {rows}")
+        return torch.tensor(range(n)[rows], dtype=torch.long)
+    index = as_tensor("rows", rows).to("cpu")
+    if index.dtype == torch.bool:
+        if tuple(index.shape) != (n,):
+            raise ValueError(f"rows: the mask has shape {tuple(index.shape)}, expected ({n},)")
+        return index.nonzero()[:, 0]
+    if index.numel() == 0:
+        return index.new_empty(0, dtype=torch.long)
+    if index.is_floating_point() or index.ndim > 1:
+        raise TypeError(
+            "rows must be a slice, whole numbers or a mask of rows, got "
+            f"{tuple(index.shape)} of {index.dtype}"
+        )
+    index = index.long().reshape(-1)
+    beyond = index[(index < -n) | (index >= n)]
+    if len(beyond):
+        raise IndexError(f"rows: there is no row {int(beyond[0])} of {n}")
+    return index % n
 
 
 def stacked_pairs(x: Samples, y: Samples) -> tuple[Float[Tensor, "n d"], int]:

@@ -94,6 +94,7 @@ def records():
     optional = PATH | {"prior": OPTIONAL}
     yield Call("Simulations.open", lfi.Simulations.open, {"path": "x"}, optional)
     yield Call("Simulations.marginal", simulations.marginal, {"names": ["a"]})
+    yield Call("Simulations[]", simulations.__getitem__, {"rows": [0, 3]})
     yield Call("Simulations.within", simulations.within, {"prior": simulations.prior})
     yield Call("Simulations.__getitem__", simulations.__getitem__, {"rows": slice(1)})
     yield Call("Simulations.__add__", simulations.__add__, {"other": simulations})
@@ -269,6 +270,7 @@ def posteriors():
     yield Call("optimum.proposal.log_prob", proposal.log_prob, two, outside)
     yield Call("abc.adjust", parts["abc"].adjust, {"adjustment": abc.LocalLinear()})
     yield Call("Draws.marginal", parts["draws"].marginal, {"names": ["a"]})
+    yield Call("Draws.summary", parts["draws"].summary)
 
 
 def checks():

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -11,12 +12,16 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_sample
+from lfi.numerics.arrays import Samples, as_sample, row_numbers
 from lfi.numerics.checks import check_whole
 from lfi.runtime.display import Described
+from lfi.runtime.screens import aligned
 from lfi.simulation.priors.prior import Prior, as_prior
-from lfi.simulation.records.exports import to_arviz, to_xarray
-from lfi.simulation.records.results import OK, STATUS, as_data, results_of_batch
+from lfi.simulation.records.exports import to_arviz, to_pandas, to_xarray
+from lfi.simulation.records.results import OK, STATUS, as_data, counted_status, results_of_batch
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @checked
@@ -149,13 +154,37 @@ class Simulations(Described):
     def __len__(self) -> int:
         return len(self.theta)
 
+    @overload
+    def __getitem__(self, rows: str) -> Float[Tensor, " n"]: ...
+
+    @overload
+    def __getitem__(self, rows: slice | int | Samples) -> "Simulations": ...
+
     @checked
-    def __getitem__(self, rows: slice) -> "Simulations":
-        """Return some of the rows; TypeError if `rows` is not a slice."""
-        if rows.step == 0:
-            raise ValueError(f"rows must be a slice of steps that are not zero, got {rows}")
-        index = torch.tensor(range(len(self))[rows], dtype=torch.long)
-        return self._rows(index, self.prior)
+    def __getitem__(self, rows: slice | int | str | Samples) -> "Simulations | Tensor":
+        """Return the column of one parameter, or some of the rows, failed ones included.
+
+        Args:
+            rows: A parameter's name gives its values, (n,); a slice, a number, numbers of rows or
+                a mask, (n,), give simulations.
+
+        Raises:
+            KeyError: If there is no parameter of a name.
+            IndexError: If there is no row of a number.
+            ValueError: If a mask is not of one value for each row.
+
+        Example:
+            >>> from simulators import influenza
+            >>> simulations = lfi.simulate(influenza, 100, seed=1)
+            >>> fast = simulations[simulations["beta"] > 2.0]
+            >>> bool((fast["beta"] > 2.0).all()), len(simulations[[4, 2]]), len(simulations[:10])
+            (True, 2, 10)
+        """
+        if isinstance(rows, str):
+            if rows not in self.names:
+                raise KeyError(f"no parameter {rows!r} among {', '.join(self.names)}")
+            return self.theta[:, self.names.index(rows)]
+        return self._rows(row_numbers(rows, len(self)), self.prior)
 
     @checked
     def __add__(self, other: "Simulations") -> "Simulations":
@@ -255,36 +284,45 @@ class Simulations(Described):
         return to_xarray(self.theta, self.x, self.status, self.names, facts)
 
     def to_arviz(self) -> object:
-        """Return the valid rows as ArviZ's groups prior and prior_predictive, one chain.
+        """Return the valid rows as ArviZ's groups prior and prior_predictive.
 
         How many rows failed, and so are left out, is in the attributes.
         """
         facts = {"source": self.source, "seed": self.seed, "failed": int((~self.valid).sum())}
         return to_arviz(*self.ok(), self.names, facts)
 
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return a data frame of pandas: parameters, entries of x, and status; failed rows too.
+
+        Example:
+            >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+            >>> made = lfi.Simulations.from_arrays([[0.5]], [[1.0, 2.0]], prior=prior)
+            >>> list(made.to_pandas().columns)
+            ['mean', 'x[0]', 'x[1]', 'status']
+        """
+        return to_pandas(self.theta, self.x, self.status, self.names)
+
     def describe(self) -> str:
-        """Return how many, of what, how many failed, and the most frequent error, in words."""
-        counts = torch.bincount(self.codes.long(), minlength=len(STATUS)).tolist()
-        found = [f"{n:,} {name}" for n, name in zip(counts, STATUS, strict=True) if n]
+        """Return how many, of what, how many failed, the most frequent error, and the ranges."""
         line = (
             f"{len(self):,} simulations{f' of {self.source}' * bool(self.source)} "
-            f"({', '.join(found)}), theta {tuple(self.theta.shape)}, x {tuple(self.x.shape)}, "
-            f"seed {self.seed}"
+            f"({counted_status(self.codes)}), theta {tuple(self.theta.shape)}, "
+            f"x {tuple(self.x.shape)}, seed {self.seed}"
         )
         messages = Counter(self.errors.values()).most_common(1)
-        return "\n".join([line, *(f"{n:,} times: {text}" for text, n in messages)])
+        errors = [f"{n:,} times: {text}" for text, n in messages]
+        return "\n".join([line, *errors, *aligned(self._table())])
 
     def _table(self) -> list[tuple[object, ...]]:
-        """Return mean, standard deviation and range of each parameter."""
-        theta = self.theta.double().numpy()
-        if not len(theta):
+        """Return mean, standard deviation and range of each parameter, and of all entries of x."""
+        if not len(self):
             return []
-        columns = zip(theta.mean(0), theta.std(0), theta.min(0), theta.max(0), strict=True)
-        rows = zip(self.names, columns, strict=True)
-        return [
-            ("parameter", "mean", "sd", "min", "max"),
-            *((name, *(f"{value:.4g}" for value in column)) for name, column in rows),
-        ]
+        finite = self.x[self.x.isfinite()]
+        columns = [*zip(self.names, self.theta.double().T, strict=True)]
+        columns += [("x, all entries", finite.double())] if len(finite) else []
+        moments = [(name, v.mean(), v.std(correction=0), v.min(), v.max()) for name, v in columns]
+        rows = [(name, *(f"{float(value):.4g}" for value in values)) for name, *values in moments]
+        return [("parameter", "mean", "sd", "min", "max"), *rows]
 
 
 def _inside(name: str, theta: Float[Tensor, "n dim"], prior: Prior) -> Float[Tensor, "n dim"]:

@@ -53,6 +53,57 @@ def test_messages_stay_with_their_rows():
     assert len(both.errors) > 100 * scipy.stats.norm.cdf(-1)
 
 
+def test_rows_are_taken_by_slices_numbers_and_masks_with_their_messages():
+    simulations = fragile(60)
+    low = simulations["a"] < -0.5
+    rows = torch.where(low)[0]
+    for index in (low, low.numpy(), low.tolist(), rows, rows.tolist(), (rows - 60).numpy()):
+        some = simulations[index]
+        assert torch.equal(some.theta, simulations.theta[low])
+        assert torch.equal(some.codes, simulations.codes[low])
+        assert set(some.errors) == set(torch.where(~some.valid)[0].tolist()) and some.errors
+    assert torch.equal(simulations[-1].x, simulations[59:].x)
+    assert len(simulations[[]]) == 0 and sum(1 for _ in simulations) == 60
+
+
+def test_columns_are_taken_by_name():
+    simulations = fragile(10)
+    assert torch.equal(simulations["b"], simulations.theta[:, 1])
+    frame = simulations.to_pandas()
+    assert list(frame.columns) == ["a", "b", "c", "x[0]", "x[1]", "x[2]", "status"]
+    assert (frame["status"] == simulations.status).all()
+    assert frame["b"].tolist() == simulations["b"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "says"),
+    [
+        ("d", KeyError, "no parameter 'd' among a, b, c"),
+        (10, IndexError, "no row 10 of 10"),
+        ([0, -11], IndexError, "no row -11 of 10"),
+        ([True] * 9, ValueError, r"mask has shape \(9,\), expected \(10,\)"),
+        ([0.5], TypeError, "rows must be a slice, whole numbers or a mask"),
+    ],
+    ids=str,
+)
+def test_rows_and_columns_that_are_not_there_are_refused(rows, error, says):
+    with pytest.raises(error, match=says):
+        fragile(10)[rows]
+
+
+def test_a_record_is_shown_by_shapes_ranges_and_failures():
+    simulations = fragile(300)
+    first, *rest = repr(simulations).splitlines()
+    failed = int((~simulations.valid).sum())
+    assert first.startswith("300 simulations of simulate (") and f"{failed} error" in first
+    assert "theta (300, 3), x (300, 3)" in first
+    assert "ValueError: a = " in rest[0]
+    assert [line.split()[0] for line in rest[1:]] == ["parameter", "a", "b", "c", "x,"]
+    b = rest[3].split()
+    assert float(b[3]) == pytest.approx(float(simulations["b"].min()), rel=1e-3)
+    assert repr(simulations[:0]).startswith("0 simulations")
+
+
 def test_only_records_of_one_prior_and_shape_add_up():
     simulations = fragile(100)
     with pytest.raises(ValueError, match="different priors"):
