@@ -145,15 +145,14 @@ def run_workflow(
             chosen["short of time"] = "; ".join(short) or "nothing"
         write_report(
             out / "report.html",
-            title=simulator.name,
+            simulator=simulator,
+            x_obs=x_obs,
             posterior=posterior,
-            prior=simulator.prior,
             draws=draws,
             checks=checks,
             predictive=predictive,
             surrogate=surrogate,
             fidelity=agreement,
-            units=simulator.units,
             command=settings.command,
             settings=chosen,
             seconds=seconds,

@@ -6,8 +6,7 @@ from datetime import datetime
 from importlib.metadata import version
 
 import lfi
-from lfi.report.sections import Section
-from lfi.report.tables import ReportTable
+from lfi.report.blocks import ReportTable, Section
 
 PACKAGES = ("torch", "numpy", "scipy", "arviz")  # what the numbers depend on
 
@@ -27,18 +26,25 @@ def provenance_section(
     command: str | None,
     settings: Mapping[str, str],
     seconds: Mapping[str, float],
-    seed: int,
     written: datetime,
 ) -> Section:
-    """Return what is needed to make the report again; `seed` is that of the prior's curves."""
-    chosen = {**settings, "seed of this page's own draws": str(seed)}
-    tables = [ReportTable(("setting", "value"), tuple(chosen.items()), "Settings.", numeric=False)]
+    """Return what is needed to make the report again."""
+    tables = []
+    if settings:
+        rows = tuple(settings.items())
+        caption = "What was chosen; all else was left at its default."
+        tables.append(ReportTable(("setting", "value"), rows, caption, numeric=False))
     if seconds:
         rows = [(stage, f"{duration:,.1f}") for stage, duration in seconds.items()]
         rows.append(("total", f"{sum(seconds.values()):,.1f}"))
-        tables.append(ReportTable(("stage", "seconds"), tuple(rows), "Time."))
+        tables.append(ReportTable(("stage", "seconds"), tuple(rows), "How long each stage took."))
     found = {**versions(), "written": f"{written:%Y-%m-%d %H:%M %Z}".strip()}
     tables.append(
-        ReportTable(("software", "version"), tuple(found.items()), "Versions.", numeric=False)
+        ReportTable(
+            ("software", "version"),
+            tuple(found.items()),
+            "The software that the numbers depend on, and when this page was written.",
+            numeric=False,
+        )
     )
     return Section("provenance", "How it was made", blocks=tuple(tables), code=command or "")

@@ -1,113 +1,72 @@
 """The report's sections: figures, tables, a verdict, and a sentence that the summary repeats."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from matplotlib.figure import Figure
+from jaxtyping import Float
+from torch import Tensor
 
 from lfi.diagnostics import Checks, LocalChecks, ObservationChecks, PredictiveCheck
 from lfi.diagnostics.verdict import Judged, Verdict
 from lfi.diagnostics.weighted_posterior import bounds_of
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
+from lfi.report.blocks import Image, ReportTable, Section, embed, sentence
 from lfi.report.plots.calibration import coverage_plot, rank_plot
 from lfi.report.plots.observation import local_plot, observation_plot
-from lfi.report.plots.posterior import MAX_PARAMETERS, PRIOR_DRAWS, pair_plot
-from lfi.report.plots.predictive import MAX_THETAS, predictive_plot, surrogate_plot
-from lfi.report.plots.style import number, styled
+from lfi.report.plots.posterior import MAX_NARROW, MAX_PARAMETERS, pair_plot
+from lfi.report.plots.predictive import MAX_SERIES, MAX_THETAS, predictive_plot, surrogate_plot
+from lfi.report.plots.style import number
 from lfi.report.plots.training import training_plot
 from lfi.report.tables import (
-    ReportTable,
     checks_table,
+    correlation_table,
     fidelity_table,
     local_table,
     marginal_table,
     observation_table,
     predictive_table,
+    quantile_table,
     sampler_table,
 )
 from lfi.report.verdicts import draws_verdict, surrogate_finding, surrogate_verdict
-from lfi.runtime import child, numpy_rng
-from lfi.simulation import Prior
+from lfi.simulation import DataLabels, Prior
 from lfi.training import History
-
-DPI = 150  # sharp on screens of high density and in print
-
-
-@dataclass(frozen=True)
-class Image:
-    """A figure as a PNG inside the page, with its size on the screen in pixels."""
-
-    source: str
-    alt: str
-    caption: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page, with a finding of one sentence that the summary repeats."""
-
-    anchor: str  # its name in links
-    title: str
-    finding: str = ""
-    verdict: Verdict | None = None  # None where there is no rule
-    blocks: tuple[Image | ReportTable, ...] = ()
-    code: str = ""  # a command, set as it is
-
-
-def embed(figure: Figure, alt: str, caption: str) -> Image:
-    """Return the figure as an image that lies inside the page."""
-    buffer = io.BytesIO()
-    with styled():
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Image(source, alt, caption, width, height)
 
 
 def posterior_section(
     draws: Draws,
     *,
     prior: Prior | None,
+    prior_theta: Float[Tensor, "n D"] | None = None,
     truncated: Prior | None = None,
     units: Mapping[str, str],
     seed: int,
 ) -> Section:
-    """Return the marginals, the pair plot and how the draws were made."""
-    prior_theta = None
-    if prior is not None:
-        prior_theta = prior.sample(PRIOR_DRAWS, seed=numpy_rng(seed, 0))
-    figure = pair_plot(
-        draws.theta,
-        draws.names,
-        prior=prior,
-        truncated=truncated,
-        units=units,
-        seed=child(seed, 1),
+    """Return the marginals, the pair plot, quantiles, correlations and how the draws were made."""
+    theta, names = draws.theta, draws.names
+    figure = lambda width: pair_plot(
+        theta, names, prior=prior, truncated=truncated, units=units, seed=seed, width=width
     )
-    caption = "Each parameter's marginal density on the diagonal, with mean and sd above"
-    if len(draws.names) > 1:
-        caption += "; below it, the smallest regions that hold 50, 80 and 95% of the draws"
+    caption = "Each parameter's marginal density, with mean and sd above"
+    if len(names) > 1:
+        caption += "; below the diagonal, the smallest regions of 50, 80 and 95% of the draws"
+        caption += " (on wide screens and paper)" * (len(names) > MAX_NARROW)
     if prior is not None:
         caption += (
             ". The grey curve is the prior: where it differs from the blue one, the data are "
             "informative"
         )
-    if len(draws.names) > MAX_PARAMETERS:
-        caption += f". The first {MAX_PARAMETERS} of {len(draws.names)} parameters are shown"
+    if len(names) > MAX_PARAMETERS:
+        caption += f". The first {MAX_PARAMETERS} of {len(names)} parameters are shown"
     if truncated is not None:
         caption += (
             ". The dotted grey curve is the prior as rounds have truncated it, to "
             f"{bounds_of(truncated)}"
         )
-    alt = f"Pair plot of the posterior of {', '.join(draws.names)}"
+    alt = f"Pair plot of the posterior of {', '.join(names)}"
     marginals = marginal_table(
-        draws.theta,
-        draws.names,
+        theta,
+        names,
         prior_theta=prior_theta,
         truncated=truncated,
         units=units,
@@ -120,26 +79,28 @@ def posterior_section(
         "Posterior",
         finding=f"{means}. {sentence(verdict.text)}",
         verdict=verdict,
-        blocks=(marginals, embed(figure, alt, caption + "."), sampler_table(draws)),
+        blocks=(
+            marginals,
+            embed(figure, alt, caption + "."),
+            quantile_table(theta, names, units),
+            *([correlation_table(theta, names)] if len(names) > 1 else []),
+            sampler_table(draws),
+        ),
     )
 
 
 def estimates(draws: Draws, units: Mapping[str, str], max_names: int = 5) -> str:
-    """Return "beta = 1.73 ± 0.05 1/day and gamma = ..." for the first few parameters."""
+    """Return "beta = 1.73 ± 0.05 per day and gamma = ..." for the first few parameters."""
     parts = []
     for name, column in zip(draws.names[:max_names], draws.theta.double().T, strict=False):
         mean, sd = float(column.mean()), float(column.std(unbiased=False))
         unit = units.get(name, "1")
         value = f"{name} = {number(mean, sd)} ± {number(sd, sd)}"
-        parts.append(value if unit == "1" else f"{value} {unit}")
+        per = f"per {unit[2:]}" if unit.startswith("1/") else unit
+        parts.append(value if unit == "1" else f"{value} {per}")
     if len(draws.names) > max_names:
         parts.append(f"{len(draws.names) - max_names} more parameters")
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
-
-
-def sentence(text: str) -> str:
-    """Return the text with a capital and a full stop."""
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _checked(
@@ -163,7 +124,7 @@ def calibration_section(checks: Checks) -> Section:
         f"(the smallest p-value is {checks.p_values[test]:.2g}, of {test})"
     )
     ranks = embed(
-        rank_plot(checks),
+        lambda width: rank_plot(checks, width=width),
         f"Distribution of ranks, less the uniform one, for {', '.join(checks.names)}",
         "The distribution function of the true parameters' ranks in their posteriors, less the "
         "expected one. A right posterior's curve stays in the dark band with probability 99%, "
@@ -172,7 +133,7 @@ def calibration_section(checks: Checks) -> Section:
         "high, below: too low.",
     )
     coverage = embed(
-        coverage_plot(checks),
+        lambda width: coverage_plot(checks, width=width),
         "Share of posterior regions that hold the true parameters, against their level",
         "How often posterior regions of a given level hold the true parameters: for a right "
         "posterior, as often as the level says (the diagonal; at each level, 99% of right "
@@ -198,11 +159,12 @@ def local_section(checks: LocalChecks) -> Section:
         f"{checks.alpha * len(checks.statistic):.2g} of {len(checks.statistic)} fail)"
     )
     title = "The posterior at the observation"
-    image = embed(local_plot(checks), "Divergence at each observation and of refits", caption)
+    figure = lambda width: local_plot(checks, width=width)
+    image = embed(figure, "Divergence at each observation and of refits", caption)
     return _checked("local", title, checks, basis, image, local_table(checks))
 
 
-def observation_section(checks: ObservationChecks) -> Section:
+def observation_section(checks: ObservationChecks, labels: DataLabels | None = None) -> Section:
     """Return whether the data are like any simulation from the prior."""
     shown = checks.failed[0] if checks.failed else 0
     caption = (
@@ -211,25 +173,35 @@ def observation_section(checks: ObservationChecks) -> Section:
         "that. A posterior of data far outside is an extrapolation."
     )
     basis = f" (smallest p = {float(checks.p_value.min()):.2g})"
-    image = embed(observation_plot(checks, shown), "The data among simulations", caption)
-    table = observation_table(checks)
+    figure = lambda width: observation_plot(checks, shown, labels=labels, width=width)
+    image = embed(figure, "The data among simulations", caption)
+    table = observation_table(checks, labels)
     return _checked("observation", "Data and simulations", checks, basis, image, table)
 
 
-def predictive_section(predictive: PredictiveCheck) -> Section:
+def predictive_section(predictive: PredictiveCheck, labels: DataLabels | None = None) -> Section:
     """Return the data among replicated data of the posterior."""
     alt = "Bands of data replicated from the posterior, with the observed data as points"
     caption = (
         "Data simulated at posterior draws, and the data observed. If the model is right, about "
         "nine points in ten lie in the pale band, and half of them in the dark one."
     )
+    if predictive.x_obs.numel() > 1:
+        caption += (
+            " Below, the residuals: the data less the median of the replicated data, in units of "
+            "the distance from there to the end of the pale band, so that the band ends at ±1."
+        )
+    series = len((labels or DataLabels()).series(tuple(predictive.x_obs.shape)))
+    if series > MAX_SERIES:
+        caption += f" The first {MAX_SERIES} of {series} are shown."
     basis = f" (p = {predictive.p_value:.2g})"
-    image = embed(predictive_plot(predictive), alt, caption)
+    figure = lambda width: predictive_plot(predictive, labels=labels, width=width)
+    image = embed(figure, alt, caption)
     table = predictive_table(predictive)
     return _checked("prediction", "Posterior prediction", predictive, basis, image, table)
 
 
-def surrogate_section(fidelity: Fidelity) -> Section:
+def surrogate_section(fidelity: Fidelity, labels: DataLabels | None = None) -> Section:
     """Return the surrogate beside the simulator at held-out parameters."""
     caption = (
         "The simulator's x (grey: mean and central 90%) and the surrogate's (blue: solid the mean, "
@@ -238,13 +210,14 @@ def surrogate_section(fidelity: Fidelity) -> Section:
     )
     if len(fidelity.theta) > MAX_THETAS:
         caption += f" The first {MAX_THETAS} of {len(fidelity.theta)} are shown."
+    figure = lambda width: surrogate_plot(fidelity, labels=labels, width=width)
     return Section(
         "surrogate",
         "Surrogate",
         finding=sentence(surrogate_finding(fidelity)),
         verdict=surrogate_verdict(fidelity),
         blocks=(
-            embed(surrogate_plot(fidelity), "Simulator and surrogate compared", caption),
+            embed(figure, "Simulator and surrogate compared", caption),
             fidelity_table(fidelity),
         ),
     )
@@ -259,9 +232,10 @@ def training_section(histories: Sequence[History], titles: Sequence[str]) -> Sec
     rows = []
     for title, history in zip(titles, histories, strict=True):
         kept = "–" if history.best_step is None else f"{history.best_step:,}"
-        row = (title, f"{history.steps:,}", kept, f"{history.seconds:.1f}", str(history.seed))
+        row = (title, f"{history.steps:,}", kept, f"{history.seconds:.1f}")
         rows.append((*row, Verdict(None, history.stopped)))
-    header = ("training", "steps", "kept step", "seconds", "seed", "ended")
+    header = ("training", "steps", "kept step", "seconds", "ended")
     table = ReportTable(header, rows, "How each training ended.")
-    image = embed(training_plot(histories, titles), "Training curves", caption)
+    figure = lambda width: training_plot(histories, titles, width=width)
+    image = embed(figure, "Training curves", caption)
     return Section("training", "Training", blocks=(image, table))

@@ -1,7 +1,6 @@
 """The report's tables: numbers, and beside each its verdict in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -13,25 +12,18 @@ from lfi.diagnostics.verdict import Grade, Verdict
 from lfi.generation.surrogates.fidelity import Fidelity
 from lfi.inference import Draws
 from lfi.numerics.intervals import highest_density_interval
-from lfi.report.plots.style import number
+from lfi.report.blocks import ReportTable, Row
+from lfi.report.plots.layout import names_of
+from lfi.report.plots.style import number, shown_unit
 from lfi.report.verdicts import NEUTRAL, c2st_verdict, checked_draws
-from lfi.simulation import Prior
+from lfi.simulation import DataLabels, Prior
 
 INTERVAL = 0.94  # mass
+QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 MAX_ROWS = 20  # observations listed
-
-
-Row = tuple[str | Verdict, ...]
-
-
-@dataclass(frozen=True)
-class ReportTable:
-    """A table of text: `Verdict` cells are coloured, cells after the first right if `numeric`."""
-
-    header: tuple[str, ...]
-    rows: Sequence[Row]
-    caption: str
-    numeric: bool = True
+MAX_COLUMNS = 12  # parameters in a table of correlations; of more, the strongest pairs
+STRONGEST = 15
+MAX_THETA = 8  # parameters in a table of parameter vectors
 
 
 def marginal_table(
@@ -43,11 +35,11 @@ def marginal_table(
     units: Mapping[str, str] | None = None,
     r_hat: Float[Tensor, " D"] | None = None,
 ) -> ReportTable:
-    """Return each parameter's mean, sd, 94% interval, and priors', R-hat and units where given."""
+    """Return each parameter's mean, sd, 94% interval, and the prior's sd, R-hat and units."""
     draws = theta.double().numpy()
     intervals = highest_density_interval(draws, INTERVAL)
     header = ["parameter", "mean", "sd", f"{INTERVAL:.0%} interval"]
-    header += ["prior mean", "prior sd", "sd / prior sd"] if prior_theta is not None else []
+    header += ["prior sd", "sd / prior sd"] if prior_theta is not None else []
     header += ["prior truncated to"] if truncated is not None else []
     header += ["R-hat"] if r_hat is not None else []
     header += ["unit"] if units else []
@@ -57,20 +49,18 @@ def marginal_table(
         low, high = (number(float(end), sd) for end in intervals[i])
         row = [name, number(float(draws[:, i].mean()), sd), number(sd, sd), f"{low} to {high}"]
         if prior_theta is not None:
-            before = prior_theta[:, i].double().numpy()
-            wide = float(before.std())
-            row += [number(float(before.mean()), wide), number(wide, wide)]
-            row += [f"{sd / wide:.2g}" if wide > 0 else "–"]
+            wide = float(prior_theta[:, i].double().numpy().std())
+            row += [number(wide, wide), f"{sd / wide:.2g}" if wide > 0 else "–"]
         if truncated is not None:
             row += [_truncation(truncated, i)]
         row += [f"{float(r_hat[i]):.3f}"] if r_hat is not None else []
-        row += [units.get(name, "")] if units else []
+        row += [shown_unit(units.get(name))] if units else []
         rows.append(tuple(row))
     caption = (
         f"Marginals of {len(draws):,} posterior draws. The interval is the {INTERVAL:.0%} "
         "highest-density interval: the shortest that holds this share of the draws."
     )
-    return ReportTable(tuple(header), rows, caption)
+    return ReportTable(tuple(header), rows, caption, words=("unit",))
 
 
 def _truncation(prior: Prior, i: int) -> str:
@@ -79,6 +69,47 @@ def _truncation(prior: Prior, i: int) -> str:
     if (low, high) == (float(whole.lower[i]), float(whole.upper[i])):
         return "–"
     return f"{low:.3g} to {high:.3g}"
+
+
+def quantile_table(
+    theta: Float[Tensor, "n D"], names: Sequence[str], units: Mapping[str, str]
+) -> ReportTable:
+    """Return each parameter's quantiles, those of the central 95 and 50% and the median."""
+    draws = theta.double().numpy()
+    header = ["parameter", *(f"{100 * level:g}%" for level in QUANTILES)]
+    header += ["unit"] if units else []
+    rows = []
+    for name, column in zip(names, draws.T, strict=True):
+        sd = float(column.std())
+        row = [name, *(number(float(q), sd) for q in np.quantile(column, QUANTILES))]
+        rows.append((*row, shown_unit(units.get(name))) if units else tuple(row))
+    caption = "Quantiles of the posterior draws."
+    return ReportTable(tuple(header), rows, caption, words=("unit",))
+
+
+def correlation_table(theta: Float[Tensor, "n D"], names: Sequence[str]) -> ReportTable:
+    """Return the correlations of all pairs, of many parameters the strongest ones.
+
+    A parameter whose draws are all equal has no correlation, a dash.
+    """
+    draws = theta.double().numpy()
+    spread = draws.std(axis=0) > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.corrcoef(draws, rowvar=False).reshape(len(names), len(names))
+    text = lambda i, j: f"{found[i, j]:.2f}" if spread[i] and spread[j] else "–"
+    if len(names) <= MAX_COLUMNS:
+        header = ("parameter", *(f"({j + 1})" for j in range(len(names))))
+        rows: list[Row] = []
+        for i, name in enumerate(names):
+            lower = [text(i, j) if j < i else "1" if j == i else "" for j in range(len(names))]
+            rows.append((f"({i + 1}) {name}", *lower))
+        return ReportTable(header, rows, "Correlations of the parameters in the posterior.")
+    pairs = [(i, j) for i in range(len(names)) for j in range(i) if spread[i] and spread[j]]
+    pairs.sort(key=lambda pair: -abs(found[pair]))
+    rows = [(names[j], names[i], text(i, j)) for i, j in pairs[:STRONGEST]]
+    rows = rows or [("–", "–", "–")]
+    caption = f"The strongest of {len(pairs)} correlations of two parameters in the posterior."
+    return ReportTable(("parameter", "with", "correlation"), rows, caption, words=("with",))
 
 
 def sampler_table(draws: Draws) -> ReportTable:
@@ -93,7 +124,6 @@ def sampler_table(draws: Draws) -> ReportTable:
     rows += [
         ("proposals", f"{draws.proposals:,}", NEUTRAL),
         ("seconds", f"{draws.seconds:.1f}", NEUTRAL),
-        ("seed", str(draws.seed), NEUTRAL),
     ]
     return ReportTable(("sampling", "value", "verdict"), rows, "How the draws were made.")
 
@@ -160,12 +190,13 @@ def local_table(checks: LocalChecks) -> ReportTable:
     return ReportTable(header, rows, caption)
 
 
-def observation_table(checks: ObservationChecks) -> ReportTable:
+def observation_table(checks: ObservationChecks, labels: DataLabels | None = None) -> ReportTable:
     """Return overall p-values, and the entries that lie outside all simulations."""
     rows: list[Row] = []
+    series = (labels or DataLabels()).series(tuple(checks.x_obs.shape[1:]))
     for i in range(min(len(checks.p_value), MAX_ROWS)):
         outside = checks.outside(i)
-        where = ", ".join(map(str, outside[:10])) + ", ..." * (len(outside) > 10)
+        where = ", ".join(names_of(series, outside[:10])) + ", ..." * (len(outside) > 10)
         verdict = Verdict(Grade.GOOD, "consistent")
         if i in checks.failed:
             verdict = Verdict(Grade.PROBLEM, "unlike the simulations")
@@ -175,18 +206,22 @@ def observation_table(checks: ObservationChecks) -> ReportTable:
         f"held out: one that the simulator made fails with probability {checks.alpha:g} at most."
     )
     header = ("observation", "p-value", "entries outside", "verdict")
-    return ReportTable(header, rows, caption)
+    return ReportTable(header, rows, caption, words=("entries outside",))
 
 
 def fidelity_table(fidelity: Fidelity) -> ReportTable:
     """Return the two-sample accuracy at each held-out parameter vector, and its mean."""
-    empty = [""] * (fidelity.theta.shape[1] - 1)
+    names = fidelity.names[:MAX_THETA]
+    empty = [""] * (len(names) - 1)
     rows: list[Row] = []
-    for theta, statistic in zip(fidelity.theta.tolist(), fidelity.statistic.tolist(), strict=True):
+    shown = fidelity.theta[:, : len(names)].tolist()
+    for theta, statistic in zip(shown, fidelity.statistic.tolist(), strict=True):
         rows.append((*map("{:.3g}".format, theta), f"{statistic:.3f}", c2st_verdict(statistic)))
     rows.append(("mean", *empty, f"{fidelity.mean:.3f}", c2st_verdict(fidelity.mean)))
     caption = (
         "Accuracy of a classifier that tells the surrogate's x from the simulator's at the same "
         "held-out parameters (C2ST): 0.5 means that it cannot, 1 that it always can."
     )
-    return ReportTable((*fidelity.names, "C2ST", "verdict"), rows, caption)
+    if len(names) < len(fidelity.names):
+        caption += f" The first {len(names)} of {len(fidelity.names)} parameters are shown."
+    return ReportTable((*names, "C2ST", "verdict"), rows, caption)

@@ -22,19 +22,17 @@ def test_everything_given_is_told():
         command="lfi run x",
         settings={"budget": "100"},
         seconds={"fit": 2.0, "sample": 1.5},
-        seed=12,
         written=datetime(2024, 2, 29, 13, 5, tzinfo=UTC),
     )
     rows = dict(row for table in section.blocks for row in table.rows)
     assert section.code == "lfi run x"
     assert rows["budget"] == "100"
-    assert rows["seed of this page's own draws"] == "12"
     assert (rows["fit"], rows["sample"], rows["total"]) == ("2.0", "1.5", "3.5")
     assert rows["written"] == "2024-02-29 13:05 UTC"
 
 
-def test_without_times_there_is_no_table_of_times():
+def test_without_settings_and_times_there_are_no_tables_of_them():
     written = datetime(2024, 2, 29, tzinfo=UTC)
-    section = provenance_section(command=None, settings={}, seconds={}, seed=1, written=written)
-    assert [table.header[0] for table in section.blocks] == ["setting", "software"]
+    section = provenance_section(command=None, settings={}, seconds={}, written=written)
+    assert [table.header[0] for table in section.blocks] == ["software"]
     assert section.code == ""

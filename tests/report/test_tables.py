@@ -7,12 +7,17 @@ from support import report_parts as parts
 
 from lfi.diagnostics.verdict import Grade
 from lfi.report.tables import (
+    MAX_COLUMNS,
     checks_table,
+    correlation_table,
     fidelity_table,
     marginal_table,
+    observation_table,
     predictive_table,
+    quantile_table,
     sampler_table,
 )
+from lfi.simulation.simulators.labels import data_labels
 
 GOOD, PROBLEM, NOT_ASSESSED = Grade
 
@@ -45,7 +50,6 @@ def test_optional_columns_appear_where_there_is_something_in_them():
         r_hat=torch.tensor([1.0, 1.001, 1.02]),
     )
     assert set(full.header) - set(bare.header) == {
-        "prior mean",
         "prior sd",
         "sd / prior sd",
         "R-hat",
@@ -59,6 +63,7 @@ def test_optional_columns_appear_where_there_is_something_in_them():
 def test_equal_draws_have_a_row():
     table = marginal_table(torch.ones(5, 1), ["a"], prior_theta=torch.ones(5, 1))
     assert table.rows[0][:4] == ("a", "1", "0", "1 to 1")
+    assert correlation_table(torch.ones(5, 2), ["a", "b"]).rows[1][1] == "–"
 
 
 def test_chains_have_rows_of_their_own():
@@ -109,3 +114,32 @@ def test_fidelity_has_a_row_per_parameter_vector_and_their_mean():
     assert column(table, "C2ST") == ["0.530"] * 6
     assert column(table, "shift") == [f"{v:.3g}" for v in fidelity.theta[:, 0].tolist()] + ["mean"]
     assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_quantiles_are_those_of_the_draws():
+    theta = torch.arange(41.0)[:, None]
+    table = quantile_table(theta, ["a"], {"a": "m"})
+    assert table.header == ("parameter", "2.5%", "25%", "50%", "75%", "97.5%", "unit")
+    assert table.rows == [("a", "1", "10", "20", "30", "39", "m")]
+
+
+def test_correlations_are_those_of_the_draws():
+    a, b = torch.tensor([-1.0, 1.0, -1.0, 1.0]), torch.tensor([-1.0, -1.0, 1.0, 1.0])
+    table = correlation_table(torch.stack([a, b, 3 * a + 4 * b], 1), ["a", "b", "c"])
+    assert table.header == ("parameter", "(1)", "(2)", "(3)")
+    assert table.rows[2] == ("(3) c", "0.60", "0.80", "1")
+    assert table.rows[0] == ("(1) a", "1", "", "")
+
+
+def test_of_many_parameters_the_strongest_correlations_are_listed():
+    theta = torch.randn(500, MAX_COLUMNS + 1)
+    theta[:, 3] = -theta[:, 7]
+    table = correlation_table(theta, [f"p{i}" for i in range(MAX_COLUMNS + 1)])
+    assert table.rows[0] == ("p3", "p7", "-1.00")
+
+
+def test_entries_outside_are_called_by_their_names():
+    labels = data_labels("boys", ("day", range(1, 15)))
+    assert observation_table(parts.observation(failed=[0]), labels).rows[0][2] == "day 4, day 5"
+    named = data_labels(tuple("abcdefghijklmn"))
+    assert observation_table(parts.observation(failed=[0]), named).rows[0][2] == "d, e"

@@ -16,8 +16,19 @@ from numpy import ndarray
 
 from lfi.diagnostics import Checks
 from lfi.numerics.arguments import checked
-from lfi.report.plots.style import PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain
+from lfi.report.plots.style import (
+    PAGE,
+    POSTERIOR,
+    PRIOR,
+    RULE,
+    WIDE,
+    columns_of,
+    fitted,
+    new_figure,
+    plain,
+)
 
+LETTER = 0.09  # inches of an average letter of a title
 BAND_ALPHA = 0.01  # the bands hold 99% of the curves of right posteriors
 
 
@@ -27,11 +38,12 @@ def uniform_band(n: int, alpha: float = BAND_ALPHA) -> float:
 
 
 @checked
-def rank_plot(checks: Checks) -> Figure:
+def rank_plot(checks: Checks, *, width: float = PAGE) -> Figure:
     """Draw, per parameter, how far the ranks' distribution function is from the uniform one.
 
     A curve above zero on the left and below on the right means a posterior too narrow, the
-    reverse one too wide; a curve above zero everywhere, one that lies too high.
+    reverse one too wide; a curve above zero everywhere, one that lies too high. Narrow figures, of
+    `width` inches, have fewer columns.
 
     Example:
         >>> prior = lfi.simulation.as_prior({"mean": torch.distributions.Normal(0.0, 1.0)})
@@ -46,10 +58,12 @@ def rank_plot(checks: Checks) -> Figure:
     """
     ranks = checks.ranks.double().numpy()
     n, dim = ranks.shape
-    columns = min(dim, 3)
+    columns = min(dim, 3, columns_of(width, 1.7))
     rows = math.ceil(dim / columns)
     alone, strict = uniform_band(n), uniform_band(n, checks.alpha / max(len(checks.p_values), 1))
-    with new_figure(PAGE if columns > 1 else 4.6, 0.4 + 2.1 * rows) as figure:
+    joint = ": " if width > WIDE else "\n"
+    letters = (width / columns - 0.3) / LETTER - 10 * (width > WIDE)  # beside the p-value
+    with new_figure(width if columns > 1 else min(4.6, width), 0.4 + 2.1 * rows) as figure:
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for axes, name, column in zip(panels.flat, checks.names, ranks.T, strict=False):
             axes.axhspan(-strict, strict, color=RULE, alpha=0.45, linewidth=0)
@@ -57,7 +71,8 @@ def rank_plot(checks: Checks) -> Figure:
             axes.axhline(0, color=PRIOR, linewidth=0.8)
             axes.plot(*_excess(column), color=POSTERIOR, linewidth=1.2)
             p_value = checks.p_values.get(name)
-            axes.set_title(plain(name if p_value is None else f"{name}: p = {p_value:.2g}"))
+            name = fitted(name, None, letters)
+            axes.set_title(plain(name if p_value is None else f"{name}{joint}p = {p_value:.2g}"))
             axes.set_xlim(0, 1)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
             axes.label_outer()
@@ -81,22 +96,34 @@ def _excess(values: ndarray) -> tuple[Float[ndarray, " k"], Float[ndarray, " k"]
 
 
 @checked
-def coverage_plot(checks: Checks) -> Figure:
-    """Draw the coverage found against the level promised, for densest regions and both TARPs."""
+def coverage_plot(checks: Checks, *, width: float = PAGE) -> Figure:
+    """Draw the coverage found against the level promised, for densest regions and both TARPs.
+
+    Narrow figures, of `width` inches, have fewer columns.
+    """
     levels = checks.levels.double().numpy()
     curves = (
         ("densest regions", "coverage", checks.coverage),
         ("balls around prior draws", "TARP", checks.tarp_coverage),
         ("balls around predictions", "TARP given x", checks.tarp_given_x_coverage),
     )
-    with new_figure(PAGE, 3.0) as figure:
-        panels = figure.subplots(1, len(curves), sharex=True, sharey=True)
-        for axes, (title, test, coverage) in zip(panels, curves, strict=True):
+    columns = min(len(curves), columns_of(width, 1.7))
+    title = {} if width > WIDE else {"fontsize": 7.5, "fontweight": "normal"}
+    rows = math.ceil(len(curves) / columns)
+    with new_figure(width, (3.0 if columns > 2 else 2.4) * rows) as figure:
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes in panels[len(curves) :]:
+            axes.set_visible(False)
+        for axes, (name, test, coverage) in zip(panels, curves, strict=False):
             _coverage(axes, levels, coverage.double().numpy(), checks.n)
             p_value = checks.p_values.get(test)
-            axes.set_title(title if p_value is None else f"{title}\n{test}: p = {p_value:.2g}")
+            words = name if p_value is None else f"{name}\n{test}: p = {p_value:.2g}"
+            axes.set_title(words, **title)
+        for axes in panels[len(curves) - columns : len(curves)]:
             axes.set_xlabel("level of the region")
-        panels[0].set_ylabel("share that holds the truth")
+            axes.tick_params(labelbottom=True)
+        for axes in panels[::columns]:
+            axes.set_ylabel("share that holds the truth")
         panels[0].text(0.05, 0.95, "too wide", va="top", color=PRIOR, fontsize=8.5)
         panels[0].text(0.95, 0.05, "too narrow", ha="right", color=PRIOR, fontsize=8.5)
     return figure

@@ -22,9 +22,13 @@ PRIOR = "#7c8794"  # grey: the prior, or what is expected of a right posterior
 DATA = "#d95f02"  # orange: what was measured, or is held to be true; apart from blue to all eyes
 INK = "#22303c"
 RULE = "#d7dde3"
+EDGE = "#8d99a6"  # of axes
+TICK = "#55626f"
 FILLS = ("#d6e4f0", "#94bbdb", "#3c7fb8")  # the posterior's regions, the widest first
 
 PAGE = 7.6  # inches: the width of a figure that fills the page's column
+PHONE = 3.7  # of one that fills a telephone's
+WIDE = 5.0  # from which a figure has room for a page's columns
 
 SETTINGS: "dict[RcKeyType, object]" = {
     "font.family": "sans-serif",
@@ -39,12 +43,12 @@ SETTINGS: "dict[RcKeyType, object]" = {
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#8d99a6",
+    "axes.edgecolor": EDGE,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
     "text.color": INK,
-    "xtick.color": "#55626f",
-    "ytick.color": "#55626f",
+    "xtick.color": TICK,
+    "ytick.color": TICK,
     "lines.linewidth": 1.5,
     "axes.unicode_minus": True,
     "axes.axisbelow": True,
@@ -69,10 +73,18 @@ def new_figure(width: float, height: float, *, arranged: bool = True) -> Iterato
 
 
 def legend_above(figure: Figure, markerscale: float | None = None) -> None:
-    """Write the first panel's legend in a row above all panels."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    place = "outside upper center"
-    figure.legend(handles, labels, loc=place, ncols=len(labels), markerscale=markerscale)
+    """Write the panels' legend in a row above all panels, or in two columns of a narrow figure."""
+    each = [axes.get_legend_handles_labels() for axes in figure.axes]
+    found = {label: h for handles, labels in each for h, label in zip(handles, labels, strict=True)}
+    place, narrow = "outside upper center", figure.get_figwidth() < WIDE
+    columns = min(2, len(found)) if narrow else len(found)
+    handles, labels = list(found.values()), list(found)
+    figure.legend(handles, labels, loc=place, ncols=columns, markerscale=markerscale)
+
+
+def columns_of(width: float, panel: float) -> int:
+    """Return how many panels of a least width stand beside each other in a figure."""
+    return max(1, int(width / panel))
 
 
 def plain(text: str) -> str:
@@ -80,9 +92,26 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def shown_unit(unit: str | None) -> str:
+    """Return a unit as text, nothing where it is one."""
+    return "" if unit in (None, "1") else unit
+
+
 def with_unit(name: str, unit: str | None) -> str:
     """Return a quantity's name, with its unit in brackets where it has one."""
-    return f"{name} ({unit})" if unit not in (None, "", "1") else name
+    return f"{name} ({shown_unit(unit)})" if shown_unit(unit) else name
+
+
+def fitted(name: str, unit: str | None, letters: float) -> str:
+    """Return a name with its unit; without it, or cut, where there is room for fewer letters.
+
+    Example:
+        >>> [fitted("concentration", "mg/l", letters) for letters in (20, 15, 8)]
+        ['concentration (mg/l)', 'concentration', 'concen…']
+    """
+    label = with_unit(name, unit)
+    label = name if len(label) > letters else label
+    return label if len(label) <= letters else f"{label[: max(3, int(letters) - 2)]}…"
 
 
 def number(value: float, scale: float | None = None) -> str:

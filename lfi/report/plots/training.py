@@ -15,7 +15,16 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from lfi.numerics.arguments import checked
-from lfi.report.plots.style import DATA, PAGE, POSTERIOR, PRIOR, RULE, new_figure, plain
+from lfi.report.plots.style import (
+    DATA,
+    PAGE,
+    POSTERIOR,
+    PRIOR,
+    RULE,
+    columns_of,
+    new_figure,
+    plain,
+)
 from lfi.training import History
 
 COLOURS = (POSTERIOR, DATA, "#2a9d74", "#8e5ea2", PRIOR, "#b8860b")
@@ -25,12 +34,15 @@ Column = tuple[str, ndarray, ndarray]  # name, steps, values
 
 
 @checked
-def training_plot(histories: Sequence[History], titles: Sequence[str] | None = None) -> Figure:
+def training_plot(
+    histories: Sequence[History], titles: Sequence[str] | None = None, *, width: float = PAGE
+) -> Figure:
     """Draw a panel per history, a curve per column, and a line at the step that was kept.
 
     Args:
         histories: What the fits returned; values that are not finite are left out.
         titles: A title per history, by default "training 1", "training 2", ...
+        width: Of the figure, in inches; narrow ones have fewer columns.
 
     Raises:
         ValueError: If there is no history, or not one title per history.
@@ -47,13 +59,13 @@ def training_plot(histories: Sequence[History], titles: Sequence[str] | None = N
             f"histories must not be empty, with one title each: got {len(histories)} histories "
             f"and {len(titles)} titles"
         )
-    columns = 2 if len(histories) == 4 else min(len(histories), 3)
+    columns = min(2 if len(histories) == 4 else min(len(histories), 3), columns_of(width, 2.3))
     rows = math.ceil(len(histories) / columns)
     groups = [_groups(_curves(history)) for history in histories]
     tallest = [
         max(len(group) for group in groups[row * columns :][:columns]) for row in range(rows)
     ]
-    with new_figure(PAGE, sum(1.0 + 1.35 * height for height in tallest)) as figure:
+    with new_figure(width, sum(1.0 + 1.35 * height for height in tallest)) as figure:
         figure.set_layout_engine("constrained", h_pad=0.08)
         outer = figure.add_gridspec(rows, columns, height_ratios=[0.6 + h for h in tallest])
         for i, (history, title) in enumerate(zip(histories, titles, strict=True)):

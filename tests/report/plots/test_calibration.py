@@ -6,9 +6,10 @@ import scipy.stats
 import torch
 from support import report_parts as parts
 
+from lfi.report.blocks import embed
 from lfi.report.plots import coverage_plot, rank_plot
 from lfi.report.plots.calibration import _excess, uniform_band
-from lfi.report.sections import embed
+from lfi.report.plots.style import PHONE
 
 
 @pytest.mark.parametrize("power", [1.0, 1.1, 1.3])
@@ -54,3 +55,15 @@ def test_coverage_is_drawn_against_its_level():
         expected = torch.stack([checks.levels, coverage], dim=1).numpy()
         np.testing.assert_array_equal(points, expected)
     embed(figure, "", "")
+
+
+def test_narrow_figures_show_the_same_in_fewer_columns():
+    checks = parts.checks()
+    narrow = rank_plot(checks, width=PHONE)
+    assert narrow.axes[0].get_title().startswith("shift\np = ")
+    assert narrow.axes[0].get_subplotspec().get_gridspec().ncols == 2
+    covered = coverage_plot(checks, width=PHONE)
+    assert sum(axes.get_visible() for axes in covered.axes) == 3
+    for figure in (narrow, covered):
+        assert figure.get_figwidth() == PHONE
+        embed(figure, "", "")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from lfi.report.blocks import embed
 from lfi.report.plots import interpolation_plot, modes_plot
-from lfi.report.sections import embed
 from simulators import ring
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from support import report_parts as parts
 
+from lfi.report.blocks import embed
 from lfi.report.plots import local_plot, observation_plot
 from lfi.report.plots.style import DATA, POSTERIOR
-from lfi.report.sections import embed
+from lfi.simulation.simulators.labels import data_labels
 
 
 def points(axes, colour):
@@ -53,3 +54,10 @@ def test_data_of_any_shape_are_drawn(event):
 def test_many_observations_are_cut():
     (axes,) = local_plot(parts.local(m=60)).axes
     assert len(points(axes, POSTERIOR)) == 40
+
+
+def test_entries_stand_at_their_days():
+    labels = data_labels("boys", ("day", range(1, 15)))
+    (axes,) = observation_plot(parts.observation(), labels=labels).axes
+    assert sorted(points(axes, DATA)[:, 0]) == list(range(1, 15))
+    assert axes.get_xlabel() == "day"

@@ -5,9 +5,9 @@ import pytest
 import torch
 from support import report_parts as parts
 
+from lfi.report.blocks import embed
 from lfi.report.plots import pair_plot
-from lfi.report.plots.style import PRIOR
-from lfi.report.sections import embed
+from lfi.report.plots.style import PHONE, PRIOR
 
 
 def curve(axes, colour):
@@ -21,7 +21,7 @@ def test_grid_is_a_lower_triangle(dim):
     assert len(figure.axes) == dim * (dim + 1) // 2
     assert [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()] == names
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == names[1:]
-    assert embed(figure, "", "").source.startswith("data:image/png;base64,")
+    assert embed(figure, "", "").wide.startswith("<svg")
 
 
 def test_of_many_parameters_the_first_ten_are_shown():
@@ -103,3 +103,25 @@ def test_equal_draws_can_be_drawn():
 def test_names_must_fit_and_draws_exist(names, n):
     with pytest.raises(ValueError, match="names must name the columns of theta"):
         pair_plot(torch.zeros(n, 2), names)
+
+
+def test_a_narrow_figure_of_many_parameters_has_their_marginals_alone():
+    names = [f"theta_{i}" for i in range(5)]
+    options = {"prior": None, "truth": torch.zeros(5), "width": PHONE}
+    figure = pair_plot(parts.draws(300, names).theta, names, **options)
+    assert [axes.get_xlabel() for axes in figure.axes if axes.get_visible()] == names
+    assert figure.get_figwidth() == PHONE
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["posterior", "truth"]
+    three = pair_plot(parts.draws(300).theta, parts.names, width=PHONE)
+    assert len(three.axes) == 6
+    assert three.get_figwidth() == PHONE
+
+
+def test_labels_that_do_not_fit_lose_their_unit_and_then_their_end():
+    names = ["rate", "a" * 60]
+    units = {"rate": "1/(thousand lynx pelts in a year and a day)"}
+    figure = pair_plot(torch.randn(300, 2), names, units=units, width=PHONE)
+    rate, long = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
+    assert rate == "rate"
+    assert long.startswith("aaaa") and long.endswith("…") and len(long) < 30

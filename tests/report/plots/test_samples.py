@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from lfi.report.blocks import embed
 from lfi.report.plots import critic_plot, image_grid, samples_plot
-from lfi.report.sections import embed
 
 
 def test_each_sample_has_a_panel_with_the_data_in_it():

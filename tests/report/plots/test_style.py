@@ -6,11 +6,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lfi.report.plots.style import (
+    PAGE,
+    PHONE,
+    legend_above,
     new_figure,
     number,
     plain,
     power_of_ten,
     scaled_ticks,
+    shown_unit,
     styled,
     with_unit,
 )
@@ -65,3 +69,14 @@ def test_ticks_are_short_whatever_the_magnitude(exponent):
 
 def test_a_unit_of_one_is_no_unit():
     assert [with_unit("a", unit) for unit in ("m", "1", "", None)] == ["a (m)", "a", "a", "a"]
+    assert [shown_unit(unit) for unit in ("m", "1", None)] == ["m", "", ""]
+
+
+def test_a_legend_of_a_narrow_figure_has_two_columns():
+    for width, columns in ((PAGE, 4), (PHONE, 2)):
+        with new_figure(width, 2) as figure:
+            axes = figure.subplots()
+            for name in "abcd":
+                axes.plot([0, 1], label=name)
+            legend_above(figure)
+        assert figure.legends[0]._ncols == columns

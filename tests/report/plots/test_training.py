@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from support import report_parts as parts
 
+from lfi.report.blocks import embed
 from lfi.report.plots import training_plot
-from lfi.report.sections import embed
 
 
 def drawn(figure):
