@@ -10,7 +10,6 @@ from lfi.generation.autoencoders import (
     Autoencoder as Autoencoder,
     fit_autoencoder as fit_autoencoder,
 )
-from lfi.generation.fit import fit_generator as fit_generator, fit_generators as fit_generators
 from lfi.generation.flows.fit import fit_flow as fit_flow
 from lfi.generation.flows.flow_generator import FlowGenerator as FlowGenerator
 from lfi.generation.flows.independent_critic import IndependentCritic as IndependentCritic
@@ -34,6 +33,7 @@ from lfi.generation.imitation.fit import (
 from lfi.generation.imitation.policy import Policy as Policy
 from lfi.generation.imitation.settings import ImitationSettings as ImitationSettings
 from lfi.generation.imitation.trajectories import Trajectories as Trajectories
+from lfi.generation.members import fit_generator as fit_generator, fit_generators as fit_generators
 from lfi.generation.objectives import Packed as Packed, Unrolled as Unrolled
 from lfi.generation.presets import (
     DRAGANNS as DRAGANNS,
