@@ -23,6 +23,7 @@ from . import (
     samplers as samplers,
     scores as scores,
     simulation as simulation,
+    tables as tables,
     trackers as trackers,
     training as training,
 )

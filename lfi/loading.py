@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from lfi.generation import Autoencoder, Generator, Policy, Surrogate
+from lfi.generation import Autoencoder, Generator, Policy, Surrogate, TableGenerator
 from lfi.inference.implicit.posterior import ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.minimum_distance.result import MinimumDistance
@@ -26,6 +26,7 @@ Loaded = (
     | MinimumDistance
     | VariationalOptimum
     | Generator
+    | TableGenerator
     | Autoencoder
     | Surrogate
     | Policy

@@ -43,6 +43,7 @@ SMALLEST = {
     "simulation": "--part workers --methods lfi --calls 20",
     "standing": "--quick",
     "steps": "--tasks ring --steps 5 --repetitions 1",
+    "tables": "wine --methods lfi rows --folds 1 --seeds 1 --steps 5",
     "surrogates": "two_moons --methods gaussian --simulations 500 --steps 5 --start-steps 5",
     "telescoping": "--nats 10 --brief --no-mixture",
     "transport": "--sizes 20",

@@ -26,7 +26,7 @@ NAMESPACES = (
     "losses",
     "penalties",
 )
-NAMESPACES += ("plots", "samplers", "scores", "trackers")
+NAMESPACES += ("plots", "samplers", "scores", "tables", "trackers")
 
 
 def names_of(module):
@@ -109,12 +109,17 @@ def test_doors_of_rooms_only_reexport():
     assert not offenders(wrong)
 
 
+def overloads(node):
+    """Whether a definition only tells types, and another one of its name follows."""
+    return any(ast.unparse(decorator) == "overload" for decorator in node.decorator_list)
+
+
 def test_no_definition_has_the_name_of_another():
     places = defaultdict(list)
     for path in PATHS:
         for node in TREES[path].body:
             kinds = ast.FunctionDef | ast.ClassDef
-            if isinstance(node, kinds) and not node.name.startswith("_"):
+            if isinstance(node, kinds) and not node.name.startswith("_") and not overloads(node):
                 places[node.name].append(dotted(path))
     twice = {name: modules for name, modules in places.items() if len(modules) > 1}
     twice.pop("main", None)  # of programs

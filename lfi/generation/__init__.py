@@ -10,6 +10,7 @@ from lfi.generation.autoencoders import (
     Autoencoder as Autoencoder,
     fit_autoencoder as fit_autoencoder,
 )
+from lfi.generation.fit import fit_generator as fit_generator
 from lfi.generation.flows.fit import fit_flow as fit_flow
 from lfi.generation.flows.flow_generator import FlowGenerator as FlowGenerator
 from lfi.generation.flows.independent_critic import IndependentCritic as IndependentCritic
@@ -33,7 +34,7 @@ from lfi.generation.imitation.fit import (
 from lfi.generation.imitation.policy import Policy as Policy
 from lfi.generation.imitation.settings import ImitationSettings as ImitationSettings
 from lfi.generation.imitation.trajectories import Trajectories as Trajectories
-from lfi.generation.members import fit_generator as fit_generator, fit_generators as fit_generators
+from lfi.generation.members import fit_generators as fit_generators
 from lfi.generation.objectives import Packed as Packed, Unrolled as Unrolled
 from lfi.generation.presets import (
     DRAGANNS as DRAGANNS,
@@ -64,4 +65,12 @@ from lfi.generation.surrogates.fit import fit_surrogate as fit_surrogate
 from lfi.generation.surrogates.surrogate import (
     OutsideTraining as OutsideTraining,
     Surrogate as Surrogate,
+)
+from lfi.generation.tables import (
+    Categorical as Categorical,
+    Numeric as Numeric,
+    Positive as Positive,
+    TableEncoding as TableEncoding,
+    TableGenerator as TableGenerator,
+    Whole as Whole,
 )

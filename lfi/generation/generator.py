@@ -7,14 +7,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.generation.conditioning import Condition
-from lfi.networks import ImageGenerator, MixtureGenerator, Standardise, VectorGenerator, noise_of
+from lfi.networks import (
+    ImageGenerator,
+    MixedGenerator,
+    MixtureGenerator,
+    Standardise,
+    VectorGenerator,
+    noise_of,
+)
 from lfi.numerics.arguments import checked, shown
 from lfi.numerics.arrays import Samples, as_tensor
 from lfi.numerics.checks import check_counts
 from lfi.runtime import Contents, Described, Saved, fresh, load_prefixed, prefixed, torch_rng
 from lfi.training import History
 
-NETWORKS = {kind.__name__: kind for kind in (ImageGenerator, MixtureGenerator, VectorGenerator)}
+NETWORKS = {
+    kind.__name__: kind
+    for kind in (ImageGenerator, MixedGenerator, MixtureGenerator, VectorGenerator)
+}
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 
 

@@ -43,6 +43,7 @@ from lfi.networks.embeddings import (
 )
 from lfi.networks.flows import ConditionalFlow as ConditionalFlow
 from lfi.networks.generators import (
+    MixedGenerator as MixedGenerator,
     MixtureGenerator as MixtureGenerator,
     VectorGenerator as VectorGenerator,
     noise_of as noise_of,

@@ -1,6 +1,6 @@
 """Generators of vectors: x = G(z, condition), differentiable in both, with noise z drawn apart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -141,3 +141,46 @@ class MixtureGenerator(nn.Module):
         inputs = z if condition is None else torch.cat([z, condition], dim=1)
         shift = self.rest(self.first(inputs) + self.embedding[code])
         return shift + self.centre[code] + z * self.log_scale.exp()
+
+
+@checked
+class MixedGenerator(VectorGenerator):
+    """A vector generator of blocks: numbers, and one-hot vectors of categories.
+
+    The block of a category is the one-hot vector of its largest entry, which the noise decides;
+    gradients are those of the softmax (straight through).
+
+    References:
+        Bengio, Leonard & Courville, Estimating or propagating gradients through stochastic neurons,
+            2013. arXiv:1308.3432
+        Jang, Gu & Poole, Categorical reparameterization with Gumbel-softmax, 2017. arXiv:1611.01144
+
+    Example:
+        >>> generator = MixedGenerator((1, 3), width=16)
+        >>> generator(generator.noise(2, torch.Generator().manual_seed(0)))[:, 1:].tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+
+    def __init__(self, blocks: Sequence[int], *, width: int = 96, layers: int = 3) -> None:
+        check_counts(**{f"blocks[{i}]": size for i, size in enumerate(blocks)})
+        super().__init__(sum(blocks), width=width, layers=layers)
+        self.spec: dict[str, int | float | list[int]] = {
+            "blocks": [*blocks],
+            "width": width,
+            "layers": layers,
+        }
+        self.blocks: tuple[int, ...] = tuple(blocks)
+
+    def forward(
+        self, z: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"] | None = None
+    ) -> Float[Tensor, "n size"]:
+        """Return G(z)."""
+        parts = super().forward(z, condition).split(self.blocks, dim=1)
+        return torch.cat([_one_hot(part) if part.shape[1] > 1 else part for part in parts], dim=1)
+
+
+def _one_hot(scores: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    """Return the one-hot vectors of the largest scores, with the gradients of the softmax."""
+    soft = scores.softmax(dim=1)
+    hard = torch.zeros_like(soft).scatter(1, scores.argmax(dim=1, keepdim=True), 1.0)
+    return hard + (soft - soft.detach())

@@ -57,6 +57,7 @@ def fitted():
     p, q = torch.randn(120, 2), torch.randn(110, 2) + 0.5
     labels = torch.randint(0, 3, (120,))
     telescoping = lfi.TelescopingRatio(bridges=1, width=8, settings=QUICK)
+    table = {"a": p[:, 0].numpy(), "b": labels.numpy()}
     return posteriors | {
         "simulator": simulator,
         "simulations": simulations,
@@ -86,6 +87,8 @@ def fitted():
             simulator, simulations.x[:50], budget=64, settings=ADVERSARIAL, **QUIET
         ),
         "generator": lfi.fit_generator(p, settings=ADVERSARIAL, **QUIET),
+        "table": table,
+        "table_generator": lfi.fit_generator(table, settings=ADVERSARIAL, **QUIET),
         "autoencoder": lfi.fit_autoencoder(p, lfi.gans.VAE(), settings=ADVERSARIAL, **QUIET),
         "flow_generator": lfi.fit_flow(p, settings=ADVERSARIAL, width=8, **QUIET),
         "conditional": lfi.fit_generator((p, labels), settings=ADVERSARIAL, **QUIET),

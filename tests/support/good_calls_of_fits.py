@@ -145,6 +145,7 @@ def generators():
     yield Call("Generator.sample of classes", conditional.sample, labels, {"n": ("0",)})
     yield Call("Generator.save", generator.save, {"path": "x"}, PATH)
     yield from _autoencoders(parts, short)
+    yield from _tables(parts, short)
     surrogate, theta = parts["surrogate"], {"theta": parts["theta"]}
     yield Call("Surrogate.forward", surrogate.forward, theta, {"theta": ("empty",)})
     yield Call("Surrogate.trusts", surrogate.trusts, theta, {"theta": ("empty",)})
@@ -152,6 +153,22 @@ def generators():
     yield Call("fidelity", lfi.fidelity, both | {"thetas": 2, "n": 20})
     held_out = {"surrogate": surrogate, "held_out": parts["simulations"]}
     yield Call("fidelity_by_region", generation.fidelity_by_region, held_out)
+
+
+def _tables(parts, short):
+    """Tables, and generators of them."""
+    table, one = parts["table"], parts["table_generator"]
+    kinds = {"a": lfi.tables.Numeric(), "b": lfi.tables.Categorical()}
+    yield Call(
+        "fit_generator of a table", lfi.fit_generator, {"data": table, "kinds": kinds} | short
+    )
+    yield Call("TableEncoding.of", lfi.tables.TableEncoding.of, {"table": table, "kinds": kinds})
+    yield Call("TableEncoding.encode", one.encoding.encode, {"table": table})
+    yield Call(
+        "TableEncoding.decode", one.encoding.decode, {"x": one.encoding.encode(table, seed=1)}
+    )
+    yield Call("TableGenerator.sample", one.sample, {"n": 5}, {"n": ("0",)})
+    yield Call("TableGenerator.save", one.save, {"path": "x"}, PATH)
 
 
 def _autoencoders(parts, short):
