@@ -70,6 +70,7 @@ from .inference import (
     fit_minimum_distance as fit_minimum_distance,
     fit_posterior as fit_posterior,
     fit_rounds as fit_rounds,
+    search as search,
 )
 from .loading import (
     load as load,

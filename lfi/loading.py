@@ -14,6 +14,7 @@ from lfi.inference.implicit.posterior import ImplicitPosterior
 from lfi.inference.implicit.pyro_distribution import RatioDistribution
 from lfi.inference.minimum_distance.result import MinimumDistance
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
+from lfi.inference.surrogate_search.result import SearchResult
 from lfi.inference.variational_optimisation.optimum import VariationalOptimum
 from lfi.numerics.arguments import checked
 from lfi.ratio import CriticRatio, RatioDensity
@@ -25,6 +26,7 @@ Loaded = (
     | ImplicitPosterior
     | MinimumDistance
     | VariationalOptimum
+    | SearchResult
     | Generator
     | TableGenerator
     | Autoencoder

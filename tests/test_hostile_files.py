@@ -41,6 +41,7 @@ from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.rounds.store import agreed_seed
+from lfi.inference.surrogate_search.result import SearchResult, SearchRound
 from lfi.inference.variational_optimisation.optimum import ParameterProposal, VariationalOptimum
 from lfi.inference.variational_optimisation.parameters import StandardParameters
 from lfi.networks import (
@@ -123,6 +124,11 @@ def optimum():
     return VariationalOptimum(torch.zeros(2), proposal, 10, 1, 20, history)
 
 
+def search():
+    rounds = (SearchRound(200, 1, 199, (0.5, 0.0), (0.1, 1.0)),)
+    return SearchResult(torch.zeros(2), likelihood(), torch.zeros(3), rounds, 200, 1)
+
+
 def distribution():
     return RatioDistribution(torch.randn(50, 2), density())
 
@@ -155,6 +161,7 @@ KINDS = {
     "distribution": distribution,
     "implicit": implicit,
     "optimum": optimum,
+    "search": search,
 }
 VALUES = [0, 1, -1, 2, 7, 30_000, 10**6, 10**9, 10**30, 0.5, 1e308, True, None, "", "os.system", []]
 VALUES += [{}, [[]], [10**9] * 3, {"torch": "LKJCholesky"}, {"kind": "PooledPosterior"}, "own"]

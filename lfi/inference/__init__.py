@@ -93,6 +93,11 @@ from lfi.inference.samplers.nuts import NUTS as NUTS
 from lfi.inference.samplers.smc import SMC as SMC
 from lfi.inference.samplers.target import Proposal as Proposal, Sampler as Sampler, Target as Target
 from lfi.inference.samplers.variational import Variational as Variational
+from lfi.inference.surrogate_search.fit import search as search
+from lfi.inference.surrogate_search.result import (
+    SearchResult as SearchResult,
+    SearchRound as SearchRound,
+)
 from lfi.inference.types import Method as Method, Posterior as Posterior
 from lfi.inference.variational_optimisation.fit import fit_avo as fit_avo
 from lfi.inference.variational_optimisation.optimum import (

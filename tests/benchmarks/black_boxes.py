@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 
 import adversarial_posteriors
+import black_box_search
 import minimum_distance
 import numpy as np
 import torch
@@ -109,6 +110,7 @@ PIECES: dict[str, Piece] = {
     "minimum_distance": Piece(
         minimum_distance.__doc__, minimum_distance.CASES, minimum_distance.minimum_distance
     ),
+    "search": Piece(black_box_search.__doc__, black_box_search.CASES, black_box_search.run),
 }
 
 

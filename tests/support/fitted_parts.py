@@ -86,6 +86,9 @@ def fitted():
         "optimum": lfi.fit_avo(
             simulator, simulations.x[:50], budget=64, settings=ADVERSARIAL, **QUIET
         ),
+        "search": lfi.search(
+            simulator, x_obs, budget=100, method=methods["likelihood_posterior"], **QUIET
+        ),
         "generator": lfi.fit_generator(p, settings=ADVERSARIAL, **QUIET),
         "table": table,
         "table_generator": lfi.fit_generator(table, settings=ADVERSARIAL, **QUIET),

@@ -227,6 +227,11 @@ def inferences():
     sample = {"simulator": simulator, "x_obs": simulations.x[:50], "budget": 64}
     widens = {"entropy": ("-1",)}
     yield Call("fit_avo", lfi.fit_avo, sample | QUIET | {"settings": ADVERSARIAL}, widens)
+    few = {"budget": 100, "method": lfi.SurrogateLikelihood(settings=QUICK, gaussian_steps=5)}
+    yield Call("search", lfi.search, {"simulator": simulator, **observed, **few, **QUIET})
+    yield Call("search.draw", parts["search"].draw, {"n": 5})
+    yield Call("search.trace", parts["search"].trace, {"name": "a"})
+    yield Call("search.save", parts["search"].save, {"path": "x"}, PATH)
     density = {"model": lambda z: -z.square().sum(1), "names": ["a", "b"]}
     width = {"prior": OPTIONAL, "start": WIDE}
     yield Call("fit_implicit", lfi.fit_implicit, density | QUIET | {"settings": ADVERSARIAL}, width)

@@ -1,9 +1,9 @@
 """Posterior modes by gradient ascent from the best of importance draws, many at once.
 
-The density is that of theta, with no Jacobian, but the ascent runs in unconstrained coordinates, in
-units of the posterior's standard deviation there, so that it cannot leave the support. A density
-that is largest at the edge is climbed towards it. The training loop, for networks and batches of
-data, does not serve here.
+The density is that of theta, with no Jacobian, unless that of u is asked for; the ascent runs in
+unconstrained coordinates u, in units of the posterior's standard deviation there, so that it cannot
+leave the support. A density that is largest at the edge is climbed towards it. The training loop,
+for networks and batches of data, does not serve here.
 """
 
 import math
@@ -24,8 +24,13 @@ RATE = 0.3  # of a standard deviation, at first
 DRAWS = 1_000  # among which the ascents' starts are chosen
 
 
-def modes(target: Target, *, starts: int, seed: int) -> Float[Tensor, "m d"]:
-    """Return the parameters of largest density for each of m observations, of `starts` ascents."""
+def modes(
+    target: Target, *, starts: int, seed: int, jacobian: bool = False
+) -> Float[Tensor, "m d"]:
+    """Return the parameters of largest density for each of m observations, of `starts` ascents.
+
+    With `jacobian`, it is the density of unconstrained parameters.
+    """
     if not 1 <= starts <= DRAWS:
         raise ValueError(f"starts must be from 1 to {DRAWS}, got {starts}")
     limit, sampler = TimeLimit.start(math.inf), Importance(target_ess=2.0)
@@ -33,7 +38,8 @@ def modes(target: Target, *, starts: int, seed: int) -> Float[Tensor, "m d"]:
     points = [each.resample(DRAWS, torch_rng(seed, 1, j)) for j, each in enumerate(found)]
     points = torch.stack(points)
     with torch.no_grad():
-        value = target.log_density(target.prior.from_unconstrained(points)[0])
+        theta, log_jacobian = target.prior.from_unconstrained(points)
+        value = target.log_density(theta) + (log_jacobian if jacobian else 0)
     origin = take_rows(points, value.topk(starts).indices)
     scale = deviations(points, 1)
     step = torch.zeros_like(origin)
@@ -42,7 +48,7 @@ def modes(target: Target, *, starts: int, seed: int) -> Float[Tensor, "m d"]:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, STEPS)
     for _ in range(STEPS):
         u = origin + scale * step
-        density, gradient = target.density_and_gradient(u, jacobian=False)
+        density, gradient = target.density_and_gradient(u, jacobian=jacobian)
         better = density > best_value
         best = torch.where(better[..., None], u, best)
         best_value = torch.where(better, density, best_value)
