@@ -47,6 +47,7 @@ from lfi.inference.variational_optimisation.parameters import StandardParameters
 from lfi.networks import (
     Features,
     LikelihoodEstimator,
+    MixedGenerator,
     MixtureProposal,
     PairCritic,
     PosteriorEstimator,
@@ -104,6 +105,14 @@ def generator():
     return Generator(VectorGenerator(3, width=4, layers=1), Standardise((3,)), history=HISTORY[0])
 
 
+def table():
+    columns = {"a": torch.randn(30), "b": ["x", "y"] * 15, "c": torch.randint(40, (30,))}
+    encoding = lfi.tables.TableEncoding.of(columns)
+    network = MixedGenerator(encoding.widths, width=4, layers=1)
+    one = Generator(network, Standardise((4,)), scaled=True, history=HISTORY[0])
+    return lfi.tables.TableGenerator(encoding, one)
+
+
 def density():
     critics = SampleCritics((2,), 2, width=4)
     return RatioDensity(CriticRatio(critics, (2,)), WideT(torch.zeros(2), torch.eye(2), (2,)), 0.0)
@@ -156,6 +165,7 @@ KINDS = {
     "likelihood": likelihood,
     "pool": pool,
     "generator": generator,
+    "table": table,
     "surrogate": lambda: Surrogate(as_prior(PRIOR), (3,), width=4, history=HISTORY[0]),
     "density": density,
     "distribution": distribution,

@@ -77,9 +77,10 @@ class CategoryColumn:
     @classmethod
     def _restore(cls, spec: dict[str, Any], tensors: dict[str, Tensor]) -> "CategoryColumn":
         levels = tuple(json.loads(text) for text in spec["levels"])
-        if not levels or not all(isinstance(level, KINDS) for level in levels):
-            raise ValueError("a column has no levels, or strange ones")
-        return cls(str(spec["name"]), levels)
+        known = levels and all(isinstance(level, KINDS) for level in levels)
+        if not known or len(set(levels)) < len(levels) or not isinstance(spec["name"], str):
+            raise ValueError("a column has no categories, or strange ones")
+        return cls(spec["name"], levels)
 
 
 def _array(levels: tuple[str | bool | int | float, ...]) -> np.ndarray:

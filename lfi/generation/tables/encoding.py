@@ -145,6 +145,10 @@ class TableEncoding(Described):
             name: COLUMNS[column]._restore(own, stripped(f"column {i}.", tensors))
             for i, (name, column, own) in enumerate(spec["columns"])
         }
+        if len(form) != len(spec["columns"]) or len(columns) != len(form):
+            raise ValueError("its columns are not those of its form")
+        if not all(isinstance(name, str) for name in columns):
+            raise ValueError("its columns have strange names")
         return cls(columns, FORMS[kind]._restore(form))
 
 

@@ -146,12 +146,22 @@ class QuantileColumn:
 
     @classmethod
     def _restore(cls, spec: dict[str, Any], tensors: dict[str, Tensor]) -> "QuantileColumn":
-        normal, values = (tensors[name].double().numpy() for name in ("normal", "values"))
-        if normal.ndim != 1 or normal.shape != values.shape or len(normal) < 2:
+        normal, values, least = (tensors[name] for name in ("normal", "values", "least"))
+        if not all(
+            t.dtype == torch.float64 and t.isfinite().all() for t in (normal, values, least)
+        ):
+            raise ValueError("a column's knots are not finite, or of another dtype")
+        if normal.ndim != 1 or normal.shape != values.shape or len(normal) < 2 or least.ndim:
             raise ValueError("a column's knots do not fit each other")
-        least = float(tensors["least"]) if spec["positive"] else -np.inf
-        decimals = None if spec["decimals"] is None else int(spec["decimals"])
-        return cls(normal, values, bool(spec["logarithmic"]), decimals, least)
+        if (normal.diff() <= 0).any() or (values.diff() < 0).any():
+            raise ValueError("a column's knots are not in order")
+        decimals, signs = spec["decimals"], [spec["logarithmic"], spec["positive"]]
+        if not (decimals is None or decimals in range(MAX_DECIMALS + 1)):
+            raise ValueError(f"a column has {decimals!r} decimals")
+        if not all(isinstance(sign, bool) for sign in signs):
+            raise ValueError("a column does not say what it is")
+        lower = float(least) if signs[1] else -np.inf
+        return cls(normal.numpy(), values.numpy(), signs[0], decimals, lower)
 
 
 def _spread(levels: np.ndarray, counts: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
