@@ -90,6 +90,7 @@ from .simulation import (
     Simulator as Simulator,
     simulate as simulate,
     simulator as simulator,
+    with_missing as with_missing,
 )
 from .training import (
     TrainSettings as TrainSettings,

@@ -338,7 +338,7 @@ def valid_rows(posterior: Checkable, held_out: Simulations) -> tuple[Tensor, Ten
     names = held_out.names
     if names != prior.names:
         raise ValueError(f"held_out has the parameters {names}, the posterior {prior.names}")
-    theta, x = held_out.ok()
+    theta, x = held_out.ok(missing=True)
     if len(theta) == 0:
         raise ValueError(f"held_out has no valid simulation among {len(held_out)}")
     if isinstance(posterior, HasRatio) and x.shape[1:] != tuple(posterior.x_shape):

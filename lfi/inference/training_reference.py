@@ -38,7 +38,8 @@ class Misspecified(UserWarning):
 class TrainingReference:
     """Some of the simulations that a posterior was fitted to, (n, *event).
 
-    Distances are measured from `reference`; those of `held_out` are their null distribution.
+    Distances are measured from `reference`; those of `held_out` are their null distribution. An
+    entry that is missing counts as its median.
     """
 
     reference: Float[Tensor, "n ..."]
@@ -47,13 +48,13 @@ class TrainingReference:
     @staticmethod
     def of(simulations: Simulations, *, seed: int) -> "TrainingReference | None":
         """Return a random choice of valid simulations, or None if they are few, or x is huge."""
-        x = simulations.ok()[1]
+        x = simulations.ok(missing=True)[1]
         entries = x[0].numel() if len(x) else 0
         n = min(MAX_KEPT, len(x) // 2, MAX_NUMBERS // 2 // max(1, entries))
         if 2 * n < max(MIN_POINTS, 1 / MAX_RATE) or entries > MAX_ENTRIES:
             return None
         rows = torch.randperm(len(x), generator=torch_rng(seed))[: 2 * n]
-        x = x[rows]
+        x = filled(x[rows], x)
         return TrainingReference(x[:n], x[n:])
 
     @cached_property
@@ -65,7 +66,7 @@ class TrainingReference:
         """Warn with `Misspecified` if observations are unlike the simulations."""
         n = len(self.held_out)
         smallest = 1 / (1 + n)  # p-value there is
-        count = int((self.novelty.p_values(x) < 1.5 * smallest).sum())
+        count = int((self.novelty.p_values(filled(x, self.reference)) < 1.5 * smallest).sum())
         if not count or scipy.stats.binom.sf(count - 1, len(x), smallest) > MAX_RATE:
             return
         which = "the observation lies" if len(x) == 1 else f"{count} of {len(x)} observations lie"
@@ -75,3 +76,17 @@ class TrainingReference:
             "unlike the simulations",
             Misspecified,
         )
+
+
+def filled(x: Float[Tensor, "m ..."], others: Float[Tensor, "n ..."]) -> Float[Tensor, "m ..."]:
+    """Return x with the medians of what was observed of others in place of missing entries.
+
+    Example:
+        >>> filled(torch.tensor([[float("nan"), 1.0]]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([[1., 1.]])
+    """
+    missing = x.isnan()
+    if not missing.any():
+        return x
+    middle = others.nanmedian(dim=0).values.nan_to_num(nan=0.0)
+    return torch.where(missing, middle.to(x), x)

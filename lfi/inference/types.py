@@ -93,9 +93,12 @@ def limited_fit(name: str, method: Method, limit: StepLimit) -> Callable[..., Po
     return partial(fit, limit=limit)
 
 
-def usable(simulations: Simulations) -> tuple[Tensor, Tensor]:
-    """Return theta and x of the valid simulations; ValueError if there are too few."""
-    theta, x = simulations.ok()
+def usable(simulations: Simulations, *, missing: bool = False) -> tuple[Tensor, Tensor]:
+    """Return theta and x of the valid simulations; ValueError if there are too few.
+
+    Or if entries of x are missing, unless they may be.
+    """
+    theta, x = simulations.ok(missing=missing)
     if len(theta) < MIN_SIMULATIONS:
         raise ValueError(
             f"simulations: {len(theta)} valid ones are too few, need at least {MIN_SIMULATIONS}"

@@ -151,26 +151,32 @@ def as_observation(
     *,
     dtype: torch.dtype | None = None,
     name: str = "x_obs",
+    missing: bool = False,
 ) -> Float[Tensor, "..."]:
     """Return one observation of a shape, None for any, on the CPU and without gradients.
 
     It has its own dtype, and float64 for whole numbers, unless another is asked for. ValueError if
-    it has another shape, or a value is not finite.
+    it has another shape, or a value is not finite, other than NaN where entries may be `missing`.
     """
     x = as_tensor(name, x_obs).detach()
     x = x.to("cpu", dtype or floating_dtype(x.dtype))
-    if not x.isfinite().all():
-        raise ValueError(f"{name} holds {int((~x.isfinite()).sum())} values that are not finite")
+    unfit = x.isinf() if missing else ~x.isfinite()
+    if unfit.any():
+        raise ValueError(f"{name} holds {int(unfit.sum())} values that are not finite")
     if shape is not None and tuple(x.shape) != shape:
         raise ValueError(f"{name} has shape {tuple(x.shape)}, but one simulation's x has {shape}")
     return x
 
 
 def as_observations(
-    x_obs: object, shape: tuple[int, ...], *, dtype: torch.dtype | None = None
+    x_obs: object,
+    shape: tuple[int, ...],
+    *,
+    dtype: torch.dtype | None = None,
+    missing: bool = False,
 ) -> tuple[Float[Tensor, "m ..."], bool]:
     """Return observations, (m, *event), of events of a shape, and whether it was a single one."""
-    x = as_observation(x_obs, dtype=dtype)
+    x = as_observation(x_obs, dtype=dtype, missing=missing)
     if tuple(x.shape) == shape:
         return x[None], True
     if tuple(x.shape[1:]) != shape or x.ndim != 1 + len(shape) or len(x) == 0:

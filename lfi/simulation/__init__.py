@@ -2,6 +2,7 @@
 
 from lfi.simulation.priors.prior import Prior as Prior, as_prior as as_prior
 from lfi.simulation.priors.sampled import sampled_prior as sampled_prior
+from lfi.simulation.records.missing import with_missing as with_missing
 from lfi.simulation.records.results import RowResults as RowResults
 from lfi.simulation.records.simulations import Simulations as Simulations
 from lfi.simulation.records.streamed import StreamedBatches as StreamedBatches

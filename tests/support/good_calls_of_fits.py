@@ -88,6 +88,8 @@ def records():
         {**arrays, "prior": PRIOR},
         {"x": ("NaN", "inf", *WIDE)},
     )
+    masked = {"simulations": simulations, "masks": simulations.x[0] > simulations.x[1]}
+    yield Call("with_missing", lfi.with_missing, masked, {"masks": ("NaN", "inf")})  # truth values
     codes = {"codes": torch.zeros(400, dtype=torch.uint8), "prior": simulations.prior}
     whole = failed | {"codes": ("NaN", "inf", *WIDE)}
     yield Call("Simulations", lfi.Simulations, arrays | codes, whole, skip=("errors",))

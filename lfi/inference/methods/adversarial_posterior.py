@@ -149,7 +149,7 @@ class AdversarialPosterior(BriefSettings):
             >>> posterior.sample(10, influenza.x_obs, seed=2).shape
             torch.Size([10, 3])
         """
-        theta, x = usable(simulations)
+        theta, x = usable(simulations, missing=True)
         seed, prior = fresh(seed), simulations.prior
         rules = self.comparison or (VECTORS if prior.dim <= MAX_MIXED else MANY)
         settings = settings_for(
@@ -162,7 +162,7 @@ class AdversarialPosterior(BriefSettings):
                 x.shape[1:],
                 width=self.width,
                 generator=copy.deepcopy(self.generator),
-                embedding=prepared(self.embedding, x.shape[1:]),
+                embedding=prepared(self.embedding, x.shape[1:], missing=simulations.missing),
             )
             critic = copy.deepcopy(self.critic)
             if critic is None:

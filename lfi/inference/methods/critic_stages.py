@@ -172,14 +172,24 @@ class CriticStage:
 
 
 def critic_stages(
-    method: CriticDesign, n: int, event: Sequence[int], *, max_epochs: int | None
+    method: CriticDesign,
+    n: int,
+    event: Sequence[int],
+    *,
+    max_epochs: int | None,
+    missing: bool = False,
 ) -> list[CriticStage]:
-    """Return what is trained, in order, on n valid simulations of one shape of x."""
+    """Return what is trained, in order, on n valid simulations of one shape of x.
+
+    Entries that are `missing` have no noise to model, unless they are embedded.
+    """
     settings = method.filled
+    if missing and method.embedding is None:
+        method = replace(method, noise_model=False)
     size = method.settings and method.settings.batch_size
     size = size or min(1024, max(64, 2 ** round(math.log2(n / 40))))
     size = min(size, int(n * (1 - settings.held_out)))
-    numbers = embedded_size(method.embedding, event)
+    numbers = embedded_size(method.embedding, event, missing=missing)
 
     def stage(kind: CriticKind) -> CriticStage:
         rows = max(min(size, 64), size // 2) if kind.half_batch else size
@@ -195,9 +205,11 @@ def critic_stages(
     return [stage(kind) for kind in kinds if kind.wanted(method, numbers)]
 
 
-def embedded_size(embedding: nn.Module | None, event: Sequence[int]) -> int:
+def embedded_size(
+    embedding: nn.Module | None, event: Sequence[int], *, missing: bool = False
+) -> int:
     """Return how many numbers an x, or its embedding, is."""
     if embedding is None:
         return math.prod(event)
     with isolated(0):  # a copy: the caller's own is left as it is, statistics included
-        return size_of(prepared(embedding, event) or Features(event), event)
+        return size_of(prepared(embedding, event, missing=missing) or Features(event), event)

@@ -43,6 +43,7 @@ from lfi.networks import (
     critic_spec,
     embedding_sizes,
     prepared,
+    takes_missing,
 )
 from lfi.networks.critics.ensemble import names_all
 from lfi.networks.embeddings import OWN, embedding_spec
@@ -50,7 +51,7 @@ from lfi.networks.standardise import input_for
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import BriefSettings, bar, child, fresh, isolated, numpy_rng, torch_rng, within
-from lfi.simulation import Prior, Simulations, as_simulator, simulate
+from lfi.simulation import Simulations, as_simulator, simulate
 from lfi.training import UNLIMITED, Batch, Batches, History, Shuffled, StepLimit, folds
 
 MAX_HELD_OUT = 2_048  # simulations
@@ -83,7 +84,8 @@ class NeuralRatio(BriefSettings, CriticDesign):
         head_layers: The residual blocks of the MLP critic; None trains no such critic.
         noise_model: Whether a critic for simulators that end in noise is trained too: a
             mixture-density one where x, or its embedding, is at most 16 numbers, whose noise may
-            have any shape, and a Gaussian-likelihood one where it is more.
+            have any shape, and a Gaussian-likelihood one where it is more. Where entries of x are
+            missing, only with an embedding.
         dropout: In the bilinear critic's networks, while training.
         embedding: A network of x, (n, *event) to (n, k), that is trained along: for series, sets
             and images, such as `lfi.embeddings.SeriesEmbedding`.
@@ -201,10 +203,18 @@ class NeuralRatio(BriefSettings, CriticDesign):
         limit: StepLimit = UNLIMITED,
     ) -> RatioPosterior:
         """Train every member's critics, and stack them."""
-        theta, x = usable(simulations)
+        theta, x = usable(simulations, missing=True)
+        missing = simulations.missing
         if self.critic is not None:
+            if missing and not takes_missing(self.critic):
+                raise ValueError(
+                    "critic: entries of x are missing, and this critic takes complete ones; one "
+                    "that takes NaN says so with an attribute missing=True"
+                )
             theta, x = (input_for(self.critic, part) for part in (theta, x))
-        stages = critic_stages(self, len(theta), x.shape[1:], max_epochs=max_epochs)
+        stages = critic_stages(
+            self, len(theta), x.shape[1:], max_epochs=max_epochs, missing=missing
+        )
         seed, prior = fresh(seed), simulations.prior
         critics, weights, kinds, histories, names = [], [], [], [], []
         total = self.members * sum(stage.settings.steps for stage in stages)
@@ -214,7 +224,9 @@ class NeuralRatio(BriefSettings, CriticDesign):
         with bar("fitting the ratio", total, progress) as advance:
             for member, fold in enumerate(splits):
                 data, trained = fold.split((theta, x)), []
-                for i, critic in enumerate(self._critics(stages, prior, data[0], member, seed)):
+                for i, critic in enumerate(
+                    self._critics(stages, simulations, data[0], member, seed)
+                ):
                     assert isinstance(critic, EmbedsPairs)
                     number = f" {member + 1}" if self.members > 1 else ""
                     name = stages[i].kind.name + number
@@ -271,14 +283,20 @@ class NeuralRatio(BriefSettings, CriticDesign):
         return RatioPosterior(critic, prior, self.recovers, tuple(x.shape[1:]), (history,))
 
     def _critics(
-        self, stages: list[CriticStage], prior: Prior, rows: Batch, member: int, seed: int
+        self,
+        stages: list[CriticStage],
+        simulations: Simulations,
+        rows: Batch,
+        member: int,
+        seed: int,
     ) -> Iterator[nn.Module]:
         """Yield the critics to train; pair critics start from the trained exponential family."""
+        prior, missing, event = simulations.prior, simulations.missing, rows[1].shape[1:]
         bounds, family = (prior.lower.tolist(), prior.upper.tolist()), None
         for i, stage in enumerate(stages):
             with isolated(child(seed, 1, member, i)):
-                embedding = prepared(self.embedding, rows[1].shape[1:])
-                critic = stage.kind.build(self, bounds, rows[1].shape[1:], embedding)
+                embedding = prepared(self.embedding, event, missing=missing)
+                critic = stage.kind.build(self, bounds, event, embedding)
             if family is not None and isinstance(critic, PairCritic):
                 critic.start_from(family)
             elif (fit := getattr(critic, "fit_from_data", None)) is not None:

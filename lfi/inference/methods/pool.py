@@ -55,6 +55,7 @@ DEFAULT_METHODS: tuple[Method, ...] = (
     SurrogateLikelihood(proposal=None),
     NeuralRatio(rank=None, head_layers=None),
 )
+MISSING_METHODS: tuple[Method, ...] = (PosteriorFlow(), NeuralRatio(head_layers=None))
 DECAYED = TrainSettings(weight_decay=1.0)
 DEFAULT_AGAIN: tuple[Method, ...] = (
     PosteriorFlow(settings=DECAYED),
@@ -144,7 +145,7 @@ class Pool(BriefSettings):
             >>> posterior.choice.names
             ('PosteriorFlow', 'NeuralRatio')
         """
-        usable(simulations)
+        usable(simulations, missing=True)
         valid = torch.where(simulations.valid)[0]
         again = len(valid) <= FEW and not limit.exists
         meant = self._meant(simulations, again=again)
@@ -263,6 +264,8 @@ class Pool(BriefSettings):
     def _meant(self, simulations: Simulations, *, again: bool) -> "Pool":
         """Return the pool of all methods that are fitted to simulations, with their embeddings."""
         methods = self._all if again else self.methods
+        if simulations.missing and self.methods == DEFAULT_METHODS:  # no likelihood takes them
+            methods = (*MISSING_METHODS[:1], *DEFAULT_AGAIN[: int(again)], *MISSING_METHODS[1:])
         if self.embedding is not None:
             methods = with_embeddings(methods, self.embedding, simulations.x.shape[1:])
         if methods == self.methods:
@@ -323,11 +326,5 @@ def pooled(
 
 
 def _rows(simulations: Simulations, rows: Tensor) -> Simulations:
-    return Simulations(
-        simulations.theta[rows],
-        simulations.x[rows],
-        simulations.codes[rows],
-        simulations.prior,
-        simulations.seed,
-        source=simulations.source,
-    )
+    theta, x, codes = (part[rows] for part in (simulations.theta, simulations.x, simulations.codes))
+    return replace(simulations, theta=theta, x=x, codes=codes, errors={})

@@ -77,10 +77,10 @@ class PosteriorFlow(BriefSettings, FlowMethod):
             >>> posterior.normalised, posterior.sample(10, influenza.x_obs, seed=2).shape
             (True, torch.Size([10, 3]))
         """
-        theta, x = usable(simulations)
+        theta, x = usable(simulations, missing=True)
         seed, prior = fresh(seed), simulations.prior
         with isolated(child(seed, 0)):
-            embedding = prepared(self.embedding, x.shape[1:])
+            embedding = prepared(self.embedding, x.shape[1:], missing=simulations.missing)
             network = PosteriorEstimator(prior.dim, x.shape[1:], embedding=embedding, **self.shape)
         v = to_flow_coordinates(prior, theta)[0]
         train, held = hold_out(

@@ -34,7 +34,7 @@ from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.inference.reliability import MAX_KHAT, UnreliableDraws
 from lfi.inference.samplers.target import Sampler
 from lfi.inference.training_reference import TrainingReference
-from lfi.networks import PosteriorEstimator, VectorGenerator, noise_of
+from lfi.networks import PosteriorEstimator, VectorGenerator, noise_of, takes_missing
 from lfi.networks.embeddings import build_embedding, embedding_spec
 from lfi.numerics.arrays import Samples
 from lfi.ratio import CriticRatio
@@ -168,6 +168,11 @@ class GeneratorPosterior(SavedDrawnPosterior):
     history: tuple[History, ...] = field(default=())
     training_reference: TrainingReference | None = None
     normalised: None = field(default=None, init=False)
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether the networks were trained on x with missing entries."""
+        return takes_missing(self.network.start.features)
 
     def corrected(self) -> "GeneratorPosterior":
         """Return the posterior whose draws are resampled by the ratio of a critic.

@@ -55,6 +55,10 @@ class TargetPosterior(DrawnPosterior):
             drawn = tuple(replace(each, log_evidence=None) for each in drawn)
         return drawn
 
+    def _data(self, x: Samples) -> Float[Tensor, "..."]:
+        """Return data as the network takes them; ValueError unless finite, or rightly missing."""
+        return as_observation(self._finite("x", x), name="x", missing=self.takes_missing)
+
     @checked
     @torch.no_grad()
     def log_ratio(self, theta: Samples, x: Samples) -> Float[Tensor, " n"]:
@@ -63,7 +67,7 @@ class TargetPosterior(DrawnPosterior):
         Theta is (n, theta_dim); x is one observation, (*event), or one for each parameter,
         (n, *event). Other shapes raise a ValueError.
         """
-        theta, x = self.as_parameters(theta), as_observation(x, name="x")
+        theta, x = self.as_parameters(theta), self._data(x)
         if tuple(x.shape) == self.x_shape:
             return self.target(x[None]).log_weight(theta[None])[0]
         if tuple(x.shape) != (len(theta), *self.x_shape):
@@ -80,7 +84,7 @@ class TargetPosterior(DrawnPosterior):
     ) -> WeightedDraws:
         """Weight the same n prior draws for all observations x at once, as calibration needs."""
         check_counts(n=n)
-        x, _ = self.observations(as_observation(x, name="x"))
+        x, _ = self.observations(self._data(x))
         theta = self.prior.sample(n, seed=numpy_rng(fresh(seed)))
         parts = x.split(max(1, PAIRS // n))
         values = [self.target(part).log_weight(theta[None]) for part in parts]

@@ -75,13 +75,19 @@ class TrialsPosterior(AmortisedPosterior):
         return self.base.has_evidence
 
     @property
+    def takes_missing(self) -> bool:
+        """Whether the base does."""
+        return self.base.takes_missing
+
+    @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of one trial."""
         return self.base.x_shape
 
     def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m k ..."], bool]:
         """Return observations in their dtype, (m, k, *event), and whether it was a single one."""
-        x, event = as_observation(x_obs), self.x_shape
+        x, event = self._finite("x_obs", x_obs), self.x_shape
+        x = as_observation(x, missing=self.takes_missing)
         single = x.ndim == 1 + len(event)
         if (
             x.ndim not in (1 + len(event), 2 + len(event))
@@ -154,6 +160,11 @@ class ConditionalPosterior(AmortisedPosterior):
     def has_evidence(self) -> bool:
         """Whether the base's is known."""
         return self.base.has_evidence
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether the base does."""
+        return self.base.takes_missing
 
     @property
     def x_shape(self) -> tuple[int, ...]:

@@ -69,10 +69,27 @@ class DrawnPosterior(Described, ABC):
         """The parameters' names."""
         return self.prior.names
 
+    @property
+    def takes_missing(self) -> bool:
+        """Whether entries of an observation may be missing, NaN."""
+        return False
+
+    def _finite(self, name: str, x_obs: Samples) -> Tensor:
+        """Return data whose missing entries are fit for this posterior, or raise ValueError."""
+        x = as_tensor(name, x_obs)
+        missing = int(x.isnan().sum())
+        if missing and not self.takes_missing:
+            raise ValueError(
+                f"{name} holds {missing} values that are not finite but missing (NaN), and this "
+                "posterior was fitted to complete x: fit one to lfi.with_missing(simulations)"
+            )
+        return x
+
     @checked
     def observations(self, x_obs: Samples) -> tuple[Float[Tensor, "m ..."], bool]:
         """Return x_obs in its dtype, (m, *event), and whether it was one; ValueError if unfit."""
-        return as_observations(x_obs, self.x_shape)
+        x = self._finite("x_obs", x_obs)
+        return as_observations(x, self.x_shape, missing=self.takes_missing)
 
     @checked
     def sample(

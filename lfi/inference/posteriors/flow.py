@@ -22,7 +22,7 @@ from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.direct import Direct
 from lfi.inference.samplers.target import Proposal, Sampler, Target
 from lfi.inference.training_reference import TrainingReference
-from lfi.networks import PosteriorEstimator
+from lfi.networks import PosteriorEstimator, takes_missing
 from lfi.networks.embeddings import build_embedding
 from lfi.numerics.arguments import checked
 from lfi.runtime import Contents, load_prefixed, prefixed
@@ -77,6 +77,11 @@ class FlowPosterior(SavedPosterior):
     training_reference: TrainingReference | None = None
     normalised: bool = field(default=True, init=False)
     default_sampler: ClassVar[Sampler] = Direct()
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether the network was trained on x with missing entries."""
+        return takes_missing(self.network.features)
 
     @checked
     @torch.no_grad()

@@ -101,6 +101,11 @@ class PooledPosterior(SavedPosterior):
         return False
 
     @property
+    def takes_missing(self) -> bool:
+        """Whether all members do."""
+        return all(member.takes_missing for member in self.members)
+
+    @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of one observation."""
         return self.members[0].x_shape

@@ -15,7 +15,7 @@ from lfi.comparison import Recovers
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.target import ROWS, Target
 from lfi.inference.training_reference import TrainingReference
-from lfi.networks import EmbedsPairs, build_critic, critic_spec
+from lfi.networks import EmbedsPairs, build_critic, critic_spec, takes_missing
 from lfi.networks.standardise import input_for
 from lfi.runtime import Contents, load_prefixed, prefixed
 from lfi.simulation import Prior
@@ -54,6 +54,11 @@ class RatioPosterior(SavedPosterior):
     def has_evidence(self) -> bool:
         """Whether the ratio is known, and not only up to a constant or a function of x."""
         return self.recovers == Recovers.RATIO
+
+    @property
+    def takes_missing(self) -> bool:
+        """Whether the critic was trained on x with missing entries."""
+        return takes_missing(self.critic)
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, (m, *event), each embedded once."""

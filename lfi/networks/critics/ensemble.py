@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from lfi.networks.critics.gaussian_likelihood import GaussianLikelihoodCritic, MixtureDensityCritic
 from lfi.networks.critics.pair import EmbedsPairs, PairCritic, PairCriticBase
-from lfi.networks.embeddings import build_embedding, names_embedding
+from lfi.networks.embeddings import build_embedding, names_embedding, takes_missing
 from lfi.networks.residual import Tower
 from lfi.networks.standardise import Coordinates, input_for
 
@@ -74,6 +74,11 @@ class EnsembleCritic(PairCriticBase):
     @property
     def _critics(self) -> list[EmbedsPairs]:
         return cast("list[EmbedsPairs]", list(self.members))  # `ModuleList` forgets the type
+
+    @property
+    def missing(self) -> bool:
+        """Whether entries of x may be missing: where every member takes them."""
+        return all(takes_missing(member) for member in self.members)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -131,6 +136,11 @@ class ValidCritic(PairCriticBase):
         super().__init__()
         self.critic: PairCriticBase = critic
         self.validity: Validity = validity
+
+    @property
+    def missing(self) -> bool:
+        """Whether entries of x may be missing."""
+        return takes_missing(self.critic)
 
     @property
     def spec(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.embeddings import embedding_spec, size_of
+from lfi.networks.embeddings import embedding_spec, size_of, takes_missing
 from lfi.networks.residual import Tower, linear, trunk
 from lfi.networks.standardise import Coordinates, Features, input_for
 from lfi.numerics.arguments import checked
@@ -131,6 +131,11 @@ class FitsScales(PairCriticBase):
 
     coordinates: Coordinates
     features: nn.Module
+
+    @property
+    def missing(self) -> bool:
+        """Whether entries of x may be missing."""
+        return takes_missing(self.features)
 
     def fit_from_data(self, theta: Float[Tensor, "n theta_dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation from the training split."""

@@ -39,6 +39,7 @@ class Simulations(Described):
         source: The simulator's name.
         trials: How many independent draws x holds for each theta, along its second axis; None where
             x is one draw.
+        missing: Whether entries of valid rows may be missing, NaN: see `lfi.with_missing`.
 
     Example:
         >>> prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
@@ -56,6 +57,7 @@ class Simulations(Described):
     errors: dict[int, str] = field(default_factory=dict)
     source: str = ""
     trials: int | None = None
+    missing: bool = False
 
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, minimum=0)
@@ -147,8 +149,19 @@ class Simulations(Described):
         """Which rows are ok."""
         return self.codes == OK
 
-    def ok(self) -> tuple[Float[Tensor, "m dim"], Float[Tensor, " m *event"]]:
-        """Return theta and x of the rows that are ok."""
+    def ok(
+        self, *, missing: bool = False
+    ) -> tuple[Float[Tensor, "m dim"], Float[Tensor, " m *event"]]:
+        """Return theta and x of the rows that are ok; ValueError if entries of x may be missing.
+
+        With `missing` they may be.
+        """
+        if self.missing and not missing:
+            raise ValueError(
+                "simulations: entries of x are missing, and complete ones are needed here: take "
+                "simulations without lfi.with_missing. lfi.PosteriorFlow, NeuralRatio, "
+                "AdversarialPosterior and the default of lfi.fit_posterior take missing ones"
+            )
         return self.theta[self.valid], self.x[self.valid]
 
     def __len__(self) -> int:
@@ -203,7 +216,8 @@ class Simulations(Described):
         errors = self.errors | {len(self) + row: text for row, text in other.errors.items()}
         theta, x, codes = (torch.cat(pair) for pair in pairs)
         trials = self.trials if self.trials == other.trials else None
-        return Simulations(theta, x, codes, self.prior, self.seed, errors, self.source, trials)
+        parts = theta, x, codes, self.prior, self.seed, errors, self.source, trials
+        return Simulations(*parts, self.missing or other.missing)
 
     @checked
     def within(self, prior: Prior) -> "Simulations":
@@ -251,7 +265,8 @@ class Simulations(Described):
         rows = enumerate(index.tolist())
         errors = {new: self.errors[old] for new, old in rows if old in self.errors}
         parts = self.theta[index], self.x[index], self.codes[index]
-        return Simulations(*parts, prior, self.seed, errors, self.source, self.trials)
+        facts = prior, self.seed, errors, self.source, self.trials, self.missing
+        return Simulations(*parts, *facts)
 
     def to_numpy(self) -> dict[str, np.ndarray]:
         """Return theta (n, D), x (n, *event), status (n,) and names (D,), failed rows included.
@@ -289,7 +304,7 @@ class Simulations(Described):
         How many rows failed, and so are left out, is in the attributes.
         """
         facts = {"source": self.source, "seed": self.seed, "failed": int((~self.valid).sum())}
-        return to_arviz(*self.ok(), self.names, facts)
+        return to_arviz(*self.ok(missing=True), self.names, facts)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """Return a data frame of pandas: parameters, entries of x, and status; failed rows too.
