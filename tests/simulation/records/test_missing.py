@@ -86,7 +86,7 @@ def test_rows_keep_that_their_entries_may_be_missing():
         lambda data: lfi.SurrogateLikelihood().fit(data),
         lambda data: lfi.fit_surrogate(data),
         lambda data: lfi.abc_rejection(data, torch.zeros(4), number=5),
-        lambda data: lfi.check_observation(data, torch.zeros(4)),
+        lambda data: lfi.check_observation(torch.zeros(4), data),
     ],
     ids=["ok", "likelihood", "surrogate", "abc", "check"],
 )
