@@ -15,7 +15,7 @@ from lfi.simulation.simulators.labels import INDEX, DataLabels, DataSeries
 MAX_ENTRIES = 2_000  # of a longer x, evenly spaced entries are shown: a page has fewer pixels
 MIN_FOR_BANDS = 9  # entries of x from which a band over the axis makes sense
 MAX_TICKS = 12  # names of entries or series below an axis
-LONG_NAME = 10  # letters of a name that stands upright
+LETTER, LINE = 0.075, 0.15  # inches of an average letter, and of a line of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +60,22 @@ class Layout:
         for place in self.breaks:
             axes.axvline(place, color=RULE, linewidth=0.8)
         if self.ticks:
-            places, names = zip(*self.ticks, strict=True)
-            steep = len(names) > 1 and max(map(len, names)) > LONG_NAME
-            look = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if steep else {}
-            axes.set_xticks(places, [plain(name) for name in names], **look)
-            axes.tick_params(axis="x", length=0)
+            self._name_ticks(axes)
         elif (seen == np.round(seen)).all():
             whole_ticks(axes.xaxis)
+
+    def _name_ticks(self, axes: Axes) -> None:
+        """Write names below the axis, steep where they are long, and some where there are many."""
+        spec, figure = axes.get_subplotspec(), axes.get_figure(root=True)
+        columns = 1 if spec is None else spec.get_gridspec().ncols
+        inches = 10.0 if figure is None else figure.get_figwidth()
+        room = max(inches / columns - 0.7, 0.5) / len(self.ticks)  # for each name
+        shown = self.ticks[:: math.ceil(LINE / room)]
+        places, names = zip(*shown, strict=True)
+        steep = max(map(len, names)) * LETTER > room
+        look = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if steep else {}
+        axes.set_xticks(places, [plain(name) for name in names], **look)
+        axes.tick_params(axis="x", length=0)
 
     @property
     def step(self) -> float:

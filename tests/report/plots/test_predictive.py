@@ -8,7 +8,7 @@ from lfi.report.blocks import embed
 from lfi.report.plots import predictive_plot, surrogate_plot
 from lfi.report.plots.layout import MAX_ENTRIES
 from lfi.report.plots.predictive import MAX_SERIES, MAX_THETAS, residuals_of
-from lfi.report.plots.style import PHONE
+from lfi.report.plots.style import PAGE, PHONE
 from lfi.simulation.simulators.labels import data_labels
 
 each_event = pytest.mark.parametrize("event", [(), (1,), (4,), (14,), (3, 5), (30, 200)])
@@ -143,3 +143,13 @@ def test_narrow_figures_have_fewer_columns(event):
     ):
         assert figure.get_figwidth() == PHONE
         embed(figure, "", "")
+
+
+@pytest.mark.parametrize("count, steep, shown", [(3, False, 3), (12, True, 12), (12, True, 6)])
+def test_names_below_an_axis_do_not_run_into_each_other(count, steep, shown):
+    labels = data_labels([f"subject {i}" for i in range(count)], ("day", range(10)))
+    width = PAGE if shown == count else 1.9
+    axes = surrogate_plot(parts.fidelity(1, (10, count), n=20), labels=labels, width=width).axes[0]
+    ticks = axes.get_xticklabels()
+    assert len(ticks) == shown
+    assert all((tick.get_rotation() > 0) == steep for tick in ticks)
