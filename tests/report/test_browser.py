@@ -100,6 +100,18 @@ def luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def cut_on_paper(browser):
+    """What is wider than A4 less the page's margins, as the page is laid out for paper."""
+    show(browser, round((21.0 - 3.0) / 2.54 * 96))
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    return browser.execute_script(
+        "const w = document.documentElement.clientWidth;"
+        "return Array.from(document.querySelectorAll('svg, table, table *, pre, p'))"
+        ".map(e => [e.tagName, e.getBoundingClientRect().right])"
+        ".filter(([_, right]) => right > w + 1)"
+    )
+
+
 def whole(path):
     names = ("shift", "drift", NASTY)
     figure = Figure(figsize=(12, 2))  # of the user's own, wider than any column
@@ -169,30 +181,23 @@ def test_report_reads_on_a_telephone_and_a_desk_by_day_and_by_night(browser, tmp
 
 
 def test_many_parameters_read_on_a_telephone_too(browser, tmp_path):
-    names = [f"parameter_{i}" for i in range(10)]
+    names = [f"parameter_{i}" for i in range(9)] + ["a_name_" * 9]
     draws = parts.draws(names=names, theta=torch.randn(2_000, 10) * 1e-3 + 1)
     checks = parts.checks(names=names)
     units = {name: "1/(thousand lynx pelts year)" for name in names}
-    path = write_report(tmp_path / "r.html", draws=draws, checks=checks, units=units, seed=1)
+    given = {"draws": draws, "checks": checks, "units": units}
+    path = write_report(tmp_path / "r.html", **given, seed=1)
     browser.get(path.as_uri())
     for width in (390, 1400):
         show(browser, width)
         found = browser.execute_script(LOOK)
         assert (found["wide"], found["small"], found["cut"]) == ([], [], []), width
+    assert cut_on_paper(browser) == []
 
 
 def test_report_prints_without_cutting(browser, tmp_path):
     browser.get(whole(tmp_path / "report.html").as_uri())
-    # A4 less the margins of the page, as it is laid out for paper
-    show(browser, round((21.0 - 3.0) / 2.54 * 96))
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    laid_out = browser.execute_script(
-        "const w = document.documentElement.clientWidth;"
-        "return Array.from(document.querySelectorAll('svg, table, table *, pre, p'))"
-        ".map(e => [e.tagName, e.getBoundingClientRect().right])"
-        ".filter(([_, right]) => right > w + 1)"
-    )
-    assert laid_out == []
+    assert cut_on_paper(browser) == []
     shown = browser.execute_script(
         "return Array.from(document.querySelectorAll('svg'))"
         ".filter(s => s.getBoundingClientRect().width > 0).length"
