@@ -41,7 +41,7 @@ from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method, limited_fit
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
-from lfi.numerics.checks import check_share, check_whole
+from lfi.numerics.checks import check_positive, check_share, check_whole
 from lfi.runtime import child, fresh, numpy_rng, whole_repr, within
 from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
@@ -129,6 +129,7 @@ def fit_rounds(
     minutes: float | None = None,
     stages: Sequence[StageSteps] | None = None,
     workers: int | None = None,
+    timeout: float | None = None,
     store: str | Path | None = None,
     seed: int | None = None,
     device: str = "cpu",
@@ -162,6 +163,7 @@ def fit_rounds(
         stages: What such a call has done, its `posterior.stages`, to repeat it without a clock.
         workers: How many processes fit methods of a pool side by side, as in `lfi.fit_posterior`,
             and simulate, as in `lfi.simulate`; None simulates in this process.
+        timeout: How many seconds one simulation may take, as in `lfi.simulate`.
         store: A folder that keeps every round, and the methods of a pool that are fitted without
             a limit, so that a second call goes on where the first was interrupted and ends with the
             same numbers; None keeps nothing.
@@ -204,6 +206,7 @@ def fit_rounds(
     check_share("stop_at", stop_at, ends=True)
     check_whole("draws", draws)
     check_whole("workers", workers, optional=True)
+    check_positive("timeout", timeout, optional=True)
     of_parameters(simulator.prior, parameters)  # before anything is simulated
     shape = simulated_shape(simulator)
     x_obs = as_observation(x_obs, shape)
@@ -247,9 +250,10 @@ def fit_rounds(
             simulator,
             count,
             prior=prior,
-            seed=child(seed, index, 0),
+            seed=simulation_seed(seed, index),
             store=kept.simulations(index + 1),
             workers=workers or 1,
+            timeout=timeout,
             progress=progress,
         )
         posterior = kept.load(index + 1, of_parameters(prior, parameters), device)
@@ -317,6 +321,11 @@ def fit_rounds(
         if share > stop_at and len(left) > 1:
             note += f"; stopped truncating after round {index + 1}, which kept {share:.1%}"
             left = [(left[-1][0], sum(count for _, count in left))]
+
+
+def simulation_seed(seed: int, index: int) -> int:
+    """Return the seed of the simulations of a round, counted from 0."""
+    return child(seed, index, 0)
 
 
 def holds(outer: Prior, inner: Prior) -> bool:

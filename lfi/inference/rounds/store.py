@@ -55,11 +55,15 @@ def check_restorable(name: str, method: object) -> None:
 
 
 def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> int:
-    """Return the seed, recorded or checked with the settings; ValueError if they differ."""
+    """Return the seed, recorded or checked with the settings; ValueError if they differ.
+
+    Simulations of the first round alone say themselves what they are. Where none has succeeded, a
+    record of other settings is replaced: there is nothing to lose.
+    """
     store.mkdir(parents=True, exist_ok=True)
     record = store / "rounds.json"
     if not os.path.lexists(record):
-        if any(store.glob("round_*")):
+        if any(entry.name != "round_1.zarr" for entry in store.glob("round_*")):
             raise ValueError(
                 f"store: {store} holds rounds without their record: use another folder"
             )
@@ -77,9 +81,23 @@ def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> i
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"store: {record} is damaged ({error}): use another folder") from error
     differ = sorted(name for name in wanted if known.get(name) != wanted[name])
-    if differ:
+    if differ and nothing_simulated(store):
+        replace_file(record, lambda part: part.write_text(json.dumps(wanted, indent=1)))
+    elif differ:
         raise ValueError(
             f"store: {store} holds rounds of a call with another {', '.join(differ)}: "
             "use another folder, or the same arguments"
         )
     return seed
+
+
+def nothing_simulated(store: Path) -> bool:
+    """Return whether there is no fit in a store of rounds, nor a simulation that succeeded."""
+    from lfi.simulation.records.store import Store, StoreError  # zarr is imported where it is used
+
+    if any(entry.suffix != ".zarr" for entry in store.glob("round_*")):
+        return False
+    try:
+        return all(Store.open(path).finished == 0 for path in store.glob("round_*.zarr"))
+    except StoreError:  # what it holds cannot be told
+        return False

@@ -68,6 +68,9 @@ class Writer:
             if not (self.path / "finished.json").exists():  # another may have made it meanwhile
                 self._create(simulator, fresh(seed))
             store = Store.open(path)
+            if store.finished == 0 and self._difference(store, simulator, seed):
+                self._create(simulator, fresh(seed))  # of a run in which nothing succeeded
+                store = Store.open(path)
             self._check(store, simulator, seed)
             self.rows: ResultsBuffer = store.rows()
             messages = store.messages()
@@ -189,15 +192,20 @@ class Writer:
 
     def _check(self, store: Store, simulator: Simulator, seed: int | None) -> None:
         """Refuse the store of another run."""
+        if what := self._difference(store, simulator, seed):
+            raise StoreError(
+                f"store {self.path} was {what}: choose another folder, or delete this one"
+            )
+
+    def _difference(self, store: Store, simulator: Simulator, seed: int | None) -> str:
+        """Return how the run of a store was another one, "" where it is the same."""
         attributes = store.attributes
         if attributes["prior_fingerprint"] != self.prior.fingerprint:
-            what = "drawn from another prior"
-        elif attributes["simulator"] != simulator.identity:
-            what = f"made by another simulator (or another version of {attributes['name']})"
-        elif seed is not None and attributes["seed"] != seed:
-            what = f"made with seed {attributes['seed']}, not {seed}"
-        elif attributes.get("block") != BLOCK:
-            what = f"made in blocks of {attributes.get('block')}, not {BLOCK}"
-        else:
-            return
-        raise StoreError(f"store {self.path} was {what}: choose another folder, or delete this one")
+            return "drawn from another prior"
+        if attributes["simulator"] != simulator.identity:
+            return f"made by another simulator (or another version of {attributes['name']})"
+        if seed is not None and attributes["seed"] != seed:
+            return f"made with seed {attributes['seed']}, not {seed}"
+        if attributes.get("block") != BLOCK:
+            return f"made in blocks of {attributes.get('block')}, not {BLOCK}"
+        return ""

@@ -6,14 +6,43 @@ import pytest
 import torch
 
 import lfi
+from lfi.inference.rounds.fit import simulation_seed
 from lfi.inference.rounds.store import agreed_seed, check_restorable
 from lfi.networks import PairCritic
 
 
 def test_another_observation_is_another_call(tmp_path):
     agreed_seed(tmp_path, {"x_obs": "a"}, 1)
+    (tmp_path / "round_1.lfi").write_text("")
     with pytest.raises(ValueError, match="another x_obs"):
         agreed_seed(tmp_path, {"x_obs": "b"}, 1)
+
+
+def test_a_store_in_which_nothing_succeeded_is_not_lost(tmp_path):
+    """A simulator that fails at all parameters, then the mended one, in one folder."""
+    prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+    failing = lfi.Simulator(lambda theta: theta / 0, prior=prior)
+    mended = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1), prior=prior)
+    quick = lfi.PosteriorFlow(gaussian_steps=2, settings=lfi.TrainSettings(steps=2), width=8)
+    given = {"store": tmp_path / "rounds", "budget": (200,), "method": quick, "progress": False}
+    with pytest.raises(RuntimeError, match="no finite x in its first 1,024 simulations"):
+        lfi.fit_rounds(failing, torch.zeros(1), seed=1, **given)
+    posterior = lfi.fit_rounds(mended, torch.zeros(1), seed=2, **given)
+    assert posterior.names == ("mean",)
+    with pytest.raises(ValueError, match="another seed, simulator"):  # now there is something
+        lfi.fit_rounds(failing, torch.zeros(1), seed=3, **given)
+
+
+def test_simulations_of_the_first_round_alone_are_taken(tmp_path):
+    prior = {"mean": torch.distributions.Normal(0.0, 1.0)}
+    noisy = lfi.Simulator(lambda theta: theta + torch.randn(len(theta), 1), prior=prior)
+    store = tmp_path / "rounds" / "round_1.zarr"
+    lfi.simulate(noisy, 200, seed=simulation_seed(1, 0), store=store, progress=False)
+    before = (store / "finished.json").read_bytes()
+    quick = lfi.PosteriorFlow(gaussian_steps=2, settings=lfi.TrainSettings(steps=2), width=8)
+    given = {"budget": (200,), "method": quick, "seed": 1, "progress": False}
+    lfi.fit_rounds(noisy, torch.zeros(1), store=tmp_path / "rounds", **given)
+    assert (store / "finished.json").read_bytes() == before
 
 
 def test_rounds_without_their_record_are_refused(tmp_path):
