@@ -18,6 +18,7 @@ from lfi.numerics.checks import (
 )
 from lfi.runtime.progress import Advance, held_out_note, silent
 from lfi.training.batches import Batch, Batches
+from lfi.training.checkpoints import Checkpoint
 from lfi.training.history import History
 from lfi.training.loop import GiveUp, Monitor, fit
 from lfi.training.players import Player, Step, adamw
@@ -123,6 +124,7 @@ def train_one(
     schedule: Schedule | None = None,
     give_up: GiveUp | None = None,
     limit: StepLimit = UNLIMITED,
+    checkpoint: Checkpoint | None = None,
     seed: int | None = None,
     device: str = "cpu",
     advance: Advance = silent,
@@ -133,7 +135,8 @@ def train_one(
     `validations` times at most; None trains all steps without. Settings that are None are those of
     `CompleteSettings()`; `batch_size` and `held_out` are for whoever makes the batches. `name` is
     the risk's column of the history. By default the optimiser is AdamW, the schedule one cycle, and
-    the seed fresh entropy, which the history records. `give_up` and `limit` are `Monitor`'s.
+    the seed fresh entropy, which the history records. `give_up` and `limit` are `Monitor`'s,
+    `checkpoint` is `fit`'s.
     `advance` is told of every step, of those that early stopping saves too. Raises `Diverged` if
     the risk is no longer finite.
 
@@ -173,6 +176,7 @@ def train_one(
         seed=seed,
         device=device,
         callbacks=[lambda done, latest: advance(1, held_out_note(latest))],
+        checkpoint=checkpoint,
     )
     if history.steps < steps:
         advance(steps - history.steps)

@@ -20,13 +20,14 @@ from lfi.generation.objectives import adversarial_players, discrepancy_players
 from lfi.generation.settings import DEFAULTS, AdversarialSettings
 from lfi.generation.surrogates.gaussian_start import fit_start
 from lfi.generation.surrogates.surrogate import Surrogate
+from lfi.generation.validated_training import check_resumable
 from lfi.networks import VectorCritic, noise_of
 from lfi.networks.data_transforms import Bounds
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts, check_whole
-from lfi.runtime import bar, child, fresh, isolated, torch_rng, within
+from lfi.runtime import bar, child, fresh, isolated, stripped, torch_rng, within
 from lfi.simulation import Simulations
-from lfi.training import Batch, Shuffled, TrainSettings, fit, hold_out
+from lfi.training import Batch, Checkpoint, Shuffled, TrainSettings, fit, hold_out
 
 DEFAULT = Adversarial(Bernoulli(), NonSaturating(), R1(0.1, every=4))
 MIN_SIMULATIONS = 100
@@ -47,19 +48,38 @@ class RegeneratedRows:
 
     held_out: Batch | None = None
 
-    def __init__(self, make: Callable[[torch.Generator], Batch], *, size: int) -> None:
+    def __init__(
+        self, make: Callable[[torch.Generator], Batch], *, size: int, device: str = "cpu"
+    ) -> None:
         self.make: Callable[[torch.Generator], Batch] = make
         self.size: int = size
+        self.device: str = device
         self.left: int = 0
 
     def draw(self, rng: torch.Generator) -> Batch:
         """Return the next `size` rows of every tensor."""
         if self.left == 0:
             rows = self.make(rng)
-            self.shuffled: Shuffled = Shuffled(rows, size=self.size, device=str(rows[0].device))
+            self.shuffled: Shuffled = Shuffled(rows, size=self.size, device=self.device)
             self.left = self.shuffled.rows // self.size
         self.left -= 1
         return self.shuffled.draw(rng)
+
+    def position_of(self) -> dict[str, Tensor]:
+        """Return where it stands, for a checkpoint: the rows of this epoch, and the place in it."""
+        if self.left == 0:
+            return {"left": torch.tensor(0)}
+        rows = {f"rows.{i}": tensor for i, tensor in enumerate(self.shuffled.train)}
+        return {"left": torch.tensor(self.left), **rows, **self.shuffled.position_of()}
+
+    def go_to(self, position: dict[str, Tensor]) -> None:
+        """Go to where another one stood."""
+        self.left = int(position["left"])
+        if self.left:
+            rows = stripped("rows.", position)
+            train = tuple(rows[str(i)] for i in range(len(rows)))
+            self.shuffled = Shuffled(train, size=self.size, device=self.device)
+            self.shuffled.go_to(position)
 
 
 @checked
@@ -74,6 +94,7 @@ def fit_surrogate(
     settings: AdversarialSettings | None = None,
     start_steps: int | None = None,
     width: int = 128,
+    checkpoint: Checkpoint | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -97,13 +118,15 @@ def fit_surrogate(
         start_steps: Steps of the conditional Gaussian; by default three times as many, 0 for a
             generator without one.
         width: The width of all networks but your own.
+        checkpoint: Where to keep what an interrupted training resumes from, in two files, of which
+            that of the Gaussian ends with ".start".
         seed: None takes fresh entropy, which the history records.
         device: Where to train.
         progress: Show a bar on a terminal.
 
     Raises:
-        ValueError: If fewer than 100 simulations are valid, if x is outside its bounds, or if a
-            discrepancy comes with a critic.
+        ValueError: If fewer than 100 simulations are valid, if x is outside its bounds, if a
+            discrepancy comes with a critic, or a checkpoint without a seed.
 
     Example:
         >>> import lfi
@@ -115,6 +138,7 @@ def fit_surrogate(
         torch.Size([3, 14])
     """
     check_counts(width=width)
+    check_resumable(checkpoint, seed)
     check_whole("start_steps", start_steps, minimum=0, optional=True)
     theta, x = simulations.ok()
     if len(theta) < MIN_SIMULATIONS:
@@ -175,7 +199,9 @@ def fit_surrogate(
         history = fit(
             players,
             RegeneratedRows(
-                lambda rng: (surrogate.residuals(x, condition, rng), condition), size=batch_size
+                lambda rng: (surrogate.residuals(x, condition, rng), condition),
+                size=batch_size,
+                device=device,
             ),
             steps=steps,
             turn=complete.turn,
@@ -183,6 +209,7 @@ def fit_surrogate(
             seed=child(seed, 2),
             device=device,
             callbacks=[lambda done, latest: advance(1)],
+            checkpoint=checkpoint,
         )
     columns = {("Gaussian, held-out" if k == "held-out" else k): v for k, v in columns.items()}
     surrogate.history = replace(history, columns={**columns, **history.columns}, seed=seed)

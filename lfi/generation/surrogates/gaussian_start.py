@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lfi.networks.conditional_gaussian import MAX_FULL, ConditionalGaussian
 from lfi.networks.residual import linear, trunk
 from lfi.runtime.progress import Advance, silent
-from lfi.training import History, Shuffled, TrainSettings, train_one
+from lfi.training import Checkpoint, History, Shuffled, TrainSettings, train_one
 
 SETTINGS = TrainSettings(learning_rate=5e-3, weight_decay=1e-4, average=0.99, clip=10.0)
 
@@ -60,6 +60,7 @@ def fit_start(
     batches: Shuffled,
     settings: TrainSettings,
     *,
+    checkpoint: Checkpoint | None = None,
     seed: int,
     device: str = "cpu",
     advance: Advance = silent,
@@ -73,6 +74,7 @@ def fit_start(
         SETTINGS.updated(settings),
         validate=lambda held_out: float(start.loss(*held_out)),
         name="Gaussian",
+        checkpoint=checkpoint,
         seed=seed,
         device=device,
         advance=advance,

@@ -1,5 +1,7 @@
 """Training of surrogates: they come close, by any comparison, and repeat themselves."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from support.conjugate import model, posterior, prior
@@ -8,7 +10,9 @@ from torch import nn
 import lfi
 from lfi.comparison import KL, R1, Adversarial, Bernoulli
 from lfi.generation import fidelity
+from lfi.generation.surrogates import fit as surrogate_fit
 from lfi.generation.surrogates.fit import RegeneratedRows
+from lfi.training import Checkpoint
 
 
 def steps(n):
@@ -185,3 +189,33 @@ def test_mistakes_are_named(simulations):
         )
     with pytest.raises(ValueError, match="beyond its bounds"):
         lfi.fit_surrogate(simulations, lower=0.0)
+
+
+@pytest.mark.parametrize("stop", [30, 75], ids=["in the Gaussian", "in the generator"])
+def test_an_interrupted_training_goes_on_from_its_checkpoint(stop, tmp_path, monkeypatch):
+    """Whole numbers get new fractions in every epoch, which a checkpoint keeps."""
+    prior = {"rate": torch.distributions.Uniform(1.0, 9.0)}
+    counts = lfi.Simulator(lambda theta: torch.poisson(theta.expand(-1, 3)), prior=prior)
+    simulations = lfi.simulate(counts, 200, seed=1)
+    settings = lfi.AdversarialSettings(steps=60)
+    few = {"settings": settings, "start_steps": 50, "width": 8, "progress": False, "seed": 1}
+    whole = lfi.fit_surrogate(simulations, **few)
+    checkpoint = Checkpoint(tmp_path / "surrogate", every=7)
+    done = []
+
+    def interrupt(*arguments):
+        done.append(1)
+        if len(done) == stop:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(surrogate_fit, "bar", lambda *_: nullcontext(interrupt))
+        with pytest.raises(KeyboardInterrupt):
+            lfi.fit_surrogate(simulations, checkpoint=checkpoint, **few)
+    assert checkpoint.exists is (stop > 50)
+    resumed = lfi.fit_surrogate(simulations, checkpoint=checkpoint, **few)
+    assert resumed.history.columns == whole.history.columns
+    ours, theirs = resumed.state_dict(), whole.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    with pytest.raises(ValueError, match="seed: a checkpoint needs the seed"):
+        lfi.fit_surrogate(simulations, checkpoint=checkpoint)
