@@ -12,6 +12,8 @@ from types import ModuleType
 import lfi
 import simulators
 
+_imported: dict[str, ModuleType] = {}  # files of the user's, by their path
+
 
 def available_simulators() -> dict[str, str]:
     """Return the names of the simulators that come with lfi, each with its first line."""
@@ -72,6 +74,14 @@ def load_simulator(source: str) -> "lfi.Simulator":
     return getattr(module, wrapped[0])
 
 
+def module_of(source: str) -> ModuleType | None:
+    """Return the module that a simulator was loaded from, by what named it."""
+    path = source.partition(":")[0]
+    if not path.endswith(".py"):
+        return sys.modules.get(f"simulators.{path}")
+    return _imported.get(str(Path(path).absolute()))
+
+
 def _wrapped(module: ModuleType) -> list[str]:
     """Return the names of the simulators in a module."""
     return [name for name, value in vars(module).items() if isinstance(value, lfi.Simulator)]
@@ -85,8 +95,10 @@ def _offered(module: ModuleType) -> str:
 
 def import_file(path: Path) -> ModuleType:
     """Import a Python file of the user's; where that fails, raise `ValueError` with the line."""
-    name = path.stem if path.stem not in sys.modules else f"{path.stem}_of_the_user"
-    spec = importlib.util.spec_from_file_location(name, path)
+    known = sys.modules.get(path.stem)
+    again = known is None or getattr(known, "__file__", None) == str(path.absolute())
+    name = path.stem if again else f"{path.stem}_of_the_user"
+    spec = importlib.util.spec_from_file_location(name, path.absolute())
     assert spec is not None and spec.loader is not None  # as for every file called *.py
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # so that its classes and functions can be found again
@@ -101,6 +113,7 @@ def import_file(path: Path) -> ModuleType:
         raise ValueError(f"{path} cannot be imported: {in_words(error)}") from error
     finally:
         sys.path.pop(0)
+    _imported[str(path.absolute())] = module
     return module
 
 

@@ -7,7 +7,9 @@ from lfi.generation import Surrogate, fit_surrogate
 from lfi.loading import load
 from lfi.runtime.workers.beside import SeparateCall
 from lfi.simulation import Prior, Simulations
+from lfi.training import Checkpoint
 
+CHECKPOINT_STEPS = 200
 NEEDED = ("lfi.cli.surrogate", "torch._dynamo")  # that a worker imports before it forks
 
 
@@ -42,15 +44,19 @@ class SurrogateJob:
         return [] if self.file.is_file() else [SeparateCall("training the surrogate", self.train)]
 
     def train(self, progress: bool) -> None:
-        """Train the surrogate and keep it."""
+        """Train the surrogate and keep it; interrupted, it goes on from its last checkpoint."""
+        checkpoint = Checkpoint(self.rounds / "surrogate.checkpoint", every=CHECKPOINT_STEPS)
         store = self.rounds / f"round_{self.number}.zarr"
         surrogate = fit_surrogate(
             Simulations.open(store, prior=self.prior)[: self.count],
+            checkpoint=checkpoint,
             seed=self.seed,
             device=self.device,
             progress=progress,
         )
         surrogate.save(self.file)
+        for path in self.rounds.glob("surrogate.checkpoint*"):
+            path.unlink()
 
     def trained(self, copy: Path) -> Surrogate:
         """Return the surrogate that is kept, and save it to another place too."""

@@ -1,234 +1,381 @@
-"""The main workflow: from a simulator and an observation to a posterior, a surrogate and a report.
+"""The steps of a run: from a simulator and an observation to a posterior, a surrogate, a report.
 
-What takes long (rounds' simulations and fits, the surrogate) is kept as it is finished; the rest
-follows from it and the seed, so a resumed call gives the numbers of an uninterrupted one.
+Each step reads what those before it have left in the folder, and leaves files of its own, so `lfi
+run` and the commands of single steps are the same. What takes long is kept as it is finished; the
+rest follows from it and the seed, so a resumed call gives the numbers of an uninterrupted one.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lfi.cli.results import keep, kept, summary
+from lfi.cli.runfolder import COMMAND, FILES, RunState
 from lfi.cli.surrogate import NEEDED, SurrogateJob
+from lfi.cli.timing import fidelity_samples
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
-from lfi.diagnostics.verdict import Verdict
 from lfi.generation import Fidelity, fidelity
-from lfi.inference import Draws, fit_rounds, inference_data, plan_budget
+from lfi.inference import (
+    AdversarialPosterior,
+    Draws,
+    NeuralRatio,
+    Pool,
+    PosteriorFlow,
+    SurrogateLikelihood,
+    fit_rounds,
+    inference_data,
+    plan_budget,
+)
+from lfi.inference.posteriors.saved import SavedDrawnPosterior
+from lfi.inference.rounds.fit import simulation_seed
+from lfi.inference.types import Method
+from lfi.loading import load
 from lfi.report import write_report
 from lfi.report.verdicts import Assessment, assess
-from lfi.runtime import Saved, check_writable, child, numpy_rng, replace_file
+from lfi.runtime import child, numpy_rng, replace_file
 from lfi.runtime.workers.beside import Beside
-from lfi.simulation import Simulator, simulate, simulate_at
+from lfi.simulation import Simulator, simulate
 
 HELD_OUT, IMPORTANCE_SAMPLES = 400, 4_096  # of `lfi.check`
-FILES = ("report.html", "summary.json", "posterior.nc", "posterior.lfi", "surrogate.lfi")
-PARAMETERS, SAMPLES = 8, 1_000  # of `lfi.fidelity`
+PARAMETERS = 8  # of `lfi.fidelity`
+METHODS: dict[str, Callable[[], Method]] = {  # by what --method calls them
+    "pool": Pool,
+    "flow": PosteriorFlow,
+    "likelihood": SurrogateLikelihood,
+    "ratio": NeuralRatio,
+    "adversarial": AdversarialPosterior,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run and how it is computed: its folder, its state, and what the state names.
+
+    `workers` is how many processes fit, None for one on each core; `simulators` how many simulate.
+    """
+
+    out: Path
+    state: RunState
+    simulator: Simulator
+    x_obs: Float[Tensor, "..."] | None
+    device: str
+    workers: int | None
+    simulators: int
+    timeout: float | None
+    command: str
+    echo: Callable[[str], None]
+    progress: bool
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.state.settings["seed"]
+
+    def stream(self, number: int) -> int:
+        """Return the seed of a step."""
+        return child(self.seed, number)
+
+    def file(self, step: str, number: int = 0) -> Path:
+        """Return where a step leaves what it has computed."""
+        return self.out / FILES[step][number]
+
+    @property
+    def observed(self) -> Float[Tensor, "..."]:
+        """The observation; ValueError if there is none."""
+        if self.x_obs is None:
+            raise ValueError(f"{self.simulator.name} has no x_obs: give --observation FILE")
+        return self.x_obs
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a surrogate that was compared with the simulator, and is wanted."""
+        return self.state.settings["surrogate"] and self.state.done("fidelity", self.out)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many simulations each round gets."""
+        return plan_budget(self.state.settings["budget"], self.state.settings["rounds"])
+
+    def posterior(self) -> SavedDrawnPosterior:
+        """Return the fitted posterior."""
+        try:
+            found = load(self.file("fit"))
+        except ValueError:  # a prior that no file can name: the rounds' store has the fit as well
+            return self.fitted()
+        assert isinstance(found, SavedDrawnPosterior)  # under that name
+        return found.to(self.device)
+
+    def fitted(self) -> SavedDrawnPosterior:
+        """Fit the posterior, or take it from the rounds' store."""
+        settings = self.state.settings
+        return fit_rounds(
+            self.simulator,
+            self.observed,
+            rounds=settings["rounds"],
+            budget=settings["budget"],
+            method=METHODS[settings["method"]](),
+            minutes=settings["minutes"],
+            workers=self.workers,
+            timeout=self.timeout,
+            store=self.out / "rounds",
+            seed=self.seed,
+            device=self.device,
+            progress=self.progress,
+        )
+
+    def surrogate_job(self, posterior: SavedDrawnPosterior) -> SurrogateJob:
+        """Return what to train a surrogate on."""
+        return SurrogateJob(
+            self.out / "rounds",
+            self.state.settings["rounds"],
+            self.counts[-1],
+            posterior.prior,
+            self.stream(104),
+            self.device,
+        )
+
+
+def simulate_first(run: Run) -> None:
+    """Simulate what the first round needs."""
+    simulate(
+        run.simulator,
+        run.counts[0],
+        seed=simulation_seed(run.seed, 0),
+        workers=run.simulators,
+        timeout=run.timeout,
+        store=run.file("simulate"),
+        progress=run.progress,
+    )
+
+
+def fit_run(run: Run) -> None:
+    """Fit the posterior in rounds."""
+    run.fitted().save(run.file("fit"))
+
+
+def sample_run(run: Run) -> None:
+    """Draw from the posterior."""
+    draws = run.posterior().draw(run.state.settings["draws"], run.observed, seed=run.stream(100))
+    assert isinstance(draws, Draws)  # of one observation
+    keep(run.file("sample"), draws)
+
+
+def calibrate_run(run: Run) -> None:
+    """Check the posterior's calibration by simulations that it was not fitted to."""
+    posterior = run.posterior()
+    held_out = simulate(
+        run.simulator,
+        HELD_OUT,
+        prior=posterior.prior,
+        seed=run.stream(101),
+        workers=run.simulators,
+        timeout=run.timeout,
+        progress=run.progress,
+    )
+    checks = check(posterior, held_out, importance_samples=IMPORTANCE_SAMPLES, seed=run.stream(102))
+    keep(run.file("calibration"), checks)
+
+
+def predict_run(run: Run) -> None:
+    """Compare the observation with simulations of the posterior."""
+    draws = kept(run.file("sample"), Draws)
+    predictive = predictive_check(draws, run.simulator, run.observed, seed=run.stream(103))
+    keep(run.file("predictive"), predictive)
+
+
+def train_run(run: Run) -> None:
+    """Take over the surrogate, which is trained beside the steps before."""
+    run.surrogate_job(run.posterior()).trained(run.file("surrogate"))
+
+
+def compare_run(run: Run) -> None:
+    """Compare the surrogate with the simulator."""
+    agreement = fidelity(
+        run.surrogate_job(run.posterior()).trained(run.file("surrogate")),
+        run.simulator,
+        thetas=PARAMETERS,
+        n=fidelity_samples(run.state.seconds, PARAMETERS),
+        seed=run.stream(105),
+    )
+    keep(run.file("fidelity"), agreement)
 
 
 @dataclass(frozen=True)
-class WorkflowSettings:
-    """What is asked for, as the options of `lfi run` say it."""
+class Results:
+    """What the steps before the report have left."""
 
-    simulator: Simulator
-    x_obs: Float[np.ndarray, "..."] | None  # None takes the simulator's own
-    out: Path
-    budget: int
-    rounds: int
-    draws: int
-    seed: int
-    device: str
-    command: str  # for the report
-    minutes: float | None = None  # for the fits; None for as long as they need
-    workers: int | None = None  # processes that fit; None for one on each core
+    draws: Draws
+    checks: Checks
+    predictive: PredictiveCheck
+    agreement: Fidelity | None
 
-
-def run_workflow(
-    settings: WorkflowSettings, *, echo: Callable[[str], None], progress: bool
-) -> None:
-    """Carry out the rest of a workflow; ValueError if it cannot be, OSError if not written."""
-    torch.set_num_threads(1)  # small networks; and sums that do not depend on the machine's cores
-    try:
-        torch.empty(0, device=settings.device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"--device: {settings.device} is not available: {reason}") from error
-    simulator, out = settings.simulator, settings.out
-    x_obs = simulator.x_obs
-    if settings.x_obs is not None:
-        x_obs = as_simulated(torch.from_numpy(settings.x_obs), simulator, settings.seed)
-    if x_obs is None:
-        raise ValueError(f"{simulator.name} has no x_obs: give --observation FILE")
-    whole = out.absolute()
-    folder = next(path for path in (whole, *whole.parents) if path.exists())
-    for name in FILES if folder == whole else whole.relative_to(folder).parts[:1]:
-        check_writable(folder / name)
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        begin = time.monotonic()
-        yield
-        seconds[name] = time.monotonic() - begin
-        echo(f"{name:<42} {seconds[name]:6.1f} s")
-
-    seeds = [child(settings.seed, i) for i in range(100, 108)]
-    with stage("posterior in truncated rounds"):
-        posterior = fit_rounds(
-            simulator,
-            x_obs,
-            rounds=settings.rounds,
-            budget=settings.budget,
-            minutes=settings.minutes,
-            workers=settings.workers,
-            store=out / "rounds",
-            seed=settings.seed,
-            device=settings.device,
-            progress=progress,
+    @staticmethod
+    def of(run: Run) -> "Results":
+        """Return the results of a run."""
+        return Results(
+            kept(run.file("sample"), Draws),
+            kept(run.file("calibration"), Checks),
+            kept(run.file("predictive"), PredictiveCheck),
+            kept(run.file("fidelity"), Fidelity) if run.compared else None,
         )
-        assert isinstance(posterior, Saved)  # as those of lfi's own methods are
-        posterior.save(out / "posterior.lfi")
-    prior, short = posterior.prior, [part.describe() for part in posterior.stages if part.short]
-    job = SurrogateJob(
-        out / "rounds",
-        settings.rounds,
-        plan_budget(settings.budget, settings.rounds)[-1],
-        prior,
-        seeds[4],
-        settings.device,
+
+    @property
+    def assessment(self) -> Assessment:
+        """The verdicts."""
+        return assess(
+            draws=self.draws,
+            predictive=self.predictive,
+            checks=self.checks,
+            fidelity=self.agreement,
+        )
+
+
+def report_run(run: Run) -> None:
+    """Write the report, the summary and the draws for ArviZ."""
+    settings, simulator, posterior = run.state.settings, run.simulator, run.posterior()
+    found, prior = Results.of(run), posterior.prior
+    rng = numpy_rng(run.seed, 106)
+    own = simulator.prior.sample(settings["draws"], seed=rng)
+    narrower = prior.fingerprint != simulator.prior.fingerprint
+    truncated = prior.sample(settings["draws"], seed=rng) if narrower else None
+    data = inference_data(found.draws, own, run.observed, found.predictive.x, truncated)
+    replace_file(run.file("report", 2), lambda part: data.to_netcdf(str(part), engine="h5netcdf"))
+    text = json.dumps(summary_of(run, found), indent=1)
+    replace_file(run.file("report", 1), lambda part: part.write_text(text))
+    chosen = {
+        "simulations": f"{settings['budget']:,}",
+        "rounds": str(settings["rounds"]),
+        "seed": str(settings["seed"]),
+        "device": run.device,
+    }
+    if settings["method"] != "pool":
+        chosen["method"] = settings["method"]
+    if settings["minutes"] is not None:
+        chosen["minutes for the fits"] = f"{settings['minutes']:g}"
+        chosen["short of time"] = "; ".join(short_of_time(run)) or "nothing"
+    surrogate = None
+    if settings["surrogate"]:
+        surrogate = run.surrogate_job(posterior).trained(run.file("surrogate"))
+    write_report(
+        run.file("report"),
+        title=settings["name"],
+        simulator=simulator,
+        x_obs=run.observed,
+        data=None if run.state.observation is None else Path(run.state.observation["file"]).name,
+        posterior=posterior,
+        draws=found.draws,
+        checks=found.checks,
+        predictive=found.predictive,
+        surrogate=surrogate,
+        fidelity=found.agreement,
+        command=run.command,
+        settings=chosen,
+        seconds={TITLES[step]: run.state.steps[step]["seconds"] for step in run.state.steps},
+        seed=run.stream(107),
     )
-    workers = 1 if settings.workers is None and settings.device != "cpu" else settings.workers
-    with Beside(job.calls, workers, needed=NEEDED, progress=progress) as beside:
-        with stage(f"{settings.draws:,} posterior draws"):
-            draws = posterior.draw(settings.draws, x_obs, seed=seeds[0])
-            assert isinstance(draws, Draws)  # of one observation
-        with stage("calibration on held-out simulations"):
-            held_out = simulate(simulator, HELD_OUT, prior=prior, seed=seeds[1], progress=progress)
-            checks = check(
-                posterior, held_out, importance_samples=IMPORTANCE_SAMPLES, seed=seeds[2]
-            )
-        with stage("posterior predictive check"):
-            predictive = predictive_check(draws, simulator, x_obs, seed=seeds[3])
-        with stage("surrogate generator"):
-            beside.results()
-            surrogate = job.trained(out / "surrogate.lfi")
-    with stage("surrogate against simulator"):
-        agreement = fidelity(surrogate, simulator, thetas=PARAMETERS, n=SAMPLES, seed=seeds[5])
-    with stage("files and report"):
-        rng = numpy_rng(settings.seed, 106)
-        own = simulator.prior.sample(settings.draws, seed=rng)
-        narrower = prior.fingerprint != simulator.prior.fingerprint
-        truncated = prior.sample(settings.draws, seed=rng) if narrower else None
-        data = inference_data(draws, own, x_obs, predictive.x, truncated)
-        replace_file(
-            out / "posterior.nc", lambda part: data.to_netcdf(str(part), engine="h5netcdf")
-        )
-        said = assess(draws=draws, predictive=predictive, checks=checks, fidelity=agreement)
-        results = summary(draws, checks, predictive, agreement, said) | {"short_of_time": short}
-        text = json.dumps(results, indent=1)
-        replace_file(out / "summary.json", lambda part: part.write_text(text))
-        chosen = {
-            "simulations": f"{settings.budget:,}",
-            "rounds": str(settings.rounds),
-            "seed": str(settings.seed),
-            "device": settings.device,
-        }
-        if settings.minutes is not None:
-            chosen["minutes for the fits"] = f"{settings.minutes:g}"
-            chosen["short of time"] = "; ".join(short) or "nothing"
-        write_report(
-            out / "report.html",
-            simulator=simulator,
-            x_obs=x_obs,
-            posterior=posterior,
-            draws=draws,
-            checks=checks,
-            predictive=predictive,
-            surrogate=surrogate,
-            fidelity=agreement,
-            command=settings.command,
-            settings=chosen,
-            seconds=seconds,
-            seed=seeds[7],
-        )
-    columns = zip(draws.names, draws.theta.double().T, strict=True)
+
+
+STEPS: dict[str, Callable[[Run], None]] = {
+    "simulate": simulate_first,
+    "fit": fit_run,
+    "sample": sample_run,
+    "calibration": calibrate_run,
+    "predictive": predict_run,
+    "surrogate": train_run,
+    "fidelity": compare_run,
+    "report": report_run,
+}
+TITLES = {
+    "simulate": "simulations of the first round",
+    "fit": "posterior in truncated rounds",
+    "sample": "posterior draws",
+    "calibration": "calibration on held-out simulations",
+    "predictive": "posterior predictive check",
+    "surrogate": "surrogate generator",
+    "fidelity": "surrogate against simulator",
+    "report": "files and report",
+}
+BEFORE: dict[str, tuple[str, ...]] = {  # which steps each reads from
+    "simulate": (),
+    "fit": (),
+    "sample": ("fit",),
+    "calibration": ("fit",),
+    "predictive": ("fit", "sample"),
+    "surrogate": ("fit",),
+    "fidelity": ("fit", "surrogate"),
+    "report": ("fit", "sample", "calibration", "predictive"),
+}
+
+
+def chosen_steps(run: Run, steps: Sequence[str]) -> list[str]:
+    """Return which steps are wanted, without a surrogate where none is."""
+    left_out = () if run.state.settings["surrogate"] else ("surrogate", "fidelity")
+    return [step for step in steps if step not in left_out]
+
+
+def perform(run: Run, steps: Sequence[str]) -> None:
+    """Carry out steps in order, but those that are done; ValueError where one before is not."""
+    out, state = run.out, run.state
+    if "fit" in steps:
+        _ = run.observed  # if it is missing, that is said before anything is simulated
+    left = [step for step in steps if not state.done(step, out)]
+    needed = {before for step in left for before in before_step(run, step)} - set(steps)
+    for step in (step for step in STEPS if step in needed and not state.done(step, out)):
+        command = COMMAND.get(step, step)
+        raise ValueError(f"{out} has no {TITLES[step]} yet: first, lfi {command} {out}")
+    state.write(out)
+    for step in steps:
+        if step not in left:
+            run.echo(f"{TITLES[step]:<42}   done before")
+    fits = [step for step in left if step in ("simulate", "fit")]
+    for step in fits:
+        _carry_out(run, step)
+    rest = left[len(fits) :]
+    calls = run.surrogate_job(run.posterior()).calls if "surrogate" in rest else []
+    workers = 1 if run.workers is None and run.device != "cpu" else run.workers
+    with Beside(calls, workers, needed=NEEDED, progress=run.progress) as beside:
+        for step in rest:
+            _carry_out(run, step, beside)
+
+
+def before_step(run: Run, step: str) -> tuple[str, ...]:
+    """Return which steps a step of this run reads from."""
+    more = ("surrogate", "fidelity") if run.state.settings["surrogate"] else ()
+    return BEFORE[step] + (more if step == "report" else ())
+
+
+def _carry_out(run: Run, step: str, beside: Beside[None] | None = None) -> None:
+    """Carry out a step, record it and say how long it took."""
+    began = time.monotonic()
+    if beside is not None and step == "surrogate":
+        beside.results()  # it is trained beside the steps before
+    STEPS[step](run)
+    seconds = time.monotonic() - began
+    run.state.finish(step, seconds)
+    run.state.write(run.out)
+    run.echo(f"{TITLES[step]:<42} {seconds:6.1f} s")
+
+
+def conclusions(run: Run, found: Results) -> list[str]:
+    """Return estimates and verdicts, as the terminal shows them."""
+    columns = zip(found.draws.names, found.draws.theta.double().T, strict=True)
     estimates = [f"{name:<16} {c.mean():10.4g} +- {c.std():.2g}" for name, c in columns]
-    late = [f"short of time: {what}" for what in short]
-    for line in ("", *estimates, "", *said.describe().splitlines(), *late):
-        echo(line)
-    echo(f"report: {out / 'report.html'}")
+    late = [f"short of time: {what}" for what in short_of_time(run)]
+    return ["", *estimates, "", *found.assessment.describe().splitlines(), *late]
 
 
-def as_simulated(
-    x_obs: Float[Tensor, "..."], simulator: Simulator, seed: int
-) -> Float[Tensor, "..."]:
-    """Return an observation in the shape of one simulation, where it has as many entries.
-
-    A table whose axes longer than one are those of a simulation in another order is left as it is:
-    which entry is which cannot be told.
-    """
-    if simulator.x_obs is not None:
-        shape = simulator.x_obs.shape
-    else:
-        theta = simulator.prior.sample(1, seed=numpy_rng(seed, 108))
-        x = simulate_at(simulator, theta, seed=child(seed, 108)).x
-        shape = x_obs.shape if x is None else x.shape[1:]
-    ours, theirs = ([n for n in sizes if n != 1] for sizes in (shape, x_obs.shape))
-    same_order = ours == theirs or 1 in (len(ours), len(theirs))
-    return x_obs.reshape(shape) if x_obs.numel() == shape.numel() and same_order else x_obs
+def summary_of(run: Run, found: Results) -> dict[str, Any]:
+    """Return what summary.json holds."""
+    parts = found.draws, found.checks, found.predictive, found.agreement
+    return summary(*parts, found.assessment) | {"short_of_time": short_of_time(run)}
 
 
-def summary(
-    draws: Draws,
-    checks: Checks,
-    predictive: PredictiveCheck,
-    agreement: Fidelity,
-    assessment: Assessment,
-) -> dict[str, Any]:
-    """Return the results as plain values, each verdict as the terminal and the page have it."""
-    columns = zip(draws.names, draws.theta.double().T, strict=True)
-    said = {name: stated(verdict) for name, verdict in assessment.parts.items()}
-    return {
-        **stated(assessment.overall),
-        "marginals": {name: {"mean": float(c.mean()), "sd": float(c.std())} for name, c in columns},
-        "draws": {
-            **said["draws"],
-            "sampler": draws.sampler,
-            "n": len(draws.theta),
-            "ess": draws.ess,
-            "unique": draws.unique,
-            "pareto_k": draws.khat,
-            "r_hat": None if draws.r_hat is None else draws.r_hat.tolist(),
-        },
-        "calibration": {
-            **said["calibration"],
-            "scope": checks.scope,
-            "p_values": checks.p_values,
-        },
-        "predictive": {
-            **said["predictive"],
-            "p_value": predictive.p_value,
-        },
-        "surrogate": {
-            **said["surrogate"],
-            "c2st": agreement.statistic.tolist(),
-            "mean": agreement.mean,
-        },
-    }
-
-
-def stated(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as plain values; `ok` is null where it is neither good nor a problem."""
-    return {
-        "verdict": verdict.text,
-        "state": None if verdict.state is None else verdict.state.value,
-        "ok": verdict.ok,
-        "advice": verdict.advice,
-    }
+def short_of_time(run: Run) -> list[str]:
+    """Return what there was no time to fit, in words."""
+    return [part.describe() for part in run.posterior().stages if part.short]

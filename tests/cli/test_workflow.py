@@ -2,7 +2,7 @@
 
 import html
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import arviz
 import pytest
@@ -12,10 +12,14 @@ from support.conjugate import ExactCritic, model, prior
 from torch import Tensor
 
 from lfi.cli import workflow
-from lfi.cli.workflow import WorkflowSettings, as_simulated, run_workflow
+from lfi.cli.planning import as_simulated
+from lfi.cli.results import keep, kept
+from lfi.cli.runfolder import RunState
+from lfi.cli.workflow import STEPS, Results, Run, conclusions, perform
 from lfi.comparison import Recovers
-from lfi.inference import RatioPosterior
-from lfi.simulation import Simulator, as_prior
+from lfi.generation import Fidelity
+from lfi.inference import Draws, RatioPosterior
+from lfi.simulation import as_prior
 from lfi.training import History, StageSteps
 
 SD = 0.4  # of the noise
@@ -47,20 +51,46 @@ def run(monkeypatch, tmp_path):
         fitted = Kept(critic, TRUNCATED, Recovers.UP_TO_X, (2,), history)
         agreement = replace(parts.fidelity(2), names=("a", "b"), theta=torch.zeros(2, 2))
         monkeypatch.setattr(workflow, "fit_rounds", lambda *_, **__: fitted)
+        monkeypatch.setattr(workflow.Run, "posterior", lambda run: fitted)
         monkeypatch.setattr(workflow.SurrogateJob, "calls", [])
         monkeypatch.setattr(workflow.SurrogateJob, "trained", lambda *_: None)
         monkeypatch.setattr(workflow, "fidelity", lambda *_, **__: agreement)
         for name, value in patches.items():
             monkeypatch.setattr(workflow, name, value)
         lines = []
-        settings = WorkflowSettings(
-            model(SD), X_OBS.numpy(), tmp_path, 2_400, 3, 1_000, 1, "cpu", "lfi run", minutes=5
+        run = Run(
+            out=tmp_path,
+            state=RunState("mine", None, dict(SETTINGS), 1e-6),
+            simulator=model(SD),
+            x_obs=X_OBS,
+            device="cpu",
+            workers=None,
+            simulators=1,
+            timeout=None,
+            command="lfi run",
+            echo=lines.append,
+            progress=False,
         )
-        run_workflow(settings, echo=lines.append, progress=False)
+        perform(run, list(STEPS))
+        lines += conclusions(run, Results.of(run))
         page = html.unescape((tmp_path / "report.html").read_text())
         return "\n".join(lines), json.loads((tmp_path / "summary.json").read_text()), page
 
     return call
+
+
+SETTINGS = {
+    "simulator": "",
+    "x_obs": "",
+    "budget": 2_400,
+    "rounds": 3,
+    "method": "pool",
+    "minutes": 5,
+    "seed": 1,
+    "draws": 1_000,
+    "surrogate": True,
+    "name": None,
+}
 
 
 def few_samples(*arguments, **options):
@@ -128,7 +158,24 @@ def test_the_own_prior_is_exported_and_the_truncated_one_by_its_name(run, tmp_pa
     ids=str,
 )
 def test_an_observation_takes_the_shape_of_a_simulation(shape, given, expected):
-    simulator = Simulator(lambda theta: torch.zeros(len(theta), *shape), prior=prior)
-    assert as_simulated(torch.zeros(given), simulator, 1).shape == expected
-    known = Simulator(lambda theta: 1 / 0, prior=prior, x_obs=torch.zeros(shape))
-    assert as_simulated(torch.zeros(given), known, 1).shape == expected
+    assert as_simulated(torch.zeros(given), shape).shape == expected
+    assert as_simulated(torch.zeros(given), None).shape == given
+
+
+RESULTS = [parts.draws(), parts.fidelity(2), parts.checks(), parts.predictive()]
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
+def test_results_are_kept_to_the_last_bit(result, tmp_path):
+    keep(tmp_path / "results" / "it.lfi", result)
+    again = kept(tmp_path / "results" / "it.lfi", type(result))
+    for field in fields(result):
+        ours, theirs = (getattr(each, field.name) for each in (result, again))
+        if isinstance(ours, torch.Tensor):
+            assert ours.dtype == theirs.dtype
+            assert torch.equal(ours.nan_to_num(), theirs.nan_to_num())
+        else:
+            assert ours == theirs and type(ours) is type(theirs)
+    other = Draws if not isinstance(result, Draws) else Fidelity
+    with pytest.raises(ValueError, match=f"holds a .*, expected {other.__name__}"):
+        kept(tmp_path / "results" / "it.lfi", other)

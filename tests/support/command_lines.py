@@ -40,8 +40,9 @@ FILES = {
     "blank.csv": "\n\n  \n",
     "cut.npy": "\x93NUMPY\x01\x00v\x00{'descr'",
 }
+FLAGS = ("quiet", "help", "json", "dry-run", "no-surrogate", "restart")
 OPTIONS = ("out", "budget", "rounds", "minutes", "draws", "seed", "observation", "device")
-OPTIONS += ("quiet", "help")
+OPTIONS += ("workers", "timeout", "method", "column", "name", "log", *FLAGS)
 NUMBERS = ("0", "1", "2", "-1", "200", "2400", "99999999999999999999", "1e3", "2.5", "nan", "")
 WORDS = ("", " ", "-", "--", "run", "list", "influenza", "two_moons", "ring", "measles", "é\u202e")
 ODD = ("--version", "--help", "--colour", "-x", "--out", "--seed=", "a" * 5_000, "\udcff", "*", "~")
@@ -78,8 +79,9 @@ def command_lines(n: int, seed: int, paths: list[str]) -> Iterator[list[str]]:
         "out": [*paths, f"{paths[0]}/out", "", "new"],
         "observation": [*data, *paths, "absent.csv", ""],
         "device": DEVICES,
-        "quiet": ("1",),
-        "help": ("1",),
+        "method": ("pool", "flow", "npe", ""),
+        "log": ("run.log", paths[0] + "/run.log", ""),
+        **dict.fromkeys(FLAGS, ("1",)),
     }
     for _ in range(n):
         simulator = rng.choice([rng.choice(files), rng.choice(WORDS), "influenza"])
@@ -88,7 +90,7 @@ def command_lines(n: int, seed: int, paths: list[str]) -> Iterator[list[str]]:
             option = rng.choice(OPTIONS)
             value = rng.choice([*values.get(option, NUMBERS), *rng.sample(WORDS, 1)])
             form = [f"--{option}={value}"] if rng.random() < 0.3 else [f"--{option}", value]
-            line += form[:1] if option in ("quiet", "help") else form
+            line += form[:1] if option in FLAGS else form
         for _ in range(rng.choice([0, 0, 1, 2])):  # a word more, less, twice or in another place
             place = rng.randrange(len(line)) if line else 0
             change = rng.randrange(4)
