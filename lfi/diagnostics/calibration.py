@@ -53,6 +53,7 @@ from lfi.diagnostics.departures import (
     parameter_departure,
     what_to_do,
 )
+from lfi.diagnostics.foreign import as_checkable
 from lfi.diagnostics.scores import predict_left_out, scores_among
 from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.diagnostics.weighted_posterior import (
@@ -65,6 +66,7 @@ from lfi.diagnostics.weighted_posterior import (
     weighted_posteriors,
 )
 from lfi.numerics.arguments import checked
+from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_counts, check_share, check_whole
 from lfi.runtime import Rows, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Simulations
@@ -210,7 +212,7 @@ class Checks(Judged):
 
 @checked
 def check(
-    posterior: Checkable,
+    posterior: Checkable | Samples,
     held_out: Simulations,
     *,
     seed: int | None = None,
@@ -223,7 +225,9 @@ def check(
     Args:
         posterior: A posterior of any observation; its prior is what the verdict is over. It weights
             importance samples by its ratio (`log_ratio`, `weighted`), or has `sample(n, x_obs,
-            seed=)`; where it has no `log_prob` either, coverage is by nearest neighbours.
+            seed=)`; where it has no `log_prob` either, coverage is by nearest neighbours. One that
+            sbi has trained is taken as it is; and so are draws that anything has made of the
+            posteriors of the held-out simulations, (m, n, D) or a list of m arrays.
         held_out: Simulations from that prior that the posterior was not fitted to. Failed ones are
             left out: the verdict is over what the simulator returns.
         seed: Of samples, reference points and the breaking of ties.
@@ -264,6 +268,7 @@ def check(
     if draws is not None and draws < 2:
         raise ValueError(f"draws must be at least 2, got {draws}")
     seed = fresh(seed)
+    posterior, draws = as_checkable(posterior, held_out, draws)
     theta, x = valid_rows(posterior, held_out)
     prior, m, d = posterior.prior, len(theta), posterior.prior.dim
 

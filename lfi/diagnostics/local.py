@@ -44,6 +44,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.diagnostics.departures import what_to_do
+from lfi.diagnostics.foreign import as_checkable
 from lfi.diagnostics.local_critic import (
     LocalKernel,
     fit_critics,
@@ -181,7 +182,7 @@ def local_check(
     """Test whether the posterior is right at given observations.
 
     Args:
-        posterior: A posterior of any observation, as `lfi.check` takes it.
+        posterior: A posterior of any observation, as `lfi.check` takes it, of sbi too.
         held_out: Simulations from its prior that it was not fitted to; 500 see a width of 0.8.
         x_obs: One observation, (*event), or many, (m, *event).
         seed: Of samples, features and refits.
@@ -214,6 +215,7 @@ def local_check(
     check_counts(importance_samples=importance_samples, refits=refits)
     check_whole("draws", draws, optional=True)
     seed = fresh(seed)
+    posterior, draws = as_checkable(posterior, held_out, draws)
     theta, x = valid_rows(posterior, held_out)
     if len(theta) < MIN_HELD_OUT:
         raise ValueError(

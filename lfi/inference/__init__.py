@@ -69,6 +69,11 @@ from lfi.inference.posteriors.conditional import (
     ConditionalPosterior as ConditionalPosterior,
     TrialsPosterior as TrialsPosterior,
 )
+from lfi.inference.posteriors.factors import (
+    to_pyro as to_pyro,
+    to_pytensor as to_pytensor,
+    torch_in_pytensor as torch_in_pytensor,
+)
 from lfi.inference.posteriors.flow import FlowPosterior as FlowPosterior
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior as LikelihoodPosterior
 from lfi.inference.posteriors.pooled import (

@@ -22,11 +22,12 @@ from lfi.inference.posteriors.conditional import AmortisedPosterior
 from lfi.inference.samplers.target import Proposal, Target
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_tensor
-from lfi.runtime import numpy_rng
+from lfi.runtime import fresh, numpy_rng
 from lfi.runtime.seeds import isolated
 from lfi.simulation import Prior, as_prior
 
 NeuralPosterior = Any  # sbi's, which need not be installed
+ESTIMATORS = ("posterior_estimator", "likelihood_estimator", "ratio_estimator")  # of potentials
 
 
 class PriorDistribution(Distribution):
@@ -200,7 +201,7 @@ def from_sbi(
     if prior is None:
         raise ValueError("prior: sbi's posterior does not know its own; give it")
     estimator = None
-    for name in ("posterior_estimator", "likelihood_estimator", "ratio_estimator"):
+    for name in ESTIMATORS:
         estimator = getattr(potential, name, estimator)
     if x_shape is None:
         side = "input_shape" if hasattr(potential, "likelihood_estimator") else "condition_shape"
@@ -258,6 +259,31 @@ class SbiPosterior(AmortisedPosterior):
             return self.flow.log_prob(rows, condition=x[:, 0]).T
 
         return Proposal(x, draw, log_density)
+
+
+@dataclass(eq=False)
+class SbiSamples:
+    """A posterior of sbi that is known by its own draws, such as one of flow matching."""
+
+    posterior: NeuralPosterior
+    prior: Prior
+
+    @torch.no_grad()
+    def sample(self, n: int, x_obs: Tensor, *, seed: int | None = None) -> Tensor:
+        """Return n draws of one observation, (n, D), or of each of several, (m, n, D)."""
+        x, quiet = x_obs.to(torch.float32), {"show_progress_bars": False}
+        with isolated(fresh(seed)):
+            if x_obs.ndim == 1:
+                theta = self.posterior.sample((n,), x=x[None], **quiet)
+            else:
+                theta = self.posterior.sample_batched((n,), x=x, **quiet).transpose(0, 1)
+        return theta.to(self.prior.dtype)
+
+
+def judged_by_draws(posterior: NeuralPosterior) -> bool:
+    """Return whether sbi's posterior has no density, likelihood or ratio that costs one call."""
+    potential = getattr(posterior, "potential_fn", None)
+    return not any(hasattr(potential, name) for name in ESTIMATORS)
 
 
 def _global_seed() -> int:
