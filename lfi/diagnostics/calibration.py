@@ -191,7 +191,7 @@ class Checks(Judged):
                 + f"  {self.result(name).text}" * (name in self.failed)
                 for name, p_value in self.p_values.items()
             ),
-            f"  a test fails below p = {level:.2g}; a right posterior passes all {tests} "
+            f"  a test fails below p = {level:.2g}; a correct posterior passes all {tests} "
             f"with probability {1 - self.alpha:g} or more",
             f"  departures of {self.resolution:.2f} of a transform's distribution are detected",
             f"  effective sample size {self.ess:.0f} per observation",

@@ -152,7 +152,7 @@ class LocalChecks(Judged):
             lines.append(f"  number {i}: p = {self.p_value[i]:.3g}{what}")
         lines.append(
             f"  {len(self.failed)} of {m} fail below p = {self.alpha:g}; "
-            f"of a right posterior, {self.alpha * m:.3g} are expected"
+            f"{self.alpha * m:.3g} are expected under a correct posterior"
         )
         if not self.enough:
             few = int((self.ess < MIN_ESS).sum())

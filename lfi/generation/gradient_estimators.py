@@ -232,7 +232,7 @@ def leave_one_out(values: Rows, *, weight: Rows | None = None) -> Rows:
     """
     _check_rows(values, {"weight": weight})
     if values.shape[-1] < 2:
-        raise ValueError("values: one alone leaves no others; give a baseline")
+        raise ValueError("values: leaving one out needs at least two; give a baseline")
     values = values.detach()
     share = torch.ones_like(values) if weight is None else weight.detach()
     total, rest = (share * values).sum(-1, keepdim=True), share.sum(-1, keepdim=True) - share

@@ -71,7 +71,7 @@ class TrainingReference:
             return
         which = "the observation lies" if len(x) == 1 else f"{count} of {len(x)} observations lie"
         warn_caller(
-            f"{which} farther from the simulations than all of {n} others of them: the posterior "
+            f"{which} farther from the simulations than any of {n} others: the posterior "
             "is an extrapolation there. lfi.diagnostics.check_observation tells which entries are "
             "unlike the simulations",
             Misspecified,

@@ -155,7 +155,7 @@ def local_section(checks: LocalChecks) -> Section:
     )
     basis = (
         f", by {checks.n:,} held-out simulations {checks.scope} (the smallest "
-        f"p-value is {float(checks.p_value.min()):.2g}; of a right posterior, "
+        f"p-value is {float(checks.p_value.min()):.2g}; of a correct posterior, "
         f"{checks.alpha * len(checks.statistic):.2g} of {len(checks.statistic)} fail)"
     )
     title = "The posterior at the observation"

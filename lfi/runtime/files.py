@@ -28,7 +28,7 @@ from lfi.runtime.seeds import isolated
 FORMAT = 2  # 1 had no checksums
 MAX_HEADER = 12 * 2**20  # bytes, which may take twenty times as many as Python's objects
 REPORT_ROOM = 2**21  # bytes that a place must have room for, about those of a report
-ADVICE = "restore it from a copy, or save it anew"
+ADVICE = "restore it from a copy, or save it again"
 KIND_OF_ENTRY = {
     stat.S_IFDIR: "a folder",
     stat.S_IFLNK: "a link",

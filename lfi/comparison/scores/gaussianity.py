@@ -63,7 +63,7 @@ class Gaussianity(Described):
     def describe(self) -> str:
         """Return whether codes are taken for normal, and what each test says."""
         verdict = (
-            "not standard normal" if self.p_value < 0.05 else "no sign against standard normal"
+            "not standard normal" if self.p_value < 0.05 else "no evidence against standard normal"
         )
         return (
             f"{verdict}: p = {self.p_value:.3g}\n"

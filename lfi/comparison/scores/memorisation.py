@@ -42,7 +42,7 @@ class Memorisation(Described):
 
     def describe(self) -> str:
         """Return whether the generator copies, and by what."""
-        verdict = "copies training data" if self.z > 3 else "no sign of copied training data"
+        verdict = "copies training data" if self.z > 3 else "no evidence of copied training data"
         return (
             f"{verdict}: z = {self.z:.2f}\na generated point is closer to the training data than a "
             f"held-out one in {self.share:.1%} of pairs"

@@ -144,7 +144,7 @@ def fit_flow(
     check_positive("bin_width", bin_width, optional=True)
     if likelihood_weight and comparison is None:
         raise ValueError(
-            "likelihood_weight is of a sum with a comparison; without one the likelihood is alone"
+            "likelihood_weight weighs the likelihood beside a comparison, and none was given"
         )
     check_resumable(checkpoint, seed)
     x, levels = _with_levels(data, bin_width)
@@ -246,8 +246,8 @@ def _with_levels(data: Samples, bin_width: float | None) -> tuple[Tensor, Levels
     constant = column_scale(x.flatten(1), constant=0.0) == 0
     if levels is None and constant.any():
         raise ValueError(
-            f"data: entry {int(constant.nonzero()[0])} of each row does not vary, so that no "
-            "density is the best: leave it out, or give the bin_width of its levels"
+            f"data: entry {int(constant.nonzero()[0])} of each row does not vary, so that its "
+            "density is unbounded: leave it out, or give the bin_width of its levels"
         )
     return x, levels
 

@@ -81,7 +81,7 @@ class Copies:
                 )
             except gymnasium.error.Error as error:
                 raise ValueError(
-                    f"environment: there is none by the name {environment!r} ({error})"
+                    f"environment: no environment is called {environment!r} ({error})"
                 ) from None
         elif isinstance(environment, VectorEnvironment):
             vector = environment

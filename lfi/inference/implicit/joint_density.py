@@ -95,9 +95,8 @@ class JointDensity:
             (found,) = sampler.weighted_samples(target, n, seed=seed, limit=limit)
         except ValueError as error:
             raise ValueError(
-                "model: its log density is not finite at any of thousands of points around where "
-                f"it was looked for, {middle.tolist()} +- {scale.tolist()}: give `start`, points "
-                "where it lies"
+                "model: its log density is not finite at any of thousands of points around "
+                f"{middle.tolist()} +- {scale.tolist()}: give `start`, points where it is"
             ) from error
         return found
 
@@ -114,7 +113,7 @@ def density_without_model(
     def log_density(u: Tensor, *x: Tensor) -> Tensor:
         raise ValueError(
             "model: files do not keep it, so that draws of a loaded posterior have no weights, and "
-            "cannot be corrected: fit it anew for that"
+            "cannot be corrected: fit it again for that"
         )
 
     start = torch.zeros(1, len(names), dtype=dtype)

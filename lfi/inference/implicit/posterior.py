@@ -100,7 +100,7 @@ class FitVerdict:
         if self.reliable:
             return (
                 f"Pareto k-hat is {self.khat:.2f}, of weights so even (an effective share of "
-                f"{self.ess:.3f}) that it tells nothing"
+                f"{self.ess:.3f}) that it is uninformative"
             )
         return (
             f"Pareto k-hat is {self.khat:.2f}, above {MAX_KHAT}: the draws are too narrow "

@@ -71,6 +71,6 @@ class OnlineBatches:
         if valid.double().mean() < MIN_VALID:
             raise RuntimeError(
                 f"{self.simulator.name}: {int(valid.sum())} of {n} simulations were valid, too few "
-                "to train on line: simulate first, and narrow the prior to where it runs"
+                "for online training: simulate first, and narrow the prior to where it runs"
             )
         return theta[valid], x[valid]

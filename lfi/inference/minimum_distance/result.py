@@ -145,8 +145,8 @@ class MinimumDistance(Described, Saved):
             )
         if self.curvature < FLAT:
             faults.append(
-                "the distance hardly changes along a direction, in which the data do not tell the "
-                "parameters: take another distance, or fewer parameters"
+                "the distance hardly changes along one direction, which the data do not determine: "
+                "take another distance, or fewer parameters"
             )
         if self.noise is not None and not self.noise <= MOST_NOISE:
             share = f"{self.noise:.0%}" if math.isfinite(self.noise) else "all"

@@ -98,7 +98,7 @@ class TrialsPosterior(AmortisedPosterior):
                 f"(k, *{event}), or (m, k, *{event}) for many observations"
             )
         if 0 in x.shape:
-            raise ValueError(f"x_obs has shape {tuple(x.shape)}: there is no trial")
+            raise ValueError(f"x_obs has shape {tuple(x.shape)}: it holds no trials")
         return (x[None] if single else x), single
 
     def check_observations(self, x: Float[Tensor, "m k ..."]) -> None:

@@ -24,7 +24,7 @@ class KeptFits:
                 raise ValueError(f"it holds a {type(found).__name__}, which is no posterior")
             return found.to(device)
         except ValueError as error:
-            raise ValueError(f"store: {error}: delete it and call again to fit it anew") from error
+            raise ValueError(f"store: {error}: delete it and call again to fit it again") from error
 
     def save(self, name: str, posterior: SavedDrawnPosterior) -> None:
         """Keep a posterior."""

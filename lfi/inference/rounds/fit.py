@@ -8,8 +8,8 @@ round gets most of the budget; once truncation hardly removes any mass, the prel
 Simulations of earlier rounds inside the bounds are draws of the truncated prior like new ones, and
 are fitted along. (The bounds depend on them; this is ignored.)
 
-Where a posterior gathers at an edge, the bounds before have cut mass off: a preliminary round takes
-them back on that side, and the last warns.
+Where a posterior concentrates at an edge, the bounds before have cut mass off: a preliminary round
+takes them back on that side, and the last warns.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ PRELIMINARY_METHOD = Pool(
 
 
 class TruncatedMass(UserWarning):
-    """A posterior gathers at an edge that truncation made: there is mass beyond it."""
+    """A posterior concentrates at an edge that truncation made: there is mass beyond it."""
 
 
 @checked
@@ -177,7 +177,7 @@ def fit_rounds(
         how many simulations, new and of earlier rounds, and whether the stopping rule held.
 
     Warns:
-        TruncatedMass: If the last posterior gathers at an edge that truncation made.
+        TruncatedMass: If the last posterior concentrates at an edge that truncation made.
 
     Raises:
         TypeError: If the budget is not of whole numbers, or a method fits no posterior of lfi.
@@ -305,7 +305,7 @@ def fit_rounds(
             names = [n for n, cut in zip(posterior.names, below | above, strict=True) if cut]
             if names:
                 warn_caller(
-                    f"the posterior gathers at an edge of the truncated prior of "
+                    f"the posterior concentrates at an edge of the truncated prior of "
                     f"{', '.join(names)}: earlier rounds have cut mass off; give them more "
                     "simulations (`budget=` as a sequence), or do without them (`rounds=1`)",
                     TruncatedMass,

@@ -90,7 +90,7 @@ class HMC(BriefSettings, StartsFromSamples):
         for i in range(self.warmup):
             if limit.over:
                 raise TimeoutError(
-                    f"time_limit: {limit.seconds:g} seconds were over after {i} of {self.warmup} "
+                    f"time_limit: {limit.seconds:g} seconds passed after {i} of {self.warmup} "
                     "transitions of HMC's warm-up: raise it, or take lfi.samplers.Importance"
                 )
             state = state.transition(target, self.max_leapfrog_steps, rng)

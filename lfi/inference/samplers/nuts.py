@@ -105,7 +105,7 @@ class NUTS(BriefSettings, StartsFromSamples):
                 rates.append(rate)
         if not chains:
             raise TimeoutError(
-                f"time_limit: {limit.seconds:g} seconds were over before NUTS had warmed up: raise "
+                f"time_limit: {limit.seconds:g} seconds passed before NUTS had warmed up: raise "
                 "it, or take a batched sampler such as lfi.samplers.HMC"
             )
         r_hat, ess = _diagnose(chains)

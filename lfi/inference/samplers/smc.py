@@ -133,7 +133,7 @@ class SMC(BriefSettings):
         while len(rows):
             if limit.over:
                 raise TimeoutError(
-                    f"time_limit: {limit.seconds:g} seconds were over at power "
+                    f"time_limit: {limit.seconds:g} seconds passed at power "
                     f"{float(power[rows].min()):.2g} of the weight, before the posterior (1) was "
                     "reached: raise it, lower min_ess, or ask for fewer draws"
                 )

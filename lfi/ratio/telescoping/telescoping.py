@@ -83,7 +83,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
     Attributes:
         coefficients_: Those of the waymarks, (bridges + 1,).
         separation_: For each bridge, the held-out bound of the Jensen-Shannon divergence of its two
-            waymarks, as a share of log 2: at 1 they are told apart without a mistake, and the
+            waymarks, as a share of log 2: at 1 they are separated without error, and the
             bridge's ratio is a guess. More bridges help.
         network_: The bridges, of whitened events.
         whiten_: What whitens.
@@ -205,7 +205,7 @@ class TelescopingRatio(BaseEstimator, Ratio):
         return "\n".join(
             [
                 f"log ratio of events {self.event_shape_} by {len(ends) - 1} bridges",
-                "  coefficients      separation (1: told apart without a mistake)",
+                "  coefficients      separation (1: separated without error)",
                 *(f"  {start:.4f} to {end:.4f}  {apart:.2f}" for start, end, apart in rows),
                 f"  seed {self.history_.seed}",
             ]

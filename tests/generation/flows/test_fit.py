@@ -99,7 +99,7 @@ def test_levels_are_kept_by_samples_and_files(tmp_path):
 
 def test_arguments_that_make_no_sense_are_refused(tmp_path):
     fit = partial(lfi.fit_flow, settings=QUICK, **QUIET)
-    with pytest.raises(ValueError, match="likelihood_weight is of a sum"):
+    with pytest.raises(ValueError, match="likelihood_weight weighs the likelihood"):
         fit(DATA, likelihood_weight=1.0)
     with pytest.raises(ValueError, match="data: entry 1 of each row does not vary"):
         fit(torch.cat([DATA, torch.ones(120, 1)], dim=1)[:, [0, 2]])

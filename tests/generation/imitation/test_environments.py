@@ -89,7 +89,7 @@ def test_the_error_says_how_to_install_gymnasium(monkeypatch):
 @pytest.mark.parametrize(
     "environment, error, text",
     [
-        ("NoSuch-v0", ValueError, "environment: there is none by the name 'NoSuch-v0'"),
+        ("NoSuch-v0", ValueError, "environment: no environment is called 'NoSuch-v0'"),
         (lambda: 3, TypeError, "environment must return one of Gymnasium's, .* returns 3"),
         (lambda: gymnasium.make("FrozenLake-v1"), TypeError, "a Box, not a Discrete"),
         (

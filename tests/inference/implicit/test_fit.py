@@ -144,7 +144,7 @@ def test_a_mode_without_draws_is_told():
 def test_a_tail_of_nearly_even_weights_speaks_against_nothing():
     """k-hat tells the shape of a tail: of weights that differ by 3% it may be 3."""
     even = FitVerdict(khat=3.2, ess=0.999, elbo=0.0, log_evidence=0.0)
-    assert even.reliable and "tells nothing" in even.reason
+    assert even.reliable and "uninformative" in even.reason
     uneven = FitVerdict(khat=3.2, ess=0.9, elbo=0.0, log_evidence=0.0)
     assert not uneven.reliable and "3.20, above 0.7" in uneven.reason
     assert even.better_than(uneven) and not uneven.better_than(even)

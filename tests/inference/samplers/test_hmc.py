@@ -52,5 +52,5 @@ def test_a_target_without_gradient_is_refused():
 
 
 def test_the_time_limit_says_that_the_warmup_is_not_over():
-    with pytest.raises(TimeoutError, match="time_limit: 1e-09 seconds were over after 0 of 50"):
+    with pytest.raises(TimeoutError, match="time_limit: 1e-09 seconds passed after 0 of 50"):
         lfi.samplers.HMC(time_limit=1e-9)(conjugate().target, 100, seed=1)

@@ -50,5 +50,5 @@ def test_the_time_limit_says_how_far_it_came():
         time.sleep(0.02)
         return target.pair(theta, x)
 
-    with pytest.raises(TimeoutError, match=r"time_limit: 0.1 seconds were over at power \d"):
+    with pytest.raises(TimeoutError, match=r"time_limit: 0.1 seconds passed at power \d"):
         lfi.samplers.SMC(time_limit=0.1)(replace(target, pair=slow), 2_000, seed=1)
