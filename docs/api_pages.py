@@ -11,19 +11,8 @@ from nbformat import NotebookNode
 
 import lfi
 
-NAMESPACES = (
-    "losses",
-    "penalties",
-    "discrepancies",
-    "kernels",
-    "gans",
-    "autoencoders",
-    "imitation",
-    "embeddings",
-    "samplers",
-    "abc",
-    "scores",
-    "plots",
+NAMESPACES = tuple(  # files beside the stub that re-export what users take from a room
+    name for name in lfi.__all__ if (Path(lfi.__file__).parent / f"{name}.py").is_file()
 )
 ROOMS = (
     "simulation",
@@ -32,6 +21,7 @@ ROOMS = (
     "ratio",
     "generation",
     "comparison",
+    "report",
     "training",
     "networks",
 )

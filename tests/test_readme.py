@@ -177,7 +177,19 @@ def test_each_promise_names_tests_that_there_are():
         assert "`tests/" in promise, promise
 
 
+def test_each_line_of_the_first_day_has_its_test_or_its_sentence():
+    page = PAGES["docs/first_day.md"]
+    lines = re.findall(
+        r"^(\d+)\. \*\*.+?\*\* (\S.*?)(?=^\d+\. |\Z)", page, re.MULTILINE | re.DOTALL
+    )
+    assert [int(number) for number, _ in lines] == list(range(1, 27))
+    named = re.findall(r"`(tests/[^`]+\.py)::(\w+)`( \(slow\))?", page)
+    assert len(named) == page.count("`tests/")
+    check_named(named)
+
+
 def check_named(named):
+    """Named tests are there, and are marked slow where the page says so."""
     for path, name, slow in named:
         text = (ROOT / path).read_text(encoding="utf-8")
         found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\).*\n)*)*)^def {name}\(", text, re.MULTILINE)
