@@ -53,7 +53,7 @@ from lfi.diagnostics.departures import (
     parameter_departure,
     what_to_do,
 )
-from lfi.diagnostics.foreign import as_checkable
+from lfi.diagnostics.foreign import HasPotential, as_checkable
 from lfi.diagnostics.scores import predict_left_out, scores_among
 from lfi.diagnostics.verdict import Grade, Judged, Verdict
 from lfi.diagnostics.weighted_posterior import (
@@ -212,7 +212,7 @@ class Checks(Judged):
 
 @checked
 def check(
-    posterior: Checkable | Samples,
+    posterior: Checkable | HasPotential | Samples,
     held_out: Simulations,
     *,
     seed: int | None = None,

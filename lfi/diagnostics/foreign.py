@@ -1,6 +1,6 @@
 """Posteriors of other programs, as the checks take them."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from lfi.diagnostics.weighted_posterior import DRAWS, Checkable
 from lfi.inference.posteriors.known_draws import KnownDraws
@@ -9,8 +9,15 @@ from lfi.numerics.arrays import Samples
 from lfi.simulation import Simulations
 
 
+@runtime_checkable
+class HasPotential(Protocol):
+    """A posterior of sbi; those that are drawn from by chains do not tell their prior."""
+
+    potential_fn: object
+
+
 def as_checkable(
-    posterior: Checkable | Samples, held_out: Simulations, draws: int | None
+    posterior: Checkable | HasPotential | Samples, held_out: Simulations, draws: int | None
 ) -> tuple[Checkable, int | None]:
     """Return a posterior of lfi's kind and the number of draws to take, None for its ratio.
 
@@ -30,5 +37,7 @@ def as_checkable(
         return taken, draws
     if isinstance(posterior, Checkable):
         return posterior, draws
+    if isinstance(posterior, HasPotential):
+        raise TypeError(f"posterior must be of lfi or sbi, got a {type(posterior).__name__}")
     known = KnownDraws.of(posterior, held_out)
     return known, min(DRAWS, known.draws.shape[1]) if draws is None else draws

@@ -44,7 +44,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.diagnostics.departures import what_to_do
-from lfi.diagnostics.foreign import as_checkable
+from lfi.diagnostics.foreign import HasPotential, as_checkable
 from lfi.diagnostics.local_critic import (
     LocalKernel,
     fit_critics,
@@ -169,7 +169,7 @@ class LocalChecks(Judged):
 
 @checked
 def local_check(
-    posterior: Checkable,
+    posterior: Checkable | HasPotential,
     held_out: Simulations,
     x_obs: Samples,
     *,
