@@ -174,3 +174,12 @@ def split_command(command: str | Sequence[str]) -> tuple[str, ...]:
     if not arguments:
         raise ValueError("command is empty: give a program and its arguments")
     return arguments
+
+
+def check_program(program: str) -> None:
+    """Raise FileNotFoundError if there is no such program here, unless a placeholder names it."""
+    if not PLACEHOLDER.search(program) and shutil.which(program) is None:
+        found = "is no executable file" if Path(program).is_file() else "is not there"
+        raise FileNotFoundError(
+            f"command: the program {program} {found}, in {os.getcwd()} or on the PATH"
+        )

@@ -5,6 +5,9 @@ trace are independent priors by name; where one depends on another (a hierarchic
 is joint: drawn by running the model, with the traced log density. A site of several values becomes
 parameters site[0], site[1], ...
 
+Some sites may be the parameters and the others not, such as those of a hierarchical model's groups:
+these are drawn anew in each simulation, so that whatever is fitted has them integrated out.
+
 References:
     Bingham et al., Pyro: Deep Universal Probabilistic Programming, JMLR 2019. arXiv:1810.09538
 """
@@ -33,7 +36,7 @@ class PyroFunction:
 
     model: Model
     observed: tuple[str, ...]  # the sites of the data
-    latent: Shapes  # the other sites
+    latent: Shapes  # the parameters' sites; others are drawn
 
     @property
     def fingerprint(self) -> str:
@@ -48,8 +51,13 @@ class PyroFunction:
         return parts[0] if len(parts) == 1 else torch.cat([part.flatten() for part in parts])
 
 
-def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
-    """Return latent sites' prior and shapes; ValueError if a site is missing or discrete."""
+def pyro_prior(
+    model: Model, observed: tuple[str, ...], parameters: tuple[str, ...] | None = None
+) -> tuple[Prior, Shapes]:
+    """Return the prior and shapes of latent sites, by default of all.
+
+    ValueError if a site is missing or discrete, or a parameter depends on a site that is none.
+    """
     runs = []
     for seed in range(3):
         with isolated(seed), torch.no_grad():
@@ -60,18 +68,50 @@ def pyro_prior(model: Model, observed: tuple[str, ...]) -> tuple[Prior, Shapes]:
     latent = [name for name in runs[0] if name not in observed]
     if not latent:
         raise ValueError("the model has no latent site: it must sample its parameters")
+    if parameters is not None:
+        unknown = [name for name in parameters if name not in latent]
+        if unknown or not parameters or len(set(parameters)) < len(parameters):
+            raise ValueError(
+                f"parameters must be different latent sites of the model, some of "
+                f"{', '.join(latent)}, got {', '.join(parameters) or 'none'}"
+            )
+        latent = list(parameters)
     for name in latent:
         if runs[0][name][0].has_enumerate_support:
             raise ValueError(f"site {name} is discrete: parameters are continuous")
     shapes = tuple((name, runs[0][name][1].shape) for name in latent)
     for other in runs[1:]:
         found = tuple((name, value.shape) for name, (_, value) in other.items())
-        if tuple(pair for pair in found if pair[0] not in observed) != shapes:
+        found = tuple(pair for pair in found if pair[0] not in observed)
+        if parameters is not None:
+            found = tuple((name, dict(found).get(name)) for name in parameters)
+        if found != shapes:
             raise ValueError(f"the model's latent sites change from run to run: {shapes}, {found}")
     distributions = [runs[0][name][0] for name in latent]
     if all(_constant([run[name][0] for run in runs]) for name in latent):
         return as_prior(dict(_named(shapes, distributions))), shapes
+    _check_ancestors(model, {name: runs[0][name][1] for name in latent})
     return _joint(model, shapes, distributions), shapes
+
+
+def _check_ancestors(model: Model, values: dict[str, Tensor]) -> None:
+    """Raise ValueError where a parameter depends on a site that is drawn and is none.
+
+    At equal parameters, their densities are then not the same in every run.
+    """
+    densities = []
+    for seed in range(3):
+        with isolated(seed), torch.no_grad():
+            run = run_model(without_observations(model), values)
+        densities.append(
+            {name: float(run[name][0].log_prob(v).sum()) for name, v in values.items()}
+        )
+    for name in values:
+        if len({found[name] for found in densities}) > 1:
+            raise ValueError(
+                f"parameters: {name} depends on a site that is not among {', '.join(values)}, and "
+                "so has no density of its own: add that site"
+            )
 
 
 def _joint(model: Model, shapes: Shapes, distributions: list[Distribution]) -> Prior:

@@ -165,6 +165,8 @@ class Simulator:
 
         Raises:
             ValueError: If a placeholder is unknown, or a parameter has none.
+            FileNotFoundError: If there is no such program. One of other machines alone, where an
+                executor runs it, can be given as ["env", program, ...].
 
         Example:
             >>> prior = {"top": torch.distributions.Uniform(1.0, 9.0)}
@@ -173,7 +175,12 @@ class Simulator:
             >>> simulator(torch.tensor([[2.0], [8.0]]), seed=1)[:, 1]
             tensor([2., 8.])
         """
-        from lfi.simulation.simulators.command import Command, PersistentCommand, split_command
+        from lfi.simulation.simulators.command import (
+            Command,
+            PersistentCommand,
+            check_program,
+            split_command,
+        )
 
         arguments, prior = split_command(command), as_prior(prior)
         if persistent:
@@ -182,6 +189,7 @@ class Simulator:
             program = PersistentCommand(arguments, prior.names, stdin, read)
         else:
             program = Command(arguments, prior.names, stdin, read)
+        check_program(arguments[0])
         made = Simulator(
             program,
             prior=prior,
@@ -198,6 +206,7 @@ class Simulator:
         model: Callable[[], object],
         *,
         observed: str | Sequence[str],
+        parameters: Sequence[str] | None = None,
         name: str | None = None,
         units: Mapping[str, str] | None = None,
         x_obs: object = None,
@@ -208,12 +217,16 @@ class Simulator:
             model: A function without arguments (bind them with functools.partial) that samples
                 everything; the observed sites are drawn, also where it gives them `obs`.
             observed: The site of the data, or several, which are flattened and concatenated.
+            parameters: The latent sites to infer, in this order; None for all. Others, such as
+                those of a hierarchical model's groups, are drawn in each simulation and so
+                integrated out; these may be discrete.
             name: Its name in reports; by default the model's name.
             units: The parameters' units, by name.
             x_obs: Real data, if there are any.
 
         Raises:
-            ValueError: If a site is missing, discrete, or its number of values changes.
+            ValueError: If a site is missing, discrete, or its number of values changes, or a
+                parameter depends on a site that is none.
 
         Example:
             >>> import pyro
@@ -227,7 +240,7 @@ class Simulator:
         from lfi.simulation.simulators.pyro import PyroFunction, pyro_prior
 
         sites = (observed,) if isinstance(observed, str) else tuple(observed)
-        prior, shapes = pyro_prior(model, sites)
+        prior, shapes = pyro_prior(model, sites, parameters and tuple(parameters))
         made = Simulator(
             PyroFunction(model, sites, shapes),
             prior=prior,

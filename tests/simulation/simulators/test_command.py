@@ -160,9 +160,17 @@ def test_a_program_that_fails_is_recorded_with_its_last_words(tmp_path):
 
 
 def test_a_program_that_is_not_there_is_named():
-    simulator = lfi.Simulator.from_command("no-such-program {top} {shift}", prior=PRIOR)
+    with pytest.raises(FileNotFoundError, match="program no-such-program is not there"):
+        lfi.Simulator.from_command("no-such-program {top} {shift}", prior=PRIOR)
+    elsewhere = ["env", "no-such-program", "{top}", "{shift}"]  # of other machines, perhaps
     with pytest.raises(RuntimeError, match="no-such-program"):
-        lfi.simulate(simulator, 4, seed=1)
+        lfi.simulate(lfi.Simulator.from_command(elsewhere, prior=PRIOR), 4, seed=1)
+
+
+def test_a_file_that_cannot_be_run_is_told(tmp_path):
+    (tmp_path / "notes.txt").write_text("no program")
+    with pytest.raises(FileNotFoundError, match="notes.txt is no executable file"):
+        lfi.Simulator.from_command([str(tmp_path / "notes.txt"), "{top}", "{shift}"], prior=PRIOR)
 
 
 @pytest.mark.slow

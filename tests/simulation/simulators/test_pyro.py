@@ -1,7 +1,9 @@
 """Pyro models as simulators, and priors by a sampler and a density."""
 
+import numpy as np
 import pyro
 import pytest
+import scipy.stats
 import torch
 from pyro.distributions import Bernoulli, Gamma, HalfNormal, LogNormal, MultivariateNormal, Normal
 
@@ -100,6 +102,102 @@ def fickle():
 def test_models_that_cannot_be_wrapped_are_refused(model, observed, says):
     with pytest.raises(ValueError, match=says):
         lfi.Simulator.from_pyro(model, observed=observed)
+
+
+# Some sites as parameters.
+
+EFFECTS = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+ERRORS = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+
+
+def eight_schools():
+    """Rubin (1981): effects of coaching in eight schools, with known standard errors."""
+    mu = pyro.sample("mu", Normal(0.0, 10.0))
+    tau = pyro.sample("tau", HalfNormal(10.0))
+    with pyro.plate("schools", 8):
+        theta = pyro.sample("theta", Normal(mu, tau))
+        pyro.sample("y", Normal(theta, ERRORS.to(theta)), obs=EFFECTS)
+
+
+def schools(*names):
+    return lfi.Simulator.from_pyro(eight_schools, observed="y", parameters=list(names))
+
+
+def test_sites_that_are_no_parameters_are_integrated_out():
+    """Line 17 of a first day: eight schools had the schools' own effects among the parameters."""
+    simulator = schools("tau", "mu")
+    assert simulator.names == ("tau", "mu") and simulator.prior.lower.tolist() == [0, -torch.inf]
+    theta = torch.tensor([[8.0, 3.0]]).repeat(2_000, 1)
+    x = simulator(theta, seed=1)
+    # y given mu and tau is normal, of variance tau^2 + error^2, independent in each school
+    z = ((x - 3.0) / (64 + ERRORS.square()).sqrt()).numpy()
+    assert scipy.stats.kstest(z.ravel(), scipy.stats.norm.cdf).pvalue > 1e-3
+    # a correlation of 2,000 independent pairs has a standard error of 1 / sqrt(2,000)
+    off = np.corrcoef(z.T)[~np.eye(8, dtype=bool)]
+    assert np.abs(off).max() < 5 / 2_000**0.5
+    prior = simulator.prior.sample(5, seed=1)
+    expected = HalfNormal(10.0).log_prob(prior[:, 0]) + Normal(0.0, 10.0).log_prob(prior[:, 1])
+    torch.testing.assert_close(simulator.prior.log_prob(prior), expected)
+
+
+def quadrature(grid_mu, grid_tau):
+    """The exact posterior of mu and tau on a grid: y is normal given them."""
+    scale = (grid_tau.square() + ERRORS.square()[:, None, None]).sqrt()
+    log_p = Normal(grid_mu, scale).log_prob(EFFECTS[:, None, None]).sum(0)
+    log_p = log_p + Normal(0.0, 10.0).log_prob(grid_mu) + HalfNormal(10.0).log_prob(grid_tau)
+    return (log_p - log_p.logsumexp((0, 1))).exp()
+
+
+@pytest.mark.slow
+def test_eight_schools_have_the_posterior_of_a_quadrature():
+    simulations = lfi.simulate(schools("mu", "tau"), 20_000, seed=1, progress=False)
+    posterior = lfi.fit_posterior(simulations, method=lfi.PosteriorFlow(), seed=1, progress=False)
+    theta = posterior.sample(10_000, EFFECTS, seed=2).double()
+    mu, tau = torch.linspace(-40, 50, 901)[:, None], torch.linspace(0.005, 60, 1_200)[None]
+    p = quadrature(mu, tau)
+    for column, grid in zip(theta.T, (mu, tau), strict=True):
+        mean = float((p * grid).sum())
+        sd = float((p * (grid - mean).square()).sum().sqrt())
+        # 10,000 draws know the mean to 1% of an sd; flows of 20,000 simulations err by a few more
+        assert abs(float(column.mean()) - mean) < 0.15 * sd
+        assert abs(float(column.std()) / sd - 1) < 0.15
+
+
+def test_parameters_that_depend_on_each_other_alone_have_a_joint_prior():
+    simulator = lfi.Simulator.from_pyro(hierarchy, observed="x", parameters=["mean", "scale"])
+    assert simulator.names == ("mean", "scale")  # y is drawn, and left out of the data
+    theta = simulator.prior.sample(20, seed=1)
+    mean, scale = theta.T
+    expected = Gamma(2.0, 2.0).log_prob(scale) + Normal(0.0, scale).log_prob(mean)
+    torch.testing.assert_close(simulator.prior.log_prob(theta), expected)
+
+
+def mixture():
+    side = pyro.sample("side", Bernoulli(0.5))
+    shift = pyro.sample("shift", Normal(0.0, 1.0))
+    pyro.sample("x", Normal(shift * (2 * side - 1), 0.01))
+
+
+def test_discrete_sites_may_be_drawn():
+    simulator = lfi.Simulator.from_pyro(mixture, observed="x", parameters=["shift"])
+    x = simulator(torch.full((400, 1), 1.0), seed=1)
+    # 400 fair coins: a share of 1/2 with a standard error of 2.5%
+    assert abs(float((x > 0).double().mean()) - 0.5) < 5 * 0.025
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["theta", "mu"], "theta depends on a site that is not among theta, mu"),
+        (["sigma"], "some of mu, tau, theta, got sigma"),
+        (["mu", "mu"], "parameters must be different latent sites"),
+        (["y"], "some of mu, tau, theta, got y"),
+    ],
+    ids=str,
+)
+def test_parameters_that_a_model_does_not_have_are_refused(names, says):
+    with pytest.raises(ValueError, match=says):
+        schools(*names)
 
 
 # Priors by a sampler and a density.
