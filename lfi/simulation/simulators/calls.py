@@ -35,7 +35,19 @@ class SimulatorFunction:
         """Return x of one vector, (D,) to (*event); the function may write to theta."""
         if self.batched:
             return self.batch(theta[None], graph, seed, *key)[0]
-        call = self._bound(theta, seed, *key)
+        if graph or not self.signature.numpy_first:
+            return self._one(theta, graph, seed, *key)
+        try:
+            return self._one(theta.clone(), graph, seed, *key, array=True)
+        except (AttributeError, TypeError) as error:  # perhaps a function of tensors
+            try:
+                return self._one(theta, graph, seed, *key)
+            except Exception:
+                raise error from None
+
+    def _one(self, theta: Tensor, graph: bool, seed: int, *key: int, array: bool = False) -> Tensor:
+        """Return x of one vector, by a function of one, which gets an array if asked for."""
+        call = self._bound(theta, seed, *key, array=array)
         if self.trials is None:
             x = as_x(call(), graph=graph)
         else:
@@ -70,9 +82,9 @@ class SimulatorFunction:
             )
         return x if self.trials is None else x.reshape(len(theta), self.trials, *x.shape[1:])
 
-    def _bound(self, theta: Tensor, seed: int, *key: int) -> Callable[[], Any]:
+    def _bound(self, theta: Tensor, seed: int, *key: int, array: bool = False) -> Callable[[], Any]:
         """Return the function of theta, with a generator or after seeding the global state."""
-        argument = theta.detach().numpy() if self.signature.numpy_theta else theta
+        argument = theta.detach().numpy() if array or self.signature.numpy_theta else theta
         if not self.signature.rng:
             reseed(child(seed, *key))
             return partial(_once, partial(self.simulate, argument))

@@ -63,7 +63,11 @@ def as_found(source: object, *, name: str = "simulator") -> Simulator:
     functions: tuple[Callable[..., Any], ...] = (given.simulate,)
     if not given.signature.numpy_theta:
         functions += (NumpyFunction(given.simulate, given.signature.keyword),)
-    ways = [given.called(f, batched=batched) for batched in known for f in functions]
+    ways = [
+        given.called(f, batched=batched)
+        for batched in known  # a single vector may be an array first, in every way: it says which
+        for f in (functions if batched or not given.signature.numpy_first else functions[::-1])
+    ]
     trials = []
     for way in ways:
         trials.append(trial := tried(way))

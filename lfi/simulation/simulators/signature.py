@@ -1,7 +1,9 @@
 """Signatures of users' functions: with or without a generator, NumPy or torch.
 
 A function takes theta and perhaps a second argument, `rng`. By annotation, theta comes as a NumPy
-array, else as a tensor; `rng` comes as a torch.Generator, else as NumPy's.
+array, else as a tensor; `rng` comes as a torch.Generator, else as NumPy's. A single vector beside
+NumPy's generator, which no annotation describes, is an array first: it stays a tensor where the
+function names torch, and where it fails with an array by a TypeError or an AttributeError.
 """
 
 import hashlib
@@ -24,6 +26,7 @@ class Signature:
     keyword: str | None = None  # the generator's name, where it is not the second by position
     torch_rng: bool = False
     numpy_theta: bool = False
+    numpy_first: bool = False  # of a single vector, where nothing says which it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ class NumpyFunction:
 def signature_of(function: Callable[..., Any]) -> Signature:
     """Return how to call a function; TypeError if it takes more than theta and a generator."""
     if isinstance(function, NumpyFunction):
-        return replace(signature_of(function.function), numpy_theta=True, keyword=None)
+        found = signature_of(function.function)
+        return replace(found, numpy_theta=True, numpy_first=False, keyword=None)
     if not callable(function):
         raise TypeError(f"simulate must be a function of theta, got {type(function).__name__}")
     try:
@@ -80,11 +84,14 @@ def signature_of(function: Callable[..., Any]) -> Signature:
         )
     theta_hint = positional[0].annotation if positional else inspect.Parameter.empty
     rng_hint = second.annotation if second else None
+    torch_rng = rng_hint is torch.Generator or "torch.Generator" in str(rng_hint)
+    plain = theta_hint is inspect.Parameter.empty and second is not None and not torch_rng
     return Signature(
         rng=second is not None,
         keyword=second.name if second is not None and second not in positional[1:2] else None,
-        torch_rng=rng_hint is torch.Generator or "torch.Generator" in str(rng_hint),
+        torch_rng=torch_rng,
         numpy_theta=_is_numpy(theta_hint),
+        numpy_first=plain and not _names_torch(function),
     )
 
 
@@ -121,6 +128,27 @@ def _is_numpy(hint: object) -> bool:
     if isinstance(hint, str):
         return "ndarray" in hint or "NDArray" in hint
     return np.ndarray in (hint, get_origin(hint), getattr(hint, "array_type", None))
+
+
+def _names_torch(function: Callable[..., Any]) -> bool:
+    """Return whether a function's own code names torch, or what comes from it."""
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    function = function if inspect.isfunction(function) else type(function).__call__
+    code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    if code is None:
+        return False
+    bound = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+    names, waiting = set(bound), [code]
+    while waiting:
+        part = waiting.pop()
+        names |= {*part.co_names, *part.co_freevars}
+        waiting += [constant for constant in part.co_consts if isinstance(constant, CodeType)]
+    values = [{**known, **bound}.get(name) for name in names]
+    rooms = (getattr(v, "__module__", None) or getattr(v, "__name__", "") for v in values)
+    kinds = (type(value).__module__ for value in values)
+    return "torch" in names or any(str(room).split(".")[0] == "torch" for room in (*rooms, *kinds))
 
 
 def _name(function: Callable[..., Any]) -> str:

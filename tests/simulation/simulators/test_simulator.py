@@ -412,3 +412,58 @@ def test_a_function_that_ends_python_ends_its_row_only(kind, says):
     lost = made.theta[:, 0] < 0
     assert (made.status[lost.numpy()] == "error").all() and made.valid.sum() == (~lost).sum()
     assert says in made.errors[int(lost.nonzero()[0])]
+
+
+# One vector beside NumPy's generator.
+
+
+def kinds(simulate, theta=None, prior=None):
+    prior = prior or {"a": Normal(0.0, 1.0), "b": Normal(0.0, 1.0)}
+    simulator = Simulator(simulate, prior=prior, batched=False)
+    return simulator(torch.zeros(1, 2) if theta is None else theta, seed=1)
+
+
+def test_a_vector_beside_numpy_generators_is_an_array():
+    """Line 16 of a first day: theta was a tensor, of which NumPy warned in each worker."""
+    seen = []
+
+    def simulate(theta, rng):
+        seen.append(type(theta))
+        return np.exp(theta) + rng.normal(size=2)
+
+    kinds(simulate)
+    assert seen == [np.ndarray]
+
+
+def test_functions_that_rely_on_torch_still_get_tensors():
+    seen = []
+
+    def names_torch(theta, rng):
+        seen.append(type(theta))
+        return theta + torch.as_tensor(rng.normal(size=2)).to(theta)
+
+    def by_methods(theta, rng):
+        seen.append(type(theta))
+        return theta.exp() + rng.normal()
+
+    def by_generator(theta, rng: torch.Generator):
+        seen.append(type(theta))
+        return theta
+
+    kinds(names_torch), kinds(by_generator)
+    assert seen == [torch.Tensor, torch.Tensor]
+    x = kinds(by_methods)
+    assert seen[2:] == [np.ndarray, torch.Tensor]  # tried as an array first
+    noise = numpy_rng(1, 2, 0).normal()  # the stream of the row begins anew
+    torch.testing.assert_close(x, torch.full((1, 2), 1 + noise).to(x))
+    theta = torch.zeros(1, 2, requires_grad=True)
+    kinds(by_methods, theta).sum().backward()
+    assert theta.grad.tolist() == [[1.0, 1.0]]
+
+
+def test_an_array_functions_own_error_is_the_one_told():
+    def simulate(theta, rng):
+        raise TypeError(f"no {type(theta).__name__} will do")
+
+    with pytest.raises(TypeError, match="no ndarray will do"):
+        kinds(simulate)
