@@ -74,6 +74,7 @@ def simulate(
 
     Raises:
         ValueError: If x has the wrong number of rows, a changing shape, or is not of numbers.
+        KeyboardInterrupt: If it is interrupted; it says how many rows are in the store.
         StoreError: If the store belongs to another run, is damaged, in use, or cannot be written.
         RuntimeError: If no simulation of the first block succeeds, or a worker process dies.
 
@@ -108,11 +109,17 @@ def simulate(
         from lfi.simulation.running.writer import Writer  # zarr is imported where it is used
 
         record = Writer(store, simulator, prior, seed)
-    with record:
-        if record.finished < n:
-            run = partial(run_tasks, simulator, workers, timeout, executor)
-            _fill(record, simulator, prior, n, run, progress)
-        return record.simulations(n)
+    try:
+        with record:
+            if record.finished < n:
+                run = partial(run_tasks, simulator, workers, timeout, executor)
+                _fill(record, simulator, prior, n, run, progress)
+            return record.simulations(n)
+    except KeyboardInterrupt as interrupt:
+        kept = f"{record.finished:,} of {n:,} rows are in {store}: the same call goes on from there"
+        lost = "no row is kept: give a store, from which the same call goes on"
+        interrupt.args = (lost if store is None else kept,)
+        raise interrupt.with_traceback(None) from None  # where it fell tells a user nothing
 
 
 class _Memory:
