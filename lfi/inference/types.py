@@ -15,7 +15,13 @@ MIN_SIMULATIONS = 100  # valid simulations that a method needs
 
 @runtime_checkable
 class Posterior(Protocol):
-    """A posterior distribution of a simulator's parameters.
+    """A posterior distribution of a simulator's parameters: what every posterior of lfi can do.
+
+    Those of `lfi.fit_posterior` and `lfi.fit_rounds` can do more (`lfi.inference.posteriors.drawn`
+    and `base`): `predictive(n, x_obs, simulator)`, `to_arviz(x_obs)`, `save(path)`, `describe()`,
+    and where there is a density `mode(x_obs)`, `log_ratio(theta, x)`, `trials()` for several
+    independent draws of x and `condition({name: value})`. x_obs may be many observations there.
+    Whatever has `prior` and `sample` is taken by `lfi.check` and `lfi.write_report`.
 
     Attributes:
         prior: What the posterior is relative to, truncated where rounds have truncated it.

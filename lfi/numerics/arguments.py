@@ -32,6 +32,10 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 60
 DIFFERENTIABLE = ("__call__", "forward")  # functions of theta, with gradients if they are wanted
+HINTS = {  # how users come by what is asked for, by its class
+    "Simulations": "lfi.Simulations.from_arrays(theta, x, prior=prior) makes one of arrays",
+    "Method": "such as lfi.NeuralRatio()",
+}
 DTYPES = frozenset(
     name
     for name, dtype in vars(torch).items()
@@ -158,7 +162,10 @@ def shown(value: object) -> str:
         return f"the class {value.__name__}: give an instance, {value.__name__}()"
     if isinstance(value, Tensor | np.ndarray):
         return f"{_article(type(value).__name__)} of {value.dtype}, shape {tuple(value.shape)}"
-    return SHORT.repr(value)
+    if type(value) in (tuple, list) and any(isinstance(v, Tensor | np.ndarray) for v in value):
+        parts = [shown(v) for v in value[:3]] + ["..."] * (len(value) > 3)
+        return f"{_article(type(value).__name__)} of {'; '.join(parts)}"
+    return SHORT.repr(value).partition("\n")[0]
 
 
 @cache
@@ -221,6 +228,7 @@ def _kind(leaf: object) -> Kind | None:
     if protocol and leaf.__name__.startswith("Has"):
         members = dict.fromkeys((*vars(leaf).get("__annotations__", ()), *vars(leaf)))
         words = f"an object with {' and '.join(m for m in members if not m.startswith('_'))}"
+    words += f" ({HINTS[leaf.__name__]})" if leaf.__name__ in HINTS else ""
     return Kind(words, lambda name, v: is_one(v, leaf))
 
 
