@@ -162,7 +162,7 @@ def shown(value: object) -> str:
         return f"the class {value.__name__}: give an instance, {value.__name__}()"
     if isinstance(value, Tensor | np.ndarray):
         return f"{_article(type(value).__name__)} of {value.dtype}, shape {tuple(value.shape)}"
-    if type(value) in (tuple, list) and any(isinstance(v, Tensor | np.ndarray) for v in value):
+    if isinstance(value, tuple | list) and any(isinstance(v, Tensor | np.ndarray) for v in value):
         parts = [shown(v) for v in value[:3]] + ["..."] * (len(value) > 3)
         return f"{_article(type(value).__name__)} of {'; '.join(parts)}"
     return SHORT.repr(value).partition("\n")[0]

@@ -240,7 +240,7 @@ class Simulator:
         from lfi.simulation.simulators.pyro import PyroFunction, pyro_prior
 
         sites = (observed,) if isinstance(observed, str) else tuple(observed)
-        prior, shapes = pyro_prior(model, sites, parameters and tuple(parameters))
+        prior, shapes = pyro_prior(model, sites, None if parameters is None else tuple(parameters))
         made = Simulator(
             PyroFunction(model, sites, shapes),
             prior=prior,
