@@ -77,6 +77,8 @@ def as_simulator(simulator: object, *, name: str = "simulator") -> Simulator:
     prior = as_prior(prior, getattr(simulator, "names", None))
     optional = ("batched", "units", "x_obs", "trials", "summary", "differentiable")
     settings = {key: getattr(simulator, key) for key in optional if hasattr(simulator, key)}
+    if inspect.ismethod(settings.get("trials")):  # of a posterior that simulates
+        del settings["trials"]
     labels = {key: getattr(simulator, key, None) for key in ("x_names", "x_axis", "x_units")}
     if isinstance(simulator, ModuleType):
         labels["description"] = inspect.getdoc(simulator)

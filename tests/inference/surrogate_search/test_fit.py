@@ -77,6 +77,15 @@ def test_of_a_linear_gaussian_model_the_optimum_and_the_posterior_are_exact():
     assert "settled" in repr(found)
 
 
+def test_its_posterior_goes_where_a_simulator_goes():
+    simulator = lfi.Simulator(linear, prior=PRIOR)
+    theta = exact()[0][None]
+    told = lfi.fidelity(whole().posterior, simulator, theta=theta, n=300, seed=3)
+    # a mean of the surrogate's is off by (3 / 600)^(1/2) of a deviation, and 300 data are of each
+    error = (3 / 600 + 2 / 300) ** 0.5 * NOISE
+    assert ((told.means[0] - told.means[1]).abs() < 4 * error).all()
+
+
 def test_the_posterior_by_hamiltonian_monte_carlo_is_the_same():
     mean, sd, error = exact()
     draws = whole().draw(2_000, seed=2, sampler=HMC(chains=64))
