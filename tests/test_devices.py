@@ -34,6 +34,32 @@ def test_posteriors_and_surrogates_train_on_the_device(device, tmp_path):
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize(
+    "method",
+    [
+        lfi.PosteriorFlow(gaussian_steps=20, settings=QUICK, width=16),
+        lfi.NeuralRatio(settings=QUICK, width=16),
+        lfi.AdversarialPosterior(
+            settings=lfi.AdversarialSettings(steps=5), start_steps=20, correction=False
+        ),
+    ],
+    ids=["flow", "ratio", "adversarial"],
+)
+def test_embeddings_and_missing_entries_train_on_the_device(method, device):
+    if device == "cpu":
+        pytest.skip("needs --device cuda")
+    simulations = lfi.with_missing(lfi.simulate(model(), 400, seed=1), seed=2)
+    embedding = lfi.embeddings.SeriesEmbedding((2,), size=3, width=4, missing=True)
+    for given in (None, embedding):
+        posterior = lfi.fit_posterior(
+            simulations, method=method, embedding=given, seed=1, device=device
+        )
+        assert posterior.device.type == device
+        theta = posterior.sample(10, torch.tensor([0.8, torch.nan]), seed=2)
+        assert theta.device.type == "cpu" and theta.isfinite().all()
+
+
+@pytest.mark.gpu
 def test_policies_train_on_the_device(device, tmp_path):
     if device == "cpu":
         pytest.skip("needs --device cuda")
