@@ -222,7 +222,7 @@ def _wanted(
     same = before is not None and before.settings["simulator"] == settings["simulator"]
     seconds = before.seconds if before is not None and same else None
     if seconds is None:
-        seconds = seconds_per_simulation(simulator, settings["seed"])
+        seconds = seconds_per_simulation(simulator, settings["seed"], request.timeout)
     if settings["budget"] is None:
         settings["budget"] = default_budget(seconds, request.workers or usable_cores())
     return RunState(source, observation, settings, seconds)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from lfi.runtime.seeds import numpy_rng
-from lfi.simulation import Simulator
+from lfi.simulation import Simulator, simulate_at
 from lfi.simulation.records.results import BLOCK
 
 BUDGET, MIN_BUDGET = 360_000, 2_400
@@ -22,13 +22,18 @@ CHECKED_SECONDS = 120.0  # for the simulations that test a surrogate
 MIN_SAMPLES, SAMPLES = 100, 1_000  # of each parameter vector in that test
 
 
-def seconds_per_simulation(simulator: Simulator, seed: int) -> float:
-    """Return how long one simulation takes, of more and more until that tells."""
+def seconds_per_simulation(simulator: Simulator, seed: int, timeout: float | None = None) -> float:
+    """Return how long one simulation takes, of more and more until that tells.
+
+    With a timeout they are computed in a worker process, which is started first.
+    """
     theta = simulator.prior.sample(BLOCK, seed=numpy_rng(seed, 109))
+    if timeout is not None:
+        simulate_at(simulator, theta[:1], seed=seed, timeout=timeout)
     n = 1
     while True:
         began = time.monotonic()
-        simulator.run_block(theta[:n], seed)
+        simulate_at(simulator, theta[:n], seed=seed, timeout=timeout)
         taken = time.monotonic() - began
         if taken > ENOUGH or n == BLOCK:
             return taken / n

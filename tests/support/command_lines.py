@@ -67,7 +67,7 @@ def write_files(folder: Path) -> list[str]:
     (folder / "taken" / "rounds" / "rounds.json").write_text("[]")
     paths = [str(path) for path in sorted(folder.iterdir())]
     simulators = [f"{folder / name}:{what}" for name in FILES for what in ("simulate", "", "a.b")]
-    return [*paths, *simulators[:12], str(folder / "absent.py"), "/dev/null", "/proc/x", "/"]
+    return [*paths, *simulators[:12], str(folder / "absent.py"), "/dev/null", "/proc/x", "/sys"]
 
 
 def command_lines(n: int, seed: int, paths: list[str]) -> Iterator[list[str]]:
