@@ -12,6 +12,7 @@ from support.fitted_parts import (
     quick_method,
     three_numbers,
 )
+from support.report_parts import fidelity, history, predictive
 
 import lfi
 from lfi import abc, diagnostics, generation, imitation, inference, losses, plots, ratio, simulation
@@ -166,9 +167,8 @@ def _tables(parts, short):
     )
     yield Call("TableEncoding.of", lfi.tables.TableEncoding.of, {"table": table, "kinds": kinds})
     yield Call("TableEncoding.encode", one.encoding.encode, {"table": table})
-    yield Call(
-        "TableEncoding.decode", one.encoding.decode, {"x": one.encoding.encode(table, seed=1)}
-    )
+    coded = {"x": one.encoding.encode(table, seed=1)}
+    yield Call("TableEncoding.decode", one.encoding.decode, coded, {"x": ("empty",)})
     yield Call("TableGenerator.sample", one.sample, {"n": 5}, {"n": ("0",)})
     yield Call("TableGenerator.save", one.save, {"path": "x"}, PATH)
 
@@ -317,16 +317,21 @@ def figures():
     """Figures and the report."""
     parts = fitted()
     file = {"path": parts["folder"] / "report.html"}
-    yield Call("write_report", lfi.write_report, file, PATH | {"command": (), "seed": ()})
+    yield Call(
+        "write_report",
+        lfi.write_report,
+        file,
+        PATH | {"command": (), "seed": (), "simulator": OPTIONAL},
+    )
     zero = {"observation": ("0",)}
     for name in ("coverage_plot", "rank_plot"):
         yield Call(name, getattr(plots, name), {"checks": parts["checks"]})
     yield Call("local_plot", plots.local_plot, {"checks": parts["local_checks"]}, zero)
     alike = lfi.check_observation(parts["x_obs"], parts["simulations"], seed=1)
     yield Call("observation_plot", plots.observation_plot, {"checks": alike}, zero)
-    yield Call("predictive_plot", plots.predictive_plot)
-    yield Call("surrogate_plot", plots.surrogate_plot)
-    yield Call("training_plot", plots.training_plot, {"histories": []})
+    yield Call("predictive_plot", plots.predictive_plot, {"predictive": predictive()})
+    yield Call("surrogate_plot", plots.surrogate_plot, {"fidelity": fidelity(thetas=2)})
+    yield Call("training_plot", plots.training_plot, {"histories": [history()]})
     yield Call("losses_plot", plots.losses_plot, {"losses": {"KL": losses.KL()}})
     p = parts["p"]
     yield Call("critic_plot", plots.critic_plot, {"critic": lambda x: x.sum(1), "data": p})

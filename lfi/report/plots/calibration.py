@@ -22,6 +22,7 @@ from lfi.report.plots.style import (
     PRIOR,
     RULE,
     WIDE,
+    check_width,
     columns_of,
     fitted,
     new_figure,
@@ -56,6 +57,7 @@ def rank_plot(checks: Checks, *, width: float = PAGE) -> Figure:
         >>> [axes.get_title().partition(":")[0] for axes in rank_plot(checks).axes]
         ['mean']
     """
+    check_width(width)
     ranks = checks.ranks.double().numpy()
     n, dim = ranks.shape
     columns = min(dim, 3, columns_of(width, 1.7))
@@ -101,6 +103,7 @@ def coverage_plot(checks: Checks, *, width: float = PAGE) -> Figure:
 
     Narrow figures, of `width` inches, have fewer columns.
     """
+    check_width(width)
     levels = checks.levels.double().numpy()
     curves = (
         ("densest regions", "coverage", checks.coverage),

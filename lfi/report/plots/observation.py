@@ -14,6 +14,7 @@ from lfi.report.plots.style import (
     POSTERIOR,
     PRIOR,
     RULE,
+    check_width,
     legend_above,
     new_figure,
     plain,
@@ -45,6 +46,7 @@ def local_plot(checks: LocalChecks, *, width: float = PAGE) -> Figure:
         >>> local_plot(checks).axes[0].get_xlabel()
         'observation'
     """
+    check_width(width)
     shown = min(len(checks.statistic), MAX_OBSERVATIONS)
     statistic, null = checks.statistic[:shown].numpy(), checks.null[:, :shown].numpy()
     limit, middle = np.quantile(null, [1 - checks.alpha, 0.5], axis=0)
@@ -97,6 +99,7 @@ def observation_plot(
         >>> observation_plot(checks).axes[0].get_xlabel()
         'index of x'
     """
+    check_width(width)
     check_whole("observation", observation, minimum=0)
     if observation >= len(checks.x_obs):
         raise ValueError(

@@ -27,6 +27,7 @@ from lfi.report.plots.style import (
     PRIOR,
     RULE,
     WIDE,
+    check_width,
     columns_of,
     fitted,
     legend_above,
@@ -113,6 +114,7 @@ def pair_plot(
         >>> [axes.get_xlabel() for axes in figure.axes]
         ['', 'rate (1/day)', 'size']
     """
+    check_width(width)
     if len(names) != theta.shape[1] or len(theta) == 0:
         raise ValueError(
             f"names must name the columns of theta, and there must be draws: got "

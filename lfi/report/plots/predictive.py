@@ -30,6 +30,7 @@ from lfi.report.plots.style import (
     POSTERIOR,
     PRIOR,
     RULE,
+    check_width,
     columns_of,
     fitted,
     legend_above,
@@ -71,6 +72,7 @@ def predictive_plot(
         >>> predictive_plot(check).axes[-1].get_xlabel()
         'index of x'
     """
+    check_width(width)
     event = tuple(predictive.x.shape[1:])
     series = (labels or DataLabels()).series(event)
     shown = [of_series(one, event) for one in series[:MAX_SERIES]]
@@ -192,6 +194,7 @@ def surrogate_plot(
         >>> len(surrogate_plot(fidelity).axes)
         2
     """
+    check_width(width)
     shown = min(len(fidelity.theta), MAX_THETAS)
     widest = min(shown, 2 if shown <= 4 else 3 if shown <= 6 else 4)
     columns = min(widest, columns_of(width, 1.7))

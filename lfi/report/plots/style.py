@@ -14,6 +14,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from lfi.numerics.checks import check_number
+
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
@@ -28,6 +30,7 @@ FILLS = ("#d6e4f0", "#94bbdb", "#3c7fb8")  # the posterior's regions, the widest
 
 PAGE = 7.6  # inches: the width of a figure that fills the page's column
 PHONE = 3.7  # of one that fills a telephone's
+NARROWEST, WIDEST = 2.0, 100.0  # of a figure
 WIDE = 5.0  # from which a figure has room for a page's columns
 
 SETTINGS: "dict[RcKeyType, object]" = {
@@ -80,6 +83,11 @@ def legend_above(figure: Figure, markerscale: float | None = None) -> None:
     columns = min(2, len(found)) if narrow else len(found)
     handles, labels = list(found.values()), list(found)
     figure.legend(handles, labels, loc=place, ncols=columns, markerscale=markerscale)
+
+
+def check_width(width: float) -> None:
+    """Check that a figure's width, in inches, is one that its text has room in."""
+    check_number("width", width, minimum=NARROWEST, maximum=WIDEST)
 
 
 def columns_of(width: float, panel: float) -> int:

@@ -21,6 +21,7 @@ from lfi.report.plots.style import (
     POSTERIOR,
     PRIOR,
     RULE,
+    check_width,
     columns_of,
     new_figure,
     plain,
@@ -52,6 +53,7 @@ def training_plot(
         >>> [axes.get_title() for axes in training_plot([history]).axes]
         ['training 1']
     """
+    check_width(width)
     if titles is None:
         titles = [f"training {i}" for i in range(1, len(histories) + 1)]
     if len(histories) == 0 or len(titles) != len(histories):
