@@ -185,7 +185,14 @@ def calibrate_run(run: Run) -> None:
 def predict_run(run: Run) -> None:
     """Compare the observation with simulations of the posterior."""
     draws = kept(run.file("sample"), Draws)
-    predictive = predictive_check(draws, run.simulator, run.observed, seed=run.stream(103))
+    predictive = predictive_check(
+        draws,
+        run.simulator,
+        run.observed,
+        seed=run.stream(103),
+        workers=run.simulators,
+        timeout=run.timeout,
+    )
     keep(run.file("predictive"), predictive)
 
 
@@ -202,6 +209,8 @@ def compare_run(run: Run) -> None:
         thetas=PARAMETERS,
         n=fidelity_samples(run.state.seconds, PARAMETERS),
         seed=run.stream(105),
+        workers=run.simulators,
+        timeout=run.timeout,
     )
     keep(run.file("fidelity"), agreement)
 

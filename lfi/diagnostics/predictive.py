@@ -164,6 +164,8 @@ def predictive_check(
     n: int = 2000,
     seed: int | None = None,
     alpha: float = 0.01,
+    workers: int = 1,
+    timeout: float | None = None,
 ) -> PredictiveCheck:
     """Simulate from posterior draws and compare with the observation.
 
@@ -179,6 +181,8 @@ def predictive_check(
         n: Number of replicates; no p-value is below 1 / (n + 1).
         seed: Of the draws and of the simulations.
         alpha: The probability at most that `ok` is False for a right model.
+        workers: Processes that simulate.
+        timeout: Seconds after which a call of the simulator is ended, and its replicates left out.
 
     Raises:
         ValueError: If the shapes of parameters or observation are not the simulator's, if the
@@ -208,6 +212,8 @@ def predictive_check(
         n=n,
         seed=seed,
         alpha=alpha,
+        workers=workers,
+        timeout=timeout,
     )
     return check
 
@@ -223,6 +229,8 @@ def predictive_checks(
     n: int = 500,
     seed: int | None = None,
     alpha: float = 0.01,
+    workers: int = 1,
+    timeout: float | None = None,
 ) -> tuple[PredictiveCheck, ...]:
     """Check many observations, each with its own posterior draws, by one call of the simulator.
 
@@ -250,7 +258,8 @@ def predictive_checks(
     if len(theta) != len(x_obs) or len(x_obs) == 0:
         raise ValueError(f"posterior: draws of {len(theta)} posteriors for {len(x_obs)} of x_obs")
     sets = [_chosen(draws, simulator, n, torch_rng(seed, 0, i)) for i, draws in enumerate(theta)]
-    x = replicate(simulator, torch.cat(sets), seed=child(seed, 1))
+    every = torch.cat(sets)
+    x = replicate(simulator, every, seed=child(seed, 1), workers=workers, timeout=timeout)
     own = statistics or {}, discrepancies or {}, float(alpha), seed
     each = zip(sets, x.split(n), x_obs, strict=True)
     return tuple(_compared(draws, rows, row, *own) for draws, rows, row in each)

@@ -98,6 +98,8 @@ def fidelity(
     thetas: int = 8,
     n: int = 1000,
     seed: int | None = None,
+    workers: int = 1,
+    timeout: float | None = None,
 ) -> Fidelity:
     """Compare a surrogate with its simulator at some parameter vectors, n data of each.
 
@@ -108,6 +110,8 @@ def fidelity(
         thetas: How many draws.
         n: Number of data of each at every parameter vector.
         seed: Of the parameters, of both samples and of the classifier.
+        workers: Processes that simulate.
+        timeout: Seconds after which a call of the simulator is ended, and its data left out.
 
     Raises:
         ValueError: If the two have other parameters or other shapes of data, if n is too small for
@@ -144,7 +148,8 @@ def fidelity(
             f"(m, {simulator.prior.dim}), got shape {tuple(theta.shape)}"
         )
     rows = theta.repeat_interleave(n, dim=0)
-    x_simulator = replicate(simulator, rows, seed=child(seed, 1)).unflatten(0, (len(theta), n))
+    made = replicate(simulator, rows, seed=child(seed, 1), workers=workers, timeout=timeout)
+    x_simulator = made.unflatten(0, (len(theta), n))
     x_surrogate = replicate(surrogate, rows, seed=child(seed, 2)).unflatten(0, (len(theta), n))
     if x_simulator.shape != x_surrogate.shape:
         raise ValueError(

@@ -17,9 +17,14 @@ from lfi.simulation.simulators.simulator import Simulator
 
 @checked
 def replicate(
-    simulator: Simulator, theta: Float[Tensor, "n dim"] | ArrayLike, *, seed: int | None = None
+    simulator: Simulator,
+    theta: Float[Tensor, "n dim"] | ArrayLike,
+    *,
+    seed: int | None = None,
+    workers: int = 1,
+    timeout: float | None = None,
 ) -> Float[Tensor, " n *event"]:
-    """Return x for every row of theta, NaN in rows that raised.
+    """Return x for every row of theta, NaN in rows that raised or took too long.
 
     ValueError if theta's shape is wrong; RuntimeError, from the first error, if all rows raised.
 
@@ -29,7 +34,7 @@ def replicate(
         >>> replicate(noisy, torch.zeros(3, 1), seed=1).shape
         torch.Size([3, 2])
     """
-    results = simulate_at(simulator, theta, seed=seed)
+    results = simulate_at(simulator, theta, seed=seed, workers=workers, timeout=timeout)
     if results.x is None:
         every = f"all of {len(results)} parameter vectors"
         raise RuntimeError(f"{simulator.name} raised at {every}") from results.cause
