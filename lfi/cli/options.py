@@ -94,7 +94,7 @@ Restart = Annotated[
     bool,
     typer.Option(
         "--restart",
-        help="Start anew. The old run is kept beside as DIR-old-1; simulations that still apply "
+        help="Start again. The old run is kept beside as DIR-old-1; simulations that still apply "
         "are used again.",
     ),
 ]

@@ -239,7 +239,7 @@ def _check_same(out: Path, before: RunState, after: RunState) -> None:
         changed += differences(before, after, [name for name in FITTED if name not in SIMULATED])
     if changed:
         raise ValueError(
-            f"{out} holds a run with {', '.join(changed)}: --restart starts anew and keeps the "
+            f"{out} holds a run with {', '.join(changed)}: --restart starts again and keeps the "
             f"old run as {aside(out)}; or give another --out"
         )
 

@@ -80,7 +80,7 @@ def spoken(seconds: float) -> str:
     """Return a time in words.
 
     Example:
-        >>> spoken(2.15e-4), spoken(0.02), spoken(45), spoken(400), spoken(9_000)
+        >>> spoken(2.1e-4), spoken(0.02), spoken(45), spoken(400), spoken(9_000)
         ('210 microseconds', '20 milliseconds', '45 s', '7 minutes', '2.5 hours')
     """
     for size, unit in ((1e-6, "microseconds"), (1e-3, "milliseconds"), (1.0, "s")):

@@ -157,8 +157,8 @@ class MixedGenerator(VectorGenerator):
 
     Example:
         >>> generator = MixedGenerator((1, 3), width=16)
-        >>> generator(generator.noise(2, torch.Generator().manual_seed(0)))[:, 1:].tolist()
-        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+        >>> generator(generator.noise(2, torch.Generator().manual_seed(0)))[:, 1:].sum(1)
+        tensor([1., 1.], ...)
     """
 
     def __init__(self, blocks: Sequence[int], *, width: int = 96, layers: int = 3) -> None:

@@ -97,7 +97,7 @@ def test_what_fits_depend_on_is_not_changed_under_them(job, tmp_path):
     for words, options in CHANGES.items():
         computed, _, err = job(*options, code=2)
         assert computed == [] and words in err and len(err.splitlines()) == 1
-        assert "--restart starts anew and keeps the old run as out-old-1" in err
+        assert "--restart starts again and keeps the old run as out-old-1" in err
         assert (tmp_path / "out" / "run.json").read_bytes() == before
 
 

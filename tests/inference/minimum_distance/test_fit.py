@@ -227,7 +227,7 @@ def test_a_minimum_that_no_start_has_found_is_none():
 
 def test_a_bootstrap_of_data_that_are_never_finite_is_refused():
     gone = lfi.Simulator(lambda theta: theta * math.nan, prior={"mean": Normal(0.0, 1.0)})
-    with pytest.raises(ValueError, match="no data point of 3 of 3 data sets that <lambda> simul"):
+    with pytest.raises(ValueError, match="no data point of 3 of 3 data sets that gone simul"):
         ParametricBootstrap(3).problems(gone, torch.zeros(1, 5, 1), torch.zeros(1, 1), 1)
 
 
@@ -292,5 +292,5 @@ def test_a_simulator_that_raises_at_most_of_the_prior_is_fitted_where_it_does_no
 
 def test_a_simulator_that_is_never_finite_is_refused():
     never = lfi.Simulator(lambda theta: theta * math.nan, prior={"mean": Normal(0.0, 1.0)})
-    with pytest.raises(ValueError, match="no simulation of <lambda> was finite"):
+    with pytest.raises(ValueError, match="no simulation of never was finite"):
         quick(never, sample(30)[:, None])

@@ -95,7 +95,7 @@ def test_a_record_is_shown_by_shapes_ranges_and_failures():
     simulations = fragile(300)
     first, *rest = repr(simulations).splitlines()
     failed = int((~simulations.valid).sum())
-    assert first.startswith("300 simulations of simulate (") and f"{failed} error" in first
+    assert first.startswith("300 simulations of test_simulations (") and f"{failed} error" in first
     assert "theta (300, 3), x (300, 3)" in first
     assert "ValueError: a = " in rest[0]
     assert [line.split()[0] for line in rest[1:]] == ["parameter", "a", "b", "c", "x,"]
