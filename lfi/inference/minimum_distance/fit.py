@@ -3,10 +3,11 @@
     theta = argmin D(p_theta, 1/n sum_i delta(x_i))
 
 With a distance that few odd data points cannot move far, such as the MMD of a bounded kernel, the
-estimate is robust where a likelihood's is not. Descents start at the best of many prior draws and
-take fresh simulations at every step, so that with an unbiased distance few points a step are
-enough; Newton steps with the curvature at the minimum end them. A bootstrap then solves the same
-problem for other data, all at once.
+estimate is robust where a likelihood's is not. Descents start at the best of many prior draws, by
+the energy distance, and take fresh simulations at every step, so that with an unbiased distance few
+points a step are enough; a kernel is wide until simulations have come near. Newton steps with the
+curvature at the minimum end them, where they bring simulations no farther from data. A bootstrap
+then solves the same problem for other data, all at once.
 
 References:
     Bernton, Jacob, Gerber & Robert, On parameter estimation with the Wasserstein distance,
@@ -19,7 +20,7 @@ import time
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lfi.comparison import MMD, Discrepancy, Energy, Unbiased
@@ -52,6 +53,8 @@ MOST = 256  # points a step where it is not
 CURVATURE_POINTS, GRADIENT_POINTS = 8, 200  # for each data point, at the minimum
 NEWTON = (0.05,) * 8 + (0.25, 1.0, 1.0)  # of these, for gradients about Newton steps
 NEWTON_RADIUS = 0.1  # the longest of these, in deviations of the prior
+JUDGED = 8  # times that simulations judge whether Newton steps have led nearer,
+ERRORS = 3.0  # standard errors beyond which they have not
 WIDTH = 0.02  # of differences at the minimum, likewise
 STEPS_PER_NEWTON = 25  # of a descent for one of a replicate
 SCALE_DRAWS = 1_000  # of the prior
@@ -127,8 +130,7 @@ def fit_minimum_distance(
     size = _points(simulator, discrepancy, points, data.shape[1])
     distances = Distances(simulator, fixed_by_data(discrepancy, data), size)
     newton = max(8, steps // STEPS_PER_NEWTON)
-    begins = max(10, steps // 3) if isinstance(discrepancy, MMD) and starts > 1 else 0
-    total = begins + steps + newton * (bootstrap is not None)
+    total = steps + newton * (bootstrap is not None)
     with bar("fitting by distance", total, progress) as advance:
         fit = _Fit(distances, data, _scale(simulator, child(seed, 1)), seed, advance)
         found = fit.estimate(starts, steps)
@@ -168,7 +170,7 @@ class _Fit:
         """Return the estimates, of descents from the best of many prior draws."""
         distances, k = self.distances, len(self.data)
         several = self.problems.repeated(starts)
-        went = self._descended(distances, several, self._starts(starts, steps), RATE, steps, 4)
+        went = self._descended(several, self._starts(starts), steps)
         judged = self._whole(max(MOST, distances.points))
         values = distances.value(several, went.u, child(self.seed, 5), judged)
         values, order = values.nan_to_num(nan=torch.inf).reshape(k, starts).sort(dim=1)
@@ -184,74 +186,81 @@ class _Fit:
         centre = Centre(self.problems, u, gradient, inverse, torch.arange(k))
         return _Found(went, values, centre, value, least)
 
-    def _starts(self, starts: int, steps: int) -> Float[Tensor, "ks dim"]:
-        """Return where descents start: the best prior draws.
+    def _starts(self, starts: int) -> Float[Tensor, "ks dim"]:
+        """Return where descents start: the prior draws of least energy distance.
 
-        The slope of a bounded kernel vanishes far from the data. So half of the starts are the best
-        by the energy distance, and go down it first.
+        That of a bounded kernel tells nothing of draws which are far from the data.
         """
-        prior, k = self.distances.simulator.prior, len(self.data)
-        theta = prior.sample(CANDIDATES * starts, seed=numpy_rng(self.seed, 2))
-        candidates = prior.to_unconstrained(theta)
-        by_energy = starts // 2 if isinstance(self.distances.discrepancy, MMD) else 0
-        best = self._best(self.distances, candidates, starts - by_energy, 0)
-        if by_energy == 0:
-            return best.flatten(0, 1)
-        energy = Distances(self.distances.simulator, Energy(), self.distances.points)
-        other = self._best(energy, candidates, by_energy, 1).flatten(0, 1)
-        problems = self.problems.repeated(by_energy)
-        other = self._descended(energy, problems, other, RATE, max(10, steps // 3), 10).u
-        self.distances.simulations += energy.simulations
-        self.distances.failed += energy.failed
-        return torch.cat([best, other.unflatten(0, (k, by_energy))], dim=1).flatten(0, 1)
-
-    def _best(
-        self, distances: Distances, candidates: Tensor, number: int, key: int
-    ) -> Float[Tensor, "k number dim"]:
-        """Return the candidates of least distance; ValueError if none of them is finite."""
-        k, many = len(self.data), self.problems.repeated(len(candidates))
-        values = distances.value(many, candidates.repeat(k, 1), child(self.seed, 3, key))
+        simulator, k = self.distances.simulator, len(self.data)
+        theta = simulator.prior.sample(CANDIDATES * starts, seed=numpy_rng(self.seed, 2))
+        candidates = simulator.prior.to_unconstrained(theta)
+        bounded = isinstance(self.distances.discrepancy, MMD)
+        discrepancy = Energy() if bounded else self.distances.discrepancy
+        distances = Distances(simulator, discrepancy, self.distances.points)
+        many = self.problems.repeated(len(candidates))
+        values = distances.value(many, candidates.repeat(k, 1), child(self.seed, 3))
+        self._count(distances)
         if not values.isfinite().any():
             raise ValueError(
-                f"simulator: no simulation of {distances.simulator.name} was finite at "
-                f"{len(candidates)} draws of the prior"
+                f"simulator: no simulation of {simulator.name} was finite at {len(candidates)} "
+                "draws of the prior"
             )
         values = values.nan_to_num(nan=torch.inf).reshape(k, -1)
-        return candidates[values.topk(number, largest=False).indices]
+        return candidates[values.topk(starts, largest=False).indices].flatten(0, 1)
 
-    def _descended(
-        self,
-        distances: Distances,
-        problems: DistanceProblems,
-        start: Tensor,
-        rate: float,
-        steps: int,
-        key: int,
-    ) -> Descended:
-        return descend(
+    def _descended(self, problems: DistanceProblems, start: Tensor, steps: int) -> Descended:
+        """Return where descents arrive; simulations far from data are drawn near by a kernel."""
+        simulator, discrepancy = self.distances.simulator, self.distances.discrepancy
+        near = isinstance(discrepancy, MMD)
+        distances = Distances(simulator, discrepancy, self.distances.points, drawn_near=near)
+        went = descend(
             distances,
             problems,
             start,
             self.scale,
-            rate=rate,
+            rate=RATE,
             steps=steps,
-            seed=child(self.seed, key),
+            seed=child(self.seed, 4),
             advance=self.advance,
         )
+        self._count(distances)
+        return went
+
+    def _count(self, distances: Distances) -> None:
+        """Count what has been simulated for other distances of the same fit."""
+        self.distances.simulations += distances.simulations
+        self.distances.failed += distances.failed
 
     def _polished(self, u: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
-        """Return estimates after Newton steps by many simulations, and the gradients there."""
+        """Return estimates after Newton steps by many simulations, and the gradients there.
+
+        Where a curvature is mostly noise, as in chaos, they lead anywhere, and are not taken.
+        """
         longest, width = NEWTON_RADIUS * self.scale, WIDTH * self.scale
         distances, problems, n = self.distances, self.problems, self.data.shape[1]
-        gradient = torch.zeros_like(u)
+        start, gradient, key = u, torch.zeros_like(u), child(self.seed, 7)
+        rounds = 1
         for step, share in enumerate(NEWTON):
             if step > 0:
                 move = -(inverse @ gradient[..., None])[..., 0]
                 u = u + move.clamp(-longest, longest)
             rounds = -(-round(share * GRADIENT_POINTS * n) // distances.points)
-            key = child(self.seed, 7)
+            gradient = mean_gradient(distances, problems, u, width, rounds, key)
+        if (farther := self._farther(start, u)).any():
+            u = torch.where(farther[:, None], start, u)
             gradient = mean_gradient(distances, problems, u, width, rounds, key)
         return u, gradient
+
+    def _farther(self, before: Tensor, after: Tensor) -> Bool[Tensor, " k"]:
+        """Return where simulations are farther from data than before, beyond the noise."""
+        many, points = self.problems.repeated(JUDGED), self._whole(max(MOST, self.distances.points))
+        one, other = (
+            self.distances.value(many, u.repeat_interleave(JUDGED, 0), child(self.seed, 10), points)
+            for u in (before, after)
+        )
+        change = (other - one).unflatten(0, (len(before), JUDGED))
+        error = change.std(1) / JUDGED**0.5
+        return ~(change.mean(1) <= ERRORS * error)  # nan is farther
 
     def _whole(self, points: int) -> int:
         """Return a number of points that whole simulations have."""

@@ -6,6 +6,10 @@ that fit in memory. Where the simulator is differentiable, gradients go through 
 fixed random numbers (pathwise); where not, they are differences of values at parameters shifted up
 and down, from equal random numbers (`common_random_numbers`): two distances for each parameter.
 
+The slope of a bounded kernel vanishes far from the data. Distances that are `drawn_near` are those
+of data and simulations over the same factor, above 1 where simulations lie much farther from data
+than data do from each other: the kernel's bandwidth is wide until they meet.
+
 Simulations that are not finite count as not made; a problem without two finite ones is infinitely
 far from its data, and has no gradient.
 """
@@ -22,10 +26,13 @@ from lfi.comparison.discrepancies.mmd_estimators import AllPairs
 from lfi.comparison.kernels.composite import Learned, Sum
 from lfi.comparison.kernels.stationary import Kernel, Scaled
 from lfi.generation.gradient_estimators import common_random_numbers
+from lfi.numerics.distances import squared_distances
 from lfi.runtime import child
 from lfi.simulation import Simulator, replicate
 
 ENTRIES = 2**20  # of the matrix between data and simulations, held at once
+FAR = 1.5  # times the median distance of data, beyond which simulations are drawn near
+SOME = 200  # data points that tell the median distance of data
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +72,23 @@ class Distances:
 
     Attributes:
         points: How many simulated points a problem is compared with at a time.
+        drawn_near: Whether simulations that are far from data are drawn near.
         simulations: How many have been made.
         failed: How many of these were not finite.
     """
 
-    def __init__(self, simulator: Simulator, discrepancy: Discrepancy, points: int) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        discrepancy: Discrepancy,
+        points: int,
+        *,
+        drawn_near: bool = False,
+    ) -> None:
         self.simulator: Simulator = simulator
         self.discrepancy: Discrepancy = discrepancy
         self.points: int = points
+        self.drawn_near: bool = drawn_near
         self.simulations: int = 0
         self.failed: int = 0
 
@@ -187,6 +203,9 @@ class Distances:
         """Return the distances of simulations from data."""
         data = problems.data[problems.rows].to(y)
         discrepancy = _at_rows(self.discrepancy, problems.kernels)
+        if self.drawn_near:
+            factor = _far(data, y, bad)
+            data, y = data / factor, y / factor
         weights: dict[str, Tensor] = {}
         if problems.weights is not None:
             weights["weight_p"] = problems.weights.to(y)
@@ -199,6 +218,19 @@ class Distances:
         else:
             value = _in_one_tile(discrepancy, data, y).of_q(data, y, **weights)
         return value if lost is None else torch.where(lost, math.inf, value)
+
+
+@torch.no_grad()
+def _far(
+    data: Float[Tensor, "p n d"], y: Float[Tensor, "p m d"], bad: Tensor
+) -> Float[Tensor, "p 1 1"]:
+    """Return how many times too far simulations are from data, 1 where they are near."""
+    across = squared_distances(data, y).sqrt()
+    across = torch.where(bad[:, None], torch.nan, across).flatten(1).nanmedian(1).values
+    some = data[:, :SOME]
+    within = squared_distances(some, some).sqrt().flatten(1).median(1).values
+    ratio = across / (FAR * within)
+    return torch.where(ratio.isfinite(), ratio.clamp(min=1.0), 1.0)[:, None, None]
 
 
 def fixed_by_data(discrepancy: Discrepancy, data: Float[Tensor, "k n d"]) -> Discrepancy:
