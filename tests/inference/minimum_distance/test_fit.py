@@ -10,10 +10,11 @@ from torch.distributions import LogNormal, Normal, Uniform
 import lfi
 from lfi.inference import ParametricBootstrap, PosteriorBootstrap
 from lfi.inference.minimum_distance.curvature import curvature_at, mean_gradient
-from lfi.inference.minimum_distance.fit import PROBES
+from lfi.inference.minimum_distance.fit import PROBES, _Fit
 from lfi.inference.minimum_distance.problems import DistanceProblems, Distances
 from lfi.inference.minimum_distance.replicates import Centre, solve_replicates
 from lfi.runtime import silent
+from simulators import lotka_volterra
 
 QUIET = {"seed": 1, "progress": False}
 BANDWIDTH = 1.0
@@ -288,6 +289,48 @@ def test_a_simulator_that_raises_at_most_of_the_prior_is_fitted_where_it_does_no
     prior = {"mean": Normal(0.0, 3.0)}  # of which 25% does not raise
     found = quick(lfi.Simulator(fragile, prior=prior), sample(5)[:, None] + 5, bootstrap=None)
     assert found.theta > 2 and found.failed > 0
+
+
+def fit_of(x, discrepancy=MMD):
+    distances = Distances(location(), discrepancy, 16)
+    return _Fit(distances, x[None, :, None], torch.tensor([3.0]), 1, silent)
+
+
+def test_a_descent_from_far_beyond_the_kernel_arrives():
+    x = sample(100, 0.0)
+    far, one = torch.full((1, 1), 15.0), fit_of(x)
+    # no slope: the kernel of the nearest is about exp(-8^2 / 2), and rounding errors remain
+    assert one.distances.gradient(one.problems, far, torch.ones(1), 1).abs() < 1e-12
+    went = one._descended(one.problems, far, 150)
+    # of the last 60 steps of 16 points: 5 errors of a mean of 960, and of steps that still fall
+    assert (went.u - 0.5).abs() < 5 / math.sqrt(960) + 0.1
+
+
+def test_newton_steps_that_lead_farther_are_not_taken():
+    one, found = fit_of(sample(100, 0.0)), torch.tensor([[0.5]])
+    refused, _ = one._polished(found, torch.full((1, 1, 1), -50.0))  # uphill
+    assert torch.equal(refused, found)
+    taken, _ = one._polished(found + 0.2, torch.full((1, 1, 1), 3.0))
+    # downhill: to the noise of 100 points' simulations, 200 for each
+    assert (taken - 0.5).abs() < 0.05
+
+
+@pytest.mark.slow
+def test_predators_and_preys_rates_are_recovered_through_their_equations():
+    logarithms = lambda x: x.clamp(min=1e-10).log()
+    simulator = lfi.simulation.as_simulator(lotka_volterra).with_summary(logarithms)
+    truth = lotka_volterra.true_parameters[0].to(simulator.prior.dtype)
+    x = simulator(truth.expand(20, -1), seed=11)
+    found = lfi.fit_minimum_distance(
+        simulator, x, steps=100, points=8, bootstrap=None, seed=11, progress=False
+    )
+    log_mean = lambda u: lotka_volterra.populations(u.exp()[None])[0].log()
+    slope = torch.autograd.functional.jacobian(log_mean, truth.double().log())
+    information = len(x) * slope.T @ slope / lotka_volterra.error**2
+    miss = (found.theta.double() / truth).log()
+    # of least squares it is chi-squared of 4, below 23.5 with probability 0.9999; the median
+    # bandwidth is wide in 20 dimensions, so that the MMD's minimum is nearly theirs
+    assert miss @ information @ miss < 23.5
 
 
 def test_a_simulator_that_is_never_finite_is_refused():
