@@ -143,7 +143,8 @@ def command_options(command):
     from lfi.cli.app import app
 
     parameters = get_command(app).commands[command].params
-    return {option for parameter in parameters for option in parameter.opts} | {"--help"}
+    opts = (option for each in parameters for option in (*each.opts, *each.secondary_opts))
+    return {"--help", *opts}
 
 
 @pytest.mark.parametrize(("name", "link"), LINKS)

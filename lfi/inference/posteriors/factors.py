@@ -88,6 +88,8 @@ def to_pytensor(
 ) -> Callable[[TensorVariable], TensorVariable]:
     """Return log w(theta, x_obs) as a function of PyTensor, for `pymc.Potential`.
 
+    In a model of PyMC::
+
         log_factor = lfi.inference.to_pytensor(posterior, x_obs)
         with pymc.Model():
             beta, gamma = pymc.LogNormal("beta", 0.4, 0.5), pymc.LogNormal("gamma", -1.0, 0.5)
