@@ -30,7 +30,7 @@ FILLS = ("#d6e4f0", "#94bbdb", "#3c7fb8")  # the posterior's regions, the widest
 
 PAGE = 7.6  # inches: the width of a figure that fills the page's column
 PHONE = 3.7  # of one that fills a telephone's
-NARROWEST, WIDEST = 2.0, 100.0  # of a figure
+NARROWEST, WIDEST = 1.0, 100.0  # of a figure
 WIDE = 5.0  # from which a figure has room for a page's columns
 
 SETTINGS: "dict[RcKeyType, object]" = {
