@@ -59,7 +59,7 @@ class Asked:
             raise ValueError(f"--out: {file} is a file, expected a folder")
         state = RunState.read(self.out)
         known = None if state is None or self.restart else state.settings.get("rounds")
-        rounds = self.rounds or known or 3
+        rounds = self.rounds or known or options.DEFAULTS["rounds"]
         least = options.MIN_BUDGET if rounds > 1 else options.MIN_ROUND
         check_limits("budget", self.budget, least)
         if self.source is None and state is None:

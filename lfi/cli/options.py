@@ -2,12 +2,19 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lfi.cli.sources import available_simulators
 
+DEFAULTS: dict[str, Any] = {
+    "rounds": 3,
+    "method": "pool",
+    "seed": 1,
+    "draws": 10_000,
+    "surrogate": True,
+}
 MIN_ROUND, MIN_BUDGET, MAX_ROUNDS = 200, 2_400, 7  # of `lfi.fit_rounds`: one round, more rounds
 MIN_DRAWS = 100  # for a report
 DEVICES = ("cpu", "cuda", "xpu")

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.cli.observations import read_observation
+from lfi.cli.options import DEFAULTS
 from lfi.cli.runfolder import (
     FILES,
     FITTED,
@@ -37,17 +38,16 @@ from lfi.cli.timing import (
     default_budget,
     estimate,
     seconds_per_simulation,
-    spoken,
 )
 from lfi.cli.workflow import TITLES, Run
 from lfi.inference.rounds.fit import simulated_shape
 from lfi.numerics.arrays import as_observation
 from lfi.runtime import check_writable
+from lfi.runtime.durations import duration
 from lfi.runtime.workers.beside import usable_cores
 from lfi.simulation import Simulator
 
 APART = {"x_obs", "units", "observations", "true_parameters", "x_names", "x_axis", "x_units"}
-DEFAULTS = {"rounds": 3, "method": "pool", "seed": 1, "draws": 10_000, "surrogate": True}
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def tell(run: Run, steps: Sequence[str], restart: bool, dry: bool) -> None:
         simulating, whole = estimate(settings, seconds, run.simulators)
         processes = f"{run.simulators} process{'es' * (run.simulators > 1)}"
         run.echo(
-            f"one simulation takes {spoken(seconds)}: {settings['budget']:,} take about "
-            f"{spoken(simulating)} on {processes}, the whole job about {spoken(whole)}"
+            f"one simulation takes {duration(seconds)}: {settings['budget']:,} take about "
+            f"{duration(simulating)} on {processes}, the whole job about {duration(whole)}"
         )
     if dry:
         for step in steps:

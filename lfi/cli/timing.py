@@ -8,11 +8,12 @@ import math
 import time
 from typing import Any
 
+from lfi.cli.options import MIN_BUDGET
 from lfi.runtime.seeds import numpy_rng
 from lfi.simulation import Simulator, simulate_at
 from lfi.simulation.records.results import BLOCK
 
-BUDGET, MIN_BUDGET = 360_000, 2_400
+BUDGET = 360_000
 MINUTES = 10  # of simulating that the default budget allows
 ENOUGH = 0.3  # seconds of simulating that tell how long one simulation takes
 ALL_CORES = 20.0  # seconds of simulating, above which every core simulates
@@ -74,20 +75,3 @@ def estimate(settings: dict[str, Any], seconds: float, workers: int) -> tuple[fl
         fitting = min(fitting, 60 * settings["minutes"])
     other = CHECK_SECONDS + (SURROGATE_SECONDS if settings["surrogate"] else 0.0)
     return simulating, simulating + fitting + other
-
-
-def spoken(seconds: float) -> str:
-    """Return a time in words.
-
-    Example:
-        >>> spoken(2.1e-4), spoken(0.02), spoken(45), spoken(400), spoken(9_000)
-        ('210 microseconds', '20 milliseconds', '45 s', '7 minutes', '2.5 hours')
-    """
-    for size, unit in ((1e-6, "microseconds"), (1e-3, "milliseconds"), (1.0, "s")):
-        if seconds < (120 if size == 1 else 1000 * size):
-            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} minutes"
-    if seconds < 172_800:
-        return f"{seconds / 3600:.1f} hours"
-    return f"{seconds / 86_400:.1f} days"

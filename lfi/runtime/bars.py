@@ -9,6 +9,8 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
+from lfi.runtime.durations import duration
+
 TERMINAL_SECONDS, NOTEBOOK_SECONDS, LINE_SECONDS = 0.25, 0.5, 30.0  # from one update to the next
 BAR_WIDTH, LEAST_WIDTH = 16, 10  # characters on a terminal
 
@@ -57,7 +59,7 @@ class Work:
         left = self.left if rest else None
         parts = (
             self.amount,
-            duration(self.seconds),
+            duration(round(self.seconds, 1)),
             f"{duration(left)} left" if left else "",
             self.note,
         )
@@ -65,23 +67,6 @@ class Work:
 
 
 Show = Callable[[], None]  # brings what is shown of some work up to date
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    Example:
-        >>> duration(2.34), duration(65), duration(7_300)
-        ('2.3 s', '1 min 5 s', '2 h 1 min')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3_600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3_600} h {whole % 3_600 // 60} min"
 
 
 def runs_in_notebook() -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lfi.numerics.checks import check_positive
 from lfi.runtime.display import Described
+from lfi.runtime.durations import duration
 from lfi.runtime.seeds import fresh, numpy_rng
 from lfi.simulation.priors.prior import Prior
 from lfi.simulation.records.results import ERROR, NONFINITE, OK, RowResults
@@ -97,15 +98,8 @@ def inspect_simulator(
 
 
 def _cost(seconds: float) -> str:
-    unit = f"{1e6 * seconds:.0f} microseconds" if seconds < 1e-3 else f"{seconds:.3g} s"
-    return f"one simulation takes {unit}; 10,000 take {_duration(1e4 * seconds)} on one core"
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds > 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.2g} s"
+    every = duration(1e4 * seconds)
+    return f"one simulation takes {duration(seconds)}; 10,000 take {every} on one core"
 
 
 def _failures(block: RowResults) -> list[str]:
