@@ -18,20 +18,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from posterior_tasks import TASKS as ALL_TASKS
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n\n).*?(\n<!-- end of figures -->)", re.DOTALL)
-TASKS = (
-    "two_moons",
-    "slcp",
-    "gaussian_mixture",
-    "gaussian_linear",
-    "gaussian_linear_uniform",
-    "bernoulli_glm",
-    "sir",
-    "lotka_volterra",
-)
+TASKS = ALL_TASKS[:8]
 Row = dict[str, str]
 
 
