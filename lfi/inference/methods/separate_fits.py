@@ -26,7 +26,7 @@ from lfi.training import StageSteps, StepLimit
 NEEDED = ("lfi.inference", "torch._dynamo")  # that a worker imports before it forks
 # bytes of simulations that are sent to workers that nobody has asked for: each fit takes several
 # hundred MB more, and all together are to take no more than a gigabyte
-MAX_SENT = 2**25
+MAX_SENT = 2**26
 
 
 @dataclass(frozen=True)
