@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of the processes that tests start
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -34,7 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow tests of other parts, which take about as long as each other.
 
-    The longest goes first, each to the part that has least so far.
+    The longest goes first, each to the part that has least so far; its file runs first too, so
+    that none is left alone at the end.
     """
     part, parts = map(int, config.getoption("--part").split("/"))
     lines = (config.rootpath / "tests" / "slow_seconds.txt").read_text().splitlines()
@@ -52,6 +54,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         own |= {name} if place == part % parts else set()
     config.hook.pytest_deselected(items=[slow[name] for name in slow.keys() - own])
     items[:] = [item for item in items if item.nodeid in own or item.nodeid not in slow]
+    longest: dict[Path, int] = {}
+    for item in items:
+        if item.nodeid in own:
+            longest[item.path] = max(longest.get(item.path, 0), seconds(item.nodeid))
+    items.sort(key=lambda item: -longest.get(item.path, 0))
 
 
 @pytest.fixture
