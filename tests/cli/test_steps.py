@@ -187,12 +187,12 @@ def test_a_log_has_what_the_terminal_has_and_errors(job, tmp_path):
 
 def test_a_call_that_hangs_is_ended_after_its_timeout(job, tmp_path):
     path = tmp_path / "mine.py"
-    slow = "    if float(theta[0]) > 1.5:\n        time.sleep(3)\n    return theta"
+    slow = "    if float(theta[0]) > 1.95:\n        time.sleep(3)\n    return theta"
     text = path.read_text().replace("    return theta", slow).replace("(len(theta), 2,", "(2,")
     path.write_text(text.replace("import torch\n", "import time\nimport torch\n", 1))
-    job(*SMALL, "--timeout", 0.5, "--workers", 2, "--no-surrogate", "--draws", 100)
+    job(*SMALL, "--timeout", 0.3, "--workers", 2, "--no-surrogate", "--draws", 100)
     simulations = lfi.simulation.Simulations.open("out/rounds/round_1.zarr")
-    late = simulations.theta[:, 0] > 1.5
+    late = simulations.theta[:, 0] > 1.95
     assert late.any() and (simulations.codes[late] == 3).all()
 
 
