@@ -50,6 +50,7 @@ METRICS = {
     "fit cpu seconds": Metric(share=0.25),
     "draw cpu seconds": Metric(0.3, share=0.25),
     "cpu seconds": Metric(0.005, share=0.25),
+    "seconds": Metric(share=0.25),
     "steps a second": Metric(share=0.25, best=math.inf),
     "of by hand": Metric(0.15, best=math.inf),
     "error": Metric(share=0.2),

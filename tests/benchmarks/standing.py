@@ -16,6 +16,8 @@ ulsif                   a kernel ratio: time and error where p is shifted, as in
 mmd_test                its time, and its mean p-value under equal and under shifted distributions
 simulate                its overhead for each simulation, of a function of one vector
 import, help            processor time of `import lfi` beyond bare Python's, and of `lfi --help`
+first-run               `lfi new` and `lfi run` of what it writes, to the report: by the clock on
+                        all cores, and by the processor
 
 Every figure is printed beside the latest of the same line in results.csv, with its commit, and is
 marked where it is worse by more than its noise, which noise.py states. Figures are appended to
@@ -27,10 +29,12 @@ installed: pip install --no-deps sbibm==1.1.0.
 
 import argparse
 import fnmatch
+import os
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -298,11 +302,14 @@ def simulating(effort: Effort, seed: int) -> Figures:
     return {"cpu microseconds a simulation": 1e6 * (ours - bare) / n}
 
 
-def process(code: str, *arguments: str) -> float:
+def process(code: str, *arguments: str, cwd: str | Path = ROOT) -> float:
     """Return the processor's milliseconds of a Python process, with what is at hand here."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-c", code, *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    quiet = subprocess.DEVNULL
+    environment = os.environ | {"PYTHONPATH": path}
+    subprocess.run(command, cwd=cwd, check=True, stdout=quiet, stderr=quiet, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return 1e3 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
 
@@ -320,6 +327,17 @@ def helping(effort: Effort, seed: int) -> Figures:
     del seed
     times = [process(HELP, "--help") for _ in range(min(effort.repeats, 5))]
     return {"cpu milliseconds": statistics.median(times)}
+
+
+def first_run(effort: Effort, seed: int) -> Figures:
+    """Time a new user's first run: posterior, checks, surrogate and report."""
+    words = "--budget 400 --rounds 1 --method flow --draws 100 --no-surrogate"
+    brief = words.split() * effort.brief
+    with tempfile.TemporaryDirectory() as folder:
+        spent = process(HELP, "new", "my_sim.py", cwd=folder)
+        start = time.monotonic()
+        spent += process(HELP, "run", "my_sim.py", "--seed", str(seed), *brief, cwd=folder)
+        return {"seconds": time.monotonic() - start, "cpu seconds": spent / 1e3}
 
 
 def all_lines(effort: Effort) -> list[Line]:
@@ -344,6 +362,7 @@ def all_lines(effort: Effort) -> list[Line]:
             lines.append(Line(f"{task}-{full}", "default", budget, measure))
     measure = partial(influenza, effort)
     lines.append(Line("influenza", "rounds as they come", effort.influenza, measure))
+    lines.append(Line("first-run", "lfi run", effort.influenza, partial(first_run, effort)))
     return lines
 
 

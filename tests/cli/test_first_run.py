@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,15 @@ import pytest
 import lfi
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 300  # seconds on two idle cores
+# Seconds of two cores in five minutes: tests share the cores with others. The clock's are those of
+# the line `first-run` of the standing benchmark.
+LIMIT = 2 * 300
 
 
 def typed(folder, *words):
-    """Type a command; return what it says and how long it took."""
+    """Type a command; return what it says and how long the processor took."""
     program = "from lfi.cli import main; main()"
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", program, *words],
         cwd=folder,
@@ -27,7 +29,8 @@ def typed(folder, *words):
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout, time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.mark.slow
@@ -48,4 +51,4 @@ def test_new_edit_one_line_run_gives_a_posterior_a_surrogate_and_a_report(tmp_pa
     assert lfi.load(folder / "posterior.lfi").names == ("growth", "capacity")
     assert lfi.load(folder / "surrogate.lfi").names == ("growth", "capacity")
     assert (folder / "report.html").stat().st_size > 10_000
-    assert seconds < LIMIT, f"it took {seconds:.0f} s"
+    assert seconds < LIMIT, f"it took {seconds:.0f} s of the processor"
