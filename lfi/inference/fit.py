@@ -1,8 +1,10 @@
 """`fit_posterior`: the posterior of a simulator's parameters, by a method or the default."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from torch import nn
 
@@ -10,13 +12,22 @@ from lfi.comparison import CriticLoss
 from lfi.inference.methods.embedded import with_embedding
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.pool import Pool
+from lfi.inference.posteriors.kept import (
+    NOTHING_KEPT,
+    KeptFits,
+    check_restorable,
+    recorded_seed,
+)
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
 from lfi.inference.training_reference import TrainingReference
-from lfi.inference.types import Method, Posterior, limited_fit
+from lfi.inference.types import Method, Posterior, limited_fit, resumed_fit
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_whole
+from lfi.runtime import whole_repr
 from lfi.simulation import Simulations
 from lfi.training import StageSteps, StepLimit
+
+POSTERIOR = "posterior"  # the file of a store
 
 
 @checked
@@ -29,6 +40,7 @@ def fit_posterior(
     minutes: float | None = None,
     stages: Sequence[StageSteps] | None = None,
     workers: int | None = None,
+    store: str | Path | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -61,18 +73,23 @@ def fit_posterior(
             but without a clock, the posterior is the same.
         workers: How many processes fit methods of a pool side by side, this one included; the
             posterior is the same for any number. None is one for each core, where that takes more
-            than a second, and this one alone on another device than the CPU or of more than 32 MB
+            than a second, and this one alone on another device than the CPU or of more than 64 MB
             of simulations, which each process copies. Give 1 where processes of your own call this.
             The methods of the default compute on one thread each, those with networks of your own
             on torch's and in this process.
-        seed: None takes fresh entropy, which the posterior's history records.
+        store: A folder that keeps the methods that are fitted, every few seconds where a training
+            stands, and the posterior: a second call with the same arguments goes on where the first
+            was interrupted, and ends with the same numbers. None keeps nothing.
+        seed: None takes fresh entropy, which the posterior's history records, or the seed that the
+            store holds.
         device: Where to train, such as "cuda".
         progress: Show a bar on a terminal.
 
     Raises:
         ValueError: If both a method and a loss are given, or minutes and stages; minutes are not
             positive and finite; the method's time cannot be limited; the method takes no embedding,
-            or has one; or the method refuses the simulations.
+            or has one; there is a store, and time is limited, a file alone would not bring back the
+            posterior, or it holds the fit of another call; or the method refuses the simulations.
 
     Example:
         >>> import lfi
@@ -96,13 +113,37 @@ def fit_posterior(
         method = with_embedding("method", method, embedding)
     check_whole("workers", workers, optional=True)
     limit = StepLimit.of(minutes, stages)
-    fit = limited_fit("method", method, limit)
+    fit, kept = limited_fit("method", method, limit), NOTHING_KEPT
+    if store is not None:
+        kept, seed = _kept(Path(store), simulations, method, limit, seed)
+        found = kept.load(POSTERIOR, simulations.prior, device)
+        if found is not None:
+            return found
     if isinstance(method, Pool):
-        fit = partial(fit, workers=workers)
+        fit = partial(fit, workers=workers, kept=kept)
+    else:
+        fit = resumed_fit(method, fit, kept.checkpoints(POSTERIOR))
     posterior = fit(simulations, seed=seed, device=device, progress=progress)
     if not isinstance(posterior, SavedDrawnPosterior):
         return posterior
     if limit.exists:
         *before, latest = posterior.history
         posterior = replace(posterior, history=(*before, replace(latest, stages=limit.stages)))
-    return replace(posterior, training_reference=TrainingReference.of(simulations, seed=0))
+    posterior = replace(posterior, training_reference=TrainingReference.of(simulations, seed=0))
+    kept.save(POSTERIOR, posterior)
+    return posterior
+
+
+def _kept(
+    store: Path, simulations: Simulations, method: Method, limit: StepLimit, seed: int | None
+) -> tuple[KeptFits, int]:
+    """Return where a call keeps its fit and its seed; ValueError if it cannot be resumed there."""
+    check_restorable("method", method)
+    if limit.exists:
+        raise ValueError("store: a fit of limited time cannot go on: call without minutes, stages")
+    store.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(str(simulations.prior).encode())
+    for part in (simulations.theta, simulations.x, simulations.codes):
+        digest.update(part.contiguous().numpy().data)
+    settings = {"simulations": digest.hexdigest(), "method": whole_repr(method)}
+    return KeptFits(store), recorded_seed(store / "fit.json", "a fit", settings, seed)

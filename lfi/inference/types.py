@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lfi.inference.draws import Draws
 from lfi.simulation import Prior, Simulations
-from lfi.training import StepLimit
+from lfi.training import Checkpoints, StepLimit
 
 MIN_SIMULATIONS = 100  # valid simulations that a method needs
 
@@ -58,7 +58,9 @@ class Method(Protocol):
 
     A true attribute `restorable` says that `lfi.load` rebuilds its posteriors from their file
     alone; `lfi.fit_rounds` keeps only those in a store. A true attribute `limitable` says that
-    `fit` takes a `limit` too, a `lfi.training.StepLimit`, so that its time can be limited.
+    `fit` takes a `limit` too, a `lfi.training.StepLimit`, so that its time can be limited; one of
+    `resumable`, that it takes `checkpoints`, `lfi.training.Checkpoints`, from which an interrupted
+    fit goes on.
     """
 
     def fit(
@@ -97,6 +99,15 @@ def limited_fit(name: str, method: Method, limit: StepLimit) -> Callable[..., Po
             "minutes and stages"
         )
     return partial(fit, limit=limit)
+
+
+def resumed_fit(
+    method: Method, fit: Callable[..., Posterior], checkpoints: Checkpoints
+) -> Callable[..., Posterior]:
+    """Return a method's `fit` that goes on from checkpoints, if it can."""
+    if checkpoints.folder is None or not getattr(method, "resumable", False):
+        return fit
+    return partial(fit, checkpoints=checkpoints)
 
 
 def usable(simulations: Simulations, *, missing: bool = False) -> tuple[Tensor, Tensor]:

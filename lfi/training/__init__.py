@@ -10,7 +10,11 @@ from lfi.training.batches import (
     folds as folds,
     hold_out as hold_out,
 )
-from lfi.training.checkpoints import Checkpoint as Checkpoint
+from lfi.training.checkpoints import (
+    NO_CHECKPOINTS as NO_CHECKPOINTS,
+    Checkpoint as Checkpoint,
+    Checkpoints as Checkpoints,
+)
 from lfi.training.history import History as History
 from lfi.training.loop import Monitor as Monitor, fit as fit
 from lfi.training.players import (

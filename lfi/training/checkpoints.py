@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts
@@ -21,6 +21,7 @@ from lfi.training.history import Recorder
 from lfi.training.players import Move
 
 KIND = "Checkpoint"
+EVERY = 500  # steps between checkpoints of a fit: some seconds, at most a minute
 
 
 @checked
@@ -39,6 +40,23 @@ class Checkpoint:
         """Whether there is a file to go on from."""
         return Path(self.path).is_file()
 
+    @property
+    def steps(self) -> int:
+        """How many steps the training in the file has taken; 0 without a file."""
+        if not self.exists:
+            return 0
+        spec = read(self.path).spec
+        with faults_of(self.path):
+            return int(spec["done"])
+
+    def validations(self, name: str) -> int:
+        """Return how many validations of a column the training in the file has seen."""
+        if not self.exists:
+            return 0
+        spec = read(self.path).spec
+        with faults_of(self.path):
+            return len(spec["columns"].get(name, ()))
+
     def seed(self, given: int | None) -> int:
         """Return the seed of the training in the file; ValueError if another one is given."""
         spec = read(self.path).spec
@@ -47,6 +65,32 @@ class Checkpoint:
         if given is not None and fresh(given) != kept:
             raise ValueError(f"seed is {given}, but {self.path} was written with seed {kept}")
         return kept
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where the trainings that a fit consists of are kept; a folder of None keeps nothing."""
+
+    folder: Path | None = None
+
+    def within(self, name: str) -> "Checkpoints":
+        """Return those of a part of the fit."""
+        return Checkpoints(None if self.folder is None else self.folder / name)
+
+    def of(self, name: str, module: nn.Module) -> Checkpoint | None:
+        """Return that of a training, None where there is none to be kept.
+
+        Nor is one of a module with dropout, whose random numbers no checkpoint brings back.
+        """
+        if self.folder is None or any(
+            isinstance(each, nn.Dropout) and each.p > 0 for each in module.modules()
+        ):
+            return None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return Checkpoint(self.folder / f"{name}.checkpoint", every=EVERY)
+
+
+NO_CHECKPOINTS = Checkpoints()
 
 
 @dataclass

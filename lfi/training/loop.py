@@ -169,7 +169,8 @@ def fit(
             for callback in callbacks:
                 callback(done, state.latest)
             state.seconds = time.monotonic() - begin
-            if checkpoint is not None and (done % checkpoint.every == 0 or done == steps):
+            ended = done == steps or state.stopped
+            if checkpoint is not None and (done % checkpoint.every == 0 or ended):
                 save_checkpoint(checkpoint, state, moves, batches, rng, steps, seed)
     finally:
         for move in moves:

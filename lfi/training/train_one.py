@@ -167,6 +167,8 @@ def train_one(
         give_up=give_up,
         limit=limit,
     )
+    if checkpoint is not None:
+        advance(checkpoint.steps)
     history = fit(
         [player],
         batches,

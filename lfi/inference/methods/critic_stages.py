@@ -78,6 +78,11 @@ class CriticDesign:
         """Whether `fit` takes a `limit`."""
         return True
 
+    @property
+    def resumable(self) -> bool:
+        """Whether `fit` takes `checkpoints`."""
+        return True
+
 
 Build = Callable[[CriticDesign, Bounds, Sequence[int], nn.Module | None], nn.Module]
 

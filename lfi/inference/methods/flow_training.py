@@ -23,8 +23,10 @@ from lfi.networks import ConditionalFlow
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, torch_rng
 from lfi.training import (
+    NO_CHECKPOINTS,
     UNLIMITED,
     Batch,
+    Checkpoints,
     CompleteSettings,
     History,
     Shuffled,
@@ -117,6 +119,11 @@ class FlowMethod:
         return True
 
     @property
+    def resumable(self) -> bool:
+        """Whether `fit` takes `checkpoints`."""
+        return True
+
+    @property
     def stages(self) -> tuple[FlowStage, ...]:
         """The Gaussian stage, of half batches and three times the rate, and that of splines."""
         splines = self.filled
@@ -166,6 +173,7 @@ class FlowMethod:
         device: str,
         progress: bool,
         limit: StepLimit,
+        checkpoints: Checkpoints,
         note: str,
     ) -> History:
         """Train a network around a flow in a stream of the seed; the history names what is kept."""
@@ -181,6 +189,7 @@ class FlowMethod:
             device=device,
             progress=progress,
             limit=limit,
+            checkpoints=checkpoints,
             note=note,
         )
         names = ("linear", *(stage.name for stage in stages))
@@ -203,6 +212,7 @@ def maximise_likelihood(
     device: str,
     progress: bool,
     limit: StepLimit = UNLIMITED,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
     note: str,
 ) -> tuple[History, ...]:
     """Train a network around a flow in place; return the histories of the linear start and stages.
@@ -244,6 +254,7 @@ def maximise_likelihood(
                 validate=validate,
                 give_up=lambda share, value, best=best: share >= PROMISING and value >= best,
                 limit=own,
+                checkpoint=checkpoints.of(stage.name, network),
                 name=stage.name,
                 seed=child(seed, 1, index),
                 device=device,

@@ -52,7 +52,17 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import BriefSettings, bar, child, fresh, isolated, numpy_rng, torch_rng, within
 from lfi.simulation import Simulations, as_simulator, simulate
-from lfi.training import UNLIMITED, Batch, Batches, History, Shuffled, StepLimit, folds
+from lfi.training import (
+    NO_CHECKPOINTS,
+    UNLIMITED,
+    Batch,
+    Batches,
+    Checkpoints,
+    History,
+    Shuffled,
+    StepLimit,
+    folds,
+)
 
 MAX_HELD_OUT = 2_048  # simulations
 
@@ -135,20 +145,24 @@ class NeuralRatio(BriefSettings, CriticDesign):
         progress: bool = True,
         race: Race | None = None,
         limit: StepLimit = UNLIMITED,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
     ) -> RatioPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
         Where simulations have failed, the ratio is fitted to the valid ones and corrected by how
         likely they are to be valid, so that the posterior is that of the whole simulator. Critics
         that are far behind in a `race`, against posteriors fitted to the same simulations, are not
-        trained to the end. A `limit` leaves the first validation of the first critic at least.
+        trained to the end. A `limit` leaves the first validation of the first critic at least. From
+        `checkpoints` an interrupted fit goes on.
         """
 
         def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
             size = min(stage.settings.batch_size, len(data[0][0]))
             return Shuffled(*data, size=size, device=device)
 
-        return self._fit(simulations, source, MAX_EPOCHS, seed, device, progress, race, limit)
+        return self._fit(
+            simulations, source, MAX_EPOCHS, seed, device, progress, race, limit, checkpoints
+        )
 
     @checked
     def fit_online(
@@ -201,6 +215,7 @@ class NeuralRatio(BriefSettings, CriticDesign):
         progress: bool,
         race: Race | None = None,
         limit: StepLimit = UNLIMITED,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
     ) -> RatioPosterior:
         """Train every member's critics, and stack them."""
         theta, x = usable(simulations, missing=True)
@@ -247,6 +262,7 @@ class NeuralRatio(BriefSettings, CriticDesign):
                             source(stages[i], data, own),
                             entry=entry,
                             limit=part,
+                            checkpoints=checkpoints.within(name),
                             seed=own,
                             device=device,
                             advance=advance,

@@ -37,7 +37,7 @@ from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.kept import NOTHING_KEPT, KeptFits
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.inference.types import Method, limited_fit, usable
+from lfi.inference.types import Method, limited_fit, resumed_fit, usable
 from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
@@ -127,9 +127,10 @@ class Pool(BriefSettings):
     ) -> PooledPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
-        A `limit` leaves the first method at least. Methods that are `kept` are not fitted again.
-        `workers` is that of `lfi.fit_posterior`: ratios, which are measured against the others, are
-        fitted after these.
+        A `limit` leaves the first method at least. Methods that are `kept` are not fitted again,
+        and one that was interrupted goes on, without a limit: the clock cannot go on. `workers` is
+        that of `lfi.fit_posterior`: ratios, which are measured against the others, are fitted after
+        these.
 
         Raises:
             TypeError: If a method fits what cannot be pooled.
@@ -160,7 +161,7 @@ class Pool(BriefSettings):
                 kept=kept,
                 workers=workers,
             )
-        seed = fresh(seed)
+        seed, resumed = fresh(seed), NOTHING_KEPT if limit.exists else kept
         held = min(MAX_HELD_OUT, max(MIN_HELD_OUT, int(HELD_OUT * len(valid))))
         order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
         failed = torch.where(~simulations.valid)[0]
@@ -186,7 +187,9 @@ class Pool(BriefSettings):
             part = limit.part(name, share=self._share(index), needed=not fitted)
             if part is None:
                 continue
-            train, file = limited_fit("methods", method, part), self._file(index)
+            file = self._file(index)
+            train = limited_fit("methods", method, part)
+            train = resumed_fit(method, train, resumed.checkpoints(file))
             posterior = kept.load(file, simulations.prior, device)
             if posterior is None and isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
@@ -248,6 +251,7 @@ class Pool(BriefSettings):
                 self._share(index),
                 index == 0,
                 kept,
+                (NOTHING_KEPT if limit.exists else kept).checkpoints(self._file(index)),
             )
             for index in apart
         ]

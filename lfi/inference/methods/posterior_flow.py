@@ -22,7 +22,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
+from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, StepLimit, hold_out
 
 
 @checked
@@ -60,10 +60,12 @@ class PosteriorFlow(BriefSettings, FlowMethod):
         device: str = "cpu",
         progress: bool = True,
         limit: StepLimit = UNLIMITED,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
     ) -> FlowPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
-        A `limit` leaves the regression in closed form at least.
+        A `limit` leaves the regression in closed form at least. From `checkpoints` an interrupted
+        fit goes on.
 
         Simulations that failed are left out and need no correction: an observation is a valid x,
         and among those that gave valid x, theta given x is distributed as among all.
@@ -103,6 +105,7 @@ class PosteriorFlow(BriefSettings, FlowMethod):
             device=device,
             progress=progress,
             limit=limit,
+            checkpoints=checkpoints,
             note="fitting the flow",
         )
         return FlowPosterior(network, prior, tuple(x.shape[1:]), (history,))

@@ -62,7 +62,7 @@ class Entry:
         """Count a validation, and measure the critic where it is time to."""
         before, self.done = self.done / self.validations, self.done + 1
         now = self.done / self.validations
-        if any(before < share <= now for share, _ in BEHIND) or now >= 1:
+        if any(before < share <= now for share, _ in BEHIND):
             self.density = self.race.density(self.posterior)
 
     def give_up(self, share: float, _: float) -> bool:
@@ -73,9 +73,9 @@ class Entry:
         return self.race.target - self.density > allowed
 
     def finish(self) -> None:
-        """Let those that follow be measured against the critic too."""
-        if self.density is not None:
-            self.race.target = max(self.race.target, self.density)
+        """Measure the trained critic, and let those that follow be measured against it too."""
+        self.density = self.race.density(self.posterior)
+        self.race.target = max(self.race.target, self.density)
 
 
 def agree(posteriors: list[SavedPosterior], table: StackingTable) -> bool:

@@ -54,9 +54,11 @@ from lfi.inference.methods.race import Entry
 from lfi.networks import EmbedsPairs
 from lfi.runtime import Advance, child, isolated, torch_rng, within
 from lfi.training import (
+    NO_CHECKPOINTS,
     UNLIMITED,
     Batch,
     Batches,
+    Checkpoints,
     History,
     Step,
     StepLimit,
@@ -114,6 +116,7 @@ def train_critic(
     *,
     entry: Entry | None = None,
     limit: StepLimit = UNLIMITED,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
     seed: int,
     device: str,
     advance: Advance,
@@ -121,7 +124,8 @@ def train_critic(
     """Train one critic in place, its standardisation fitted; the seed is of batches and dropout.
 
     It is given up where it falls far behind in the race that it has an entry in. The loss that
-    follows its start by the log-loss is left out where a limit has no time for it.
+    follows its start by the log-loss is left out where a limit has no time for it. From
+    `checkpoints` interrupted training goes on.
     """
     steps, recovers = stage.settings.steps, recovered(loss, penalties)
     first, loss_of = max(1, round(START * steps)), held_out_loss(recovers, critic)
@@ -133,6 +137,9 @@ def train_critic(
 
     def train(loss: CriticLoss, steps: int, number: int, limit: StepLimit) -> History:
         contrast = contrast_for(loss, stage.contrasts)
+        checkpoint = checkpoints.of(f"training {number}", critic)
+        if entry is not None and checkpoint is not None:
+            entry.done += checkpoint.validations("held-out")
 
         def risk(batch: Batch, step: Step) -> Tensor:
             values = contrast(critic, batch, step.rng)
@@ -148,6 +155,7 @@ def train_critic(
             name=stage.kind.name,
             give_up=entry and entry.give_up,
             limit=limit,
+            checkpoint=checkpoint,
             seed=child(seed, number),
             device=device,
             advance=advance,

@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 
 from lfi.inference.posteriors.kept import KeptFits
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.inference.types import Method, limited_fit
+from lfi.inference.types import Method, limited_fit, resumed_fit
 from lfi.runtime.modes import single_thread
 from lfi.runtime.workers.beside import Beside, SeparateCall, usable_cores
 from lfi.simulation import Simulations
-from lfi.training import StageSteps, StepLimit
+from lfi.training import Checkpoints, StageSteps, StepLimit
 
 NEEDED = ("lfi.inference", "torch._dynamo")  # that a worker imports before it forks
 # bytes of simulations that are sent to workers that nobody has asked for: each fit takes several
@@ -44,6 +44,7 @@ class SeparateFit:
         share: Of the time left, for this fit.
         needed: Whether it is begun in any case.
         kept: Where the posterior is kept.
+        checkpoints: From which its training goes on.
     """
 
     method: Method
@@ -56,13 +57,16 @@ class SeparateFit:
     share: float
     needed: bool
     kept: KeptFits
+    checkpoints: Checkpoints
 
     def __call__(self, progress: bool) -> tuple[float, dict[str, StageSteps]]:
         """Fit, keep the posterior, and return seconds and steps."""
         begin, limit = time.monotonic(), replace(self.limit, record={})
         part = limit.part(self.name, share=self.share, needed=self.needed)
         if part is not None:
-            fit = limited_fit("methods", self.method, part)
+            fit = resumed_fit(
+                self.method, limited_fit("methods", self.method, part), self.checkpoints
+            )
             posterior = fit(self.simulations, seed=self.seed, device=self.device, progress=progress)
             self.kept.save(self.file, poolable(self.method, posterior))
         return time.monotonic() - begin, limit.record

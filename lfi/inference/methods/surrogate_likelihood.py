@@ -24,7 +24,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import UNLIMITED, Batch, StepLimit, hold_out
+from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, StepLimit, hold_out
 
 
 @checked
@@ -69,10 +69,12 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         device: str = "cpu",
         progress: bool = True,
         limit: StepLimit = UNLIMITED,
+        checkpoints: Checkpoints = NO_CHECKPOINTS,
     ) -> LikelihoodPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
-        A `limit` leaves the regression in closed form at least.
+        A `limit` leaves the regression in closed form at least. From `checkpoints` an interrupted
+        fit goes on.
 
         Where simulations have failed, the flow is fitted to the valid ones, and the likelihood of
         a valid x is its density times how likely a simulation is to be valid, which a classifier
@@ -97,6 +99,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             device=device,
             progress=progress,
             limit=limit.part("proposal", needed=True) or limit,
+            checkpoints=checkpoints.within("proposal"),
         )
         with isolated(child(seed, 1)):
             bounds = prior.lower.tolist(), prior.upper.tolist()
@@ -124,6 +127,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             device=device,
             progress=progress,
             limit=limit,
+            checkpoints=checkpoints,
             note="fitting the likelihood",
         )
         validity = None

@@ -28,8 +28,9 @@ from lfi.inference.methods.embedded import with_embedding
 from lfi.inference.methods.pool import Pool
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
+from lfi.inference.posteriors.kept import NOTHING_KEPT, check_restorable
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
-from lfi.inference.rounds.store import RoundsStore, agreed_seed, check_restorable
+from lfi.inference.rounds.store import RoundsStore, agreed_seed
 from lfi.inference.rounds.truncation import (
     gathered,
     mass_kept,
@@ -38,7 +39,7 @@ from lfi.inference.rounds.truncation import (
     trusted_bounds,
 )
 from lfi.inference.training_reference import TrainingReference
-from lfi.inference.types import Method, limited_fit
+from lfi.inference.types import Method, limited_fit, resumed_fit
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_positive, check_share, check_whole
@@ -267,10 +268,11 @@ def fit_rounds(
             part = limit.part(f"round {index + 1}", share=share, needed=True) or limit
             chosen = preliminary if left else method
             fit = limited_fit("method", chosen, part)
+            methods = NOTHING_KEPT if limit.exists else kept.methods(index + 1)
             if isinstance(chosen, Pool):
-                fit = partial(fit, workers=workers)
-                if not limit.exists:  # the clock cannot go on
-                    fit = partial(fit, kept=kept.methods(index + 1))
+                fit = partial(fit, workers=workers, kept=methods)
+            else:
+                fit = resumed_fit(chosen, fit, methods.checkpoints("method"))
             with within(stage):
                 fitted = fit(
                     of_parameters(rows, parameters),

@@ -8,15 +8,13 @@
 The last round bears the number that was planned for it, also where rounds before it were left out.
 """
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from lfi.inference.posteriors.kept import KeptFits
+from lfi.inference.posteriors.kept import KeptFits, recorded_seed
 from lfi.inference.posteriors.saved import SavedDrawnPosterior
-from lfi.runtime import check_regular, fresh, replace_file
 from lfi.simulation import Prior
 
 
@@ -45,15 +43,6 @@ class RoundsStore:
         return KeptFits(None if self.folder is None else self.folder / f"round_{number}_methods")
 
 
-def check_restorable(name: str, method: object) -> None:
-    """Raise ValueError unless a method's `restorable` says that `lfi.load` rebuilds its fits."""
-    if not getattr(method, "restorable", False):
-        raise ValueError(
-            f"{name}: a file alone does not bring back what this {type(method).__name__} fits: "
-            "call without a store, or take a method without networks of your own"
-        )
-
-
 def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> int:
     """Return the seed, recorded or checked with the settings; ValueError if they differ.
 
@@ -62,33 +51,12 @@ def agreed_seed(store: Path, settings: dict[str, object], seed: int | None) -> i
     """
     store.mkdir(parents=True, exist_ok=True)
     record = store / "rounds.json"
-    if not os.path.lexists(record):
-        if any(entry.name != "round_1.zarr" for entry in store.glob("round_*")):
-            raise ValueError(
-                f"store: {store} holds rounds without their record: use another folder"
-            )
-        seed = fresh(seed)
-        text = json.dumps({**settings, "seed": seed}, indent=1)
-        replace_file(record, lambda part: part.write_text(text))
-        return seed
-    try:
-        check_regular(record)
-        known = json.loads(record.read_text())
-        if not isinstance(known, dict):
-            raise TypeError(f"it holds a {type(known).__name__}")
-        seed = fresh(known["seed"] if seed is None else seed)
-        wanted = {**settings, "seed": seed}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"store: {record} is damaged ({error}): use another folder") from error
-    differ = sorted(name for name in wanted if known.get(name) != wanted[name])
-    if differ and nothing_simulated(store):
-        replace_file(record, lambda part: part.write_text(json.dumps(wanted, indent=1)))
-    elif differ:
-        raise ValueError(
-            f"store: {store} holds rounds of a call with another {', '.join(differ)}: "
-            "use another folder, or the same arguments"
-        )
-    return seed
+    others = any(entry.name != "round_1.zarr" for entry in store.glob("round_*"))
+    if others and not os.path.lexists(record):
+        raise ValueError(f"store: {store} holds rounds without their record: use another folder")
+    return recorded_seed(
+        record, "rounds", settings, seed, replaceable=lambda: nothing_simulated(store)
+    )
 
 
 def nothing_simulated(store: Path) -> bool:

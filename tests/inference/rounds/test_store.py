@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import lfi
+from lfi.inference.posteriors.kept import check_restorable
 from lfi.inference.rounds.fit import simulation_seed
-from lfi.inference.rounds.store import agreed_seed, check_restorable
+from lfi.inference.rounds.store import agreed_seed
 from lfi.networks import PairCritic
 
 
