@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lfi.runtime.seeds import child, numpy_rng, reseed, torch_rng
 from lfi.simulation.records.results import InvalidOutput, as_x
-from lfi.simulation.simulators.signature import Signature
+from lfi.simulation.simulators.signature import Signature, source_text
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class ComposedSummaries:
 
     first: Callable[[Tensor], Tensor]
     then: Callable[[Tensor], Tensor]
+
+    @property
+    def fingerprint(self) -> str:
+        """The text that identifies both."""
+        return source_text(self.first) + source_text(self.then)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return then(first(x))."""

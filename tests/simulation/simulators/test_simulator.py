@@ -370,6 +370,8 @@ def test_summaries_come_after_x_and_after_each_other(function, batched):
     torch.testing.assert_close(norm(THETA, seed=1), expected)
     torch.testing.assert_close(norm.run_block(THETA, seed=1).x, expected)
     assert norm.x_obs.tolist() == [5.0] and norm.identity != full.identity
+    other = full.with_summary(lambda x: x.abs().sum(1, keepdim=True)).with_summary(torch.sqrt)
+    assert other.identity != norm.identity
 
 
 def test_a_summary_that_loses_rows_is_refused_and_one_that_raises_is_recorded():
