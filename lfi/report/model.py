@@ -64,7 +64,7 @@ def description_blocks(description: str) -> list[Text]:
 def data_sentence(
     x_obs: Float[Tensor, "..."], labels: DataLabels, source: str | None = None
 ) -> str:
-    """Return how many numbers were observed, what they are, and where they come from.
+    """Return how many numbers were observed, what they are, where from, and if some are missing.
 
     Example:
         >>> labels = lfi.simulation.DataLabels(("hares", "lynxes"))
@@ -75,7 +75,11 @@ def data_sentence(
     text = f"Data: {shape} numbers" if shape else f"Data: one number, {float(x_obs):.6g}"
     what = labels.describe()
     text += f", {what}" * bool(what) + f", from {source}" * bool(source)
-    return f"{text}."
+    if labels.observed is None:
+        return f"{text}."
+    whole, left = labels.observed.size, int(labels.observed.sum())
+    gaps = f"{whole - left} of {whole} entries"
+    return f"{text}. Missing, and left out of all simulations shown here: {gaps}."
 
 
 def prior_table(

@@ -1,5 +1,6 @@
 """The model's section: what it says of itself, its priors and its data."""
 
+import numpy as np
 import pytest
 import torch
 from support import report_parts as parts
@@ -78,3 +79,11 @@ def test_data_of_the_simulator_are_said_to_be_so():
         "Data: 2 numbers.",
         "Data: 2 numbers, from a.csv.",
     ]
+
+
+def test_the_data_sentence_says_what_is_missing():
+    labels = DataLabels(("a", "b")).of_observed(np.array([[True, False], [True, True]]))
+    assert data_sentence(torch.zeros(3), labels, "x.csv") == (
+        "Data: 3 numbers, a, b, from x.csv. Missing, and left out of all simulations shown here: "
+        "1 of 4 entries."
+    )

@@ -76,6 +76,9 @@ def simulators():
     yield Call("replicate", simulation.replicate, at)
     yield Call("simulate_at", simulation.simulate_at, at)
     yield Call("as_simulator", simulation.as_simulator, {"simulator": simulator})
+    given = {"simulator": simulator, "x_obs": parts["x_obs"]}
+    told = {"x_obs": WIDE}  # when it is simulated
+    yield Call("observed_entries", simulation.observed_entries, given, told)
 
 
 def records():

@@ -52,11 +52,12 @@ from lfi.inference.abc.rejection import distance_for
 from lfi.inference.abc.schedules import DistanceQuantile, ToleranceSchedule
 from lfi.numerics import effective_sample_size
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_observation
+from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_share
 from lfi.runtime import bar, child, fresh, numpy_rng, torch_rng
 from lfi.simulation import Prior, Simulator, as_simulator, simulate_at
 from lfi.simulation.records.results import OK, RowResults
+from lfi.simulation.simulators.observed import complete_observation
 
 MAX_BATCH = 2**14  # proposals simulated at a time
 MAX_FIT = 20_000  # simulations of a population that an adaptive distance is fitted to
@@ -175,7 +176,7 @@ def abc_smc(
             f"particles must be more than the {simulator.prior.dim} parameters and no more than "
             f"the budget of {budget}, got {particles}"
         )
-    x_obs = as_observation(x_obs)
+    x_obs = complete_observation(x_obs)
     distance = distance_for(discrepancy, simulator.independent_draws)
     plain = (distance, particles, budget, schedule, kernel, tolerance, min_acceptance)
     shared = settings_hash(simulator.identity, x_obs, *plain)

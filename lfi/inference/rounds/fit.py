@@ -41,11 +41,12 @@ from lfi.inference.rounds.truncation import (
 from lfi.inference.training_reference import TrainingReference
 from lfi.inference.types import Method, limited_fit, resumed_fit
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_observation
+from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_positive, check_share, check_whole
 from lfi.runtime import child, fresh, numpy_rng, whole_repr, within
 from lfi.runtime.calls import warn_caller
 from lfi.simulation import Prior, Simulations, Simulator, as_simulator, replicate, simulate
+from lfi.simulation.simulators.observed import complete_observation
 from lfi.training import StageSteps, StepLimit, TrainSettings
 
 ROUNDS = 3  # unless the budget or the caller says otherwise
@@ -210,7 +211,7 @@ def fit_rounds(
     check_positive("timeout", timeout, optional=True)
     of_parameters(simulator.prior, parameters)  # before anything is simulated
     shape = simulated_shape(simulator)
-    x_obs = as_observation(x_obs, shape)
+    x_obs = complete_observation(x_obs, shape)
     limit = StepLimit.of(minutes, stages)
     seconds = limit.seconds  # left for fits
     if embedding is not None:

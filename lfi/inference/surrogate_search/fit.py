@@ -41,10 +41,11 @@ from lfi.inference.surrogate_search.result import (
 )
 from lfi.inference.types import MIN_SIMULATIONS
 from lfi.numerics.arguments import checked
-from lfi.numerics.arrays import Samples, as_observation
+from lfi.numerics.arrays import Samples
 from lfi.numerics.checks import check_instance, check_positive, check_whole
 from lfi.runtime import bar, child, fresh, numpy_rng
 from lfi.simulation import Simulator, as_simulator
+from lfi.simulation.simulators.observed import complete_observation
 from lfi.training import TrainSettings
 
 ROUNDS = 5  # unless the budget is small or the caller says otherwise
@@ -130,7 +131,7 @@ def search(
     check_whole("workers", workers)
     check_positive("timeout", timeout, optional=True)
     seed = seed if seed is None else fresh(seed)
-    x_obs = as_observation(x_obs)
+    x_obs = complete_observation(x_obs)
     folder = None if store is None else Path(store)
     if folder is not None:
         settings = {

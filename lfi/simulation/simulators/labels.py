@@ -11,10 +11,10 @@ Figures of data draw one panel for each series of numbers along an axis, or for 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from lfi.numerics.arguments import shown
@@ -52,6 +52,8 @@ class DataLabels:
         units: One unit for all of x, or one for each name.
         axis: The axis's name.
         positions: Values along the axis.
+        observed: Which entries of the x that the labels describe are left, in order, as a vector;
+            None where all are, in the shape that they have.
 
     Example:
         >>> labels = data_labels(("hares", "lynxes"), ("year", [1900, 1901, 1902]), "thousands")
@@ -63,9 +65,40 @@ class DataLabels:
     units: tuple[str, ...] = ()
     axis: str = ""
     positions: Float[ndarray, "..."] | None = None
+    observed: Bool[ndarray, "..."] | None = None
+
+    def of_observed(self, observed: Bool[ndarray, "..."]) -> "DataLabels":
+        """Return the labels of an x of which only some entries are left, as a vector.
+
+        Example:
+            >>> labels = DataLabels(("hares", "lynxes")).of_observed(np.array([[0, 1], [1, 1]]) > 0)
+            >>> [(series.name, series.entries.tolist()) for series in labels.series((3,))]
+            [('hares', [1]), ('lynxes', [0, 2])]
+        """
+        if self.observed is not None:
+            whole = self.observed.copy()
+            whole[self.observed] = observed
+            observed = whole
+        return replace(self, observed=observed)
 
     def series(self, event: tuple[int, ...]) -> tuple[DataSeries, ...]:
         """Return the series in an x of shape `event`; ValueError if the labels do not fit it."""
+        if self.observed is None:
+            return self._whole_series(event)
+        left = int(self.observed.sum())
+        if event != (left,):
+            raise ValueError(f"labels: they are of {left} entries, but x has shape {event}")
+        places = np.cumsum(self.observed.ravel()) - 1  # among those that are left
+        found = []
+        for one in self._whole_series(self.observed.shape):
+            seen = self.observed.ravel()[one.entries]
+            if seen.any():
+                entries, positions = places[one.entries[seen]], one.positions[seen]
+                found.append(replace(one, entries=entries, positions=positions))
+        return tuple(found)
+
+    def _whole_series(self, event: tuple[int, ...]) -> tuple[DataSeries, ...]:
+        """Return the series of all entries."""
         index = np.arange(math.prod(event)).reshape(event)
         rows, positions = self._rows(index)
         if len(self.names) not in (0, 1, len(rows)):

@@ -259,7 +259,7 @@ def test_one_round_says_that_it_cannot_tell_whether_it_has_settled():
         ({"budget": 99}, "budget must be at least 100"),
         ({"budget": 500, "rounds": 6}, "budget: 500 simulations are too few for 6 rounds, need at"),
         ({"x_obs": [1.0, 2.0]}, "x_obs has shape .2,., but one simulation's x has .3,."),
-        ({"x_obs": [1.0, 2.0, np.nan]}, "x_obs holds 1 values that are not finite"),
+        ({"x_obs": [1.0, 2.0, np.nan]}, r"x_obs: 1 of 3 entries are missing \(NaN\)"),
     ],
 )
 def test_what_cannot_be_is_refused(options, says):

@@ -104,6 +104,21 @@ def test_series_have_panels_with_their_names_units_and_axis():
     np.testing.assert_array_equal(drawn[order, 1], predictive.x_obs[:, 1].numpy())
 
 
+def test_series_with_gaps_have_panels_of_what_was_observed():
+    labels = data_labels(("hares", "lynxes"), ("year", range(1900, 1904)))
+    observed = np.array([[1, 1], [0, 1], [0, 1], [1, 1]], dtype=bool)
+    predictive = parts.predictive((6,))
+    figure = predictive_plot(predictive, labels=labels.of_observed(observed))
+    for axes, years, entries in (
+        (figure.axes[0], [1900, 1903], [0, 4]),
+        (figure.axes[2], [1900, 1901, 1902, 1903], [1, 2, 3, 5]),
+    ):
+        drawn = [line.get_xydata() for line in axes.lines if line.get_marker() == "o"]
+        drawn = np.concatenate(drawn)[np.concatenate(drawn)[:, 0].argsort()]
+        assert drawn[:, 0].tolist() == years
+        assert drawn[:, 1].tolist() == predictive.x_obs[entries].tolist()
+
+
 def test_one_named_series_has_its_name_on_its_axis():
     labels = data_labels("boys in bed", ("day", range(1, 15)))
     main, below = predictive_plot(parts.predictive((14,)), labels=labels).axes
