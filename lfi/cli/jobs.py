@@ -196,6 +196,8 @@ def simulate_step(
     workers: options.Workers = None,
     timeout: options.Timeout = None,
     seed: options.Seed = None,
+    observation: options.Observation = None,
+    column: options.Column = None,
     restart: options.Restart = False,
     dry_run: options.DryRun = False,
     log: options.Log = None,
@@ -206,6 +208,8 @@ def simulate_step(
     asked = Asked(
         out=_folder(out, simulator),
         source=simulator,
+        observation=observation,
+        column=column or (),
         budget=budget,
         rounds=rounds,
         seed=seed,

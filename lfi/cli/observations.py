@@ -2,13 +2,15 @@
 
 Text has its columns apart by semicolons, tabs, commas or white space, whichever of these it holds
 first; beside semicolons and tabs a comma is a decimal one. A first line without a number names the
-columns. Lines that start with # are left out.
+columns. Lines that start with # are left out. Entries may be missing, in text as empty cells or
+words such as NA, in JSON as null, and as NaN elsewhere.
 """
 
 import csv
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,19 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "-", ".", "?"}  # as words of
 MOST_NAMED = 5  # cells or columns that a message lists
 
 
-def read_observation(path: Path, columns: Sequence[str] = ()) -> Float[np.ndarray, "..."]:
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """An observation, with NaN where an entry is missing, and where that is in the user's words."""
+
+    values: Float[np.ndarray, "..."]
+    missing: tuple[str, ...]
+
+
+def read_observation(path: Path, columns: Sequence[str] = ()) -> Observation:
     """Read an observation; a single row or column is one series.
 
     `columns` are names, or numbers from 1, of what to take; of netCDF, the name of a variable.
-    ValueError if there is no such file or column, or not every entry is a finite number.
+    ValueError if there is no such file or column, an entry is no finite number, or all are missing.
     """
     if not path.is_file():
         raise ValueError(f"--observation: there is no file {path}")
@@ -30,9 +40,9 @@ def read_observation(path: Path, columns: Sequence[str] = ()) -> Float[np.ndarra
         kind = path.suffix.lower()
         if kind == ".npy":  # mapped, so that a header is compared with the file's size
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-            return _finite(_numbered(np.asarray(array), columns))
+            return of_array(_numbered(np.asarray(array), columns))
         if kind == ".nc":
-            return _finite(_variable(path, columns))
+            return of_array(_variable(path, columns))
         if kind == ".json":
             return _of_json(json.loads(path.read_text(encoding="utf-8-sig")), columns)
         return _of_text(path.read_text(encoding="utf-8-sig"), columns)
@@ -41,7 +51,44 @@ def read_observation(path: Path, columns: Sequence[str] = ()) -> Float[np.ndarra
         raise ValueError(f"--observation: {path} is no table of numbers: {text}") from error
 
 
-def _of_text(text: str, columns: Sequence[str]) -> Float[np.ndarray, "..."]:
+def listed(places: Sequence[str]) -> str:
+    """Return the first places, and how many more there are.
+
+    Example:
+        >>> listed(["line 2", "line 4"]), listed([str(i) for i in range(7)])
+        ('line 2; line 4', '0; 1; 2; 3; 4 and 2 more')
+    """
+    more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
+    return "; ".join(places[:MOST_NAMED]) + more
+
+
+def of_array(array: np.ndarray) -> Observation:
+    """Return an array as an observation; ValueError if an entry is infinite, or all are missing."""
+    return _partly(*_values(array, "entry"))
+
+
+def _values(array: np.ndarray, name: str) -> tuple[Float[np.ndarray, "..."], list[str]]:
+    """Return an array in float64, and what is missing; ValueError names entries not finite."""
+    values = np.array(array, dtype=np.float64)
+    infinite, missing = (
+        [f"{name} {', '.join(map(str, place))}".strip() for place in (np.argwhere(mask) + 1)]
+        for mask in (np.isinf(values), np.isnan(values))
+    )
+    if infinite:
+        raise ValueError(f"{len(infinite)} entries are not finite ({listed(infinite)})")
+    return values, missing
+
+
+def _partly(values: Float[np.ndarray, "..."], missing: Sequence[str]) -> Observation:
+    """Return what was observed in part; ValueError if nothing was."""
+    if values.size == 0:
+        raise ValueError("it is empty")
+    if len(missing) == values.size:
+        raise ValueError(f"all {values.size} entries are missing ({listed(missing)})")
+    return Observation(values, tuple(missing))
+
+
+def _of_text(text: str, columns: Sequence[str]) -> Observation:
     """Return the numbers of a text, a series where there is one row or column."""
     lines = [
         (number, line.rstrip("\r\n"))
@@ -69,7 +116,8 @@ def _of_text(text: str, columns: Sequence[str]) -> Float[np.ndarray, "..."]:
     cells = [[row[place] for place in taken] for _, row in rows]
     where = [f"line {number}" for number, _ in rows]
     titles = [names[place] if names else f"column {place + 1}" for place in taken]
-    return _series(_table(cells, where, titles, choose=width > 1 and not columns))
+    table, missing = _table(cells, where, titles, choose=width > 1 and not columns)
+    return _partly(_series(table), missing)
 
 
 def _cells(line: str, apart: str | None) -> list[str]:
@@ -85,10 +133,10 @@ def _cells(line: str, apart: str | None) -> list[str]:
 
 def _table(
     cells: Sequence[Sequence[str]], where: Sequence[str], titles: Sequence[str], *, choose: bool
-) -> Float[np.ndarray, "n k"]:
-    """Return cells as numbers; ValueError names those that are missing or no numbers."""
+) -> tuple[Float[np.ndarray, "n k"], list[str]]:
+    """Return cells as numbers, and which are missing; ValueError names one that is no number."""
     missing = []
-    table = np.empty((len(cells), len(titles)))
+    table = np.full((len(cells), len(titles)), np.nan)
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
             value = _number(cell)
@@ -100,46 +148,32 @@ def _table(
                 raise ValueError(f"{cell!r} in {where[i]}, {titles[j]}, is {what}{advice}")
             else:
                 table[i, j] = value
-    if missing:
-        raise ValueError(_missing_cells(missing))
-    return table
+    return table, missing
 
 
-def _missing_cells(places: Sequence[str]) -> str:
-    """Return what to do about missing entries, and where the first are."""
-    more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
-    return (
-        f"{len(places)} entries are missing ({'; '.join(places[:MOST_NAMED])}{more}): leave them "
-        "out here and in what the simulator returns, or fill them in"
-    )
-
-
-def _of_json(value: object, columns: Sequence[str]) -> Float[np.ndarray, "..."]:
+def _of_json(value: object, columns: Sequence[str]) -> Observation:
     """Return the numbers of lists, of a dictionary of columns, or of a list of records."""
     if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
         names = list(dict.fromkeys(name for row in value for name in row))
         value = {name: [row.get(name) for row in value] for name in names}
-    if isinstance(value, dict):
-        names = list(value)
-        if not columns and len(names) > 1 and len({np.shape(part) for part in value.values()}) > 1:
-            raise ValueError(f"it holds {', '.join(names[:MOST_NAMED])}: choose by --column")
-        taken = [names[_index(column, names, len(names))] for column in columns] or names
-        parts = [_plain(value[name], name) for name in taken]
-        return parts[0] if len(parts) == 1 else np.stack(parts, axis=-1)
-    return _finite(_numbered(_plain(value, "entry"), columns))
+    if not isinstance(value, dict):
+        return of_array(_numbered(_plain(value, "entry"), columns))
+    names = list(value)
+    if not columns and len(names) > 1 and len({np.shape(part) for part in value.values()}) > 1:
+        raise ValueError(f"it holds {', '.join(names[:MOST_NAMED])}: choose by --column")
+    taken = [names[_index(column, names, len(names))] for column in columns] or names
+    parts = [_values(_plain(value[name], name), name) for name in taken]
+    arrays, missing = [part[0] for part in parts], [place for part in parts for place in part[1]]
+    return _partly(arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=-1), missing)
 
 
 def _plain(value: object, name: str) -> Float[np.ndarray, "..."]:
-    """Return nested lists of numbers as an array; ValueError for others and for null."""
+    """Return nested lists of numbers as an array, NaN for null; ValueError for others."""
     array = np.array(value, dtype=object)
-    flat = [(place, entry) for place, entry in enumerate(array.ravel())]
-    missing = [f"{name} {place + 1}" for place, entry in flat if entry is None]
-    if missing:
-        raise ValueError(_missing_cells(missing))
-    wrong = [entry for _, entry in flat if isinstance(entry, bool | str | list | dict)]
+    wrong = [entry for entry in array.ravel() if isinstance(entry, bool | str | list | dict)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} in {name} is not a number")
-    return _finite(array.astype(np.float64))
+    return array.astype(np.float64)  # None becomes NaN
 
 
 def _variable(path: Path, columns: Sequence[str]) -> np.ndarray:
@@ -167,17 +201,6 @@ def _numbered(array: np.ndarray, columns: Sequence[str]) -> np.ndarray:
     if array.ndim != 2:
         raise ValueError(f"it has shape {array.shape}, which has no columns to choose from")
     return _series(array[:, [_index(column, [], array.shape[1]) for column in columns]])
-
-
-def _finite(array: np.ndarray) -> Float[np.ndarray, "..."]:
-    """Return an array in float64; ValueError names the first places that are not finite."""
-    values = np.array(array, dtype=np.float64)
-    if values.size == 0:
-        raise ValueError("it is empty")
-    places = np.argwhere(~np.isfinite(values))
-    if len(places):
-        raise ValueError(_missing_cells([f"entry {tuple(map(int, place))}" for place in places]))
-    return values
 
 
 def _series(table: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.cli.observations import read_observation
+from lfi.cli.observations import listed, of_array, read_observation
 from lfi.cli.options import DEFAULTS
 from lfi.cli.runfolder import (
     FILES,
@@ -45,7 +45,7 @@ from lfi.numerics.arrays import as_observation
 from lfi.runtime import check_writable
 from lfi.runtime.durations import duration
 from lfi.runtime.workers.beside import usable_cores
-from lfi.simulation import Simulator
+from lfi.simulation import Simulator, observed_entries
 
 APART = {"x_obs", "units", "observations", "true_parameters", "x_names", "x_axis", "x_units"}
 
@@ -74,20 +74,25 @@ def prepare(request: Request, echo: Callable[[str], None], progress: bool) -> Ru
     source = request.source or (before.source if before else "")
     source = str(Path(source).absolute()) if ".py" in source else source
     simulator = load_simulator(source)
-    x_obs, observation = _observed(request, before, simulator)
-    after = _wanted(request, before, source, simulator, observation, x_obs)
+    where = _data_file(request, before)
+    x_obs, missing = _observed(simulator, where)
+    after = _wanted(request, before, source, simulator, where, x_obs)
     if before is not None and not request.restart:
         _check_same(request.out, before, after)
         same = before.settings["simulator"] == after.settings["simulator"]
         after.steps = before.steps if same else {}
     _check_places(request.out)
+    if x_obs is not None and missing:
+        simulator = observed_entries(simulator, x_obs)
+        echo(_left_out(missing, x_obs.numel()))
     long = after.settings["budget"] * after.seconds > ALL_CORES and request.device == "cpu"
     simulators = request.workers or (usable_cores() if long else 1)
     return Run(
         out=request.out,
         state=after,
         simulator=simulator,
-        x_obs=x_obs,
+        x_obs=simulator.x_obs if missing else x_obs,
+        missing=missing,
         device=request.device,
         workers=request.workers or (simulators if simulators > 1 else None),
         simulators=simulators,
@@ -107,7 +112,8 @@ def start_anew(run: Run) -> None:
     run.echo(f"the old run is kept in {place}")
     store = FILES["simulate"][0]
     alike = before is not None and all(
-        before.settings.get(name) == run.state.settings[name] for name in ("simulator", "seed")
+        before.settings.get(name) == run.state.settings.get(name)
+        for name in ("simulator", "missing", "seed")
     )
     if alike and (place / store).is_dir():
         shutil.copytree(place / store, run.out / store)
@@ -169,23 +175,42 @@ def _code_of(module: ModuleType) -> str:
     return "\n".join(kept)
 
 
+def _data_file(request: Request, before: RunState | None) -> dict[str, Any] | None:
+    """Return the file of the data and its columns; None for the simulator's own x_obs."""
+    if request.observation is None:
+        return None if before is None else before.observation
+    return {"file": str(request.observation.absolute()), "columns": list(request.columns)}
+
+
 def _observed(
-    request: Request, before: RunState | None, simulator: Simulator
-) -> tuple[Float[Tensor, "..."] | None, dict[str, Any] | None]:
-    """Return the observation in the shape of one simulation, and which file it is from."""
-    if request.observation is not None:
-        file = str(request.observation.absolute())
-        where = {"file": file, "columns": list(request.columns)}
+    simulator: Simulator, where: dict[str, Any] | None
+) -> tuple[Float[Tensor, "..."] | None, tuple[str, ...]]:
+    """Return the observation in the shape of one simulation, and which of its entries are NaN."""
+    if where is not None:
+        found = read_observation(Path(where["file"]), where["columns"])
+        x_obs, missing = torch.from_numpy(found.values), found.missing
+    elif simulator.x_obs is None:
+        return None, ()
     else:
-        where = None if before is None else before.observation
-    if where is None:
-        x_obs = simulator.x_obs
-    else:
-        x_obs = torch.from_numpy(read_observation(Path(where["file"]), where["columns"]))
-    if x_obs is None:
-        return None, None
+        x_obs, missing = simulator.x_obs, _gaps(simulator.name, simulator.x_obs)
     shape = simulated_shape(simulator)
-    return as_observation(as_simulated(x_obs, shape), shape), where
+    return as_observation(as_simulated(x_obs, shape), shape, missing=True), missing
+
+
+def _gaps(name: str, x_obs: Float[Tensor, "..."]) -> tuple[str, ...]:
+    """Return which entries of a simulator's own x_obs are missing; ValueError if all are."""
+    try:
+        return of_array(x_obs.numpy(force=True)).missing
+    except ValueError as error:
+        raise ValueError(f"x_obs of {name}: {error}") from error
+
+
+def _left_out(missing: Sequence[str], entries: int) -> str:
+    """Return which entries of the observation are left out, in words."""
+    return (
+        f"missing in the observation, and left out of all that is simulated: {len(missing)} of "
+        f"{entries} entries ({listed(missing)})"
+    )
 
 
 def as_simulated(
@@ -216,6 +241,8 @@ def _wanted(
         "simulator": fingerprint_of(source, simulator),
         "x_obs": None if x_obs is None else _hash(x_obs),
     }
+    if x_obs is not None and (gaps := x_obs.isnan()).any():
+        settings["missing"] = f"{int(gaps.sum())} of {gaps.numel()}, {_hash(gaps.double())}"
     for name, value in request.settings.items():
         given = known.get(name, DEFAULTS.get(name)) if value is None else value
         settings[name] = given

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 RECORD = "run.json"
-SIMULATED = ("simulator", "seed", "budget", "rounds")  # what simulations depend on
+SIMULATED = ("simulator", "missing", "seed", "budget", "rounds")  # what simulations depend on
 FITTED = (*SIMULATED, "x_obs", "method", "minutes")
 DRAWN = (*FITTED, "draws")
 DEPENDS: dict[str, tuple[str, ...]] = {  # what each step depends on
@@ -46,7 +46,8 @@ class RunState:
     Attributes:
         source: The simulator: a name of `lfi list`, or the whole path of a file.
         observation: The file of the data and its columns; None for the simulator's own x_obs.
-        settings: What results depend on, by name; fingerprints of the simulator and of x_obs.
+        settings: What results depend on, by name; fingerprints of the simulator and of x_obs, and
+            where entries of x_obs are missing, how many and a fingerprint of which, "missing".
         seconds: How long one simulation took when it was tried.
         steps: For each finished step its settings, its seconds and when it ended.
     """
@@ -97,7 +98,7 @@ class RunState:
 
     def needed(self, step: str) -> dict[str, Any]:
         """Return the settings that a step depends on."""
-        return {name: self.settings.get(name) for name in DEPENDS[step]}
+        return {name: self.settings[name] for name in DEPENDS[step] if name in self.settings}
 
     def done(self, step: str, folder: Path) -> bool:
         """Return whether a step is finished with these settings, and its files are there."""
@@ -139,11 +140,18 @@ def differences(before: RunState, after: RunState, names: Iterable[str]) -> list
                 if changed
                 else f"another simulator ({before.source})"
             )
+        elif name == "missing":
+            found.append(f"simulations of other entries of x ({_gaps(old)}, now {_gaps(new)})")
         elif name == "x_obs":
             found.append("another observation")
         else:
             found.append(f"another {name} ({old}, now {new})")
     return found
+
+
+def _gaps(missing: str | None) -> str:
+    """Return how many entries are missing, of the setting's text."""
+    return "none missing" if missing is None else f"{missing.partition(',')[0]} missing"
 
 
 def aside(folder: Path) -> Path:

@@ -58,6 +58,7 @@ class Run:
     """A run and how it is computed: its folder, its state, and what the state names.
 
     `workers` is how many processes fit, None for one on each core; `simulators` how many simulate.
+    `missing` are the entries of the observation that are left out, here and of the simulator.
     """
 
     out: Path
@@ -71,6 +72,7 @@ class Run:
     command: str
     echo: Callable[[str], None]
     progress: bool
+    missing: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -382,7 +384,8 @@ def conclusions(run: Run, found: Results) -> list[str]:
 def summary_of(run: Run, found: Results) -> dict[str, Any]:
     """Return what summary.json holds."""
     parts = found.draws, found.checks, found.predictive, found.agreement
-    return summary(*parts, found.assessment) | {"short_of_time": short_of_time(run)}
+    more = {"short_of_time": short_of_time(run), "missing": list(run.missing)}
+    return summary(*parts, found.assessment) | more
 
 
 def short_of_time(run: Run) -> list[str]:
