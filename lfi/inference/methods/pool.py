@@ -198,7 +198,7 @@ class Pool(BriefSettings):
                 if agree(fitted, table):
                     settled.append(name)
                     continue
-                train = partial(train, race=Race.against(samples, table))
+                train = partial(train, race=Race.against(samples, table, fitted))
             if posterior is None:
                 with threads_for(method):
                     own = child(seed, 1, index)

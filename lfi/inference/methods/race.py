@@ -6,15 +6,27 @@ narrower than the distance between parameters of a batch, all losses are close t
 
 No critic is trained where a posterior flow and a surrogate likelihood, which err in different ways,
 have the same density of held-out parameters and their pool has no more: what all three could gain
-is less than that.
+is less than that. Where they nearly do, one that is behind and approaches slowly is given up: a
+pool of them all would have no more either.
+
+Where the log densities of two posteriors have independent errors, by which they lack a and b nats,
+their pool of best weights lacks ab / (a + b). So what a pool lacks can be told from how much better
+it is than the better one, and by how much this is better than the other; and what a third posterior
+would add from how far it is behind.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, best_weights
+from lfi.inference.methods.stacking_table import (
+    MIN_GAIN,
+    HeldOutSamples,
+    StackingTable,
+    best_weights,
+)
 from lfi.inference.posteriors.ratio import RatioPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 
@@ -22,6 +34,10 @@ MEASURED = 128  # held-out simulations
 SAME, NO_GAIN = 0.05, 0.02  # nats between posteriors that agree, and that their pool gains
 # nats by which a critic may be behind after a share of its steps
 BEHIND = ((0.25, 2.0), (0.4, 1.0), (0.6, 0.5))
+# what is left of how far a critic is behind, at the end of training: the least of six problems; and
+# nats so few that more may be made up for
+AT_END = ((0.4, 0.2), (0.6, 0.4))
+NEAR = 0.08
 
 
 @dataclass
@@ -31,16 +47,21 @@ class Race:
     Attributes:
         samples: Of simulations that nothing was fitted to.
         target: The highest mean log posterior density so far.
+        lacking: What the pool of the posteriors lacks of the exact density, infinite if unknown.
     """
 
     samples: HeldOutSamples
     target: float
+    lacking: float = math.inf
 
     @classmethod
-    def against(cls, samples: HeldOutSamples, table: StackingTable) -> "Race":
-        """Return a race against the posteriors of a table of held-out samples."""
+    def against(
+        cls, samples: HeldOutSamples, table: StackingTable, posteriors: Sequence[SavedPosterior]
+    ) -> "Race":
+        """Return a race against posteriors, and their table of held-out samples."""
         few = table.first(MEASURED)
-        return cls(samples.first(MEASURED), float(few.densities(best_weights(few)).mean()))
+        target = float(few.densities(best_weights(few)).mean())
+        return cls(samples.first(MEASURED), target, lacking(posteriors, table))
 
     def density(self, posterior: RatioPosterior) -> float:
         """Return the mean log posterior density of a critic's posterior."""
@@ -70,7 +91,13 @@ class Entry:
         if self.density is None:
             return False
         allowed = min(nats for start, nats in BEHIND if share >= start - 1e-9)
-        return self.race.target - self.density > allowed
+        behind = self.race.target - self.density
+        if behind > allowed:
+            return True
+        left = [shrunk for start, shrunk in AT_END if share >= start - 1e-9]
+        if not left or behind < NEAR or math.isinf(self.race.lacking):
+            return False
+        return third_gain(self.race.lacking, behind * left[-1]) < MIN_GAIN
 
     def finish(self) -> None:
         """Measure the trained critic, and let those that follow be measured against it too."""
@@ -78,14 +105,41 @@ class Entry:
         self.race.target = max(self.race.target, self.density)
 
 
-def agree(posteriors: list[SavedPosterior], table: StackingTable) -> bool:
+def agree(posteriors: Sequence[SavedPosterior], table: StackingTable) -> bool:
     """Return whether posteriors of different kinds are as good as each other and as their pool."""
+    difference, gain = compared(posteriors, table)
+    return difference < SAME and gain < NO_GAIN
+
+
+def lacking(posteriors: Sequence[SavedPosterior], table: StackingTable) -> float:
+    """Return by how much a pool's mean log density is below the exact one, as kinds of it differ.
+
+    Infinite if they are of one kind: nothing tells.
+    """
+    difference, gain = compared(posteriors, table)
+    return math.sqrt(gain * (gain + difference)) if math.isfinite(difference) else math.inf
+
+
+def third_gain(lacking: float, behind: float) -> float:
+    """Return what a posterior that is behind a pool adds to it, where this lacks so much.
+
+    Example:
+        >>> third_gain(0.1, 0.0)  # it errs by as much as the pool, independently
+        0.05
+    """
+    return lacking**2 / max(2 * lacking + behind, 1e-12)
+
+
+def compared(posteriors: Sequence[SavedPosterior], table: StackingTable) -> tuple[float, float]:
+    """Return by how much the best kind is better than the next, and their pool than the best.
+
+    In mean log density; the first is infinite where there is one kind only.
+    """
     best: dict[type, float] = {}  # of each kind
     for each, one in zip(posteriors, torch.eye(len(posteriors)).double(), strict=True):
         mean = float(table.densities(one).mean())
         best[type(each)] = max(mean, best.get(type(each), -math.inf))
-    if len(best) < 2:
-        return False
-    first, second = sorted(best.values(), reverse=True)[:2]
     pool = float(table.densities(best_weights(table)).mean())
-    return first - second < SAME and pool - first < NO_GAIN
+    first, *others = sorted(best.values(), reverse=True)
+    difference = first - others[0] if others else math.inf
+    return difference, max(pool - first, 0.0)

@@ -9,9 +9,19 @@ from support.conjugate import ExactCritic, model
 import lfi
 from lfi.comparison import Recovers
 from lfi.inference import RatioPosterior
-from lfi.inference.methods.race import BEHIND, MEASURED, Entry, Race, agree
+from lfi.inference.methods.race import (
+    AT_END,
+    BEHIND,
+    MEASURED,
+    NEAR,
+    Entry,
+    Race,
+    agree,
+    lacking,
+    third_gain,
+)
 from lfi.inference.methods.ratio_training import VALIDATIONS
-from lfi.inference.methods.stacking_table import HeldOutSamples
+from lfi.inference.methods.stacking_table import HeldOutSamples, best_weights
 
 
 def of_critic(sd=1.0):
@@ -28,7 +38,8 @@ def samples():
 
 
 def test_the_target_is_the_density_of_the_exact_posterior(samples):
-    race = Race.against(samples, table_of(samples, of_critic()))
+    race = Race.against(samples, table_of(samples, of_critic()), [of_critic()])
+    assert race.lacking == math.inf  # there is nothing to compare it with
     entropy = math.log(math.pi * math.e)  # of two independent N(x / 2, 1 / 2)
     # one standard deviation of log p is 1 for two numbers; the pool's weight is fitted: half a nat
     assert race.target == pytest.approx(-entropy, abs=4 / math.sqrt(MEASURED))
@@ -87,7 +98,7 @@ def run(race, critic):
 
 
 def test_the_farther_behind_the_earlier_a_critic_is_given_up(samples):
-    race = Race.against(samples, table_of(samples, of_critic()))
+    race = Race.against(samples, table_of(samples, of_critic()), [of_critic()])
     density = race.density(of_critic())
     for share, nats in BEHIND:
         race.target = density + nats + 0.01
@@ -95,6 +106,43 @@ def test_the_farther_behind_the_earlier_a_critic_is_given_up(samples):
         assert share <= given_up <= share + 1 / VALIDATIONS
     race.target = density + BEHIND[-1][1] - 0.01
     assert run(race, of_critic()) == 1.0
+
+
+def noisy(samples, count, sd, seed):
+    """Return log weights of the exact posterior with errors at each parameter."""
+    rng = torch.Generator().manual_seed(seed)
+    exact = samples.log_weights(of_critic())
+    return [exact + sd * torch.randn(exact.shape, generator=rng) for _ in range(count)]
+
+
+def test_what_a_pool_lacks_is_told_from_how_its_members_differ():
+    """Independent errors of variance v cost v / 2 nats, and those of pools likewise."""
+    many = HeldOutSamples.draw(None, lfi.simulate(model(), 4_000, seed=2), 1)
+    (first,), (second,) = noisy(many, 1, 0.5, 1), noisy(many, 1, 0.7, 2)
+    other = OtherKind(ExactCritic(1.0), model().prior, Recovers.RATIO, (2,))
+    table = many.table([first, second])
+    a, b = 0.5**2 / 2, 0.7**2 / 2
+    found = lacking([of_critic(), other], table)
+    # a mean of 4,000 differences of standard deviation .5 to .7 has a standard error of .01
+    assert found == pytest.approx(a * b / (a + b), abs=0.03)
+    assert lacking([of_critic(), of_critic()], table) == math.inf
+    (third,) = noisy(many, 1, 0.9, 3)
+    pools = [many.table([first, second]), many.table([first, second, third])]
+    before, after = (float(t.densities(best_weights(t)).mean()) for t in pools)
+    behind = 0.9**2 / 2 - a * b / (a + b)
+    assert after - before == pytest.approx(third_gain(a * b / (a + b), behind), abs=0.01)
+
+
+def test_a_critic_that_approaches_slowly_is_given_up_where_little_is_to_be_gained(samples):
+    race = Race.against(samples, table_of(samples, of_critic()), [of_critic()])
+    race.target = race.density(of_critic()) + 0.2
+    assert run(race, of_critic()) == 1.0  # it is not far behind, and may be of use
+    race.lacking = 0.1
+    assert third_gain(0.1, 0.2 * AT_END[-1][1]) > 0.01 and run(race, of_critic()) == 1.0
+    race.lacking = 0.01
+    assert run(race, of_critic()) == AT_END[0][0]
+    race.target = race.density(of_critic()) + NEAR - 0.01
+    assert run(race, of_critic()) == 1.0  # so near that it may be the best
 
 
 def test_a_finished_critic_raises_the_target_for_those_that_follow(samples):
@@ -139,7 +187,9 @@ def test_a_ratio_that_is_near_the_best_is_trained_to_the_end(samples):
     ratio = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=25), width=8, head_layers=None)
     alone = ratio.fit(simulations, seed=1)
     raced = ratio.fit(
-        simulations, seed=1, race=Race.against(samples, table_of(samples, of_critic()))
+        simulations,
+        seed=1,
+        race=Race.against(samples, table_of(samples, of_critic()), [of_critic()]),
     )
     theta = torch.randn(50, 2)
     assert torch.equal(
