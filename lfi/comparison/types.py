@@ -213,7 +213,7 @@ class Discrepancy(Protocol):
 
         Weights, (*b, n) and (*c, m), need not sum to 1; equal ones by default. TypeError if p and q
         are not of one floating dtype, ValueError if shapes or weights do not fit, weights are
-        negative, or there are fewer points than the discrepancy needs.
+        negative where these may not be, or there are fewer points than the discrepancy needs.
         """
         ...
 

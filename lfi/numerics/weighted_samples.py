@@ -1,6 +1,7 @@
 """Weighted samples: batches of two samples and their weights, checked.
 
-A sample (n, d) with weights w_i >= 0, by default equal, is sum_i w_i delta(x_i) / sum_i w_i.
+A sample (n, d) with weights w_i >= 0, by default equal, is sum_i w_i delta(x_i) / sum_i w_i;
+weights of either sign, as quadrature has them, are a signed measure of total 1.
 Leading dimensions are many samples at once, and those of p and of q broadcast.
 """
 
@@ -56,19 +57,27 @@ def _alike(p: Samples, q: Samples, names: tuple[str, str]) -> tuple[Tensor, Tens
 
 
 def given_weights(
-    p: Tensor, q: Tensor, weight_p: Samples | None, weight_q: Samples | None
+    p: Tensor,
+    q: Tensor,
+    weight_p: Samples | None,
+    weight_q: Samples | None,
+    *,
+    signed: bool = False,
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return both samples' `probabilities`, None where no weights are given."""
     return (
-        None if weight_p is None else probabilities("weight_p", p, weight_p),
-        None if weight_q is None else probabilities("weight_q", q, weight_q),
+        None if weight_p is None else probabilities("weight_p", p, weight_p, signed=signed),
+        None if weight_q is None else probabilities("weight_q", q, weight_q, signed=signed),
     )
 
 
 def probabilities(
-    name: str, sample: Float[Tensor, "*b n d"], weight: Samples | None
+    name: str, sample: Float[Tensor, "*b n d"], weight: Samples | None, *, signed: bool = False
 ) -> Float[Tensor, "*b n"]:
-    """Return a sample's weights divided by their sum; equal ones where none are given."""
+    """Return a sample's weights divided by their sum; equal ones where none are given.
+
+    Where they may be `signed`, some may be negative, as in quadrature; their sum is positive.
+    """
     if weight is None:
         return sample.new_full(sample.shape[:-1], 1 / sample.shape[-2])
     weight = as_tensor(name, weight).to(sample.device)
@@ -77,10 +86,16 @@ def probabilities(
             f"{name} must have shape {tuple(sample.shape[:-1])}, one weight for each point, got "
             f"{tuple(weight.shape)}"
         )
+    total = weight.sum(dim=-1, keepdim=True)
+    if signed:
+        if not ((total > 0) & total.isfinite()).all():
+            raise ValueError(
+                f"{name} must be finite, with a positive sum, got a sum of {total.min():g}"
+            )
+        return (weight / total).to(sample)
     wrong = ~((weight >= 0) & weight.isfinite())
     if wrong.any():
         raise ValueError(f"{name} must be finite and not negative, got {weight[wrong][0].item():g}")
-    total = weight.sum(dim=-1, keepdim=True)
     if (total == 0).any():
         raise ValueError(f"{name} must be positive for a point of each sample, got only zeros")
     return (weight / total).to(sample)

@@ -59,7 +59,7 @@ class Energy:
     ) -> Float[Tensor, "*bc"]:
         """Return the energy distance; an unbiased estimate may be negative."""
         x, y = as_batches(p, q)
-        weights = given_weights(x, y, weight_p, weight_q)
+        weights = given_weights(x, y, weight_p, weight_q, signed=self._signed)
         if x.shape[-1] == 1 and isinstance(self.estimator, AllPairs):
             return _by_sorting(self.estimator, x, y, *weights)
         return self.estimator(energy_kernel, x, y, *weights)
@@ -72,12 +72,16 @@ class Energy:
         It is the energy distance itself where the estimator is not one of all pairs.
         """
         x, y = as_batches(p, q)
-        weights = given_weights(x, y, weight_p, weight_q)
+        weights = given_weights(x, y, weight_p, weight_q, signed=self._signed)
         if not isinstance(self.estimator, AllPairs):
             return self.estimator(energy_kernel, x, y, *weights)
         if x.shape[-1] == 1:
             return _by_sorting(self.estimator, x, y, *weights, own=("q",))
         return self.estimator.of_q(energy_kernel, x, y, *weights)
+
+    @property
+    def _signed(self) -> bool:
+        return isinstance(self.estimator, AllPairs) and self.estimator.signed
 
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]
@@ -139,7 +143,8 @@ def _by_sorting(
     own: tuple[str, ...] = ("p", "q"),
 ) -> Float[Tensor, "*bc"]:
     """Return the energy distance in one dimension; `own` are the sides whose own term counts."""
-    w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+    w = probabilities("weight_p", x, weight_p, signed=estimator.signed)
+    v = probabilities("weight_q", y, weight_q, signed=estimator.signed)
     lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     dtype, sides = x.dtype, []
     centre = x.detach().mean(dim=-2, keepdim=True)

@@ -29,7 +29,7 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     mean_difference,
 )
 from lfi.comparison.kernels.composite import innermost
-from lfi.comparison.kernels.stationary import Gaussian, Kernel, fixed
+from lfi.comparison.kernels.stationary import Gaussian, Kernel, Weight, fixed
 from lfi.comparison.types import SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
@@ -65,10 +65,8 @@ class MMD:
         self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
     ) -> Float[Tensor, "*bc"]:
         """Return the squared MMD; an unbiased estimate may be negative."""
-        x, y = as_batches(p, q)
-        weights = given_weights(x, y, weight_p, weight_q)
-        kernel, x, y = innermost(self.kernel, x, y)
-        return self.estimator(fixed(kernel, x, y, *weights), x, y, *weights)
+        kernel, x, y, *weights = self._fixed(p, q, weight_p, weight_q)
+        return self.estimator(kernel, x, y, *weights)
 
     def of_q(
         self, p: SampleP, q: SampleQ, *, weight_p: WeightP = None, weight_q: WeightQ = None
@@ -83,11 +81,20 @@ class MMD:
             >>> torch.allclose(mmd.of_q(x, y) - mmd.of_q(x, z), mmd(x, y) - mmd(x, z), atol=1e-6)
             True
         """
-        x, y = as_batches(p, q)
-        weights = given_weights(x, y, weight_p, weight_q)
-        kernel, x, y = innermost(self.kernel, x, y)
+        kernel, x, y, *weights = self._fixed(p, q, weight_p, weight_q)
         estimate = self.estimator.of_q if isinstance(self.estimator, AllPairs) else self.estimator
-        return estimate(fixed(kernel, x, y, *weights), x, y, *weights)
+        return estimate(kernel, x, y, *weights)
+
+    def _fixed(
+        self, p: SampleP, q: SampleQ, weight_p: WeightP, weight_q: WeightQ
+    ) -> tuple[Kernel, Tensor, Tensor, Weight, Weight]:
+        """Return the kernel with its bandwidth, what it compares, and the weights."""
+        x, y = as_batches(p, q)
+        signed = isinstance(self.estimator, AllPairs) and self.estimator.signed
+        w, v = given_weights(x, y, weight_p, weight_q, signed=signed)
+        kernel, x, y = innermost(self.kernel, x, y)
+        sizes = (None if each is None else each.abs() for each in (w, v))
+        return fixed(kernel, x, y, *sizes), x, y, w, v
 
     def witness(
         self, at: Float[Tensor, "*a k d"], x: Float[Tensor, "*b n d"], y: Float[Tensor, "*c m d"]

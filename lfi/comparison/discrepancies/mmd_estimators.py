@@ -21,7 +21,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -59,6 +59,8 @@ class AllPairs(ABC):
 
     max_entries: int = field(default=MAX_ENTRIES, repr=False, kw_only=True)
 
+    signed: ClassVar[bool] = False  # whether weights may be negative
+
     def __post_init__(self) -> None:
         check_whole("max_entries", self.max_entries)
 
@@ -85,7 +87,8 @@ class AllPairs(ABC):
     def _estimate(
         self, kernel: Kernel, x: Tensor, y: Tensor, weight_p: Weight, weight_q: Weight, with_p: bool
     ) -> Float[Tensor, "*bc"]:
-        w, v = probabilities("weight_p", x, weight_p), probabilities("weight_q", y, weight_q)
+        w = probabilities("weight_p", x, weight_p, signed=self.signed)
+        v = probabilities("weight_q", y, weight_q, signed=self.signed)
         lead, closed = _probe(kernel, x, y)
         rows, columns = self._cut(x, w, lead), self._cut(y, v, lead)
         own = w.new_zeros((), dtype=torch.float64)
@@ -106,7 +109,12 @@ class AllPairs(ABC):
 @checked
 @dataclass(frozen=True)
 class Biased(AllPairs):
-    """The V-statistic: all pairs, a point with itself too. Never negative."""
+    """The V-statistic: all pairs, a point with itself too. Never negative.
+
+    Weights may be: of a signed measure, as quadrature has them (`OptimalWeights`).
+    """
+
+    signed: ClassVar[bool] = True
 
     def within(self, name: str, total: Tensor, diagonal: Tensor | float, squares: Tensor) -> Tensor:
         """Return the sum over all pairs."""
