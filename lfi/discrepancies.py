@@ -1,4 +1,7 @@
-"""Discrepancies of two samples: MMD, energy, transport, moments, density difference, classifier."""
+"""Discrepancies of two samples: MMD, energy, transport, moments, density difference, classifier.
+
+`OptimalWeights` are weights of simulations for them, by the simulations' noise.
+"""
 
 from lfi.comparison import (
     LSDD as LSDD,
@@ -8,6 +11,7 @@ from lfi.comparison import (
     ClassifierDiscrepancy as ClassifierDiscrepancy,
     Energy as Energy,
     Moments as Moments,
+    OptimalWeights as OptimalWeights,
     RandomFeatureMMD as RandomFeatureMMD,
     Sinkhorn as Sinkhorn,
     SlicedWasserstein as SlicedWasserstein,

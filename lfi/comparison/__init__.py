@@ -27,6 +27,7 @@ from lfi.comparison.discrepancies.mmd_estimators import (
     Unbiased as Unbiased,
 )
 from lfi.comparison.discrepancies.moments import Moments as Moments
+from lfi.comparison.discrepancies.optimal_weights import OptimalWeights as OptimalWeights
 from lfi.comparison.discrepancies.random_features import RandomFeatureMMD as RandomFeatureMMD
 from lfi.comparison.discrepancies.sinkhorn import Sinkhorn as Sinkhorn
 from lfi.comparison.discrepancies.wasserstein import (
