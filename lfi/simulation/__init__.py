@@ -10,6 +10,7 @@ from lfi.simulation.running.replicate import replicate as replicate, simulate_at
 from lfi.simulation.running.simulate import simulate as simulate
 from lfi.simulation.simulators.labels import DataLabels as DataLabels
 from lfi.simulation.simulators.observed import observed_entries as observed_entries
+from lfi.simulation.simulators.pushforward import Pushforward as Pushforward
 from lfi.simulation.simulators.simulator import Simulator as Simulator
 from lfi.simulation.simulators.simulator_check import SimulatorCheck as SimulatorCheck
 from lfi.simulation.simulators.wrap import as_simulator as as_simulator, simulator as simulator
