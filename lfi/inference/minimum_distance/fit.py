@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lfi.comparison import MMD, Discrepancy, Energy, Unbiased
+from lfi.comparison import MMD, Biased, Discrepancy, Energy, OptimalWeights, Unbiased
 from lfi.inference.draws import Draws
 from lfi.inference.minimum_distance.bootstrap import (
     Bootstrap,
@@ -50,6 +50,7 @@ RATE = 0.1  # the first step, in deviations of the prior
 CANDIDATES = 64  # prior draws for each start
 FEW = 32  # points a step, where the distance is unbiased
 MOST = 256  # points a step where it is not
+WEIGHTED = 128  # points a step where they have weights, whose bias falls faster than equal ones'
 CURVATURE_POINTS, GRADIENT_POINTS = 8, 200  # for each data point, at the minimum
 NEWTON = (0.05,) * 8 + (0.25, 1.0, 1.0)  # of these, for gradients about Newton steps
 NEWTON_RADIUS = 0.1  # the longest of these, in deviations of the prior
@@ -68,6 +69,7 @@ def fit_minimum_distance(
     x_obs: Samples,
     *,
     discrepancy: Discrepancy | None = None,
+    weights: OptimalWeights | None = None,
     bootstrap: int | Bootstrap | None = 200,
     starts: int = STARTS,
     steps: int = STEPS,
@@ -88,13 +90,16 @@ def fit_minimum_distance(
             fitted together.
         discrepancy: How far simulations are from data; `lfi.discrepancies.MMD()` by default, with
             the bandwidth that the data choose.
+        weights: `lfi.discrepancies.OptimalWeights()` where the simulator is made of an
+            `lfi.simulation.Pushforward`: weights of its simulations by their noise, of which fewer
+            then tell as much. None for equal weights.
         bootstrap: How many draws of the posterior bootstrap, a robust posterior; or
             `lfi.inference.ParametricBootstrap()` or `lfi.inference.PosteriorBootstrap()`; None for
             the estimate alone.
         starts: How many descents, from the best of 64 times as many prior draws.
         steps: How many steps each takes.
         points: Simulated data points that each of them takes; by default 32 with an unbiased
-            distance, and else as many as data points, but at most 256.
+            distance, 128 with weights, and else as many as data points, but at most 256.
         seed: None takes fresh entropy, which the result records.
         progress: Show a bar on a terminal.
 
@@ -103,8 +108,9 @@ def fit_minimum_distance(
 
     Raises:
         TypeError: If the simulator or the discrepancy is none.
-        ValueError: If x_obs does not fit the simulator, no simulation is finite, or the simulator
-            is differentiable and the discrepancy is not.
+        ValueError: If x_obs does not fit the simulator, no simulation is finite, the simulator
+            is differentiable and the discrepancy is not, or there are weights where the noise is
+            not known or the discrepancy's estimator is not `lfi.discrepancies.Biased`.
 
     Example:
         >>> from simulators import g_and_k
@@ -117,18 +123,25 @@ def fit_minimum_distance(
         (torch.Size([4]), torch.Size([20, 4]))
     """
     simulator = as_simulator(simulator)
-    discrepancy = MMD() if discrepancy is None else discrepancy
+    if discrepancy is None:
+        discrepancy = MMD() if weights is None else MMD(estimator=Biased())
     check_instance("discrepancy", discrepancy, Discrepancy, "a discrepancy, such as MMD()")
     if isinstance(bootstrap, int):
         check_whole("bootstrap", bootstrap, minimum=2)
         bootstrap = PosteriorBootstrap(bootstrap)
+    if weights is not None and not _takes_signed_weights(discrepancy):
+        raise ValueError(
+            "weights: some are negative, which the discrepancy must allow: give "
+            "discrepancy=lfi.discrepancies.MMD(estimator=lfi.discrepancies.Biased())"
+        )
     check_whole("starts", starts, maximum=1_000)
     check_whole("steps", steps, minimum=10)
     check_whole("points", points, minimum=2, optional=True)
     seed, began = fresh(seed), time.monotonic()
     data, single = _data(simulator, x_obs, child(seed, 0))
+    points = WEIGHTED if points is None and weights is not None else points
     size = _points(simulator, discrepancy, points, data.shape[1])
-    distances = Distances(simulator, fixed_by_data(discrepancy, data), size)
+    distances = Distances(simulator, fixed_by_data(discrepancy, data), size, weights=weights)
     newton = max(8, steps // STEPS_PER_NEWTON)
     total = steps + newton * (bootstrap is not None)
     with bar("fitting by distance", total, progress) as advance:
@@ -210,9 +223,11 @@ class _Fit:
 
     def _descended(self, problems: DistanceProblems, start: Tensor, steps: int) -> Descended:
         """Return where descents arrive; simulations far from data are drawn near by a kernel."""
-        simulator, discrepancy = self.distances.simulator, self.distances.discrepancy
-        near = isinstance(discrepancy, MMD)
-        distances = Distances(simulator, discrepancy, self.distances.points, drawn_near=near)
+        own = self.distances
+        near = isinstance(own.discrepancy, MMD)
+        distances = Distances(
+            own.simulator, own.discrepancy, own.points, weights=own.weights, drawn_near=near
+        )
         went = descend(
             distances,
             problems,
@@ -370,6 +385,10 @@ def _data(simulator: Simulator, x_obs: Samples, seed: int) -> tuple[Float[Tensor
 
 def _shape(lead: str, event: tuple[int, ...]) -> str:
     return f"({', '.join([lead, *map(str, event)])}{',' * (lead == 'n' and not event)})"
+
+
+def _takes_signed_weights(discrepancy: Discrepancy) -> bool:
+    return isinstance(discrepancy, MMD | Energy) and isinstance(discrepancy.estimator, Biased)
 
 
 def _points(simulator: Simulator, discrepancy: Discrepancy, points: int | None, n: int) -> int:

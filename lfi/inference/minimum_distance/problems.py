@@ -21,11 +21,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.comparison import MMD, Discrepancy, Energy, fixed
+from lfi.comparison import MMD, Discrepancy, Energy, OptimalWeights, fixed
 from lfi.comparison.discrepancies.mmd_estimators import AllPairs
 from lfi.comparison.kernels.composite import Learned, Sum
 from lfi.comparison.kernels.stationary import Kernel, Scaled
 from lfi.generation.gradient_estimators import common_random_numbers
+from lfi.inference.minimum_distance.noise import law_of, with_noise_beside
 from lfi.numerics.distances import squared_distances
 from lfi.runtime import child
 from lfi.simulation import Simulator, replicate
@@ -72,6 +73,7 @@ class Distances:
 
     Attributes:
         points: How many simulated points a problem is compared with at a time.
+        weights: What weighs simulations by their noise; None for equal weights.
         drawn_near: Whether simulations that are far from data are drawn near.
         simulations: How many have been made.
         failed: How many of these were not finite.
@@ -83,9 +85,13 @@ class Distances:
         discrepancy: Discrepancy,
         points: int,
         *,
+        weights: OptimalWeights | None = None,
         drawn_near: bool = False,
     ) -> None:
         self.simulator: Simulator = simulator
+        self.weights: OptimalWeights | None = weights
+        self._law = None if weights is None else law_of(simulator)
+        self._run = simulator if weights is None else with_noise_beside(simulator)
         self.discrepancy: Discrepancy = discrepancy
         self.points: int = points
         self.drawn_near: bool = drawn_near
@@ -136,7 +142,7 @@ class Distances:
             theta = self.simulator.prior.from_unconstrained(u)[0]
             calls = self._calls(self.points)
             rows = theta.detach().repeat_interleave(calls, 0).requires_grad_()
-            x = self.simulator(rows, seed).reshape(len(u), self.points, -1)
+            x = self._run(rows, seed).reshape(len(u), self.points, -1)
             if not x.requires_grad:
                 raise ValueError(
                     f"simulator: {self.simulator.name} is said to be differentiable, but no "
@@ -184,10 +190,10 @@ class Distances:
         return points // (self.simulator.independent_draws or 1)
 
     def _simulated(self, theta: Tensor, points: int, seed: int) -> Float[Tensor, "p m d"]:
-        """Return simulations at each theta, NaN where a black box raised."""
+        """Return simulations at each theta, NaN where a black box raised; noise is beside them."""
         rows = theta.repeat_interleave(self._calls(points), 0)
-        run = self.simulator if self.simulator.differentiable else None
-        x = run(rows, seed) if run else replicate(self.simulator, rows, seed=seed)
+        run = self._run if self.simulator.differentiable else None
+        x = run(rows, seed) if run else replicate(self._run, rows, seed=seed)
         return x.reshape(len(theta), points, -1)
 
     def _usable(self, x: Float[Tensor, "p m d"]) -> tuple[Tensor, Tensor]:
@@ -201,6 +207,8 @@ class Distances:
         self, problems: DistanceProblems, y: Tensor, bad: Tensor, whole: bool
     ) -> Float[Tensor, " p"]:
         """Return the distances of simulations from data."""
+        lost, weight_q = self._weights(y, bad)
+        y = y[..., : problems.data.shape[2]]  # without the noise
         data = problems.data[problems.rows].to(y)
         discrepancy = _at_rows(self.discrepancy, problems.kernels)
         if self.drawn_near:
@@ -209,15 +217,22 @@ class Distances:
         weights: dict[str, Tensor] = {}
         if problems.weights is not None:
             weights["weight_p"] = problems.weights.to(y)
-        lost = None
-        if bad.any():
-            lost = (~bad).sum(1) < 2
-            weights["weight_q"] = (~bad | lost[:, None]).to(y)
+        if weight_q is not None:
+            weights["weight_q"] = weight_q
         if whole or not isinstance(discrepancy, MMD | Energy):
             value = discrepancy(data, y, **weights)
         else:
             value = _in_one_tile(discrepancy, data, y).of_q(data, y, **weights)
         return value if lost is None else torch.where(lost, math.inf, value)
+
+    def _weights(self, y: Tensor, bad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Return which problems have too few simulations, and the simulations' weights, if any."""
+        lost = (~bad).sum(1) < 2 if bad.any() else None
+        there = None if lost is None else ~bad | lost[:, None]
+        if self.weights is None or self._law is None:
+            return lost, None if there is None else there.to(y)
+        u, missing = y[..., -len(self._law) :].detach(), None if there is None else ~there
+        return lost, self.weights(u, self._law, missing=missing).to(y)
 
 
 @torch.no_grad()
