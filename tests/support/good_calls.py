@@ -87,8 +87,8 @@ def settings_of_comparisons():
     """Discrepancies, kernels, losses, penalties and comparisons that papers have named."""
     yield from of(
         discrepancies,
-        "LSDD MMD Biased Block ClassifierDiscrepancy Energy Moments RandomFeatureMMD Sinkhorn "
-        "SlicedWasserstein Unbiased Wasserstein1D",
+        "LSDD MMD Biased Block ClassifierDiscrepancy Energy Moments OptimalWeights "
+        "RandomFeatureMMD Sinkhorn SlicedWasserstein Unbiased Wasserstein1D",
         fine=CLASSIFIER,
     )
     yield from of(
@@ -143,6 +143,8 @@ def comparisons():
         yield Call(f"{name}()", getattr(discrepancies, name)().__call__, samples, missing)
     for name in ("Energy", "MMD"):
         yield Call(f"{name}().of_q", getattr(discrepancies, name)().of_q, samples, missing)
+    noise = {"u": p[:, :1], "noise": torch.distributions.Normal(0.0, 1.0)}
+    yield Call("OptimalWeights()", discrepancies.OptimalWeights().__call__, noise)
     columns = {"p": p[:, :1], "q": q[:, :1]}
     yield Call("Wasserstein1D()", discrepancies.Wasserstein1D().__call__, columns, missing)
     points = {"x": p, "y": q}

@@ -62,6 +62,9 @@ def simulators():
     simulator, theta = parts["simulator"], parts["theta"]
     data = {"x_obs": ("None", "number")}  # x may be a number
     yield Call("Simulator", lfi.Simulator, {"simulate": three_numbers, "prior": PRIOR}, data)
+    noise = {"noise": torch.distributions.Normal(0.0, 1.0)}
+    push = {"function": lambda theta, u: theta + u, **noise}
+    yield Call("Pushforward", simulation.Pushforward, push)
     yield Call("simulator", lfi.simulator, {"prior": PRIOR}, data)
     yield Call("Simulator()", simulator.__call__, {"theta": theta}, {"theta": ("empty",)})
     yield Call("Simulator.check", simulator.check)
