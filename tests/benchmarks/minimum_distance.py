@@ -8,19 +8,23 @@ contaminated    Of 200 numbers 10% or so come from Normal(5, 1), others from Nor
 lotka_volterra  100 simulations at sbibm's first parameters, in logarithms: the largest error of an
                 estimate, in deviations of its draws.
 lorenz96        Likewise of 100 forecasts.
+g_and_k         Location and scale of 50 numbers of the g-and-k distribution, by 128 simulations a
+                step with optimal weights, and by as many with equal ones: root mean squares of how
+                far estimates are from the closest parameters (by quadrature over the noise), over
+                the standard deviation of the closest parameters of 200 other data sets.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.distributions import LogNormal, Normal
+from torch.distributions import LogNormal, Normal, Uniform
 
 import lfi
-from simulators import lorenz96, lotka_volterra
+from simulators import g_and_k, lorenz96, lotka_volterra
 
-CASES = ("contaminated", "lotka_volterra", "lorenz96")
+CASES = ("contaminated", "lotka_volterra", "lorenz96", "g_and_k")
 BANDWIDTH, SHARE, FAR = 1.5, 0.1, 5.0
 SETS, SIZE, REPLICATES, DRAWS = 200, 200, 200, 10**6
 PRIOR = {"mean": Normal(0.0, 3.0), "sd": LogNormal(0.0, 1.0)}
@@ -32,6 +36,7 @@ def minimum_distance(case: str, seed: int, brief: bool) -> tuple[int, Mapping[st
         "contaminated": contaminated,
         "lotka_volterra": through_lotka_volterra,
         "lorenz96": through_lorenz96,
+        "g_and_k": weighed_by_noise,
     }[case](seed, brief)
 
 
@@ -92,6 +97,66 @@ def through_lorenz96(seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
     return _recovered(simulator, torch.tensor(lorenz96.theta_true), seed, brief)
 
 
+def weighed_by_noise(seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
+    """Return errors of estimates with optimal and with equal weights of as many simulations."""
+    fits, n, sets = (1, 20, 10) if brief else (10, 50, 200)
+    prior = {name: Uniform(0.0, 10.0) for name in ("location", "scale")}
+    made = lfi.simulation.Pushforward(_location_and_scale, Normal(0.0, 1.0))
+    simulator = lfi.Simulator(made, prior=prior, differentiable=True)
+    truth = torch.tensor([[3.0, 1.0]])
+    x = simulator(truth.expand((sets + 1) * n, 2), seed=seed).reshape(sets + 1, n)
+    kernel = lfi.kernels.fixed(lfi.kernels.Gaussian(), x[0, :, None], x[0, :, None])
+    closest = torch.stack([_closest_by_quadrature(each, kernel) for each in x])
+    biased, unbiased = lfi.discrepancies.Biased(), lfi.discrepancies.Unbiased()
+    ways = {
+        "optimal weights": (biased, lfi.discrepancies.OptimalWeights()),
+        "equal weights": (biased, None),
+        "equal weights, unbiased": (unbiased, None),
+    }
+    figures: dict[str, float] = {}
+    simulations: list[int] = []
+    for name, (estimator, weights) in ways.items():
+        found = [
+            lfi.fit_minimum_distance(
+                simulator,
+                x[0, :, None],
+                discrepancy=lfi.discrepancies.MMD(kernel, estimator),
+                weights=weights,
+                bootstrap=None,
+                starts=1,
+                steps=10 if brief else 30,
+                points=128,
+                seed=seed + i,
+            )
+            for i in range(fits)
+        ]
+        simulations += [each.simulations for each in found]
+        apart = torch.stack([each.theta.double() for each in found]) - closest[0]
+        error = apart.square().mean(0).sqrt() / closest[1:].std(0)
+        figures |= {f"error of location, {name}": float(error[0])}
+        figures |= {f"error of scale, {name}": float(error[1])}
+    return sum(simulations), figures
+
+
+def _location_and_scale(theta: Tensor, u: Tensor) -> Tensor:
+    """Return numbers of the g-and-k distribution with g = 2 and k = 0.5, (n, 2) and (n, m)."""
+    shape = theta.new_tensor([2.0, 0.5]).expand(len(theta), 2)
+    return g_and_k.quantile(u, torch.cat([theta, shape], dim=1))
+
+
+def _closest_by_quadrature(x: Tensor, kernel: lfi.kernels.Gaussian) -> Tensor:
+    """Return the location and scale closest to a sample, by the trapezoidal rule over the noise."""
+    x = x.double()[:, None]
+    u = torch.linspace(-8.5, 8.5, 801, dtype=torch.float64)
+    weight = (-u.square() / 2).softmax(0)
+
+    def distance(log_theta: Tensor) -> Tensor:
+        y = _location_and_scale(log_theta.exp()[None], u[None])[0, :, None]
+        return weight @ kernel(y, y) @ weight - 2 * (kernel(x, y) @ weight).mean()
+
+    return _least(distance, torch.tensor([3.0, 1.0], dtype=torch.float64).log()).exp()
+
+
 def _recovered(
     simulator: lfi.Simulator, truth: Tensor, seed: int, brief: bool
 ) -> tuple[int, Mapping[str, float]]:
@@ -119,19 +184,29 @@ def _contaminated(shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
 
 def _closest(x: Tensor) -> Tensor:
     """Return the mean and log sd of the normal distribution closest to a sample, exactly."""
-    x, theta = x.double(), torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    newton = torch.optim.LBFGS([theta], max_iter=100, line_search_fn="strong_wolfe")
+    x = x.double()
 
-    def risk() -> Tensor:
-        newton.zero_grad()
+    def distance(theta: Tensor) -> Tensor:
         mean, variance = theta[0], (2 * theta[1]).exp()
         wide = BANDWIDTH**2 + variance
         across = torch.exp(-((x - mean) ** 2) / (2 * wide)).mean() / wide.sqrt()
-        value = 1 / (BANDWIDTH**2 + 2 * variance).sqrt() - 2 * across
-        value.backward()
-        return value
+        return 1 / (BANDWIDTH**2 + 2 * variance).sqrt() - 2 * across
 
-    newton.step(risk)
+    return _least(distance, torch.zeros(2, dtype=torch.float64))
+
+
+def _least(function: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    """Return where a smooth function is least, by quasi-Newton steps."""
+    theta = start.clone().requires_grad_()
+    newton = torch.optim.LBFGS([theta], max_iter=100, line_search_fn="strong_wolfe")
+
+    def value() -> Tensor:
+        newton.zero_grad()
+        found = function(theta)
+        found.backward()
+        return found
+
+    newton.step(value)
     return theta.detach()
 
 
