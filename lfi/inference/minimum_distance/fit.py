@@ -89,7 +89,8 @@ def fit_minimum_distance(
         x_obs: Independent data points, (n, *event), or several data sets, (k, n, *event), which are
             fitted together.
         discrepancy: How far simulations are from data; `lfi.discrepancies.MMD()` by default, with
-            the bandwidth that the data choose.
+            the bandwidth that the data choose. A classifier's accuracy has no gradient, and takes a
+            simulator that is not `differentiable`.
         weights: `lfi.discrepancies.OptimalWeights()` where the simulator is made of an
             `lfi.simulation.Pushforward`: weights of its simulations by their noise, of which fewer
             then tell as much. None for equal weights.

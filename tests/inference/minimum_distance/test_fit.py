@@ -156,6 +156,34 @@ def test_a_black_box_is_fitted_too():
     assert (found.theta - x.mean()).abs() < 5 * (5 / 60) ** 0.5
 
 
+def features(x):
+    return torch.cat([torch.tanh(x + 1), torch.tanh(x - 1)], dim=-1)
+
+
+LEARNED = lfi.discrepancies.MMD(lfi.kernels.Learned(features, lfi.kernels.Gaussian()))
+
+
+@pytest.mark.parametrize(
+    ("discrepancy", "differentiable"),
+    [(lfi.discrepancies.ClassifierDiscrepancy(), False), (LEARNED, True)],
+    ids=["classifier", "learned kernel"],
+)
+def test_a_location_is_recovered_by_a_distance_that_is_learned(discrepancy, differentiable):
+    n, truth = 100, 0.5
+    x = torch.randn(n, 1) + truth
+    simulator = location(differentiable)
+    found = quick(simulator, x, discrepancy=discrepancy, steps=100, points=n, bootstrap=None)
+    # in 20 data sets the classifier's root mean square error was 1.4 / sqrt(n), the mean's is 1
+    assert abs(float(found.theta) - truth) < 4 * 1.4 / math.sqrt(n)
+
+
+def test_a_classifier_s_accuracy_has_no_gradient_to_go_by():
+    with pytest.raises(ValueError, match="ClassifierDiscrepancy has no gradient"):
+        quick(
+            location(), sample(30)[:, None], discrepancy=lfi.discrepancies.ClassifierDiscrepancy()
+        )
+
+
 def test_parameters_keep_the_prior_s_bounds():
     simulator = lfi.Simulator(shifted, prior={"mean": Uniform(0.0, 1.0)}, differentiable=True)
     found = quick(simulator, sample(30)[:, None] + 3, steps=40)
