@@ -38,7 +38,7 @@ def test_a_method_is_taken_by_name(method, kind, simulations):
 def noting(asked):
     """A `fit` that only notes whose it is."""
 
-    def note(self, simulations, *, seed, device, progress, workers=None):
+    def note(self, simulations, *, seed, device, progress, workers=None, kept=None):
         asked.append(self)
         return RatioPosterior(ExactCritic(), simulations.prior, Recovers.RATIO, (2,))
 

@@ -124,7 +124,7 @@ def third_gain(lacking: float, behind: float) -> float:
     """Return what a posterior that is behind a pool adds to it, where this lacks so much.
 
     Example:
-        >>> third_gain(0.1, 0.0)  # it errs by as much as the pool, independently
+        >>> round(third_gain(0.1, 0.0), 6)  # it errs by as much as the pool, independently
         0.05
     """
     return lacking**2 / max(2 * lacking + behind, 1e-12)
