@@ -105,8 +105,8 @@ def by_class(
     made = generator.sample(len(halves.test), halves.truth, seed=seed).clamp(0, 1)
     flat, train, test = made.flatten(1), halves.x.flatten(1), halves.test.flatten(1)
     right = halves.seen(made) == halves.truth
-    copying = lfi.scores.memorisation(flat, train, test)
-    others = lfi.scores.memorisation(test, train, flat).distance[:, 0]
+    copying = lfi.scores.memorisation(flat, train, test, standardise=False)
+    others = lfi.scores.memorisation(test, train, flat, standardise=False).distance[:, 0]
     found = {
         "recognised": share(right),
         "worst class": min(share(right[halves.truth == digit]) for digit in range(10)),
@@ -123,7 +123,7 @@ def by_class(
 
 def support(test: Tensor, x: Tensor) -> dict[str, float]:
     """Return coverage and its kin."""
-    scores = lfi.scores.support_scores(test, x, k=5)
+    scores = lfi.scores.support_scores(test, x, k=5, standardise=False)
     names = ("coverage", "density", "precision", "recall")
     return {name: getattr(scores, name).item() for name in names}
 
