@@ -142,7 +142,9 @@ class QuantileColumn:
             "positive": self.least >= 0,
         }
         knots = {"normal": torch.from_numpy(self.normal), "values": torch.from_numpy(self.values)}
-        return spec, knots | {"least": torch.tensor(max(self.least, 0.0), dtype=torch.float64)}
+        return spec, knots | {
+            "least": torch.tensor(max(self.least, 0.0), dtype=torch.float64, device="cpu")
+        }
 
     @classmethod
     def _restore(cls, spec: dict[str, Any], tensors: dict[str, Tensor]) -> "QuantileColumn":
