@@ -43,7 +43,14 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import BriefSettings, child, fresh, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import UNLIMITED, StageSteps, StepLimit, TrainSettings
+from lfi.training import (
+    NO_CHECKPOINTS,
+    UNLIMITED,
+    Checkpoints,
+    StageSteps,
+    StepLimit,
+    TrainSettings,
+)
 
 HELD_OUT = 0.05  # the share of the simulations on which methods are stacked
 MIN_HELD_OUT, MAX_HELD_OUT = 50, 300  # simulations
@@ -161,7 +168,7 @@ class Pool(BriefSettings):
                 kept=kept,
                 workers=workers,
             )
-        seed, resumed = fresh(seed), NOTHING_KEPT if limit.exists else kept
+        seed = fresh(seed)
         held = min(MAX_HELD_OUT, max(MIN_HELD_OUT, int(HELD_OUT * len(valid))))
         order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
         failed = torch.where(~simulations.valid)[0]
@@ -189,7 +196,7 @@ class Pool(BriefSettings):
                 continue
             file = self._file(index)
             train = limited_fit("methods", method, part)
-            train = resumed_fit(method, train, resumed.checkpoints(file))
+            train = resumed_fit(method, train, self._checkpoints(index, kept, limit))
             posterior = kept.load(file, simulations.prior, device)
             if posterior is None and isinstance(method, NeuralRatio) and fitted:
                 samples = samples or HeldOutSamples.draw(flow_of(fitted), held_out, child(seed, 2))
@@ -251,11 +258,15 @@ class Pool(BriefSettings):
                 self._share(index),
                 index == 0,
                 kept,
-                (NOTHING_KEPT if limit.exists else kept).checkpoints(self._file(index)),
+                self._checkpoints(index, kept, limit),
             )
             for index in apart
         ]
         return dict(zip(apart, fit_side_by_side(fits, workers, progress), strict=True))
+
+    def _checkpoints(self, index: int, kept: KeptFits, limit: StepLimit) -> Checkpoints:
+        """Return where a method's training is kept: nowhere under a limit, which cannot go on."""
+        return NO_CHECKPOINTS if limit.exists else kept.checkpoints(self._file(index))
 
     def _share(self, index: int) -> float:
         """Return which share of the time left is a method's."""
