@@ -88,13 +88,13 @@ def through_lotka_volterra(seed: int, brief: bool) -> tuple[int, Mapping[str, fl
     """Return the errors of an estimate of the predators' and preys' rates."""
     logarithms = lambda x: x.clamp(min=1e-10).log()
     simulator = lfi.simulation.as_simulator(lotka_volterra).with_summary(logarithms)
-    return _recovered(simulator, lotka_volterra.true_parameters[0], seed, brief)
+    return _recovered(simulator, lotka_volterra.true_parameters[0], 8, seed, brief)
 
 
 def through_lorenz96(seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
     """Return the errors of an estimate of the closure's parameters."""
     simulator = lfi.simulation.as_simulator(lorenz96)
-    return _recovered(simulator, torch.tensor(lorenz96.theta_true), seed, brief)
+    return _recovered(simulator, torch.tensor(lorenz96.theta_true), 32, seed, brief)
 
 
 def weighed_by_noise(seed: int, brief: bool) -> tuple[int, Mapping[str, float]]:
@@ -158,13 +158,13 @@ def _closest_by_quadrature(x: Tensor, kernel: lfi.kernels.Gaussian) -> Tensor:
 
 
 def _recovered(
-    simulator: lfi.Simulator, truth: Tensor, seed: int, brief: bool
+    simulator: lfi.Simulator, truth: Tensor, points: int, seed: int, brief: bool
 ) -> tuple[int, Mapping[str, float]]:
     n, steps, starts, replicates = (10, 10, 1, 2) if brief else (100, 150, 2, 20)
     theta = truth.to(simulator.prior.dtype)
     x = simulator(theta.expand(n, -1), seed=seed)
     found = lfi.fit_minimum_distance(
-        simulator, x, starts=starts, steps=steps, points=8, bootstrap=replicates, seed=seed
+        simulator, x, starts=starts, steps=steps, points=points, bootstrap=replicates, seed=seed
     )
     deviation = found.draws.theta.std(0)
     relative = deviation / theta
