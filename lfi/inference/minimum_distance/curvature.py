@@ -53,11 +53,11 @@ def curvature_at(
     *,
     rounds: int,
     seed: int,
-) -> tuple[Float[Tensor, "k dim dim"], Float[Tensor, " k"]]:
-    """Return the inverse curvature of each problem's distance at u, and how little there is.
+) -> tuple[Float[Tensor, "k dim dim"], Float[Tensor, " k"], Float[Tensor, " dim"]]:
+    """Return the inverse curvature of each problem's distance at u, and how it was seen.
 
     The first is the inverse Hessian, its eigenvalues made positive; the second its least eigenvalue
-    over the largest, in units of the scale.
+    over the largest, in units of the scale; the third the shortest step taken in each coordinate.
 
     Args:
         distances: What has been minimised.
@@ -67,12 +67,13 @@ def curvature_at(
         rounds: Of simulations that are averaged.
         seed: Of the simulations.
     """
-    columns = []
+    steps = [distances.wide * length for length in LENGTHS]
+    columns, lengths = [], []
     for t in range(u.shape[1]):
         along = torch.zeros_like(u)
         along[:, t] = scale[t]
         tried = []
-        for length in LENGTHS:
+        for length in steps:
             ends = [
                 _rounds(
                     distances,
@@ -85,7 +86,9 @@ def curvature_at(
                 for sign in (1, -1)
             ]
             tried.append((ends[0] - ends[1]) * scale / (2 * length))  # in units of the scale
-        columns.append(_seen(torch.stack(tried), t))
+        column, length = _seen(torch.stack(tried), t)
+        columns.append(column)
+        lengths.append(steps[int(length)])
     hessian = torch.stack(columns, dim=2).double()
     values, vectors = torch.linalg.eigh((hessian + hessian.mT) / 2)
     largest = values.abs().amax(1, keepdim=True)
@@ -93,17 +96,20 @@ def curvature_at(
     positive = values.abs().clamp(min=FLOOR * largest)
     inverse = (vectors / positive[:, None, :]) @ vectors.mT
     unit = scale.double()
-    return (unit[:, None] * inverse * unit).to(u), (values[:, 0] / largest[:, 0]).to(u)
+    inverse = (unit[:, None] * inverse * unit).to(u)
+    return inverse, (values[:, 0] / largest[:, 0]).to(u), scale * scale.new_tensor(lengths)
 
 
-def _seen(tried: Float[Tensor, "lengths k rounds dim"], t: int) -> Float[Tensor, "k dim"]:
-    """Return a column of the Hessian at the longest step that sees the curvature."""
+def _seen(
+    tried: Float[Tensor, "lengths k rounds dim"], t: int
+) -> tuple[Float[Tensor, "k dim"], Tensor]:
+    """Return a column of the Hessian at the longest step that sees the curvature, and which."""
     rounds = tried.shape[2]
     mean = tried.mean(2)
     own, error = mean[:, :, t], tried[..., t].std(2) / rounds**0.5
     chosen = own.new_zeros(own.shape[1], dtype=torch.long)
-    for shorter in range(1, len(LENGTHS)):
+    for shorter in range(1, len(tried)):
         now = own.gather(0, chosen[None])[0]
         larger = own[shorter] - ERRORS * error[shorter] > MUCH_LARGER * now
         chosen = torch.where(larger, shorter, chosen)
-    return mean[chosen, torch.arange(mean.shape[1])]
+    return mean[chosen, torch.arange(mean.shape[1])], chosen.max()

@@ -18,7 +18,8 @@ from lfi.runtime import Advance, child
 
 TAIL = 0.4  # of the steps, which are averaged
 SMALLEST = 0.02  # factor of the step length
-WIDTH = 0.5  # of the step length: by how much parameters are shifted without derivatives
+WIDTH = 0.5  # of the step length: by how much parameters are shifted without derivatives,
+LEAST_WIDTH = 0.3  # of the first, as noise grows as widths fall
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ def descend(
     average = TailAverage(start, steps=steps, kept=round(TAIL * steps))
     for index in range(steps):
         u = start + scale * step
-        width = max(schedule.get_last_lr()[0], 0.1 * rate) * WIDTH * scale
+        width = max(schedule.get_last_lr()[0], LEAST_WIDTH * rate) * WIDTH * distances.wide * scale
         step.grad = distances.gradient(problems, u, width, child(seed, index)) * scale
         adam.step()
         schedule.step()

@@ -5,7 +5,8 @@
 With a distance that few odd data points cannot move far, such as the MMD of a bounded kernel, the
 estimate is robust where a likelihood's is not. Descents start at the best of many prior draws, by
 the energy distance, and take fresh simulations at every step, so that with an unbiased distance few
-points a step are enough; a kernel is wide until simulations have come near. Newton steps with the
+points a step are enough; a kernel is wide until simulations have come near. Which estimate of the
+gradient is taken is measured, where descents start and again where they end. Newton steps with the
 curvature at the minimum end them, where they bring simulations no farther from data. A bootstrap
 then solves the same problem for other data, all at once.
 
@@ -30,7 +31,7 @@ from lfi.inference.minimum_distance.bootstrap import (
     PosteriorBootstrap,
 )
 from lfi.inference.minimum_distance.curvature import curvature_at, mean_gradient
-from lfi.inference.minimum_distance.descent import Descended, descend
+from lfi.inference.minimum_distance.descent import WIDTH as DESCENT_WIDTH, Descended, descend
 from lfi.inference.minimum_distance.problems import DistanceProblems, Distances, fixed_by_data
 from lfi.inference.minimum_distance.replicates import Centre, solve_replicates
 from lfi.inference.minimum_distance.result import (
@@ -39,6 +40,7 @@ from lfi.inference.minimum_distance.result import (
     MinimumDistance,
     Starts,
 )
+from lfi.inference.minimum_distance.ways import choose_way
 from lfi.numerics.arguments import checked
 from lfi.numerics.arrays import Samples, as_observation
 from lfi.numerics.checks import check_instance, check_whole
@@ -51,12 +53,14 @@ CANDIDATES = 64  # prior draws for each start
 FEW = 32  # points a step, where the distance is unbiased
 MOST = 256  # points a step where it is not
 WEIGHTED = 128  # points a step where they have weights, whose bias falls faster than equal ones'
-CURVATURE_POINTS, GRADIENT_POINTS = 8, 200  # for each data point, at the minimum
+CURVATURE_POINTS, GRADIENT_POINTS = 8, 200  # for each data point, at the minimum,
+WIDE_GRADIENT_POINTS = 80  # where gradients are wide, and so vary less
 NEWTON = (0.05,) * 8 + (0.25, 1.0, 1.0)  # of these, for gradients about Newton steps
 NEWTON_RADIUS = 0.1  # the longest of these, in deviations of the prior
 JUDGED = 8  # times that simulations judge whether Newton steps have led nearer,
 ERRORS = 3.0  # standard errors beyond which they have not
-WIDTH = 0.02  # of differences at the minimum, likewise
+WIDTH = 0.02  # of what is not pathwise, before the curvature is known, likewise
+OF_LENGTH = 0.5  # and after: of the step that saw the curvature
 STEPS_PER_NEWTON = 25  # of a descent for one of a replicate
 SCALE_DRAWS = 1_000  # of the prior
 PROBES = 16  # prior draws, of which one that does not raise tells the shape of x
@@ -79,9 +83,13 @@ def fit_minimum_distance(
 ) -> MinimumDistance | tuple[MinimumDistance, ...]:
     """Fit a simulator's parameters by the least distance of its simulations from data.
 
-    Gradients go through the simulator where it is `differentiable`; where it is not, they come from
-    simulations at shifted parameters, two for each parameter and point. Parameters keep the prior's
-    bounds; it has no other say, unless a posterior bootstrap has a concentration.
+    Gradients go through the simulator where it is `differentiable`; where it is not, they are
+    differences of distances at shifted parameters, two for each parameter. Where another estimate
+    of them varies less than a third as much at equal cost, as measured at the start and at the end
+    of the descents, that one is taken: differences also through a differentiable simulator, as in
+    chaos, or, with an `MMD` or `Energy`, the score function of parameters that are spread about the
+    present ones, whose cost does not grow with their number. Parameters keep the prior's bounds; it
+    has no other say, unless a posterior bootstrap has a concentration.
 
     Args:
         simulator: An `lfi.Simulator`, or a module or object with `prior` and `simulate`, one of
@@ -163,6 +171,7 @@ class _Found:
     centre: Centre
     value: Float[Tensor, " k"]
     least: Float[Tensor, " k"]
+    width: Float[Tensor, " dim"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,21 +193,34 @@ class _Fit:
         """Return the estimates, of descents from the best of many prior draws."""
         distances, k = self.distances, len(self.data)
         several = self.problems.repeated(starts)
-        went = self._descended(several, self._starts(starts), steps)
-        judged = self._whole(max(MOST, distances.points))
+        first = self._starts(starts)
+        self._choose(several, first, RATE * DESCENT_WIDTH, 11)
+        went = self._descended(several, first, steps)
+        judged = self.distances.whole(max(MOST, distances.points))
         values = distances.value(several, went.u, child(self.seed, 5), judged)
         values, order = values.nan_to_num(nan=torch.inf).reshape(k, starts).sort(dim=1)
         went = went.part((order + starts * torch.arange(k)[:, None]).reshape(-1))
         u = went.u.unflatten(0, (k, starts))[:, 0]
+        self._choose(self.problems, u, WIDTH, 12)
         # two at least, which tell their own error
         rounds = max(2, -(-CURVATURE_POINTS * self.data.shape[1] // distances.points))
-        inverse, least = curvature_at(
+        inverse, least, seen = curvature_at(
             distances, self.problems, u, self.scale, rounds=rounds, seed=child(self.seed, 6)
         )
-        u, gradient = self._polished(u, inverse)
+        width = OF_LENGTH * seen
+        close = self.distances.by(
+            max(distances.points, self.distances.whole(min(MOST, self.data.shape[1])))
+        )
+        u, gradient = self._polished(close, u, inverse, width)
+        self.distances.count(close)
         value = distances.value(self.problems, u, child(self.seed, 5), judged)
         centre = Centre(self.problems, u, gradient, inverse, torch.arange(k))
-        return _Found(went, values, centre, value, least)
+        return _Found(went, values, centre, value, least, width)
+
+    def _choose(self, problems: DistanceProblems, u: Tensor, width: float, key: int) -> None:
+        """Set how gradients are estimated from now on, by how much they vary at u."""
+        widths, seed = width * self.scale, child(self.seed, key)
+        choose_way(self.distances, problems, u, self.scale, widths, seed)
 
     def _starts(self, starts: int) -> Float[Tensor, "ks dim"]:
         """Return where descents start: the prior draws of least energy distance.
@@ -213,7 +235,7 @@ class _Fit:
         distances = Distances(simulator, discrepancy, self.distances.points)
         many = self.problems.repeated(len(candidates))
         values = distances.value(many, candidates.repeat(k, 1), child(self.seed, 3))
-        self._count(distances)
+        self.distances.count(distances)
         if not values.isfinite().any():
             raise ValueError(
                 f"simulator: no simulation of {simulator.name} was finite at {len(candidates)} "
@@ -225,10 +247,7 @@ class _Fit:
     def _descended(self, problems: DistanceProblems, start: Tensor, steps: int) -> Descended:
         """Return where descents arrive; simulations far from data are drawn near by a kernel."""
         own = self.distances
-        near = isinstance(own.discrepancy, MMD)
-        distances = Distances(
-            own.simulator, own.discrepancy, own.points, weights=own.weights, drawn_near=near
-        )
+        distances = own.by(own.points, drawn_near=isinstance(own.discrepancy, MMD))
         went = descend(
             distances,
             problems,
@@ -239,37 +258,40 @@ class _Fit:
             seed=child(self.seed, 4),
             advance=self.advance,
         )
-        self._count(distances)
+        self.distances.count(distances)
         return went
 
-    def _count(self, distances: Distances) -> None:
-        """Count what has been simulated for other distances of the same fit."""
-        self.distances.simulations += distances.simulations
-        self.distances.failed += distances.failed
-
-    def _polished(self, u: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    def _polished(
+        self, distances: Distances, u: Tensor, inverse: Tensor, width: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return estimates after Newton steps by many simulations, and the gradients there.
 
-        Where a curvature is mostly noise, as in chaos, they lead anywhere, and are not taken.
+        Where a curvature is mostly noise they lead anywhere, and are not taken.
         """
-        longest, width = NEWTON_RADIUS * self.scale, WIDTH * self.scale
-        distances, problems, n = self.distances, self.problems, self.data.shape[1]
+        longest, n = NEWTON_RADIUS * self.scale, self.data.shape[1]
         start, gradient, key = u, torch.zeros_like(u), child(self.seed, 7)
-        rounds = 1
+        points = n * (GRADIENT_POINTS if distances.wide == 1 else WIDE_GRADIENT_POINTS)
+
+        def many(u: Tensor, share: float) -> Tensor:
+            rounds = -(-round(share * points) // distances.points)
+            return mean_gradient(distances, self.problems, u, width, rounds, key)
+
         for step, share in enumerate(NEWTON):
             if step > 0:
                 move = -(inverse @ gradient[..., None])[..., 0]
                 u = u + move.clamp(-longest, longest)
-            rounds = -(-round(share * GRADIENT_POINTS * n) // distances.points)
-            gradient = mean_gradient(distances, problems, u, width, rounds, key)
+            gradient = many(u, share)
         if (farther := self._farther(start, u)).any():
             u = torch.where(farther[:, None], start, u)
-            gradient = mean_gradient(distances, problems, u, width, rounds, key)
+            gradient = many(u, NEWTON[-1])
         return u, gradient
 
     def _farther(self, before: Tensor, after: Tensor) -> Bool[Tensor, " k"]:
         """Return where simulations are farther from data than before, beyond the noise."""
-        many, points = self.problems.repeated(JUDGED), self._whole(max(MOST, self.distances.points))
+        many, points = (
+            self.problems.repeated(JUDGED),
+            self.distances.whole(max(MOST, self.distances.points)),
+        )
         one, other = (
             self.distances.value(many, u.repeat_interleave(JUDGED, 0), child(self.seed, 10), points)
             for u in (before, after)
@@ -277,11 +299,6 @@ class _Fit:
         change = (other - one).unflatten(0, (len(before), JUDGED))
         error = change.std(1) / JUDGED**0.5
         return ~(change.mean(1) <= ERRORS * error)  # nan is farther
-
-    def _whole(self, points: int) -> int:
-        """Return a number of points that whole simulations have."""
-        trials = self.distances.simulator.independent_draws or 1
-        return -(-points // trials) * trials
 
     def replicates(self, bootstrap: Bootstrap, found: _Found, steps: int) -> Descended:
         """Return the estimates of a bootstrap's data, those of a data set one after the other."""
@@ -293,6 +310,7 @@ class _Fit:
             problems,
             replace(centre, which=centre.which.repeat_interleave(bootstrap.replicates)),
             self.scale,
+            found.width,
             steps=steps,
             seed=child(self.seed, 9),
             advance=self.advance,

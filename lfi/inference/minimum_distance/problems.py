@@ -2,9 +2,20 @@
 
 Problem j asks for the theta at which the simulator's distribution is closest to the sample
 sum_i w_ji delta(x_i) of its data set. All problems are simulated and compared together, in groups
-that fit in memory. Where the simulator is differentiable, gradients go through its simulations at
-fixed random numbers (pathwise); where not, they are differences of values at parameters shifted up
-and down, from equal random numbers (`common_random_numbers`): two distances for each parameter.
+that fit in memory. Their gradients are estimated in one of three ways:
+
+    pathwise       through simulations at fixed random numbers, where the simulator is
+                   differentiable
+    differences    of values at parameters shifted up and down, from equal random numbers
+                   (`common_random_numbers`): two distances for each parameter
+    smoothed       by the score function of parameters that are spread by a Gaussian about u:
+                   1/(2 s m) sum_i eps_i (f(y_i+) - f(y_i-)), where y_i+- is simulated at
+                   u +- s eps_i from equal random numbers and f(y) is the distance's derivative
+                   as simulations at u give way to y (its influence function)
+
+The last two need no derivative of the simulator, and see nothing finer than their width: where
+paths are chaotic or jump, a derivative along them is noise or misses what matters (Parmas et al.
+2018; Metz et al. 2021).
 
 The slope of a bounded kernel vanishes far from the data. Distances that are `drawn_near` are those
 of data and simulations over the same factor, above 1 where simulations lie much farther from data
@@ -12,28 +23,39 @@ than data do from each other: the kernel's bandwidth is wide until they meet.
 
 Simulations that are not finite count as not made; a problem without two finite ones is infinitely
 far from its data, and has no gradient.
+
+References:
+    Parmas, Rasmussen, Peters & Doya, PIPPS: flexible model-based policy search robust to the curse
+    of chaos, ICML 2018. arXiv:1902.01240
+    Metz, Freeman, Schoenholz & Kachman, Gradients are not all you need, 2021. arXiv:2111.05803
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lfi.comparison import MMD, Discrepancy, Energy, OptimalWeights, fixed
+from lfi.comparison import MMD, Biased, Discrepancy, Energy, OptimalWeights, fixed
 from lfi.comparison.discrepancies.mmd_estimators import AllPairs
 from lfi.comparison.kernels.composite import Learned, Sum
 from lfi.comparison.kernels.stationary import Kernel, Scaled
 from lfi.generation.gradient_estimators import common_random_numbers
 from lfi.inference.minimum_distance.noise import law_of, with_noise_beside
 from lfi.numerics.distances import squared_distances
-from lfi.runtime import child
+from lfi.runtime import child, torch_rng
 from lfi.simulation import Simulator, replicate
 
 ENTRIES = 2**20  # of the matrix between data and simulations, held at once
+SHARED = 16  # times as many where simulations are shared, and so a small part
 FAR = 1.5  # times the median distance of data, beyond which simulations are drawn near
 SOME = 200  # data points that tell the median distance of data
+
+
+# Of distances, problems, unconstrained parameters, a width for each of them, and a seed.
+Way = Callable[["Distances", "DistanceProblems", Tensor, Tensor, int], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +69,8 @@ class DistanceProblems:
         weights: Of the data, (p, n); None for equal ones.
         size: For data of how many points memory is meant, None for n. Problems of equal sizes
             are simulated in equal groups, and so by equal random numbers at equal seeds.
+        shared: Whether those of equal parameters in a group share simulations, where gradients
+            are not pathwise.
     """
 
     data: Float[Tensor, "k n d"]
@@ -54,6 +78,7 @@ class DistanceProblems:
     kernels: Int[Tensor, " p"]
     weights: Float[Tensor, "p n"] | None = None
     size: int | None = None
+    shared: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,6 +98,8 @@ class Distances:
 
     Attributes:
         points: How many simulated points a problem is compared with at a time.
+        way: How gradients are estimated: `pathwise`, `differences` or `smoothed`.
+        wide: How many times wider than usual the last two are, as long as no width is known.
         weights: What weighs simulations by their noise; None for equal weights.
         drawn_near: Whether simulations that are far from data are drawn near.
         simulations: How many have been made.
@@ -93,10 +120,30 @@ class Distances:
         self._law = None if weights is None else law_of(simulator)
         self._run = simulator if weights is None else with_noise_beside(simulator)
         self.discrepancy: Discrepancy = discrepancy
+        self.way: Way = Distances.pathwise if simulator.differentiable else Distances.differences
+        self.wide: float = 1.0
         self.points: int = points
         self.drawn_near: bool = drawn_near
         self.simulations: int = 0
         self.failed: int = 0
+
+    def by(self, points: int, *, drawn_near: bool = False) -> "Distances":
+        """Return the same distances by another number of points, which count by themselves."""
+        distances = Distances(
+            self.simulator, self.discrepancy, points, weights=self.weights, drawn_near=drawn_near
+        )
+        distances.way, distances.wide = self.way, self.wide
+        return distances
+
+    def whole(self, points: int) -> int:
+        """Return a number of points, at least as many, that whole simulations have."""
+        trials = self.simulator.independent_draws or 1
+        return -(-points // trials) * trials
+
+    def count(self, other: "Distances") -> None:
+        """Count what has been simulated for other distances of the same fit."""
+        self.simulations += other.simulations
+        self.failed += other.failed
 
     def value(
         self,
@@ -114,8 +161,9 @@ class Distances:
         with torch.no_grad():
             theta = self.simulator.prior.from_unconstrained(u)[0]
             for i, part in enumerate(self._groups(problems, size)):
-                x = self._simulated(theta[part], size, child(seed, i))
-                found = self._compared(problems.part(part), *self._usable(x), points is not None)
+                rows, back = _distinct(theta[part], problems.shared)
+                y, bad = self._usable(self._simulated(rows, size, child(seed, i)))
+                found = self._compared(problems.part(part), y[back], bad[back], points is not None)
                 values.append(found)
         return torch.cat(values)
 
@@ -126,9 +174,13 @@ class Distances:
         width: Float[Tensor, " dim"],
         seed: int,
     ) -> Float[Tensor, "p dim"]:
-        """Return the gradients of the distances at u; without derivatives, of steps of a width."""
-        if not self.simulator.differentiable:
-            return self._from_values(problems, u, width, seed)
+        """Return the gradients of the distances at u, those without derivatives of a width."""
+        return self.way(self, problems, u, width, seed)
+
+    def pathwise(
+        self, problems: DistanceProblems, u: Tensor, _width: Tensor, seed: int
+    ) -> Float[Tensor, "p dim"]:
+        """Return gradients through simulations."""
         groups = self._groups(problems, self.points)
         parts = [
             self._pathwise(problems.part(g), u[g], child(seed, i)) for i, g in enumerate(groups)
@@ -166,7 +218,7 @@ class Distances:
             (gradient,) = torch.autograd.grad(theta, u, of_theta)
         return gradient
 
-    def _from_values(
+    def differences(
         self, problems: DistanceProblems, u: Tensor, width: Tensor, seed: int
     ) -> Float[Tensor, "p dim"]:
         """Return gradients by differences of values at shifted parameters."""
@@ -179,10 +231,46 @@ class Distances:
             (gradient,) = torch.autograd.grad(found.sum(), u)
         return torch.where(gradient.isfinite(), gradient, 0.0)
 
+    def smoothed(
+        self, problems: DistanceProblems, u: Tensor, width: Tensor, seed: int
+    ) -> Float[Tensor, "p dim"]:
+        """Return gradients by the score function of parameters that are spread about u."""
+        groups = self._groups(problems, 3 * self.points)
+        parts = [
+            self._smoothed(problems.part(g), u[g], width, child(seed, i))
+            for i, g in enumerate(groups)
+        ]
+        return torch.cat(parts)
+
+    def _smoothed(self, problems: DistanceProblems, u: Tensor, width: Tensor, seed: int) -> Tensor:
+        calls, size = self._calls(self.points), self.points
+        u, back = _distinct(u, problems.shared)
+        eps = torch.randn((len(u), calls, u.shape[1]), generator=torch_rng(seed, 0), dtype=u.dtype)
+        from_unconstrained = self.simulator.prior.from_unconstrained
+        with torch.no_grad():
+            x = [self._simulated(from_unconstrained(u)[0], size, child(seed, 1))]
+            for sign in (1, -1):
+                spread = (u[:, None] + sign * width * eps).flatten(0, 1)
+                rows = from_unconstrained(spread)[0]
+                x.append(self._rows(rows, child(seed, 2)).reshape(len(u), size, -1))
+        y, bad = (each[back] for each in self._usable(torch.cat(x, dim=1)))
+        with torch.enable_grad():
+            share = torch.zeros(bad.shape, dtype=y.dtype)
+            share[:, :size] = 1.0
+            share = torch.where(bad, 0.0, share).requires_grad_()
+            value = self._compared(problems, y, bad, False, share)
+            (rise,) = torch.autograd.grad(value.nan_to_num(0.0, 0.0, 0.0).sum(), share)
+        influence = rise * (~bad[:, :size]).sum(1, keepdim=True)
+        up, down = torch.where(bad, 0.0, influence)[:, size:].split(size, dim=1)
+        both = (up - down).unflatten(1, (calls, -1)).mean(2)
+        return (both[..., None] * eps[back]).mean(1) / (2 * width)
+
     def _groups(self, problems: DistanceProblems, points: int) -> list[slice]:
         """Return which problems are compared at a time."""
         n = problems.size or problems.data.shape[1]
-        size = max(1, ENTRIES // (max(n, points) * points))
+        shared = problems.shared and self.way is not Distances.pathwise
+        entries = ENTRIES * (SHARED if shared else 1)
+        size = max(1, entries // (max(n, points) * points))
         return [slice(start, start + size) for start in range(0, len(problems), size)]
 
     def _calls(self, points: int) -> int:
@@ -192,9 +280,13 @@ class Distances:
     def _simulated(self, theta: Tensor, points: int, seed: int) -> Float[Tensor, "p m d"]:
         """Return simulations at each theta, NaN where a black box raised; noise is beside them."""
         rows = theta.repeat_interleave(self._calls(points), 0)
-        run = self._run if self.simulator.differentiable else None
-        x = run(rows, seed) if run else replicate(self._run, rows, seed=seed)
-        return x.reshape(len(theta), points, -1)
+        return self._rows(rows, seed).reshape(len(theta), points, -1)
+
+    def _rows(self, theta: Tensor, seed: int) -> Tensor:
+        """Return a simulation at each theta."""
+        if self.simulator.differentiable:
+            return self._run(theta, seed)
+        return replicate(self._run, theta, seed=seed)
 
     def _usable(self, x: Float[Tensor, "p m d"]) -> tuple[Tensor, Tensor]:
         """Return simulations, zero where they are not finite, and which these are."""
@@ -204,13 +296,21 @@ class Distances:
         return torch.where(bad[..., None], 0.0, x), bad
 
     def _compared(
-        self, problems: DistanceProblems, y: Tensor, bad: Tensor, whole: bool
+        self,
+        problems: DistanceProblems,
+        y: Tensor,
+        bad: Tensor,
+        whole: bool,
+        share: Tensor | None = None,
     ) -> Float[Tensor, " p"]:
-        """Return the distances of simulations from data."""
-        lost, weight_q = self._weights(y, bad)
+        """Return the distances of simulations, of which each has a share if given, from data."""
+        lost, weight_q = self._weights(y, bad) if share is None else _shares(share)
         y = y[..., : problems.data.shape[2]]  # without the noise
         data = problems.data[problems.rows].to(y)
         discrepancy = _at_rows(self.discrepancy, problems.kernels)
+        if share is not None and isinstance(discrepancy, MMD | Energy):
+            # a U-statistic's own derivative is not its influence function
+            discrepancy = replace(discrepancy, estimator=Biased())
         if self.drawn_near:
             factor = _far(data, y, bad)
             data, y = data / factor, y / factor
@@ -233,6 +333,19 @@ class Distances:
             return lost, None if there is None else there.to(y)
         u, missing = y[..., -len(self._law) :].detach(), None if there is None else ~there
         return lost, self.weights(u, self._law, missing=missing).to(y)
+
+
+def _distinct(u: Tensor, shared: bool) -> tuple[Tensor, Tensor]:
+    """Return parameters, once each where they are shared, and which of them are whose."""
+    if not shared:
+        return u, torch.arange(len(u))
+    return torch.unique(u, dim=0, return_inverse=True)
+
+
+def _shares(share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which problems have too few simulations that count, and weights that are allowed."""
+    lost = (share.detach() > 0).sum(1) < 2
+    return lost, torch.where(lost[:, None], 1.0, share)
 
 
 @torch.no_grad()

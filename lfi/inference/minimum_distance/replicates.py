@@ -6,10 +6,12 @@ numbers z. What both have in common is noise that need not be averaged out: the 
     g_b(u_b; z) - g(u; z) + E g(u; z)
 
 has the mean of g_b(u_b; z), and a variance of the order of 1/n of it (control variates, as in SVRG:
-Johnson & Zhang 2013), where simulations follow theta smoothly at equal z; where they do not, as in
-chaos, the plain gradient is taken. Steps are Newton's with the curvature at the estimate, so that
-units make no difference; the last half of them is averaged. The first step alone gives the
-bootstrap of a linearised estimate.
+Johnson & Zhang 2013), where simulations follow theta smoothly at equal z. Steps are Newton's with
+the curvature at the estimate, so that units make no difference; the last half of them is averaged.
+
+Where simulations do not follow, as in chaos, only those at equal theta have much in common. Every
+step is then the first one, taken anew: the bootstrap of the linearised estimate, whose error is of
+the order of 1/n beside a deviation of n^(-1/2). Replicates share the simulations.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +26,9 @@ from lfi.runtime import Advance, child
 
 LENGTH = 0.7  # of a Newton step
 LONGEST = 2.0  # step, in deviations of the replicates after the first
-WIDTH = 0.02  # of differences without derivatives, in scales
+LINEARISED = 256  # points of each of these steps where simulations do not follow
+PROBED, PROBES = 4, 8  # replicates that tell whether simulations follow, and how often each
+MOST_APART = 0.5  # of the variance alone, beyond which they do not
 RADIUS = 1.0  # of the first step, in scales
 
 
@@ -52,33 +56,80 @@ def solve_replicates(
     replicates: DistanceProblems,
     centre: Centre,
     scale: Float[Tensor, " dim"],
+    width: Float[Tensor, " dim"],
     *,
     steps: int,
     seed: int,
     advance: Advance,
 ) -> Descended:
-    """Return the minima of replicates, from the estimates that they are replicates of."""
+    """Return the minima of replicates, from the estimates that they are replicates of.
+
+    Args:
+        distances: What is minimised.
+        replicates: The data of each.
+        centre: Where they start.
+        scale: The unit of each coordinate.
+        width: Of gradients that are not pathwise.
+        steps: How many steps.
+        seed: Of the simulations.
+        advance: Is told of every step.
+    """
     which = centre.which
     base = replace(centre.problems.part(which), size=replicates.data.shape[1])
     start = centre.u[which]
     mean, inverse = centre.gradient[which], centre.inverse[which]
-    width = WIDTH * scale
-    u, longest, helps = start, RADIUS * scale, None
-    average = TailAverage(start, steps=steps, kept=steps // 2)
-    for index in range(steps):
+
+    def newton(by: Distances, u: Tensor, index: int, shared: bool) -> Tensor:
         key = child(seed, index)
-        own = distances.gradient(replicates, u, width, key)
-        common = distances.gradient(base, start, width, key)
-        if helps is None:
-            helps = (own - common).var(0) < own.var(0)
-        gradient = torch.where(helps, own - common + mean, own)
-        move = -(inverse @ gradient[..., None])[..., 0] * (1.0 if index == 0 else LENGTH)
-        u = u + move.clamp(-longest, longest)
-        if index == 0:
-            longest = LONGEST * _spread(u - start, which).clamp(max=scale)
+        own = by.gradient(replace(replicates, shared=shared), u, width, key)
+        common = by.gradient(replace(base, shared=shared), start, width, key)
+        return -(inverse @ (own - common + mean)[..., None])[..., 0]
+
+    radius = RADIUS * scale
+    u = start + newton(distances, start, 0, True).clamp(-radius, radius)
+    longest = LONGEST * _spread(u - start, which).clamp(max=scale)
+    some = torch.arange(min(PROBED, len(u))).repeat_interleave(PROBES)
+    follow = _follow(
+        distances, replicates.part(some), u[some], base.part(some), start[some], scale, width, seed
+    )
+    many = distances.by(max(distances.points, distances.whole(LINEARISED)))
+    if many.way is Distances.pathwise:  # which would not share
+        many.way = Distances.differences
+    average, kept = TailAverage(start, steps=steps, kept=steps // 2), steps // 2
+    average.add(u)
+    advance(1)
+    for index in range(1, steps):
+        if follow:
+            u = u + (LENGTH * newton(distances, u, index, False)).clamp(-longest, longest)
+        elif index >= steps - kept:
+            u = start + newton(many, start, index, True).clamp(-radius, radius)
         average.add(u)
         advance(1)
+    distances.count(many)
     return average.arrived
+
+
+def _follow(
+    distances: Distances,
+    replicates: DistanceProblems,
+    u: Float[Tensor, "p dim"],
+    base: DistanceProblems,
+    start: Float[Tensor, "p dim"],
+    scale: Float[Tensor, " dim"],
+    width: Float[Tensor, " dim"],
+    seed: int,
+) -> bool:
+    """Return whether gradients at u and at the start, from equal random numbers, vary together.
+
+    Rows are the same replicate several times, one after the other, so that noise alone varies.
+    """
+    key = child(seed, 1)
+    own = distances.gradient(replicates, u, width, key)
+    common = distances.gradient(base, start, width, key)
+    apart, alone = (
+        (each * scale).unflatten(0, (-1, PROBES)).var(1).sum() for each in (own - common, own)
+    )
+    return bool(apart <= MOST_APART * alone)
 
 
 def _spread(moved: Float[Tensor, "p dim"], which: Int[Tensor, " p"]) -> Float[Tensor, "p dim"]:

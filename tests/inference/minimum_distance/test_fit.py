@@ -57,13 +57,14 @@ def test_replicates_are_the_minima_of_their_weighted_data():
     centre = DistanceProblems(x[None, :, None], one, one)
     u, scale = closest(x, torch.ones(1, n)), torch.tensor([3.0])
     distances = Distances(location(), MMD, 16)
-    inverse, least = curvature_at(distances, centre, u, scale, rounds=50, seed=1)
+    inverse, least, _ = curvature_at(distances, centre, u, scale, rounds=50, seed=1)
     gradient = mean_gradient(distances, centre, u, scale, 2_000, 2)
     which = torch.zeros(b, dtype=torch.long)
     found = solve_replicates(
         distances,
         weights,
         Centre(centre, u, gradient, inverse, which),
+        scale,
         scale,
         steps=12,
         seed=2,
@@ -95,6 +96,7 @@ def test_data_with_pseudo_points_meet_the_simulations_of_those_without(monkeypat
             torch.ones(1, 1, 1),
             torch.zeros(b, dtype=torch.long),
         ),
+        torch.ones(1),
         torch.ones(1),
         steps=2,
         seed=2,
@@ -336,10 +338,15 @@ def test_a_descent_from_far_beyond_the_kernel_arrives():
 
 def test_newton_steps_that_lead_farther_are_not_taken():
     one, found = fit_of(sample(100, 0.0)), torch.tensor([[0.5]])
-    refused, _ = one._polished(found, torch.full((1, 1, 1), -50.0))  # uphill
+    uphill, downhill, width = (
+        torch.full((1, 1, 1), -50.0),
+        torch.full((1, 1, 1), 3.0),
+        torch.ones(1),
+    )
+    refused, _ = one._polished(one.distances, found, uphill, width)
     assert torch.equal(refused, found)
-    taken, _ = one._polished(found + 0.2, torch.full((1, 1, 1), 3.0))
-    # downhill: to the noise of 100 points' simulations, 200 for each
+    taken, _ = one._polished(one.distances, found + 0.2, downhill, width)
+    # to the noise of 100 points' simulations, 200 for each
     assert (taken - 0.5).abs() < 0.05
 
 
