@@ -13,7 +13,12 @@ is 1,939,200 calls of the simulator. Its published code simulates one half of a 
 calls 979,200 times, and 32,000 before. Budgets here: 40,000 for the first two, 193,000.
 
 error: of the proposal's mean from the truth, relative, for each parameter; Weinberg's asymmetry
-likewise. sd: of the proposal at the end, over that of its first draws.
+likewise. exact error: the same of the maximum likelihood estimate, from as many observations, where
+it has a closed form. sd: of the proposal at the end, over that of its first draws.
+
+Of five dimensions, an estimate from so many simulations, all at the truth, that knows the density
+but for the second parameter's place, has a standard error of .7% in that, beside .4% of the
+observations'.
 """
 
 import math
@@ -76,6 +81,18 @@ def simulator_of(case: str) -> lfi.Simulator:
     return lfi.Simulator(five_dimensions, prior={"alpha": normal(0.0), "beta": normal(0.0)})
 
 
+def exact_estimate(case: str, x: Tensor) -> Tensor | None:
+    """Return the maximum likelihood estimate of a case's observations, where it has a closed form.
+
+    The entries of R^-1 x are independent, and the first two normal about their parameters.
+    """
+    if case == "poisson":
+        return x.double().mean(0).log()
+    if case == "five dimensions":
+        return torch.linalg.solve(R, x.double().mean(0))[:2]
+    return None
+
+
 def run(case: str, seed: int, brief: bool) -> tuple[int, dict[str, float]]:
     """Return the simulations that were made, and the figures of a case."""
     simulator = simulator_of(case)
@@ -89,8 +106,11 @@ def run(case: str, seed: int, brief: bool) -> tuple[int, dict[str, float]]:
     )
     sd = found.proposal.sample(4_000, seed=0).std(0)
     figures = {}
+    exact = exact_estimate(case, x_obs)
     for i, name in enumerate(found.names):
         figures[f"error {name}"] = float((found.theta[i] / truth[i] - 1).abs())
+        if exact is not None:
+            figures[f"exact error {name}"] = float((exact[i] / truth[i] - 1).abs())
         figures[f"sd {name}"] = float(sd[i]) / found.trace(name)[0][2]
     if case == "weinberg":
         both = weinberg.asymmetry(torch.stack([found.theta, truth]))
