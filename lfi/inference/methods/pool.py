@@ -3,8 +3,8 @@
 The pool's log posterior density is concave in the weights, which maximise its mean over simulations
 that no method was fitted to (`stacking_table`); one that adds next to nothing is left out. Cheap
 methods come first: a ratio's critics that are far behind them are not trained to the end, and none
-is where a posterior flow and a surrogate likelihood agree. Where time is limited each has half of
-what is left, and the last most of it.
+is where a posterior flow and a surrogate likelihood agree, or nearly. Where time is limited each
+has half of what is left, and the last most of it.
 
 References:
     Yao et al., Using stacking to average Bayesian predictive distributions, 2018. arXiv:1704.02030

@@ -6,8 +6,9 @@ narrower than the distance between parameters of a batch, all losses are close t
 
 No critic is trained where a posterior flow and a surrogate likelihood, which err in different ways,
 have the same density of held-out parameters and their pool has no more: what all three could gain
-is less than that. Where they nearly do, one that is behind and approaches slowly is given up: a
-pool of them all would have no more either.
+is less than that; nor where they nearly do and a third of their kind could hardly add anything, as
+their pool tells. Else one that is behind and approaches slowly is given up: a pool of them all
+would have no more either.
 
 Where the log densities of two posteriors have independent errors, by which they lack a and b nats,
 their pool of best weights lacks ab / (a + b). So what a pool lacks can be told from how much better
@@ -32,6 +33,7 @@ from lfi.inference.posteriors.saved import SavedPosterior
 
 MEASURED = 128  # held-out simulations
 SAME, NO_GAIN = 0.05, 0.02  # nats between posteriors that agree, and that their pool gains
+NEARLY = 0.25  # nats between posteriors that nearly agree: of more, their pool tells little
 # nats by which a critic may be behind after a share of its steps
 BEHIND = ((0.25, 2.0), (0.4, 1.0), (0.6, 0.5))
 # what is left of how far a critic is behind, at the end of training: the least of six problems; and
@@ -106,9 +108,14 @@ class Entry:
 
 
 def agree(posteriors: Sequence[SavedPosterior], table: StackingTable) -> bool:
-    """Return whether posteriors of different kinds are as good as each other and as their pool."""
+    """Return whether posteriors of different kinds leave nothing to a third.
+
+    They are as good as each other and as their pool, or nearly so and the pool lacks little.
+    """
     difference, gain = compared(posteriors, table)
-    return difference < SAME and gain < NO_GAIN
+    if difference < SAME and gain < NO_GAIN:
+        return True
+    return difference < NEARLY and third_gain(_lack(difference, gain), 0.0) < MIN_GAIN
 
 
 def lacking(posteriors: Sequence[SavedPosterior], table: StackingTable) -> float:
@@ -116,7 +123,10 @@ def lacking(posteriors: Sequence[SavedPosterior], table: StackingTable) -> float
 
     Infinite if they are of one kind: nothing tells.
     """
-    difference, gain = compared(posteriors, table)
+    return _lack(*compared(posteriors, table))
+
+
+def _lack(difference: float, gain: float) -> float:
     return math.sqrt(gain * (gain + difference)) if math.isfinite(difference) else math.inf
 
 

@@ -17,11 +17,12 @@ from lfi.inference.methods.race import (
     Entry,
     Race,
     agree,
+    compared,
     lacking,
     third_gain,
 )
 from lfi.inference.methods.ratio_training import VALIDATIONS
-from lfi.inference.methods.stacking_table import HeldOutSamples, best_weights
+from lfi.inference.methods.stacking_table import MIN_GAIN, HeldOutSamples, best_weights
 
 
 def of_critic(sd=1.0):
@@ -113,6 +114,19 @@ def noisy(samples, count, sd, seed):
     rng = torch.Generator().manual_seed(seed)
     exact = samples.log_weights(of_critic())
     return [exact + sd * torch.randn(exact.shape, generator=rng) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("sd", "expected"), [(0.5, True), (1.0, False)])
+def test_nothing_is_left_to_a_third_where_one_is_exact_and_the_other_near(sd, expected):
+    """Errors of variance v put the other v / 2 nats behind: half of `NEARLY`, and twice that."""
+    many = HeldOutSamples.draw(None, lfi.simulate(model(), 4_000, seed=2), 1)
+    table = many.table([many.log_weights(of_critic()), *noisy(many, 1, sd, 1)])
+    other = OtherKind(ExactCritic(1.0), model().prior, Recovers.RATIO, (2,))
+    difference, gain = compared([of_critic(), other], table)
+    # standard error: that of the mean of 4,000 errors of deviation sd
+    assert difference == pytest.approx(sd**2 / 2, abs=4 * sd / math.sqrt(4_000))
+    assert third_gain(lacking([of_critic(), other], table), 0.0) < MIN_GAIN
+    assert agree([of_critic(), other], table) is expected
 
 
 def test_what_a_pool_lacks_is_told_from_how_its_members_differ():
