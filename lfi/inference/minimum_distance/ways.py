@@ -14,7 +14,8 @@ from torch import Tensor
 from lfi.comparison import MMD, Energy
 from lfi.inference.minimum_distance.problems import DistanceProblems, Distances, Way
 
-ROUNDS = 64  # gradients by which a way is judged
+ROUNDS = 32  # gradients by which a way is judged,
+POINTS = 16  # simulated points of each, at most
 CLEARLY = 1 / 3  # of the variance at equal cost, below which the simulator's own way is left
 WIDE = 4.0  # times the width, which is tried too
 PATHWISE, SMOOTHED = 3, 3  # simulations to each point: a derivative costs about two more
@@ -41,6 +42,7 @@ def choose_way(
         width: Of what is not pathwise.
         seed: Of the simulations.
     """
+    few = distances.by(min(distances.points, distances.whole(POINTS)))
     tried = min(len(u), ROUNDS // 8)
     rounds = ROUNDS // tried
     problems, u = problems.part(slice(tried)).repeated(rounds), u[:tried]
@@ -55,9 +57,10 @@ def choose_way(
             ways.append((Distances.smoothed, wide, SMOOTHED))
     costs = []
     for way, wide, simulations in ways:
-        found = way(distances, problems, rows, wide * width, seed) * scale
+        found = way(few, problems, rows, wide * width, seed) * scale
         varies = found.unflatten(0, (tried, rounds)).var(1).sum(1)
         costs.append((varies * simulations).double())
+    distances.count(few)
     own, others = costs[0], torch.stack(costs)
     # the mean over problems of each one's ratio to the simulator's own way
     ratios = torch.where(own > 0, others / torch.where(own > 0, own, 1.0), 1.0).mean(1)
