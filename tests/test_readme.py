@@ -167,6 +167,12 @@ def test_figures_on_pages_are_those_of_results(monkeypatch):
         text = page.read_text(encoding="utf-8")
         assert figures.BLOCK.search(text)
         assert figures.renewed(text) == text, f"{page.name}: run readme_figures.py"
+        emptied = figures.BLOCK.sub(r"\1\n\3", text)
+        assert len(emptied) < len(text) and figures.renewed(emptied) == text
+    pages = [
+        block[2] for page in figures.PAGES for block in figures.BLOCK.finditer(page.read_text())
+    ]
+    assert set(pages) == set(figures.TABLES)
 
 
 def test_each_promise_names_tests_that_there_are():
