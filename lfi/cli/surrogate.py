@@ -11,6 +11,7 @@ from lfi.training import Checkpoint
 
 CHECKPOINT_STEPS = 200
 NEEDED = ("lfi.cli.surrogate", "torch._dynamo")  # that a worker imports before it forks
+NICENESS = 10  # of that worker: the fit, which is waited for, goes first
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ rest follows from it and the seed, so a resumed call gives the numbers of an uni
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from lfi.cli.results import keep, kept, summary
 from lfi.cli.runfolder import COMMAND, FILES, RunState
-from lfi.cli.surrogate import NEEDED, SurrogateJob
+from lfi.cli.surrogate import NEEDED, NICENESS, SurrogateJob
 from lfi.cli.timing import fidelity_samples
 from lfi.diagnostics import Checks, PredictiveCheck, check, predictive_check
 from lfi.generation import Fidelity, fidelity
@@ -40,7 +41,7 @@ from lfi.report import write_report
 from lfi.report.verdicts import Assessment, assess
 from lfi.runtime import child, numpy_rng, replace_file
 from lfi.runtime.workers.beside import Beside
-from lfi.simulation import Simulator, simulate
+from lfi.simulation import Simulations, Simulator, simulate
 
 HELD_OUT, IMPORTANCE_SAMPLES = 400, 4_096  # of `lfi.check`
 PARAMETERS = 8  # of `lfi.fidelity`
@@ -59,6 +60,7 @@ class Run:
 
     `workers` is how many processes fit, None for one on each core; `simulators` how many simulate.
     `missing` are the entries of the observation that are left out, here and of the simulator.
+    `simulated` is called with the simulations of the last round, before they are fitted.
     """
 
     out: Path
@@ -73,6 +75,7 @@ class Run:
     echo: Callable[[str], None]
     progress: bool
     missing: tuple[str, ...] = ()
+    simulated: Callable[[Simulations], object] | None = None
 
     @property
     def seed(self) -> int:
@@ -126,18 +129,19 @@ class Run:
             workers=self.workers,
             timeout=self.timeout,
             store=self.out / "rounds",
+            simulated=self.simulated,
             seed=self.seed,
             device=self.device,
             progress=self.progress,
         )
 
-    def surrogate_job(self, posterior: SavedDrawnPosterior) -> SurrogateJob:
-        """Return what to train a surrogate on."""
+    def surrogate_job(self, last: SavedDrawnPosterior | Simulations) -> SurrogateJob:
+        """Return what to train a surrogate on: the last round's simulations."""
         return SurrogateJob(
             self.out / "rounds",
             self.state.settings["rounds"],
             self.counts[-1],
-            posterior.prior,
+            last.prior,
             self.stream(104),
             self.device,
         )
@@ -345,14 +349,23 @@ def perform(run: Run, steps: Sequence[str]) -> None:
         if step not in left:
             run.echo(f"{TITLES[step]:<42}   done before")
     fits = [step for step in left if step in ("simulate", "fit")]
-    for step in fits:
-        _carry_out(run, step)
-    rest = left[len(fits) :]
-    calls = run.surrogate_job(run.posterior()).calls if "surrogate" in rest else []
     workers = 1 if run.workers is None and run.device != "cpu" else run.workers
-    with Beside(calls, workers, needed=NEEDED, progress=run.progress) as beside:
-        for step in rest:
-            _carry_out(run, step, beside)
+    with ExitStack() as stack:
+        training: list[Beside[None]] = []
+
+        def train(last: SavedDrawnPosterior | Simulations) -> None:
+            """Begin to train the surrogate, beside what follows."""
+            calls = run.surrogate_job(last).calls
+            beside = Beside(calls, workers, needed=NEEDED, niceness=NICENESS, progress=run.progress)
+            training.append(stack.enter_context(beside))
+
+        early = "surrogate" in left and run.state.settings["minutes"] is None
+        for step in fits:
+            _carry_out(replace(run, simulated=train if early else None), step)
+        if "surrogate" in left and not training:
+            train(run.posterior())
+        for step in left[len(fits) :]:
+            _carry_out(run, step, *training)
 
 
 def before_step(run: Run, step: str) -> tuple[str, ...]:
@@ -365,7 +378,7 @@ def _carry_out(run: Run, step: str, beside: Beside[None] | None = None) -> None:
     """Carry out a step, record it and say how long it took."""
     began = time.monotonic()
     if beside is not None and step == "surrogate":
-        beside.results()  # it is trained beside the steps before
+        beside.results()
     STEPS[step](run)
     seconds = time.monotonic() - began
     run.state.finish(step, seconds)

@@ -19,7 +19,8 @@ from lfi.cli.workflow import STEPS, Results, Run, conclusions, perform
 from lfi.comparison import Recovers
 from lfi.generation import Fidelity
 from lfi.inference import Draws, RatioPosterior
-from lfi.simulation import as_prior
+from lfi.runtime.workers.beside import Beside
+from lfi.simulation import as_prior, simulate
 from lfi.training import History, StageSteps
 
 SD = 0.4  # of the noise
@@ -124,6 +125,27 @@ def test_the_verdict_is_one_in_all_places(critic, patches, state, kind, words, r
         assert f"What to do: {summary['advice']}." in page
     if state == "problem":
         assert "; b " not in verdict and ", b " not in own["verdict"].partition(" (fails")[0]
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(None, "training"), (5, "fitted")])
+def test_the_surrogate_is_trained_beside_a_fit_without_a_clock(minutes, expected, run, monkeypatch):
+    begun = []
+    fitted = Kept(ExactCritic(SD), TRUNCATED, Recovers.UP_TO_X, (2,), ())
+    monkeypatch.setitem(SETTINGS, "minutes", minutes)
+
+    class Begun(Beside):
+        def __enter__(self):
+            begun.append("training")
+            return super().__enter__()
+
+    def fit(*_, simulated, **__):
+        if simulated is not None:
+            simulated(simulate(model(SD), 10, prior=TRUNCATED, seed=1))
+        begun.append("fitted")
+        return fitted
+
+    run(ExactCritic(SD), Beside=Begun, fit_rounds=fit)
+    assert begun[0] == expected and sorted(begun) == ["fitted", "training"]
 
 
 def test_what_there_was_no_time_for_is_said_in_all_places(run):

@@ -133,6 +133,7 @@ def fit_rounds(
     workers: int | None = None,
     timeout: float | None = None,
     store: str | Path | None = None,
+    simulated: Callable[[Simulations], object] | None = None,
     seed: int | None = None,
     device: str = "cpu",
     progress: bool = True,
@@ -169,6 +170,8 @@ def fit_rounds(
         store: A folder that keeps every round, and the methods of a pool that are fitted without
             a limit, so that a second call goes on where the first was interrupted and ends with the
             same numbers; None keeps nothing.
+        simulated: Called with the simulations of the last round before they are fitted, to do
+            something with them at the same time, in another thread or process.
         seed: None takes fresh entropy, or the seed that the store has on record.
         device: Where to train.
         progress: Show bars on a terminal.
@@ -262,6 +265,8 @@ def fit_rounds(
         if posterior is None:
             with within(stage):
                 new = make()
+            if not left and simulated is not None:
+                simulated(new)
             inside = (again for of, again in earlier if holds(of, prior))
             rows = sum((again().within(prior) for again in inside), start=new)
             limit = limit.with_seconds(seconds)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import cloudpickle
@@ -71,6 +71,8 @@ class Beside(Generic[Result]):
         workers: How many processes compute, this one included; None is one for each core, of which
             none is started for what this process does in a second.
         needed: The modules that workers import before they compute.
+        niceness: How far workers let other processes go first: 0, or up to 19 for what is not
+            waited for.
         progress: Whether to show bars on a terminal.
 
     Example:
@@ -86,13 +88,15 @@ class Beside(Generic[Result]):
         workers: int | None,
         *,
         needed: tuple[str, ...] = (),
+        niceness: int = 0,
         progress: bool = False,
     ) -> None:
         self.calls: Sequence[SeparateCall[Result]] = calls
         others = (usable_cores() if workers is None else workers) - 1
         self.others: int = min(others, len(calls))
         self.delay: float = START_AFTER if workers is None else 0.0
-        self.setup: WorkerSetup = WorkerSetup.here(pickle.dumps(_answer), None, needed)
+        setup = WorkerSetup.here(pickle.dumps(_answer), None, needed)
+        self.setup: WorkerSetup = replace(setup, niceness=niceness)
         self.progress: bool = progress
         self.left: deque[int] = deque(range(len(calls)))
         self.returned: deque[int] = deque()  # from workers, to be computed here
@@ -166,9 +170,9 @@ class Beside(Generic[Result]):
                 break
             started = self._sent(worker, index)
         self.computing.remove(worker)
-        if started:
+        if started and not self.setup.niceness:
             worker.release()
-        else:
+        else:  # one of low priority is of no use to others
             worker.stop()
 
     def _sent(self, worker: Worker, index: int) -> bool:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module, invalidate_caches
+from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -66,6 +67,7 @@ class WorkerSetup:
     limit: float | None  # seconds that one call of the simulator may take
     dtype: torch.dtype  # the default one
     modules: tuple[str, ...]  # imported before the first fork, so that the next starts at once
+    niceness: int = 0  # how far other processes go first, from then on
     idle_seconds: int = 60  # that the server waits for another run
 
     @classmethod
@@ -244,6 +246,8 @@ def _serve(
 ) -> bool:
     """Answer the tasks of one run; return whether there may be another."""
     torch.set_default_dtype(setup.dtype)
+    if setup.niceness:
+        _let_others_go_first(setup.niceness)
     for name in setup.modules:
         with suppress(ImportError):
             import_module(name)
@@ -257,3 +261,13 @@ def _serve(
     if fork is not None:
         fork.end()
     return task is not None
+
+
+def _let_others_go_first(niceness: int) -> None:
+    """Lower the priority of this process and its forks, and of its session on Linux.
+
+    Linux may share processors among sessions first, and a server has one of its own.
+    """
+    os.nice(niceness)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(niceness))

@@ -51,6 +51,28 @@ def test_plans_that_cannot_be_are_refused(budget, rounds):
         plan_budget(budget, rounds)
 
 
+@dataclass(frozen=True)
+class Noted:
+    """A method that notes what it is fitted to."""
+
+    fitted: list = field(default_factory=list)
+
+    def fit(self, simulations, *, x_obs=None, seed=None, device="cpu", progress=True):
+        self.fitted.append(len(simulations))
+        return QUICK.fit(simulations, seed=seed, progress=False)
+
+
+def test_the_simulations_of_the_last_round_are_shown_before_they_are_fitted():
+    method, seen = Noted(), []
+    last = quick_rounds(
+        method=method, simulated=lambda simulations: seen.append((simulations, len(method.fitted)))
+    )
+    ((simulations, fits),) = seen
+    assert len(simulations) == plan_budget(3_000, 3)[-1]
+    assert fits == 0 and len(method.fitted) == 1
+    assert simulations.prior.fingerprint == last.prior.fingerprint
+
+
 def test_a_budget_for_each_round_is_taken_as_it_is():
     assert plan_budget([300, 200, 1_000]) == (300, 200, 1_000)
     assert plan_budget((300, 1_000), 2) == (300, 1_000)

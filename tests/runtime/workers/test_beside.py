@@ -11,7 +11,7 @@ import cloudpickle
 import pytest
 import torch
 
-from lfi.runtime.workers import beside as module
+from lfi.runtime.workers import beside as module, worker as worker_module
 from lfi.runtime.workers.beside import Beside, SeparateCall, _answer
 
 HOME = os.getpid()
@@ -75,6 +75,20 @@ def test_a_context_that_is_left_early_leaves_no_process(tmp_path):
     assert worker.process.poll() is not None
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_workers_let_others_go_first_and_serve_nobody_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_module, "released", [])
+    own, flag = os.nice(0), tmp_path / "flag"
+
+    def priority(progress):
+        flag.touch()
+        return os.nice(0)
+
+    with Beside(named(priority), 2, niceness=7) as beside:
+        until(flag.exists)
+        assert beside.results() == [own + 7]
+    assert os.nice(0) == own and not worker_module.released
 
 
 def test_quick_calls_start_no_worker_unless_asked_for(monkeypatch):
