@@ -149,8 +149,9 @@ def fit_minimum_distance(
     seed, began = fresh(seed), time.monotonic()
     data, single = _data(simulator, x_obs, child(seed, 0))
     points = WEIGHTED if points is None and weights is not None else points
-    size = _points(simulator, discrepancy, points, data.shape[1])
+    size = points or _points(discrepancy, data.shape[1])
     distances = Distances(simulator, fixed_by_data(discrepancy, data), size, weights=weights)
+    distances.points = distances.whole(size)
     newton = max(8, steps // STEPS_PER_NEWTON)
     total = steps + newton * (bootstrap is not None)
     with bar("fitting by distance", total, progress) as advance:
@@ -410,13 +411,10 @@ def _takes_signed_weights(discrepancy: Discrepancy) -> bool:
     return isinstance(discrepancy, MMD | Energy) and isinstance(discrepancy.estimator, Biased)
 
 
-def _points(simulator: Simulator, discrepancy: Discrepancy, points: int | None, n: int) -> int:
-    """Return how many simulated points a step takes: a multiple of those of one simulation."""
-    if points is None:
-        few = isinstance(discrepancy, MMD | Energy) and isinstance(discrepancy.estimator, Unbiased)
-        points = FEW if few else min(n, MOST)
-    trials = simulator.independent_draws or 1
-    return -(-points // trials) * trials
+def _points(discrepancy: Discrepancy, n: int) -> int:
+    """Return how many simulated points a step takes by default."""
+    few = isinstance(discrepancy, MMD | Energy) and isinstance(discrepancy.estimator, Unbiased)
+    return FEW if few else min(n, MOST)
 
 
 def _scale(simulator: Simulator, seed: int) -> Float[Tensor, " dim"]:

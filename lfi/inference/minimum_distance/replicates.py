@@ -95,7 +95,8 @@ def solve_replicates(
     many = distances.by(max(distances.points, distances.whole(LINEARISED)))
     if many.way is Distances.pathwise:  # which would not share
         many.way = Distances.differences
-    average, kept = TailAverage(start, steps=steps, kept=steps // 2), steps // 2
+    kept = steps // 2
+    average = TailAverage(start, steps=steps, kept=kept)
     average.add(u)
     advance(1)
     for index in range(1, steps):
