@@ -15,10 +15,6 @@ calls 979,200 times, and 32,000 before. Budgets here: 40,000 for the first two, 
 error: of the proposal's mean from the truth, relative, for each parameter; Weinberg's asymmetry
 likewise. exact error: the same of the maximum likelihood estimate, from as many observations, where
 it has a closed form. sd: of the proposal at the end, over that of its first draws.
-
-Of five dimensions, an estimate from so many simulations, all at the truth, that knows the density
-but for the second parameter's place, has a standard error of .7% in that, beside .4% of the
-observations'.
 """
 
 import math
