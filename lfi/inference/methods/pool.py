@@ -23,6 +23,7 @@ from lfi.inference.methods.embedded import with_embeddings
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.race import Race, agree
+from lfi.inference.methods.relevant_entries import relevant_entries
 from lfi.inference.methods.separate_fits import (
     SeparateFit,
     fit_side_by_side,
@@ -88,6 +89,9 @@ class Pool(BriefSettings):
         embedding: A network of x, (n, *event) to (n, k), for series, sets and images, such as
             `lfi.embeddings.SeriesEmbedding`: every method that takes one trains a copy. A
             likelihood models x itself, and is fitted along where x is at most 128 numbers.
+        screen: Whether entries of x that tell nothing of theta, as tests of dependence say
+            (`relevant_entries`), are left out before anything is fitted, where they are a quarter
+            or more: of x of one dimension, complete and without embeddings.
 
     Raises:
         TypeError: If something is not a method.
@@ -98,6 +102,7 @@ class Pool(BriefSettings):
     again: tuple[Method, ...] | None = None
     combine: bool = True
     embedding: nn.Module | None = None
+    screen: bool = True
 
     def __post_init__(self) -> None:
         """Check the methods."""
@@ -169,6 +174,20 @@ class Pool(BriefSettings):
                 workers=workers,
             )
         seed = fresh(seed)
+        relevant = self._relevant(simulations, child(seed, 3))
+        if not relevant.all():
+            x_seen = replace(simulations, x=simulations.x[:, relevant])
+            posterior = replace(self, screen=False).fit(
+                x_seen,
+                x_obs=None if x_obs is None else x_obs[..., relevant],
+                seed=seed,
+                device=device,
+                progress=progress,
+                limit=limit,
+                kept=kept,
+                workers=workers,
+            )
+            return replace(posterior, relevant=tuple(relevant.tolist()))
         held = min(MAX_HELD_OUT, max(MIN_HELD_OUT, int(HELD_OUT * len(valid))))
         order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
         failed = torch.where(~simulations.valid)[0]
@@ -225,6 +244,14 @@ class Pool(BriefSettings):
             posterior,
             choice=replace(posterior.choice, settled=tuple(settled), left_out=limit.left_out),
         )
+
+    def _relevant(self, simulations: Simulations, seed: int) -> Tensor:
+        """Return which entries of x the methods see; all where x is not a vector."""
+        x = simulations.x
+        embedded = any(getattr(method, "embedding", None) is not None for method in self.methods)
+        if not self.screen or x.ndim != 2 or simulations.missing or embedded:
+            return torch.ones(x.shape[1:], dtype=torch.bool)
+        return relevant_entries(*simulations.ok(), seed=seed)
 
     def _beside(
         self,

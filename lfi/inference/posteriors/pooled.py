@@ -5,7 +5,7 @@ is that member; weights between average the errors of members that err apart; a 
 an overconfident pool towards the prior. What c(x) is need not be known.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from operator import mul
 from typing import Any
@@ -79,7 +79,8 @@ class PooledPosterior(SavedPosterior):
 
     `weights` are the a_k of the `members`, whose training `history` tells one after the other;
     `choice` is what they were chosen from, and why. `proposal` is a flow for samplers, perhaps none
-    of the members, or None.
+    of the members, or None. `relevant` tells which entries of x members see, where not all tell of
+    theta.
     """
 
     members: tuple[SavedPosterior, ...]
@@ -88,6 +89,7 @@ class PooledPosterior(SavedPosterior):
     proposal: FlowPosterior | None = None
     history: tuple[History, ...] = field(default=())
     training_reference: TrainingReference | None = None
+    relevant: tuple[bool, ...] | None = None
     normalised: bool = field(default=False, init=False)
 
     @property
@@ -108,16 +110,20 @@ class PooledPosterior(SavedPosterior):
     @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of one observation."""
-        return self.members[0].x_shape
+        return self.members[0].x_shape if self.relevant is None else (len(self.relevant),)
 
     def describe(self) -> str:
         """Return what the posterior is of, what was pooled, and why."""
         event = " x ".join(map(str, self.x_shape)) or "one number"
         first = f"PooledPosterior of {', '.join(self.names)}, given x of {event}"
+        if self.relevant is not None:
+            first += f", of which {sum(self.relevant)} tell of theta"
         return f"{first}\n{self.choice.describe()}"
 
     def target(self, x: Float[Tensor, "m ..."]) -> Target:
         """Return the posteriors of m observations, for samplers."""
+        if self.relevant is not None:
+            x = x[:, list(self.relevant)]
         parts = [member.target(x) for member in self.members]
 
         def pair(theta: Tensor, *x: Tensor) -> Tensor:
@@ -150,6 +156,7 @@ class PooledPosterior(SavedPosterior):
             "weights": list(self.weights),
             "choice": asdict(self.choice),
             "history": [history._spec() for history in self.history],
+            "relevant": None if self.relevant is None else list(self.relevant),
         }
         return spec, tensors
 
@@ -167,4 +174,15 @@ class PooledPosterior(SavedPosterior):
         weights = tuple(spec["weights"])
         proposal = None if spec["proposal"] is None else parts[spec["proposal"]]
         history = tuple(History._restore(entry) for entry in spec["history"])
-        return cls(tuple(parts[: len(weights)]), weights, PoolChoice(**chosen), proposal, history)
+        posterior = cls(
+            tuple(parts[: len(weights)]), weights, PoolChoice(**chosen), proposal, history
+        )
+        relevant = spec.get("relevant")  # which older files do not have
+        if relevant is None:
+            return posterior
+        if (
+            not all(type(seen) is bool for seen in relevant)
+            or (sum(relevant),) != posterior.x_shape
+        ):
+            raise ValueError(f"members see {posterior.x_shape} of x of {len(relevant)} numbers")
+        return replace(posterior, relevant=tuple(relevant))

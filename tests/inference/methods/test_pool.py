@@ -1,6 +1,7 @@
 """The default: weights against known answers, and what is said of the choice."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -208,6 +209,48 @@ def test_a_pool_is_the_weighted_sum_of_its_members(fitted):
     expected = sum(w * part for w, part in zip(fitted.weights, parts, strict=True))
     torch.testing.assert_close(fitted.log_ratio(theta, x), expected, rtol=1e-4, atol=1e-4)
     assert fitted.weighted(x, 30, seed=1).log_weights.shape == (9, 30)
+
+
+NOISE = 30  # entries of x beside two that tell of theta
+
+
+@pytest.fixture(scope="module")
+def among_noise():
+    simulations = lfi.simulate(model(), 1_000, seed=1)
+    noise = torch.randn(1_000, NOISE, generator=torch.Generator().manual_seed(2))
+    return replace(simulations, x=torch.cat([noise, simulations.x], dim=1))
+
+
+def test_methods_see_the_entries_that_tell_of_theta(among_noise, tmp_path):
+    fitted = lfi.fit_posterior(among_noise, method=lfi.Pool(QUICK[:2]), seed=1)
+    informative = replace(among_noise, x=among_noise.x[:, NOISE:])
+    expected = lfi.fit_posterior(informative, method=lfi.Pool(QUICK[:2]), seed=1)
+    assert fitted.x_shape == (NOISE + 2,)
+    assert fitted.members[0].x_shape == expected.x_shape == (2,)
+    assert "given x of 32, of which 2 tell of theta" in fitted.describe()
+    x_obs, theta = torch.cat([torch.full((NOISE,), 0.5), X_OBS]), torch.randn(9, 2)
+    assert torch.equal(fitted.log_prob(theta, x_obs), expected.log_prob(theta, X_OBS))
+    assert torch.equal(fitted.sample(9, x_obs, seed=1), expected.sample(9, X_OBS, seed=1))
+    assert fitted.trials().sample(9, x_obs.expand(3, -1), seed=1).shape == (9, 2)
+    fitted.save(tmp_path / "pool.lfi")
+    again = lfi.load(tmp_path / "pool.lfi")
+    assert torch.equal(again.log_prob(theta, x_obs), fitted.log_prob(theta, x_obs))
+
+
+def test_all_entries_are_seen_where_asked_for_or_through_an_embedding(among_noise):
+    whole = lfi.fit_posterior(among_noise, method=lfi.Pool(QUICK[:1], screen=False), seed=1)
+    assert whole.relevant is None and whole.members[0].x_shape == (NOISE + 2,)
+    flow = replace(QUICK[0], embedding=torch.nn.Identity())
+    embedded = lfi.fit_posterior(among_noise, method=lfi.Pool((flow,)), seed=1)
+    assert embedded.relevant is None
+
+
+def test_a_file_whose_members_see_other_entries_is_refused(among_noise, tmp_path):
+    fitted = lfi.fit_posterior(among_noise, method=lfi.Pool(QUICK[:1]), seed=1)
+    wrong = replace(fitted, relevant=(True, *fitted.relevant[1:]))
+    wrong.save(tmp_path / "pool.lfi")
+    with pytest.raises(ValueError, match="pool.lfi"):
+        lfi.load(tmp_path / "pool.lfi")
 
 
 def test_a_saved_pool_is_the_same(fitted, tmp_path):
