@@ -58,7 +58,8 @@ print(f"{(x_obs < 0).double().mean():.1%} of {len(x_obs):,} muons went backwards
 # `fit_avo` takes the simulator with its prior, which says how wide to begin, and the whole sample.
 # The budget is of collisions that are simulated. Half of each step's collisions train a critic, the
 # other half are judged by it, and a second critic has it the other way round: a critic's verdict on
-# collisions that it was trained on says when they were made, and not only how well.
+# collisions that it was trained on says when they were made, and not only how well. At the end the
+# critics see no difference any more, and a last step reads off all collisions how far to go still.
 
 # %%
 found = lfi.fit_avo(collider, x_obs, budget=30_000, seed=2, progress=False)

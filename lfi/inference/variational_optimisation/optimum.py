@@ -87,7 +87,8 @@ class VariationalOptimum(Described, Saved):
     `save` writes it to a file for `lfi.load`; the critic is not kept.
 
     Attributes:
-        theta: The point estimate, (theta_dim,): the proposal's mean.
+        theta: The point estimate, (theta_dim,): the proposal's mean, taken where parameters have no
+            bounds.
         proposal: The distribution of parameters, to sample from, with `log_prob`. It is no
             posterior: its width is what is left of the search, and shrinks with the budget.
         simulations: How many calls of the simulator were made.

@@ -40,6 +40,11 @@ class StandardParameters(nn.Module):
         self.standardise.location.copy_(middle)
         self.standardise.scale.copy_((high - low) / (2 * QUARTILE))
 
+    def shift(self, v: Float[Tensor, " theta_dim"]) -> None:
+        """Let what stood at 0 stand at v: distributions of v move in theta."""
+        standardise = self.standardise
+        standardise.location.add_(v.to(standardise.location) * standardise.scale)
+
     def forward(
         self, theta: Float[Tensor, "n theta_dim"]
     ) -> tuple[Float[Tensor, "n theta_dim"], Float[Tensor, " n"]]:
