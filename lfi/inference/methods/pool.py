@@ -32,7 +32,7 @@ from lfi.inference.methods.separate_fits import (
     separable,
     threads_for,
 )
-from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, sparse_weights
+from lfi.inference.methods.stacking_table import HeldOutSamples, StackingTable, pool_weights
 from lfi.inference.methods.surrogate_likelihood import SurrogateLikelihood
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.kept import NOTHING_KEPT, KeptFits
@@ -239,7 +239,9 @@ class Pool(BriefSettings):
             samples, rows = HeldOutSamples.draw(flow, held_out, child(seed, 2)), []
         rows += [samples.log_weights(member) for member in fitted[len(rows) :]]
         table = samples.table(rows)
-        posterior = pooled(fitted, tuple(names), table, flow, tuple(seconds), self.combine)
+        posterior = pooled(
+            fitted, tuple(names), table, flow, tuple(seconds), self.combine, child(seed, 4)
+        )
         return replace(
             posterior,
             choice=replace(posterior.choice, settled=tuple(settled), left_out=limit.left_out),
@@ -343,11 +345,12 @@ def pooled(
     flow: FlowPosterior | None,
     seconds: tuple[float, ...],
     combine: bool,
+    seed: int,
 ) -> PooledPosterior:
     """Return the pool of the methods of substantial weight, or the best method alone."""
     corners = torch.eye(len(fitted), dtype=torch.float64)
     single = torch.stack([table.densities(corner) for corner in corners])
-    weights = sparse_weights(table) if combine else corners.new_zeros(len(fitted))
+    weights = pool_weights(table, seed=seed) if combine else corners.new_zeros(len(fitted))
     if weights.max() < NEGLIGIBLE_WEIGHT:  # or one is asked for: the best alone
         weights = corners[single.mean(1).argmax()]
     pool = table.densities(weights)

@@ -9,6 +9,12 @@ Ratios and likelihoods are known up to a function of x, so Z is estimated by imp
 half from a flow of theta given x and half from the prior. The true theta is among the importance
 samples: as a draw from the posterior it raises Z where the others have missed its mass, so that
 unnormalised methods are not favoured.
+
+Where few simulations are held out, one that a method has missed by hundreds of nats would decide
+alone: there weights are means over bootstrap samples of them (bagging).
+
+References:
+    Breiman, Bagging predictors, Machine Learning 24, 1996.
 """
 
 import math
@@ -16,12 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
 from lfi.inference.samplers.defensive import DefensiveSamples, defensive_samples
+from lfi.runtime import torch_rng
 from lfi.simulation import Simulations
 from lfi.training import stacking_weights
 
@@ -29,6 +36,9 @@ IMPORTANCE_SAMPLES = 256  # over which the normalising constant of one x is summ
 MAX_WEIGHT = 2.0
 MIN_GAIN = 0.01  # nats of the log posterior density, below which a method is not worth its time
 MIN_LOG_WEIGHT = -1e4  # log w of an importance sample that a member excludes
+FEW_HELD_OUT = 300  # simulations, of less of which weights are bagged
+RESAMPLES = 20
+MIN_WEIGHT = 0.1  # of a bagged weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +54,11 @@ class StackingTable:
 
     def first(self, m: int) -> "StackingTable":
         """Return that of the first simulations."""
-        return StackingTable(self.log_weights[:, :m], self.base[:m], self.log_prior[:m])
+        return self.of(torch.arange(min(m, len(self.base))))
+
+    def of(self, rows: Int[Tensor, " r"]) -> "StackingTable":
+        """Return that of some of the simulations."""
+        return StackingTable(self.log_weights[:, rows], self.base[rows], self.log_prior[rows])
 
     def densities(self, weights: Float[Tensor, " k"]) -> Float[Tensor, " m"]:
         """Return log p_a(theta | x) of the held-out simulations."""
@@ -95,6 +109,41 @@ class HeldOutSamples:
     def first(self, m: int) -> "HeldOutSamples":
         """Return those of the first simulations."""
         return HeldOutSamples(self.flow, self.x[:m], self.samples.first(m))
+
+
+def pool_weights(table: StackingTable, *, seed: int) -> Float[Tensor, " k"]:
+    """Return the weights of a pool: sparse ones, or bagged ones where few are held out."""
+    if len(table.base) < FEW_HELD_OUT:
+        return bagged_weights(table, seed=seed)
+    return sparse_weights(table)
+
+
+def bagged_weights(table: StackingTable, *, seed: int) -> Float[Tensor, " k"]:
+    """Return means of stacking weights over bootstrap samples of simulations.
+
+    Methods whose mean is below .1 are left out.
+
+    Example:
+        >>> right = torch.zeros(50, 9, dtype=torch.float64)
+        >>> right[:, 0] = 2.0  # the true theta, which stands first
+        >>> wrong = right.clone()
+        >>> wrong[0, 0] = -300.0  # once missed
+        >>> table = StackingTable(torch.stack([wrong]), torch.zeros(50, 9), torch.zeros(50))
+        >>> bool(best_weights(table) < 0.05), bool(bagged_weights(table, seed=1) > 0.3)
+        (True, True)
+    """
+    k, m = table.log_weights.shape[:2]
+    rng = torch_rng(seed)
+    samples = [torch.randint(m, (m,), generator=rng) for _ in range(RESAMPLES)]
+
+    def mean(rows: Tensor) -> Float[Tensor, " k"]:
+        part = StackingTable(table.log_weights[rows], table.base, table.log_prior)
+        found = [best_weights(part.of(sample)) for sample in samples]
+        return torch.zeros(k, dtype=torch.float64).index_copy(0, rows, torch.stack(found).mean(0))
+
+    weights = mean(torch.arange(k))
+    kept = torch.where(weights >= MIN_WEIGHT)[0]
+    return mean(kept) if 0 < len(kept) < k else weights
 
 
 def best_weights(table: StackingTable) -> Float[Tensor, " k"]:
