@@ -12,6 +12,7 @@ simulations: the least of coverage minus level, and the p-value of lfi.check. Se
 for all tasks. Both libraries get the same simulations, and one thread. A run has a process of its
 own, so that its peak memory is its own; seconds are of the clock, and of the processor in brackets.
 Methods in rounds simulate and fit for each observation: their fit is in the seconds of its draws.
+`--frontier` limits the default by `minutes=` to .5, 1, 2 and 4 times what sbi's NPE_C has taken.
 
 Each figure is appended to results.csv as it is reached. A run that stands there, of lfi at this
 commit or of a peer at any, is not repeated: an interrupted table goes on where it was.
@@ -74,6 +75,7 @@ ROUNDS = {  # arguments of `fit_rounds`, which is called anew for each observati
         "preliminary": lfi.NeuralRatio(settings=lfi.TrainSettings(steps=600), head_layers=None),
     },
 }
+LIMITED = {f"default, {share:g} x NPE_C": share for share in (0.5, 1, 2, 4)}  # of its seconds
 CHECKED = ("least coverage minus level", "p-value of lfi.check")
 JUDGES = {"network": "", "forest": " by a forest"}  # and their part of a row's name
 PEERS = ("NRE_A", "NRE_C", "BNRE", "NPE_C")
@@ -148,11 +150,25 @@ def fit_in_rounds(task: str, method: str, simulations: lfi.Simulations, seed: in
 
 def fit_lfi(task: str, method: str, simulations: lfi.Simulations, seed: int) -> Fitted:
     """Return an amortised fit of lfi."""
-    chosen = METHODS[method]()
-    posterior = lfi.fit_posterior(simulations, method=chosen, seed=seed, workers=1, progress=False)
+    minutes = None
+    if method in LIMITED:
+        minutes = LIMITED[method] * peer_seconds(task, "NPE_C", len(simulations), seed) / 60
+    chosen = None if method in LIMITED else METHODS[method]()
+    posterior = lfi.fit_posterior(
+        simulations, method=chosen, minutes=minutes, seed=seed, workers=1, progress=False
+    )
     history = getattr(posterior, "history", ())
     said = history[-1].stopped if history else ""
     return Fitted(lambda x, seed: posterior.sample(DRAWS, x, seed=seed), said, posterior)
+
+
+def peer_seconds(task: str, method: str, budget: int, seed: int) -> float:
+    """Return the processor seconds that a peer's latest fit on record has taken."""
+    run = [f"sbibm {task}", f"sbi {method}", str(budget), str(seed), "fit cpu seconds"]
+    seconds = [float(row[7]) for row in rows_on_record() if row[2:7] == run]
+    if not seconds:
+        raise SystemExit(f"{task}: no seconds of {method} on record: run --peer {method} first")
+    return seconds[-1]
 
 
 def between(lower: torch.Tensor, upper: torch.Tensor) -> torch.distributions.constraints.Constraint:
@@ -269,6 +285,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument("--observations", default="1-5", help="such as 1-5 or 6-10")
     parser.add_argument("--method", nargs="*", default=["ratio"], choices=[*METHODS, *ROUNDS])
+    parser.add_argument("--frontier", action="store_true", help="fits in shares of NPE_C's time")
     parser.add_argument("--peer", nargs="*", default=[], choices=[*PEERS, "sbi"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--c2st-draws", type=int, default=DRAWS)
@@ -284,11 +301,11 @@ def main() -> None:
     ).stdout.strip()
     title = f"C2ST of observations {arguments.observations}"
     print(
-        f"{'task':<24}{'method':<20}{'seed':>5}  {title:<42}"
+        f"{'task':<24}{'method':<24}{'seed':>5}  {title:<42}"
         f"{'mean':>6}{'fit s (cpu)':>16}{'draw s (cpu)':>16}{'MiB':>7}"
     )
     for task in tasks:
-        for method in [*arguments.method, *peers]:
+        for method in [*arguments.method, *peers, *(LIMITED if arguments.frontier else ())]:
             for seed in arguments.seeds:
                 table(task, method, seed, observations, commit, arguments)
 
@@ -335,7 +352,7 @@ def table(
     for judge in judging.judges:
         scores = [known[judging.metric(judge, i)][0] for i in observations]
         print(
-            f"{task:<24}{name + JUDGES[judge]:<20}{seed:>5}  "
+            f"{task:<24}{name + JUDGES[judge]:<24}{seed:>5}  "
             f"{' '.join(f'{v:.3f}' for v in scores):<42}"
             f"{np.mean(scores):>6.3f}{fit[1]:>8.0f} ({fit[0]:.0f})"
             f"{np.mean([d[1] for d in drawing]):>9.1f} ({np.mean([d[0] for d in drawing]):.1f})"
