@@ -71,7 +71,8 @@ def estimate(settings: dict[str, Any], seconds: float, workers: int) -> tuple[fl
     """Return about how many seconds simulating takes, and the whole job."""
     simulating = settings["budget"] * seconds / workers
     fitting = ROUND_SECONDS * (settings["rounds"] - 1) + FIT_SECONDS
+    after = CHECK_SECONDS
     if settings["minutes"] is not None:
         fitting = min(fitting, 60 * settings["minutes"])
-    other = CHECK_SECONDS + (SURROGATE_SECONDS if settings["surrogate"] else 0.0)
-    return simulating, simulating + fitting + other
+        after += SURROGATE_SECONDS if settings["surrogate"] else 0.0  # else it trains beside a fit
+    return simulating, simulating + fitting + after
