@@ -172,6 +172,8 @@ def _recovered(
         "error in deviations": float(((found.theta - theta) / deviation).abs().max()),
         "largest relative deviation": float(relative.max()),
         "converged": float(found.converged),
+        "settled": float(found.starts.settled[0]),
+        "starts that found it": float(found.starts.same.sum()),
         "noise": found.noise,
     }
 
