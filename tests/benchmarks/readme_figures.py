@@ -15,7 +15,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from posterior_tasks import LIMITED, TASKS as ALL_TASKS
@@ -235,6 +235,20 @@ def adversarial() -> str:
     return table(("C2ST", "draws", "corrected draws", "published"), rows)
 
 
+def recovered() -> str:
+    """Return minimum-distance estimates through simulators of science."""
+    rows = []
+    for task, seeds in (("lotka_volterra", 1),):
+        get = partial(measured, f"black boxes {task}", "lfi minimum_distance", complete=seeds)
+        error, relative = get("error in deviations"), get("largest relative deviation")
+        ended = [("no", "yes")[int(value)] for value in get("converged").values]
+        errors = ", ".join(number(value, 2) for value in error.values)
+        share = ", ".join(f"{value:.1%}" for value in relative.values)
+        rows.append((task, errors, share, ", ".join(ended), f"`{error.commit}`"))
+    heads = "", "largest error, in deviations", "largest deviation, relative"
+    return table((*heads, "says it converged", "commit"), rows)
+
+
 def lynx_hare() -> str:
     """Return a surrogate likelihood in rounds on real data."""
     rows = []
@@ -387,6 +401,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "imitation": imitation,
     "black-boxes": black_boxes,
     "contaminated": contaminated,
+    "recovered": recovered,
     "command": command,
 }
 
