@@ -25,7 +25,7 @@ ROOT = HERE.parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 BLOCK = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 TASKS = ALL_TASKS[:8]
-FRONTIER = ("bernoulli_glm", "lotka_volterra")
+FRONTIER = ("bernoulli_glm",)
 Row = dict[str, str]
 
 
