@@ -159,35 +159,28 @@ class Pool(BriefSettings):
             ('PosteriorFlow', 'NeuralRatio')
         """
         usable(simulations, missing=True)
-        valid = torch.where(simulations.valid)[0]
-        again = len(valid) <= FEW and not limit.exists
-        meant = self._meant(simulations, again=again)
-        if meant is not self:
-            return meant.fit(
-                simulations,
-                x_obs=x_obs,
-                seed=seed,
-                device=device,
-                progress=progress,
-                limit=limit,
-                kept=kept,
-                workers=workers,
-            )
-        seed = fresh(seed)
-        relevant = self._relevant(simulations, child(seed, 3))
+        again = int(simulations.valid.sum()) <= FEW and not limit.exists
+        meant, seed = self._meant(simulations, again=again), fresh(seed)
+        relevant, seen = meant._relevant(simulations, child(seed, 3)), simulations
         if not relevant.all():
-            x_seen = replace(simulations, x=simulations.x[:, relevant])
-            posterior = replace(self, screen=False).fit(
-                x_seen,
-                x_obs=None if x_obs is None else x_obs[..., relevant],
-                seed=seed,
-                device=device,
-                progress=progress,
-                limit=limit,
-                kept=kept,
-                workers=workers,
-            )
-            return replace(posterior, relevant=tuple(relevant.tolist()))
+            seen = replace(simulations, x=simulations.x[:, relevant])
+        posterior = meant._fitted(seen, seed, device, progress, limit, kept, workers)
+        if relevant.all():
+            return posterior
+        return replace(posterior, relevant=tuple(relevant.tolist()))
+
+    def _fitted(
+        self,
+        simulations: Simulations,
+        seed: int,
+        device: str,
+        progress: bool,
+        limit: StepLimit,
+        kept: KeptFits,
+        workers: int | None,
+    ) -> PooledPosterior:
+        """Fit the methods, as they are, to simulations of which they see every entry of x."""
+        valid = torch.where(simulations.valid)[0]
         held = min(MAX_HELD_OUT, max(MIN_HELD_OUT, int(HELD_OUT * len(valid))))
         order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
         failed = torch.where(~simulations.valid)[0]
