@@ -55,8 +55,9 @@ def fit_posterior(
         method: How. By default `lfi.Pool()`: a posterior flow, a surrogate likelihood and, where
             these disagree, a ratio are fitted, and pooled with the weights that give the parameters
             of simulations held out the highest posterior density; `posterior.choice` says what was
-            picked and why. Of at most 2,000 simulations flow and likelihood are fitted twice, with
-            little weight decay and with much. By name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`,
+            picked and why. Entries of x that tell nothing of theta are left out before. Of at most
+            2,000 simulations flow and likelihood are fitted twice, with little weight decay and
+            with much. By name: `lfi.NeuralRatio()`, `lfi.PosteriorFlow()`,
             `lfi.SurrogateLikelihood()`, `lfi.AdversarialPosterior()`.
         loss: Short for `method=NeuralRatio(loss=loss)`.
         embedding: For series, sets and images: a network of x, (n, *event) to (n, k), that is

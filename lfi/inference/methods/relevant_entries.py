@@ -2,15 +2,15 @@
 
 Where x splits into parts a and b such that b is independent of (theta, a), p(x | theta) is
 p(a | theta) p(b), and the posterior given x is that given a. What a fit need not see it cannot
-mistake for information: of ten thousand simulations, a hundred entries of noise cost more than a
-nat. Entries that are kept grow by those that depend on them, so that a measurement of the noise in
-another one stays.
+mistake for information. Entries that are kept grow by those that depend on them, so that a
+measurement of the noise in another one stays.
 
 Dependence is tested on ranks, in pairs: correlations of Legendre polynomials up to the fourth order
 (Neyman's smooth test) of entries with those of parameters, their products and other entries, and
-Chatterjee's coefficient, which sees what oscillates. All tests together keep an entry that tells
-nothing once in a hundred times. Whether what is left out tells anything together, each entry too
-little to be seen, a permutation test decides: if so, all are kept.
+Chatterjee's coefficient, which sees what oscillates. What shows only in three or more entries
+together is not seen. Whether what is left out tells anything together, each entry too little to be
+seen, a permutation test decides: if so, all are kept. The tests of theta, those of other entries
+and the permutations each keep what tells nothing once in a hundred times.
 
 References:
     Neyman, "Smooth test" for goodness of fit, Skandinavisk Aktuarietidskrift 20, 1937.
@@ -30,7 +30,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.ranks import mid_ranks
 from lfi.runtime import torch_rng
 
-LEVEL = 0.01  # how often all tests together find something where there is nothing
+LEVEL = 0.01  # how often tests of a kind, together, find something where there is nothing
 ORDERS = 4  # of the polynomials of an entry; of a parameter two
 ROWS = 10_000  # simulations that are looked at
 MIN_ROWS = 500  # below which weak dependence is not seen
@@ -125,7 +125,7 @@ def _chatterjee(
 ) -> Float[Tensor, "theta_dim x_dim"]:
     """Return Chatterjee's coefficient of parameters and entries, the larger of both directions.
 
-    Of an entry of two values or few it is not defined, and 0 here.
+    It supposes few ties: of an entry of which half the values are not unique it is 0 here.
     """
     ranks = [mid_ranks(values, values).float() for values in (theta, x)]
     forth = torch.stack([_jumps(ranks[1][order]) for order in theta.T.argsort(dim=1)])

@@ -98,7 +98,7 @@ def test_noise_is_kept_about_once_in_a_hundred_times():
         theta, x = uniform(n=500, seed=seed), normal(30, n=500, seed=1_000 + seed)
         x[:, :1] += 2 * theta
         seen = relevant_entries(theta, x, seed=seed)
-        # the permutation test keeps all in one of a hundred, the others in one of fifty at most
+        # the tests of theta, of other entries and of all together each keep one in a hundred
         wrong += int(seen[1:].any())
     assert wrong <= binom.ppf(0.9999, runs, 0.03)
 
