@@ -172,7 +172,9 @@ def test_bagged_weights_are_those_of_what_is_rarely_missed():
 def test_bagged_weights_leave_out_noise():
     known = table(exact, lambda theta, x: 3 * torch.randn_like(theta), m=100)
     weights = bagged_weights(known, seed=1)
-    assert weights[1] == 0 and 0.7 < weights[0] < 1.3
+    # the log weight of the exact member has a variance of 3/8 in its posterior, so that its power
+    # has a standard error of .16 by 100 simulations; four of them
+    assert weights[1] == 0 and abs(weights[0] - 1) < 0.65
 
 
 def test_weights_are_bagged_where_few_are_held_out():
