@@ -17,7 +17,6 @@ References:
     Gourieroux, Monfort & Renault, Indirect inference, 1993. doi:10.1002/jae.3950080507
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -87,6 +86,7 @@ class LocalPolynomial:
     """A regression of summaries on parameters near 0, each simulation weighed by its distance.
 
     Attributes:
+        size: The number of parameters.
         coefficients: Of the monomials of z, (monomials, k).
 
     Example:
@@ -97,6 +97,7 @@ class LocalPolynomial:
     """
 
     def __init__(self, z: Float[Tensor, "n d"], values: Float[Tensor, "n k"], degree: int) -> None:
+        self.size: int = z.shape[1]
         self.degree: int = degree
         features = monomials(z, degree)
         self.weighted: Tensor = features * _weight(z)[:, None]
@@ -128,7 +129,7 @@ def meeting_point(
     def means(z: Tensor) -> Tensor:
         return torch.cat([fit(z) for fit in fits])
 
-    z = together.new_zeros(_dimension(fits[0]))
+    z = together.new_zeros(fits[0].size)
     for _ in range(REPEATS):
         slope = torch.func.jacrev(means)(z)
         error = torch.block_diag(*(fit.covariance(z) for fit in fits)) + noise
@@ -159,11 +160,6 @@ def _degree(z: Sequence[Tensor]) -> int:
 
 def _weight(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     return torch.exp(-z.square().sum(1) / (2 * WIDTH**2))
-
-
-def _dimension(fit: LocalPolynomial) -> int:
-    count = len(fit.coefficients)
-    return count - 1 if fit.degree == 1 else (math.isqrt(8 * count + 1) - 3) // 2
 
 
 def _summaries(
