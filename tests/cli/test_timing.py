@@ -7,7 +7,15 @@ import torch
 from torch.distributions import Normal
 
 import lfi
-from lfi.cli.timing import BUDGET, MIN_BUDGET, MINUTES, default_budget, seconds_per_simulation
+from lfi.cli.timing import (
+    BUDGET,
+    MIN_BUDGET,
+    MINUTES,
+    SURROGATE_SECONDS,
+    default_budget,
+    estimate,
+    seconds_per_simulation,
+)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 16])
@@ -21,6 +29,15 @@ def test_the_default_budget_is_what_ten_minutes_allow(power, workers):
         assert str(budget).rstrip("0") in ("1", "2", "5")
     else:
         assert budget == (BUDGET if allowed >= BUDGET else MIN_BUDGET)
+
+
+@pytest.mark.parametrize(("minutes", "after"), [(None, 0.0), (1.0, SURROGATE_SECONDS)])
+def test_a_surrogate_takes_time_where_it_is_not_trained_beside_a_fit(minutes, after):
+    settings = {"budget": 10, "rounds": 1, "minutes": minutes}
+    without, with_one = (
+        estimate(settings | {"surrogate": surrogate}, 0.1, 1)[1] for surrogate in (False, True)
+    )
+    assert with_one - without == pytest.approx(after)
 
 
 def test_a_simulator_is_timed_by_few_calls():
