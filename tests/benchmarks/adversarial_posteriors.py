@@ -8,7 +8,7 @@
                            new simulations' parameters the central 90% intervals of these
                            projections, and of the parameters, hold
     ..., ratio             the same of `lfi.NeuralRatio`, by its critics for x that is Gaussian
-                           given theta, 800 steps each, sampled by HMC
+                           given theta, 800 steps each, sampled as ever
 
 Other settings are lfi's own. Corrected draws are those of `posterior.corrected()`.
 """
@@ -37,15 +37,6 @@ BRIEF = lfi.AdversarialPosterior(
 )
 SIZE, LENGTH, NOISE, LINES = 100, 10.0, 0.5, 10
 PROJECTED = 2_000  # draws whose projections are judged
-# The posterior's deviations along its principal axes are .1 to 2.3 of those of single parameters:
-# steps suit the least, so that a trajectory takes some forty of them to cross the largest. Of eight
-# at the most, chains need some fifty transitions to forget where they were.
-# Chains start from draws of the prior: mixtures of 100 dimensions take minutes to fit to weights of
-# which few count.
-PRIOR_DRAWS = lfi.samplers.Importance(target_ess=1.0, max_samples=2**12)
-HMC = lfi.samplers.HMC(
-    start=PRIOR_DRAWS, chains=64, warmup=60, max_leapfrog_steps=64, time_limit=3_600.0
-)
 INTERVALS = {LINEAR: (500, 1_000), RATIO: (10, 500)}  # new simulations, and draws of each
 
 
@@ -117,7 +108,7 @@ def of_linear_gaussian(case: str, budget: int, seed: int, brief: bool) -> dict[s
     if case == RATIO:
         steps = lfi.TrainSettings(steps=10 if brief else 800)
         method = lfi.NeuralRatio(settings=steps, rank=0, head_layers=None)
-        sampler = HMC if not brief else lfi.samplers.Importance()
+        sampler = lfi.samplers.Importance() if brief else None
     else:
         method, sampler = BRIEF if brief else lfi.AdversarialPosterior(), None
     posterior = lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)

@@ -44,6 +44,27 @@ def conjugate(m: int = 1, sd: float = 0.3) -> Known:
     )
 
 
+def smooth(d: int, length: float = 10.0, sd: float = 0.5) -> Known:
+    """Return theta ~ N(0, Matern 3/2) of d neighbours, x = theta + noise, and its posterior."""
+    place = torch.arange(d, dtype=torch.float64)
+    r = math.sqrt(3) * (place[:, None] - place).abs() / length
+    covariance = (1 + r) * torch.exp(-r)
+    of_x = covariance + sd**2 * torch.eye(d, dtype=torch.float64)
+    gain = torch.linalg.solve(of_x, covariance).T
+    prior = MultivariateNormal(torch.zeros(d, dtype=torch.float64), covariance)
+    x = 2 * torch.sin(place / 7)[None]
+
+    def pair(theta: Tensor, x: Tensor) -> Tensor:
+        return Normal(theta, sd).log_prob(x).sum(-1)
+
+    return Known(
+        Target(as_prior(prior), (x,), pair),
+        x @ gain.T,
+        sd**2 * (gain + gain.T)[None] / 2,
+        MultivariateNormal(torch.zeros(d, dtype=torch.float64), of_x).log_prob(x),
+    )
+
+
 def edge(rate: float = 20.0) -> Known:
     """Return a posterior that piles up at the edges of its support: two exponentials, one cut.
 

@@ -6,8 +6,9 @@ Student distributions is fitted to them, and the next samples are drawn from it;
 times. As few samples have weight where a posterior is narrow, the mixture is fitted to weights
 tempered by the largest power up to one that leaves enough effective points. A mixture is tried as
 well before many samples of the target's proposal are drawn, and where Pareto k is large although
-the effective sample size suffices. All stages are weighted together, as draws of the mixture of all
-proposals,
+the effective sample size suffices. Of more than `MIXTURE_DIM` parameters none is fitted: it takes
+minutes, and few points have weight. All stages are weighted together, as draws of the mixture of
+all proposals,
 
     weight(u) = p(u) w(u) / sum_t (n_t / n) q_t(u):
 
@@ -51,6 +52,7 @@ MAX_HELD = 2**21  # samples of all observations held at a time
 GOOD_ESS = 0.1
 FIT_ESS = 20  # effective points for each dimension, and as many more, that a mixture is fitted to
 MAX_STAGES = 20  # from them, a few million samples
+MIXTURE_DIM = 50  # parameters, of more than which no mixture is fitted
 # by an initial proposal alone, this many samples are drawn before a mixture is tried
 MAX_UNTRIED = 2**15
 # stages, beyond which an effective sample size that suffices ends also where Pareto k is too large
@@ -180,6 +182,16 @@ class StagedSamples:
         ess = effective_sample_size(log_target - self.log_proposals[stage][:, own])
         return (ess / self.stages[stage].count).nan_to_num(nan=0.0)  # no weight anywhere
 
+    @property
+    def bases(self) -> int:
+        """How many initial proposals there are."""
+        return 1 + any(stage.kind == PROPOSAL for stage in self.stages[:2])
+
+    def initial_shares(self) -> tuple[Float[Tensor, " m"], Int[Tensor, " m"]]:
+        """Return the effective share of the best initial proposal, and which it is."""
+        found = torch.stack([self.relative_ess(stage) for stage in range(self.bases)]).max(0)
+        return found.values, found.indices
+
     def select(self, rows: Int[Tensor, " k"]) -> "StagedSamples":
         """Return the samples of some of the observations."""
         stages = tuple(stage.select(rows) for stage in self.stages)
@@ -265,10 +277,13 @@ def adaptive_importance(
             room = max_samples - samples.u.shape[1]
             stop = room <= 0 or len(samples.stages) >= MAX_STAGES or limit.over
             done = (ess >= target_ess) | stop
+            if target.prior.dim > MIXTURE_DIM:
+                done |= samples.initial_shares()[0] < GOOD_ESS
             for j in torch.where(done)[0].tolist():
                 late = limit.over and bool(ess[j] < target_ess)
                 found = smoothed_samples(samples.u[j], log_weights[j], late=late)
                 more = not stop and len(samples.stages) < MAX_UNRELIABLE
+                more = more and target.prior.dim <= MIXTURE_DIM
                 done[j] = not (more and found.khat > MAX_KHAT)
                 finished[int(rows[j])] = found
             keep = torch.where(~done)[0]
@@ -317,12 +332,13 @@ def _extended(
     Those are an initial proposal that was good enough, or a newly fitted mixture: always where
     weights have to be made reliable, `refit`, and once where many more samples would be missing.
     """
-    bases = 1 + any(stage.kind == PROPOSAL for stage in samples.stages[:2])
-    held_by = [stage.count for stage in samples.stages]
-    shares = torch.stack([samples.relative_ess(stage) for stage in range(len(held_by))])
-    (best, base), last = shares[:bases].max(0), shares[-1]
+    bases, held_by = samples.bases, [stage.count for stage in samples.stages]
+    best, base = samples.initial_shares()
+    last = samples.relative_ess(len(held_by) - 1)
     untried = len(held_by) == bases
     good = (best >= GOOD_ESS) & ~(untried & (missing > best * MAX_UNTRIED))
+    if target.prior.dim > MIXTURE_DIM:
+        good = best >= GOOD_ESS
     good |= missing <= best * least_stage
     chosen = torch.where(good & (best >= last) & ~refit, base, -1)
     share = torch.where(chosen >= 0, best, last)

@@ -2,7 +2,9 @@
 
 Importance weights are unreliable where Pareto k is above 0.7; where their effective sample size is
 below twice the draws asked for (less, of more than 100,000), resampled draws would repeat each
-other. In either case Markov chains start from the weighted samples.
+other. In either case Markov chains start from the weighted samples: by differential evolution,
+which finds modes anew, and of more than 50 parameters, where it cannot leave where it started, by
+Hamiltonian Monte Carlo if the density has a gradient.
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +14,9 @@ import torch
 
 from lfi.inference.draws import Draws
 from lfi.inference.reliability import MAX_KHAT
-from lfi.inference.samplers.adaptive_importance import ImportanceSamples
+from lfi.inference.samplers.adaptive_importance import MIXTURE_DIM, ImportanceSamples
 from lfi.inference.samplers.differential_evolution import DifferentialEvolution
+from lfi.inference.samplers.hmc import HMC
 from lfi.inference.samplers.importance import Importance, ess_of_draws, resampled
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
@@ -44,7 +47,8 @@ class Automatic(BriefSettings):
 
     Attributes:
         importance: Draws weighted samples.
-        chains: Continues from them where they do not suffice.
+        chains: Continues from them where they do not suffice; None takes `DifferentialEvolution()`,
+            or `HMC()` of more than 50 parameters where the density has a gradient.
         time_limit: Seconds after which the best draws so far are returned and marked.
 
     Example:
@@ -58,14 +62,15 @@ class Automatic(BriefSettings):
     """
 
     importance: Importance = Importance()
-    chains: ContinuesFromSamples = DifferentialEvolution()
+    chains: ContinuesFromSamples | None = None
     time_limit: float = 600.0
 
     def __post_init__(self) -> None:
         check_instance("importance", self.importance, Importance)
-        check_instance(
-            "chains", self.chains, ContinuesFromSamples, "a sampler such as lfi.samplers.HMC()"
-        )
+        if self.chains is not None:
+            check_instance(
+                "chains", self.chains, ContinuesFromSamples, "a sampler such as lfi.samplers.HMC()"
+            )
         check_settings(self)
 
     def __call__(self, target: Target, n: int, *, seed: int | None = None) -> tuple[Draws, ...]:
@@ -79,9 +84,16 @@ class Automatic(BriefSettings):
             return tuple(draws)
         some, starts = target.select(torch.tensor(weak)), [found[j] for j in weak]
         try:
-            better = self.chains.continue_from(some, starts, n, seed=seed, limit=limit)
+            chains = self.chains or _chains_for(target)
+            better = chains.continue_from(some, starts, n, seed=seed, limit=limit)
         except TimeoutError:  # before the chains had anything better
             better = [replace(draws[j], timed_out=True) for j in weak]
         for j, each in zip(weak, better, strict=True):
             draws[j] = each
         return tuple(draws)
+
+
+def _chains_for(target: Target) -> ContinuesFromSamples:
+    """Return chains that suit the number of parameters."""
+    many = target.prior.dim > MIXTURE_DIM
+    return HMC() if many and target.differentiable else DifferentialEvolution()

@@ -1,11 +1,14 @@
 """Hamiltonian Monte Carlo: all chains of all observations in one batch.
 
 A chain at u draws a momentum z ~ N(0, I) and follows the dynamics of the energy
--log p(u) + |z|^2 / 2 by L leapfrog steps of size e, in units of the posterior's standard deviation
-along each coordinate; its end is accepted with probability exp(energy before - energy after). L is
-drawn anew for each transition, so that no trajectory is periodic. Chains start from resampled
+--log p(u) + |z|^2 / 2 by L leapfrog steps of size e in coordinates in which the posterior is about
+as wide in all directions; its end is accepted with probability exp(energy before - energy after). L
+is drawn anew for each transition, so that no trajectory is periodic. Chains start from resampled
 importance samples and are adapted together: the step to their mean acceptance (dual averaging), the
-scales to their standard deviations.
+coordinates to the covariances C of their states and G of the gradients there. They are those in
+which both are equal: of a Gaussian posterior C = S G S with its covariance S, wherever the states
+lie, so that chains that have not come near it know its shape (Seyboldt et al. 2026). Where weights
+are those of fewer states than there are directions, chains start from tempered ones.
 
 Any deterministic field in place of the gradient leaves the acceptance right, so a prior whose
 density torch cannot differentiate costs efficiency only.
@@ -14,9 +17,12 @@ References:
     Neal, MCMC using Hamiltonian dynamics, 2011. arXiv:1206.1901
     Hoffman & Gelman, The No-U-Turn sampler, JMLR 2014. arXiv:1111.4246 (dual averaging)
     Hoffman & Sountsov, Tuning-free generalized Hamiltonian Monte Carlo, AISTATS 2022.
+    Seyboldt, Carlson & Carpenter, Preconditioning Hamiltonian Monte Carlo by minimizing Fisher
+    divergence, 2026. arXiv:2603.18845
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,19 +30,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lfi.inference.draws import Draws
-from lfi.inference.samplers.adaptive_importance import ImportanceSamples
+from lfi.inference.samplers.adaptive_importance import ImportanceSamples, tempering_power
 from lfi.inference.samplers.convergence import many_chains_ess, nested_r_hat
 from lfi.inference.samplers.importance import Importance, StartsFromSamples
+from lfi.inference.samplers.metric import metric_factor
 from lfi.inference.samplers.settings import check_settings
 from lfi.inference.samplers.target import Target
 from lfi.inference.samplers.time_limit import TimeLimit
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_share
-from lfi.numerics.weighted_samples import deviations
+from lfi.numerics.resampling import systematic_resampling
 from lfi.runtime import BriefSettings, torch_rng
 
 MIN_CHAINS, ENOUGH_CHAINS = 64, 256  # nested R-hat compares groups; it is known to 0.01 of enough
 JITTER = 0.1  # of the step, on either side
+STARTS = 2  # effective states for each dimension that chains start from, at least
 
 
 @checked
@@ -47,7 +55,7 @@ class HMC(BriefSettings, StartsFromSamples):
     Attributes:
         start: Draws the samples that the chains start from.
         chains: How many there are for each observation, at most.
-        warmup: Transitions that adapt the step and the scales; not among the draws.
+        warmup: Transitions that adapt the step and the coordinates; not among the draws.
         min_steps: How many transitions follow at least.
         max_steps: How many at most, until the effective sample size is the draws asked for.
         max_leapfrog_steps: The largest number of leapfrog steps in a transition.
@@ -85,8 +93,9 @@ class HMC(BriefSettings, StartsFromSamples):
         """Return n draws by chains from `found`; TimeoutError if time ends within the warm-up."""
         chains = max(MIN_CHAINS, min(max(n, ENOUGH_CHAINS), self.chains))
         rngs = [torch_rng(seed, 1, j) for j in range(len(found))]
-        start = torch.stack([s.resample(chains, rng) for s, rng in zip(found, rngs, strict=True)])
+        start = torch.stack([_starts(s, chains, rng) for s, rng in zip(found, rngs, strict=True)])
         state, rng = HMCState.start(target, start), torch_rng(seed, 2)
+        lately = [state]
         for i in range(self.warmup):
             if limit.over:
                 raise TimeoutError(
@@ -95,8 +104,10 @@ class HMC(BriefSettings, StartsFromSamples):
                 )
             state = state.transition(target, self.max_leapfrog_steps, rng)
             state = state.with_adapted_step(self.target_acceptance)
+            lately.append(state)
             if i in (self.warmup // 3, 2 * self.warmup // 3):
-                state = state.with_adapted_scale()
+                state = state.with_coordinates(lately[-(len(lately) // 2) :])
+                lately = [state]
         state = state.warmed_up()
         states, min_steps = [], max(self.min_steps, math.ceil(n / chains))
         while not states or not limit.over:
@@ -130,16 +141,17 @@ class HMC(BriefSettings, StartsFromSamples):
 
 @dataclass(frozen=True, eq=False)
 class HMCState:
-    """The chains of m observations, and their adapted leapfrog step and scales.
+    """The chains of m observations, and their adapted leapfrog step and coordinates.
 
-    `last` are the latest mean acceptance probabilities, `accepted` their sums over `count`
-    transitions, and `averages` those of dual averaging: centre, mean error, averaged log step.
+    States are u = `factor` v, and steps are taken in v. `last` are the latest mean acceptance
+    probabilities, `accepted` their sums over `count` transitions, and `averages` those of dual
+    averaging: centre, mean error, averaged log step.
     """
 
     u: Float[Tensor, "m c d"]
     density: Float[Tensor, "m c"]
     gradient: Float[Tensor, "m c d"]
-    scale: Float[Tensor, "m 1 d"]
+    factor: Float[Tensor, "m d d"]
     log_step: Float[Tensor, " m"]
     last: Float[Tensor, " m"]
     accepted: Float[Tensor, " m"]
@@ -154,16 +166,19 @@ class HMCState:
         log_step = u.new_full((len(u),), math.log(u.shape[2] ** -0.25))
         gradient, zero = gradient.nan_to_num(0.0, 0.0, 0.0), 0 * log_step
         averages = torch.stack([zero, zero, zero])
-        return cls(u, density, gradient, _scale(u), log_step, zero, zero, averages).restarted()
+        factor = metric_factor(u, gradient)
+        return cls(u, density, gradient, factor, log_step, zero, zero, averages).restarted()
 
     def restarted(self) -> "HMCState":
         """Return the chains with dual averaging begun anew around twice the step."""
         averages = torch.stack([self.log_step + math.log(2.0), 0 * self.log_step, self.log_step])
         return replace(self, averages=averages, iteration=0)
 
-    def with_adapted_scale(self) -> "HMCState":
-        """Return the chains with the standard deviations of their states."""
-        return replace(self, scale=_scale(self.u)).restarted()
+    def with_coordinates(self, states: Sequence["HMCState"]) -> "HMCState":
+        """Return the chains with the coordinates of some states, their own or earlier ones."""
+        u = torch.cat([each.u for each in states], 1)
+        gradient = torch.cat([each.gradient for each in states], 1)
+        return replace(self, factor=metric_factor(u, gradient)).restarted()
 
     def warmed_up(self) -> "HMCState":
         """Return the chains with the averaged step, and acceptance counted from here."""
@@ -188,16 +203,16 @@ class HMCState:
         draw = {"generator": rng, "dtype": self.u.dtype}
         length = int(torch.randint(1, max_leapfrog_steps + 1, (), generator=rng))
         step = self.log_step.exp() * (1 + JITTER * (2 * torch.rand(m, **draw) - 1))
-        stride = step[:, None, None] * self.scale
+        stride = step[:, None, None] * self.factor
         momentum = torch.randn(m, c, d, **draw)
         energy = momentum.square().sum(-1) / 2 - self.density
         u, density, gradient = self.u, self.density, self.gradient
         for _ in range(length):
-            momentum = momentum + stride / 2 * gradient
-            u = u + stride * momentum
+            momentum = momentum + gradient @ stride / 2
+            u = u + momentum @ stride.mT
             density, gradient = target.density_and_gradient(u)
             gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
-            momentum = momentum + stride / 2 * gradient
+            momentum = momentum + gradient @ stride / 2
         gain = energy - (momentum.square().sum(-1) / 2 - density)
         chance = gain.nan_to_num(nan=-math.inf).clamp_max(0).exp()
         accept = torch.rand(m, c, **draw) < chance
@@ -213,5 +228,9 @@ class HMCState:
         )
 
 
-def _scale(u: Float[Tensor, "m c d"]) -> Float[Tensor, "m 1 d"]:
-    return deviations(u, 1)
+def _starts(found: ImportanceSamples, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
+    """Return n states by weights, tempered where those of very few states are all there is."""
+    weights = found.log_weights[None]
+    least = min(STARTS * found.u.shape[1], len(found.u))
+    power = tempering_power(weights, least)
+    return found.u[systematic_resampling(power[:, None] * weights, n, rng)[0]]

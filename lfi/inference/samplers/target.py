@@ -84,6 +84,13 @@ class Target:
         """A point of the support."""
         return self.prior.from_unconstrained(torch.zeros(self.prior.dim))[0]
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether log w has a gradient."""
+        with torch.enable_grad():
+            theta = self.anchor[None, None].requires_grad_()
+            return self._pair(theta, slice(0, 1)).requires_grad
+
     def select(self, rows: Int[Tensor, " k"]) -> "Target":
         """Return the posteriors of some of the observations."""
         proposal = self.proposal and self.proposal.select(rows)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from support.known_targets import conjugate
+from support.known_targets import conjugate, smooth
 
 import lfi
 from lfi.inference import Importance
@@ -53,6 +53,15 @@ def test_other_chains_take_over_if_they_are_asked_to():
     )
     assert draws.sampler == "hmc"
     assert isinstance(brief, ContinuesFromSamples)
+
+
+def test_many_parameters_without_a_gradient_go_on_by_differential_evolution():
+    target = smooth(51).target
+    rounded = replace(target, pair=lambda theta, x: target.pair(theta.detach(), x))
+    (draws,) = lfi.samplers.Automatic()(rounded, 100, seed=1)
+    assert target.differentiable and not rounded.differentiable
+    assert draws.sampler == "differential evolution"
+    assert draws.proposals == 2**12  # of the prior alone
 
 
 def test_samples_are_returned_and_marked_where_the_chains_ran_out_of_time():

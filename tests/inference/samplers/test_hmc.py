@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.known_targets import conjugate
+from support.known_targets import conjugate, smooth
 
 import lfi
 from lfi.inference import Target
@@ -42,6 +42,21 @@ def test_chains_adapt_the_scales_and_the_step():
     assert draws.acceptance == pytest.approx(0.8, abs=0.15)
     assert (draws.theta.std(0) / scales - 1).abs().max() < 5 / math.sqrt(2 * draws.ess)
     assert (draws.theta.mean(0) / scales).abs().max() < 5 / math.sqrt(draws.ess)
+
+
+@pytest.mark.parametrize("sampler", [lfi.samplers.HMC(), lfi.samplers.Automatic()], ids=repr)
+def test_a_hundred_correlated_parameters_are_sampled_by_default(sampler):
+    """Standard deviations along the posterior's axes differ by more than twentyfold."""
+    known = smooth(100)
+    (draws,) = sampler(known.target, 2_000, seed=1)
+    assert draws.sampler == "hmc" and draws.r_hat.max() < 1.05
+    assert draws.ess > 1_000
+    root = torch.linalg.cholesky(known.covariance[0])
+    apart = (draws.theta - known.mean[0]).T
+    white = torch.linalg.solve_triangular(root, apart, upper=False)
+    # 5 standard errors of the largest of 100 means and variances
+    assert white.mean(1).abs().max() < 5 / math.sqrt(draws.ess)
+    assert (white.var(1) - 1).abs().max() < 5 * math.sqrt(2 / draws.ess)
 
 
 def test_a_target_without_gradient_is_refused():
