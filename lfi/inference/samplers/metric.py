@@ -30,7 +30,7 @@ def metric_factor(
     Example:
         >>> u = torch.randn(1, 100, 2) * torch.tensor([1.0, 3.0]) + 50.0
         >>> factor = metric_factor(u, 2.0 - u / torch.tensor([4.0, 0.25]))  # variances 4 and .25
-        >>> (factor @ factor.mT).round(decimals=1).diagonal(dim1=1, dim2=2)
+        >>> (factor @ factor.mT).round(decimals=2).diagonal(dim1=1, dim2=2)
         tensor([[4.0000, 0.2500]])
     """
     _, n, d = u.shape
