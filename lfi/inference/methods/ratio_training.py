@@ -189,10 +189,12 @@ def stack_critics(
     """Return the non-negative stacking weights of critics: those of least held-out log-loss.
 
     Each held-out x is compared with its own theta and with the same others, so many that the
-    log-loss is, up to a constant, minus the log density of the posterior that the sum gives. A
-    `Balance` among the penalties applies to the sum too, as that of balanced critics is not
-    balanced, and the sum is tempered until its regions have their nominal coverage: a ratio can be
-    balanced and overconfident, on few simulations by a fifth of its coverage.
+    log-loss is, up to a constant, minus the log density of the posterior that the sum gives. Where
+    all are told apart, as by x of many numbers, larger weights lose no less: how far their sum is
+    from 1 counts as much as one held-out x. A `Balance` among the penalties applies to the sum too,
+    as that of balanced critics is not balanced, and the sum is tempered until its regions have
+    their nominal coverage: a ratio can be balanced and overconfident, on few simulations by a fifth
+    of its coverage.
     """
     loss = validation_loss(recovers)
     balances = tuple(penalty for penalty in penalties if isinstance(penalty, Balance))
@@ -209,7 +211,8 @@ def stack_critics(
         joint, shuffled = torch.tensordot(weights, h_p, 1), torch.tensordot(weights, h_q, 1)
         row = torch.cat([joint[:, None], shuffled[:, :-1]], 1) if among else joint
         values = Values(row, shuffled, (), (), contrastive=among)
-        return objective(loss, balances, critics[0], values, rng, 0)
+        far = (weights.sum() - 1).square() / h_p.shape[1]
+        return objective(loss, balances, critics[0], values, rng, 0) + far
 
     weights = stacking_weights(risk, len(critics))
     if balances:

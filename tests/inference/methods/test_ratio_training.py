@@ -68,9 +68,10 @@ def test_weights_are_those_of_least_held_out_loss(recovers):
             return sum(v * critic.pair(theta, x) for v, critic in zip(w, critics, strict=True))
 
         joint, shuffled = mixed(theta, x), mixed(others, x[:, None])
+        far = (w.sum() - 1) ** 2 / 512  # as one held-out x
         if recovers == Recovers.RATIO:
-            return (-logsigmoid(joint)).mean() - logsigmoid(-shuffled).mean()
-        return (torch.cat([joint[:, None], shuffled[:, :-1]], 1).logsumexp(1) - joint).mean()
+            return far - logsigmoid(joint).mean() - logsigmoid(-shuffled).mean()
+        return far + (torch.cat([joint[:, None], shuffled[:, :-1]], 1).logsumexp(1) - joint).mean()
 
     best = loss(weights)
     for step in (torch.tensor([0.05, 0.0]), torch.tensor([0.0, 0.05])):
@@ -82,6 +83,18 @@ def test_a_critic_that_exaggerates_is_tempered():
     (weight,) = stack_critics(Recovers.UP_TO_X, (), [Scaled(2.0)], held_out(4_096), beliefs())
     # the loss is flat to 1/2 var h (w - 1/2)^2 with 4,096 rows: a standard error of about .01
     assert weight == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_weights_stay_near_one_where_every_x_tells_its_theta(noise):
+    """Any larger ones would lose no less. What a weight of 1 loses is all there is to gain."""
+    n, critic = 200, Scaled(0.15, noise)
+    theta, others = torch.randn(n, 100), torch.randn(500, 100)
+    x = theta + 0.5 * torch.randn(n, 100)
+    (weight,) = stack_critics(Recovers.UP_TO_X, (), [critic], (theta, x), others)
+    joint, shuffled = critic.pair(theta, x), critic.pair(others, x[:, None])
+    loses = (torch.cat([joint[:, None], shuffled[:, :-1]], 1).logsumexp(1) - joint).mean()
+    assert (weight - 1) ** 2 / n <= loses
 
 
 def contents(factor, n=4_000):
