@@ -1,5 +1,6 @@
 """Discrepancies of two samples: MMD, energy, transport, moments, density difference, classifier.
 
+`LearnedDivergence` is that of a critic which is fitted to them, by any f-divergence;
 `OptimalWeights` are weights of simulations for them, by the simulations' noise.
 """
 
@@ -10,6 +11,7 @@ from lfi.comparison import (
     Block as Block,
     ClassifierDiscrepancy as ClassifierDiscrepancy,
     Energy as Energy,
+    LearnedDivergence as LearnedDivergence,
     Moments as Moments,
     OptimalWeights as OptimalWeights,
     RandomFeatureMMD as RandomFeatureMMD,

@@ -45,6 +45,7 @@ from lfi.comparison.kernels.stationary import (
     RationalQuadratic as RationalQuadratic,
     fixed as fixed,
 )
+from lfi.comparison.learned_divergence import LearnedDivergence as LearnedDivergence
 from lfi.comparison.losses.contrastive import (
     NREB as NREB,
     NREC as NREC,

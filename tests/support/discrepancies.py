@@ -6,6 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from lfi.comparison import (
+    KL,
     LSDD,
     MMD,
     Biased,
@@ -17,6 +18,7 @@ from lfi.comparison import (
     InverseMultiquadric,
     Laplace,
     Learned,
+    LearnedDivergence,
     Linear,
     Moments,
     Quantile,
@@ -102,6 +104,14 @@ DISCREPANCIES = (
     Case("moments, standardised", Moments(covariances=True, standardise=True), gradient=False),
     Case("density difference", LSDD(width=1.0, ridge=0.01)),
     Case("density difference, chosen", LSDD(), counts=False, gradient=False),
+    # a critic's features are standardised as p is
+    Case("learned divergence", LearnedDivergence(), symmetric=False, gradient=False),
+    Case(
+        "learned divergence of features",
+        LearnedDivergence(KL(), _features),
+        symmetric=False,
+        gradient=False,
+    ),
     Case("classifier", ClassifierDiscrepancy(), counts=False, orderly=False, gradient=False),
     Case(
         "classifier of scikit-learn",

@@ -31,7 +31,8 @@ from lfi import (
 ANY = ("class", "object", "None", "string", "complex", "number")  # `object`: as scikit-learn has it
 CLASSIFIER = {"classifier": ANY}
 DISCREPANCIES = (
-    "LSDD MMD ClassifierDiscrepancy Energy Moments RandomFeatureMMD Sinkhorn SlicedWasserstein"
+    "LSDD MMD ClassifierDiscrepancy Energy LearnedDivergence Moments RandomFeatureMMD Sinkhorn "
+    "SlicedWasserstein"
 )
 LOSSES = (
     "KL KLIEP LSIF Bernoulli Brier DonskerVaradhan Exponential Hinge Jeffreys JensenShannon "

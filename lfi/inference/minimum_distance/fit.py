@@ -87,8 +87,9 @@ def fit_minimum_distance(
     differences of distances at shifted parameters, two for each parameter. Where another estimate
     of them varies less than a third as much at equal cost, as measured at the start and at the end
     of the descents, that one is taken: differences also through a differentiable simulator, as in
-    chaos, or, with an `MMD` or `Energy`, the score function of parameters that are spread about the
-    present ones, whose cost does not grow with their number. Parameters keep the prior's bounds; it
+    chaos, or the score function of parameters that are spread about the present ones, whose cost
+    does not grow with their number (with an `MMD`, `Energy`, distances of transport and an
+    `lfi.discrepancies.LearnedDivergence`). Parameters keep the prior's bounds; it
     has no other say, unless a posterior bootstrap has a concentration.
 
     Args:

@@ -50,6 +50,7 @@ from lfi.simulation import Simulator, replicate
 
 ENTRIES = 2**20  # of the matrix between data and simulations, held at once
 SHARED = 16  # times as many where simulations are shared, and so a small part
+LITTLE = 1e-3  # of the mass is at simulations of spread parameters, but for kernels
 FAR = 1.5  # times the median distance of data, beyond which simulations are drawn near
 SOME = 200  # data points that tell the median distance of data
 
@@ -257,6 +258,9 @@ class Distances:
         with torch.enable_grad():
             share = torch.zeros(bad.shape, dtype=y.dtype)
             share[:, :size] = 1.0
+            if not isinstance(self.discrepancy, MMD | Energy):
+                # the potential of a point without mass is not defined
+                share[:, size:] = LITTLE / 2
             share = torch.where(bad, 0.0, share).requires_grad_()
             value = self._compared(problems, y, bad, False, share)
             (rise,) = torch.autograd.grad(value.nan_to_num(0.0, 0.0, 0.0).sum(), share)
@@ -344,7 +348,7 @@ def _distinct(u: Tensor, shared: bool) -> tuple[Tensor, Tensor]:
 
 def _shares(share: Tensor) -> tuple[Tensor, Tensor]:
     """Return which problems have too few simulations that count, and weights that are allowed."""
-    lost = (share.detach() > 0).sum(1) < 2
+    lost = (share.detach() >= 1).sum(1) < 2
     return lost, torch.where(lost[:, None], 1.0, share)
 
 

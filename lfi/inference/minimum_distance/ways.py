@@ -11,9 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lfi.comparison import MMD, Energy
+from lfi.comparison import (
+    MMD,
+    Energy,
+    LearnedDivergence,
+    Sinkhorn,
+    SlicedWasserstein,
+    Wasserstein1D,
+)
 from lfi.inference.minimum_distance.problems import DistanceProblems, Distances, Way
 
+# whose derivatives in weights are influence functions
+SMOOTHABLE = MMD | Energy | LearnedDivergence | Sinkhorn | SlicedWasserstein | Wasserstein1D
 ROUNDS = 32  # gradients by which a way is judged,
 POINTS = 16  # simulated points of each, at most
 CLEARLY = 1 / 3  # of the variance at equal cost, below which the simulator's own way is left
@@ -50,7 +59,7 @@ def choose_way(
     ways: list[tuple[Way, float, int]] = []
     if distances.simulator.differentiable:
         ways.append((Distances.pathwise, 1.0, PATHWISE))
-    smoothing = isinstance(distances.discrepancy, MMD | Energy) and distances.weights is None
+    smoothing = isinstance(distances.discrepancy, SMOOTHABLE) and distances.weights is None
     for wide in (1.0, WIDE):
         ways.append((Distances.differences, wide, 2 * u.shape[1]))
         if smoothing:

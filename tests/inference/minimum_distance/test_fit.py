@@ -167,8 +167,14 @@ LEARNED = lfi.discrepancies.MMD(lfi.kernels.Learned(features, lfi.kernels.Gaussi
 
 @pytest.mark.parametrize(
     ("discrepancy", "differentiable"),
-    [(lfi.discrepancies.ClassifierDiscrepancy(), False), (LEARNED, True)],
-    ids=["classifier", "learned kernel"],
+    [
+        (lfi.discrepancies.ClassifierDiscrepancy(), False),
+        (LEARNED, True),
+        (lfi.discrepancies.LearnedDivergence(), True),
+        (lfi.discrepancies.LearnedDivergence(), False),
+        (lfi.discrepancies.LearnedDivergence(lfi.losses.KL()), True),
+    ],
+    ids=["classifier", "learned kernel", "critic", "critic, black box", "critic of KL"],
 )
 def test_a_location_is_recovered_by_a_distance_that_is_learned(discrepancy, differentiable):
     n, truth = 100, 0.5

@@ -68,6 +68,45 @@ def test_every_way_gives_the_exact_gradient(way, estimator):
     assert ((found.mean(0) - exact_gradient(u[0], weights[0])).abs() < 3 * error).all()
 
 
+def twice_jensen_shannon(u):
+    """That of N(0, 1) and N(u0, exp u1), on a grid."""
+    grid = torch.linspace(-10, 10, 4_001, dtype=u.dtype)
+    p, q = Normal(0.0, 1.0).log_prob(grid), Normal(u[0], u[1].exp()).log_prob(grid)
+    middle = torch.logaddexp(p, q) - math.log(2)
+    return (p.exp() * (p - middle) + q.exp() * (q - middle)).sum() * (grid[1] - grid[0])
+
+
+def transported(u):
+    """The square of the Wasserstein distance of N(0, 1) and N(u0, exp u1)."""
+    return u[0].square() + (u[1].exp() - 1).square()
+
+
+# of points and data that are many enough for the bias of samples to be less than the noise
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize(
+    ("discrepancy", "exact", "rows"),
+    [
+        (lfi.discrepancies.LearnedDivergence(ridge=1e-4), twice_jensen_shannon, 100),
+        (lfi.discrepancies.Wasserstein1D(2.0), transported, 100),
+        (lfi.discrepancies.SlicedWasserstein(), transported, 100),
+        # of samples of epsilon a hundredth of their variance, the divergence is nearly this
+        (lfi.discrepancies.Sinkhorn(epsilon=0.1, tolerance=1e-3), transported, 20),
+    ],
+    ids=lambda each: getattr(each, "__name__", type(each).__name__),
+)
+def test_learned_and_transported_distances_have_the_exact_gradient(discrepancy, exact, rows, way):
+    prior = {"mean": Normal(0.0, 2.0), "sd": LogNormal(0.0, 0.5)}
+    of = lfi.Simulator(normal, prior=prior, differentiable=True)
+    data = Normal(0.0, 1.0).icdf((torch.arange(400) + 0.5) / 400)[:, None]
+    u = torch.tensor([0.5, -0.2])
+    many = problems(data).repeated(rows), u.repeat(rows, 1)
+    found = way(Distances(of, discrepancy, 100), *many, torch.full((2,), 0.02), 1)
+    at = u.double().requires_grad_()
+    (gradient,) = torch.autograd.grad(exact(at), at)
+    error = found.std(0) / math.sqrt(rows)
+    assert ((found.mean(0) - gradient).abs() < 3 * error).all()
+
+
 @pytest.mark.parametrize("way", WAYS[1:], ids=lambda way: way.__name__)
 def test_problems_that_share_simulations_have_gradients_of_the_same(way):
     distances = Distances(simulator(chaotic, differentiable=False), MMD, 10)
@@ -83,9 +122,9 @@ def test_problems_that_share_simulations_have_gradients_of_the_same(way):
     assert not torch.equal(found[0], found[1])
 
 
-def chosen(of, dim):
+def chosen(of, dim, discrepancy=None):
     mmd = lfi.discrepancies.MMD(lfi.kernels.Gaussian(math.sqrt(dim)))  # as wide as points are apart
-    distances = Distances(of, mmd, 16)
+    distances = Distances(of, discrepancy or mmd, 16)
     data, one = torch.zeros(5, dim), torch.ones(dim)
     choose_way(distances, problems(data), torch.full((1, dim), 0.5), one, 0.05 * one, 1)
     return distances.way, distances.wide
@@ -98,7 +137,8 @@ def test_the_way_that_varies_least_for_its_cost_is_chosen():
     for differentiable in (True, False):
         assert chosen(simulator(chaotic, 1, differentiable), 1) == (Distances.differences, 4)
         many = simulator(chaotic, 16, differentiable)
-        assert chosen(many, 16) == (Distances.smoothed, 4)
+        for discrepancy in (None, lfi.discrepancies.SlicedWasserstein()):
+            assert chosen(many, 16, discrepancy) == (Distances.smoothed, 4)
 
 
 def closest(x, weights):
