@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from lfi.inference.draws import Draws
 from lfi.simulation import Prior, Simulations
-from lfi.training import Checkpoints, StepLimit
+from lfi.training import Checkpoints, Fold, StepLimit
 
 MIN_SIMULATIONS = 100  # valid simulations that a method needs
 
@@ -60,7 +61,8 @@ class Method(Protocol):
     alone; `lfi.fit_rounds` keeps only those in a store. A true attribute `limitable` says that
     `fit` takes a `limit` too, a `lfi.training.StepLimit`, so that its time can be limited; one of
     `resumable`, that it takes `checkpoints`, `lfi.training.Checkpoints`, from which an interrupted
-    fit goes on.
+    fit goes on; one of `takes_fold`, that it takes a `fold`, `lfi.training.Fold`, of the valid
+    simulations to train on and of those to validate on.
     """
 
     def fit(
@@ -75,7 +77,7 @@ class Method(Protocol):
         """Return the posterior of the simulator's parameters.
 
         Args:
-            simulations: At least 100 valid ones; a pool needs 200.
+            simulations: At least 100 valid ones; a pool needs 150.
             x_obs: The observation, (*event), for methods that fit its posterior alone. Those of lfi
                 are amortised: they fit the posterior for any observation, and ignore it.
             seed: None takes fresh entropy, which the posterior's history records.
@@ -108,6 +110,20 @@ def resumed_fit(
     if checkpoints.folder is None or not getattr(method, "resumable", False):
         return fit
     return partial(fit, checkpoints=checkpoints)
+
+
+def folded_fit(
+    method: Method, fit: Callable[..., Posterior], simulations: Simulations, fold: Fold
+) -> Callable[..., Posterior]:
+    """Return a method's `fit` to a fold of the valid simulations.
+
+    A method that takes no fold is fitted to those to train on alone, of which it may hold out some.
+    Simulations that have failed are left to either.
+    """
+    if getattr(method, "takes_fold", False):
+        return partial(fit, simulations, fold=fold)
+    valid, failed = torch.where(simulations.valid)[0], torch.where(~simulations.valid)[0]
+    return partial(fit, simulations[torch.cat([valid[fold.train], failed])])
 
 
 def usable(simulations: Simulations, *, missing: bool = False) -> tuple[Tensor, Tensor]:

@@ -28,11 +28,13 @@ from lfi.training import (
     Batch,
     Checkpoints,
     CompleteSettings,
+    Fold,
     History,
     Shuffled,
     Step,
     StepLimit,
     TrainSettings,
+    folds,
     train_one,
 )
 
@@ -124,6 +126,11 @@ class FlowMethod:
         return True
 
     @property
+    def takes_fold(self) -> bool:
+        """Whether `fit` takes a `fold`: unless the settings say how many are held out."""
+        return self.settings is None or self.settings.held_out is None
+
+    @property
     def stages(self) -> tuple[FlowStage, ...]:
         """The Gaussian stage, of half batches and three times the rate, and that of splines."""
         splines = self.filled
@@ -159,6 +166,14 @@ class FlowMethod:
     def shape(self) -> dict[str, int]:
         """The network's arguments."""
         return dict(width=self.width, layers=self.layers, couplings=self.couplings, bins=self.bins)
+
+    def _split(
+        self, tensors: Batch, fold: Fold | None, rng: torch.Generator
+    ) -> tuple[Batch, Batch]:
+        """Return the rows to train on and those held out, of a fold or at random."""
+        n, share = len(tensors[0]), self.filled.held_out
+        (fold,) = [fold] if fold is not None else folds(n, share, rng, max_held_out=MAX_HELD_OUT)
+        return fold.split(tensors)
 
     def _train(
         self,

@@ -58,6 +58,7 @@ from lfi.training import (
     Batch,
     Batches,
     Checkpoints,
+    Fold,
     History,
     Shuffled,
     StepLimit,
@@ -128,6 +129,11 @@ class NeuralRatio(BriefSettings, CriticDesign):
         return recovered(self.loss, self.penalties)
 
     @property
+    def takes_fold(self) -> bool:
+        """Whether `fit` takes a `fold`: not of several members, or where settings hold out some."""
+        return self.members == 1 and (self.settings is None or self.settings.held_out is None)
+
+    @property
     def restorable(self) -> bool:
         """Whether `lfi.load` rebuilds the posterior from its file alone."""
         if self.critic is None:
@@ -146,6 +152,7 @@ class NeuralRatio(BriefSettings, CriticDesign):
         race: Race | None = None,
         limit: StepLimit = UNLIMITED,
         checkpoints: Checkpoints = NO_CHECKPOINTS,
+        fold: Fold | None = None,
     ) -> RatioPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
@@ -153,7 +160,8 @@ class NeuralRatio(BriefSettings, CriticDesign):
         likely they are to be valid, so that the posterior is that of the whole simulator. Critics
         that are far behind in a `race`, against posteriors fitted to the same simulations, are not
         trained to the end. A `limit` leaves the first validation of the first critic at least. From
-        `checkpoints` an interrupted fit goes on.
+        `checkpoints` an interrupted fit goes on. A `fold` of the valid simulations says which are
+        held out.
         """
 
         def source(stage: CriticStage, data: tuple[Batch, Batch], seed: int) -> Batches:
@@ -161,7 +169,7 @@ class NeuralRatio(BriefSettings, CriticDesign):
             return Shuffled(*data, size=size, device=device)
 
         return self._fit(
-            simulations, source, MAX_EPOCHS, seed, device, progress, race, limit, checkpoints
+            simulations, source, MAX_EPOCHS, seed, device, progress, race, limit, checkpoints, fold
         )
 
     @checked
@@ -216,6 +224,7 @@ class NeuralRatio(BriefSettings, CriticDesign):
         race: Race | None = None,
         limit: StepLimit = UNLIMITED,
         checkpoints: Checkpoints = NO_CHECKPOINTS,
+        fold: Fold | None = None,
     ) -> RatioPosterior:
         """Train every member's critics, and stack them."""
         theta, x = usable(simulations, missing=True)
@@ -235,10 +244,13 @@ class NeuralRatio(BriefSettings, CriticDesign):
         total = self.members * sum(stage.settings.steps for stage in stages)
         members, untrained = 0, self.members * len(stages)
         n, share, rng = len(theta), self.filled.held_out, torch_rng(seed, 0)
-        splits = folds(n, share, rng, number=self.members, max_held_out=MAX_HELD_OUT)
+        if fold is not None:
+            splits = [Fold(fold.train, fold.held_out[:MAX_HELD_OUT])]
+        else:
+            splits = folds(n, share, rng, number=self.members, max_held_out=MAX_HELD_OUT)
         with bar("fitting the ratio", total, progress) as advance:
-            for member, fold in enumerate(splits):
-                data, trained = fold.split((theta, x)), []
+            for member, split in enumerate(splits):
+                data, trained = split.split((theta, x)), []
                 for i, critic in enumerate(
                     self._critics(stages, simulations, data[0], member, seed)
                 ):

@@ -1,7 +1,8 @@
 """The default: a log-linear pool of methods, weighted by stacking on held-out simulations.
 
 The pool's log posterior density is concave in the weights, which maximise its mean over simulations
-that no method was fitted to (`stacking_table`); one that adds next to nothing is left out. Cheap
+that no method was fitted to (`stacking_table`); one that adds next to nothing is left out. These
+have told, too, when each method's training was best, which is little to learn from them. Cheap
 methods come first: a ratio's critics that are far behind them are not trained to the end, and none
 is where a posterior flow and a surrogate likelihood agree, or nearly. Where time is limited each
 has half of what is left, and the last most of it.
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from lfi.inference.methods.embedded import with_embeddings
+from lfi.inference.methods.flow_training import MAX_HELD_OUT
 from lfi.inference.methods.neural_ratio import NeuralRatio
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.race import Race, agree
@@ -38,7 +40,7 @@ from lfi.inference.posteriors.flow import FlowPosterior
 from lfi.inference.posteriors.kept import NOTHING_KEPT, KeptFits
 from lfi.inference.posteriors.pooled import PoolChoice, PooledPosterior
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.inference.types import Method, limited_fit, resumed_fit, usable
+from lfi.inference.types import Method, folded_fit, limited_fit, resumed_fit, usable
 from lfi.networks.embeddings import OWN, embedding_spec
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
@@ -48,13 +50,16 @@ from lfi.training import (
     NO_CHECKPOINTS,
     UNLIMITED,
     Checkpoints,
+    Fold,
     StageSteps,
     StepLimit,
     TrainSettings,
 )
 
-HELD_OUT = 0.05  # the share of the simulations on which methods are stacked
-MIN_HELD_OUT, MAX_HELD_OUT = 50, 300  # simulations
+# a share of the simulations, and as many more, on which methods are validated, and stacked
+HELD_OUT, MORE_HELD_OUT = 0.1, 50
+MIN_VALID = 150  # simulations
+MAX_STACKED = 300  # simulations of them on which methods are stacked
 NEGLIGIBLE_WEIGHT = 0.05  # if no method has more, all are worse than the prior
 FIRST_SHARE, LAST_SHARE = 0.5, 0.85  # of the time left, for a method; the rest weights them
 FEW = 2_000  # simulations
@@ -181,15 +186,19 @@ class Pool(BriefSettings):
     ) -> PooledPosterior:
         """Fit the methods, as they are, to simulations of which they see every entry of x."""
         valid = torch.where(simulations.valid)[0]
-        held = min(MAX_HELD_OUT, max(MIN_HELD_OUT, int(HELD_OUT * len(valid))))
-        order = valid[torch.randperm(len(valid), generator=torch_rng(seed, 0))]
-        failed = torch.where(~simulations.valid)[0]
-        fitted_to = _rows(simulations, torch.cat([order[held:], failed]))
-        held_out = _rows(simulations, order[:held])
+        if len(valid) < MIN_VALID:
+            raise ValueError(
+                f"simulations: {len(valid)} valid ones are too few for a pool, need at least "
+                f"{MIN_VALID}"
+            )
+        held = min(MAX_HELD_OUT, int(HELD_OUT * len(valid)) + MORE_HELD_OUT)
+        order = torch.randperm(len(valid), generator=torch_rng(seed, 0))
+        fold = Fold(order[held:], order[:held])
+        held_out = simulations[valid[order[: min(held, MAX_STACKED)]]]
         fitted: list[SavedPosterior] = []
         names: list[str] = []
         seconds: list[float] = []
-        beside = self._beside(fitted_to, seed, device, progress, limit, kept, workers)
+        beside = self._beside(simulations, fold, seed, device, progress, limit, kept, workers)
         samples: HeldOutSamples | None = None
         rows: list[Tensor] = []  # their weights, by the methods fitted so far
         settled: list[str] = []
@@ -221,7 +230,8 @@ class Pool(BriefSettings):
             if posterior is None:
                 with threads_for(method):
                     own = child(seed, 1, index)
-                    found = train(fitted_to, seed=own, device=device, progress=progress)
+                    train = folded_fit(method, train, simulations, fold)
+                    found = train(seed=own, device=device, progress=progress)
                 posterior = poolable(method, found)
                 kept.save(file, posterior)
             fitted.append(poolable(method, posterior))
@@ -251,6 +261,7 @@ class Pool(BriefSettings):
     def _beside(
         self,
         simulations: Simulations,
+        fold: Fold,
         seed: int,
         device: str,
         progress: bool,
@@ -281,6 +292,7 @@ class Pool(BriefSettings):
                 index == 0,
                 kept,
                 self._checkpoints(index, kept, limit),
+                fold,
             )
             for index in apart
         ]
@@ -361,8 +373,3 @@ def pooled(
     members = tuple(fitted[index] for index in rows)
     history = tuple(entry for member in members for entry in member.history)
     return PooledPosterior(members, tuple(float(weights[i]) for i in rows), choice, flow, history)
-
-
-def _rows(simulations: Simulations, rows: Tensor) -> Simulations:
-    theta, x, codes = (part[rows] for part in (simulations.theta, simulations.x, simulations.codes))
-    return replace(simulations, theta=theta, x=x, codes=codes, errors={})

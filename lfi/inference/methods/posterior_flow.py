@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
+from lfi.inference.methods.flow_training import FlowMethod
 from lfi.inference.posteriors.flow import FlowPosterior, to_flow_coordinates
 from lfi.inference.types import usable
 from lfi.networks import PosteriorEstimator, prepared
@@ -22,7 +22,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, StepLimit, hold_out
+from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, Fold, StepLimit
 
 
 @checked
@@ -61,11 +61,12 @@ class PosteriorFlow(BriefSettings, FlowMethod):
         progress: bool = True,
         limit: StepLimit = UNLIMITED,
         checkpoints: Checkpoints = NO_CHECKPOINTS,
+        fold: Fold | None = None,
     ) -> FlowPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
         A `limit` leaves the regression in closed form at least. From `checkpoints` an interrupted
-        fit goes on.
+        fit goes on. A `fold` of the valid simulations says which are held out.
 
         Simulations that failed are left out and need no correction: an observation is a valid x,
         and among those that gave valid x, theta given x is distributed as among all.
@@ -85,9 +86,7 @@ class PosteriorFlow(BriefSettings, FlowMethod):
             embedding = prepared(self.embedding, x.shape[1:], missing=simulations.missing)
             network = PosteriorEstimator(prior.dim, x.shape[1:], embedding=embedding, **self.shape)
         v = to_flow_coordinates(prior, theta)[0]
-        train, held = hold_out(
-            (v, x), self.filled.held_out, torch_rng(seed, 1), max_held_out=MAX_HELD_OUT
-        )
+        train, held = self._split((v, x), fold, torch_rng(seed, 1))
         network.fit_from_data(*train)
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:

@@ -17,11 +17,11 @@ from tempfile import TemporaryDirectory
 
 from lfi.inference.posteriors.kept import KeptFits
 from lfi.inference.posteriors.saved import SavedPosterior
-from lfi.inference.types import Method, limited_fit, resumed_fit
+from lfi.inference.types import Method, folded_fit, limited_fit, resumed_fit
 from lfi.runtime.modes import single_thread
 from lfi.runtime.workers.beside import Beside, SeparateCall, usable_cores
 from lfi.simulation import Simulations
-from lfi.training import Checkpoints, StageSteps, StepLimit
+from lfi.training import Checkpoints, Fold, StageSteps, StepLimit
 
 NEEDED = ("lfi.inference", "torch._dynamo")  # that a worker imports before it forks
 # bytes of simulations that are sent to workers that nobody has asked for: each fit takes several
@@ -45,6 +45,7 @@ class SeparateFit:
         needed: Whether it is begun in any case.
         kept: Where the posterior is kept.
         checkpoints: From which its training goes on.
+        fold: Of the valid simulations.
     """
 
     method: Method
@@ -58,6 +59,7 @@ class SeparateFit:
     needed: bool
     kept: KeptFits
     checkpoints: Checkpoints
+    fold: Fold = field(repr=False)
 
     def __call__(self, progress: bool) -> tuple[float, dict[str, StageSteps]]:
         """Fit, keep the posterior, and return seconds and steps."""
@@ -67,7 +69,8 @@ class SeparateFit:
             fit = resumed_fit(
                 self.method, limited_fit("methods", self.method, part), self.checkpoints
             )
-            posterior = fit(self.simulations, seed=self.seed, device=self.device, progress=progress)
+            fit = folded_fit(self.method, fit, self.simulations, self.fold)
+            posterior = fit(seed=self.seed, device=self.device, progress=progress)
             self.kept.save(self.file, poolable(self.method, posterior))
         return time.monotonic() - begin, limit.record
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import MAX_HELD_OUT, FlowMethod
+from lfi.inference.methods.flow_training import FlowMethod
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
@@ -24,7 +24,7 @@ from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
-from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, StepLimit, hold_out
+from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, Fold, StepLimit
 
 
 @checked
@@ -70,11 +70,12 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         progress: bool = True,
         limit: StepLimit = UNLIMITED,
         checkpoints: Checkpoints = NO_CHECKPOINTS,
+        fold: Fold | None = None,
     ) -> LikelihoodPosterior:
         """Return the posterior for any observation; the arguments are those of every `Method`.
 
         A `limit` leaves the regression in closed form at least. From `checkpoints` an interrupted
-        fit goes on.
+        fit goes on. A `fold` of the valid simulations says which are held out.
 
         Where simulations have failed, the flow is fitted to the valid ones, and the likelihood of
         a valid x is its density times how likely a simulation is to be valid, which a classifier
@@ -105,10 +106,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             bounds = prior.lower.tolist(), prior.upper.tolist()
             by_entry = math.prod(x.shape[1:]) > 1
             network = LikelihoodEstimator(*bounds, x.shape[1:], by_entry=by_entry, **self.shape)
-        rows = theta, x.reshape(len(x), -1)
-        train, held = hold_out(
-            rows, self.filled.held_out, torch_rng(seed, 2), max_held_out=MAX_HELD_OUT
-        )
+        train, held = self._split((theta, x.reshape(len(x), -1)), fold, torch_rng(seed, 2))
         network.fit_from_data(train[0], train[1], torch_rng(seed, 3))
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """The default: weights against known answers, and what is said of the choice."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +23,7 @@ from lfi.inference.methods.stacking_table import (
 )
 from lfi.inference.posteriors.pooled import PooledPosterior
 from lfi.inference.samplers.defensive import DefensiveSamples
+from lfi.training import Fold
 
 LOG_4 = math.log(4)
 X_OBS = torch.tensor([0.8, -0.5])
@@ -218,17 +219,17 @@ def test_only_the_default_methods_are_fitted_again_unasked():
 def test_the_choice_says_what_was_picked_and_why(fitted):
     choice = fitted.choice
     assert choice.names == ("PosteriorFlow", "SurrogateLikelihood", "NeuralRatio")
-    assert choice.held_out == 200
+    assert choice.held_out == 300  # of 450
     assert choice.score >= max(choice.scores) - 1e-3  # a pool contains each of its members
     lines = choice.describe().splitlines()
-    assert lines[0].endswith("by 200 held-out simulations")
+    assert lines[0].endswith("by 300 held-out simulations")
     assert len(lines) == 4
     assert "SurrogateLikelihood  weight" in lines[2]
 
 
 def test_a_pool_recovers_the_conjugate_posterior(fitted):
     theta, truth = fitted.sample(10_000, X_OBS, seed=2), posterior(X_OBS.double())
-    # a regression on 3,420 rows, and weights tuned to 200: five errors of 1/14 of what they shape
+    # a regression on 3,550 rows, and weights tuned to 300: five errors of 1/14 of what they shape
     assert ((theta.mean(0) - truth.mean) / truth.stddev).abs().max() < 0.2
     assert (theta.std(0) / truth.stddev - 1).abs().max() < 0.2
 
@@ -239,6 +240,79 @@ def test_a_pool_is_the_weighted_sum_of_its_members(fitted):
     expected = sum(w * part for w, part in zip(fitted.weights, parts, strict=True))
     torch.testing.assert_close(fitted.log_ratio(theta, x), expected, rtol=1e-4, atol=1e-4)
     assert fitted.weighted(x, 30, seed=1).log_weights.shape == (9, 30)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A method that notes what it is fitted to."""
+
+    method: lfi.PosteriorFlow
+    calls: list[tuple[int, Fold | None]] = field(default_factory=list)
+    restorable = False  # or else another process might fit it
+
+    @property
+    def takes_fold(self):
+        return self.method.takes_fold
+
+    def fit(self, simulations, *, fold=None, **arguments):
+        self.calls.append((int(simulations.valid.sum()), fold))
+        more = {} if fold is None else {"fold": fold}
+        return self.method.fit(simulations, **more, **arguments)
+
+
+def test_methods_are_validated_and_stacked_on_the_same_simulations():
+    first, second = (Recorded(QUICK[0]) for _ in range(2))
+    own = Recorded(replace(QUICK[0], settings=lfi.TrainSettings(steps=1, held_out=0.3)))
+    simulations = lfi.simulate(model(), 400, seed=1)
+    pool = lfi.fit_posterior(simulations, method=lfi.Pool((first, second, own)), seed=1)
+    [(n, fold)], [(_, same)] = first.calls, second.calls
+    assert n == 400 and fold is same
+    assert len(fold.train) == 310 and len(fold.held_out) == 90 == pool.choice.held_out
+    assert sorted([*fold.train.tolist(), *fold.held_out.tolist()]) == list(range(400))
+    assert own.calls == [(310, None)]  # of which it holds its own share out
+
+
+@pytest.mark.parametrize(
+    "method",
+    [*QUICK[:2], replace(QUICK[2], rank=None, head_layers=None, noise_model=False)],
+    ids=lambda method: type(method).__name__,
+)
+def test_a_fold_says_what_a_method_is_trained_on(method):
+    """What is held out may not reach training: other values there change no weight in one step."""
+    simulations = lfi.simulate(model(), 300, seed=1)
+    method = replace(method, settings=lfi.TrainSettings(steps=1, average=0.0))
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(2))
+    fold = Fold(order[:200], order[200:])
+    other = replace(simulations, x=simulations.x.index_add(0, fold.held_out, torch.ones(100, 2)))
+    plain, same, moved = (
+        torch.nn.utils.parameters_to_vector(network.parameters())
+        for rows, chosen in (
+            (simulations, fold),
+            (other, fold),
+            (other, Fold(fold.held_out, fold.train)),
+        )
+        for network in method.fit(rows, fold=chosen, seed=1)._networks()
+    )
+    assert torch.equal(plain, same)
+    assert not torch.allclose(plain, moved)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *(replace(method, settings=lfi.TrainSettings(held_out=0.3)) for method in QUICK),
+        replace(QUICK[2], members=2),
+    ],
+)
+def test_methods_that_hold_out_their_own_take_no_fold(method):
+    assert not method.takes_fold and all(each.takes_fold for each in QUICK)
+
+
+def test_too_few_simulations_for_a_pool_are_refused():
+    with pytest.raises(
+        ValueError, match="149 valid ones are too few for a pool, need at least 150"
+    ):
+        lfi.Pool(QUICK).fit(lfi.simulate(model(), 149, seed=1), seed=1)
 
 
 NOISE = 30  # entries of x beside two that tell of theta

@@ -178,7 +178,7 @@ def test_a_pool_does_not_train_critics_to_the_end_beside_a_likelihood_that_is_ex
     ratio = lfi.NeuralRatio(
         settings=lfi.TrainSettings(steps=60, learning_rate=1e-4), width=8, head_layers=None
     )
-    simulations = lfi.simulate(model(0.1), 1_000, seed=1)
+    simulations = lfi.simulate(model(0.1), 3_000, seed=1)  # so many that weights are sparse
     method = lfi.Pool((likelihood, ratio))
     with pytest.MonkeyPatch.context() as patch:
         steps = []
