@@ -234,14 +234,24 @@ def adversarial() -> str:
     """Return posteriors that are generators, before and after the correction."""
     rows = []
     for task in ("two_moons", "slcp"):
-        name = f"black boxes {task}"
-        draws = measured(name, "lfi adversarial_posterior", r"C2ST \d of 2000", complete=5)
-        corrected = "-"
-        if task == "two_moons":
-            metric = r"corrected C2ST \d of 2000"
-            corrected = at(measured(name, "lfi adversarial_posterior", metric, complete=5))
-        rows.append((task, at(draws), corrected, published(task, 10_000, "adversarial")))
+        get = partial(measured, f"black boxes {task}", "lfi adversarial_posterior", complete=5)
+        found = [at(get(rf"{kind}C2ST \d of 2000")) for kind in ("", "corrected ")]
+        rows.append((task, *found, published(task, 10_000, "adversarial")))
     return table(("C2ST", "draws", "corrected draws", "published"), rows)
+
+
+def hundred_parameters() -> str:
+    """Return posteriors of 100 parameters of a linear Gaussian model."""
+    rows = []
+    for task, name in (("", "AdversarialPosterior"), (", ratio", "NeuralRatio")):
+        get = partial(measured, f"black boxes linear Gaussian{task}", "lfi adversarial_posterior")
+        score = get(r"C2ST of projections, \d+ draws")
+        kinds = "projections", "parameters"
+        shares = [f"{get(f'coverage of 90%, {kind}').mean:.0%}" for kind in kinds]
+        seconds = [f"{get(f'{kind} cpu seconds').mean:.3g} s" for kind in ("fit", "draw")]
+        rows.append((f"`{name}`", number(score.mean), *shares, *seconds, f"`{score.commit}`"))
+    heads = "", "C2ST of projections", "in 90%: projections", "parameters", "fit", "draws of one x"
+    return table((*heads, "commit"), rows)
 
 
 def recovered() -> str:
@@ -363,17 +373,9 @@ def black_boxes() -> str:
         if told:
             exact = measured(name, "lfi avo", f"exact error {parameter}", complete=5)
             exact = f"{max(exact.values):.1%}"
-        what = parameter + note
-        rows.append((task, what, f"{int(budget):,}", worst, exact, f"`{found.commit}`"))
-    heads = (
-        "problem",
-        "parameter",
-        "simulations",
-        "largest error",
-        "of the exact estimate",
-        "commit",
-    )
-    return table(heads, rows)
+        rows.append((task, parameter + note, f"{int(budget):,}", worst, exact, f"`{found.commit}`"))
+    heads = "problem", "parameter", "simulations", "largest error"
+    return table((*heads, "of the exact estimate", "commit"), rows)
 
 
 def contaminated() -> str:
@@ -410,6 +412,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "imitation": imitation,
     "black-boxes": black_boxes,
     "contaminated": contaminated,
+    "hundred-parameters": hundred_parameters,
     "recovered": recovered,
     "command": command,
 }
