@@ -4,6 +4,11 @@ Gradients at theta up and down a coordinate, from equal random numbers, differ b
 times the step. A step longer than the distance's valley sees too little of it, and in a short one
 what is not smooth is noise, so several lengths are tried: the longest is taken of which no shorter
 one says, beyond its standard error, that the curvature is much larger.
+
+Rounds of simulations tell the error of the curvature along each of its axes, and so whether there
+is any: parameters that are correlated have axes whose curvatures differ by a factor of thousands,
+and are determined along each of them. Where it is not seen along all axes, the part of it that
+mean embeddings tell is taken, which varies less (of kernels and energy distances).
 """
 
 import torch
@@ -16,7 +21,8 @@ from lfi.runtime import child
 LENGTHS = (0.1, 0.025, 0.006, 0.0015)  # of a coordinate's scale
 MUCH_LARGER = 1.5  # times the curvature at a longer step
 ERRORS = 3.0  # standard errors beyond which it counts
-FLOOR = 1e-3  # of the largest eigenvalue, below which a direction counts as flat
+PAIRED, ROUNDS = 128, 16  # points and rounds that tell the part of the embeddings
+FLOOR = 1e-5  # of the largest eigenvalue, the least that one is taken to be
 
 
 def mean_gradient(
@@ -56,8 +62,9 @@ def curvature_at(
 ) -> tuple[Float[Tensor, "k dim dim"], Float[Tensor, " k"], Float[Tensor, " dim"]]:
     """Return the inverse curvature of each problem's distance at u, and how it was seen.
 
-    The first is the inverse Hessian, its eigenvalues made positive; the second its least eigenvalue
-    over the largest, in units of the scale; the third the shortest step taken in each coordinate.
+    The first is the inverse Hessian, of eigenvalues that are taken to be positive and not less than
+    three standard errors; the second the least that one may be, less three standard errors, over
+    the largest, in units of the scale; the third the shortest step taken in each coordinate.
 
     Args:
         distances: What has been minimised.
@@ -89,20 +96,60 @@ def curvature_at(
         column, length = _seen(torch.stack(tried), t)
         columns.append(column)
         lengths.append(steps[int(length)])
-    hessian = torch.stack(columns, dim=2).double()
-    values, vectors = torch.linalg.eigh((hessian + hessian.mT) / 2)
+    seen = scale * scale.new_tensor(lengths)
+    values, vectors, error = _axes(torch.stack(columns, dim=3))
+    vague = (values <= error).any(1)
+    if vague.any() and distances.embeds:
+        few = problems.part(vague)
+        found = _axes(_of_embeddings(distances, few, u[vague], seen, scale, child(seed, 1)))
+        values[vague], vectors[vague], error[vague] = found
     largest = values.abs().amax(1, keepdim=True)
     largest = torch.where(largest > 0, largest, 1.0)
-    positive = values.abs().clamp(min=FLOOR * largest)
+    positive = torch.maximum(values.abs(), error).clamp(min=FLOOR * largest)
     inverse = (vectors / positive[:, None, :]) @ vectors.mT
     unit = scale.double()
     inverse = (unit[:, None] * inverse * unit).to(u)
-    return inverse, (values[:, 0] / largest[:, 0]).to(u), scale * scale.new_tensor(lengths)
+    least = (values - error).amin(1) / largest[:, 0]
+    return inverse, least.to(u), seen
+
+
+def _axes(each: Float[Tensor, "k rounds dim dim"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return eigenvalues and vectors of mean curvatures, and three standard errors along these."""
+    each = each.double()
+    mean = each.mean(1)
+    values, vectors = torch.linalg.eigh((mean + mean.mT) / 2)
+    along = ((vectors.mT[:, None] @ each) * vectors.mT[:, None]).sum(3)
+    return values, vectors, ERRORS * along.std(1) / each.shape[1] ** 0.5
+
+
+def _of_embeddings(
+    distances: Distances,
+    problems: DistanceProblems,
+    u: Float[Tensor, "k dim"],
+    steps: Float[Tensor, " dim"],
+    scale: Float[Tensor, " dim"],
+    seed: int,
+) -> Float[Tensor, "k rounds dim dim"]:
+    """Return 2 <d mu/du_s, d mu/du_t> of mean embeddings mu in each round: Gauss and Newton's part.
+
+    It is the whole curvature where simulations at u are distributed as data are, and lacks the
+    noise that second derivatives of simulations bring into the rest.
+    """
+    dim, points = u.shape[1], max(distances.points, distances.whole(PAIRED))
+    shifts = torch.diag(steps)
+    ends = torch.cat([u[:, None] + shifts, u[:, None] - shifts], dim=1)  # (k, 2 dim, dim)
+    found = distances.products(
+        problems.repeated(ROUNDS), ends.repeat_interleave(ROUNDS, 0), points, seed
+    )
+    turn = (
+        torch.cat([torch.eye(dim), -torch.eye(dim)], dim=1).to(u) * (scale / (2 * steps))[:, None]
+    )
+    return (2 * turn @ found @ turn.mT).unflatten(0, (len(u), ROUNDS))
 
 
 def _seen(
     tried: Float[Tensor, "lengths k rounds dim"], t: int
-) -> tuple[Float[Tensor, "k dim"], Tensor]:
+) -> tuple[Float[Tensor, "k rounds dim"], Tensor]:
     """Return a column of the Hessian at the longest step that sees the curvature, and which."""
     rounds = tried.shape[2]
     mean = tried.mean(2)
@@ -112,4 +159,4 @@ def _seen(
         now = own.gather(0, chosen[None])[0]
         larger = own[shorter] - ERRORS * error[shorter] > MUCH_LARGER * now
         chosen = torch.where(larger, shorter, chosen)
-    return mean[chosen, torch.arange(mean.shape[1])], chosen.max()
+    return tried[chosen, torch.arange(mean.shape[1])], chosen.max()

@@ -269,6 +269,40 @@ class Distances:
         both = (up - down).unflatten(1, (calls, -1)).mean(2)
         return (both[..., None] * eps[back]).mean(1) / (2 * width)
 
+    @property
+    def embeds(self) -> bool:
+        """Whether distances are squared ones of mean embeddings, of simulations alike in weight."""
+        return isinstance(self.discrepancy, MMD | Energy) and self.weights is None
+
+    @torch.no_grad()
+    def products(
+        self, problems: DistanceProblems, u: Float[Tensor, "p s dim"], points: int, seed: int
+    ) -> Float[Tensor, "p s s"]:
+        """Return inner products of the mean embeddings at several parameters of each problem.
+
+        They are means of the kernel over pairs of different random numbers, which are equal at all
+        parameters: unbiased, and of nearby parameters equal but for what differs.
+        """
+        side, found = u.shape[1] * points, []
+        pairs = (1 - torch.eye(points, dtype=u.dtype)).repeat(u.shape[1], u.shape[1])
+        for i, part in enumerate(torch.arange(len(u)).split(max(1, ENTRIES // side**2))):
+            theta = self.simulator.prior.from_unconstrained(u[part])[0]
+            x = [self._simulated(each, points, child(seed, i)) for each in theta.unbind(1)]
+            y, bad = self._usable(torch.cat(x, dim=1))
+            discrepancy = _at_rows(self.discrepancy, problems.kernels[part])
+            if isinstance(discrepancy, MMD):
+                values = discrepancy.kernel(y, y)
+            else:
+                values = -squared_distances(y, y).sqrt()
+            counted = (~bad).to(y)
+            weight = pairs.to(y) * counted[:, :, None] * counted[:, None, :]
+            sums = [
+                each.reshape(len(part), u.shape[1], points, u.shape[1], points).sum((2, 4))
+                for each in (values * weight, weight)
+            ]
+            found.append(sums[0] / sums[1])
+        return torch.cat(found)
+
     def _groups(self, problems: DistanceProblems, points: int) -> list[slice]:
         """Return which problems are compared at a time."""
         n = problems.size or problems.data.shape[1]

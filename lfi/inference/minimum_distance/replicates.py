@@ -26,7 +26,8 @@ from lfi.runtime import Advance, child
 
 LENGTH = 0.7  # of a Newton step
 LONGEST = 2.0  # step, in deviations of the replicates after the first
-LINEARISED = 256  # points of each of these steps where simulations do not follow
+TOGETHER = 2_000  # points of all replicates in a step, at least
+LINEARISED = 1_024  # points of each of these steps where simulations do not follow
 PROBED, PROBES = 4, 8  # replicates that tell whether simulations follow, and how often each
 MOST_APART = 0.5  # of the variance alone, beyond which they do not
 RADIUS = 1.0  # of the first step, in scales
@@ -89,6 +90,8 @@ def solve_replicates(
     u = start + newton(distances, start, 0, True).clamp(-radius, radius)
     longest = LONGEST * _spread(u - start, which).clamp(max=scale)
     some = torch.arange(min(PROBED, len(u))).repeat_interleave(PROBES)
+    share = distances.whole(-(-TOGETHER // len(u)))
+    each = distances.by(max(distances.points, share))
     follow = _follow(
         distances, replicates.part(some), u[some], base.part(some), start[some], scale, width, seed
     )
@@ -101,12 +104,13 @@ def solve_replicates(
     advance(1)
     for index in range(1, steps):
         if follow:
-            u = u + (LENGTH * newton(distances, u, index, False)).clamp(-longest, longest)
+            u = u + (LENGTH * newton(each, u, index, False)).clamp(-longest, longest)
         elif index >= steps - kept:
             u = start + newton(many, start, index, True).clamp(-radius, radius)
         average.add(u)
         advance(1)
     distances.count(many)
+    distances.count(each)
     return average.arrived
 
 

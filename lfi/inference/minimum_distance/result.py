@@ -17,7 +17,7 @@ from lfi.simulation import Prior
 
 SETTLED = 0.05  # of the prior's deviation, or one of the draws': how far a descent may still move
 SAME = 2.0  # of these, between starts that have found the same minimum
-FLAT = 1e-3  # of the largest curvature
+FLAT = 1e-5  # of the largest curvature
 MOST_NOISE = 0.4  # of the draws' deviation, which is then too large by 9%
 MOST_FAILED = 0.2
 
@@ -50,8 +50,9 @@ class MinimumDistance(Described, Saved):
         value: The distance there. An unbiased one is negative at times.
         prior: Whose bounds parameters keep.
         starts: What each descent found.
-        curvature: The least curvature of the distance over the largest, in units of the prior's
-            scales; about zero or less where the distance does not tell parameters apart.
+        curvature: The least curvature of the distance, less three standard errors, over the
+            largest, in units of the prior's scales; about zero or less where the distance does not
+            tell parameters apart.
         noise: How far the bootstrap's estimates are from their minima, over the deviation of the
             draws, infinite where they do not differ; None without it.
         simulations: How many data points were simulated, besides those of a bootstrap's data sets.

@@ -72,7 +72,7 @@ def test_replicates_are_the_minima_of_their_weighted_data():
     )
     exact = closest(x, weights.weights)
     assert (found.u - exact).square().mean().sqrt() < 0.25 * exact.std()  # noise of simulations
-    assert least == 1
+    assert 0.8 < least < 1  # less three standard errors of 50 rounds
     # the curvature of -2 E k: its second derivative at the minimum
     z = (x - u[0]) ** 2 / (BANDWIDTH**2 + 1)
     k = torch.exp(-z / 2) / math.sqrt(1 + 1 / BANDWIDTH**2) / (BANDWIDTH**2 + 1)
