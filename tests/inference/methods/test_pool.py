@@ -104,7 +104,7 @@ def test_members_that_err_apart_are_averaged():
 def test_members_of_slight_weight_are_left_out_and_the_best_can_be_taken_alone():
     known = table(exact, lambda theta, x: torch.sin(9 * theta))
     members = [known_posterior(), known_posterior()]
-    pool = pooled(members, ("exact", "noise"), known, None, (1.0, 2.0), combine=False, seed=1)
+    pool = pooled(members, ("exact", "noise"), known, (1.0, 2.0), combine=False, seed=1)
     assert pool.members == (members[0],)
     assert pool.weights == (1.0,)
     assert pool.choice.scores[0] == pytest.approx(pool.choice.score)
@@ -130,8 +130,22 @@ def test_a_member_that_the_others_make_up_for_is_left_out():
 def test_where_no_member_tells_anything_the_least_bad_has_to_do():
     known = table(lambda theta, x: 9 * torch.sin(9 * theta), lambda theta, x: torch.cos(9 * theta))
     members = [known_posterior(), known_posterior()]
-    pool = pooled(members, ("loud", "quiet"), known, None, (1.0, 2.0), combine=True, seed=1)
+    pool = pooled(members, ("loud", "quiet"), known, (1.0, 2.0), combine=True, seed=1)
     assert pool.members == (members[1],)
+
+
+def test_the_better_flow_proposes_importance_samples():
+    first, second = (
+        QUICK[0].fit(lfi.simulate(model(), 200, seed=seed), seed=seed) for seed in (1, 2)
+    )
+    known = table(
+        exact, lambda theta, x: torch.cos(9 * theta), lambda theta, x: exact(theta, x) / 2
+    )
+    names, seconds = ("ratio", "worse", "better"), (1.0, 2.0, 3.0)
+    pool = pooled([known_posterior(), first, second], names, known, seconds, combine=False, seed=1)
+    assert pool.members[0] is not first and pool.proposal is second
+    alone = pooled([known_posterior()], names[:1], table(exact), (1.0,), combine=False, seed=1)
+    assert alone.proposal is None
 
 
 def test_samples_that_a_member_excludes_have_a_floor(monkeypatch):
