@@ -35,7 +35,8 @@ from lfi.training import stacking_weights
 IMPORTANCE_SAMPLES = 256  # over which the normalising constant of one x is summed
 MAX_WEIGHT = 2.0
 MIN_GAIN = 0.01  # nats of the log posterior density, below which a method is not worth its time
-MIN_LOG_WEIGHT = -1e4  # log w of an importance sample that a member excludes
+# log w of an importance sample that a member excludes, beside its largest for that x
+MIN_LOG_WEIGHT = -1e4
 FEW_HELD_OUT = 300  # simulations, of less of which weights are bagged
 RESAMPLES = 20
 MIN_WEIGHT = 0.1  # of a bagged weight
@@ -94,11 +95,14 @@ class HeldOutSamples:
 
     @torch.no_grad()
     def log_weights(self, posterior: SavedPosterior) -> Float[Tensor, "m c"]:
-        """Return a posterior's log weights, up to a function of x."""
+        """Return a posterior's log weights, the largest of each x 0.
+
+        They are known up to a function of x, by which a ratio's can lie far below any floor.
+        """
         values = posterior.target(self.x).log_weight(self.samples.theta).double()
-        return values.nan_to_num(nan=MIN_LOG_WEIGHT, neginf=MIN_LOG_WEIGHT).clamp_min(
-            MIN_LOG_WEIGHT
-        )
+        values = values.nan_to_num(nan=-math.inf, neginf=-math.inf)
+        highest = values.amax(1, keepdim=True).nan_to_num(neginf=0.0)  # all are excluded
+        return (values - highest).clamp_min(MIN_LOG_WEIGHT)
 
     def table(self, rows: Sequence[Float[Tensor, "m c"]]) -> StackingTable:
         """Return the table of several methods' log weights."""

@@ -155,12 +155,26 @@ def test_samples_that_a_member_excludes_have_a_floor(monkeypatch):
     samples = DefensiveSamples(torch.zeros(1, 4, 2), torch.ones(1, 4), torch.arange(4.0)[None] + 5)
     held = HeldOutSamples(None, torch.zeros(1, 2), samples)
     found = held.log_weights(known_posterior())
-    assert found.tolist() == [[3.0, -1e4, -1e4, -1e4]]
+    assert found.tolist() == [[0.0, -1e4, -1e4, -1e4]]
     known = held.table([found])
     assert known.log_prior.tolist() == [5.0]
     assert torch.equal(known.base, samples.base)
     # the true theta is a fourth of all, and the only one with weight
     torch.testing.assert_close(known.densities(torch.ones(1)), torch.tensor([5.0 - 1 + LOG_4]))
+
+
+def test_what_a_ratio_adds_to_all_parameters_counts_for_nothing(monkeypatch):
+    """As ratios are known up to a function of x, which may lie below any floor, or be an error."""
+    shape = torch.tensor([2.0, 1.0, 0.0, -1.0], dtype=torch.float64)
+    samples = DefensiveSamples(torch.zeros(3, 4, 2), torch.zeros(3, 4), torch.zeros(3, 4))
+    held = HeldOutSamples(None, torch.zeros(3, 2), samples)
+    for lowest, expected in ((-3e4, shape - 2), (-math.inf, torch.full((4,), -1e4))):
+        offsets = torch.tensor([0.0, 1e6, lowest], dtype=torch.float64)
+        far = SimpleNamespace(log_weight=lambda theta, far=offsets: shape + far[:, None])
+        monkeypatch.setattr(RatioPosterior, "target", lambda self, x, far=far: far)
+        found = held.log_weights(known_posterior())
+        assert torch.equal(found[:2], (shape - 2).expand(2, 4))
+        assert torch.equal(found[2], expected.double())
 
 
 def test_the_first_simulations_are_those_of_every_part():
