@@ -27,7 +27,7 @@ from lfi.runtime import Advance, child
 LENGTH = 0.7  # of a Newton step
 LONGEST = 2.0  # step, in deviations of the replicates after the first
 TOGETHER = 2_000  # points of all replicates in a step, at least
-LINEARISED = 1_024  # points of each of these steps where simulations do not follow
+LINEARISED = 512  # points of each of these steps where simulations do not follow
 PROBED, PROBES = 4, 8  # replicates that tell whether simulations follow, and how often each
 MOST_APART = 0.5  # of the variance alone, beyond which they do not
 RADIUS = 1.0  # of the first step, in scales
