@@ -38,7 +38,7 @@ from lfi.training import (
     train_one,
 )
 
-DEFAULTS = CompleteSettings(steps=1_500, learning_rate=3e-3, average=0.995, patience=5)
+DEFAULTS = CompleteSettings(steps=1_500, learning_rate=3e-3, average=0.995, patience=8)
 MAX_EPOCHS = 100  # passes over the simulations in one stage
 MAX_HELD_OUT = 5_120  # simulations
 LEFT_OUT = "left out: "
@@ -93,7 +93,7 @@ class FlowMethod:
         gaussian_steps: The most optimiser steps of the Gaussian stage, whose batches are half as
             large as those of the splines' stage, and whose learning rate is three times as high.
         settings: How the splines' stage is trained; what is None in it is 1,500 steps, batches of
-            256, a rate of 3e-3, a weight decay of 1e-2, an average of 0.995, a patience of 5 of 20
+            256, a rate of 3e-3, a weight decay of 1e-2, an average of 0.995, a patience of 8 of 20
             validations, and a tenth of the simulations, at most 5,120, held out.
     """
 
