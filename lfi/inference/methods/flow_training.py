@@ -34,7 +34,7 @@ from lfi.training import (
     Step,
     StepLimit,
     TrainSettings,
-    folds,
+    hold_out,
     train_one,
 )
 
@@ -171,9 +171,9 @@ class FlowMethod:
         self, tensors: Batch, fold: Fold | None, rng: torch.Generator
     ) -> tuple[Batch, Batch]:
         """Return the rows to train on and those held out, of a fold or at random."""
-        n, share = len(tensors[0]), self.filled.held_out
-        (fold,) = [fold] if fold is not None else folds(n, share, rng, max_held_out=MAX_HELD_OUT)
-        return fold.split(tensors)
+        if fold is not None:
+            return fold.split(tensors)
+        return hold_out(tensors, self.filled.held_out, rng, max_held_out=MAX_HELD_OUT)
 
     def _train(
         self,

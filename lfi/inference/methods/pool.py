@@ -195,7 +195,7 @@ class Pool(BriefSettings):
         held = min(MAX_HELD_OUT, int(HELD_OUT * len(valid)) + MORE_HELD_OUT)
         order = torch.randperm(len(valid), generator=torch_rng(seed, 0))
         fold = Fold(order[held:], order[:held])
-        held_out = simulations[valid[order[: min(held, MAX_STACKED)]]]
+        held_out = simulations[valid[fold.held_out[:MAX_STACKED]]]
         fitted: list[SavedPosterior] = []
         names: list[str] = []
         seconds: list[float] = []
