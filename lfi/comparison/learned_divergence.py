@@ -34,7 +34,7 @@ from lfi.comparison.losses.divergences import JensenShannon
 from lfi.comparison.types import Recovers, SampleP, SampleQ, WeightP, WeightQ
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance, check_positive, check_whole
-from lfi.numerics.weighted_samples import as_batches, probabilities
+from lfi.numerics.weighted_samples import as_batches, never_zero, probabilities
 from lfi.runtime.calls import warn_caller
 
 ENOUGH = 1e-8  # that the next Newton step would gain at most, relative to the value and absolute
@@ -178,14 +178,11 @@ def _line_search(
 def _standard(
     x: Float[Tensor, "b n d"], weight: Float[Tensor, "b n"]
 ) -> tuple[Float[Tensor, "b 1 d"], Float[Tensor, "b 1 d"]]:
-    """Return the mean of weighted points, and their deviations where there are any."""
+    """Return the mean of weighted points, and their deviations."""
     weight = weight[..., None]
     mean = (weight * x).sum(1, keepdim=True)
     scale = (weight * (x - mean).square()).sum(1, keepdim=True).sqrt()
-    # where points do not vary, but for rounding, a millionth of their size
-    size = x.abs().amax(1, keepdim=True)
-    varies = scale > 4 * torch.finfo(x.dtype).eps * size
-    return mean, torch.where(varies, scale, 1e-6 * torch.where(size > 0, size, 1.0))
+    return mean, never_zero(scale, x, 1)
 
 
 def _at(features: Float[Tensor, "b n k"], w: Float[Tensor, "b k"]) -> Float[Tensor, "b n"]:

@@ -111,7 +111,13 @@ def deviations(points: Float[Tensor, "..."], dim: int) -> Float[Tensor, "..."]:
         >>> deviations(torch.tensor([[1e-9, 3.0], [3e-9, 3.0]]), 0)
         tensor([[1.4142e-09, 3.0000e-06]])
     """
-    sd = points.std(dim, keepdim=True)
+    return never_zero(points.std(dim, keepdim=True), points, dim)
+
+
+def never_zero(
+    sd: Float[Tensor, "..."], points: Float[Tensor, "..."], dim: int
+) -> Float[Tensor, "..."]:
+    """Return standard deviations of points, a millionth of their size where they do not vary."""
     size = points.abs().amax(dim, keepdim=True)
     rounding = 4 * torch.finfo(points.dtype).eps * size
     return torch.where(sd > rounding, sd, 1e-6 * torch.where(size > 0, size, 1.0))
