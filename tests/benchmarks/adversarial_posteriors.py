@@ -7,10 +7,9 @@
                            fixed projections, to a line each, at three observations, and how many of
                            new simulations' parameters the central 90% intervals of these
                            projections, and of the parameters, hold
-    ..., ratio             the same of `lfi.NeuralRatio`, by its critics for x that is Gaussian
-                           given theta, 800 steps each, sampled as ever
+    ..., ratio             the same of `lfi.NeuralRatio`
 
-Other settings are lfi's own. Corrected draws are those of `posterior.corrected()`.
+Settings are lfi's own. Corrected draws are those of `posterior.corrected()`.
 """
 
 import importlib
@@ -106,9 +105,8 @@ def of_linear_gaussian(case: str, budget: int, seed: int, brief: bool) -> dict[s
     simulations = lfi.simulate(problem.simulator, budget, seed=seed, progress=False)
     begin = time.process_time()
     if case == RATIO:
-        steps = lfi.TrainSettings(steps=10 if brief else 800)
-        method = lfi.NeuralRatio(settings=steps, rank=0, head_layers=None)
-        sampler = lfi.samplers.Importance() if brief else None
+        few = lfi.NeuralRatio(settings=lfi.TrainSettings(steps=10), rank=0, head_layers=None)
+        method, sampler = (few, lfi.samplers.Importance()) if brief else (lfi.NeuralRatio(), None)
     else:
         method, sampler = BRIEF if brief else lfi.AdversarialPosterior(), None
     posterior = lfi.fit_posterior(simulations, method=method, seed=seed, progress=False)
