@@ -28,6 +28,8 @@ from lfi.networks.embeddings import embedding_spec, size_of
 from lfi.networks.flows import ConditionalFlow
 from lfi.networks.standardise import Coordinates, Features, Standardise, input_for
 
+POINTS, FEW_POINTS = 8, 2  # over which whole numbers' density is averaged
+FINE = 0.2  # of a standard deviation, by which neighbouring whole numbers differ
 ROWS = 2**12  # that an embedding sees at a time where nothing is trained
 
 
@@ -58,7 +60,9 @@ class PosteriorEstimator(nn.Module):
         self.size: int = size_of(self.features, x_shape)  # of what the flow sees of x
         self.scales: Standardise | None = None if embedding is None else Standardise((self.size,))
         self.standardise: Standardise = Standardise((dim,))
-        self.flow: ConditionalFlow = ConditionalFlow(dim, self.size, by_entry=False, **shape)
+        self.flow: ConditionalFlow = ConditionalFlow(
+            dim, self.size, by_entry=False, event=None, **shape
+        )
 
     def fit_from_data(self, v: Float[Tensor, "n dim"], x: Float[Tensor, "n ..."]) -> None:
         """Take the standardisation and the linear start from the training split."""
@@ -113,6 +117,7 @@ class LikelihoodEstimator(nn.Module):
         couplings: int = 4,
         bins: int = 8,
         by_entry: bool = False,
+        neighbours: bool = False,
     ) -> None:
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
@@ -120,11 +125,17 @@ class LikelihoodEstimator(nn.Module):
         self.spec: dict[str, list[float] | list[int] | int] = places | shape
         if by_entry:
             self.spec["by_entry"] = True
+        if neighbours:
+            self.spec["neighbours"] = True
         self.event: tuple[int, ...] = tuple(event)
         self.coordinates: Coordinates = Coordinates(lower, upper)
         self.columns: ColumnBijection = ColumnBijection(int(torch.Size(event).numel()))
         self.flow: ConditionalFlow = ConditionalFlow(
-            self.columns.size, self.coordinates.size, by_entry=by_entry, **shape
+            self.columns.size,
+            self.coordinates.size,
+            by_entry=by_entry,
+            event=self.event if neighbours else None,
+            **shape,
         )
 
     def fit_from_data(
@@ -147,11 +158,15 @@ class LikelihoodEstimator(nn.Module):
         y, log_slope = self.columns(x, u)
         return self.flow.log_density(y, self.embed(theta)) + log_slope
 
-    def quadrature_points(self, number: int = 8) -> Float[Tensor, "k size"]:
-        """Return the points u of the unit cube over which whole numbers' density is averaged."""
+    def quadrature_points(self) -> Float[Tensor, "k size"]:
+        """Return the points u of the unit cube over which whole numbers' density is averaged.
+
+        Where all that are whole are large, so that one more is little, two will do.
+        """
         size, discrete = self.columns.size, self.columns.discrete
         if not discrete:
             return torch.zeros(1, size, dtype=torch.float32)
+        number = POINTS if self.columns.widest > FINE else FEW_POINTS
         u = SobolEngine(size, scramble=True, seed=0).draw(number, dtype=torch.float32)
         return u.clamp(1e-3, 1 - 1e-3)
 

@@ -114,12 +114,23 @@ class ConditionalGaussian(nn.Module):
             else:
                 self.root.copy_((residuals.square().mean(0) + floor).rsqrt())
 
+    def reset_networks(self) -> None:
+        """Take mean and scales as those of the regression again."""
+        for layer in (self.mean, self.log_scale):
+            zero(layer)
+
     def make_independent(self) -> None:
         """Take R diagonal, each entry's residuals keeping their deviation."""
         if self.full_root:
             with torch.no_grad():
                 inverse = torch.linalg.inv(self.root.double().tril())
                 self.root.copy_(torch.diag(inverse.square().sum(1).rsqrt()))
+
+    def mean_of(
+        self, condition: Float[Tensor, "n condition"], context: Float[Tensor, "n width"]
+    ) -> Float[Tensor, "n size"]:
+        """Return m."""
+        return self.linear(condition) + self.mean(context)
 
     def parts(
         self,
@@ -128,7 +139,7 @@ class ConditionalGaussian(nn.Module):
         independent: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Return m, s, T (None for the identity) and log |B|."""
-        mean = self.linear(condition) + self.mean(context)
+        mean = self.mean_of(condition, context)
         log_scale = MAX_LOG_SCALE * torch.tanh(self.log_scale(context) / MAX_LOG_SCALE)
         diagonal = self.root.diagonal() if self.full_root else self.root
         triangle = None

@@ -81,6 +81,17 @@ class ColumnBijection(_ColumnTransform):
         for name in ("positive", "tailed"):
             self.register_buffer(name, torch.zeros(size, dtype=torch.bool))
 
+    @property
+    def widest(self) -> float:
+        """By how many standard deviations neighbouring whole numbers differ, at most of columns.
+
+        At the geometric mean of a positive column; 0 where no column is whole.
+        """
+        own = self.standardise
+        slope = torch.where(self.positive, (-own.location).exp(), 1 / self.asinh_scale)
+        width = torch.where(self.whole & (own.scale > 0), slope / own.divisor, 0.0)
+        return float(width.amax())
+
     def fit_from_data(self, x: Float[Tensor, "n size"]) -> None:
         """Take kinds and scales of columns from data."""
         x = x.double()

@@ -18,12 +18,15 @@ References:
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lfi.networks.conditional_gaussian import ConditionalGaussian, zero
+from lfi.networks.neighbours import Autoregression
 from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk
 from lfi.networks.splines import inverse_spline, spline
 from lfi.numerics.arguments import checked
@@ -75,7 +78,8 @@ class ConditionalFlow(nn.Module):
     """q(y | condition), both of order one; Gaussian unless `splines_active`.
 
     With `by_entry` it has a spline of each entry too, which is used if `entries_active`, and a
-    diagonal B if `independent`.
+    diagonal B if `independent`. With an `event`, the shape of which y are the entries, v passes
+    through an autoregression on neighbours if `neighbours_active`, before any splines.
 
     Example:
         >>> flow = ConditionalFlow(3, 2, width=16)
@@ -89,6 +93,7 @@ class ConditionalFlow(nn.Module):
     splines_active: Tensor
     entries_active: Tensor
     independent: Tensor
+    neighbours_active: Tensor
 
     def __init__(
         self,
@@ -100,15 +105,18 @@ class ConditionalFlow(nn.Module):
         couplings: int = 4,
         bins: int = 8,
         by_entry: bool = False,
+        event: Sequence[int] | None = None,
     ) -> None:
         check_counts(size=size, width=width, layers=layers, couplings=couplings)
         check_counts(minimum=2, bins=bins)
         check_counts(minimum=0, condition=condition)
         super().__init__()
         sizes = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
-        self.spec: dict[str, int] = {"size": size, "condition": condition, **sizes}
+        self.spec: dict[str, Any] = {"size": size, "condition": condition, **sizes}
         if by_entry:
             self.spec["by_entry"] = True
+        if event is not None:
+            self.spec["event"] = list(event)
         self.size: int = size
         self.condition: int = condition
         self.first: nn.Linear = linear(condition, width)
@@ -123,6 +131,10 @@ class ConditionalFlow(nn.Module):
             self.entries = SplineCoupling([True] * size, width, bins)
         for name in ("entries_active", "independent"):  # files without `by_entry` lack them
             self.register_buffer(name, torch.tensor(False), persistent=by_entry)
+        self.neighbours: Autoregression | None = None
+        if event is not None:
+            self.neighbours = Autoregression(event, condition, bins=bins, bound=BOUND)
+        self.register_buffer("neighbours_active", torch.tensor(False), persistent=event is not None)
 
     @property
     def used(self) -> list[SplineCoupling]:
@@ -153,6 +165,8 @@ class ConditionalFlow(nn.Module):
         condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
         for coupling in reversed(self.used):
             z = coupling.inverse(z, context)
+        if self.neighbours is not None and self.neighbours_active:
+            z = self.neighbours.inverse(z, self.whitening.mean_of(condition, context), condition)
         return self.whitening.inverse(z, condition, context, independent=bool(self.independent))
 
     def to_noise(
@@ -162,6 +176,9 @@ class ConditionalFlow(nn.Module):
         condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
         independent = bool(self.independent)
         z, log_det = self.whitening(y, condition, context, independent=independent)
+        if self.neighbours is not None and self.neighbours_active:
+            z, log_slope = self.neighbours(z, self.whitening.mean_of(condition, context), condition)
+            log_det = log_det + log_slope
         for coupling in self.used:
             z, log_slope = coupling(z, context)
             log_det = log_det + log_slope

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,21 @@ def test_bounds_that_nobody_states_are_found():
     columns = fitted_transform(x, lower=None, upper=None)
     assert columns.lower.tolist() == [-INF, 0.0, 0.0, 0.0, 0.0, -INF]
     assert columns.upper.tolist() == [INF] * 6
+
+
+def test_how_far_whole_numbers_lie_apart_is_told_of_the_coarsest_column():
+    draw = np.random.default_rng(1)
+    fine, coarse = draw.poisson(400, 2_000), draw.poisson(1, 2_000)
+    real = draw.normal(0, 1e-3, 2_000)
+
+    def widest(*columns):
+        bijection = ColumnBijection(len(columns))
+        bijection.fit_from_data(torch.from_numpy(np.stack(columns, 1).astype(float)))
+        return bijection.widest
+
+    assert widest(real) == 0
+    assert widest(fine, real) == pytest.approx(1 / 20, rel=0.1)  # of log x, whose sd is 1 / 20
+    assert widest(fine, coarse) > 0.5
 
 
 def test_decoding_undoes_encoding_entry_by_entry():

@@ -5,7 +5,9 @@
     3. splines on top of it: fewer and dearer steps
 
 Before 2 and 3 a likelihood tries the same with entries of x that are independent given theta, as
-measurements with errors of their own are: few weights are left to estimate.
+measurements with errors of their own are: few weights are left to estimate. Where entries depend on
+those before them (`serially_dependent`), as in a series, an autoregression is tried too, at first
+linear; where it is kept, nothing else follows but splines that it shapes.
 
 A stage that is not better once in two fifths of its steps is given up, and one that no time is left
 for is not begun. A simple problem stops where it is solved. Without this, the splines of a flow
@@ -43,7 +45,8 @@ MAX_EPOCHS = 100  # passes over the simulations in one stage
 MAX_HELD_OUT = 5_120  # simulations
 LEFT_OUT = "left out: "
 NOT_BETTER, NO_TIME = f"{LEFT_OUT}not better", f"{LEFT_OUT}time was up"
-NOT_MEANT = f"{LEFT_OUT}of independent entries alone"
+NOT_MEANT = f"{LEFT_OUT}not for such entries"
+SERIES_BATCH, SERIES_ROWS = 128, 4_096  # simulations at a time, and entries of them
 PROMISING = 0.4  # the share of a stage's steps in which it has to be better once
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
@@ -58,13 +61,18 @@ class FlowStage:
         settings: How it is trained.
         independent: Whether entries are independent given the condition from here on; None leaves
             that as it is.
-        entries: Whether it takes splines of independent entries in use.
+        neighbours: Whether it takes an autoregression on neighbours in use, entries being
+            independent but for that.
+        nonlinear: Whether the autoregression is nonlinear from here on.
+        entries: Whether it takes splines of independent entries, or of the autoregression, in use.
         splines: Whether it takes all other splines in use.
     """
 
     name: str
     settings: CompleteSettings
     independent: bool | None = None
+    neighbours: bool = False
+    nonlinear: bool = False
     entries: bool = False
     splines: bool = False
 
@@ -72,13 +80,28 @@ class FlowStage:
         """Take in use what the stage trains; return whether entries are such that it has a use."""
         if self.entries and not flow.independent:
             return False
+        if self.nonlinear and not flow.neighbours_active:
+            return False
+        if flow.neighbours_active and (self.independent is False or self.splines):
+            return False
         if self.independent is not None:
             flow.independent.fill_(self.independent)
             if self.independent:
                 flow.whitening.make_independent()
-        flow.entries_active |= self.entries
+        if self.neighbours and not flow.neighbours_active:
+            flow.whitening.reset_networks()
+        flow.neighbours_active |= self.neighbours
+        if flow.neighbours is not None and flow.neighbours_active:
+            flow.neighbours.nonlinear |= self.nonlinear
+            flow.neighbours.splines_active |= self.entries
+        else:
+            flow.entries_active |= self.entries
         flow.splines_active |= self.splines
         return True
+
+    def of_neighbours(self, flow: ConditionalFlow) -> bool:
+        """Return whether the stage trains an autoregression alone, and leaves the rest as it is."""
+        return self.neighbours or (self.entries and bool(flow.neighbours_active))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +173,13 @@ class FlowMethod:
         """The same for a flow whose entries may be independent, which is tried before each."""
         gaussian, splines = self.stages
         half = replace(gaussian.settings, steps=max(1, gaussian.settings.steps // 2))
+        series = replace(
+            splines.settings, steps=max(1, self.gaussian_steps // 3), batch_size=SERIES_BATCH
+        )
         return (
             FlowStage("independent", gaussian.settings, independent=True),
+            FlowStage("neighbours", series, independent=True, neighbours=True),
+            FlowStage("nonlinear", series, independent=True, neighbours=True, nonlinear=True),
             replace(gaussian, settings=half),
             FlowStage("splines of entries", splines.settings, entries=True),
             splines,
@@ -190,6 +218,7 @@ class FlowMethod:
         limit: StepLimit,
         checkpoints: Checkpoints,
         note: str,
+        dependent: Callable[[float], bool] = lambda best: False,
     ) -> History:
         """Train a network around a flow in a stream of the seed; the history names what is kept."""
         stages = self.stages if flow.entries is None else self.stages_by_entry
@@ -200,6 +229,7 @@ class FlowMethod:
             train,
             held_out,
             stages,
+            dependent=dependent,
             seed=child(seed, stream),
             device=device,
             progress=progress,
@@ -223,6 +253,7 @@ def maximise_likelihood(
     stages: Sequence[FlowStage],
     *,
     rows: int = 1_024,
+    dependent: Callable[[float], bool] = lambda best: False,
     seed: int,
     device: str,
     progress: bool,
@@ -233,7 +264,8 @@ def maximise_likelihood(
     """Train a network around a flow in place; return the histories of the linear start and stages.
 
     The flow stands at its linear Gaussian start. The generator draws what `log_prob` needs besides
-    the batch, and `rows` held-out rows are seen at a time.
+    the batch, and `rows` held-out rows are seen at a time. `dependent` tells, given the best loss
+    so far, whether an autoregression is worth a stage.
     """
 
     @torch.no_grad()
@@ -255,10 +287,17 @@ def maximise_likelihood(
             histories.append(History({}, 0, None, 0.0, NO_TIME, seed))
             continue
         before = copy.deepcopy(network.state_dict())
-        if not stage.enter(flow):
+        worth = not stage.neighbours or stage.nonlinear or dependent(best)
+        if not worth or not stage.enter(flow):
             histories.append(History({}, 0, None, 0.0, NOT_MEANT, seed))
             continue
+        network.requires_grad_(not stage.of_neighbours(flow))
+        if flow.neighbours is not None:
+            flow.neighbours.requires_grad_(True)
+            flow.whitening.linear.requires_grad_(True)
         size = min(stage.settings.batch_size, n)
+        if stage.of_neighbours(flow):
+            size = min(size, max(1, SERIES_ROWS // flow.size))
         steps = max(1, min(stage.settings.steps, MAX_EPOCHS * n // size))
         with bar(f"{note}: {stage.name}", steps, progress) as advance:
             history = train_one(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lfi.inference.methods.flow_training import FlowMethod
 from lfi.inference.methods.posterior_flow import PosteriorFlow
+from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
@@ -26,6 +27,9 @@ from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
 from lfi.simulation import Simulations
 from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, Fold, StepLimit
 
+FEW_ROWS = 2_000  # simulations that tell whether entries of x depend on those before them
+MIN_SERIES = 8  # entries from which on they may depend on those next to them alone
+
 
 @checked
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -34,7 +38,9 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
 
     Entries of x that are independent given theta, such as measurements with errors of their own,
     are tried first: the `gaussian_steps` are those of such a Gaussian, and what lets entries depend
-    on each other has half as many and is kept only if held-out simulations are likelier.
+    on each other has half as many and is kept only if held-out simulations are likelier. Where
+    eight entries or more depend on those before them, as in a series, an autoregression by one
+    network for all places is tried instead: few series tell what is the same all along them.
 
     It takes no embedding: x is what it models. Where x is long, such as an image, fit it to few
     numbers, such as the `summaries` that the posterior of a `PosteriorFlow` has learned.
@@ -104,8 +110,14 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         )
         with isolated(child(seed, 1)):
             bounds = prior.lower.tolist(), prior.upper.tolist()
-            by_entry = math.prod(x.shape[1:]) > 1
-            network = LikelihoodEstimator(*bounds, x.shape[1:], by_entry=by_entry, **self.shape)
+            entries = math.prod(x.shape[1:])
+            network = LikelihoodEstimator(
+                *bounds,
+                x.shape[1:],
+                by_entry=entries > 1,
+                neighbours=entries >= MIN_SERIES,
+                **self.shape,
+            )
         train, held = self._split((theta, x.reshape(len(x), -1)), fold, torch_rng(seed, 2))
         network.fit_from_data(train[0], train[1], torch_rng(seed, 3))
 
@@ -113,6 +125,15 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             theta, x = batch
             u = torch.rand(x.shape, generator=rng, dtype=x.dtype).to(x.device)
             return network.dequantised_log_density(theta, x, u)
+
+        def coordinates(batch: Batch) -> Coordinates:
+            theta, x = (part[:FEW_ROWS].to(device) for part in batch)
+            u = torch.rand(x.shape, generator=torch_rng(seed, 5), dtype=x.dtype).to(device)
+            y, log_slope = network.columns(x, u)
+            return y, network.coordinates(theta), log_slope
+
+        def dependent(best: float) -> bool:
+            return serially_dependent(network.flow, coordinates(train), coordinates(held), best)
 
         history = self._train(
             network,
@@ -127,6 +148,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             limit=limit,
             checkpoints=checkpoints,
             note="fitting the likelihood",
+            dependent=dependent,
         )
         validity = None
         if len(theta) < len(simulations):
