@@ -119,6 +119,12 @@ class ConditionalGaussian(nn.Module):
         for layer in (self.mean, self.log_scale):
             zero(layer)
 
+    def make_alike(self) -> None:
+        """Take the regression and the scales of entries to be the mean of them all."""
+        with torch.no_grad():
+            for rows in (self.linear.weight, self.linear.bias, self.root.diagonal()):
+                rows.copy_(rows.mean(0).expand_as(rows).clone())
+
     def make_independent(self) -> None:
         """Take R diagonal, each entry's residuals keeping their deviation."""
         if self.full_root:

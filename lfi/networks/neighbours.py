@@ -9,7 +9,8 @@ several axes, of several series or an image, those one step back along any of th
 two steps along each.
 
 A Markov process in time is such a model. Of n series of T entries the network sees n T examples, so
-that few series are enough where parameters act everywhere alike.
+that few series are enough where parameters act everywhere alike. Entries that are not `linked`,
+draws of one law, go without w_i and their places: m, s and the spline are those of c alone.
 
 References:
     Papamakarios, Pavlakou & Murray, Masked autoregressive flow for density estimation, 2017.
@@ -64,6 +65,7 @@ class Autoregression(nn.Module):
 
     before: Tensor
     fixed: Tensor
+    linked: Tensor
     nonlinear: Tensor
     splines_active: Tensor
 
@@ -78,6 +80,7 @@ class Autoregression(nn.Module):
         self.bound: float = bound
         self.register_buffer("before", before, persistent=False)
         self.register_buffer("fixed", torch.cat([there, place.to(there)], 1), persistent=False)
+        self.register_buffer("linked", torch.tensor(True))
         self.register_buffer("nonlinear", torch.tensor(False))
         self.register_buffer("splines_active", torch.tensor(False))
         k = before.shape[1]
@@ -130,13 +133,17 @@ class Autoregression(nn.Module):
         inverse: bool,
     ) -> tuple[Float[Tensor, "n s"], Float[Tensor, " n"]]:
         """Return entries moved towards noise, or back, and log |dv/du|."""
-        known = torch.cat([seen, means, mean[..., None]], 2)
-        h = self.place(self.fixed[at]) + context[:, None]
-        h = self.blocks(h + self.seen(known) if self.nonlinear else h)
-        shift, log_scale = self.affine(h).unbind(2)
-        shift = shift + (self.coefficients(context)[:, None] * known).sum(2)
+        h = context[:, None]
+        if self.linked:
+            known = torch.cat([seen, means, mean[..., None]], 2)
+            h = self.place(self.fixed[at]) + h
+            h = h + self.seen(known) if self.nonlinear else h
+        h = self.blocks(h)
+        shift, log_scale = self.affine(h).expand(-1, value.shape[1], -1).unbind(2)
+        if self.linked:
+            shift = shift + (self.coefficients(context)[:, None] * known).sum(2)
         log_scale = MAX_LOG_SCALE * torch.tanh(log_scale / MAX_LOG_SCALE)
-        shape = self.shape(h) if self.splines_active else None
+        shape = self.shape(h).expand(-1, value.shape[1], -1) if self.splines_active else None
         if inverse:
             value = value if shape is None else inverse_spline(value, shape, self.bound)
             return value * (-log_scale).exp() - shift, log_scale.sum(1)

@@ -7,7 +7,8 @@
 Before 2 and 3 a likelihood tries the same with entries of x that are independent given theta, as
 measurements with errors of their own are: few weights are left to estimate. Where entries depend on
 those before them (`serially_dependent`), as in a series, an autoregression is tried too, at first
-linear; where it is kept, nothing else follows but splines that it shapes.
+linear; where they have one law (`identically_distributed`), one network for all of them. Where such
+a model is kept, nothing else follows but splines that it shapes.
 
 A stage that is not better once in two fifths of its steps is given up, and one that no time is left
 for is not begun. A simple problem stops where it is solved. Without this, the splines of a flow
@@ -50,6 +51,7 @@ SERIES_BATCH, SERIES_ROWS = 128, 4_096  # simulations at a time, and entries of 
 PROMISING = 0.4  # the share of a stage's steps in which it has to be better once
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
+Worth = Callable[["FlowStage", float], bool]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class FlowStage:
             that as it is.
         neighbours: Whether it takes an autoregression on neighbours in use, entries being
             independent but for that.
+        linked: Whether these neighbours are seen; else entries are draws of one law.
         nonlinear: Whether the autoregression is nonlinear from here on.
         entries: Whether it takes splines of independent entries, or of the autoregression, in use.
         splines: Whether it takes all other splines in use.
@@ -72,15 +75,20 @@ class FlowStage:
     settings: CompleteSettings
     independent: bool | None = None
     neighbours: bool = False
+    linked: bool = True
     nonlinear: bool = False
     entries: bool = False
     splines: bool = False
 
     def enter(self, flow: ConditionalFlow) -> bool:
         """Take in use what the stage trains; return whether entries are such that it has a use."""
-        if self.entries and not flow.independent:
+        if self.entries and not self.neighbours and not flow.independent:
             return False
-        if self.nonlinear and not flow.neighbours_active:
+        shaped = flow.neighbours is not None and bool(flow.neighbours.splines_active)
+        if self.entries and shaped and flow.neighbours_active:
+            return False
+        chained = flow.neighbours is not None and flow.neighbours_active and flow.neighbours.linked
+        if self.nonlinear and not chained:
             return False
         if flow.neighbours_active and (self.independent is False or self.splines):
             return False
@@ -90,8 +98,11 @@ class FlowStage:
                 flow.whitening.make_independent()
         if self.neighbours and not flow.neighbours_active:
             flow.whitening.reset_networks()
+            if not self.linked:
+                flow.whitening.make_alike()
         flow.neighbours_active |= self.neighbours
         if flow.neighbours is not None and flow.neighbours_active:
+            flow.neighbours.linked &= self.linked
             flow.neighbours.nonlinear |= self.nonlinear
             flow.neighbours.splines_active |= self.entries
         else:
@@ -102,6 +113,11 @@ class FlowStage:
     def of_neighbours(self, flow: ConditionalFlow) -> bool:
         """Return whether the stage trains an autoregression alone, and leaves the rest as it is."""
         return self.neighbours or (self.entries and bool(flow.neighbours_active))
+
+
+def always(stage: FlowStage, best: float) -> bool:
+    """Return that a stage is worth its steps."""
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +195,9 @@ class FlowMethod:
         return (
             FlowStage("independent", gaussian.settings, independent=True),
             FlowStage("neighbours", series, independent=True, neighbours=True),
+            FlowStage(
+                "alike", series, independent=True, neighbours=True, linked=False, entries=True
+            ),
             FlowStage("nonlinear", series, independent=True, neighbours=True, nonlinear=True),
             replace(gaussian, settings=half),
             FlowStage("splines of entries", splines.settings, entries=True),
@@ -218,7 +237,7 @@ class FlowMethod:
         limit: StepLimit,
         checkpoints: Checkpoints,
         note: str,
-        dependent: Callable[[float], bool] = lambda best: False,
+        worth: Worth = always,
     ) -> History:
         """Train a network around a flow in a stream of the seed; the history names what is kept."""
         stages = self.stages if flow.entries is None else self.stages_by_entry
@@ -229,7 +248,7 @@ class FlowMethod:
             train,
             held_out,
             stages,
-            dependent=dependent,
+            worth=worth,
             seed=child(seed, stream),
             device=device,
             progress=progress,
@@ -253,7 +272,7 @@ def maximise_likelihood(
     stages: Sequence[FlowStage],
     *,
     rows: int = 1_024,
-    dependent: Callable[[float], bool] = lambda best: False,
+    worth: Worth = always,
     seed: int,
     device: str,
     progress: bool,
@@ -264,8 +283,8 @@ def maximise_likelihood(
     """Train a network around a flow in place; return the histories of the linear start and stages.
 
     The flow stands at its linear Gaussian start. The generator draws what `log_prob` needs besides
-    the batch, and `rows` held-out rows are seen at a time. `dependent` tells, given the best loss
-    so far, whether an autoregression is worth a stage.
+    the batch, and `rows` held-out rows are seen at a time. `worth` tells, given the best loss
+    so far, whether a stage is.
     """
 
     @torch.no_grad()
@@ -287,8 +306,7 @@ def maximise_likelihood(
             histories.append(History({}, 0, None, 0.0, NO_TIME, seed))
             continue
         before = copy.deepcopy(network.state_dict())
-        worth = not stage.neighbours or stage.nonlinear or dependent(best)
-        if not worth or not stage.enter(flow):
+        if not worth(stage, best) or not stage.enter(flow):
             histories.append(History({}, 0, None, 0.0, NOT_MEANT, seed))
             continue
         network.requires_grad_(not stage.of_neighbours(flow))

@@ -14,9 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import FlowMethod
+from lfi.inference.methods.flow_training import FlowMethod, FlowStage
 from lfi.inference.methods.posterior_flow import PosteriorFlow
-from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
+from lfi.inference.methods.serial_dependence import (
+    Coordinates,
+    identically_distributed,
+    serially_dependent,
+)
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
@@ -40,7 +44,8 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
     are tried first: the `gaussian_steps` are those of such a Gaussian, and what lets entries depend
     on each other has half as many and is kept only if held-out simulations are likelier. Where
     eight entries or more depend on those before them, as in a series, an autoregression by one
-    network for all places is tried instead: few series tell what is the same all along them.
+    network for all places is tried instead: few series tell what is the same all along them. So is
+    one law for all entries where their distributions are the same.
 
     It takes no embedding: x is what it models. Where x is long, such as an image, fit it to few
     numbers, such as the `summaries` that the posterior of a `PosteriorFlow` has learned.
@@ -132,7 +137,12 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             y, log_slope = network.columns(x, u)
             return y, network.coordinates(theta), log_slope
 
-        def dependent(best: float) -> bool:
+        def worth(stage: FlowStage, best: float) -> bool:
+            if not stage.neighbours or stage.nonlinear:
+                return True
+            if not stage.linked:
+                active = bool(network.flow.neighbours_active)
+                return not active and identically_distributed(train[1])
             return serially_dependent(network.flow, coordinates(train), coordinates(held), best)
 
         history = self._train(
@@ -148,7 +158,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             limit=limit,
             checkpoints=checkpoints,
             note="fitting the likelihood",
-            dependent=dependent,
+            worth=worth,
         )
         validity = None
         if len(theta) < len(simulations):
