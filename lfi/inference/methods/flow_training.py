@@ -82,15 +82,7 @@ class FlowStage:
 
     def enter(self, flow: ConditionalFlow) -> bool:
         """Take in use what the stage trains; return whether entries are such that it has a use."""
-        if self.entries and not self.neighbours and not flow.independent:
-            return False
-        shaped = flow.neighbours is not None and bool(flow.neighbours.splines_active)
-        if self.entries and shaped and flow.neighbours_active:
-            return False
-        chained = flow.neighbours is not None and flow.neighbours_active and flow.neighbours.linked
-        if self.nonlinear and not chained:
-            return False
-        if flow.neighbours_active and (self.independent is False or self.splines):
+        if not self._meant(flow):
             return False
         if self.independent is not None:
             flow.independent.fill_(self.independent)
@@ -109,6 +101,17 @@ class FlowStage:
             flow.entries_active |= self.entries
         flow.splines_active |= self.splines
         return True
+
+    def _meant(self, flow: ConditionalFlow) -> bool:
+        """Return whether the stage follows from what is in use."""
+        model = flow.neighbours
+        in_use = model if flow.neighbours_active else None
+        if self.neighbours:
+            chained = in_use is not None and bool(in_use.linked)
+            return model is not None and (chained or not self.nonlinear)
+        if self.entries:
+            return bool(flow.independent) and (in_use is None or not in_use.splines_active)
+        return in_use is None or not (self.splines or self.independent is False)
 
     def of_neighbours(self, flow: ConditionalFlow) -> bool:
         """Return whether the stage trains an autoregression alone, and leaves the rest as it is."""

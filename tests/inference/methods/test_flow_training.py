@@ -204,6 +204,13 @@ def test_draws_of_one_law_have_one_law():
     assert histories[0].columns["held-out"][0][1] > best(histories[1]) + 5
 
 
+def test_a_flow_without_an_autoregression_goes_without_its_stages():
+    alike = replace(NEIGHBOURS, name="alike", linked=False, entries=True)
+    flow, histories = trained(linear, (NEIGHBOURS, alike, GAUSSIAN))
+    assert [h.stopped for h in histories[1:3]] == ["left out: not for such entries"] * 2
+    assert not flow.independent
+
+
 def test_an_autoregression_is_not_tried_where_entries_are_not_dependent():
     flow, histories, *_ = series_trained(dependent=False)
     assert not flow.neighbours_active
