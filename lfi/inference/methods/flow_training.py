@@ -304,7 +304,8 @@ def maximise_likelihood(
     best = validate(held_out)
     histories = [History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)]
     for index, stage in enumerate(stages):
-        own = limit.part(stage.name, share=1 / (len(stages) - index))
+        left = 1 + sum(not later.neighbours for later in stages[index + 1 :])  # these are rare
+        own = limit.part(stage.name, share=1 / left)
         if own is None:
             histories.append(History({}, 0, None, 0.0, NO_TIME, seed))
             continue
