@@ -18,18 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import linear
+from lfi.networks.residual import linear, zero
 
 MAX_FULL = 32  # entries up to which all of B depends on the condition
 MAX_LOG_SCALE = 10.0  # that the network adds
 RIDGES = [10.0**k for k in range(-8, 2)]  # of the regression, per row
-
-
-def zero(layer: nn.Linear) -> nn.Linear:
-    """Return the layer with weights and bias of zero, in place."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def standard_normal_log_prob(z: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:

@@ -25,9 +25,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.conditional_gaussian import ConditionalGaussian, zero
+from lfi.networks.conditional_gaussian import ConditionalGaussian
 from lfi.networks.neighbours import Autoregression
-from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk
+from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk, zero
 from lfi.networks.splines import inverse_spline, spline
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk
+from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk, zero
 from lfi.networks.splines import inverse_spline, spline
 
 LAGS, FEW_LAGS = 10, 2  # of a series, and along each of several axes
@@ -90,13 +90,10 @@ class Autoregression(nn.Module):
             linear(condition, HIDDEN), trunk(HIDDEN, 1, HIDDEN)
         )
         self.blocks: nn.Sequential = nn.Sequential(ResidualBlock(HIDDEN), layer_norm(HIDDEN))
-        self.coefficients: nn.Linear = linear(HIDDEN, 2 * k + 1)
-        self.affine: nn.Linear = linear(HIDDEN, 2)
-        self.shape: nn.Linear = linear(HIDDEN, 3 * bins - 1)
+        self.coefficients: nn.Linear = zero(linear(HIDDEN, 2 * k + 1))
+        self.affine: nn.Linear = zero(linear(HIDDEN, 2))
+        self.shape: nn.Linear = zero(linear(HIDDEN, 3 * bins - 1))
         nn.init.zeros_(self.seen.weight)
-        for layer in (self.coefficients, self.affine, self.shape):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
 
     def forward(
         self, u: Float[Tensor, "n size"], mean: Float[Tensor, "n size"], c: Tensor

@@ -19,9 +19,9 @@ from jaxtyping import Float
 from torch import BoolTensor, Tensor, nn
 from torch.distributions import Transform
 
-from lfi.networks.conditional_gaussian import standard_normal_log_prob, zero
+from lfi.networks.conditional_gaussian import standard_normal_log_prob
 from lfi.networks.flows import moved
-from lfi.networks.residual import linear, trunk
+from lfi.networks.residual import linear, trunk, zero
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts
 

@@ -18,6 +18,13 @@ linear: partial[nn.Linear] = partial(nn.Linear, dtype=torch.float32)
 layer_norm: partial[nn.LayerNorm] = partial(nn.LayerNorm, dtype=torch.float32)
 
 
+def zero(layer: nn.Linear) -> nn.Linear:
+    """Return the layer with weights and bias of zero, in place."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class ResidualBlock(nn.Module):
     """One residual step of fixed width."""
 

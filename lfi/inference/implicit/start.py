@@ -23,8 +23,8 @@ from lfi.inference.implicit.players import ReferenceBatches, finite_rows
 from lfi.inference.implicit.posterior import FitVerdict, verdict_of
 from lfi.inference.samplers.adaptive_importance import ImportanceSamples, smoothed_samples
 from lfi.networks import VectorCritic, VectorGenerator, moments
-from lfi.networks.conditional_gaussian import standard_normal_log_prob, zero
-from lfi.networks.residual import last_linear
+from lfi.networks.conditional_gaussian import standard_normal_log_prob
+from lfi.networks.residual import last_linear, zero
 from lfi.runtime import child, torch_rng
 from lfi.runtime.progress import Advance
 from lfi.training import Batch, History, Step, TrainSettings, train_one
