@@ -86,7 +86,7 @@ def flow():
 
 
 def likelihood():
-    network = LikelihoodEstimator(*BOUNDS, (3,), width=4, layers=1, couplings=1, bins=3)
+    network = LikelihoodEstimator(*BOUNDS, (3,), width=4, layers=1, couplings=1, bins=3, trial=1)
     return LikelihoodPosterior(network, as_prior(PRIOR).truncate([0.1, -1.0], [0.2, 1.0]))
 
 

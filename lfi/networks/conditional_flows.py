@@ -104,7 +104,11 @@ class PosteriorEstimator(nn.Module):
 
 
 class LikelihoodEstimator(nn.Module):
-    """q(x | theta): a bijection of columns of x, coordinates of theta, and a flow."""
+    """q(x | theta): a bijection of columns of x, coordinates of theta, and a flow.
+
+    With a `trial`, consecutive numbers of x are independent draws of one law, so many of them each,
+    and the flow is of one trial.
+    """
 
     def __init__(
         self,
@@ -118,6 +122,7 @@ class LikelihoodEstimator(nn.Module):
         bins: int = 8,
         by_entry: bool = False,
         neighbours: bool = False,
+        trial: int | None = None,
     ) -> None:
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
@@ -128,8 +133,13 @@ class LikelihoodEstimator(nn.Module):
         if neighbours:
             self.spec["neighbours"] = True
         self.event: tuple[int, ...] = tuple(event)
+        size = math.prod(self.event)
+        if trial is not None:
+            if trial < 1 or size % trial:
+                raise ValueError(f"trial must divide the {size} numbers of x, got {trial}")
+            self.spec["trial"] = size = trial
         self.coordinates: Coordinates = Coordinates(lower, upper)
-        self.columns: ColumnBijection = ColumnBijection(int(torch.Size(event).numel()))
+        self.columns: ColumnBijection = ColumnBijection(size)
         self.flow: ConditionalFlow = ConditionalFlow(
             self.columns.size,
             self.coordinates.size,
@@ -143,9 +153,17 @@ class LikelihoodEstimator(nn.Module):
     ) -> None:
         """Take the scales and the linear start from the training split, x flat."""
         self.coordinates.fit_from_data(theta)
-        self.columns.fit_from_data(x)
-        y = self.columns(x, torch.rand(x.shape, generator=rng, dtype=x.dtype))[0]
-        self.flow.fit_from_data(y, self.coordinates(theta))
+        u = torch.rand(x.shape, generator=rng, dtype=x.dtype)
+        rows = x.view(-1, self.columns.size)
+        self.columns.fit_from_data(rows)
+        y = self.columns(rows, u.view_as(rows))[0]
+        condition = self.coordinates(theta).repeat_interleave(self.trials, dim=0)
+        self.flow.fit_from_data(y, condition)
+
+    @property
+    def trials(self) -> int:
+        """How many draws of one law x is."""
+        return math.prod(self.event) // self.columns.size
 
     def embed(self, theta: Float[Tensor, "n dim"]) -> Float[Tensor, "n embedded"]:
         """Return what the flow needs of parameters, to be used for many x."""
@@ -155,8 +173,17 @@ class LikelihoodEstimator(nn.Module):
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
     ) -> Float[Tensor, " n"]:
         """Return log q of flat x + u given theta, u uniform: what training maximises."""
-        y, log_slope = self.columns(x, u)
-        return self.flow.log_density(y, self.embed(theta)) + log_slope
+        y, log_slope = self.columns(x.view(-1, self.columns.size), u.view(-1, self.columns.size))
+        value = self.flow.log_density(y, self.embed(theta)) + log_slope
+        return value.view(len(x), -1).sum(1)
+
+    def to_noise(
+        self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
+    ) -> Float[Tensor, "n trials k"]:
+        """Return the noise of flat x + u given theta: standard normal where q is right."""
+        y, _ = self.columns(x.view(-1, self.columns.size), u.view(-1, self.columns.size))
+        z, _ = self.flow.to_noise(y, self.embed(theta))
+        return z.view(len(x), self.trials, -1)
 
     def quadrature_points(self) -> Float[Tensor, "k size"]:
         """Return the points u of the unit cube over which whole numbers' density is averaged.
@@ -171,11 +198,14 @@ class LikelihoodEstimator(nn.Module):
         return u.clamp(1e-3, 1 - 1e-3)
 
     def encode(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_1"]:
-        """Return observations in the flow's coordinates at each point u, their log slopes last."""
-        flat, u = x.reshape(len(x), 1, -1), self.quadrature_points().to(x.device)
+        """Return observations in the flow's coordinates, their log slopes last.
+
+        Those of each trial stand one after the other, at each point u.
+        """
+        flat, u = x.reshape(-1, 1, self.columns.size), self.quadrature_points().to(x.device)
         rows = flat.expand(-1, len(u), -1).flatten(0, 1)
-        y, log_slope = self.columns(rows, u.repeat(len(x), 1))
-        return torch.cat([y, log_slope[:, None]], dim=1).view(len(x), len(u), -1)
+        y, log_slope = self.columns(rows, u.repeat(len(flat), 1))
+        return torch.cat([y, log_slope[:, None]], dim=1).view(len(x), self.trials * len(u), -1)
 
     def log_density(
         self, encoded: Float[Tensor, "r k size_1"], embedded: Float[Tensor, "r embedded"]
@@ -183,15 +213,15 @@ class LikelihoodEstimator(nn.Module):
         """Return log q(x | theta) of rows."""
         k = encoded.shape[1]
         y, log_slope = encoded[..., :-1].flatten(0, 1), encoded[..., -1]
-        context = embedded[:, None].expand(-1, k, -1).flatten(0, 1)
-        value = self.flow.log_density(y, context).view(-1, k) + log_slope
-        return value.logsumexp(1) - math.log(k)
+        value = self.flow.log_density(y, embedded).view(-1, k) + log_slope
+        value = value.view(len(value), self.trials, -1)
+        return (value.logsumexp(2) - math.log(value.shape[2])).sum(1)
 
     def simulate(
         self, theta: Float[Tensor, "n dim"], rng: torch.Generator
     ) -> Float[Tensor, "n ..."]:
         """Return one x for each theta in float64, differentiable in theta."""
-        z = self.flow.noise(len(theta), rng).to(self.columns.device)
+        z = self.flow.noise(len(theta) * self.trials, rng).to(self.columns.device)
         y = self.flow.generate(z, self.embed(theta.to(z.device)))
         x = self.columns.decode(y, dtype=torch.float64).reshape(-1, *self.event)
         return x.to(theta.device)

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import linear, zero
+from lfi.networks.residual import linear, repeated, zero
 
 MAX_FULL = 32  # entries up to which all of B depends on the condition
 MAX_LOG_SCALE = 10.0  # that the network adds
@@ -66,6 +66,8 @@ def regression(
 class ConditionalGaussian(nn.Module):
     """y given a condition c and a context h(c), features of it by a network of the caller's.
 
+    There may be several y, one after the other, for each condition.
+
     Example:
         >>> gaussian = ConditionalGaussian(3, 2, width=16)
         >>> y, c, h = (torch.randn(5, size).float() for size in (3, 2, 16))
@@ -112,12 +114,6 @@ class ConditionalGaussian(nn.Module):
         for layer in (self.mean, self.log_scale):
             zero(layer)
 
-    def make_alike(self) -> None:
-        """Take the regression and the scales of entries to be the mean of them all."""
-        with torch.no_grad():
-            for rows in (self.linear.weight, self.linear.bias, self.root.diagonal()):
-                rows.copy_(rows.mean(0).expand_as(rows).clone())
-
     def make_independent(self) -> None:
         """Take R diagonal, each entry's residuals keeping their deviation."""
         if self.full_root:
@@ -137,7 +133,7 @@ class ConditionalGaussian(nn.Module):
         context: Float[Tensor, "n width"],
         independent: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """Return m, s, T (None for the identity) and log |B|."""
+        """Return m, s, T (None for the identity) and log |B| of each condition."""
         mean = self.mean_of(condition, context)
         log_scale = MAX_LOG_SCALE * torch.tanh(self.log_scale(context) / MAX_LOG_SCALE)
         diagonal = self.root.diagonal() if self.full_root else self.root
@@ -151,13 +147,13 @@ class ConditionalGaussian(nn.Module):
     def forward(
         self,
         y: Float[Tensor, "n size"],
-        condition: Tensor,
-        context: Tensor,
+        condition: Float[Tensor, "m condition"],
+        context: Float[Tensor, "m width"],
         *,
         independent: bool = False,
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
         """Return v and log |dv/dy|; entries that are `independent` go without T and a full R."""
-        mean, log_scale, triangle, log_det = self.parts(condition, context, independent)
+        mean, log_scale, triangle, log_det = self._parts_of(y, condition, context, independent)
         off = y - mean
         if self.full_root:
             off = off * self.root.diagonal() if independent else off @ self.root.tril().T
@@ -169,13 +165,13 @@ class ConditionalGaussian(nn.Module):
     def inverse(
         self,
         v: Float[Tensor, "n size"],
-        condition: Tensor,
-        context: Tensor,
+        condition: Float[Tensor, "m condition"],
+        context: Float[Tensor, "m width"],
         *,
         independent: bool = False,
     ) -> Float[Tensor, "n size"]:
         """Return y."""
-        mean, log_scale, triangle, _ = self.parts(condition, context, independent)
+        mean, log_scale, triangle, _ = self._parts_of(v, condition, context, independent)
         if triangle is not None:
             v = torch.linalg.solve_triangular(triangle, v[..., None], upper=False).squeeze(-1)
         v = v * (-log_scale).exp()
@@ -185,3 +181,11 @@ class ConditionalGaussian(nn.Module):
             return v / self.root.diagonal() + mean
         root = self.root.tril().T  # of v = off @ root
         return torch.linalg.solve_triangular(root, v, upper=True, left=False) + mean
+
+    def _parts_of(
+        self, y: Tensor, condition: Tensor, context: Tensor, independent: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """Return the parts for rows of y."""
+        mean, log_scale, triangle, log_det = self.parts(condition, context, independent)
+        triangle = None if triangle is None else repeated(triangle, y)
+        return repeated(mean, y), repeated(log_scale, y), triangle, repeated(log_det, y)

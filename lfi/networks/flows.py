@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from lfi.networks.conditional_gaussian import ConditionalGaussian
 from lfi.networks.neighbours import Autoregression
-from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk, zero
+from lfi.networks.residual import ResidualBlock, layer_norm, linear, repeated, trunk, zero
 from lfi.networks.splines import inverse_spline, spline
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_counts
@@ -55,10 +55,12 @@ class SplineCoupling(nn.Module):
         self.last: nn.Linear = zero(linear(width, len(self.mobile) * (3 * bins - 1)))
 
     def _spline_parameters(
-        self, v: Float[Tensor, "n size"], context: Float[Tensor, "n width"]
+        self, v: Float[Tensor, "n size"], context: Float[Tensor, "m width"]
     ) -> Float[Tensor, "n mobile parameters"]:
-        h = context if self.first is None else context + self.first(v[:, self.fixed])
-        return self.last(self.blocks(h)).view(len(v), len(self.mobile), 3 * self.bins - 1)
+        if self.first is not None:
+            context = repeated(context, v) + self.first(v[:, self.fixed])
+        found = repeated(self.last(self.blocks(context)), v)
+        return found.view(len(v), len(self.mobile), 3 * self.bins - 1)
 
     def forward(
         self, v: Float[Tensor, "n size"], context: Tensor
@@ -159,25 +161,27 @@ class ConditionalFlow(nn.Module):
         return torch.cat([condition, self.rest(self.first(condition))], dim=1)
 
     def generate(
-        self, z: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
+        self, z: Float[Tensor, "n size"], embedded: Float[Tensor, "m embedded"]
     ) -> Float[Tensor, "n size"]:
-        """Return G(z, condition), the condition being embedded."""
+        """Return G(z, condition), conditions embedded, each of several consecutive z perhaps."""
         condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
         for coupling in reversed(self.used):
             z = coupling.inverse(z, context)
         if self.neighbours is not None and self.neighbours_active:
-            z = self.neighbours.inverse(z, self.whitening.mean_of(condition, context), condition)
+            mean = repeated(self.whitening.mean_of(condition, context), z)
+            z = self.neighbours.inverse(z, mean, condition)
         return self.whitening.inverse(z, condition, context, independent=bool(self.independent))
 
     def to_noise(
-        self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
+        self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "m embedded"]
     ) -> tuple[Float[Tensor, "n size"], Float[Tensor, " n"]]:
-        """Return z of y and log |dz/dy|, the condition being embedded."""
+        """Return z of y and log |dz/dy|, conditions embedded, each of several y perhaps."""
         condition, context = embedded[:, : self.condition], embedded[:, self.condition :]
         independent = bool(self.independent)
         z, log_det = self.whitening(y, condition, context, independent=independent)
         if self.neighbours is not None and self.neighbours_active:
-            z, log_slope = self.neighbours(z, self.whitening.mean_of(condition, context), condition)
+            mean = repeated(self.whitening.mean_of(condition, context), z)
+            z, log_slope = self.neighbours(z, mean, condition)
             log_det = log_det + log_slope
         for coupling in self.used:
             z, log_slope = coupling(z, context)
@@ -185,9 +189,9 @@ class ConditionalFlow(nn.Module):
         return z, log_det
 
     def log_density(
-        self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "n embedded"]
+        self, y: Float[Tensor, "n size"], embedded: Float[Tensor, "m embedded"]
     ) -> Float[Tensor, " n"]:
-        """Return the log density, the condition being embedded."""
+        """Return the log density, conditions embedded, each of several consecutive y perhaps."""
         z, log_det = self.to_noise(y, embedded)
         return log_det - z.square().sum(1) / 2 - self.size / 2 * math.log(2 * math.pi)
 

@@ -9,8 +9,7 @@ several axes, of several series or an image, those one step back along any of th
 two steps along each.
 
 A Markov process in time is such a model. Of n series of T entries the network sees n T examples, so
-that few series are enough where parameters act everywhere alike. Entries that are not `linked`,
-draws of one law, go without w_i and their places: m, s and the spline are those of c alone.
+that few series are enough where parameters act everywhere alike.
 
 References:
     Papamakarios, Pavlakou & Murray, Masked autoregressive flow for density estimation, 2017.
@@ -27,7 +26,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from lfi.networks.residual import ResidualBlock, layer_norm, linear, trunk, zero
+from lfi.networks.residual import ResidualBlock, layer_norm, linear, repeated, trunk, zero
 from lfi.networks.splines import inverse_spline, spline
 
 LAGS, FEW_LAGS = 10, 2  # of a series, and along each of several axes
@@ -65,7 +64,6 @@ class Autoregression(nn.Module):
 
     before: Tensor
     fixed: Tensor
-    linked: Tensor
     nonlinear: Tensor
     splines_active: Tensor
 
@@ -80,7 +78,6 @@ class Autoregression(nn.Module):
         self.bound: float = bound
         self.register_buffer("before", before, persistent=False)
         self.register_buffer("fixed", torch.cat([there, place.to(there)], 1), persistent=False)
-        self.register_buffer("linked", torch.tensor(True))
         self.register_buffer("nonlinear", torch.tensor(False))
         self.register_buffer("splines_active", torch.tensor(False))
         k = before.shape[1]
@@ -101,7 +98,8 @@ class Autoregression(nn.Module):
         """Return v and log |dv/du|."""
         seen = F.pad(u, (0, 1))[:, self.before]  # (n, size, k), 0 where there is no neighbour
         means = F.pad(mean, (0, 1))[:, self.before]
-        return self._moved(u, seen, means, mean, self.given(c), slice(None), inverse=False)
+        context = repeated(self.given(c), u)
+        return self._moved(u, seen, means, mean, context, slice(None), inverse=False)
 
     def inverse(
         self, v: Float[Tensor, "n size"], mean: Float[Tensor, "n size"], c: Tensor
@@ -109,7 +107,7 @@ class Autoregression(nn.Module):
         """Return u, one entry after the other."""
         means = F.pad(mean, (0, 1))[:, self.before]
         found: list[Tensor] = []
-        context = self.given(c)
+        context = repeated(self.given(c), v)
         nothing = torch.zeros_like(v[:, 0])
         for i, before in enumerate(self.before.tolist()):
             seen = torch.stack([found[j] if j < i else nothing for j in before], 1)[:, None]
@@ -130,17 +128,13 @@ class Autoregression(nn.Module):
         inverse: bool,
     ) -> tuple[Float[Tensor, "n s"], Float[Tensor, " n"]]:
         """Return entries moved towards noise, or back, and log |dv/du|."""
-        h = context[:, None]
-        if self.linked:
-            known = torch.cat([seen, means, mean[..., None]], 2)
-            h = self.place(self.fixed[at]) + h
-            h = h + self.seen(known) if self.nonlinear else h
-        h = self.blocks(h)
-        shift, log_scale = self.affine(h).expand(-1, value.shape[1], -1).unbind(2)
-        if self.linked:
-            shift = shift + (self.coefficients(context)[:, None] * known).sum(2)
+        known = torch.cat([seen, means, mean[..., None]], 2)
+        h = self.place(self.fixed[at]) + context[:, None]
+        h = self.blocks(h + self.seen(known) if self.nonlinear else h)
+        shift, log_scale = self.affine(h).unbind(2)
+        shift = shift + (self.coefficients(context)[:, None] * known).sum(2)
         log_scale = MAX_LOG_SCALE * torch.tanh(log_scale / MAX_LOG_SCALE)
-        shape = self.shape(h).expand(-1, value.shape[1], -1) if self.splines_active else None
+        shape = self.shape(h) if self.splines_active else None
         if inverse:
             value = value if shape is None else inverse_spline(value, shape, self.bound)
             return value * (-log_scale).exp() - shift, log_scale.sum(1)

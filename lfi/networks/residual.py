@@ -25,6 +25,17 @@ def zero(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
+def repeated(h: Float[Tensor, "m ..."], like: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    """Return each row of h as often as makes as many rows as another tensor has.
+
+    Example:
+        >>> repeated(torch.tensor([[1.0], [2.0]]), torch.zeros(4)).flatten()
+        tensor([1., 1., 2., 2.])
+    """
+    m, n = h.shape[0], like.shape[0]
+    return h if m == n else h.repeat_interleave(n // m, dim=0)
+
+
 class ResidualBlock(nn.Module):
     """One residual step of fixed width."""
 

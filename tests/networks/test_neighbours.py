@@ -67,17 +67,6 @@ def test_an_entry_of_several_series_sees_its_own_past_and_what_was_before_in_the
     assert seen == {(2, 2), (1, 3), (1, 2), (2, 1), (0, 3)}
 
 
-def test_entries_that_are_not_linked_are_moved_alike_and_alone():
-    model, (u, mean, c) = model_of((6,)), inputs((6,))
-    model.linked.fill_(False)
-    v, log_slope = model(u, mean, c)
-    order = [3, 1, 5, 0, 2, 4]
-    again, same = model(u[:, order], mean, c)
-    torch.testing.assert_close(again, v[:, order])
-    torch.testing.assert_close(same, log_slope)
-    torch.testing.assert_close(model.inverse(v, mean, c), u, rtol=1e-6, atol=1e-6)
-
-
 def test_it_is_the_identity_before_training():
     model, (u, mean, c) = Autoregression((9,), 2).double(), inputs((9,))
     v, log_slope = model(u, mean, c)

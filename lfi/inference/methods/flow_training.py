@@ -7,8 +7,7 @@
 Before 2 and 3 a likelihood tries the same with entries of x that are independent given theta, as
 measurements with errors of their own are: few weights are left to estimate. Where entries depend on
 those before them (`serially_dependent`), as in a series, an autoregression is tried too, at first
-linear; where they have one law (`identically_distributed`), one network for all of them. Where such
-a model is kept, nothing else follows but splines that it shapes.
+linear. Where it is kept, nothing else follows but splines that it shapes.
 
 A stage that is not better once in two fifths of its steps is given up, and one that no time is left
 for is not begun. A simple problem stops where it is solved. Without this, the splines of a flow
@@ -42,7 +41,7 @@ from lfi.training import (
 )
 
 DEFAULTS = CompleteSettings(steps=1_500, learning_rate=3e-3, average=0.995, patience=8)
-MAX_EPOCHS = 100  # passes over the simulations in one stage
+MAX_EPOCHS, TRIALS_EPOCHS = 100, 200  # passes over the simulations, or their trials, in a stage
 MAX_HELD_OUT = 5_120  # simulations
 LEFT_OUT = "left out: "
 NOT_BETTER, NO_TIME = f"{LEFT_OUT}not better", f"{LEFT_OUT}time was up"
@@ -65,7 +64,6 @@ class FlowStage:
             that as it is.
         neighbours: Whether it takes an autoregression on neighbours in use, entries being
             independent but for that.
-        linked: Whether these neighbours are seen; else entries are draws of one law.
         nonlinear: Whether the autoregression is nonlinear from here on.
         entries: Whether it takes splines of independent entries, or of the autoregression, in use.
         splines: Whether it takes all other splines in use.
@@ -75,7 +73,6 @@ class FlowStage:
     settings: CompleteSettings
     independent: bool | None = None
     neighbours: bool = False
-    linked: bool = True
     nonlinear: bool = False
     entries: bool = False
     splines: bool = False
@@ -90,11 +87,8 @@ class FlowStage:
                 flow.whitening.make_independent()
         if self.neighbours and not flow.neighbours_active:
             flow.whitening.reset_networks()
-            if not self.linked:
-                flow.whitening.make_alike()
         flow.neighbours_active |= self.neighbours
         if flow.neighbours is not None and flow.neighbours_active:
-            flow.neighbours.linked &= self.linked
             flow.neighbours.nonlinear |= self.nonlinear
             flow.neighbours.splines_active |= self.entries
         else:
@@ -107,8 +101,7 @@ class FlowStage:
         model = flow.neighbours
         in_use = model if flow.neighbours_active else None
         if self.neighbours:
-            chained = in_use is not None and bool(in_use.linked)
-            return model is not None and (chained or not self.nonlinear)
+            return model is not None and (in_use is not None or not self.nonlinear)
         if self.entries:
             return bool(flow.independent) and (in_use is None or not in_use.splines_active)
         return in_use is None or not (self.splines or self.independent is False)
@@ -198,9 +191,6 @@ class FlowMethod:
         return (
             FlowStage("independent", gaussian.settings, independent=True),
             FlowStage("neighbours", series, independent=True, neighbours=True),
-            FlowStage(
-                "alike", series, independent=True, neighbours=True, linked=False, entries=True
-            ),
             FlowStage("nonlinear", series, independent=True, neighbours=True, nonlinear=True),
             replace(gaussian, settings=half),
             FlowStage("splines of entries", splines.settings, entries=True),
@@ -241,8 +231,12 @@ class FlowMethod:
         checkpoints: Checkpoints,
         note: str,
         worth: Worth = always,
+        trials: int = 1,
     ) -> History:
-        """Train a network around a flow in a stream of the seed; the history names what is kept."""
+        """Train a network around a flow in a stream of the seed; the history names what is kept.
+
+        Where a simulation holds several `trials`, there may be more passes over them.
+        """
         stages = self.stages if flow.entries is None else self.stages_by_entry
         histories = maximise_likelihood(
             network,
@@ -251,6 +245,7 @@ class FlowMethod:
             train,
             held_out,
             stages,
+            epochs=MAX_EPOCHS if trials == 1 else TRIALS_EPOCHS,
             worth=worth,
             seed=child(seed, stream),
             device=device,
@@ -275,6 +270,7 @@ def maximise_likelihood(
     stages: Sequence[FlowStage],
     *,
     rows: int = 1_024,
+    epochs: int = MAX_EPOCHS,
     worth: Worth = always,
     seed: int,
     device: str,
@@ -286,8 +282,8 @@ def maximise_likelihood(
     """Train a network around a flow in place; return the histories of the linear start and stages.
 
     The flow stands at its linear Gaussian start. The generator draws what `log_prob` needs besides
-    the batch, and `rows` held-out rows are seen at a time. `worth` tells, given the best loss
-    so far, whether a stage is.
+    the batch, `rows` held-out rows are seen at a time, and a stage passes over the others `epochs`
+    times at most. `worth` tells, given the best loss so far, whether a stage is.
     """
 
     @torch.no_grad()
@@ -320,7 +316,7 @@ def maximise_likelihood(
         size = min(stage.settings.batch_size, n)
         if stage.of_neighbours(flow):
             size = min(size, max(1, SERIES_ROWS // flow.size))
-        steps = max(1, min(stage.settings.steps, MAX_EPOCHS * n // size))
+        steps = max(1, min(stage.settings.steps, epochs * n // size))
         with bar(f"{note}: {stage.name}", steps, progress) as advance:
             history = train_one(
                 network,

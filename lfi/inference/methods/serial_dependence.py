@@ -1,4 +1,4 @@
-"""Whether entries depend on those before them, or are draws of one law.
+"""Whether entries depend on those before them.
 
 An autoregression is worth its training where one in closed form is,
 
@@ -24,9 +24,6 @@ MAX_NUMBERS = 2 * 10**7  # of a design matrix
 RIDGE = 1e-6
 CLIP = 4.0  # deviations, of numbers whose squares are compared
 GAIN = 0.5  # nats by which an autoregression is better, or squares say that it could be
-
-SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # below which columns' quantiles are compared
-ERRORS = 5.0  # standard errors of a column's share below a quantile of all
 
 Coordinates = tuple[Tensor, Tensor, Tensor]  # y (n, size), the condition, and log slopes (n,)
 
@@ -92,20 +89,3 @@ def _gain(
     x, u = design(parts[1], conditions[1])
     left = (u - x @ found).square().mean().clamp_min(1e-30)
     return len(before) / 2 * math.log(float(u.square().mean().clamp_min(1e-30) / left))
-
-
-def identically_distributed(x: Float[Tensor, "n size"]) -> bool:
-    """Return whether columns have the same distribution, by shares below quantiles of them all.
-
-    Example:
-        >>> x = torch.randn(500, 3)
-        >>> identically_distributed(x), identically_distributed(x * torch.tensor([1.0, 1.0, 2.0]))
-        (True, False)
-    """
-    shares, n = x.new_tensor(SHARES, dtype=torch.float64), len(x)
-    sample = x.double().flatten().sort().values
-    quantiles = sample[(shares * (len(sample) - 1)).round().long()]
-    below = (x.double()[..., None] <= quantiles).double()
-    found, expected = below.mean(0), below.mean((0, 1))
-    error = (expected * (1 - expected) / n).sqrt()
-    return bool(((found - expected).abs() <= ERRORS * error).all())

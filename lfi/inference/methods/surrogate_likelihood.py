@@ -9,18 +9,16 @@ References:
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from lfi.inference.methods.flow_training import FlowMethod, FlowStage
 from lfi.inference.methods.posterior_flow import PosteriorFlow
-from lfi.inference.methods.serial_dependence import (
-    Coordinates,
-    identically_distributed,
-    serially_dependent,
-)
+from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
+from lfi.inference.methods.trials import dependent_trials, trial_size
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
@@ -28,10 +26,11 @@ from lfi.networks import LikelihoodEstimator
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
-from lfi.simulation import Simulations
-from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, Fold, StepLimit
+from lfi.simulation import Prior, Simulations
+from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, Fold, History, StepLimit
 
-FEW_ROWS = 2_000  # simulations that tell whether entries depend on others, or are alike
+FEW_ROWS = 2_000  # simulations that tell whether entries depend on others, or are trials
+TRIALS_SHARE = 0.7  # of limited time, for a likelihood of trials; one of x as a whole may follow
 MIN_SERIES = 8  # entries from which on they may depend on those next to them alone
 
 
@@ -44,8 +43,11 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
     are tried first: the `gaussian_steps` are those of such a Gaussian, and what lets entries depend
     on each other has half as many and is kept only if held-out simulations are likelier. Where
     eight entries or more depend on those before them, as in a series, an autoregression by one
-    network for all places is tried instead: few series tell what is the same all along them. So is
-    one law for all entries where their distributions are the same.
+    network for all places is tried instead: few series tell what is the same all along them.
+
+    Where x seems to hold independent trials of one law, one after the other (`trial_size`), the
+    flow is of one trial, and learns from all of them. If trials turn out to depend on each other,
+    one of x as a whole is fitted as well, and the better one is taken.
 
     It takes no embedding: x is what it models. Where x is long, such as an image, fit it to few
     numbers, such as the `summaries` that the posterior of a `PosteriorFlow` has learned.
@@ -113,17 +115,67 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             limit=limit.part("proposal", needed=True) or limit,
             checkpoints=checkpoints.within("proposal"),
         )
-        with isolated(child(seed, 1)):
-            bounds = prior.lower.tolist(), prior.upper.tolist()
-            entries = math.prod(x.shape[1:])
-            network = LikelihoodEstimator(
-                *bounds,
-                x.shape[1:],
-                by_entry=entries > 1,
-                neighbours=entries >= MIN_SERIES,
-                **self.shape,
-            )
         train, held = self._split((theta, x.reshape(len(x), -1)), fold, torch_rng(seed, 2))
+        trial = trial_size(*(part[:FEW_ROWS] for part in train))
+        found: list[tuple[float, LikelihoodEstimator, History]] = []
+        for size in (None,) if trial is None else (trial, None):
+            if found and not self._dependent(found[0][1], train, child(seed, 5), device):
+                break
+            own, kept, key = limit, checkpoints, seed
+            if size is not None:
+                own = limit.part("trials", share=TRIALS_SHARE, needed=True) or limit
+                kept, key = checkpoints.within("trials"), child(seed, 7)
+            network = self._estimator(prior, x.shape[1:], size, child(seed, 1))
+            history = self._fitted(
+                network,
+                train,
+                held,
+                key,
+                device=device,
+                progress=progress,
+                limit=own,
+                checkpoints=kept,
+            )
+            found.append((_best(history), network, history))
+        _, network, history = min(found, key=lambda each: each[0])
+        validity = None
+        if len(theta) < len(simulations):
+            validity = fit_validity(
+                simulations.theta, simulations.valid, prior, seed=child(seed, 6), device=device
+            )
+        return LikelihoodPosterior(network, prior, proposal, validity, (history,))
+
+    def _estimator(
+        self, prior: Prior, event: Sequence[int], trial: int | None, seed: int
+    ) -> LikelihoodEstimator:
+        """Return a likelihood of x, or of trials of so many numbers, before it has seen any."""
+        size = math.prod(event) if trial is None else trial
+        couplings = min(self.couplings, size)  # which suffice for the few numbers of a trial
+        shape = self.shape | ({} if trial is None else {"couplings": couplings})
+        with isolated(seed):
+            return LikelihoodEstimator(
+                prior.lower.tolist(),
+                prior.upper.tolist(),
+                event,
+                by_entry=size > 1,
+                neighbours=trial is None and size >= MIN_SERIES,
+                trial=trial,
+                **shape,
+            )
+
+    def _fitted(
+        self,
+        network: LikelihoodEstimator,
+        train: Batch,
+        held: Batch,
+        seed: int,
+        *,
+        device: str,
+        progress: bool,
+        limit: StepLimit,
+        checkpoints: Checkpoints,
+    ) -> History:
+        """Fit a likelihood in place."""
         network.fit_from_data(train[0], train[1], torch_rng(seed, 3))
 
         def log_prob(batch: Batch, rng: torch.Generator) -> Tensor:
@@ -138,11 +190,8 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             return y, network.coordinates(theta), log_slope
 
         def worth(stage: FlowStage, best: float) -> bool:
-            if not stage.neighbours or stage.nonlinear:
+            if not stage.neighbours or stage.nonlinear or network.flow.neighbours is None:
                 return True
-            if not stage.linked:
-                active = bool(network.flow.neighbours_active)
-                return not active and identically_distributed(train[1][:FEW_ROWS])
             return serially_dependent(network.flow, coordinates(train), coordinates(held), best)
 
         history = self._train(
@@ -159,10 +208,27 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             checkpoints=checkpoints,
             note="fitting the likelihood",
             worth=worth,
+            trials=network.trials,
         )
-        validity = None
-        if len(theta) < len(simulations):
-            validity = fit_validity(
-                simulations.theta, simulations.valid, prior, seed=child(seed, 6), device=device
-            )
-        return LikelihoodPosterior(network, prior, proposal, validity, (history,))
+        if network.trials == 1:
+            return history
+        return replace(history, stopped=f"{network.trials} trials; {history.stopped}")
+
+    @torch.no_grad()
+    def _dependent(
+        self, network: LikelihoodEstimator, train: Batch, seed: int, device: str
+    ) -> bool:
+        """Return whether trials depend on each other, by their noise."""
+        theta, x = (part[:FEW_ROWS].to(device) for part in train)
+        u = torch.rand(x.shape, generator=torch_rng(seed), dtype=x.dtype).to(device)
+        return dependent_trials(network.to_noise(theta, x, u).cpu())
+
+
+def _best(history: History) -> float:
+    """Return the lowest loss on held-out simulations of all stages."""
+    return min(
+        value
+        for name, column in history.columns.items()
+        if "held-out" in name
+        for _, value in column
+    )

@@ -98,6 +98,50 @@ def test_x_of_any_shape_is_taken():
     assert fitted.simulate(theta, torch.Generator()).shape == (5, 2, 3)
 
 
+SHORT = lfi.SurrogateLikelihood(
+    proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=300), width=32
+)
+
+
+def noisy(theta, rng: torch.Generator):
+    """Twelve independent draws of a Laplace law around theta."""
+    x = torch.rand(len(theta), 12, generator=rng, dtype=theta.dtype) - 0.5
+    return theta[:, :1] - x.sign() * torch.log1p(-2 * x.abs())
+
+
+def shared(theta, rng: torch.Generator):
+    """Twelve draws around theta and an error that they have in common."""
+    x = torch.randn(len(theta), 13, generator=rng, dtype=theta.dtype)
+    return theta[:, :1] + x[:, :12] + x[:, 12:]
+
+
+def lacking(simulate, log_likelihood):
+    """Fit to 1,000 simulations; return the posterior, and its mean lack of log p(x | theta)."""
+    simulator = lfi.Simulator(simulate, prior=model().prior)
+    fitted = SHORT.fit(lfi.simulate(simulator, 1_000, seed=1), seed=1)
+    new = lfi.simulate(simulator, 1_000, seed=2)
+    exact = log_likelihood(new.x - new.theta[:, :1])
+    return fitted, float((exact - fitted.log_ratio(new.theta, new.x)).mean())
+
+
+def test_trials_are_learnt_from_all_of_them():
+    law = torch.distributions.Laplace(torch.tensor(0.0), torch.tensor(1.0))
+    fitted, lack = lacking(noisy, lambda e: law.log_prob(e).sum(1))
+    assert fitted.network.trials == 12
+    assert fitted.history[0].stopped.startswith("12 trials; kept: linear")
+    # a Gaussian of the same moments lacks log(4 pi e) / 2 - log(2 e) = .072 of each of the twelve
+    assert 0 < lack < 12 * 0.072 / 2
+
+
+def test_trials_that_depend_on_each_other_are_fitted_as_a_whole():
+    covariance = torch.eye(12) + 1
+    law = torch.distributions.MultivariateNormal(torch.zeros(12), covariance)
+    fitted, lack = lacking(shared, law.log_prob)
+    assert fitted.network.trials == 1
+    # independent ones lack half of the log of prod(variances) / det = 2^12 / 13: 2.9
+    assert 0 < lack < 2.9 / 2
+
+
 @pytest.mark.slow
 def test_failed_simulations_are_corrected_for():
     """x = theta + N(0, 1), lost with probability Phi(2 a): p(a | x) has the factor Phi(-2 a)."""

@@ -27,11 +27,13 @@ def fitted():
     return lfi.fit_posterior(lfi.simulate(model(), 5_000, seed=1), method=LINEAR, seed=1)
 
 
-def bent(x, theta, scale=0.2, seed=0):
+def bent(x, theta, scale=0.2, seed=0, trial=None):
     """A surrogate that learnt the columns of x and is otherwise anything."""
     with isolated(seed):
-        network = LikelihoodEstimator([-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4)
-    network.fit_from_data(theta, x, torch_rng(seed))
+        network = LikelihoodEstimator(
+            [-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4, trial=trial
+        )
+    network.fit_from_data(theta, x.flatten(1), torch_rng(seed))
     with isolated(seed):
         for parameter in network.parameters():
             parameter.data += scale * torch.randn(parameter.shape)
@@ -98,6 +100,39 @@ def test_probabilities_of_counts_add_to_one():
     theta = torch.tensor([[0.3, -0.4]]).expand(len(counts), -1)
     assert fitted.network.columns.discrete
     assert fitted.log_ratio(theta, counts).exp().sum().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("trial", [1, 2])
+def test_a_likelihood_of_trials_is_the_product_of_theirs(trial, whole):
+    x, theta = 2 * single(300, 3, trial), single(300, 2)
+    x = x.exp().floor() if whole else x
+    several = bent(x, theta, trial=trial)
+    one = LikelihoodEstimator([-math.inf] * 2, [math.inf] * 2, (trial,), width=8, bins=4)
+    one.load_state_dict(several.network.state_dict())
+    each = LikelihoodPosterior(one.requires_grad_(False), as_prior(prior))
+    assert several.x_shape == (3, trial)
+    expected = sum(each.log_likelihood(theta[:9], row) for row in x[4])
+    found = several.log_likelihood(theta[:9], x[4])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    again = several.log_likelihood(theta[:9], x[4].flip(0))  # in any order
+    torch.testing.assert_close(again, found, rtol=1e-4, atol=1e-4)
+
+
+def test_trials_are_simulated_as_their_likelihood_says():
+    network = bent(single(300, 4, 2), single(300, 2), trial=2).network
+    theta = single(3_000, 2)
+    x = network.simulate(theta, torch_rng(1)).float()
+    assert x.shape == (3_000, 4, 2)
+    z = network.to_noise(theta, x.flatten(1), torch.zeros(3_000, 8).float())
+    # standard normal again: five standard errors of means of 3,000, and of their variances
+    assert z.mean(0).abs().max() < 5 / 3_000**0.5
+    assert (z.var(0) - 1).abs().max() < 5 * (2 / 3_000) ** 0.5
+
+
+def test_a_trial_that_does_not_divide_x_is_refused():
+    with pytest.raises(ValueError, match="trial must divide the 4 numbers of x, got 3"):
+        LikelihoodEstimator([0.0], [1.0], (4,), trial=3)
 
 
 def test_the_surrogate_simulates_what_it_finds_likely(fitted):
