@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from figures import Figure, at, measured, number, published, table
+from figures import Figure, at, measured, number, published, results, table
 from posterior_tasks import LIMITED, TASKS as ALL_TASKS
 
 TASKS = ALL_TASKS[:8]
@@ -112,6 +112,29 @@ def influenza() -> str:
         rows.append((name, simulations, number(judged.mean), *errors, f"`{judged.commit}`"))
     head = ("", "simulations", "C2ST", "error of means", "error of standard deviations", "commit")
     return table(head, rows)
+
+
+def ordinary() -> str:
+    """Return problems of every day, three observations each, beside sbi's NPE."""
+    names = {row["task"].split()[1] for row in results() if row["task"].startswith("ordinary ")}
+    kinds = ("C2ST of 2000", "mean error", "smallest spread", "largest spread", "fit cpu seconds")
+    rows = []
+    for name in sorted(names):
+        cells: list[str] = []
+        for method in ("default", "sbi NPE_C"):
+            get = partial(measured, method=method, simulations=10_000, seed=1)
+            found = [
+                [get(f"ordinary {name} {i}", metric=kind) for kind in kinds] for i in (1, 2, 3)
+            ]
+            scores, errors, least, most, seconds = zip(*found, strict=True)
+            cells.append(" ".join(number(score.mean) for score in scores))
+            cells.append(number(max(error.mean for error in errors), 2))
+            spreads = min(each.mean for each in least), max(each.mean for each in most)
+            cells.append(" to ".join(number(spread, 2) for spread in spreads))
+            cells.append(f"{seconds[0].mean:.0f} s `{scores[0].commit}`")
+        rows.append((name, *cells))
+    heads = "C2ST", "means", "spreads", "fit"
+    return table(("", *heads, *(f"NPE: {head}" for head in heads)), rows)
 
 
 def adversarial() -> str:
