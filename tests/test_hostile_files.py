@@ -86,7 +86,8 @@ def flow():
 
 
 def likelihood():
-    network = LikelihoodEstimator(*BOUNDS, (3,), width=4, layers=1, couplings=1, bins=3, trial=1)
+    shape = {"width": 4, "layers": 1, "couplings": 1, "bins": 3}
+    network = LikelihoodEstimator(*BOUNDS, (3, 2), **shape, trial=2, mark=1)
     return LikelihoodPosterior(network, as_prior(PRIOR).truncate([0.1, -1.0], [0.2, 1.0]))
 
 
@@ -135,7 +136,7 @@ def optimum():
 
 def search():
     rounds = (SearchRound(200, 1, 199, (0.5, 0.0), (0.1, 1.0)),)
-    return SearchResult(torch.zeros(2), likelihood(), torch.zeros(3), rounds, 200, 1)
+    return SearchResult(torch.zeros(2), likelihood(), torch.zeros(3, 2), rounds, 200, 1)
 
 
 def distribution():

@@ -19,13 +19,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
 from lfi.networks.data_transforms import ColumnBijection
 from lfi.networks.embeddings import embedding_spec, size_of
 from lfi.networks.flows import ConditionalFlow
+from lfi.networks.residual import linear, zero
 from lfi.networks.standardise import Coordinates, Features, Standardise, input_for
 
 POINTS, FEW_POINTS = 8, 2  # over which whole numbers' density is averaged
@@ -107,8 +108,11 @@ class LikelihoodEstimator(nn.Module):
     """q(x | theta): a bijection of columns of x, coordinates of theta, and a flow.
 
     With a `trial`, consecutive numbers of x are independent draws of one law, so many of them each,
-    and the flow is of one trial.
+    and the flow is of one trial. With a `mark`, this number of each is 1 where the trial was made;
+    those that were not are zeros and come last. How many were made has a multinomial logistic law.
     """
+
+    kept: Tensor
 
     def __init__(
         self,
@@ -123,6 +127,7 @@ class LikelihoodEstimator(nn.Module):
         by_entry: bool = False,
         neighbours: bool = False,
         trial: int | None = None,
+        mark: int | None = None,
     ) -> None:
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
@@ -138,8 +143,20 @@ class LikelihoodEstimator(nn.Module):
             if trial < 1 or size % trial:
                 raise ValueError(f"trial must divide the {size} numbers of x, got {trial}")
             self.spec["trial"] = size = trial
+        self.row: int = size
+        kept = list(range(size))
+        if mark is not None:
+            if not 0 <= mark < size or size < 2:
+                raise ValueError(f"mark must be one of the {size} numbers of a trial, got {mark}")
+            self.spec["mark"] = mark
+            kept.pop(mark)
+        self.mark: int | None = mark
+        self.register_buffer("kept", torch.tensor(kept), persistent=False)
         self.coordinates: Coordinates = Coordinates(lower, upper)
-        self.columns: ColumnBijection = ColumnBijection(size)
+        self.columns: ColumnBijection = ColumnBijection(len(kept))
+        self.number: nn.Linear | None = (
+            None if mark is None else zero(linear(self.coordinates.size, self.trials + 1))
+        )
         self.flow: ConditionalFlow = ConditionalFlow(
             self.columns.size,
             self.coordinates.size,
@@ -154,16 +171,48 @@ class LikelihoodEstimator(nn.Module):
         """Take the scales and the linear start from the training split, x flat."""
         self.coordinates.fit_from_data(theta)
         u = torch.rand(x.shape, generator=rng, dtype=x.dtype)
-        rows = x.view(-1, self.columns.size)
-        self.columns.fit_from_data(rows)
-        y = self.columns(rows, u.view_as(rows))[0]
+        rows, u, made = self._rows(x, u)
         condition = self.coordinates(theta).repeat_interleave(self.trials, dim=0)
-        self.flow.fit_from_data(y, condition)
+        if self.number is not None:
+            count = made.view(len(x), -1).sum(1).bincount(minlength=self.trials + 1)
+            with torch.no_grad():
+                self.number.bias.copy_((count + 0.5).log())
+            rows, u, condition = rows[made], u[made], condition[made]
+        self.columns.fit_from_data(rows)
+        self.flow.fit_from_data(self.columns(rows, u)[0], condition)
 
     @property
     def trials(self) -> int:
-        """How many draws of one law x is."""
-        return math.prod(self.event) // self.columns.size
+        """How many draws of one law x is, at most."""
+        return math.prod(self.event) // self.row
+
+    def _rows(
+        self, x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
+    ) -> tuple[Float[Tensor, "r k"], Float[Tensor, "r k"], Bool[Tensor, " r"]]:
+        """Return the numbers of trials, of u, and which were made."""
+        rows, u = x.view(-1, self.row), u.view(-1, self.row)
+        if self.mark is None:
+            return rows, u, torch.ones(len(rows), dtype=torch.bool, device=x.device)
+        return rows[:, self.kept], u[:, self.kept], rows[:, self.mark] > 0
+
+    def _encoded(
+        self, rows: Float[Tensor, "r k"], u: Float[Tensor, "r k"], made: Bool[Tensor, " r"]
+    ) -> tuple[Float[Tensor, "r k"], Float[Tensor, " r"]]:
+        """Return trials in the flow's coordinates, zeros where none was made, and log slopes."""
+        y, log_slope = self.columns(rows, u)
+        if self.mark is None:
+            return y, log_slope
+        return torch.where(made[:, None], y, 0.0), torch.where(made, log_slope, 0.0)
+
+    def _of_all(
+        self, each: Float[Tensor, "n trials"], made: Bool[Tensor, "n trials"], condition: Tensor
+    ) -> Float[Tensor, " n"]:
+        """Return log densities of all trials, and of how many were made, of those of each."""
+        if self.number is None:
+            return each.sum(1)
+        law = self.number(condition).log_softmax(1)
+        number = made.sum(1, keepdim=True)
+        return torch.where(made, each, 0.0).sum(1) + law.gather(1, number)[:, 0]
 
     def embed(self, theta: Float[Tensor, "n dim"]) -> Float[Tensor, "n embedded"]:
         """Return what the flow needs of parameters, to be used for many x."""
@@ -173,17 +222,22 @@ class LikelihoodEstimator(nn.Module):
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
     ) -> Float[Tensor, " n"]:
         """Return log q of flat x + u given theta, u uniform: what training maximises."""
-        y, log_slope = self.columns(x.view(-1, self.columns.size), u.view(-1, self.columns.size))
-        value = self.flow.log_density(y, self.embed(theta)) + log_slope
-        return value.view(len(x), -1).sum(1)
+        rows, u, made = self._rows(x, u)
+        y, log_slope = self._encoded(rows, u, made)
+        embedded = self.embed(theta)
+        each = (self.flow.log_density(y, embedded) + log_slope).view(len(x), -1)
+        return self._of_all(each, made.view_as(each), embedded[:, : self.coordinates.size])
 
     def to_noise(
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], u: Float[Tensor, "n size"]
-    ) -> Float[Tensor, "n trials k"]:
-        """Return the noise of flat x + u given theta: standard normal where q is right."""
-        y, _ = self.columns(x.view(-1, self.columns.size), u.view(-1, self.columns.size))
-        z, _ = self.flow.to_noise(y, self.embed(theta))
-        return z.view(len(x), self.trials, -1)
+    ) -> tuple[Float[Tensor, "n trials k"], Bool[Tensor, "n trials"]]:
+        """Return the noise of flat x + u given theta, and which trials were made.
+
+        It is standard normal where q is right.
+        """
+        rows, u, made = self._rows(x, u)
+        z, _ = self.flow.to_noise(self._encoded(rows, u, made)[0], self.embed(theta))
+        return z.view(len(x), self.trials, -1), made.view(len(x), -1)
 
     def quadrature_points(self) -> Float[Tensor, "k size"]:
         """Return the points u of the unit cube over which whole numbers' density is averaged.
@@ -197,31 +251,40 @@ class LikelihoodEstimator(nn.Module):
         u = SobolEngine(size, scramble=True, seed=0).draw(number, dtype=torch.float32)
         return u.clamp(1e-3, 1 - 1e-3)
 
-    def encode(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_1"]:
-        """Return observations in the flow's coordinates, their log slopes last.
+    def encode(self, x: Float[Tensor, "m ..."]) -> Float[Tensor, "m k size_2"]:
+        """Return observations in the flow's coordinates, log slopes, and 1 where a trial was made.
 
         Those of each trial stand one after the other, at each point u.
         """
-        flat, u = x.reshape(-1, 1, self.columns.size), self.quadrature_points().to(x.device)
-        rows = flat.expand(-1, len(u), -1).flatten(0, 1)
-        y, log_slope = self.columns(rows, u.repeat(len(flat), 1))
-        return torch.cat([y, log_slope[:, None]], dim=1).view(len(x), self.trials * len(u), -1)
+        flat, points = x.reshape(len(x), -1), self.quadrature_points().to(x.device)
+        rows, _, made = self._rows(flat, flat)
+        k = len(points)
+        rows, made = rows.repeat_interleave(k, dim=0), made.repeat_interleave(k)
+        y, log_slope = self._encoded(rows, points.repeat(len(rows) // k, 1), made)
+        parts = [y, log_slope[:, None], made.to(y)[:, None]]
+        return torch.cat(parts, dim=1).view(len(x), self.trials * k, -1)
 
     def log_density(
-        self, encoded: Float[Tensor, "r k size_1"], embedded: Float[Tensor, "r embedded"]
+        self, encoded: Float[Tensor, "r k size_2"], embedded: Float[Tensor, "r embedded"]
     ) -> Float[Tensor, " r"]:
         """Return log q(x | theta) of rows."""
-        k = encoded.shape[1]
-        y, log_slope = encoded[..., :-1].flatten(0, 1), encoded[..., -1]
-        value = self.flow.log_density(y, embedded).view(-1, k) + log_slope
+        y, log_slope, made = encoded[..., :-2].flatten(0, 1), encoded[..., -2], encoded[..., -1]
+        value = self.flow.log_density(y, embedded).view_as(log_slope) + log_slope
         value = value.view(len(value), self.trials, -1)
-        return (value.logsumexp(2) - math.log(value.shape[2])).sum(1)
+        each = value.logsumexp(2) - math.log(value.shape[2])
+        made = made.view_as(value)[..., 0] > 0
+        return self._of_all(each, made, embedded[:, : self.coordinates.size])
 
     def simulate(
         self, theta: Float[Tensor, "n dim"], rng: torch.Generator
     ) -> Float[Tensor, "n ..."]:
         """Return one x for each theta in float64, differentiable in theta."""
         z = self.flow.noise(len(theta) * self.trials, rng).to(self.columns.device)
-        y = self.flow.generate(z, self.embed(theta.to(z.device)))
-        x = self.columns.decode(y, dtype=torch.float64).reshape(-1, *self.event)
-        return x.to(theta.device)
+        embedded = self.embed(theta.to(z.device))
+        x = self.columns.decode(self.flow.generate(z, embedded), dtype=torch.float64)
+        if self.number is not None:
+            law = self.number(embedded[:, : self.coordinates.size]).softmax(1).cpu()
+            number = torch.multinomial(law, 1, generator=rng)
+            made = (torch.arange(self.trials) < number).flatten().to(x)[:, None]
+            x = torch.cat([x[:, : self.mark], torch.ones_like(made), x[:, self.mark :]], 1) * made
+        return x.reshape(-1, *self.event).to(theta.device)

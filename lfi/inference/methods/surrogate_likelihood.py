@@ -18,7 +18,7 @@ from torch import Tensor
 from lfi.inference.methods.flow_training import FlowMethod, FlowStage
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
-from lfi.inference.methods.trials import dependent_trials, trial_size
+from lfi.inference.methods.trials import Trials, dependent_trials, find_trials
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
@@ -45,9 +45,11 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
     eight entries or more depend on those before them, as in a series, an autoregression by one
     network for all places is tried instead: few series tell what is the same all along them.
 
-    Where x seems to hold independent trials of one law, one after the other (`trial_size`), the
-    flow is of one trial, and learns from all of them. If trials turn out to depend on each other,
-    one of x as a whole is fitted as well, and the better one is taken.
+    Where x seems to hold independent trials of one law, one after the other (`find_trials`), the
+    flow is of one trial, and learns from all of them. Their number may vary: x of (trials, k) has
+    rows of zeros at the end for those not made, and one of the k numbers is 1 where they were. If
+    trials turn out to depend on each other, or on their number, a flow of x as a whole is fitted as
+    well, and the better one is taken.
 
     It takes no embedding: x is what it models. Where x is long, such as an image, fit it to few
     numbers, such as the `summaries` that the posterior of a `PosteriorFlow` has learned.
@@ -116,16 +118,17 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             checkpoints=checkpoints.within("proposal"),
         )
         train, held = self._split((theta, x.reshape(len(x), -1)), fold, torch_rng(seed, 2))
-        trial = trial_size(*(part[:FEW_ROWS] for part in train))
+        few = train[0][:FEW_ROWS], train[1][:FEW_ROWS].unflatten(1, x.shape[1:])
+        trials = find_trials(*few)
         found: list[tuple[float, LikelihoodEstimator, History]] = []
-        for size in (None,) if trial is None else (trial, None):
+        for part in (None,) if trials is None else (trials, None):
             if found and not self._dependent(found[0][1], train, child(seed, 5), device):
                 break
             own, kept, key = limit, checkpoints, seed
-            if size is not None:
+            if part is not None:
                 own = limit.part("trials", share=TRIALS_SHARE, needed=True) or limit
                 kept, key = checkpoints.within("trials"), child(seed, 7)
-            network = self._estimator(prior, x.shape[1:], size, child(seed, 1))
+            network = self._estimator(prior, x.shape[1:], part, child(seed, 1))
             history = self._fitted(
                 network,
                 train,
@@ -146,20 +149,22 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         return LikelihoodPosterior(network, prior, proposal, validity, (history,))
 
     def _estimator(
-        self, prior: Prior, event: Sequence[int], trial: int | None, seed: int
+        self, prior: Prior, event: Sequence[int], trials: Trials | None, seed: int
     ) -> LikelihoodEstimator:
-        """Return a likelihood of x, or of trials of so many numbers, before it has seen any."""
-        size = math.prod(event) if trial is None else trial
-        couplings = min(self.couplings, size)  # which suffice for the few numbers of a trial
-        shape = self.shape | ({} if trial is None else {"couplings": couplings})
+        """Return a likelihood of x, or of its trials, before it has seen any."""
+        size, shape, of_trials = math.prod(event), self.shape, {}
+        if trials is not None:
+            size = trials.size - (trials.mark is not None)
+            of_trials = {"trial": trials.size, "mark": trials.mark}
+            shape |= {"couplings": min(self.couplings, size)}  # which suffice for few numbers
         with isolated(seed):
             return LikelihoodEstimator(
                 prior.lower.tolist(),
                 prior.upper.tolist(),
                 event,
                 by_entry=size > 1,
-                neighbours=trial is None and size >= MIN_SERIES,
-                trial=trial,
+                neighbours=trials is None and size >= MIN_SERIES,
+                **of_trials,
                 **shape,
             )
 
@@ -221,7 +226,8 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         """Return whether trials depend on each other, by their noise."""
         theta, x = (part[:FEW_ROWS].to(device) for part in train)
         u = torch.rand(x.shape, generator=torch_rng(seed), dtype=x.dtype).to(device)
-        return dependent_trials(network.to_noise(theta, x, u).cpu())
+        noise, made = network.to_noise(theta, x, u)
+        return dependent_trials(noise.cpu(), made.cpu())
 
 
 def _best(history: History) -> float:

@@ -1,5 +1,6 @@
 """Whether x holds independent trials: consecutive numbers that are draws of one law given theta.
 
+There may be as many of them in every simulation, or less in some, which a number of each marks.
 Ranks of each entry of a trial among those of all trials are compared across places: their means and
 mean squares must depend on theta alike, by regressions, and neighbours in x must not be more alike
 than others. What a likelihood of one trial leaves, its noise, then tells whether trials depend on
@@ -7,9 +8,10 @@ each other.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 ERRORS = 5.0  # standard errors, beyond which a difference is none of chance
@@ -19,72 +21,121 @@ MAX_TRIAL = 16  # numbers
 ROUNDING = 1e-9  # an error below which numbers are equal
 
 
-def trial_size(theta: Float[Tensor, "n d"], x: Float[Tensor, "n size"]) -> int | None:
-    """Return of how many consecutive numbers of x a trial seems to be; None if there are none.
+@dataclass(frozen=True)
+class Trials:
+    """How x holds trials, one after the other.
+
+    Attributes:
+        size: Of how many numbers each.
+        mark: Which of them is 1 where the trial was made; those that were not are zeros and come
+            last. None where all were.
+    """
+
+    size: int
+    mark: int | None = None
+
+
+def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trials | None:
+    """Return how x seems to hold trials; None if it does not.
+
+    Where rows of x, (n, trials, size), have a mark, those places are compared that half of the
+    simulations or more have made.
 
     Example:
         >>> theta = torch.randn(500, 2)
         >>> x = theta.repeat(1, 3) + torch.randn(500, 6)  # three points in the plane
-        >>> trial_size(theta, x), trial_size(theta, x * torch.tensor([1.0, 1, 1, 1, 1, 2]))
-        (2, None)
+        >>> find_trials(theta, x)
+        Trials(size=2, mark=None)
+        >>> find_trials(theta, x * torch.tensor([1.0, 1, 1, 1, 1, 2]))
     """
-    size = x.shape[1]
     c = torch.stack([_ranks(column) for column in theta.T], 1)
     c = torch.cat([torch.ones_like(c[:, :1]), c, c.square() - 1 / 12], 1)
+    mark = _mark(x) if x.ndim == 3 else None
+    if mark is not None:
+        number = x[..., mark].sum(1)
+        half = int(number.median())
+        rest = [entry for entry in range(x.shape[2]) if entry != mark]
+        some = number >= half
+        alike = half > 1 and _exchangeable(c[some], x[some][:, :half, rest])
+        return Trials(x.shape[2], mark) if alike else None
+    x = x.flatten(1)
+    size = x.shape[1]
     for trial in range(1, min(MAX_TRIAL, size // 2) + 1):
         if size % trial == 0 and _exchangeable(c, x.reshape(len(x), -1, trial)):
-            return trial
+            return Trials(trial)
     return None
+
+
+def _mark(x: Float[Tensor, "n trials size"]) -> int | None:
+    """Return which number of rows is 1, or 0 if all are 0, as of the last ones of some."""
+    absent = (x == 0).all(2)
+    in_order = not bool((absent[:, :-1] & ~absent[:, 1:]).any())
+    if x.shape[2] < 2 or not in_order or not bool(absent.any()) or bool(absent[:, 0].any()):
+        return None
+    marks = (x == (~absent[..., None]).to(x)).all((0, 1))
+    return int(marks.long().argmax()) if bool(marks.any()) and not bool(marks.all()) else None
 
 
 def _exchangeable(c: Float[Tensor, "n features"], x: Float[Tensor, "n trials k"]) -> bool:
     """Return whether nothing tells places of trials apart."""
     n, trials, k = x.shape
+    number = torch.full((n, 1), trials)
     ranks = torch.stack([_ranks(part.flatten()).view(n, trials) for part in x.unbind(2)], 2)
     for u in (ranks, ranks.square()):
         u = u - u.mean((0, 1))
         off = u - u.mean(1, keepdim=True)
         if _errors_of_regression(c, off.flatten(1)) > ERRORS:
             return False
-        if _errors_of_mean(_following(u) - _of_pairs(u)) > ERRORS:
+        if _errors_of_mean(_following(u, number) - _of_pairs(u, number)) > ERRORS:
             return False
     return True
 
 
-def dependent_trials(z: Float[Tensor, "n trials k"]) -> bool:
+def dependent_trials(
+    z: Float[Tensor, "n trials k"], made: Bool[Tensor, "n trials"] | None = None
+) -> bool:
     """Return whether trials depend on each other, by the noise that a likelihood makes of them.
 
     Errors that they have in common are correlated in all pairs of trials; small ones, of a network
-    that has not learnt the law of a trial, too, so that only what is not small counts.
+    that has not learnt the law of a trial, too, so that only what is not small counts. Not all
+    trials need be `made`: how many are must not depend on them.
 
     Example:
         >>> z = torch.randn(500, 6, 2)
         >>> dependent_trials(z), dependent_trials(z + z[:, :1])
         (False, True)
     """
-    z = z.double().clamp(-CLIP, CLIP)
+    made = torch.ones(z.shape[:2], dtype=torch.bool) if made is None else made
+    several = made.sum(1) > 1
+    z, made = z[several].double().clamp(-CLIP, CLIP), made[several]
+    number = made.sum(1, keepdim=True)
+    off = number - number.double().mean()
+    off = off / off.square().mean().sqrt().clamp_min(ROUNDING)
     for noise in (z, z.square()):
-        noise = noise - noise.mean((0, 1))
-        noise = noise / noise.square().mean((0, 1)).clamp_min(1e-30).sqrt()
-        for each in (_of_pairs(noise), _following(noise)):
+        noise = noise - noise[made].mean(0)
+        noise = noise / noise[made].square().mean(0).sqrt().clamp_min(ROUNDING)
+        noise = torch.where(made[..., None], noise, 0.0)
+        with_number = off * noise.sum(1) / number.sqrt()
+        for each in (_of_pairs(noise, number), _following(noise, number), with_number):
             if _errors_of_mean(each) > ERRORS and float(each.mean(0).abs().max()) > RELATED:
                 return True
     return False
 
 
-def _following(u: Float[Tensor, "n trials k"]) -> Float[Tensor, "n k_1"]:
+def _following(
+    u: Float[Tensor, "n trials k"], number: Int[Tensor, "n 1"]
+) -> Float[Tensor, "n k_1"]:
     """Return mean products of an entry and the next trial's, the last entry and the next first."""
-    last = (u[:, 1:, :1] * u[:, :-1, -1:]).mean(1)
-    return torch.cat([(u[:, 1:] * u[:, :-1]).mean(1), last], 1)
+    last = (u[:, 1:, :1] * u[:, :-1, -1:]).sum(1)
+    return torch.cat([(u[:, 1:] * u[:, :-1]).sum(1), last], 1) / (number - 1)
 
 
-def _of_pairs(u: Float[Tensor, "n trials k"]) -> Float[Tensor, "n k_1"]:
+def _of_pairs(u: Float[Tensor, "n trials k"], number: Int[Tensor, "n 1"]) -> Float[Tensor, "n k_1"]:
     """Return the same of all ordered pairs of two trials."""
-    pairs = u.shape[1] * (u.shape[1] - 1)
-    same = (u.sum(1).square() - u.square().sum(1)) / pairs
     first, last = u[..., :1], u[..., -1:]
-    ends = (first.sum(1) * last.sum(1) - (first * last).sum(1)) / pairs
-    return torch.cat([same, ends], 1)
+    same = u.sum(1).square() - u.square().sum(1)
+    ends = first.sum(1) * last.sum(1) - (first * last).sum(1)
+    return torch.cat([same, ends], 1) / (number * (number - 1))
 
 
 def _ranks(values: Float[Tensor, " r"]) -> Float[Tensor, " r"]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lfi.inference.methods.trials import dependent_trials, trial_size
+from lfi.inference.methods.trials import Trials, dependent_trials, find_trials
 from lfi.runtime import isolated
 
 N, TRIALS = 800, 6
@@ -17,7 +17,8 @@ def told(simulate, *, seed=1):
     with isolated(seed):
         theta = torch.rand(N, 2) * 2 - 1
         x = simulate(theta[:, None], torch.randn(N, TRIALS, 2))
-    return trial_size(theta, x.flatten(1))
+    found = find_trials(theta, x.flatten(1))
+    return None if found is None else found.size
 
 
 def points(theta, noise):
@@ -68,6 +69,45 @@ def test_the_size_of_a_trial_is_told(simulate, size):
 @pytest.mark.parametrize("simulate", [in_one_series, spreading, by_parameter])
 def test_what_has_the_same_distribution_but_is_not_exchangeable_is_not_taken(simulate):
     assert told(simulate) is None
+
+
+def marked(x, *, place=2, seed=1):
+    """Trials of three numbers, of which 1 to 6 were made, which the last number tells."""
+    with isolated(seed):
+        made = torch.arange(TRIALS) < torch.randint(1, TRIALS + 1, (N, 1))
+    parts = [x[..., :place], torch.ones(N, TRIALS, 1), x[..., place:]]
+    return torch.cat(parts, 2) * made[..., None], made
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_trials_of_varying_number_are_told_by_their_mark(place):
+    with isolated(1):
+        theta, noise = torch.rand(N, 2), torch.randn(N, TRIALS, 2)
+    x, _ = marked(points(theta[:, None], noise), place=place)
+    assert find_trials(theta, x) == Trials(3, place)
+    x, _ = marked(with_a_trend(theta[:, None], noise), place=place)
+    assert find_trials(theta, x) is None
+
+
+@pytest.mark.parametrize("spoil", ["first", "unmarked", "half"])
+def test_zeros_that_mark_nothing_are_numbers(spoil):
+    with isolated(1):
+        theta, noise = torch.rand(N, 2), torch.randn(N, TRIALS, 2)
+    x, made = marked(points(theta[:, None], noise))
+    if spoil == "first":  # rows of zeros come before others
+        x = x.flip(1)
+    if spoil == "unmarked":
+        x = x[..., :2]
+    if spoil == "half":
+        x[..., 2] /= 2
+    assert find_trials(theta, x) is None
+
+
+def test_trials_that_end_when_they_have_gone_far_depend_on_their_number():
+    z, _ = noise_of()
+    made = torch.arange(TRIALS) <= (z[..., 0] > 0.5).double().argmax(1)[:, None]
+    assert dependent_trials(z, made)
+    assert not dependent_trials(z, made.roll(1, 0))
 
 
 def noise_of(seed=1):

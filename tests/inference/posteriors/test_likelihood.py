@@ -27,11 +27,11 @@ def fitted():
     return lfi.fit_posterior(lfi.simulate(model(), 5_000, seed=1), method=LINEAR, seed=1)
 
 
-def bent(x, theta, scale=0.2, seed=0, trial=None):
+def bent(x, theta, scale=0.2, seed=0, trial=None, mark=None):
     """A surrogate that learnt the columns of x and is otherwise anything."""
     with isolated(seed):
         network = LikelihoodEstimator(
-            [-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4, trial=trial
+            [-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4, trial=trial, mark=mark
         )
     network.fit_from_data(theta, x.flatten(1), torch_rng(seed))
     with isolated(seed):
@@ -124,10 +124,64 @@ def test_trials_are_simulated_as_their_likelihood_says():
     theta = single(3_000, 2)
     x = network.simulate(theta, torch_rng(1)).float()
     assert x.shape == (3_000, 4, 2)
-    z = network.to_noise(theta, x.flatten(1), torch.zeros(3_000, 8).float())
+    z, made = network.to_noise(theta, x.flatten(1), torch.zeros(3_000, 8).float())
+    assert made.all()
     # standard normal again: five standard errors of means of 3,000, and of their variances
     assert z.mean(0).abs().max() < 5 / 3_000**0.5
     assert (z.var(0) - 1).abs().max() < 5 * (2 / 3_000) ** 0.5
+
+
+def varying(n, entries=2, trials=3):
+    """Rows of numbers and 1, then rows of zeros."""
+    made = torch.arange(trials) < torch.randint(trials + 1, (n, 1))
+    rows = torch.cat([single(n, trials, entries), torch.ones(n, trials, 1)], 2).float()
+    return rows * made[..., None]
+
+
+def test_a_likelihood_of_varying_trials_is_the_product_of_those_made_and_of_their_number():
+    x, theta = varying(300), single(300, 2)
+    fitted = bent(x, theta, trial=3, mark=2)
+    network = fitted.network
+    one = LikelihoodEstimator([-math.inf] * 2, [math.inf] * 2, (2,), width=8, bins=4)
+    one.load_state_dict(network.state_dict(), strict=False)
+    each = LikelihoodPosterior(one.requires_grad_(False), as_prior(prior))
+    law = network.number(network.coordinates(theta[:9])).log_softmax(1)
+    for number in range(4):
+        row = next(row for row in x if row[:, 2].sum() == number)
+        made = (each.log_likelihood(theta[:9], trial[:2]) for trial in row[:number])
+        expected = sum(made, start=law[:, number])
+        found = fitted.log_likelihood(theta[:9], row)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        u = torch.zeros(9, 9).float()
+        flat = row.flatten().expand(9, -1).contiguous()
+        again = network.dequantised_log_density(theta[:9], flat, u)
+        torch.testing.assert_close(again, found, rtol=1e-4, atol=1e-4)
+
+
+def test_varying_trials_are_simulated_as_their_likelihood_says(tmp_path):
+    n = 3_000
+    fitted = bent(varying(300), single(300, 2), trial=3, mark=2)
+    theta = single(1, 2).expand(n, -1)
+    x = fitted.simulate(theta, torch_rng(1)).float()
+    made = x[..., 2] > 0
+    assert ((x == 0).all(2) == ~made).all()
+    shares = made.sum(1).bincount(minlength=4) / n
+    law = fitted.network.number(fitted.network.coordinates(theta[:1])).softmax(1)[0]
+    assert (shares - law).abs().max() < 5 / (4 * n) ** 0.5
+    z, again = fitted.network.to_noise(theta, x.flatten(1), torch.zeros(n, 9).float())
+    assert torch.equal(again, made)
+    # five standard errors of means of a thousand numbers or more, and of their variances
+    assert z[made].mean(0).abs().max() < 5 / 1_000**0.5
+    assert (z[made].var(0) - 1).abs().max() < 5 * (2 / 1_000) ** 0.5
+    fitted.save(tmp_path / "varying.lfi")
+    loaded = lfi.load(tmp_path / "varying.lfi")
+    assert torch.equal(loaded.log_ratio(theta[:5], x[:5]), fitted.log_ratio(theta[:5], x[:5]))
+
+
+@pytest.mark.parametrize("mark", [-1, 2])
+def test_a_mark_that_is_no_number_of_a_trial_is_refused(mark):
+    with pytest.raises(ValueError, match=f"mark must be one of the 2 numbers .* got {mark}"):
+        LikelihoodEstimator([0.0], [1.0], (4,), trial=2, mark=mark)
 
 
 def test_a_trial_that_does_not_divide_x_is_refused():
