@@ -46,6 +46,8 @@ MAX_HELD_OUT = 5_120  # simulations
 LEFT_OUT = "left out: "
 NOT_BETTER, NO_TIME = f"{LEFT_OUT}not better", f"{LEFT_OUT}time was up"
 NOT_MEANT = f"{LEFT_OUT}not for such entries"
+HELD_OUT_ROWS = 1_024  # simulations at a time
+TRIALS_ROWS = 2**16  # trials of simulations at a time
 SERIES_BATCH, SERIES_ROWS = 128, 4_096  # simulations at a time, and entries of them
 PROMISING = 0.4  # the share of a stage's steps in which it has to be better once
 
@@ -95,6 +97,11 @@ class FlowStage:
             flow.entries_active |= self.entries
         flow.splines_active |= self.splines
         return True
+
+    def of_batches(self, most: int) -> "FlowStage":
+        """Return the stage with batches of so many simulations at most."""
+        size = min(self.settings.batch_size, most)
+        return replace(self, settings=replace(self.settings, batch_size=size))
 
     def _meant(self, flow: ConditionalFlow) -> bool:
         """Return whether the stage follows from what is in use."""
@@ -238,6 +245,8 @@ class FlowMethod:
         Where a simulation holds several `trials`, there may be more passes over them.
         """
         stages = self.stages if flow.entries is None else self.stages_by_entry
+        most = max(1, TRIALS_ROWS // trials)
+        stages = tuple(stage.of_batches(most) for stage in stages)
         histories = maximise_likelihood(
             network,
             flow,
@@ -245,6 +254,7 @@ class FlowMethod:
             train,
             held_out,
             stages,
+            rows=min(HELD_OUT_ROWS, most),
             epochs=MAX_EPOCHS if trials == 1 else TRIALS_EPOCHS,
             worth=worth,
             seed=child(seed, stream),
@@ -269,7 +279,7 @@ def maximise_likelihood(
     held_out: Batch,
     stages: Sequence[FlowStage],
     *,
-    rows: int = 1_024,
+    rows: int = HELD_OUT_ROWS,
     epochs: int = MAX_EPOCHS,
     worth: Worth = always,
     seed: int,

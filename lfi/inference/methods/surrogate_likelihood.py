@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import FlowMethod, FlowStage
+from lfi.inference.methods.flow_training import TRIALS_ROWS, FlowMethod, FlowStage
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
 from lfi.inference.methods.trials import Trials, dependent_trials, find_trials
@@ -224,7 +224,8 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         self, network: LikelihoodEstimator, train: Batch, seed: int, device: str
     ) -> bool:
         """Return whether trials depend on each other, by their noise."""
-        theta, x = (part[:FEW_ROWS].to(device) for part in train)
+        few = max(1, min(FEW_ROWS, TRIALS_ROWS // network.trials))
+        theta, x = (part[:few].to(device) for part in train)
         u = torch.rand(x.shape, generator=torch_rng(seed), dtype=x.dtype).to(device)
         noise, made = network.to_noise(theta, x, u)
         return dependent_trials(noise.cpu(), made.cpu())

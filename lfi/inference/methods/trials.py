@@ -18,6 +18,7 @@ ERRORS = 5.0  # standard errors, beyond which a difference is none of chance
 CLIP = 4.0  # deviations, of noise
 RELATED = 0.1  # a correlation of trials
 MAX_TRIAL = 16  # numbers
+RUNS, RUN = 8, 8  # of many trials, so many runs of as many are compared
 ROUNDING = 1e-9  # an error below which numbers are equal
 
 
@@ -77,7 +78,10 @@ def _mark(x: Float[Tensor, "n trials size"]) -> int | None:
 
 
 def _exchangeable(c: Float[Tensor, "n features"], x: Float[Tensor, "n trials k"]) -> bool:
-    """Return whether nothing tells places of trials apart."""
+    """Return whether nothing tells places of trials apart; of many, runs all along x are seen."""
+    if x.shape[1] > RUNS * RUN:
+        starts = torch.linspace(0, x.shape[1] - RUN, RUNS).long()
+        x = x[:, (starts[:, None] + torch.arange(RUN)).flatten()]
     n, trials, k = x.shape
     number = torch.full((n, 1), trials)
     ranks = torch.stack([_ranks(part.flatten()).view(n, trials) for part in x.unbind(2)], 2)

@@ -64,7 +64,7 @@ class LikelihoodPosterior(SavedPosterior):
         x = x.to(self.device)
         with torch.no_grad():
             encoded = self.network.encode(x)
-        rows = ROWS // encoded.shape[1]
+        rows = max(1, ROWS // encoded.shape[1])
         return Target(self.prior, (encoded,), self._pairs, proposal, rows)
 
     def simulate(

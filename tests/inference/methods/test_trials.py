@@ -71,6 +71,14 @@ def test_what_has_the_same_distribution_but_is_not_exchangeable_is_not_taken(sim
     assert told(simulate) is None
 
 
+@pytest.mark.parametrize("last", [1.0, 1.5])
+def test_of_thousands_of_trials_some_all_along_are_compared(last):
+    with isolated(1):
+        theta, noise = torch.rand(N, 1), torch.randn(N, 3_000)
+    x = theta + noise * torch.linspace(1.0, last, 3_000)
+    assert find_trials(theta, x) == (Trials(1) if last == 1 else None)
+
+
 def marked(x, *, place=2, seed=1):
     """Trials of three numbers, of which 1 to 6 were made, which the last number tells."""
     with isolated(seed):
