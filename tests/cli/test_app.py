@@ -237,17 +237,18 @@ def assert_command_lines_end_as_documented(n, seed, call, folder, monkeypatch):
 
     monkeypatch.setattr(workflow, "simulate", stop)
     monkeypatch.setattr(workflow, "fit_rounds", stop)
-    codes = Counter()
+    codes, reasons = Counter(), Counter()
     for line in command_lines(n, seed, write_files(folder)):
         stopped.clear()
         code, _, err = call(*line)
         codes[code] += 1
+        reasons[code, " ".join(err.split()[:3])] += 1
         assert code in (0, 1, 2, 130), line
         assert len(err.splitlines()) == (code != 0) and "Traceback" not in err, (line, err)
         if stopped:
             assert code == STOPS[stopped[0]], line
     assert {0, 1, 2, 130} <= set(codes)
-    assert max(codes.values()) < 0.9 * n  # not all refused for one word
+    assert max(reasons.values()) < 0.5 * n, reasons.most_common(5)  # not all for one word
 
 
 def test_fuzzed_command_lines_end_as_documented(call, tmp_path, monkeypatch):
