@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lfi.numerics.ranks import mid_ranks
+
 ERRORS = 5.0  # standard errors, beyond which a difference is none of chance
 CLIP = 4.0  # deviations, of noise
 RELATED = 0.1  # a correlation of trials
@@ -49,7 +51,7 @@ def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trial
         Trials(size=2, mark=None)
         >>> find_trials(theta, x * torch.tensor([1.0, 1, 1, 1, 1, 2]))
     """
-    c = torch.stack([_ranks(column) for column in theta.T], 1)
+    c = _ranks(theta)
     c = torch.cat([torch.ones_like(c[:, :1]), c, c.square() - 1 / 12], 1)
     mark = _mark(x) if x.ndim == 3 else None
     if mark is not None:
@@ -68,7 +70,7 @@ def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trial
 
 
 def _mark(x: Float[Tensor, "n trials size"]) -> int | None:
-    """Return which number of rows is 1, or 0 if all are 0, as of the last ones of some."""
+    """Return which number of rows is 1, but for rows of zeros, which come last; None if none is."""
     absent = (x == 0).all(2)
     in_order = not bool((absent[:, :-1] & ~absent[:, 1:]).any())
     if x.shape[2] < 2 or not in_order or not bool(absent.any()) or bool(absent[:, 0].any()):
@@ -84,7 +86,7 @@ def _exchangeable(c: Float[Tensor, "n features"], x: Float[Tensor, "n trials k"]
         x = x[:, (starts[:, None] + torch.arange(RUN)).flatten()]
     n, trials, k = x.shape
     number = torch.full((n, 1), trials)
-    ranks = torch.stack([_ranks(part.flatten()).view(n, trials) for part in x.unbind(2)], 2)
+    ranks = _ranks(x.flatten(0, 1)).view(n, trials, k)
     for u in (ranks, ranks.square()):
         u = u - u.mean((0, 1))
         off = u - u.mean(1, keepdim=True)
@@ -142,13 +144,9 @@ def _of_pairs(u: Float[Tensor, "n trials k"], number: Int[Tensor, "n 1"]) -> Flo
     return torch.cat([same, ends], 1) / (number * (number - 1))
 
 
-def _ranks(values: Float[Tensor, " r"]) -> Float[Tensor, " r"]:
-    """Return ranks between -.5 and .5, equal numbers sharing the mean of theirs."""
-    values = values.contiguous()
-    ordered = values.sort().values
-    first = torch.searchsorted(ordered, values)
-    last = torch.searchsorted(ordered, values, right=True)
-    return (first + last).double() / (2 * len(values)) - 0.5
+def _ranks(values: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Return ranks of columns between -.5 and .5, equal numbers sharing the mean of theirs."""
+    return mid_ranks(values, values) / len(values) - 0.5
 
 
 def _errors_of_mean(values: Float[Tensor, "n k"]) -> float:

@@ -167,7 +167,7 @@ def test_varying_trials_are_simulated_as_their_likelihood_says(tmp_path):
     assert ((x == 0).all(2) == ~made).all()
     shares = made.sum(1).bincount(minlength=4) / n
     law = fitted.network.number(fitted.network.coordinates(theta[:1])).softmax(1)[0]
-    assert (shares - law).abs().max() < 5 / (4 * n) ** 0.5
+    assert (shares - law).abs().max() < 5 / (4 * n) ** 0.5  # five standard errors of a half
     z, again = fitted.network.to_noise(theta, x.flatten(1), torch.zeros(n, 9).float())
     assert torch.equal(again, made)
     # five standard errors of means of a thousand numbers or more, and of their variances
