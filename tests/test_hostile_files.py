@@ -91,6 +91,11 @@ def likelihood():
     return LikelihoodPosterior(network, as_prior(PRIOR).truncate([0.1, -1.0], [0.2, 1.0]))
 
 
+def categorical():
+    network = LikelihoodEstimator(*BOUNDS, (3,), width=4, layers=1, levels=2)
+    return LikelihoodPosterior(network, as_prior(PRIOR))
+
+
 def pool():
     choice = PoolChoice(("a", "b"), (1.0, 2.0), (0.1, 0.1), (0.5, 0.5), 2.0, 10, (1.0, 1.0))
     one = PosteriorEstimator(2, (3,), width=4, layers=1, couplings=1, bins=3)
@@ -164,6 +169,7 @@ KINDS = {
     "ratio": ratio,
     "flow": flow,
     "likelihood": likelihood,
+    "categorical": categorical,
     "pool": pool,
     "generator": generator,
     "table": table,

@@ -1,5 +1,9 @@
 """Networks: critics, generators, standardisation, and the files they are kept in."""
 
+from lfi.networks.categorical import (
+    CategoricalFlow as CategoricalFlow,
+    few_levels as few_levels,
+)
 from lfi.networks.conditional_flows import (
     LikelihoodEstimator as LikelihoodEstimator,
     PosteriorEstimator as PosteriorEstimator,

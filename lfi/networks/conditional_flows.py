@@ -4,7 +4,8 @@
     likelihood estimator    q(x | theta), x in coordinates that know what values x takes
 
 Whole numbers are dequantised: uniform noise u is added, and the probability of one is the mean of
-the flow's density over a few fixed points u of the unit cube, so that it is smooth in theta.
+the flow's density over a few fixed points u of the unit cube, so that it is smooth in theta. Where
+all are of few values, a categorical law takes the flow's place.
 
 References:
     Papamakarios & Murray, Fast epsilon-free inference of simulation models with Bayesian
@@ -23,6 +24,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
+from lfi.networks.categorical import CategoricalFlow, Levels
 from lfi.networks.data_transforms import ColumnBijection
 from lfi.networks.embeddings import embedding_spec, size_of
 from lfi.networks.flows import ConditionalFlow
@@ -110,6 +112,8 @@ class LikelihoodEstimator(nn.Module):
     With a `trial`, consecutive numbers of x are independent draws of one law, so many of them each,
     and the flow is of one trial. With a `mark`, this number of each is 1 where the trial was made;
     those that were not are zeros and come last. How many were made has a multinomial logistic law.
+
+    With `levels`, x is whole numbers of at most so many values, and their law is categorical.
     """
 
     kept: Tensor
@@ -128,6 +132,7 @@ class LikelihoodEstimator(nn.Module):
         neighbours: bool = False,
         trial: int | None = None,
         mark: int | None = None,
+        levels: int | None = None,
     ) -> None:
         super().__init__()
         shape = {"width": width, "layers": layers, "couplings": couplings, "bins": bins}
@@ -153,17 +158,20 @@ class LikelihoodEstimator(nn.Module):
         self.mark: int | None = mark
         self.register_buffer("kept", torch.tensor(kept), persistent=False)
         self.coordinates: Coordinates = Coordinates(lower, upper)
-        self.columns: ColumnBijection = ColumnBijection(len(kept))
+        self.columns: ColumnBijection | Levels
+        self.flow: ConditionalFlow | CategoricalFlow
         self.number: nn.Linear | None = (
             None if mark is None else zero(linear(self.coordinates.size, self.trials + 1))
         )
-        self.flow: ConditionalFlow = ConditionalFlow(
-            self.columns.size,
-            self.coordinates.size,
-            by_entry=by_entry,
-            event=self.event if neighbours else None,
-            **shape,
-        )
+        sizes = len(kept), self.coordinates.size
+        if levels is not None:
+            self.spec["levels"] = levels
+            self.columns = Levels(len(kept))
+            self.flow = CategoricalFlow(*sizes, levels=levels, width=width, layers=layers)
+            return
+        self.columns = ColumnBijection(len(kept))
+        series = self.event if neighbours else None
+        self.flow = ConditionalFlow(*sizes, by_entry=by_entry, event=series, **shape)
 
     def fit_from_data(
         self, theta: Float[Tensor, "n dim"], x: Float[Tensor, "n size"], rng: torch.Generator
@@ -242,10 +250,11 @@ class LikelihoodEstimator(nn.Module):
     def quadrature_points(self) -> Float[Tensor, "k size"]:
         """Return the points u of the unit cube over which whole numbers' density is averaged.
 
-        Where all that are whole are large, so that one more is little, two will do.
+        Where all that are whole are large, so that one more is little, two will do, and where
+        nothing depends on u, one.
         """
-        size, discrete = self.columns.size, self.columns.discrete
-        if not discrete:
+        size = self.columns.size
+        if isinstance(self.columns, Levels) or not self.columns.discrete:
             return torch.zeros(1, size, dtype=torch.float32)
         number = POINTS if self.columns.widest > FINE else FEW_POINTS
         u = SobolEngine(size, scramble=True, seed=0).draw(number, dtype=torch.float32)

@@ -9,6 +9,9 @@ measurements with errors of their own are: few weights are left to estimate. Whe
 those before them (`serially_dependent`), as in a series, an autoregression is tried too, at first
 linear. Where it is kept, nothing else follows but splines that it shapes.
 
+Where entries are whole numbers of few values, the stages are a multinomial logistic regression, and
+a network on top of it.
+
 A stage that is not better once in two fifths of its steps is given up, and one that no time is left
 for is not begun. A simple problem stops where it is solved. Without this, the splines of a flow
 learn the noise of a Gaussian problem, at the price of a tenth of a nat.
@@ -17,11 +20,12 @@ learn the noise of a Gaussian problem, at the price of a tenth of a nat.
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from lfi.networks import ConditionalFlow
+from lfi.networks import CategoricalFlow, ConditionalFlow
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, torch_rng
 from lfi.training import (
@@ -49,10 +53,42 @@ NOT_MEANT = f"{LEFT_OUT}not for such entries"
 HELD_OUT_ROWS = 1_024  # simulations at a time
 TRIALS_ROWS = 2**16  # trials of simulations at a time
 SERIES_BATCH, SERIES_ROWS = 128, 4_096  # simulations at a time, and entries of them
+LOGISTIC_RATE = 5.0  # times that of the network, as it has few weights
 PROMISING = 0.4  # the share of a stage's steps in which it has to be better once
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
-Worth = Callable[["FlowStage", float], bool]
+Flow = TypeVar("Flow", contravariant=True)
+
+
+@runtime_checkable
+class Stage(Protocol[Flow]):
+    """One stage of training a network around a flow."""
+
+    @property
+    def name(self) -> str:
+        """A column of the history."""
+        ...
+
+    @property
+    def settings(self) -> CompleteSettings:
+        """How it is trained."""
+        ...
+
+    @property
+    def rare(self) -> bool:
+        """Whether time is not kept for it, as most data have no use for it."""
+        ...
+
+    def enter(self, network: nn.Module, flow: Flow) -> bool:
+        """Take in use what the stage trains; return whether it has a use."""
+        ...
+
+    def most_rows(self, flow: Flow) -> int:
+        """Return of how many simulations a batch is at most."""
+        ...
+
+
+Worth = Callable[[Stage, float], bool]
 
 
 @dataclass(frozen=True)
@@ -79,7 +115,12 @@ class FlowStage:
     entries: bool = False
     splines: bool = False
 
-    def enter(self, flow: ConditionalFlow) -> bool:
+    @property
+    def rare(self) -> bool:
+        """Whether time is not kept for it, as most data have no use for it."""
+        return self.neighbours
+
+    def enter(self, network: nn.Module, flow: ConditionalFlow) -> bool:
         """Take in use what the stage trains; return whether entries are such that it has a use."""
         if not self._meant(flow):
             return False
@@ -96,12 +137,16 @@ class FlowStage:
         else:
             flow.entries_active |= self.entries
         flow.splines_active |= self.splines
+        network.requires_grad_(not self._of_neighbours(flow))
+        if flow.neighbours is not None:
+            flow.neighbours.requires_grad_(True)
+            flow.whitening.linear.requires_grad_(True)
         return True
 
-    def of_batches(self, most: int) -> "FlowStage":
-        """Return the stage with batches of so many simulations at most."""
-        size = min(self.settings.batch_size, most)
-        return replace(self, settings=replace(self.settings, batch_size=size))
+    def most_rows(self, flow: ConditionalFlow) -> int:
+        """Return of how many simulations a batch is at most."""
+        size = self.settings.batch_size
+        return min(size, max(1, SERIES_ROWS // flow.size)) if self._of_neighbours(flow) else size
 
     def _meant(self, flow: ConditionalFlow) -> bool:
         """Return whether the stage follows from what is in use."""
@@ -113,12 +158,32 @@ class FlowStage:
             return bool(flow.independent) and (in_use is None or not in_use.splines_active)
         return in_use is None or not (self.splines or self.independent is False)
 
-    def of_neighbours(self, flow: ConditionalFlow) -> bool:
+    def _of_neighbours(self, flow: ConditionalFlow) -> bool:
         """Return whether the stage trains an autoregression alone, and leaves the rest as it is."""
         return self.neighbours or (self.entries and bool(flow.neighbours_active))
 
 
-def always(stage: FlowStage, best: float) -> bool:
+@dataclass(frozen=True)
+class CategoricalStage:
+    """One stage of training a categorical law: of a regression alone, or of the network too."""
+
+    name: str
+    settings: CompleteSettings
+    network: bool = False
+    rare: bool = False
+
+    def enter(self, network: nn.Module, flow: CategoricalFlow) -> bool:
+        """Take in use what the stage trains, which always has a use."""
+        flow.network_active |= self.network
+        network.requires_grad_(True)
+        return True
+
+    def most_rows(self, flow: CategoricalFlow) -> int:
+        """Return of how many simulations a batch is at most."""
+        return self.settings.batch_size
+
+
+def always(stage: Stage, best: float) -> bool:
     """Return that a stage is worth its steps."""
     return True
 
@@ -205,6 +270,16 @@ class FlowMethod:
         )
 
     @property
+    def stages_by_level(self) -> tuple[CategoricalStage, ...]:
+        """The same for whole numbers of few values: a logistic regression, then a network."""
+        network = self.filled
+        logistic = replace(network, learning_rate=LOGISTIC_RATE * network.learning_rate)
+        return (
+            CategoricalStage("logistic", logistic),
+            CategoricalStage("network", network, network=True),
+        )
+
+    @property
     def filled(self) -> CompleteSettings:
         """The settings of the splines' stage, defaults filled in."""
         return DEFAULTS.updated(self.settings)
@@ -225,7 +300,7 @@ class FlowMethod:
     def _train(
         self,
         network: nn.Module,
-        flow: ConditionalFlow,
+        flow: ConditionalFlow | CategoricalFlow,
         log_prob: LogProb,
         train: Batch,
         held_out: Batch,
@@ -244,26 +319,33 @@ class FlowMethod:
 
         Where a simulation holds several `trials`, there may be more passes over them.
         """
-        stages = self.stages if flow.entries is None else self.stages_by_entry
-        most = max(1, TRIALS_ROWS // trials)
-        stages = tuple(stage.of_batches(most) for stage in stages)
-        histories = maximise_likelihood(
-            network,
-            flow,
-            log_prob,
-            train,
-            held_out,
-            stages,
-            rows=min(HELD_OUT_ROWS, most),
-            epochs=MAX_EPOCHS if trials == 1 else TRIALS_EPOCHS,
-            worth=worth,
-            seed=child(seed, stream),
-            device=device,
-            progress=progress,
-            limit=limit,
-            checkpoints=checkpoints,
-            note=note,
-        )
+
+        def run(flow: Flow, stages: Sequence[Stage[Flow]]) -> tuple[History, ...]:
+            return maximise_likelihood(
+                network,
+                flow,
+                log_prob,
+                train,
+                held_out,
+                stages,
+                most=max(1, TRIALS_ROWS // trials),
+                epochs=MAX_EPOCHS if trials == 1 else TRIALS_EPOCHS,
+                worth=worth,
+                seed=child(seed, stream),
+                device=device,
+                progress=progress,
+                limit=limit,
+                checkpoints=checkpoints,
+                note=note,
+            )
+
+        stages: tuple[Stage, ...]
+        if isinstance(flow, CategoricalFlow):
+            stages = categorical = self.stages_by_level
+            histories = run(flow, categorical)
+        else:
+            stages = own = self.stages if flow.entries is None else self.stages_by_entry
+            histories = run(flow, own)
         names = ("linear", *(stage.name for stage in stages))
         pairs = zip(names, histories, strict=True)
         kept = [name for name, history in pairs if LEFT_OUT not in history.stopped]
@@ -273,13 +355,13 @@ class FlowMethod:
 
 def maximise_likelihood(
     network: nn.Module,
-    flow: ConditionalFlow,
+    flow: Flow,
     log_prob: LogProb,
     train: Batch,
     held_out: Batch,
-    stages: Sequence[FlowStage],
+    stages: Sequence[Stage[Flow]],
     *,
-    rows: int = HELD_OUT_ROWS,
+    most: int | None = None,
     epochs: int = MAX_EPOCHS,
     worth: Worth = always,
     seed: int,
@@ -291,14 +373,15 @@ def maximise_likelihood(
 ) -> tuple[History, ...]:
     """Train a network around a flow in place; return the histories of the linear start and stages.
 
-    The flow stands at its linear Gaussian start. The generator draws what `log_prob` needs besides
-    the batch, `rows` held-out rows are seen at a time, and a stage passes over the others `epochs`
-    times at most. `worth` tells, given the best loss so far, whether a stage is.
+    The flow stands at its start. The generator draws what `log_prob` needs besides the batch. At
+    most `most` rows are seen at a time, and a stage passes over those to train on `epochs` times at
+    most. `worth` tells, given the best loss so far, whether a stage is.
     """
 
     @torch.no_grad()
     def validate(held_out: Batch) -> float:
-        rng, chunks = torch_rng(seed, 0), zip(*(t.split(rows) for t in held_out), strict=True)
+        rows, rng = min(HELD_OUT_ROWS, most or HELD_OUT_ROWS), torch_rng(seed, 0)
+        chunks = zip(*(t.split(rows) for t in held_out), strict=True)
         return -float(torch.cat([log_prob(chunk, rng) for chunk in chunks]).mean())
 
     def risk(batch: Batch, step: Step) -> Tensor:
@@ -306,26 +389,21 @@ def maximise_likelihood(
 
     network.to(device)
     held_out, n = tuple(t.to(device) for t in held_out), len(train[0])
-    flow.splines_active.fill_(False)
+    if isinstance(flow, ConditionalFlow):
+        flow.splines_active.fill_(False)
     best = validate(held_out)
     histories = [History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)]
     for index, stage in enumerate(stages):
-        left = 1 + sum(not later.neighbours for later in stages[index + 1 :])  # these are rare
+        left = 1 + sum(not later.rare for later in stages[index + 1 :])  # these are rare
         own = limit.part(stage.name, share=1 / left)
         if own is None:
             histories.append(History({}, 0, None, 0.0, NO_TIME, seed))
             continue
         before = copy.deepcopy(network.state_dict())
-        if not worth(stage, best) or not stage.enter(flow):
+        if not worth(stage, best) or not stage.enter(network, flow):
             histories.append(History({}, 0, None, 0.0, NOT_MEANT, seed))
             continue
-        network.requires_grad_(not stage.of_neighbours(flow))
-        if flow.neighbours is not None:
-            flow.neighbours.requires_grad_(True)
-            flow.whitening.linear.requires_grad_(True)
-        size = min(stage.settings.batch_size, n)
-        if stage.of_neighbours(flow):
-            size = min(size, max(1, SERIES_ROWS // flow.size))
+        size = min(stage.most_rows(flow), most or n, n)
         steps = max(1, min(stage.settings.steps, epochs * n // size))
         with bar(f"{note}: {stage.name}", steps, progress) as advance:
             history = train_one(

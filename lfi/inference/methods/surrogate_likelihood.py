@@ -1,7 +1,8 @@
-"""Neural likelihood estimation: a flow of x given theta, by maximum likelihood.
+"""Neural likelihood estimation: a flow, or a categorical law, of x given theta.
 
-The optimum of sum_i log q(x_i | theta_i) over simulations is the simulator's own density whatever
-theta was drawn from: any prior may be put before it, and independent trials behind it.
+It has maximum likelihood: the optimum of sum_i log q(x_i | theta_i) over simulations is the
+simulator's own density whatever theta was drawn from, so that any prior may be put before it, and
+independent trials behind it.
 
 References:
     Papamakarios, Sterratt & Murray, Sequential neural likelihood, 2019. arXiv:1805.07226
@@ -15,14 +16,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import TRIALS_ROWS, FlowMethod, FlowStage
+from lfi.inference.methods.flow_training import TRIALS_ROWS, FlowMethod, FlowStage, Stage
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
-from lfi.inference.methods.trials import Trials, dependent_trials, find_trials
+from lfi.inference.methods.trials import Trials, dependent_entries, dependent_trials, find_trials
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
-from lfi.networks import LikelihoodEstimator
+from lfi.networks import ConditionalFlow, LikelihoodEstimator, few_levels
 from lfi.numerics.arguments import checked
 from lfi.numerics.checks import check_instance
 from lfi.runtime import BriefSettings, child, fresh, isolated, torch_rng
@@ -30,7 +31,7 @@ from lfi.simulation import Prior, Simulations
 from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, Fold, History, StepLimit
 
 FEW_ROWS = 2_000  # simulations that tell whether entries depend on others, or are trials
-TRIALS_SHARE = 0.7  # of limited time, for a likelihood of trials; one of x as a whole may follow
+FIRST_SHARE = 0.7  # of limited time, for a simple likelihood; a flow of x as a whole may follow
 MIN_SERIES = 8  # entries from which on they may depend on those next to them alone
 
 
@@ -50,6 +51,10 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
     rows of zeros at the end for those not made, and one of the k numbers is 1 where they were. If
     trials turn out to depend on each other, or on their number, a flow of x as a whole is fitted as
     well, and the better one is taken.
+
+    Where x, or a trial, is whole numbers of at most eight values each, such as yes and no, the law
+    is categorical, of numbers that are independent given theta; if they turn out to depend on each
+    other, a flow is fitted as well, and the better one is taken.
 
     It takes no embedding: x is what it models. Where x is long, such as an image, fit it to few
     numbers, such as the `summaries` that the posterior of a `PosteriorFlow` has learned.
@@ -118,17 +123,16 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             checkpoints=checkpoints.within("proposal"),
         )
         train, held = self._split((theta, x.reshape(len(x), -1)), fold, torch_rng(seed, 2))
-        few = train[0][:FEW_ROWS], train[1][:FEW_ROWS].unflatten(1, x.shape[1:])
-        trials = find_trials(*few)
+        forms = _forms(theta, x)
         found: list[tuple[float, LikelihoodEstimator, History]] = []
-        for part in (None,) if trials is None else (trials, None):
+        for form in forms:
             if found and not self._dependent(found[0][1], train, child(seed, 5), device):
                 break
             own, kept, key = limit, checkpoints, seed
-            if part is not None:
-                own = limit.part("trials", share=TRIALS_SHARE, needed=True) or limit
-                kept, key = checkpoints.within("trials"), child(seed, 7)
-            network = self._estimator(prior, x.shape[1:], part, child(seed, 1))
+            if form != WHOLE:
+                own = limit.part("simple", share=FIRST_SHARE, needed=True) or limit
+                kept, key = checkpoints.within("simple"), child(seed, 7)
+            network = self._estimator(prior, x.shape[1:], form, child(seed, 1))
             history = self._fitted(
                 network,
                 train,
@@ -149,10 +153,10 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         return LikelihoodPosterior(network, prior, proposal, validity, (history,))
 
     def _estimator(
-        self, prior: Prior, event: Sequence[int], trials: Trials | None, seed: int
+        self, prior: Prior, event: Sequence[int], form: "Form", seed: int
     ) -> LikelihoodEstimator:
-        """Return a likelihood of x, or of its trials, before it has seen any."""
-        size, shape, of_trials = math.prod(event), self.shape, {}
+        """Return a likelihood of a form, before it has seen any x."""
+        size, shape, of_trials, trials = math.prod(event), self.shape, {}, form.trials
         if trials is not None:
             size = trials.size - (trials.mark is not None)
             of_trials = {"trial": trials.size, "mark": trials.mark}
@@ -162,8 +166,9 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
                 prior.lower.tolist(),
                 prior.upper.tolist(),
                 event,
-                by_entry=size > 1,
-                neighbours=trials is None and size >= MIN_SERIES,
+                by_entry=form.levels is None and size > 1,
+                neighbours=form == WHOLE and size >= MIN_SERIES,
+                levels=form.levels,
                 **of_trials,
                 **shape,
             )
@@ -194,10 +199,13 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
             y, log_slope = network.columns(x, u)
             return y, network.coordinates(theta), log_slope
 
-        def worth(stage: FlowStage, best: float) -> bool:
-            if not stage.neighbours or stage.nonlinear or network.flow.neighbours is None:
+        def worth(stage: Stage, best: float) -> bool:
+            flow = network.flow
+            if not isinstance(stage, FlowStage) or not isinstance(flow, ConditionalFlow):
                 return True
-            return serially_dependent(network.flow, coordinates(train), coordinates(held), best)
+            if not stage.neighbours or stage.nonlinear or flow.neighbours is None:
+                return True
+            return serially_dependent(flow, coordinates(train), coordinates(held), best)
 
         history = self._train(
             network,
@@ -223,12 +231,38 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
     def _dependent(
         self, network: LikelihoodEstimator, train: Batch, seed: int, device: str
     ) -> bool:
-        """Return whether trials depend on each other, by their noise."""
+        """Return whether trials, or numbers of few values, depend on each other, by their noise."""
         few = max(1, min(FEW_ROWS, TRIALS_ROWS // network.trials))
         theta, x = (part[:few].to(device) for part in train)
         u = torch.rand(x.shape, generator=torch_rng(seed), dtype=x.dtype).to(device)
-        noise, made = network.to_noise(theta, x, u)
-        return dependent_trials(noise.cpu(), made.cpu())
+        noise, made = (part.cpu() for part in network.to_noise(theta, x, u))
+        if network.trials > 1 and dependent_trials(noise, made):
+            return True
+        return not isinstance(network.flow, ConditionalFlow) and dependent_entries(noise[made])
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a likelihood takes x to be: a whole or `trials`, real or whole numbers of few levels."""
+
+    trials: Trials | None = None
+    levels: int | None = None
+
+
+WHOLE = Form()
+
+
+def _forms(theta: Tensor, x: Tensor) -> tuple[Form, ...]:
+    """Return what to try, the simplest first, and next if numbers depend on each other."""
+    trials = find_trials(theta[:FEW_ROWS], x[:FEW_ROWS])
+    rows = x.flatten(1)
+    if trials is not None:
+        rows = x.reshape(-1, trials.size)
+        if trials.mark is not None:
+            rest = [entry for entry in range(trials.size) if entry != trials.mark]
+            rows = rows[rows[:, trials.mark] > 0][:, rest]
+    simple = Form(trials, few_levels(rows))
+    return (WHOLE,) if simple == WHOLE else (simple, WHOLE)
 
 
 def _best(history: History) -> float:

@@ -128,6 +128,21 @@ def dependent_trials(
     return False
 
 
+def dependent_entries(z: Float[Tensor, "n k"]) -> bool:
+    """Return whether entries depend on each other, by the noise that a likelihood makes of them.
+
+    Example:
+        >>> z = torch.randn(500, 6)
+        >>> dependent_entries(z), dependent_entries(z + 0.7 * z[:, :1])
+        (False, True)
+    """
+    z = z.double().clamp(-CLIP, CLIP)
+    correlation = torch.corrcoef(z.T).view(z.shape[1], -1)
+    apart = ~torch.eye(len(correlation), dtype=torch.bool)
+    least = max(RELATED, ERRORS / math.sqrt(len(z)))
+    return bool((correlation[apart].abs() > least).any())
+
+
 def _following(
     u: Float[Tensor, "n trials k"], number: Int[Tensor, "n 1"]
 ) -> Float[Tensor, "n k_1"]:

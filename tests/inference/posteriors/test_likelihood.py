@@ -27,11 +27,11 @@ def fitted():
     return lfi.fit_posterior(lfi.simulate(model(), 5_000, seed=1), method=LINEAR, seed=1)
 
 
-def bent(x, theta, scale=0.2, seed=0, trial=None, mark=None):
+def bent(x, theta, scale=0.2, seed=0, **form):
     """A surrogate that learnt the columns of x and is otherwise anything."""
     with isolated(seed):
         network = LikelihoodEstimator(
-            [-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4, trial=trial, mark=mark
+            [-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4, **form
         )
     network.fit_from_data(theta, x.flatten(1), torch_rng(seed))
     with isolated(seed):
@@ -100,6 +100,19 @@ def test_probabilities_of_counts_add_to_one():
     theta = torch.tensor([[0.3, -0.4]]).expand(len(counts), -1)
     assert fitted.network.columns.discrete
     assert fitted.log_ratio(theta, counts).exp().sum().item() == pytest.approx(1, abs=0.02)
+
+
+def test_a_saved_categorical_likelihood_is_the_same(tmp_path):
+    x, theta = (torch.rand(300, 4) * 3).floor().float(), single(300, 2)
+    fitted = bent(x, theta, levels=3)
+    fitted.save(tmp_path / "levels.lfi")
+    loaded = lfi.load(tmp_path / "levels.lfi")
+    found = fitted.log_ratio(theta, x)
+    torch.testing.assert_close(loaded.log_ratio(theta, x), found)
+    u = torch.rand(x.shape, dtype=torch.float32)  # nothing depends on it
+    torch.testing.assert_close(fitted.network.dequantised_log_density(theta, x, u), found)
+    simulated = fitted.simulate(theta, torch_rng(1))
+    assert set(simulated.unique().tolist()) == {0.0, 1.0, 2.0}
 
 
 @pytest.mark.parametrize("whole", [False, True])
