@@ -39,11 +39,11 @@ def few_levels(x: Float[Tensor, "n size"]) -> int | None:
     return levels if 2 <= levels <= MAX_LEVELS else None
 
 
-class Levels(nn.Module):
+class LevelColumns(nn.Module):
     """Whole numbers as levels from 0 on, plus u; a number beyond those seen is the next one seen.
 
     Example:
-        >>> columns = Levels(2)
+        >>> columns = LevelColumns(2)
         >>> columns.fit_from_data(torch.tensor([[4.0, 0.0], [6.0, 1.0]]))
         >>> y, log_slope = columns(torch.tensor([[5.0, 2.0]]), torch.tensor([[0.5, 0.5]]))
         >>> y, columns.decode(y)

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
-from lfi.networks.categorical import CategoricalFlow, Levels
+from lfi.networks.categorical import CategoricalFlow, LevelColumns
 from lfi.networks.data_transforms import ColumnBijection
 from lfi.networks.embeddings import embedding_spec, size_of
 from lfi.networks.flows import ConditionalFlow
@@ -158,7 +158,7 @@ class LikelihoodEstimator(nn.Module):
         self.mark: int | None = mark
         self.register_buffer("kept", torch.tensor(kept), persistent=False)
         self.coordinates: Coordinates = Coordinates(lower, upper)
-        self.columns: ColumnBijection | Levels
+        self.columns: ColumnBijection | LevelColumns
         self.flow: ConditionalFlow | CategoricalFlow
         self.number: nn.Linear | None = (
             None if mark is None else zero(linear(self.coordinates.size, self.trials + 1))
@@ -166,7 +166,7 @@ class LikelihoodEstimator(nn.Module):
         sizes = len(kept), self.coordinates.size
         if levels is not None:
             self.spec["levels"] = levels
-            self.columns = Levels(len(kept))
+            self.columns = LevelColumns(len(kept))
             self.flow = CategoricalFlow(*sizes, levels=levels, width=width, layers=layers)
             return
         self.columns = ColumnBijection(len(kept))
@@ -254,7 +254,7 @@ class LikelihoodEstimator(nn.Module):
         nothing depends on u, one.
         """
         size = self.columns.size
-        if isinstance(self.columns, Levels) or not self.columns.discrete:
+        if isinstance(self.columns, LevelColumns) or not self.columns.discrete:
             return torch.zeros(1, size, dtype=torch.float32)
         number = POINTS if self.columns.widest > FINE else FEW_POINTS
         u = SobolEngine(size, scramble=True, seed=0).draw(number, dtype=torch.float32)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lfi.networks import CategoricalFlow, few_levels
-from lfi.networks.categorical import MAX_LEVELS, Levels
+from lfi.networks.categorical import MAX_LEVELS, LevelColumns
 from lfi.runtime import isolated, torch_rng
 
 SIZES = torch.tensor([2, 3, 3])  # levels of each entry
@@ -81,7 +81,7 @@ def test_a_gradient_passes_to_the_condition():
 
 
 def test_levels_are_kept_apart_and_numbers_never_seen_are_the_nearest():
-    columns = Levels(2)
+    columns = LevelColumns(2)
     columns.fit_from_data(torch.tensor([[-3.0, 0.0], [-1.0, 1.0]]))
     almost = torch.full((1, 2), 1 - 2**-24).float()  # the largest that is drawn
     y, _ = columns(torch.tensor([[-3.0, 0.0]]), almost)
