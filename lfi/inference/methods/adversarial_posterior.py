@@ -177,7 +177,7 @@ class AdversarialPosterior(BriefSettings):
         game = self._play(
             network, critic, rules, train, held_out, settings, child(seed, 3), device, progress
         )
-        histories, names = [*begin, game], [*("linear", "Gaussian")[: len(begin)], "game"]
+        histories, names = [*begin.values(), game], [*begin, "game"]
         ratio = None
         if self.correction:
             ratio = self._correction(network, train, held_out, child(seed, 4), device, progress)
@@ -198,7 +198,7 @@ class AdversarialPosterior(BriefSettings):
         seed: int,
         device: str,
         progress: bool,
-    ) -> tuple[History, ...]:
+    ) -> dict[str, History]:
         """Fit the Gaussian that training starts from."""
         start = network.start
         start.fit_from_data(*train)

@@ -12,14 +12,17 @@ linear. Where it is kept, nothing else follows but splines that it shapes.
 Where entries are whole numbers of few values, the stages are a multinomial logistic regression, and
 a network on top of it.
 
-A stage that is not better once in two fifths of its steps is given up, and one that no time is left
-for is not begun. A simple problem stops where it is solved. Without this, the splines of a flow
-learn the noise of a Gaussian problem, at the price of a tenth of a nat.
+A stage that is not better once in three tenths of its steps is given up, and one that no time is
+left for is not begun. Independent entries are trained in cycles of the learning rate, as long as
+half a cycle still gains. A simple problem stops where it is solved. Without this, the splines of a
+flow learn the noise of a Gaussian problem, at the price of a tenth of a nat.
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -54,7 +57,12 @@ HELD_OUT_ROWS = 1_024  # simulations at a time
 TRIALS_ROWS = 2**16  # trials of simulations at a time
 SERIES_BATCH, SERIES_ROWS = 128, 4_096  # simulations at a time, and entries of them
 LOGISTIC_RATE = 5.0  # times that of the network, as it has few weights
-PROMISING = 0.4  # the share of a stage's steps in which it has to be better once
+GENTLE = 1 / 3  # times the learning rate of a posterior's splines: that of a likelihood's
+PROMISING = 0.3  # the share of a stage's steps in which it has to be better once
+CYCLES = 3  # at most
+GAIN = 0.3  # nats in half a cycle, of which there is one more
+CYCLE_RATE = 0.25  # of the cycles that follow the first
+TO_THE_END = CompleteSettings().patience
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
 Flow = TypeVar("Flow", contravariant=True)
@@ -77,6 +85,11 @@ class Stage(Protocol[Flow]):
     @property
     def rare(self) -> bool:
         """Whether time is not kept for it, as most data have no use for it."""
+        ...
+
+    @property
+    def cycles(self) -> int:
+        """How often the learning rate rises and falls, at most."""
         ...
 
     def enter(self, network: nn.Module, flow: Flow) -> bool:
@@ -105,6 +118,7 @@ class FlowStage:
         nonlinear: Whether the autoregression is nonlinear from here on.
         entries: Whether it takes splines of independent entries, or of the autoregression, in use.
         splines: Whether it takes all other splines in use.
+        cycles: How often the learning rate rises and falls, at most.
     """
 
     name: str
@@ -114,6 +128,7 @@ class FlowStage:
     nonlinear: bool = False
     entries: bool = False
     splines: bool = False
+    cycles: int = 1
 
     @property
     def rare(self) -> bool:
@@ -171,6 +186,7 @@ class CategoricalStage:
     settings: CompleteSettings
     network: bool = False
     rare: bool = False
+    cycles: int = 1
 
     def enter(self, network: nn.Module, flow: CategoricalFlow) -> bool:
         """Take in use what the stage trains, which always has a use."""
@@ -256,17 +272,22 @@ class FlowMethod:
     def stages_by_entry(self) -> tuple[FlowStage, ...]:
         """The same for a flow whose entries may be independent, which is tried before each."""
         gaussian, splines = self.stages
-        half = replace(gaussian.settings, steps=max(1, gaussian.settings.steps // 2))
+        third = replace(gaussian.settings, steps=max(1, gaussian.settings.steps // 3))
+        gentle = replace(
+            splines.settings,
+            steps=max(1, splines.settings.steps // 2),
+            learning_rate=GENTLE * splines.settings.learning_rate,
+        )
         series = replace(
-            splines.settings, steps=max(1, self.gaussian_steps // 3), batch_size=SERIES_BATCH
+            splines.settings, steps=max(1, self.gaussian_steps // 4), batch_size=SERIES_BATCH
         )
         return (
-            FlowStage("independent", gaussian.settings, independent=True),
+            FlowStage("independent", gaussian.settings, independent=True, cycles=CYCLES),
             FlowStage("neighbours", series, independent=True, neighbours=True),
             FlowStage("nonlinear", series, independent=True, neighbours=True, nonlinear=True),
-            replace(gaussian, settings=half),
+            replace(gaussian, settings=third),
             FlowStage("splines of entries", splines.settings, entries=True),
-            splines,
+            replace(splines, settings=gentle),
         )
 
     @property
@@ -320,7 +341,7 @@ class FlowMethod:
         Where a simulation holds several `trials`, there may be more passes over them.
         """
 
-        def run(flow: Flow, stages: Sequence[Stage[Flow]]) -> tuple[History, ...]:
+        def run(flow: Flow, stages: Sequence[Stage[Flow]]) -> dict[str, History]:
             return maximise_likelihood(
                 network,
                 flow,
@@ -339,18 +360,13 @@ class FlowMethod:
                 note=note,
             )
 
-        stages: tuple[Stage, ...]
         if isinstance(flow, CategoricalFlow):
-            stages = categorical = self.stages_by_level
-            histories = run(flow, categorical)
+            histories = run(flow, self.stages_by_level)
         else:
-            stages = own = self.stages if flow.entries is None else self.stages_by_entry
-            histories = run(flow, own)
-        names = ("linear", *(stage.name for stage in stages))
-        pairs = zip(names, histories, strict=True)
-        kept = [name for name, history in pairs if LEFT_OUT not in history.stopped]
+            histories = run(flow, self.stages if flow.entries is None else self.stages_by_entry)
+        kept = [name for name, history in histories.items() if LEFT_OUT not in history.stopped]
         notes = "; ".join([f"kept: {', '.join(kept)}", *limit.left_out])
-        return History.joined(histories, names, notes=notes, seed=seed)
+        return History.joined(list(histories.values()), list(histories), notes=notes, seed=seed)
 
 
 def maximise_likelihood(
@@ -370,11 +386,11 @@ def maximise_likelihood(
     limit: StepLimit = UNLIMITED,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
     note: str,
-) -> tuple[History, ...]:
-    """Train a network around a flow in place; return the histories of the linear start and stages.
+) -> dict[str, History]:
+    """Train a network around a flow in place; return histories by name, of the start and of cycles.
 
     The flow stands at its start. The generator draws what `log_prob` needs besides the batch. At
-    most `most` rows are seen at a time, and a stage passes over those to train on `epochs` times at
+    most `most` rows are seen at a time, and a cycle passes over those to train on `epochs` times at
     most. `worth` tells, given the best loss so far, whether a stage is.
     """
 
@@ -392,40 +408,54 @@ def maximise_likelihood(
     if isinstance(flow, ConditionalFlow):
         flow.splines_active.fill_(False)
     best = validate(held_out)
-    histories = [History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)]
+    start = History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)
+    histories = {"linear": start}
     for index, stage in enumerate(stages):
         left = 1 + sum(not later.rare for later in stages[index + 1 :])  # these are rare
-        own = limit.part(stage.name, share=1 / left)
-        if own is None:
-            histories.append(History({}, 0, None, 0.0, NO_TIME, seed))
-            continue
-        before = copy.deepcopy(network.state_dict())
-        if not worth(stage, best) or not stage.enter(network, flow):
-            histories.append(History({}, 0, None, 0.0, NOT_MEANT, seed))
-            continue
-        size = min(stage.most_rows(flow), most or n, n)
-        steps = max(1, min(stage.settings.steps, epochs * n // size))
-        with bar(f"{note}: {stage.name}", steps, progress) as advance:
-            history = train_one(
-                network,
-                risk,
-                Shuffled(train, held_out, size=size, device=device),
-                replace(stage.settings, steps=steps),
-                validate=validate,
-                give_up=lambda share, value, best=best: share >= PROMISING and value >= best,
-                limit=own,
-                checkpoint=checkpoints.of(stage.name, network),
-                name=stage.name,
-                seed=child(seed, 1, index),
-                device=device,
-                advance=advance,
-            )
-        reached = min(value for _, value in history.columns["held-out"])
-        if reached < best:
-            best = reached
-        else:
-            network.load_state_dict(before)
-            history = replace(history, stopped=f"{history.stopped}; {NOT_BETTER}")
-        histories.append(replace(history, seed=seed))
+        settings = stage.settings
+        for cycle in range(stage.cycles):
+            name = f"{stage.name} {cycle + 1}" if cycle else stage.name
+            own = limit.part(name, share=1 / left)
+            if own is None:
+                histories[name] = History({}, 0, None, 0.0, NO_TIME, seed)
+                break
+            before = copy.deepcopy(network.state_dict())
+            if not cycle and not (worth(stage, best) and stage.enter(network, flow)):
+                histories[name] = History({}, 0, None, 0.0, NOT_MEANT, seed)
+                break
+            size = min(stage.most_rows(flow), most or n, n)
+            steps = max(1, min(math.ceil(stage.settings.steps / stage.cycles), epochs * n // size))
+            if cycle == 1:  # which begins by losing what it gains later
+                rate = CYCLE_RATE * settings.learning_rate
+                settings = replace(settings, learning_rate=rate, patience=TO_THE_END)
+            with bar(f"{note}: {name}", steps, progress) as advance:
+                history = train_one(
+                    network,
+                    risk,
+                    Shuffled(train, held_out, size=size, device=device),
+                    replace(settings, steps=steps),
+                    validate=validate,
+                    give_up=None if cycle else partial(_not_promising, best),
+                    limit=own,
+                    checkpoint=checkpoints.of(name, network),
+                    name=name,
+                    seed=child(seed, 1, index, *([cycle] if cycle else [])),
+                    device=device,
+                    advance=advance,
+                )
+            reached = [value for _, value in history.columns["held-out"]]
+            half_way = min([best, *reached[: len(reached) // 2]])
+            if min(reached) >= best:
+                network.load_state_dict(before)
+                history = replace(history, stopped=f"{history.stopped}; {NOT_BETTER}")
+            histories[name] = replace(history, seed=seed)
+            best = min([best, *reached])
+            if half_way - best < GAIN:
+                break
     network.eval().requires_grad_(False)
-    return tuple(histories)
+    return histories
+
+
+def _not_promising(before: float, share: float, best: float) -> bool:
+    """Return whether a stage has not been better than what was before it."""
+    return share >= PROMISING and best >= before

@@ -41,10 +41,12 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
     """A posterior by a conditional flow of the data; see `FlowMethod` for the other fields.
 
     Entries of x that are independent given theta, such as measurements with errors of their own,
-    are tried first: the `gaussian_steps` are those of such a Gaussian, and what lets entries depend
-    on each other has half as many and is kept only if held-out simulations are likelier. Where
-    eight entries or more depend on those before them, as in a series, an autoregression by one
-    network for all places is tried instead: few series tell what is the same all along them.
+    are tried first: the `gaussian_steps` are those of such a Gaussian, in three cycles of which the
+    later ones are done if there is a gain. What lets entries depend on each other has a third as
+    many, and splines of all entries half the steps and a third of the rate of `settings`; either is
+    kept only if held-out simulations are likelier. Where eight entries or more depend on those
+    before them, as in a series, an autoregression by one network for all places is tried instead:
+    few series tell what is the same all along them.
 
     Where x seems to hold independent trials of one law, one after the other (`find_trials`), the
     flow is of one trial, and learns from all of them. Their number may vary: x of (trials, k) has
@@ -68,7 +70,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
     """
 
     proposal: PosteriorFlow | None = PosteriorFlow()
-    gaussian_steps: int = 6_000
+    gaussian_steps: int = 9_000
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,6 +23,7 @@ GAUSSIAN = replace(stage("Gaussian", 60, 128, 1e-2), independent=False)
 INDEPENDENT = replace(stage("independent", 300, 128, 1e-2), independent=True)
 SPLINES = stage("splines", 60, 128, 5e-3)
 NEIGHBOURS = replace(stage("neighbours", 500, 64, 3e-3), independent=True, neighbours=True)
+NONLINEAR = replace(NEIGHBOURS, name="nonlinear", nonlinear=True)
 ENTRIES = replace(SPLINES, name="splines of entries", splines=False, entries=True)
 
 
@@ -34,7 +35,12 @@ def trained(draw, stages, seed=1):
         by_entry = y.shape[1] > 1
         flow = ConditionalFlow(y.shape[1], 1, width=16, layers=2, by_entry=by_entry)
     flow.fit_from_data(y[:1_600], given[:1_600])
-    histories = maximise_likelihood(
+    histories = run(flow, y, given, stages, seed)
+    return flow, list(histories.values())
+
+
+def run(flow, y, given, stages, seed=1):
+    return maximise_likelihood(
         flow,
         flow,
         lambda batch, rng: flow.log_prob(batch[0], batch[1]),
@@ -46,7 +52,6 @@ def trained(draw, stages, seed=1):
         progress=False,
         note="test",
     )
-    return flow, histories
 
 
 def best(history):
@@ -94,6 +99,27 @@ def test_a_spread_that_depends_on_what_is_given_is_found_by_the_gaussian_stage()
     flow, histories = trained(fanned, (GAUSSIAN,))
     assert best(histories[1]) < best(histories[0]) - CLEAR
     assert not flow.splines_active
+
+
+def cycles(draw):
+    """Histories of at most three cycles of an independent Gaussian."""
+    with isolated(0):
+        given = torch.randn(2_000, 1, dtype=torch.float32)
+        y = draw(given)
+        flow = ConditionalFlow(2, 1, width=16, layers=2, by_entry=True)
+    flow.fit_from_data(y[:1_600], given[:1_600])
+    return run(flow, y, given, [replace(INDEPENDENT, cycles=3)])
+
+
+def test_a_cycle_follows_where_half_of_one_still_gains():
+    found = cycles(waved)
+    assert list(found)[:3] == ["linear", "independent", "independent 2"]
+    assert found["independent"].steps == INDEPENDENT.settings.steps / 3
+    assert best(found["independent 2"]) < best(found["independent"]) - CLEAR
+
+
+def test_no_cycle_follows_where_nothing_is_gained():
+    assert list(cycles(linear)) == ["linear", "independent"]
 
 
 def test_a_shape_that_is_not_gaussian_is_found_by_the_splines():
@@ -159,7 +185,7 @@ def series_trained(dependent):
         lambda batch, rng: flow.log_prob(batch[0], batch[1]),
         (y[:800], given[:800]),
         (y[800:], given[800:]),
-        (NEIGHBOURS, replace(NEIGHBOURS, nonlinear=True), GAUSSIAN, SPLINES),
+        (NEIGHBOURS, NONLINEAR, GAUSSIAN, SPLINES),
         worth=lambda stage, best: dependent or not stage.neighbours,
         seed=1,
         device="cpu",
@@ -170,7 +196,7 @@ def series_trained(dependent):
         given = torch.randn(200, 1, dtype=torch.float32)
         y = remembered(given)
     with torch.no_grad():
-        return flow, histories, flow.log_prob(y, given), y, given
+        return flow, list(histories.values()), flow.log_prob(y, given), y, given
 
 
 def test_a_series_is_learnt_by_an_autoregression_that_nothing_follows():
@@ -187,8 +213,7 @@ def test_a_series_is_learnt_by_an_autoregression_that_nothing_follows():
 
 
 def test_a_flow_without_an_autoregression_goes_without_its_stages():
-    nonlinear = replace(NEIGHBOURS, nonlinear=True)
-    flow, histories = trained(linear, (NEIGHBOURS, nonlinear, GAUSSIAN))
+    flow, histories = trained(linear, (NEIGHBOURS, NONLINEAR, GAUSSIAN))
     assert [h.stopped for h in histories[1:3]] == ["left out: not for such entries"] * 2
     assert not flow.independent
 
