@@ -28,12 +28,8 @@ from lfi.generation.defaults import VECTORS, critic_for, settings_for
 from lfi.generation.objectives import adversarial_players
 from lfi.generation.settings import AdversarialSettings, CompleteAdversarialSettings
 from lfi.generation.validated_training import batch_size_of, validated_training
-from lfi.inference.methods.flow_training import (
-    DEFAULTS,
-    NOT_BETTER,
-    FlowStage,
-    maximise_likelihood,
-)
+from lfi.inference.methods.flow_stages import FlowStage
+from lfi.inference.methods.flow_training import DEFAULTS, NOT_BETTER, maximise_likelihood
 from lfi.inference.posteriors.adversarial import MAX_MIXED, GeneratorPosterior, PosteriorGenerator
 from lfi.inference.posteriors.flow import to_flow_coordinates
 from lfi.inference.types import usable

@@ -23,11 +23,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from lfi.inference.methods.flow_stages import CategoricalStage, Flow, FlowStage, Stage
 from lfi.networks import CategoricalFlow, ConditionalFlow
 from lfi.numerics.checks import check_instance, check_whole
 from lfi.runtime import bar, child, torch_rng
@@ -55,7 +55,7 @@ NOT_BETTER, NO_TIME = f"{LEFT_OUT}not better", f"{LEFT_OUT}time was up"
 NOT_MEANT = f"{LEFT_OUT}not for such entries"
 HELD_OUT_ROWS = 1_024  # simulations at a time
 TRIALS_ROWS = 2**16  # trials of simulations at a time
-SERIES_BATCH, SERIES_ROWS = 128, 4_096  # simulations at a time, and entries of them
+SERIES_BATCH = 128  # simulations at a time
 LOGISTIC_RATE = 5.0  # times that of the network, as it has few weights
 GENTLE = 1 / 3  # times the learning rate of a posterior's splines: that of a likelihood's
 PROMISING = 0.3  # the share of a stage's steps in which it has to be better once
@@ -65,138 +65,7 @@ CYCLE_RATE = 0.25  # of the cycles that follow the first
 TO_THE_END = CompleteSettings().patience
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
-Flow = TypeVar("Flow", contravariant=True)
-
-
-@runtime_checkable
-class Stage(Protocol[Flow]):
-    """One stage of training a network around a flow."""
-
-    @property
-    def name(self) -> str:
-        """A column of the history."""
-        ...
-
-    @property
-    def settings(self) -> CompleteSettings:
-        """How it is trained."""
-        ...
-
-    @property
-    def rare(self) -> bool:
-        """Whether time is not kept for it, as most data have no use for it."""
-        ...
-
-    @property
-    def cycles(self) -> int:
-        """How often the learning rate rises and falls, at most."""
-        ...
-
-    def enter(self, network: nn.Module, flow: Flow) -> bool:
-        """Take in use what the stage trains; return whether it has a use."""
-        ...
-
-    def most_rows(self, flow: Flow) -> int:
-        """Return of how many simulations a batch is at most."""
-        ...
-
-
 Worth = Callable[[Stage, float], bool]
-
-
-@dataclass(frozen=True)
-class FlowStage:
-    """One stage of training a conditional flow.
-
-    Attributes:
-        name: A column of the history.
-        settings: How it is trained.
-        independent: Whether entries are independent given the condition from here on; None leaves
-            that as it is.
-        neighbours: Whether it takes an autoregression on neighbours in use, entries being
-            independent but for that.
-        nonlinear: Whether the autoregression is nonlinear from here on.
-        entries: Whether it takes splines of independent entries, or of the autoregression, in use.
-        splines: Whether it takes all other splines in use.
-        cycles: How often the learning rate rises and falls, at most.
-    """
-
-    name: str
-    settings: CompleteSettings
-    independent: bool | None = None
-    neighbours: bool = False
-    nonlinear: bool = False
-    entries: bool = False
-    splines: bool = False
-    cycles: int = 1
-
-    @property
-    def rare(self) -> bool:
-        """Whether time is not kept for it, as most data have no use for it."""
-        return self.neighbours
-
-    def enter(self, network: nn.Module, flow: ConditionalFlow) -> bool:
-        """Take in use what the stage trains; return whether entries are such that it has a use."""
-        if not self._meant(flow):
-            return False
-        if self.independent is not None:
-            flow.independent.fill_(self.independent)
-            if self.independent:
-                flow.whitening.make_independent()
-        if self.neighbours and not flow.neighbours_active:
-            flow.whitening.reset_networks()
-        flow.neighbours_active |= self.neighbours
-        if flow.neighbours is not None and flow.neighbours_active:
-            flow.neighbours.nonlinear |= self.nonlinear
-            flow.neighbours.splines_active |= self.entries
-        else:
-            flow.entries_active |= self.entries
-        flow.splines_active |= self.splines
-        network.requires_grad_(not self._of_neighbours(flow))
-        if flow.neighbours is not None:
-            flow.neighbours.requires_grad_(True)
-            flow.whitening.linear.requires_grad_(True)
-        return True
-
-    def most_rows(self, flow: ConditionalFlow) -> int:
-        """Return of how many simulations a batch is at most."""
-        size = self.settings.batch_size
-        return min(size, max(1, SERIES_ROWS // flow.size)) if self._of_neighbours(flow) else size
-
-    def _meant(self, flow: ConditionalFlow) -> bool:
-        """Return whether the stage follows from what is in use."""
-        model = flow.neighbours
-        in_use = model if flow.neighbours_active else None
-        if self.neighbours:
-            return model is not None and (in_use is not None or not self.nonlinear)
-        if self.entries:
-            return bool(flow.independent) and (in_use is None or not in_use.splines_active)
-        return in_use is None or not (self.splines or self.independent is False)
-
-    def _of_neighbours(self, flow: ConditionalFlow) -> bool:
-        """Return whether the stage trains an autoregression alone, and leaves the rest as it is."""
-        return self.neighbours or (self.entries and bool(flow.neighbours_active))
-
-
-@dataclass(frozen=True)
-class CategoricalStage:
-    """One stage of training a categorical law: of a regression alone, or of the network too."""
-
-    name: str
-    settings: CompleteSettings
-    network: bool = False
-    rare: bool = False
-    cycles: int = 1
-
-    def enter(self, network: nn.Module, flow: CategoricalFlow) -> bool:
-        """Take in use what the stage trains, which always has a use."""
-        flow.network_active |= self.network
-        network.requires_grad_(True)
-        return True
-
-    def most_rows(self, flow: CategoricalFlow) -> int:
-        """Return of how many simulations a batch is at most."""
-        return self.settings.batch_size
 
 
 def always(stage: Stage, best: float) -> bool:

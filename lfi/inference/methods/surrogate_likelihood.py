@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lfi.inference.methods.flow_training import TRIALS_ROWS, FlowMethod, FlowStage, Stage
+from lfi.inference.methods.flow_stages import FlowStage, Stage
+from lfi.inference.methods.flow_training import TRIALS_ROWS, FlowMethod
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
 from lfi.inference.methods.trials import Trials, dependent_entries, dependent_trials, find_trials

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from lfi.inference.methods.flow_training import FlowStage, maximise_likelihood
+from lfi.inference.methods.flow_stages import FlowStage
+from lfi.inference.methods.flow_training import maximise_likelihood
 from lfi.networks import ConditionalFlow
 from lfi.runtime import isolated
 from lfi.training import CompleteSettings
