@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,10 +66,10 @@ CYCLE_RATE = 0.25  # of the cycles that follow the first
 TO_THE_END = CompleteSettings().patience
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
-Worth = Callable[[Stage, float], bool]
+Worth = Callable[[Stage[Any], float], bool]
 
 
-def always(stage: Stage, best: float) -> bool:
+def always(stage: Stage[Any], best: float) -> bool:
     """Return that a stage is worth its steps."""
     return True
 
