@@ -32,6 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", default="1/1", help="which part of the slow tests, such as 2/3")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let ArviZ write its stamp of the day before workers start, which race to write it."""
+    if not hasattr(config, "workerinput"):
+        import_module("arviz")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow tests of other parts, which take about as long as each other.
 
