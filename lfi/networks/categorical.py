@@ -93,7 +93,7 @@ class CategoricalFlow(nn.Module):
     Example:
         >>> flow = CategoricalFlow(3, 2, levels=2, width=16)
         >>> c, y = torch.zeros(1, 2).float(), torch.tensor([[0.5, 1.5, 0.5]]).float()
-        >>> flow.log_density(y, flow.embed(c)).exp()  # three fair coins
+        >>> flow.log_density(y, flow.embed(c)).exp().detach()  # three fair coins
         tensor([0.1250], dtype=torch.float32)
     """
 

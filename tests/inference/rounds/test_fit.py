@@ -344,7 +344,7 @@ def test_each_kind_fits_the_posterior_of_a_truncated_prior(method, tmp_path):
 def test_rounds_with_rows_of_earlier_ones_end_with_the_known_posterior():
     sd, cells = 0.3, 60
     method = lfi.SurrogateLikelihood(
-        proposal=None, gaussian_steps=300, settings=lfi.TrainSettings(steps=1), width=32
+        proposal=None, gaussian_steps=900, settings=lfi.TrainSettings(steps=1), width=32
     )
     fitted = lfi.fit_rounds(
         model(sd), X_OBS, budget=(1_000, 1_000, 2_000), method=method, preliminary=method, seed=1
