@@ -1,7 +1,8 @@
 """Stages of training a conditional flow or a categorical law: what each takes in use and trains."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Generic, TypeVar
 
 from torch import nn
 
@@ -10,49 +11,42 @@ from lfi.training import CompleteSettings
 
 SERIES_ROWS = 4_096  # entries of series at a time
 
-Flow = TypeVar("Flow", contravariant=True)
-
-
-@runtime_checkable
-class Stage(Protocol[Flow]):
-    """One stage of training a network around a flow."""
-
-    @property
-    def name(self) -> str:
-        """A column of the history."""
-        ...
-
-    @property
-    def settings(self) -> CompleteSettings:
-        """How it is trained."""
-        ...
-
-    @property
-    def rare(self) -> bool:
-        """Whether time is not kept for it, as most data have no use for it."""
-        ...
-
-    @property
-    def cycles(self) -> int:
-        """How often the learning rate rises and falls, at most."""
-        ...
-
-    def enter(self, network: nn.Module, flow: Flow) -> bool:
-        """Take in use what the stage trains; return whether it has a use."""
-        ...
-
-    def most_rows(self, flow: Flow) -> int:
-        """Return of how many simulations a batch is at most."""
-        ...
+Flow = TypeVar("Flow")
 
 
 @dataclass(frozen=True)
-class FlowStage:
-    """One stage of training a conditional flow.
+class Stage(ABC, Generic[Flow]):
+    """One stage of training a network around a flow.
 
     Attributes:
         name: A column of the history.
         settings: How it is trained.
+        cycles: How often the learning rate rises and falls, at most; the steps are of them all.
+    """
+
+    name: str
+    settings: CompleteSettings
+    cycles: int = 1
+
+    @property
+    def rare(self) -> bool:
+        """Whether time is not kept for it, as most data have no use for it."""
+        return False
+
+    @abstractmethod
+    def enter(self, network: nn.Module, flow: Flow) -> bool:
+        """Take in use what the stage trains; return whether it has a use."""
+
+    def most_rows(self, flow: Flow) -> int:
+        """Return of how many simulations a batch is at most."""
+        return self.settings.batch_size
+
+
+@dataclass(frozen=True)
+class FlowStage(Stage[ConditionalFlow]):
+    """One stage of training a conditional flow.
+
+    Attributes:
         independent: Whether entries are independent given the condition from here on; None leaves
             that as it is.
         neighbours: Whether it takes an autoregression on neighbours in use, entries being
@@ -60,17 +54,13 @@ class FlowStage:
         nonlinear: Whether the autoregression is nonlinear from here on.
         entries: Whether it takes splines of independent entries, or of the autoregression, in use.
         splines: Whether it takes all other splines in use.
-        cycles: How often the learning rate rises and falls, at most.
     """
 
-    name: str
-    settings: CompleteSettings
     independent: bool | None = None
     neighbours: bool = False
     nonlinear: bool = False
     entries: bool = False
     splines: bool = False
-    cycles: int = 1
 
     @property
     def rare(self) -> bool:
@@ -102,7 +92,7 @@ class FlowStage:
 
     def most_rows(self, flow: ConditionalFlow) -> int:
         """Return of how many simulations a batch is at most."""
-        size = self.settings.batch_size
+        size = super().most_rows(flow)
         return min(size, max(1, SERIES_ROWS // flow.size)) if self._of_neighbours(flow) else size
 
     def _meant(self, flow: ConditionalFlow) -> bool:
@@ -121,21 +111,13 @@ class FlowStage:
 
 
 @dataclass(frozen=True)
-class CategoricalStage:
+class CategoricalStage(Stage[CategoricalFlow]):
     """One stage of training a categorical law: of a regression alone, or of the network too."""
 
-    name: str
-    settings: CompleteSettings
     network: bool = False
-    rare: bool = False
-    cycles: int = 1
 
     def enter(self, network: nn.Module, flow: CategoricalFlow) -> bool:
         """Take in use what the stage trains, which always has a use."""
         flow.network_active |= self.network
         network.requires_grad_(True)
         return True
-
-    def most_rows(self, flow: CategoricalFlow) -> int:
-        """Return of how many simulations a batch is at most."""
-        return self.settings.batch_size
