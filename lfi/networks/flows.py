@@ -149,7 +149,8 @@ class ConditionalFlow(nn.Module):
     def fit_from_data(
         self, y: Float[Tensor, "n size"], condition: Float[Tensor, "n condition"]
     ) -> None:
-        """Start from the linear regression of y on the condition."""
+        """Start from the linear regression of y on the condition, without splines."""
+        self.splines_active.fill_(False)
         self.whitening.fit_from_data(y, condition)
 
     def noise(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:

@@ -49,7 +49,7 @@ from lfi.training import (
 )
 
 DEFAULTS = CompleteSettings(steps=1_500, learning_rate=3e-3, average=0.995, patience=8)
-MAX_EPOCHS, TRIALS_EPOCHS = 100, 200  # passes over the simulations, or their trials, in a stage
+MAX_EPOCHS, TRIALS_EPOCHS = 100, 200  # passes over the simulations, or their trials, in a cycle
 MAX_HELD_OUT = 5_120  # simulations
 LEFT_OUT = "left out: "
 NOT_BETTER, NO_TIME = f"{LEFT_OUT}not better", f"{LEFT_OUT}time was up"
@@ -63,7 +63,6 @@ PROMISING = 0.3  # the share of a stage's steps in which it has to be better onc
 CYCLES = 3  # at most
 GAIN = 0.3  # nats in half a cycle, of which there is one more
 CYCLE_RATE = 0.25  # of the cycles that follow the first
-TO_THE_END = CompleteSettings().patience
 
 LogProb = Callable[[Batch, torch.Generator], Tensor]
 Worth = Callable[[Stage[Any], float], bool]
@@ -275,8 +274,6 @@ def maximise_likelihood(
 
     network.to(device)
     held_out, n = tuple(t.to(device) for t in held_out), len(train[0])
-    if isinstance(flow, ConditionalFlow):
-        flow.splines_active.fill_(False)
     best = validate(held_out)
     start = History({"held-out": ((0, best),)}, 0, 0, 0.0, "linear regression", seed)
     histories = {"linear": start}
@@ -297,7 +294,7 @@ def maximise_likelihood(
             steps = max(1, min(math.ceil(stage.settings.steps / stage.cycles), epochs * n // size))
             if cycle == 1:  # which begins by losing what it gains later
                 rate = CYCLE_RATE * settings.learning_rate
-                settings = replace(settings, learning_rate=rate, patience=TO_THE_END)
+                settings = replace(settings, learning_rate=rate, patience=settings.steps)
             with bar(f"{note}: {name}", steps, progress) as advance:
                 history = train_one(
                     network,

@@ -8,7 +8,7 @@ from support.conjugate import model, posterior, prior
 
 import lfi
 from lfi.inference import LikelihoodPosterior
-from lfi.networks import LikelihoodEstimator
+from lfi.networks import ConditionalFlow, LikelihoodEstimator
 from lfi.runtime import isolated, numpy_rng, torch_rng
 from lfi.simulation import as_prior
 
@@ -34,6 +34,8 @@ def bent(x, theta, scale=0.2, seed=0, **form):
             [-math.inf] * 2, [math.inf] * 2, x.shape[1:], width=8, bins=4, **form
         )
     network.fit_from_data(theta, x.flatten(1), torch_rng(seed))
+    if isinstance(network.flow, ConditionalFlow):
+        network.flow.splines_active.fill_(True)
     with isolated(seed):
         for parameter in network.parameters():
             parameter.data += scale * torch.randn(parameter.shape)
