@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lfi.networks.residual import linear, repeated, trunk, zero
+from lfi.networks.residual import last_linear, linear, repeated, trunk, zero
 
 MAX_LEVELS = 8  # of an entry
 SEEN = 0.5  # simulations in which a level counts as seen, besides those where it was
@@ -108,10 +108,10 @@ class CategoricalFlow(nn.Module):
         self.size: int = size
         self.condition: int = condition
         self.levels: int = levels
-        self.first: nn.Linear = linear(condition, width)
-        self.rest: nn.Sequential = trunk(width, layers, width)
         self.straight: nn.Linear = zero(linear(condition, size * levels))
-        self.last: nn.Linear = zero(linear(width, size * levels))
+        self.first: nn.Linear = linear(condition, width)
+        self.rest: nn.Sequential = trunk(width, layers, size * levels)
+        zero(last_linear(self.rest))
         self.register_buffer("network_active", torch.tensor(False))
 
     def fit_from_data(
@@ -134,7 +134,7 @@ class CategoricalFlow(nn.Module):
         """Return all that the law needs of the condition, to be used for many y."""
         logits = self.straight(condition)
         if self.network_active:
-            logits = logits + self.last(self.rest(self.first(condition)))
+            logits = logits + self.rest(self.first(condition))
         logits = logits.view(len(condition), self.size, self.levels)
         return torch.cat([condition, logits.log_softmax(2).flatten(1)], dim=1)
 
