@@ -28,16 +28,21 @@ NONLINEAR = replace(NEIGHBOURS, name="nonlinear", nonlinear=True)
 ENTRIES = replace(SPLINES, name="splines of entries", splines=False, entries=True)
 
 
-def trained(draw, stages, seed=1):
-    """A flow of y given one number, and the histories of its stages."""
+def begun(draw):
+    """A flow of y given one number at its start, y, and the number."""
     with isolated(0):
         given = torch.randn(2_000, 1, dtype=torch.float32)
         y = draw(given)
         by_entry = y.shape[1] > 1
         flow = ConditionalFlow(y.shape[1], 1, width=16, layers=2, by_entry=by_entry)
     flow.fit_from_data(y[:1_600], given[:1_600])
-    histories = run(flow, y, given, stages, seed)
-    return flow, list(histories.values())
+    return flow, y, given
+
+
+def trained(draw, stages, seed=1):
+    """A flow of y given one number, and the histories of its stages."""
+    flow, y, given = begun(draw)
+    return flow, list(run(flow, y, given, stages, seed).values())
 
 
 def run(flow, y, given, stages, seed=1):
@@ -104,12 +109,7 @@ def test_a_spread_that_depends_on_what_is_given_is_found_by_the_gaussian_stage()
 
 def cycles(draw):
     """Histories of at most three cycles of an independent Gaussian."""
-    with isolated(0):
-        given = torch.randn(2_000, 1, dtype=torch.float32)
-        y = draw(given)
-        flow = ConditionalFlow(2, 1, width=16, layers=2, by_entry=True)
-    flow.fit_from_data(y[:1_600], given[:1_600])
-    return run(flow, y, given, [replace(INDEPENDENT, cycles=3)])
+    return run(*begun(draw), [replace(INDEPENDENT, cycles=3)])
 
 
 def test_a_cycle_follows_where_half_of_one_still_gains():
