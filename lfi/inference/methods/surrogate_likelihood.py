@@ -32,8 +32,19 @@ from lfi.simulation import Prior, Simulations
 from lfi.training import NO_CHECKPOINTS, UNLIMITED, Batch, Checkpoints, Fold, History, StepLimit
 
 FEW_ROWS = 2_000  # simulations that tell whether entries depend on others, or are trials
-FIRST_SHARE = 0.7  # of limited time, for a simple likelihood; a flow of x as a whole may follow
+SIMPLE_SHARE = 0.7  # of limited time, for a simple likelihood; a flow of x as a whole may follow
 MIN_SERIES = 8  # entries from which on they may depend on those next to them alone
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a likelihood takes x to be: a whole or `trials`, real or whole numbers of few levels."""
+
+    trials: Trials | None = None
+    levels: int | None = None
+
+
+WHOLE = Form()
 
 
 @checked
@@ -133,7 +144,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
                 break
             own, kept, key = limit, checkpoints, seed
             if form != WHOLE:
-                own = limit.part("simple", share=FIRST_SHARE, needed=True) or limit
+                own = limit.part("simple", share=SIMPLE_SHARE, needed=True) or limit
                 kept, key = checkpoints.within("simple"), child(seed, 7)
             network = self._estimator(prior, x.shape[1:], form, child(seed, 1))
             history = self._fitted(
@@ -156,7 +167,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         return LikelihoodPosterior(network, prior, proposal, validity, (history,))
 
     def _estimator(
-        self, prior: Prior, event: Sequence[int], form: "Form", seed: int
+        self, prior: Prior, event: Sequence[int], form: Form, seed: int
     ) -> LikelihoodEstimator:
         """Return a likelihood of a form, before it has seen any x."""
         size, shape, of_trials, trials = math.prod(event), self.shape, {}, form.trials
@@ -244,26 +255,10 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
         return not isinstance(network.flow, ConditionalFlow) and dependent_entries(noise[made])
 
 
-@dataclass(frozen=True)
-class Form:
-    """What a likelihood takes x to be: a whole or `trials`, real or whole numbers of few levels."""
-
-    trials: Trials | None = None
-    levels: int | None = None
-
-
-WHOLE = Form()
-
-
 def _forms(theta: Tensor, x: Tensor) -> tuple[Form, ...]:
     """Return what to try, the simplest first, and next if numbers depend on each other."""
     trials = find_trials(theta[:FEW_ROWS], x[:FEW_ROWS])
-    rows = x.flatten(1)
-    if trials is not None:
-        rows = x.reshape(-1, trials.size)
-        if trials.mark is not None:
-            rest = [entry for entry in range(trials.size) if entry != trials.mark]
-            rows = rows[rows[:, trials.mark] > 0][:, rest]
+    rows = x.flatten(1) if trials is None else trials.rows(x)
     simple = Form(trials, few_levels(rows))
     return (WHOLE,) if simple == WHOLE else (simple, WHOLE)
 

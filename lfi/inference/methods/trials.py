@@ -3,8 +3,8 @@
 There may be as many of them in every simulation, or less in some, which a number of each marks.
 Ranks of each entry of a trial among those of all trials are compared across places: their means and
 mean squares must depend on theta alike, by regressions, and neighbours in x must not be more alike
-than others. What a likelihood of one trial leaves, its noise, then tells whether trials depend on
-each other.
+than others. What a likelihood of one trial leaves, its noise, then tells whether trials, or entries
+that were taken to be independent, depend on each other.
 """
 
 import math
@@ -37,6 +37,18 @@ class Trials:
     size: int
     mark: int | None = None
 
+    def rows(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "r k"]:
+        """Return the numbers of all trials that were made, without the mark.
+
+        Example:
+            >>> Trials(2, mark=1).rows(torch.tensor([[[5.0, 1.0], [0.0, 0.0]]]))
+            tensor([[5.]])
+        """
+        rows = x.reshape(-1, self.size)
+        if self.mark is None:
+            return rows
+        return rows[rows[:, self.mark] > 0][:, _but(self.mark, self.size)]
+
 
 def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trials | None:
     """Return how x seems to hold trials; None if it does not.
@@ -57,7 +69,7 @@ def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trial
     if mark is not None:
         number = x[..., mark].sum(1)
         half = int(number.median())
-        rest = [entry for entry in range(x.shape[2]) if entry != mark]
+        rest = _but(mark, x.shape[2])
         some = number >= half
         alike = half > 1 and _exchangeable(c[some], x[some][:, :half, rest])
         return Trials(x.shape[2], mark) if alike else None
@@ -67,6 +79,11 @@ def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trial
         if size % trial == 0 and _exchangeable(c, x.reshape(len(x), -1, trial)):
             return Trials(trial)
     return None
+
+
+def _but(mark: int, size: int) -> list[int]:
+    """Return the places of a trial's numbers but its mark."""
+    return [entry for entry in range(size) if entry != mark]
 
 
 def _mark(x: Float[Tensor, "n trials size"]) -> int | None:
