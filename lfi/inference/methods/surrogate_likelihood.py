@@ -20,7 +20,13 @@ from lfi.inference.methods.flow_stages import FlowStage, Stage
 from lfi.inference.methods.flow_training import TRIALS_ROWS, FlowMethod
 from lfi.inference.methods.posterior_flow import PosteriorFlow
 from lfi.inference.methods.serial_dependence import Coordinates, serially_dependent
-from lfi.inference.methods.trials import Trials, dependent_entries, dependent_trials, find_trials
+from lfi.inference.methods.trials import (
+    Trials,
+    dependent_entries,
+    dependent_trials,
+    find_trials,
+    made_rows,
+)
 from lfi.inference.methods.validity import fit_validity
 from lfi.inference.posteriors.likelihood import LikelihoodPosterior
 from lfi.inference.types import usable
@@ -258,7 +264,7 @@ class SurrogateLikelihood(BriefSettings, FlowMethod):
 def _forms(theta: Tensor, x: Tensor) -> tuple[Form, ...]:
     """Return what to try, the simplest first, and next if numbers depend on each other."""
     trials = find_trials(theta[:FEW_ROWS], x[:FEW_ROWS])
-    rows = x.flatten(1) if trials is None else trials.rows(x)
+    rows = x.flatten(1) if trials is None else made_rows(trials, x)
     simple = Form(trials, few_levels(rows))
     return (WHOLE,) if simple == WHOLE else (simple, WHOLE)
 

@@ -37,18 +37,6 @@ class Trials:
     size: int
     mark: int | None = None
 
-    def rows(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "r k"]:
-        """Return the numbers of all trials that were made, without the mark.
-
-        Example:
-            >>> Trials(2, mark=1).rows(torch.tensor([[[5.0, 1.0], [0.0, 0.0]]]))
-            tensor([[5.]])
-        """
-        rows = x.reshape(-1, self.size)
-        if self.mark is None:
-            return rows
-        return rows[rows[:, self.mark] > 0][:, _but(self.mark, self.size)]
-
 
 def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trials | None:
     """Return how x seems to hold trials; None if it does not.
@@ -79,6 +67,19 @@ def find_trials(theta: Float[Tensor, "n d"], x: Float[Tensor, "n ..."]) -> Trial
         if size % trial == 0 and _exchangeable(c, x.reshape(len(x), -1, trial)):
             return Trials(trial)
     return None
+
+
+def made_rows(trials: Trials, x: Float[Tensor, "n ..."]) -> Float[Tensor, "r k"]:
+    """Return the numbers of all trials of x that were made, without the mark.
+
+    Example:
+        >>> made_rows(Trials(2, mark=1), torch.tensor([[[5.0, 1.0], [0.0, 0.0]]]))
+        tensor([[5.]])
+    """
+    rows = x.reshape(-1, trials.size)
+    if trials.mark is None:
+        return rows
+    return rows[rows[:, trials.mark] > 0][:, _but(trials.mark, trials.size)]
 
 
 def _but(mark: int, size: int) -> list[int]:
